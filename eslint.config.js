@@ -1,0 +1,78 @@
+import js from '@eslint/js';
+import importX from 'eslint-plugin-import-x';
+import tseslint from 'typescript-eslint';
+
+const onlyImporter = (name, file) => ({name, message: `Only ${file} imports ${name}.`});
+const OCLIF = {regex: '^@oclif/', message: 'src/lib knows no oclif.'};
+const TERMINAL_PACKAGES = [onlyImporter('inquirer', 'src/cli/prompts.ts'), onlyImporter('table', 'src/cli/table.ts')];
+const REDIS = onlyImporter('redis', 'src/lib/redis.ts and redis-errors.ts');
+
+/** Flat config replaces a rule's options whole, so each folder states all of its own. */
+const restrictedImports = (files, paths, patterns, ignores = []) => ({
+  files,
+  ignores,
+  rules: {'no-restricted-imports': ['error', {paths, patterns}]},
+});
+
+export default tseslint.config(
+  {ignores: ['dist/', 'node_modules/']},
+  js.configs.recommended,
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: {parserOptions: {projectService: true, tsconfigRootDir: import.meta.dirname}},
+    plugins: {'import-x': importX},
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': ['error', {allowNumber: true}],
+      'import-x/no-cycle': 'error',
+      'import-x/order': ['error', {alphabetize: {order: 'asc'}, 'newlines-between': 'ignore'}],
+      'no-console': 'error',
+    },
+  },
+  {
+    files: ['**/*.mjs', '**/*.js'],
+    languageOptions: {
+      globals: {console: 'readonly', process: 'readonly', URL: 'readonly', setTimeout: 'readonly', Buffer: 'readonly'},
+    },
+  },
+  // Imports go one way: commands and hooks → cli → lib → node, redis.
+  restrictedImports(
+    ['src/commands/**', 'src/hooks/**'],
+    [REDIS, ...TERMINAL_PACKAGES],
+    [{group: ['../commands/*', './*'], message: 'Commands do not import each other.'}],
+  ),
+  restrictedImports(
+    ['src/cli/**'],
+    [REDIS, ...TERMINAL_PACKAGES],
+    [{group: ['../commands/*', '../hooks/*'], message: 'cli does not know the commands.'}],
+    ['src/cli/prompts.ts', 'src/cli/table.ts'],
+  ),
+  restrictedImports(
+    ['src/lib/**'],
+    [REDIS, ...TERMINAL_PACKAGES],
+    [OCLIF, {group: ['../cli/*', '../commands/*', '../hooks/*'], message: 'lib imports neither cli nor commands.'}],
+    ['src/lib/redis.ts', 'src/lib/redis-errors.ts'],
+  ),
+  {
+    files: ['src/lib/**'],
+    rules: {'no-restricted-globals': ['error', 'process', 'console']},
+  },
+  {
+    files: ['src/commands/**'],
+    rules: {
+      'no-restricted-globals': ['error', 'process', 'console'],
+      'no-restricted-syntax': [
+        'error',
+        {selector: 'TryStatement', message: 'BaseCommand turns failures into messages and exit codes.'},
+      ],
+    },
+  },
+  {
+    files: ['test/**'],
+    rules: {
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+    },
+  },
+);

@@ -1,0 +1,46 @@
+import type {Config} from '@oclif/core';
+
+import {TokengateError} from '../lib/errors.js';
+
+/**
+ * oclif knows flags only after the command word. This moves global flags that stand before it to directly behind it, so
+ * that `tokengate --redis-url URL set-budget …` works, and leaves everything else to the parser.
+ *
+ * @throws TokengateError INVALID_USAGE when a command word stands where a flag's value should be
+ */
+export function moveGlobalFlags(argv: readonly string[], config: Config): string[] {
+  const globals = Object.assign(
+    {},
+    ...config.commands.map(({flags}) => flags),
+  ) as (typeof config.commands)[number]['flags'];
+  const isValued = (word: string): boolean | undefined => {
+    const flag = Object.values(globals).find(({name, char}) => word === `--${name}` || (char && word === `-${char}`));
+    if (flag?.helpGroup !== 'GLOBAL' || flag.name === 'help') return undefined;
+    return flag.type === 'option';
+  };
+
+  const collected: string[] = [];
+  let rest = [...argv];
+  for (;;) {
+    const [word = '', next] = rest;
+    const [name = ''] = word.split('=', 1);
+    const valued = isValued(name);
+    if (valued === undefined) break;
+    const length = valued && name === word ? 2 : 1;
+    if (length === 2 && next === undefined) throw missingValue(name);
+    if (length === 2 && rest.length === 2 && config.findCommand(next ?? '')) {
+      throw missingValue(name, ` (the next word, '${next}', is a command)`);
+    }
+    collected.push(...rest.slice(0, length));
+    rest = rest.slice(length);
+  }
+  const [command] = rest;
+  if (command === undefined) return collected.length === 0 ? [] : ['--help'];
+  if (command.startsWith('-')) return rest;
+  const takesGlobals = config.findCommand(command)?.flags['redis-url'] !== undefined;
+  return [command, ...(takesGlobals || !config.findCommand(command) ? collected : []), ...rest.slice(1)];
+}
+
+function missingValue(flag: string, why = ''): TokengateError {
+  return new TokengateError('INVALID_USAGE', `Flag ${flag} expects a value${why}.`, {hint: 'See: tokengate --help'});
+}

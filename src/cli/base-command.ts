@@ -1,0 +1,130 @@
+import {Command, Errors, type Interfaces} from '@oclif/core';
+
+import {TokengateError} from '../lib/errors.js';
+import {connect, type Redis} from '../lib/redis.js';
+import {globalFlags} from './flags.js';
+import {onInterrupt} from './interrupts.js';
+import {stringifyJson} from './json.js';
+import {drainOutput, writeOutput} from './output.js';
+import {confirm, confirmationRequired} from './prompts.js';
+import {reportError, reportWarning, wantsJson} from './report.js';
+import {keepSecret} from './secrets.js';
+import {paint} from './style.js';
+import {showText} from './text.js';
+
+type FlagsOf<T extends typeof Command> = Interfaces.InferredFlags<typeof globalFlags & T['flags']>;
+type ArgsOf<T extends typeof Command> = Interfaces.InferredArgs<T['args']>;
+
+/** Past this many warnings of one kind the rest are only counted. */
+const MAX_WARNINGS = 20;
+
+/**
+ * What every command shares: it parses once, connects late, prints what `run()` returns under `--json`, turns every
+ * failure into a message and an exit code, and closes the connection.
+ */
+export abstract class BaseCommand<T extends typeof Command> extends Command {
+  static override baseFlags = globalFlags;
+
+  protected args!: ArgsOf<T>;
+  protected flags!: FlagsOf<T>;
+  private redis: Redis | undefined;
+
+  override async init(): Promise<void> {
+    const {args, flags, strict} = this.ctor;
+    const definitions = {...globalFlags, ...flags};
+    refuseOddFlags(this.argv, definitions);
+    await super.init();
+    const parsed = await this.parse({args, flags: definitions, strict});
+    this.args = parsed.args as ArgsOf<T>;
+    this.flags = parsed.flags as FlagsOf<T>;
+  }
+
+  /** Connects for reading. */
+  protected async connect(signal?: AbortSignal): Promise<Redis> {
+    const url = this.flags['redis-url'];
+    keepSecret(url);
+    this.redis = await connect({url, signal});
+    return this.redis;
+  }
+
+  /** Connects for a change: not to a replica, and an interrupt waits until it is known what was done. */
+  protected async connectToChange(): Promise<Redis> {
+    const controller = new AbortController();
+    onInterrupt(() => {
+      controller.abort();
+    });
+    const redis = await this.connect(controller.signal);
+    if (redis.server.role === 'replica') {
+      throw new TokengateError('REDIS_READONLY', `Redis at ${redis.server.address} is a read-only replica.`, {
+        hint: "Use the primary's address.",
+      });
+    }
+    return redis;
+  }
+
+  /** @throws TokengateError DECLINED, CONFIRMATION_REQUIRED, INTERRUPTED */
+  protected async confirm(question: string): Promise<void> {
+    if (this.flags.yes) return;
+    if (this.jsonEnabled()) throw confirmationRequired();
+    if (!(await confirm(question))) throw new TokengateError('DECLINED', 'Cancelled: nothing was changed.');
+  }
+
+  /** Prints lines for people; not under `--json`. They may hold untrusted text. */
+  protected print(...lines: string[]): void {
+    if (this.jsonEnabled()) return;
+    for (const line of lines) {
+      const text = showText(line);
+      const painted = text.startsWith('✓') ? paint('green', '✓', process.stdout) + text.slice(1) : text;
+      process.stdout.write(`${painted}\n`);
+    }
+  }
+
+  /** Writes text as it is to stdout: it must be safe already. */
+  protected async write(pieces: Iterable<string> | AsyncIterable<string>): Promise<void> {
+    await writeOutput(pieces);
+    await drainOutput();
+  }
+
+  /** Warns on stderr, under `--json` too. They may hold untrusted text. */
+  protected warnAll(messages: readonly string[]): void {
+    for (const message of messages.slice(0, MAX_WARNINGS)) reportWarning(message);
+    const more = messages.length - MAX_WARNINGS;
+    if (more > 0) reportWarning(`${more} more of this kind.`);
+  }
+
+  override jsonEnabled(): boolean {
+    return wantsJson(this.argv);
+  }
+
+  protected override logJson(value: unknown): void {
+    process.stdout.write(`${stringifyJson(value, '  ')}\n`);
+  }
+
+  protected override catch(error: unknown): Promise<void> {
+    reportError(error, {json: this.jsonEnabled(), command: this.id});
+    return Promise.resolve();
+  }
+
+  protected override async finally(error: Error | undefined): Promise<void> {
+    this.redis?.close();
+    await super.finally(error);
+  }
+}
+
+/**
+ * oclif takes `--yes=false` as yes, with "false" as an argument, and accepts the names of Object.prototype's properties
+ * as flags.
+ */
+function refuseOddFlags(argv: readonly string[], definitions: Record<string, {type: string}>): void {
+  for (const word of argv) {
+    if (word === '--') return;
+    const [, name = '', equals] = /^--([^=]+)(=)?/s.exec(word) ?? [];
+    if (Object.hasOwn(definitions, name)) {
+      if (equals !== undefined && definitions[name]?.type === 'boolean') {
+        throw new Errors.CLIError(`Flag --${name} takes no value`);
+      }
+    } else if (name in Object.prototype) {
+      throw new Errors.CLIError(`Unknown flag: --${name}`);
+    }
+  }
+}

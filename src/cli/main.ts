@@ -1,0 +1,39 @@
+import {Config, run, settings} from '@oclif/core';
+
+import {moveGlobalFlags} from './argv.js';
+import {watchInterrupts} from './interrupts.js';
+import {drainOutput, watchOutput} from './output.js';
+import {reportError, wantsJson} from './report.js';
+import {keepSecret, redactStderr} from './secrets.js';
+
+/**
+ * Runs the CLI on the process's own arguments and ends the process.
+ *
+ * Not oclif's `execute()`: it cuts off what a slow reader has not read yet. The process is ended explicitly because a
+ * socket that was connecting when its client was destroyed would keep it alive.
+ */
+export async function main(entryUrl: string): Promise<never> {
+  // With NODE_ENV=development oclif would look for a TypeScript compiler on the user's machine.
+  settings.enableAutoTranspile = false;
+  // glibc waits 10 s for a silent name server, even when the process wants to exit.
+  process.env['RES_OPTIONS'] ??= 'timeout:2 attempts:1';
+  const typed = process.argv.slice(2);
+  for (const text of [...typed, process.env['TOKENGATE_REDIS_URL'] ?? '']) {
+    keepSecret(text.replace(/^--redis-url=/, ''));
+  }
+  redactStderr();
+  watchInterrupts();
+  watchOutput();
+  try {
+    const config = await Config.load(entryUrl);
+    const argv = moveGlobalFlags(typed, config);
+    // oclif's help and its warnings read these.
+    process.argv.splice(2, Infinity, ...argv);
+    await run(argv, config);
+    await drainOutput();
+  } catch (error) {
+    reportError(error, {json: wantsJson(typed)});
+  }
+  await new Promise((resolve) => process.stderr.write('', resolve));
+  process.exit();
+}

@@ -1,0 +1,89 @@
+import {Errors} from '@oclif/core';
+
+import {TokengateError} from '../lib/errors.js';
+import {stringifyJson} from './json.js';
+import {OutputClosed} from './output.js';
+import {redact} from './secrets.js';
+import {paint} from './style.js';
+import {showText} from './text.js';
+
+interface Report {
+  code: string;
+  message: string;
+  hint: string | undefined;
+}
+
+/** True when the words ask for JSON, by `--json` or `--format json`; known before they are parsed. */
+export function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  const words = end === -1 ? argv : argv.slice(0, end);
+  return words.some(
+    (word, index) =>
+      word === '--json' || word === '--format=json' || (word === '--format' && words[index + 1] === 'json'),
+  );
+}
+
+/** Says what went wrong on stderr, in one or two lines or as JSON, and sets the exit code. The one place that does. */
+export function reportError(error: unknown, {json, command}: {json: boolean; command?: string | undefined}): void {
+  if (error instanceof OutputClosed) return;
+  if (error instanceof Errors.ExitError) {
+    process.exitCode ??= error.oclif.exit ?? 0;
+    return;
+  }
+  const report = toReport(error, command);
+  process.exitCode ??= report.code === 'INTERRUPTED' ? 130 : 1;
+  if (json) {
+    const {code, message, hint = null} = report;
+    writeError(`${stringifyJson({error: {code, message, hint}}, '  ')}\n`);
+  } else {
+    writeError(`${paint('red', 'Error:', process.stderr)} ${showText(report.message)}\n`);
+    if (report.hint !== undefined) writeError(`${showText(report.hint)}\n`);
+  }
+  if (isDebugging() && error instanceof Error) {
+    const stack = (error.stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
+    writeError(stack.map((line) => `${showText(line)}\n`).join(''));
+  }
+}
+
+export function reportWarning(message: string): void {
+  writeError(`${paint('yellow', 'Warning:', process.stderr)} ${showText(message)}\n`);
+}
+
+function toReport(error: unknown, command: string | undefined): Report {
+  if (error instanceof TokengateError) return {code: error.code, message: error.message, hint: error.hint};
+  if (error instanceof Errors.CLIError) {
+    const hint = `See: tokengate ${command === undefined ? '' : `${command} `}--help`;
+    return {code: 'INVALID_USAGE', message: usageMessage(error), hint};
+  }
+  const message = error instanceof Error ? error.message || error.name : String(error);
+  return {
+    code: 'INTERNAL_ERROR',
+    message: `Unexpected error: ${message}`,
+    hint: 'This is a bug in tokengate. TOKENGATE_DEBUG=1 shows where.',
+  };
+}
+
+/** oclif's message without its advice and its list of arguments, in one line. */
+function usageMessage(error: Error): string {
+  const {args, flags} = error as {args?: unknown; flags?: unknown};
+  if (error.constructor.name === 'RequiredArgsError' && Array.isArray(args)) {
+    const names = (args as {name: string}[]).map(({name}) => name.toUpperCase());
+    return `Missing argument${names.length === 1 ? '' : 's'}: ${names.join(', ')}.`;
+  }
+  if (error.constructor.name === 'NonExistentFlagsError' && Array.isArray(flags)) {
+    return `Unknown flag${flags.length === 1 ? '' : 's'}: ${flags.join(', ')}.`;
+  }
+  const line = error.message
+    .replace(/\nSee more help with --help/g, '')
+    .replace(/\s*\n\s*/g, ' ')
+    .trim();
+  return /[.!?]$/.test(line) ? line : `${line}.`;
+}
+
+function isDebugging(): boolean {
+  return ['1', 'true'].includes(process.env['TOKENGATE_DEBUG'] ?? '');
+}
+
+function writeError(text: string): void {
+  process.stderr.write(redact(text));
+}

@@ -1,0 +1,32 @@
+import {secretsOfUrl} from '../lib/redis-url.js';
+
+const secrets = new Set<string>();
+
+/** Remembers the password in a Redis URL, in each form in which some text may hold it. */
+export function keepSecret(url: string): void {
+  for (const secret of secretsOfUrl(url)) {
+    secrets.add(secret);
+    // As util.inspect and JSON show it.
+    secrets.add(secret.replaceAll('\\', '\\\\'));
+    secrets.add(secret.replaceAll('\\', '\\\\').replaceAll("'", "\\'"));
+    secrets.add(JSON.stringify(secret).slice(1, -1));
+  }
+}
+
+/** The text without any password that is known. */
+export function redact(text: string): string {
+  let safe = text;
+  for (const secret of [...secrets].sort((a, b) => b.length - a.length)) safe = safe.replaceAll(secret, '***');
+  return safe;
+}
+
+/** Keeps passwords out of what libraries write to stderr too, such as the command line that `DEBUG=*` shows. */
+export function redactStderr(): void {
+  if (secrets.size === 0) return;
+  const write = process.stderr.write.bind(process.stderr) as (
+    chunk: string | Uint8Array,
+    ...rest: unknown[]
+  ) => boolean;
+  process.stderr.write = (chunk: string | Uint8Array, ...rest: unknown[]) =>
+    write(typeof chunk === 'string' ? redact(chunk) : chunk, ...rest);
+}

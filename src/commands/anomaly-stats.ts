@@ -1,0 +1,63 @@
+import {BaseCommand} from '../cli/base-command.js';
+import {sessionIdArg} from '../cli/flags.js';
+import {type AnomalyStats, findAnomalyStats, IDENTICAL_LIMIT, REQUEST_LIMIT} from '../lib/anomalies.js';
+import {serverTime} from '../lib/clock.js';
+import {formatUtc} from '../lib/time.js';
+
+interface AnomalyStatsJson {
+  session_id: string;
+  /** Null when the end of the freeze is not readable. */
+  is_frozen: boolean | null;
+  freeze_reason: string | null;
+  frozen_until: Date | null;
+  requests_last_minute: number | null;
+  requests_limit: number;
+  identical_consecutive: number | null;
+  identical_limit: number;
+}
+
+export default class AnomalyStatsCommand extends BaseCommand<typeof AnomalyStatsCommand> {
+  static override summary = 'Show whether a session is frozen, and how close it is to that';
+  static override description = `The gateway freezes a session for five minutes when it makes more than ${REQUEST_LIMIT} requests without a minute of rest, or ${IDENTICAL_LIMIT} identical requests in a row after the first.`;
+  static override examples = [
+    {description: 'Look at one session', command: '<%= config.bin %> <%= command.id %> my-session'},
+    {description: 'For a script', command: '<%= config.bin %> <%= command.id %> my-session --json'},
+  ];
+
+  static override args = {session_id: sessionIdArg};
+
+  async run(): Promise<AnomalyStatsJson> {
+    const redis = await this.connect();
+    const stats = await findAnomalyStats(redis, this.args.session_id, {now: await serverTime(redis)});
+    this.render(stats);
+    const {isFrozen, reason, until} = stats.freeze;
+    return {
+      session_id: stats.id,
+      is_frozen: isFrozen,
+      freeze_reason: isFrozen === false ? null : reason,
+      frozen_until: isFrozen === false ? null : until,
+      requests_last_minute: stats.requestsLastMinute,
+      requests_limit: REQUEST_LIMIT,
+      identical_consecutive: stats.identicalConsecutive,
+      identical_limit: IDENTICAL_LIMIT,
+    };
+  }
+
+  private render({id, freeze, requestsLastMinute, identicalConsecutive, isKnown, problems}: AnomalyStats): void {
+    this.warnAll(problems);
+    if (!isKnown) this.warnAll([`Nothing is known of session '${id}'. Is the ID right?`]);
+    this.print(
+      `Anomaly Stats for: ${id}`,
+      `Frozen: ${freeze.isFrozen === null ? 'invalid' : freeze.isFrozen ? 'Yes' : 'No'}`,
+    );
+    if (freeze.isFrozen !== false) {
+      this.print(`Reason: ${freeze.reason ?? 'none'}`);
+      if (freeze.until !== null) this.print(`Frozen until: ${formatUtc(freeze.until)}`);
+    }
+    this.print(
+      `Requests (last minute): ${requestsLastMinute ?? 'invalid'}`,
+      `Identical in a row: ${identicalConsecutive ?? 'invalid'}`,
+      `Limits: more than ${REQUEST_LIMIT} requests, or ${IDENTICAL_LIMIT} identical in a row`,
+    );
+  }
+}

@@ -1,0 +1,34 @@
+import {BaseCommand} from '../cli/base-command.js';
+import {sessionIdArg} from '../cli/flags.js';
+import {type SessionJson, toSessionJson} from '../cli/session-views.js';
+import {formatMoney, formatPercentage, type Money} from '../lib/money.js';
+import {findSession, type Session} from '../lib/sessions.js';
+
+export default class GetBudget extends BaseCommand<typeof GetBudget> {
+  static override summary = 'Show the budget of a session and what it has spent';
+  static override description = `Amounts have four decimals; --json gives every digit.`;
+  static override examples = [
+    {description: 'Look at one session', command: '<%= config.bin %> <%= command.id %> my-workflow'},
+    {description: 'For a script', command: '<%= config.bin %> <%= command.id %> my-workflow --json'},
+  ];
+
+  static override args = {session_id: sessionIdArg};
+
+  async run(): Promise<SessionJson> {
+    const session = await findSession(await this.connect(), this.args.session_id);
+    this.render(session);
+    return toSessionJson(session);
+  }
+
+  private render({id, budget, spent, remaining, percentageUsed, problems}: Session): void {
+    const money = (amount: Money | null): string => (amount === null ? 'invalid' : formatMoney(amount));
+    this.warnAll(problems);
+    this.print(
+      `Session: ${id}`,
+      `Budget:    ${money(budget)}`,
+      `Spent:     ${money(spent)}`,
+      `Remaining: ${money(remaining)}`,
+      `Used:      ${percentageUsed === null ? 'invalid' : formatPercentage(percentageUsed)}`,
+    );
+  }
+}

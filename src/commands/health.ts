@@ -1,0 +1,39 @@
+import {BaseCommand} from '../cli/base-command.js';
+import {checkHealth, type Health} from '../lib/health.js';
+
+interface HealthJson {
+  healthy: true;
+  address: string;
+  version: string | null;
+  role: string;
+  latency_ms: number;
+}
+
+export default class HealthCommand extends BaseCommand<typeof HealthCommand> {
+  static override summary = 'Check that Redis can be read and written';
+  static override description = `Connects, logs in, reads, and passes every check of a write without writing anything. Exit code 1 when any of it fails.`;
+  static override examples = [
+    {description: 'Check the connection', command: '<%= config.bin %> <%= command.id %>'},
+    {
+      description: 'Check another server',
+      command: '<%= config.bin %> --redis-url redis://other-host:6379 <%= command.id %>',
+    },
+  ];
+
+  async run(): Promise<HealthJson> {
+    const health = await checkHealth(await this.connect());
+    this.render(health);
+    const {address, version = null, role, latency} = health;
+    return {healthy: true, address, version, role, latency_ms: Number(latency.toFixed(3))};
+  }
+
+  private render({address, version, role, latency}: Health): void {
+    this.print(
+      '✓ Redis connection healthy',
+      `Address: ${address}`,
+      `Version: ${version ?? 'unknown'}`,
+      `Role:    ${role}`,
+      `Latency: ${latency.toFixed(1)} ms`,
+    );
+  }
+}

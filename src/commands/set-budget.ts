@@ -1,0 +1,49 @@
+import {BaseCommand} from '../cli/base-command.js';
+import {amountArg, sessionIdArg} from '../cli/flags.js';
+import {formatExactMoney, type Money} from '../lib/money.js';
+import {type BudgetChange, setBudget} from '../lib/sessions.js';
+
+interface SetBudgetJson {
+  session_id: string;
+  budget: Money | null;
+  previous_budget: Money | null;
+  spent: Money | null;
+}
+
+export default class SetBudget extends BaseCommand<typeof SetBudget> {
+  static override summary = 'Set or replace the budget of a session';
+  static override description = `The amount is in US dollars and is kept exactly as typed. What the session has spent stays.
+
+A budget that is not above what is spent, or 0, blocks the session.`;
+  static override examples = [
+    {description: 'Give a session 25.50 dollars', command: '<%= config.bin %> <%= command.id %> my-workflow 25.50'},
+    {
+      description: 'On another Redis',
+      command: '<%= config.bin %> --redis-url redis://prod-redis:6379 <%= command.id %> prod-session 100.00',
+    },
+  ];
+
+  static override args = {
+    session_id: sessionIdArg,
+    amount: amountArg,
+  };
+
+  async run(): Promise<SetBudgetJson> {
+    const {session_id: id, amount} = this.args;
+    const change = await setBudget(await this.connectToChange(), id, amount);
+    this.render(change);
+    const {budget, spent} = change.session;
+    return {session_id: id, budget, previous_budget: change.previousBudget, spent};
+  }
+
+  private render({session, previousBudget, problems}: BudgetChange): void {
+    const {id, budget, spent} = session;
+    this.warnAll([...problems, ...session.problems]);
+    if (budget === null) return;
+    this.print(`✓ Budget set for '${id}': ${formatExactMoney(budget)}`);
+    if (previousBudget !== null) this.print(`Previous budget: ${formatExactMoney(previousBudget)}`);
+    if (spent?.gte(budget)) {
+      this.warnAll([`Session '${id}' has spent ${formatExactMoney(spent)}: the gateway refuses its requests.`]);
+    }
+  }
+}

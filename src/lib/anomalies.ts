@@ -1,0 +1,58 @@
+import {type FreezeState, toFreezeState} from './freezes.js';
+import {
+  budgetKey,
+  freezeReasonKey,
+  frozenUntilKey,
+  historyKey,
+  identicalCountKey,
+  requestCountKey,
+  spentKey,
+} from './keys.js';
+import {ErrorReply, type Redis} from './redis.js';
+
+/** The gateway freezes a session for 300 s when it makes more requests than this without 60 s of rest. */
+export const REQUEST_LIMIT = 100;
+
+/** The gateway freezes a session for 300 s at this many identical requests in a row after the first. */
+export const IDENTICAL_LIMIT = 3;
+
+export interface AnomalyStats {
+  id: string;
+  freeze: FreezeState;
+  /** Requests since the last 60 s without one; null when what stands there is not a count. */
+  requestsLastMinute: number | null;
+  /** Identical requests in a row after the first; null when what stands there is not a count. */
+  identicalConsecutive: number | null;
+  /** False when Redis holds nothing at all for this ID. */
+  isKnown: boolean;
+  /** One sentence for each thing that is not as the gateway writes it. May hold untrusted text. */
+  problems: string[];
+}
+
+export async function findAnomalyStats(redis: Redis, id: string, {now}: {now: Date}): Promise<AnomalyStats> {
+  const [until, reason, requests, identical, known] = await redis.pipeline([
+    ['GET', frozenUntilKey(id)],
+    ['GET', freezeReasonKey(id)],
+    ['GET', requestCountKey(id)],
+    ['GET', identicalCountKey(id)],
+    ['EXISTS', budgetKey(id), spentKey(id), frozenUntilKey(id), requestCountKey(id), historyKey(id)],
+  ]);
+  const freeze = toFreezeState(redis, id, until, reason, now);
+  const problems = [...freeze.problems];
+  const readCount = (reply: unknown, name: string): number | null => {
+    if (reply === null) return 0;
+    if (typeof reply === 'string' && /^\d{1,15}$/.test(reply)) return Number(reply);
+    if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
+    const what = typeof reply === 'string' ? `'${reply}', which is not a count` : 'of a wrong Redis type';
+    problems.push(`The ${name} of session '${id}' is ${what}.`);
+    return null;
+  };
+  return {
+    id,
+    freeze,
+    requestsLastMinute: readCount(requests, 'request count'),
+    identicalConsecutive: readCount(identical, 'count of identical requests'),
+    isKnown: known !== 0,
+    problems,
+  };
+}

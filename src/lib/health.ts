@@ -1,0 +1,34 @@
+import {randomUUID} from 'node:crypto';
+
+import {TokengateError} from './errors.js';
+import {budgetKey, frozenUntilKey} from './keys.js';
+import {ErrorReply, type Redis, type ServerInfo} from './redis.js';
+
+export interface Health extends ServerInfo {
+  /** Milliseconds for one round trip that reads and writes. */
+  latency: number;
+}
+
+/**
+ * Proves that the gateway's keys can be read and written. `SET … XX` on a session that doesn't exist writes nothing,
+ * yet passes every check of a write: permissions on command and key, memory, disk, replicas, role.
+ *
+ * @throws TokengateError saying why not
+ */
+export async function checkHealth(redis: Redis): Promise<Health> {
+  if (redis.server.role === 'replica') {
+    throw new TokengateError('REDIS_READONLY', `Redis at ${redis.server.address} is a read-only replica.`, {
+      hint: "Use the primary's address.",
+    });
+  }
+  const nobody = `tokengate-health-${randomUUID()}`;
+  const start = performance.now();
+  const replies = await redis.pipeline([
+    ['GET', budgetKey(nobody)],
+    ['SET', budgetKey(nobody), '0', 'XX'],
+    ['SET', frozenUntilKey(nobody), '0', 'XX'],
+  ]);
+  const latency = performance.now() - start;
+  for (const reply of replies) if (reply instanceof ErrorReply) throw redis.explain(reply);
+  return {...redis.server, latency};
+}

@@ -1,0 +1,91 @@
+import {type ChildProcess, spawn} from 'node:child_process';
+import {mkdtemp, rm} from 'node:fs/promises';
+import {createServer} from 'node:net';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+
+import {createClient} from 'redis';
+
+/** A client of its own, so that what is tested is not checked through itself. */
+type Client = ReturnType<typeof createClient>;
+
+export interface TestRedis {
+  /** `unix://…`, or `redis://127.0.0.1:…` when it was started with a port. */
+  readonly url: string;
+  readonly process: ChildProcess;
+  readonly client: Client;
+  /** Ends the server at once, stopped or not, and removes its files. */
+  stop(): Promise<void>;
+}
+
+interface Options {
+  /** Listen on a TCP port too, and give its URL. */
+  tcp?: boolean;
+  /** More options, such as `--requirepass x`. */
+  args?: string[];
+  /** What the test's own client needs to get in. */
+  password?: string;
+}
+
+/** A redis-server of its own that keeps nothing, in a folder of its own, ready to answer. */
+export async function startRedis({tcp = false, args = [], password}: Options = {}): Promise<TestRedis> {
+  const folder = await mkdtemp(join(tmpdir(), 'tokengate-redis-'));
+  const socket = join(folder, 'redis.sock');
+  const port = tcp ? await freePort() : 0;
+  const server = spawn(
+    'redis-server',
+    [
+      ...['--port', String(port), '--bind', '127.0.0.1', '--unixsocket', socket, '--dir', folder],
+      ...['--save', '', '--appendonly', 'no', ...args],
+    ],
+    {stdio: ['ignore', 'pipe', 'inherit']},
+  );
+  await untilReady(server);
+  const client = createClient({
+    socket: {path: socket, reconnectStrategy: false},
+    commandOptions: {timeout: 0},
+    ...(password === undefined ? {} : {password}),
+  });
+  client.on('error', () => {
+    // A test that stops its server sees this in what it tests.
+  });
+  await client.connect();
+  return {
+    url: tcp ? `redis://127.0.0.1:${port}` : `unix://${socket}`,
+    process: server,
+    client,
+    async stop() {
+      client.destroy();
+      const ended = new Promise((resolve) => server.once('exit', resolve));
+      if (server.exitCode === null && server.signalCode === null) {
+        server.kill('SIGKILL');
+        await ended;
+      }
+      await rm(folder, {recursive: true, force: true});
+    },
+  };
+}
+
+/** A TCP port that nothing listened on a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+async function untilReady(server: ChildProcess): Promise<void> {
+  let log = '';
+  await new Promise<void>((resolve, reject) => {
+    server.stdout?.on('data', (chunk: Buffer) => {
+      log += chunk.toString();
+      if (/Ready to accept connections|ready to accept connections/.test(log)) resolve();
+    });
+    server.once('exit', (code) => {
+      reject(new Error(`redis-server ended with ${code}:\n${log}`));
+    });
+    server.once('error', reject);
+  });
+}

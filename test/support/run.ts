@@ -1,0 +1,86 @@
+import {spawn} from 'node:child_process';
+import {fileURLToPath} from 'node:url';
+
+import {Config} from '@oclif/core';
+import {vi} from 'vitest';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const BIN = `${ROOT}bin/run.js`;
+
+export interface Output {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+interface CommandClass {
+  run(argv: string[], config: Config): Promise<unknown>;
+}
+
+let config: Promise<Config> | undefined;
+
+/** Runs a command class in this process, and gives what it printed, its exit code and what `run()` returned. */
+export async function runCommand(
+  command: CommandClass,
+  argv: string[],
+  {url}: {url: string},
+): Promise<Output & {result: unknown}> {
+  config ??= Config.load(ROOT);
+  let stdout = '';
+  let stderr = '';
+  const capture =
+    (keep: (text: string) => void) =>
+    (chunk: string | Uint8Array, encodingOrDone?: unknown, done?: unknown): boolean => {
+      keep(typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString());
+      const callback = typeof encodingOrDone === 'function' ? encodingOrDone : done;
+      if (typeof callback === 'function') (callback as () => void)();
+      return true;
+    };
+  vi.stubEnv('TOKENGATE_REDIS_URL', url);
+  const out = vi.spyOn(process.stdout, 'write').mockImplementation(capture((text) => (stdout += text)));
+  const err = vi.spyOn(process.stderr, 'write').mockImplementation(capture((text) => (stderr += text)));
+  try {
+    const result = await command.run(argv, await config);
+    return {code: Number(process.exitCode ?? 0), stdout, stderr, result};
+  } finally {
+    process.exitCode = undefined;
+    out.mockRestore();
+    err.mockRestore();
+    vi.unstubAllEnvs();
+  }
+}
+
+interface RunOptions {
+  url?: string | undefined;
+  env?: Record<string, string>;
+  input?: string;
+  cwd?: string;
+}
+
+/** The environment of a user who has set nothing but what the test sets. */
+export function userEnv({url, env = {}}: RunOptions): NodeJS.ProcessEnv {
+  const {PATH, HOME, TMPDIR, LANG} = process.env;
+  return {PATH, HOME, TMPDIR, LANG, ...(url === undefined ? {} : {TOKENGATE_REDIS_URL: url}), ...env};
+}
+
+/** Runs the built binary as a user would. */
+export async function runBinary(argv: string[], options: RunOptions = {}): Promise<Output> {
+  return runProcess(process.execPath, [BIN, ...argv], options);
+}
+
+export async function runProcess(file: string, argv: string[], options: RunOptions = {}): Promise<Output> {
+  const child = spawn(file, argv, {cwd: options.cwd, env: userEnv(options), stdio: 'pipe'});
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  child.stdin.on('error', () => {
+    // It need not read its input.
+  });
+  child.stdin.end(options.input ?? '');
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  return {code, stdout, stderr};
+}
