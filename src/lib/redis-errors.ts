@@ -192,7 +192,7 @@ function explainReply(reply: ErrorReply, context: FailureContext): TokengateErro
   const text = oneLine(reply.message);
   const word = /^-?([A-Z]+)\b/.exec(text)?.[1] ?? '';
   if (word === 'NOPERM') {
-    const what = /'[^']*' command|access one of the keys|access a key|channels/i.exec(text)?.[0];
+    const what = /'[^']*' command/.exec(text)?.[0] ?? (/\bkeys?\b/.test(text) ? 'access to a key' : undefined);
     const error = toError(BY_REPLY.NOPERM, context, reply);
     return new TokengateError(error.code, `${error.message}${what === undefined ? '' : ` (${what})`}.`, {
       hint: error.hint,

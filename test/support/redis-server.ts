@@ -7,7 +7,7 @@ import {join} from 'node:path';
 import {createClient} from 'redis';
 
 /** A client of its own, so that what is tested is not checked through itself. */
-type Client = ReturnType<typeof createClient>;
+type Client = ReturnType<typeof openClient>;
 
 export interface TestRedis {
   /** `unix://…`, or `redis://127.0.0.1:…` when it was started with a port. */
@@ -41,11 +41,7 @@ export async function startRedis({tcp = false, args = [], password}: Options = {
     {stdio: ['ignore', 'pipe', 'inherit']},
   );
   await untilReady(server);
-  const client = createClient({
-    socket: {path: socket, reconnectStrategy: false},
-    commandOptions: {timeout: 0},
-    ...(password === undefined ? {} : {password}),
-  });
+  const client = openClient(socket, password);
   client.on('error', () => {
     // A test that stops its server sees this in what it tests.
   });
@@ -64,6 +60,14 @@ export async function startRedis({tcp = false, args = [], password}: Options = {
       await rm(folder, {recursive: true, force: true});
     },
   };
+}
+
+function openClient(path: string, password: string | undefined) {
+  return createClient({
+    socket: {path, reconnectStrategy: false},
+    commandOptions: {timeout: 0},
+    ...(password === undefined ? {} : {password}),
+  });
 }
 
 /** A TCP port that nothing listened on a moment ago. */

@@ -1,0 +1,44 @@
+import {afterAll, beforeAll, expect, test} from 'vitest';
+
+import Health from '../../src/commands/health.js';
+import {startRedis, type TestRedis} from '../support/redis-server.js';
+import {runCommand} from '../support/run.js';
+
+let redis: TestRedis;
+beforeAll(async () => (redis = await startRedis({tcp: true})));
+afterAll(() => redis.stop());
+
+test('a healthy Redis is reported with its facts', async () => {
+  const {code, stdout, stderr} = await runCommand(Health, [], redis);
+  expect({code, stderr}).toEqual({code: 0, stderr: ''});
+  expect(stdout.split('\n')[0]).toBe('✓ Redis connection healthy');
+  expect(stdout).toMatch(/^Address: 127\.0\.0\.1:\d+\nVersion: \d+\.\d+\.\d+\nRole: {4}primary\nLatency: \d+\.\d ms$/m);
+  expect(JSON.parse((await runCommand(Health, ['--json'], redis)).stdout)).toEqual({
+    healthy: true,
+    address: redis.url.slice('redis://'.length),
+    version: expect.stringMatching(/^\d/),
+    role: 'primary',
+    latency_ms: expect.any(Number),
+  });
+});
+
+test('the check writes nothing', async () => {
+  const before = await redis.client.info('persistence');
+  await runCommand(Health, [], redis);
+  const changes = (info: string): string | undefined => /rdb_changes_since_last_save:(\d+)/.exec(info)?.[1];
+  expect(changes(await redis.client.info('persistence'))).toBe(changes(before));
+  expect(await redis.client.dbSize()).toBe(0);
+});
+
+test.each([
+  ['that may not write', ['+get', '~*'], "this user lacks a permission ('set' command)"],
+  ['that may not touch the keys', ['+get', '+set', '~other:*'], 'this user lacks a permission (access to a key)'],
+])('a user %s is unhealthy', async (_, rules, message) => {
+  await redis.client.aclSetUser('weak', ['reset', 'on', '>pw', ...rules]);
+  const url = redis.url.replace('redis://', 'redis://weak:pw@');
+  expect(await runCommand(Health, [], {url})).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringContaining(message),
+  });
+});

@@ -1,0 +1,125 @@
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+
+import ResetSession from '../../src/commands/reset-session.js';
+import {startRedis, type TestRedis} from '../support/redis-server.js';
+import {type Output, runCommand} from '../support/run.js';
+
+let redis: TestRedis;
+beforeAll(async () => (redis = await startRedis()));
+beforeEach(() => redis.client.flushDb());
+afterEach(() => redis.client.configSet('maxmemory', '0'));
+afterAll(() => redis.stop());
+
+const reset = (...argv: string[]): Promise<Output> => runCommand(ResetSession, [...argv, '--yes'], redis);
+const keys = (): Promise<string[]> => redis.client.keys('*');
+
+describe('reset-session', () => {
+  beforeEach(async () => {
+    await redis.client.set('session:x:budget', '25.50');
+    await redis.client.set('session:x:spent', '0.02643664999999999982');
+  });
+
+  test('removes both keys and says exactly what it removed', async () => {
+    expect(await reset('x')).toMatchObject({
+      code: 0,
+      stdout: "✓ Session 'x' reset\nRemoved: budget $25.50, spent $0.02643664999999999982\n",
+      stderr: '',
+    });
+    expect(await keys()).toEqual([]);
+  });
+
+  test('gives what it removed as JSON', async () => {
+    expect((await reset('x', '--json')).stdout).toMatchInlineSnapshot(`
+      "{
+        "session_id": "x",
+        "removed_budget": 25.5,
+        "removed_spent": 0.02643664999999999982
+      }
+      "
+    `);
+  });
+
+  test('removes nothing of any other session', async () => {
+    await redis.client.mSet({'session:x*:budget': '1', 'session:xx:spent': '1', 'anomaly:x:history': '1'});
+    await reset('x*');
+    expect((await keys()).sort()).toEqual([
+      'anomaly:x:history',
+      'session:x:budget',
+      'session:x:spent',
+      'session:xx:spent',
+    ]);
+  });
+
+  test('without a terminal and without --yes it fails at once and changes nothing', async () => {
+    const output = await runCommand(ResetSession, ['x'], {url: 'redis://127.0.0.1:1'});
+    expect(output).toMatchObject({code: 1, stdout: '', stderr: expect.stringContaining('--yes')});
+    expect(await keys()).toHaveLength(2);
+  });
+
+  test('an unknown session is an error', async () => {
+    expect(await reset('nope')).toMatchObject({code: 1, stdout: '', stderr: expect.stringContaining('not found')});
+  });
+
+  test('spending without a budget can be reset', async () => {
+    await redis.client.set('session:orphan:spent', '1e-05');
+    expect((await reset('orphan')).stdout).toContain('Removed: spent $0.00001\n');
+  });
+
+  test('a text that is not money is reported as it was', async () => {
+    await redis.client.set('session:bad:budget', 'nan\u001b');
+    expect((await reset('bad')).stdout).toContain("Removed: budget 'nan\\x1b'\n");
+    await redis.client.set('session:bad:budget', 'nan\u001b');
+    expect(JSON.parse((await reset('bad', '--json')).stdout)).toEqual({
+      session_id: 'bad',
+      removed_budget: 'nan\u001b',
+      removed_spent: null,
+    });
+  });
+
+  test('a key of a wrong type is refused and nothing is removed', async () => {
+    await redis.client.set('session:typed:budget', '1');
+    await redis.client.lPush('session:typed:spent', 'x');
+    expect(await reset('typed')).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('its spent is of a wrong Redis type. Nothing was removed.'),
+    });
+    expect(await keys()).toHaveLength(4);
+  });
+
+  test('works when Redis is out of memory', async () => {
+    await redis.client.configSet('maxmemory', '1');
+    expect(await reset('x')).toMatchObject({
+      code: 0,
+      stdout: "✓ Session 'x' reset\nRemoved: budget $25.50, spent $0.02643664999999999982\n",
+    });
+    expect(await keys()).toEqual([]);
+  });
+
+  test('works on a Redis that has no GETDEL', async () => {
+    const old = await startRedis({args: ['--rename-command', 'GETDEL', '']});
+    try {
+      await old.client.set('session:x:spent', '2');
+      const output = await runCommand(ResetSession, ['x', '--yes'], old);
+      expect(output).toMatchObject({code: 0, stdout: "✓ Session 'x' reset\nRemoved: spent $2.00\n"});
+      expect(await old.client.dbSize()).toBe(0);
+    } finally {
+      await old.stop();
+    }
+  });
+
+  test('loses nothing that is spent meanwhile', async () => {
+    await redis.client.set('session:x:spent', '0');
+    const increments = 3000;
+    let removed = 0;
+    const writer = (async () => {
+      for (let count = 0; count < increments; count++) await redis.client.incrByFloat('session:x:spent', 1);
+    })();
+    for (let round = 0; round < 20; round++) {
+      const {result} = await runCommand(ResetSession, ['x', '--yes', '--json'], redis);
+      removed += Number((result as {removed_spent?: unknown} | undefined)?.removed_spent ?? 0);
+    }
+    await writer;
+    expect(removed + Number((await redis.client.get('session:x:spent')) ?? 0)).toBe(increments);
+  });
+});
