@@ -112,12 +112,19 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 }
 
 /**
- * oclif takes `--yes=false` as yes, with "false" as an argument, and accepts the names of Object.prototype's properties
- * as flags.
+ * oclif takes `--yes=false` as yes, with "false" as an argument, names no flag when it refuses `-y=false`, and accepts
+ * the names of Object.prototype's properties as flags.
  */
-function refuseOddFlags(argv: readonly string[], definitions: Record<string, {type: string}>): void {
+function refuseOddFlags(
+  argv: readonly string[],
+  definitions: Record<string, {type: string; char?: string | undefined}>,
+): void {
   for (const word of argv) {
     if (word === '--') return;
+    const char = /^-([a-z])=/i.exec(word)?.[1];
+    if (char !== undefined && Object.values(definitions).some((flag) => flag.char === char)) {
+      throw new Errors.CLIError(`Flag -${char} takes no value`);
+    }
     const [, name = '', equals] = /^--([^=]+)(=)?/s.exec(word) ?? [];
     if (Object.hasOwn(definitions, name)) {
       if (equals !== undefined && definitions[name]?.type === 'boolean') {
