@@ -20,6 +20,7 @@ export function moveGlobalFlags(argv: readonly string[], config: Config): string
   };
 
   const collected: string[] = [];
+  let commandAsValue: [flag: string, command: string] | undefined;
   let rest = [...argv];
   for (;;) {
     const [word = '', next] = rest;
@@ -28,13 +29,14 @@ export function moveGlobalFlags(argv: readonly string[], config: Config): string
     if (valued === undefined) break;
     const length = valued && name === word ? 2 : 1;
     if (length === 2 && next === undefined) throw missingValue(name);
-    if (length === 2 && rest.length === 2 && config.findCommand(next ?? '')) {
-      throw missingValue(name, ` (the next word, '${next}', is a command)`);
-    }
+    if (length === 2 && next !== undefined && config.findCommand(next)) commandAsValue = [name, next];
     collected.push(...rest.slice(0, length));
     rest = rest.slice(length);
   }
   const [command] = rest;
+  if (command === undefined && commandAsValue !== undefined) {
+    throw missingValue(commandAsValue[0], ` (the next word, '${commandAsValue[1]}', is a command)`);
+  }
   if (command === undefined) return collected.length === 0 ? [] : ['--help'];
   if (command.startsWith('-')) return rest;
   const takesGlobals = config.findCommand(command)?.flags['redis-url'] !== undefined;

@@ -1,0 +1,14 @@
+import type {TestRedis} from './redis-server.js';
+
+/** Every key with its value and the end of its life, to compare what a command left behind. */
+export async function dumpKeyspace({client}: TestRedis): Promise<Record<string, string>> {
+  const keys = (await client.sendCommand<string[]>(['KEYS', '*'])).sort();
+  const entries = keys.map(async (key) => {
+    const [value, end] = await Promise.all([
+      client.sendCommand<string>(['EVAL', "return redis.sha1hex(redis.call('DUMP', KEYS[1]))", '1', key]),
+      client.sendCommand<number>(['PEXPIRETIME', key]),
+    ]);
+    return [key, `${value} ${end}`];
+  });
+  return Object.fromEntries(await Promise.all(entries)) as Record<string, string>;
+}
