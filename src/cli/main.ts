@@ -4,7 +4,7 @@ import {moveGlobalFlags} from './argv.js';
 import {watchInterrupts} from './interrupts.js';
 import {drainOutput, watchOutput} from './output.js';
 import {reportError, wantsJson} from './report.js';
-import {keepSecret, redactStderr} from './secrets.js';
+import {keepSecret, keepSecretUrl, redactStderr} from './secrets.js';
 
 /**
  * Runs the CLI on the process's own arguments and ends the process.
@@ -18,9 +18,12 @@ export async function main(entryUrl: string): Promise<never> {
   // glibc waits 10 s for a silent name server, even when the process wants to exit.
   process.env['RES_OPTIONS'] ??= 'timeout:2 attempts:1';
   const typed = process.argv.slice(2);
-  for (const text of [...typed, process.env['TOKENGATE_REDIS_URL'] ?? '']) {
-    keepSecret(text.replace(/^--redis-url=/, ''));
+  for (const [index, word] of typed.entries()) {
+    if (typed[index - 1] === '--redis-url') keepSecretUrl(word);
+    else if (word.startsWith('--redis-url=')) keepSecretUrl(word.slice('--redis-url='.length));
+    else keepSecret(word);
   }
+  keepSecretUrl(process.env['TOKENGATE_REDIS_URL'] ?? '');
   redactStderr();
   watchInterrupts();
   watchOutput();

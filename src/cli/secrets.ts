@@ -2,15 +2,18 @@ import {secretsOfUrl} from '../lib/redis-url.js';
 
 const secrets = new Set<string>();
 
-/** Remembers the password in a Redis URL, in each form in which some text may hold it. */
-export function keepSecret(url: string): void {
-  for (const secret of secretsOfUrl(url)) {
-    secrets.add(secret);
-    // As util.inspect and JSON show it.
-    secrets.add(secret.replaceAll('\\', '\\\\'));
-    secrets.add(secret.replaceAll('\\', '\\\\').replaceAll("'", "\\'"));
-    secrets.add(JSON.stringify(secret).slice(1, -1));
-  }
+/** Remembers the password in a text that may hold a URL. */
+export function keepSecret(text: string): void {
+  for (const secret of secretsOfUrl(text)) addSecret(secret);
+}
+
+/**
+ * Remembers the password in a Redis URL, and the URL as a whole when it may hold one: in a malformed URL the password
+ * can stand anywhere.
+ */
+export function keepSecretUrl(url: string): void {
+  keepSecret(url);
+  if (/[@?]/.test(url)) addSecret(url);
 }
 
 /** The text without any password that is known. */
@@ -29,4 +32,13 @@ export function redactStderr(): void {
   ) => boolean;
   process.stderr.write = (chunk: string | Uint8Array, ...rest: unknown[]) =>
     write(typeof chunk === 'string' ? redact(chunk) : chunk, ...rest);
+}
+
+/** In each form in which some text may hold it. */
+function addSecret(secret: string): void {
+  secrets.add(secret);
+  // As util.inspect and JSON show it.
+  secrets.add(secret.replaceAll('\\', '\\\\'));
+  secrets.add(secret.replaceAll('\\', '\\\\').replaceAll("'", "\\'"));
+  secrets.add(JSON.stringify(secret).slice(1, -1));
 }

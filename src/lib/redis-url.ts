@@ -48,9 +48,12 @@ export function parseRedisUrl(url: string): RedisTarget {
   return {socket: {host, port, tls: scheme === 'rediss'}, ...credentials, database, address};
 }
 
-/** Every form of a URL's user information that must not be shown: as typed and percent-decoded, longest first. */
-export function secretsOfUrl(url: string): string[] {
-  const authority = /^\s*[a-z][a-z0-9+.-]*:\/\/([^/?#]*(?:[/?#][^@]*)?)@/i.exec(url)?.[1];
+/**
+ * Every form of the password in a text that holds a URL, such as a flag with a mistyped name: as typed and
+ * percent-decoded, longest first.
+ */
+export function secretsOfUrl(text: string): string[] {
+  const authority = /:\/\/([^/?#]*(?:[/?#][^@]*)?)@/i.exec(text)?.[1];
   if (authority === undefined) return [];
   const password = splitOnce(authority, ':')[1] ?? '';
   const secrets = [password];
