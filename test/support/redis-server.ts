@@ -64,6 +64,8 @@ export async function startRedis({tcp = false, args = [], password}: Options = {
 
 function openClient(path: string, password: string | undefined) {
   return createClient({
+    // A server without HELLO, too, is one to test with.
+    RESP: 2,
     socket: {path, reconnectStrategy: false},
     commandOptions: {timeout: 0},
     ...(password === undefined ? {} : {password}),

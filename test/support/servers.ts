@@ -1,0 +1,80 @@
+import {createServer, type Server, type Socket} from 'node:net';
+
+export interface FakeServer {
+  /** `redis://127.0.0.1:…` */
+  readonly url: string;
+  /** Resolves when the first client has connected. */
+  readonly connected: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Listens on a free port of 127.0.0.1 and does with each connection what it is told. */
+export async function startServer(onConnection: (socket: Socket) => void): Promise<FakeServer> {
+  const sockets = new Set<Socket>();
+  let resolve!: () => void;
+  const connected = new Promise<void>((done) => (resolve = done));
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    socket.on('error', () => {
+      // The client may end the connection at any time.
+    });
+    onConnection(socket);
+    resolve();
+  });
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  return {
+    url: `redis://127.0.0.1:${portOf(server)}`,
+    connected,
+    async stop() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((closed) => server.close(closed));
+    },
+  };
+}
+
+/** Reads and never answers, as a server does behind a firewall that swallows packets. */
+export const silent = (socket: Socket): void => {
+  socket.resume();
+};
+
+export const closing = (socket: Socket): void => {
+  socket.end();
+};
+
+export const resetting = (socket: Socket): void => {
+  socket.resetAndDestroy();
+};
+
+/** Speaks first, as SSH and SMTP servers do. */
+export const greeting =
+  (text: string | Buffer) =>
+  (socket: Socket): void => {
+    socket.resume();
+    socket.write(text);
+  };
+
+/** Answers whatever it is sent with the same text. */
+export const answering =
+  (text: string) =>
+  (socket: Socket): void => {
+    socket.on('data', () => socket.write(text));
+  };
+
+/** Answers with an error that repeats what it was sent, as a Redis does that does not know the command. */
+export const echoing = (socket: Socket): void => {
+  socket.on('data', (chunk) => {
+    const words = chunk
+      .toString()
+      .split('\r\n')
+      .filter((line) => line !== '' && !/^[*$]/.test(line));
+    const commands = chunk.toString().match(/^\*/gm)?.length ?? 1;
+    socket.write(`-ERR unknown command, with args beginning with: ${words.join(' ')}\r\n`.repeat(commands));
+  });
+};
+
+function portOf(server: Server): number {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
