@@ -1,0 +1,260 @@
+import {copyFile, mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+
+import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+
+import {freePort, startRedis, type TestRedis} from './support/redis-server.js';
+import {type Output, ROOT, runProcess} from './support/run.js';
+import {loadSessions, makeShell, type Shell} from './support/shell.js';
+
+/** The sessions from which every part of the README below a heading of its own starts. */
+const SAMPLE = {
+  'dev-team': ['50.0', '47.1'],
+  'my-workflow': ['25.5', '12.3456'],
+  staging: ['100.0'],
+  'team:alpha:nightly': ['10.0', '0.02643664999999999982'],
+};
+
+/** What the examples of the generated reference need besides. */
+const MORE = {'test-session': ['10.0']};
+
+/** The blocks that are not run here: they change the machine, or run these tests. */
+const NOT_RUN: Record<string, string> = {
+  'npm install -g tokengate\n': 'installs on the machine',
+  'npm install -g .\n': 'installs on the machine',
+  'npm run demo\nnpm test\n': 'installs what is missing, and runs these tests',
+};
+
+interface Block {
+  language: string;
+  text: string;
+  /** The nearest heading above it. */
+  heading: string;
+}
+
+const README = await readFile(`${ROOT}README.md`, 'utf8');
+const BLOCKS = findBlocks(README);
+const CONSOLE_HEADINGS = [
+  ...new Set(BLOCKS.filter(({language}) => language === 'console').map(({heading}) => heading)),
+];
+/** A script that the README shows begins with its file name; another example runs it. */
+const SCRIPTS = new Map(BLOCKS.flatMap(scriptOf));
+/** The commands of the generated reference. */
+const EXAMPLES = BLOCKS.filter(({heading}) => heading.startsWith('`tokengate ')).flatMap(({text}) =>
+  text.split('\n').filter((line) => line !== '' && !line.startsWith('#')),
+);
+
+let redis: TestRedis;
+let shell: Shell;
+let deadPort: number;
+beforeAll(async () => {
+  redis = await startRedis({tcp: true});
+  await redis.client.sendCommand(['ACL', 'SETUSER', 'operator', 'on', '>p@ss/word', '~*', '+@all']);
+  deadPort = await freePort();
+  shell = await makeShell();
+  for (const [name, text] of SCRIPTS) await writeFile(join(shell.folder, name), text);
+});
+beforeEach(async () => {
+  await redis.client.flushDb();
+  await loadSessions(redis, SAMPLE);
+});
+afterAll(async () => {
+  await redis.stop();
+  await shell.remove();
+});
+
+describe('the examples of the README', () => {
+  test('every block is run here, or known not to be', () => {
+    const isRun = (block: Block): boolean =>
+      block.language === 'console' ||
+      scriptOf(block).length > 0 ||
+      [`bash below Shell completion`, 'cron below Cron'].includes(`${block.language} below ${block.heading}`) ||
+      (block.language === 'bash' && block.heading.startsWith('`tokengate '));
+    expect(BLOCKS.filter((block) => !isRun(block)).map(({text}) => text)).toEqual(Object.keys(NOT_RUN));
+  });
+
+  test.each([...SCRIPTS.keys()])('%s is run by another example', (name) => {
+    const callers = BLOCKS.filter(({language}) => language === 'console' || language === 'cron');
+    expect(callers.some(({text}) => new RegExp(`^.*(bash|python3) (\\S*/)?${name}$`, 'm').test(text))).toBe(true);
+  });
+
+  test.each(CONSOLE_HEADINGS)('below "%s" print what the README shows', async (heading) => {
+    for (const {text} of blocksBelow(heading, 'console')) expect(neutral(await runConsole(text))).toBe(neutral(text));
+  });
+
+  test.each(EXAMPLES)('%s', async (command) => {
+    await loadSessions(redis, MORE);
+    const script = `set -o pipefail\n${command}`;
+    const output = await run(script);
+    const {code, stderr} = asksForYes(output) ? await run(`${script} --yes`) : output;
+    expect(code, stderr).toBe(0);
+  });
+
+  test('the completion of bash is set up by its lines', async () => {
+    for (const {text} of blocksBelow('Shell completion', 'bash')) expect(await run(text)).toMatchObject({code: 0});
+    const {stdout} = await run('source ~/.bashrc; complete -p tokengate');
+    expect(stdout).toMatch(/^complete .* tokengate\n$/);
+  });
+
+  test('the lines of cron run without a terminal', async () => {
+    await mkdir(join(shell.folder, 'log'));
+    for (const {text} of blocksBelow('Cron', 'cron')) {
+      const {variables, commands} = parseCrontab(text);
+      expect(commands.length).toBeGreaterThan(0);
+      for (const command of commands) {
+        expect(await run('exec sh -c "$COMMAND"', {...variables, COMMAND: onThisMachine(command)})).toMatchObject({
+          code: 0,
+          stderr: '',
+        });
+      }
+    }
+    expect(await readFile(join(shell.folder, 'log', 'daily-report.txt'), 'utf8')).toContain('║ dev-team ');
+    expect(await redis.client.exists('session:staging:budget')).toBe(0);
+  });
+});
+
+describe('the lists of the README', () => {
+  const fieldsOf = new Map(
+    Array.from(
+      sectionBelow('### JSON').matchAll(/^- `([a-z-]+)`: ((?:`\w+`,?\s+)+)/gm),
+      ([, command = '', fields = '']) => [command, Array.from(fields.matchAll(/\w+/g), ([field]) => field)],
+    ),
+  );
+
+  test('every command but list-sessions has its JSON fields listed', async () => {
+    const manifest = JSON.parse(await readFile(`${ROOT}oclif.manifest.json`, 'utf8')) as {commands: object};
+    expect([...fieldsOf.keys(), 'list-sessions'].sort()).toEqual(Object.keys(manifest.commands).sort());
+  });
+
+  test.each([...fieldsOf])('%s --json has the listed fields', async (command, fields) => {
+    const args = command === 'health' ? '' : command === 'set-budget' ? 'staging 5' : 'staging';
+    const {stdout} = await run(`tokengate ${command} ${args} --yes --json`);
+    expect(Object.keys(JSON.parse(stdout) as object)).toEqual(fields);
+  });
+
+  test('list-sessions --json has the fields of get-budget', async () => {
+    const {stdout} = await run('tokengate list-sessions --json');
+    for (const session of JSON.parse(stdout) as object[]) {
+      expect(Object.keys(session)).toEqual(fieldsOf.get('get-budget'));
+    }
+    await redis.client.flushDb();
+    expect((await run('tokengate list-sessions --json')).stdout).toBe('[]\n');
+  });
+});
+
+describe('scripts/readme.mjs', () => {
+  let copy: string;
+  beforeEach(async () => {
+    copy = await mkdtemp(join(tmpdir(), 'tokengate-readme-'));
+    await mkdir(join(copy, 'scripts'));
+    for (const file of ['README.md', 'oclif.manifest.json', 'scripts/readme.mjs']) {
+      await copyFile(`${ROOT}${file}`, join(copy, file));
+    }
+    return () => rm(copy, {recursive: true});
+  });
+
+  const runScript = async (...argv: string[]): Promise<Output> =>
+    runProcess(process.execPath, [join(copy, 'scripts', 'readme.mjs'), ...argv]);
+
+  test('finds the README up to date', async () => {
+    expect(await runScript('--check')).toEqual({code: 0, stdout: '', stderr: ''});
+  });
+
+  test('says in one line that the README is stale, and mends it', async () => {
+    const readme = await readFile(join(copy, 'README.md'), 'utf8');
+    await writeFile(join(copy, 'README.md'), readme.replace('### `tokengate health`', '### `tokengate ping`'));
+    expect(await runScript('--check')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'README.md is stale: run node scripts/readme.mjs, and commit it.\n',
+    });
+    expect(await runScript()).toEqual({code: 0, stdout: '', stderr: ''});
+    expect(await readFile(join(copy, 'README.md'), 'utf8')).toBe(readme);
+  });
+});
+
+function findBlocks(markdown: string): Block[] {
+  const blocks: Block[] = [];
+  let heading = '';
+  let block: Block | undefined;
+  for (const line of markdown.split('\n')) {
+    if (block !== undefined) {
+      if (line === '```') block = undefined;
+      else block.text += `${line}\n`;
+    } else if (line.startsWith('```')) {
+      block = {language: line.slice(3), text: '', heading};
+      blocks.push(block);
+    } else {
+      heading = /^#+ (.*)/.exec(line)?.[1] ?? heading;
+    }
+  }
+  return blocks;
+}
+
+function blocksBelow(heading: string, language: string): Block[] {
+  return BLOCKS.filter((block) => block.heading === heading && block.language === language);
+}
+
+function sectionBelow(heading: string): string {
+  return README.split(`\n${heading}\n`)[1]?.split('\n#')[0] ?? '';
+}
+
+/** The file name in its first line, and the text. */
+function scriptOf({language, text}: Block): [string, string][] {
+  const name = /^# ([\w-]+\.(?:sh|py))\n/.exec(text)?.[1];
+  return name !== undefined && ['bash', 'python'].includes(language) ? [[name, text]] : [];
+}
+
+/** Runs the commands of a console block in one bash, and shows them with what they printed. */
+async function runConsole(block: string): Promise<string> {
+  const commands = block.split('\n').flatMap((line) => (line.startsWith('$ ') ? [line.slice(2)] : []));
+  // A NUL ends what a command printed, and `$?` stays what the command left.
+  const script = commands.map((command) => `${onThisMachine(command)}\nstatus=$?; printf '\\0'; (exit $status)\n`);
+  const {stdout} = await run(`exec 2>&1\n${script.join('')}`);
+  const outputs = stdout.split('\0');
+  return commands.map((command, index) => `$ ${command}\n${outputs[index] ?? ''}`).join('');
+}
+
+async function run(script: string, env: Record<string, string> = {}): Promise<Output> {
+  return shell.run(onThisMachine(script), {url: redis.url, env: {...env, ...pathFirst(env)}});
+}
+
+/** The folder of the test's `tokengate`, before the folders of a crontab. */
+function pathFirst({PATH = ''}: Record<string, string>): Record<string, string> {
+  return PATH === '' ? {} : {PATH: `${shell.folder}:${PATH}:${process.env['PATH'] ?? ''}`};
+}
+
+/** The test's server in place of the hosts, and its folder in place of the paths. */
+function onThisMachine(script: string): string {
+  return script
+    .replaceAll(/\b(prod-redis|other-host):6379/g, new URL(redis.url).host)
+    .replaceAll('localhost:6380', `127.0.0.1:${deadPort}`)
+    .replaceAll('/var/log/tokengate/', `${shell.folder}/log/`)
+    .replaceAll('/opt/tokengate/', `${shell.folder}/`);
+}
+
+function asksForYes({stderr}: Output): boolean {
+  return stderr.includes('Add --yes to go ahead without a question.');
+}
+
+/** The text with what differs between runs and machines taken out. */
+function neutral(text: string): string {
+  return text
+    .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g, '<time>')
+    .replaceAll(/^Version: \d+\.\d+\.\d+$/gm, 'Version: <version>')
+    .replaceAll(/^Latency: \d+\.\d ms$/gm, 'Latency: <latency>')
+    .replaceAll(/\b(localhost|127\.0\.0\.1|prod-redis):\d+/g, '<address>');
+}
+
+function parseCrontab(text: string): {variables: Record<string, string>; commands: string[]} {
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  const variables = lines.flatMap((line) => {
+    const [, name = '', value = ''] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
+    return name === '' ? [] : [[name, onThisMachine(value)] as const];
+  });
+  const commands = lines.flatMap((line) => /^(?:[\d*]+ ){5}(.*)$/.exec(line)?.[1] ?? []);
+  // A line that is neither would be left out unseen.
+  expect(variables.length + commands.length).toBe(lines.length);
+  return {variables: Object.fromEntries(variables), commands};
+}
