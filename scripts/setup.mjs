@@ -1,0 +1,211 @@
+// What a checkout needs before it can run: npm packages, a build, and programs of the system. Synchronous, and silent
+// but for one line a step. Only Node's own modules, since on a fresh machine there is nothing else.
+import {spawnSync} from 'node:child_process';
+import {accessSync, constants, existsSync, readdirSync, readFileSync, statSync} from 'node:fs';
+import {delimiter, join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** Any one of the names will do; a package is one that brings it. */
+const PROGRAMS = {
+  redis: {
+    names: ['redis-server', 'valkey-server'],
+    packages: {'apt-get': 'redis-server', dnf: 'redis', apk: 'redis', pacman: 'valkey', brew: 'redis'},
+  },
+  jq: {
+    names: ['jq'],
+    packages: {'apt-get': 'jq', dnf: 'jq', apk: 'jq', pacman: 'jq', brew: 'jq'},
+  },
+  python: {
+    names: ['python3'],
+    packages: {'apt-get': 'python3', dnf: 'python3', apk: 'python3', pacman: 'python', brew: 'python3'},
+  },
+  script: {
+    names: ['script'],
+    packages: {
+      'apt-get': 'bsdutils',
+      dnf: 'util-linux',
+      apk: 'util-linux-misc',
+      pacman: 'util-linux',
+      brew: 'util-linux',
+    },
+  },
+};
+
+const MANAGERS = [
+  // The time limit is for another apt-get that is at work.
+  {
+    name: 'apt-get',
+    install: ['install', '-qy', '--no-install-recommends', '-oDPkg::Lock::Timeout=120'],
+    refresh: ['update', '-q'],
+  },
+  {name: 'dnf', install: ['install', '-qy']},
+  {name: 'apk', install: ['add', '-q'], refresh: ['update', '-q']},
+  {name: 'pacman', install: ['-S', '--noconfirm', '--needed'], refresh: ['-Sy']},
+  {name: 'brew', install: ['install', '-q']},
+];
+
+/** Installs the npm packages of package-lock.json unless they are there. */
+export function installPackages() {
+  if (hasPackages()) return;
+  step('Installing the npm packages');
+  // Not `npm ci`: it refuses a lock that lacks a package of another system, although that is never installed here. The
+  // scripts of the packages only speed up what works without them; our own would build, which may not be wanted.
+  const options = ['--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  const {status, output} = npm('install', '--no-save', ...options);
+  if (status !== 0)
+    stop(`${output}\nThe npm packages could not be installed: run \`npm install\` and mend what it says.`);
+}
+
+/** Builds unless the build is newer than the sources. */
+export function build() {
+  if (isBuilt()) return;
+  step('Building');
+  const {status, output} = npm('run', '--silent', 'build');
+  if (status !== 0) stop(`${output}\nThe build failed: mend what it says above.`);
+}
+
+/** Installs those of PROGRAMS that are missing, when that needs no password, and gives the path of each. */
+export function provide(...wanted) {
+  const missing = wanted.filter((name) => findProgram(name) === undefined);
+  if (missing.length > 0) installPrograms(missing);
+  return wanted.map(findProgram);
+}
+
+function hasPackages() {
+  const wanted = lockedPackages('package-lock.json');
+  const present = lockedPackages('node_modules/.package-lock.json');
+  // An optional package is there on one system and absent on another.
+  const isOptional = ({optional, devOptional}) => optional || devOptional;
+  return (
+    Object.entries(wanted).every(([path, entry]) => {
+      const found = present[path];
+      return found === undefined ? isOptional(entry) : found.version === entry.version;
+    }) && Object.entries(present).every(([path, entry]) => path in wanted || isOptional(entry))
+  );
+}
+
+/** By the folder of each; none when there is no such lock. */
+function lockedPackages(lock) {
+  const path = join(ROOT, lock);
+  if (!existsSync(path)) return {};
+  const {packages} = JSON.parse(readFileSync(path, 'utf8'));
+  return Object.fromEntries(Object.entries(packages).filter(([folder]) => folder !== ''));
+}
+
+/** The build writes dist first and the manifest last: what fails half-way is not taken for a build. */
+function isBuilt() {
+  const sources = [...sourceFiles(), 'tsconfig.json', 'tsconfig.build.json'];
+  const built = sourceFiles().map(builtFile);
+  if (![...built, 'oclif.manifest.json'].every((file) => existsSync(join(ROOT, file)))) return false;
+  const changed = (file) => statSync(join(ROOT, file)).mtimeMs;
+  const newestSource = Math.max(...sources.map(changed));
+  const manifest = changed('oclif.manifest.json');
+  return built.map(changed).every((time) => newestSource <= time && time <= manifest) && strayFiles().length === 0;
+}
+
+/** What is in dist although its source is gone: a removed command would still be found there. */
+export function strayFiles() {
+  const built = new Set(sourceFiles().map(builtFile));
+  return filesUnder('dist').filter((file) => !built.has(file));
+}
+
+function sourceFiles() {
+  return filesUnder('src').filter((file) => file.endsWith('.ts'));
+}
+
+function builtFile(source) {
+  return source.replace(/^src/, 'dist').replace(/ts$/, 'js');
+}
+
+/** Paths from the project's folder. */
+function filesUnder(folder) {
+  if (!existsSync(join(ROOT, folder))) return [];
+  return readdirSync(join(ROOT, folder), {recursive: true})
+    .map((path) => join(folder, path))
+    .filter((path) => statSync(join(ROOT, path)).isFile());
+}
+
+function findProgram(program) {
+  return PROGRAMS[program].names.map(findOnPath).find((path) => path !== undefined);
+}
+
+function findOnPath(name) {
+  return (process.env.PATH ?? '')
+    .split(delimiter)
+    .filter((folder) => folder !== '')
+    .map((folder) => join(folder, name))
+    .find(isExecutable);
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function installPrograms(missing) {
+  const names = missing.map((program) => PROGRAMS[program].names.join(' or ')).join(', ');
+  const manager = MANAGERS.find(({name}) => findOnPath(name) !== undefined);
+  if (manager === undefined)
+    stop(`Not found: ${names}. Install what is missing so that it is on PATH, then try again.`);
+
+  const packages = missing.map((program) => PROGRAMS[program].packages[manager.name]);
+  const isRoot = process.getuid?.() === 0;
+  const needsRoot = manager.name !== 'brew' && !isRoot;
+  const advice = `${needsRoot ? 'sudo ' : ''}${manager.name} ${manager.install[0]} ${packages.join(' ')}`;
+  if (needsRoot && run('sudo', ['-n', 'true']).status !== 0) {
+    stop(`Not found: ${names}. Run \`${advice}\`, then try again.`);
+  }
+
+  step(`Installing ${packages.join(', ')} with ${manager.name}`);
+  const sudo = needsRoot ? ['sudo', '-n'] : [];
+  // RUNLEVEL=1: Debian starts a service as soon as it is installed, but not in single-user mode.
+  const manage = (args) =>
+    runLine([...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'RUNLEVEL=1', manager.name, ...args]);
+  const install = () => manage([...manager.install, ...packages]).status === 0;
+  // The list of packages may be missing or old; it is fetched only then, because that takes long.
+  const done = install() || (manager.refresh !== undefined && manage(manager.refresh).status === 0 && install());
+  if (missing.includes('redis') && manager.name === 'apt-get' && existsSync('/run/systemd/system')) {
+    // systemd does not look at RUNLEVEL.
+    runLine([...sudo, 'systemctl', 'disable', '--now', 'redis-server.service']);
+  }
+  if (!done || missing.some((program) => findProgram(program) === undefined)) {
+    stop(`Not found: ${names}, and ${manager.name} could not install it. Run \`${advice}\`, then try again.`);
+  }
+}
+
+function npm(...args) {
+  const env = {...process.env};
+  // Set when npm itself runs a script of ours, and meant for what it does then.
+  for (const name of ['global', 'location', 'dry_run']) delete env[`npm_config_${name}`];
+  return run('npm', args, {env});
+}
+
+function runLine([file, ...args]) {
+  return run(file, args);
+}
+
+function run(file, args, options = {}) {
+  const {status, stdout, stderr} = spawnSync(file, args, {
+    cwd: ROOT,
+    encoding: 'utf8',
+    maxBuffer: Infinity,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...options,
+  });
+  return {status, output: `${stdout ?? ''}${stderr ?? ''}`.trim()};
+}
+
+function step(text) {
+  process.stderr.write(`${text} …\n`);
+}
+
+function stop(text) {
+  process.stderr.write(`${text.trim()}\n`);
+  process.exit(1);
+}
