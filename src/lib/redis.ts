@@ -139,8 +139,8 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
 
   try {
     await guard(client.connect(), 2 * timeoutMs + GRACE_MS);
-    context.connected = true;
     const server = await askServer(run, context);
+    context.connected = true;
     if (target.database !== 0) server.address += ` db ${target.database}`;
     return {
       server,

@@ -1,4 +1,4 @@
-import {spawn} from 'node:child_process';
+import {type ChildProcess, spawn} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
 
 import {Config} from '@oclif/core';
@@ -55,6 +55,8 @@ interface RunOptions {
   env?: Record<string, string>;
   input?: string;
   cwd?: string;
+  /** Gets the process as soon as it runs. */
+  onStart?: (child: ChildProcess) => void;
 }
 
 /** The environment of a user who has set nothing but what the test sets. */
@@ -70,6 +72,7 @@ export async function runBinary(argv: string[], options: RunOptions = {}): Promi
 
 export async function runProcess(file: string, argv: string[], options: RunOptions = {}): Promise<Output> {
   const child = spawn(file, argv, {cwd: options.cwd, env: userEnv(options), stdio: 'pipe'});
+  options.onStart?.(child);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
