@@ -1,11 +1,10 @@
-import {once} from 'node:events';
-
 import {TokengateError} from '../lib/errors.js';
 
 /** Nobody reads stdout any more (`| head`): reason enough to stop, not an error. */
 export class OutputClosed extends Error {}
 
 let failure: NodeJS.ErrnoException | undefined;
+let isReported = false;
 
 /** Takes over from oclif's listener, which crashes on anything but a closed pipe. Call it once oclif is loaded. */
 export function watchOutput(): void {
@@ -53,17 +52,18 @@ export async function drainOutput(): Promise<void> {
 
 async function writeChunk(chunk: string): Promise<void> {
   throwFailure();
-  if (!process.stdout.write(chunk)) {
-    const ended = [once(process.stdout, 'drain'), once(process.stdout, 'close')];
-    await Promise.race(ended).catch(() => {
-      // The listener above has kept the error.
-    });
-  }
+  await new Promise<void>((resolve) =>
+    process.stdout.write(chunk, () => {
+      resolve();
+    }),
+  );
   throwFailure();
 }
 
+/** Throws once: a command that could not write its answer fails, and what is left to write fails for the same reason. */
 function throwFailure(): void {
-  if (failure === undefined) return;
+  if (failure === undefined || isReported) return;
+  isReported = true;
   if (failure.code === 'EPIPE') throw new OutputClosed();
   const reason = failure.code === 'ENOSPC' ? 'no space left on the device' : (failure.code ?? failure.message);
   throw new TokengateError('OUTPUT_FAILED', `Cannot write the output: ${reason}.`);

@@ -1,0 +1,132 @@
+import {type ChildProcess} from 'node:child_process';
+
+import {afterAll, beforeAll, describe, expect, test, vi} from 'vitest';
+
+import {startRedis, type TestRedis} from '../support/redis-server.js';
+import {BIN, type Output, runProcess} from '../support/run.js';
+
+const SESSIONS = 200_000;
+const SEED = `
+for i = 1, ${SESSIONS} do redis.call('SET', string.format('session:s%06d:budget', i), '20') end
+return redis.call('DBSIZE')`;
+
+let redis: TestRedis;
+beforeAll(async () => {
+  redis = await startRedis();
+  expect(await redis.client.sendCommand(['EVAL', SEED, '0'])).toBe(SESSIONS);
+});
+afterAll(() => redis.stop());
+
+/** Runs a line of bash in which \`tokengate\` is the built binary. */
+function bash(script: string, onStart?: (child: ChildProcess) => void): Promise<Output> {
+  const line = `tokengate() { '${process.execPath}' '${BIN}' "$@"; }\n${script}`;
+  return runProcess('bash', ['-c', line], {url: redis.url, ...(onStart === undefined ? {} : {onStart})});
+}
+
+describe('a reader that stops early', () => {
+  test.each([
+    ['ndjson', '{"session_id":"s000001","budget":20,"spent":0,"remaining":20,"percentage_used":0}\n'],
+    ['csv', 'session_id,budget,spent,remaining,percentage_used\n'],
+    ['json', '[\n'],
+    ['table', expect.stringMatching(/^╔═+╦═+╦═+╦═+╦═+╗\n$/)],
+  ])('is no error: list-sessions --format %s | head -1', async (format, line) => {
+    expect(await bash(`tokengate list-sessions --format ${format} | head -1; exit "\${PIPESTATUS[0]}"`)).toEqual({
+      code: 0,
+      stdout: line as string,
+      stderr: '',
+    });
+  });
+
+  test('is no error for help either', async () => {
+    expect(await bash('tokengate --help | true; exit "${PIPESTATUS[0]}"')).toEqual({code: 0, stdout: '', stderr: ''});
+  });
+});
+
+test('a reader that begins late and reads line by line gets every row', async () => {
+  let reader: ChildProcess | undefined;
+  const run = bash(
+    `exec 3<&0
+    tokengate list-sessions --format csv </dev/null | {
+      read -r _ <&3
+      while read -r line; do rows=$((rows + 1)); last=$line; done
+      echo "$rows rows, the last is $last"
+    }
+    exit "\${PIPESTATUS[0]}"`,
+    (child) => (reader = child),
+  );
+  // It has read all it needs and now waits for its reader: its connection has rested for a second.
+  await vi.waitFor(
+    async () => {
+      const clients = await redis.client.sendCommand<string>(['CLIENT', 'LIST']);
+      expect(clients).toMatch(/ idle=[1-9]\d* .* cmd=m?get /);
+    },
+    {timeout: 50_000, interval: 100},
+  );
+  reader!.stdin!.write('go\n');
+  expect(await run).toEqual({code: 0, stdout: `${SESSIONS + 1} rows, the last is s200000,20,0,20,0\n`, stderr: ''});
+});
+
+describe('an output that cannot be written', () => {
+  test.each([['list-sessions --format ndjson'], ['get-budget s000001'], ['get-budget s000001 --json'], ['--help']])(
+    '%s > /dev/full: exit 1 and one message',
+    async (words) => {
+      const {code, stdout, stderr} = await bash(`tokengate ${words} > /dev/full`);
+      expect({code, stdout}).toEqual({code: 1, stdout: ''});
+      if (words.endsWith('--json')) {
+        expect(JSON.parse(stderr)).toEqual({
+          error: {
+            code: 'OUTPUT_FAILED',
+            message: 'Cannot write the output: no space left on the device.',
+            hint: null,
+          },
+        });
+      } else {
+        expect(stderr).toBe('Error: Cannot write the output: no space left on the device.\n');
+      }
+    },
+  );
+
+  test('stderr on /dev/full changes neither the answer nor the exit code', async () => {
+    expect(await bash('tokengate get-budget nobody 2> /dev/full')).toEqual({code: 1, stdout: '', stderr: ''});
+    expect(await bash('tokengate list-sessions --format ndjson 2> /dev/full | tail -1')).toMatchObject({
+      code: 0,
+      stdout: '{"session_id":"s200000","budget":20,"spent":0,"remaining":20,"percentage_used":0}\n',
+    });
+  });
+});
+
+describe('a closed stream', () => {
+  const ANSWER =
+    '{\n  "session_id": "s000001",\n  "budget": 20,\n  "spent": 0,\n' +
+    '  "remaining": 20,\n  "percentage_used": 0\n}\n';
+  test.each([
+    ['stdin', 'tokengate get-budget s000001 --json <&-', ANSWER],
+    ['stdout', 'tokengate get-budget s000001 --json >&-', ''],
+    ['stderr', 'tokengate get-budget s000001 --json 2>&-', ANSWER],
+  ])('%s is no error', async (_, script, stdout) => {
+    expect(await bash(script)).toEqual({code: 0, stdout, stderr: ''});
+  });
+
+  test('stdin closed is no terminal: reset-session asks for --yes', async () => {
+    expect(await bash('tokengate reset-session s000001 <&-')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr:
+        'Error: This needs a confirmation, and there is no terminal to ask on.\n' +
+        'Add --yes to go ahead without a question.\n',
+    });
+    expect(await redis.client.exists('session:s000001:budget')).toBe(1);
+  });
+});
+
+test('the documented loop over all sessions does not lose its input to tokengate', async () => {
+  expect(
+    await bash(`printf '%s\\n' s000001 s000002 s000003 | while read -r id; do
+      tokengate get-budget "$id" --json | grep session_id
+    done`),
+  ).toEqual({
+    code: 0,
+    stdout: '  "session_id": "s000001",\n  "session_id": "s000002",\n  "session_id": "s000003",\n',
+    stderr: '',
+  });
+});
