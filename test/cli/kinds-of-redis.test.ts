@@ -1,0 +1,178 @@
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {createInterface} from 'node:readline';
+
+import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+
+import {dumpKeyspace} from '../support/keyspace.js';
+import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
+import {runBinary} from '../support/run.js';
+
+const PRIMARY_HINT = "Use the primary's address.\n";
+const addressOf = (url: string): string => url.replace(/^(redis|unix):\/\//, '');
+
+test('a node of a Redis Cluster is refused, for reading too', async () => {
+  const node = await startRedis({
+    tcp: true,
+    args: ['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())],
+  });
+  try {
+    for (const argv of [['list-sessions'], ['set-budget', 'a', '5'], ['health']]) {
+      expect(await runBinary(argv, node)).toEqual({
+        code: 1,
+        stdout: '',
+        stderr:
+          `Error: ${addressOf(node.url)} is part of a Redis Cluster, ` +
+          'which the gateway and tokengate do not support.\n',
+      });
+    }
+  } finally {
+    await node.stop();
+  }
+});
+
+test('a Sentinel is refused', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tokengate-sentinel-'));
+  const port = await freePort();
+  await writeFile(join(folder, 'sentinel.conf'), `bind 127.0.0.1\nport ${port}\ndir ${folder}\n`);
+  const sentinel = spawn('redis-server', [join(folder, 'sentinel.conf'), '--sentinel'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(sentinel, 'exit');
+  try {
+    for await (const line of createInterface({input: sentinel.stdout})) if (line.includes('Sentinel ID is')) break;
+    expect(await runBinary(['health'], {url: `redis://127.0.0.1:${port}`})).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `Error: 127.0.0.1:${port} is a Redis Sentinel.\n` + 'Give the address of the primary that it watches.\n',
+    });
+  } finally {
+    sentinel.kill('SIGKILL');
+    await ended;
+    await rm(folder, {recursive: true, force: true});
+  }
+});
+
+describe('a replica that has lost its primary', () => {
+  let replica: TestRedis;
+  beforeAll(async () => {
+    replica = await startRedis({args: ['--replicaof', '127.0.0.1', String(await freePort())]});
+    await replica.client.configSet('replica-read-only', 'no');
+    await replica.client.set('session:a:budget', '20');
+    await replica.client.configSet('replica-read-only', 'yes');
+  });
+  afterAll(() => replica.stop());
+
+  test('can be read', async () => {
+    expect(await runBinary(['get-budget', 'a'], replica)).toMatchObject({code: 0, stderr: ''});
+    expect(await runBinary(['list-sessions', '--format', 'csv'], replica)).toEqual({
+      code: 0,
+      stdout: 'session_id,budget,spent,remaining,percentage_used\na,20,0,20,0\n',
+      stderr: '',
+    });
+  });
+
+  test.each([
+    [['set-budget', 'a', '5']],
+    [['reset-session', 'a', '--yes']],
+    [['freeze-session', 'a']],
+    [['unfreeze-session', 'a']],
+    [['health']],
+  ])('cannot be changed, and is not healthy: %j', async (argv) => {
+    const before = await dumpKeyspace(replica);
+    expect(await runBinary(argv, replica)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `Error: Redis at ${addressOf(replica.url)} is a read-only replica.\n${PRIMARY_HINT}`,
+    });
+    expect(await dumpKeyspace(replica)).toEqual(before);
+  });
+});
+
+describe('a Redis whose memory is full', () => {
+  let full: TestRedis;
+  beforeAll(async () => {
+    full = await startRedis();
+    await full.client.mSet({'session:a:budget': '20', 'session:a:spent': '7.5E-7'});
+    await full.client.configSet('maxmemory', '1');
+  });
+  afterAll(() => full.stop());
+
+  test.each([[['set-budget', 'a', '5']], [['freeze-session', 'a']], [['health']]])('refuses %j', async (argv) => {
+    expect(await runBinary(argv, full)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `Error: Redis at ${addressOf(full.url)} is out of memory (maxmemory) and refused the write.\n`,
+    });
+    expect(await full.client.get('session:a:budget')).toBe('20');
+  });
+
+  test('can be read', async () => {
+    expect(await runBinary(['get-budget', 'a'], full)).toMatchObject({code: 0, stderr: ''});
+  });
+
+  test('lets a session be reset, which frees memory', async () => {
+    await full.client.configSet('maxmemory', '0');
+    await full.client.mSet({'session:b:budget': '20', 'session:b:spent': '7.5E-7'});
+    await full.client.configSet('maxmemory', '1');
+    expect(await runBinary(['reset-session', 'b', '--yes'], full)).toEqual({
+      code: 0,
+      stdout: "✓ Session 'b' reset\nRemoved: budget $20.00, spent $0.00000075\n",
+      stderr: '',
+    });
+    expect(await full.client.exists(['session:b:budget', 'session:b:spent'])).toBe(0);
+  });
+});
+
+test('a Redis without GETDEL resets a session all the same', async () => {
+  const old = await startRedis({args: ['--rename-command', 'GETDEL', 'x']});
+  try {
+    await old.client.mSet({'session:a:budget': '20', 'session:a:spent': '1e-05', 'session:b:budget': '1'});
+    expect(await runBinary(['reset-session', 'a', '--yes'], old)).toEqual({
+      code: 0,
+      stdout: "✓ Session 'a' reset\nRemoved: budget $20.00, spent $0.00001\n",
+      stderr: '',
+    });
+    expect(Object.keys(await dumpKeyspace(old))).toEqual(['session:b:budget']);
+  } finally {
+    await old.stop();
+  }
+});
+
+describe('a Redis user who may only read', () => {
+  let redis: TestRedis;
+  let url: string;
+  beforeAll(async () => {
+    redis = await startRedis();
+    await redis.client.set('session:a:budget', '20');
+    const rights = ['resetkeys', '%R~session:*', '%R~anomaly:*', '+get', '+mget', '+exists', '+scan', '+time'];
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'reader', 'on', '>hunter2', ...rights]);
+    url = redis.url.replace('unix://', 'unix://reader:hunter2@');
+  });
+  afterAll(() => redis.stop());
+
+  test.each([[['get-budget', 'a']], [['list-sessions']], [['anomaly-stats', 'a']]])('can %j', async (argv) => {
+    expect(await runBinary(argv, {url})).toMatchObject({code: 0, stderr: ''});
+  });
+
+  test.each([
+    [['set-budget', 'a', '5'], "'multi' command"],
+    [['reset-session', 'a', '--yes'], "'multi' command"],
+    [['freeze-session', 'a'], "'multi' command"],
+    [['unfreeze-session', 'a'], "'multi' command"],
+    [['health'], "'set' command"],
+  ])('cannot %j', async (argv, what) => {
+    const before = await dumpKeyspace(redis);
+    expect(await runBinary(argv, {url})).toEqual({
+      code: 1,
+      stdout: '',
+      stderr:
+        `Error: Redis at ${addressOf(redis.url)} refused: this user lacks a permission (${what}).\n` +
+        'See ACL SETUSER: the user needs the commands and the keys session:* and anomaly:*.\n',
+    });
+    expect(await dumpKeyspace(redis)).toEqual(before);
+  });
+});
