@@ -115,7 +115,8 @@ async function startServer() {
 async function walkThrough() {
   for (const {why, line, then = {}} of STEPS) {
     say(`\n${why}`, bold(`$ ${line}`));
-    const code = await run(line, {shell: true, stdio: ['ignore', 'inherit', 'inherit']});
+    // Without a shell that stays: ending the child must end the command.
+    const code = await run(`exec ${line}`, {shell: true, stdio: ['ignore', 'inherit', 'inherit']});
     if (ending) return 1;
     if (code !== 0) return fail(`\`${line}\` ended with exit code ${code}.`);
     for (const [key, expected] of Object.entries(then)) {
