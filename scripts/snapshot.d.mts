@@ -1,5 +1,3 @@
-import type {RedisClientType} from 'redis';
-
 export interface SnapshotEntry {
   key: string;
   type: 'string' | 'list';
@@ -9,5 +7,13 @@ export interface SnapshotEntry {
   value: string | string[];
 }
 
+/** What is used of a node-redis client, whatever its protocol version. */
+interface Transaction {
+  rPush(key: string, values: string[]): unknown;
+  set(key: string, value: string): unknown;
+  pExpire(key: string, milliseconds: number): unknown;
+  exec(): Promise<unknown>;
+}
+
 export function readSnapshot(): SnapshotEntry[];
-export function loadSnapshot(redis: RedisClientType, options?: {now?: Date}): Promise<void>;
+export function loadSnapshot(redis: {multi(): Transaction}, options?: {now?: Date}): Promise<void>;
