@@ -50,12 +50,10 @@ const MANAGERS = [
 export function installPackages() {
   if (hasPackages()) return;
   step('Installing the npm packages');
-  // Not `npm ci`: it refuses a lock that lacks a package of another system, although that is never installed here. The
-  // scripts of the packages only speed up what works without them; our own would build, which may not be wanted.
+  // The scripts of the packages only speed up what works without them; our own would build, which may not be wanted.
   const options = ['--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  const {status, output} = npm('install', '--no-save', ...options);
-  if (status !== 0)
-    stop(`${output}\nThe npm packages could not be installed: run \`npm install\` and mend what it says.`);
+  const {status, output} = npm('ci', ...options);
+  if (status !== 0) stop(`${output}\nThe npm packages could not be installed: run \`npm ci\` and mend what it says.`);
 }
 
 /** Builds unless the build is newer than the sources. */
