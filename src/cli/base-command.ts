@@ -6,7 +6,7 @@ import {globalFlags} from './flags.js';
 import {onInterrupt} from './interrupts.js';
 import {stringifyJson} from './json.js';
 import {drainOutput, writeOutput} from './output.js';
-import {confirm, confirmationRequired} from './prompts.js';
+import {canAsk, confirm, confirmationRequired} from './prompts.js';
 import {reportError, reportWarning, wantsJson} from './report.js';
 import {keepSecret} from './secrets.js';
 import {paint} from './style.js';
@@ -36,7 +36,9 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     await super.init();
     const parsed = await this.parse({args, flags: definitions, strict});
     this.args = parsed.args as ArgsOf<T>;
-    this.flags = parsed.flags as FlagsOf<T>;
+    // oclif leaves a boolean flag that is not given undefined, although its types say that it is false.
+    const switches = Object.entries(definitions).filter(([, {type}]) => type === 'boolean');
+    this.flags = {...Object.fromEntries(switches.map(([name]) => [name, false])), ...parsed.flags} as FlagsOf<T>;
   }
 
   /** Connects for reading. */
@@ -54,19 +56,37 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
       controller.abort();
     });
     const redis = await this.connect(controller.signal);
-    if (redis.server.role === 'replica') {
-      throw new TokengateError('REDIS_READONLY', `Redis at ${redis.server.address} is a read-only replica.`, {
-        hint: "Use the primary's address.",
-      });
-    }
+    this.refuseReplica(redis);
     return redis;
+  }
+
+  /** @throws TokengateError REDIS_READONLY */
+  protected refuseReplica({server}: Redis): void {
+    if (server.role !== 'replica') return;
+    throw new TokengateError('REDIS_READONLY', `Redis at ${server.address} is a read-only replica.`, {
+      hint: "Use the primary's address.",
+    });
   }
 
   /** @throws TokengateError DECLINED, CONFIRMATION_REQUIRED, INTERRUPTED */
   protected async confirm(question: string): Promise<void> {
     if (this.flags.yes) return;
-    if (this.jsonEnabled()) throw confirmationRequired();
+    this.refuseWithoutAnswer();
     if (!(await confirm(question))) throw new TokengateError('DECLINED', 'Cancelled: nothing was changed.');
+  }
+
+  /**
+   * For a question that comes later: without a terminal it can't be answered.
+   *
+   * @throws TokengateError CONFIRMATION_REQUIRED
+   */
+  protected refuseWithoutAnswer(): void {
+    if (!this.flags.yes && (this.jsonEnabled() || !canAsk())) throw confirmationRequired();
+  }
+
+  /** True when stdout is a terminal. */
+  protected get isTerminal(): boolean {
+    return process.stdout.isTTY;
   }
 
   /** Prints lines for people; not under `--json`. They may hold untrusted text. */

@@ -5,20 +5,10 @@ import {escapeJson} from './text.js';
 
 /**
  * JSON in which an amount of money is a number with all its digits (a JavaScript number would lose some), and no
- * character can act on a terminal. Dates are ISO 8601 in UTC.
+ * character can act on a terminal. Dates are ISO 8601 in UTC. `outerIndent` is that of what it stands in.
  */
-export function stringifyJson(value: unknown, indent = ''): string {
-  return write(value, indent === '' ? '' : '\n', indent);
-}
-
-/** A JSON array of many elements, piece by piece; the same text as `stringifyJson` with an indent of two. */
-export function* stringifyArray(elements: Iterable<unknown>): Generator<string> {
-  let separator = '[\n  ';
-  for (const element of elements) {
-    yield separator + write(element, '\n  ', '  ');
-    separator = ',\n  ';
-  }
-  yield separator.startsWith(',') ? '\n]\n' : '[]\n';
+export function stringifyJson(value: unknown, indent = '', outerIndent = ''): string {
+  return write(value, indent === '' ? '' : `\n${outerIndent}`, indent);
 }
 
 function write(value: unknown, newline: string, indent: string): string {

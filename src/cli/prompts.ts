@@ -4,10 +4,9 @@ import {showText} from './text.js';
 /**
  * Asks on the terminal; the default is no.
  *
- * @throws TokengateError CONFIRMATION_REQUIRED without a terminal, INTERRUPTED on Ctrl-C
+ * @throws TokengateError INTERRUPTED on Ctrl-C
  */
 export async function confirm(question: string): Promise<boolean> {
-  if (!process.stdin.isTTY || !process.stderr.isTTY) throw confirmationRequired();
   const {default: inquirer} = await import('inquirer');
   const prompt = inquirer.createPromptModule({output: process.stderr});
   try {
@@ -21,6 +20,11 @@ export async function confirm(question: string): Promise<boolean> {
     }
     throw error;
   }
+}
+
+/** A question needs a terminal to be read from and one to be shown on. */
+export function canAsk(): boolean {
+  return process.stdin.isTTY && process.stderr.isTTY;
 }
 
 export function confirmationRequired(): TokengateError {

@@ -36,13 +36,18 @@ export function reportError(error: unknown, {json, command}: {json: boolean; com
     const {code, message, hint = null} = report;
     writeError(`${stringifyJson({error: {code, message, hint}}, '  ')}\n`);
   } else {
-    writeError(`${paint('red', 'Error:', process.stderr)} ${showText(report.message)}\n`);
+    reportLine(report.message);
     if (report.hint !== undefined) writeError(`${showText(report.hint)}\n`);
   }
   if (isDebugging() && error instanceof Error) {
     const stack = (error.stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
     writeError(stack.map((line) => `${showText(line)}\n`).join(''));
   }
+}
+
+/** One failure among others, of which the command's own error tells the sum. */
+export function reportLine(message: string): void {
+  writeError(`${paint('red', 'Error:', process.stderr)} ${showText(message)}\n`);
 }
 
 export function reportWarning(message: string): void {
@@ -75,6 +80,7 @@ function usageMessage(error: Error): string {
   }
   const line = error.message
     .replace(/\nSee more help with --help/g, '')
+    .replace(/^The following errors? occurred:\s*([^\n]*)[^]*/, '$1')
     .replace(/\s*\n\s*/g, ' ')
     .trim();
   return /[.!?]$/.test(line) ? line : `${line}.`;

@@ -1,7 +1,11 @@
+import {TokengateError} from '../lib/errors.js';
+import {describeEnd} from '../lib/freezes.js';
+import {addToTotals, NO_TOTALS, type Totals} from '../lib/listing.js';
 import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../lib/money.js';
-import type {Session} from '../lib/sessions.js';
-import {toCsvLine} from './csv.js';
-import {stringifyArray, stringifyJson} from './json.js';
+import {type BudgetChange, percentageOf, type Session} from '../lib/sessions.js';
+import {toCsvCell} from './csv.js';
+import {writeIdLine} from './id-lines.js';
+import {stringifyJson} from './json.js';
 import {drawTable} from './table.js';
 import {showText} from './text.js';
 
@@ -14,47 +18,205 @@ export interface SessionJson {
   percentage_used: Money | null;
 }
 
-export const LIST_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
+export const LIST_FORMATS = ['table', 'json', 'ndjson', 'csv', 'ids'] as const;
 export type ListFormat = (typeof LIST_FORMATS)[number];
+
+export interface ListView {
+  format: ListFormat;
+  columns: readonly ColumnName[];
+  totals: boolean;
+  /** Separates IDs by NUL in place of a line feed. */
+  nul: boolean;
+  /** On a terminal what is otherwise exact is made safe to show. */
+  isTerminal: boolean;
+}
 
 export function toSessionJson({id, budget, spent, remaining, percentageUsed}: Session): SessionJson {
   return {session_id: id, budget, spent, remaining, percentage_used: percentageUsed};
 }
 
-/** A list of sessions as text. CSV on a terminal is made safe; in a pipe or a file it is exact. */
-export async function renderSessions(sessions: readonly Session[], format: ListFormat): Promise<Iterable<string>> {
-  switch (format) {
+/** What a change of a budget did: a contract too. */
+export interface BudgetChangeJson {
+  session_id: string;
+  budget: Money | null;
+  previous_budget: Money | null;
+  spent: Money | null;
+}
+
+export function toBudgetChangeJson({session: {id, budget, spent}, previousBudget}: BudgetChange): BudgetChangeJson {
+  return {session_id: id, budget, previous_budget: previousBudget, spent};
+}
+
+interface Column {
+  title: string;
+  /** The name of its JSON field and of its CSV column. */
+  key: string;
+  value: (session: Session) => unknown;
+  /** Text of the table, safe to show. */
+  cell: (session: Session) => string;
+}
+
+const money = (amount: Money | null): string => (amount === null ? 'invalid' : formatMoney(amount));
+
+const COLUMNS = {
+  id: {title: 'Session ID', key: 'session_id', value: ({id}) => id, cell: ({id}) => showText(id)},
+  budget: {title: 'Budget', key: 'budget', value: ({budget}) => budget, cell: ({budget}) => money(budget)},
+  spent: {title: 'Spent', key: 'spent', value: ({spent}) => spent, cell: ({spent}) => money(spent)},
+  remaining: {
+    title: 'Remaining',
+    key: 'remaining',
+    value: ({remaining}) => remaining,
+    cell: ({remaining}) => money(remaining),
+  },
+  used: {title: 'Used %', key: 'percentage_used', value: ({percentageUsed}) => percentageUsed, cell: usedCell},
+  frozen: {
+    title: 'Frozen',
+    key: 'is_frozen',
+    value: ({freeze}) => freeze?.isFrozen ?? null,
+    cell: ({freeze}) => (freeze?.isFrozen == null ? 'invalid' : freeze.isFrozen ? 'yes' : 'no'),
+  },
+  until: {
+    title: 'Frozen until',
+    key: 'frozen_until',
+    value: ({freeze}) => (freeze?.isFrozen ? freeze.until : null),
+    cell: ({freeze}) => (freeze?.isFrozen && freeze.until ? describeEnd(freeze.until).replace('until ', '') : '-'),
+  },
+  reason: {
+    title: 'Reason',
+    key: 'freeze_reason',
+    value: ({freeze}) => (freeze?.isFrozen ? freeze.reason : null),
+    cell: ({freeze}) => (freeze?.isFrozen ? showText(freeze.reason ?? '') : '-'),
+  },
+} satisfies Record<string, Column>;
+
+export type ColumnName = keyof typeof COLUMNS;
+export const DEFAULT_COLUMNS: readonly ColumnName[] = ['id', 'budget', 'spent', 'remaining', 'used'];
+const FREEZE_COLUMNS: readonly ColumnName[] = ['frozen', 'until', 'reason'];
+
+/**
+ * Reads a list of column names, separated by commas.
+ *
+ * @throws TokengateError INVALID_COLUMNS
+ */
+export function parseColumns(typed: string): ColumnName[] {
+  return typed.split(',').map((part) => {
+    const name = part.trim();
+    if (Object.hasOwn(COLUMNS, name)) return name as ColumnName;
+    throw new TokengateError('INVALID_COLUMNS', `There is no column '${name}'.`, {
+      hint: `Columns: ${Object.keys(COLUMNS).join(', ')}.`,
+    });
+  });
+}
+
+/** True when a column shows the freeze, which takes another read. */
+export function needsFreeze(columns: readonly ColumnName[]): boolean {
+  return columns.some((name) => FREEZE_COLUMNS.includes(name));
+}
+
+/** A list of sessions as text, piece by piece. */
+export async function* renderSessions(pages: AsyncIterable<Session[]>, view: ListView): AsyncGenerator<string> {
+  const columns: Column[] = view.columns.map((name) => COLUMNS[name]);
+  switch (view.format) {
     case 'table':
-      if (sessions.length === 0) return ['No active sessions found.\n'];
-      return drawTable(['Session ID', 'Budget', 'Spent', 'Remaining', 'Used %'], sessions.map(toCells));
+      yield* renderTable(pages, columns, view);
+      break;
     case 'json':
-      return stringifyArray(map(sessions, toSessionJson));
+      yield* renderJson(pages, columns, view.totals);
+      break;
     case 'ndjson':
-      return map(sessions, (session) => `${stringifyJson(toSessionJson(session))}\n`);
+      for await (const page of pages) {
+        yield page.map((session) => `${stringifyJson(toObject(columns, session))}\n`).join('');
+      }
+      break;
     case 'csv':
-      return csvLines(sessions, process.stdout.isTTY);
+      yield `${columns.map(({key}) => key).join(',')}\n`;
+      for await (const page of pages) yield page.map((session) => toCsvLine(columns, session, view)).join('');
+      break;
+    case 'ids':
+      for await (const page of pages) {
+        yield page.map(({id}) => (view.isTerminal ? `${showText(id)}\n` : writeIdLine(id, view.nul))).join('');
+      }
   }
 }
 
-function toCells({id, budget, spent, remaining, percentageUsed}: Session): string[] {
-  const money = (amount: Money | null): string => (amount === null ? 'invalid' : formatMoney(amount));
-  return [showText(id), money(budget), money(spent), money(remaining), usedCell(budget, spent, percentageUsed)];
+async function* renderTable(
+  pages: AsyncIterable<Session[]>,
+  columns: readonly Column[],
+  view: ListView,
+): AsyncGenerator<string> {
+  const rows: string[][] = [];
+  let totals = NO_TOTALS;
+  for await (const page of pages) {
+    for (const session of page) rows.push(columns.map(({cell}) => cell(session)));
+    if (view.totals) totals = addToTotals(totals, page);
+  }
+  if (rows.length === 0) {
+    yield 'No active sessions found.\n';
+    return;
+  }
+  if (view.totals) rows.push(totalCells(totals, view.columns));
+  yield* await drawTable(
+    columns.map(({title}) => title),
+    rows,
+    view.totals,
+  );
 }
 
-function usedCell(budget: Money | null, spent: Money | null, percentage: Money | null): string {
-  if (budget === null || spent === null || percentage === null) return 'invalid';
-  return budget.eq(ZERO) && spent.eq(ZERO) ? '-' : formatPercentage(percentage);
-}
-
-function* csvLines(sessions: readonly Session[], isTerminal: boolean): Generator<string> {
-  const digits = (amount: Money | null): string => (amount === null ? '' : toPlainDigits(amount));
-  yield 'session_id,budget,spent,remaining,percentage_used\n';
-  for (const {id, budget, spent, remaining, percentageUsed} of sessions) {
-    const shown = isTerminal ? showText(id) : id;
-    yield toCsvLine(shown, [digits(budget), digits(spent), digits(remaining), digits(percentageUsed)]);
+async function* renderJson(
+  pages: AsyncIterable<Session[]>,
+  columns: readonly Column[],
+  withTotals: boolean,
+): AsyncGenerator<string> {
+  const indent = withTotals ? '    ' : '  ';
+  let totals = NO_TOTALS;
+  let separator = '';
+  yield withTotals ? '{\n  "sessions": [' : '[';
+  for await (const page of pages) {
+    if (withTotals) totals = addToTotals(totals, page);
+    let text = '';
+    for (const session of page) {
+      text += `${separator}\n${indent}${stringifyJson(toObject(columns, session), '  ', indent)}`;
+      separator = ',';
+    }
+    yield text;
+  }
+  const end = separator === '' ? '' : `\n${indent.slice(2)}`;
+  if (withTotals) {
+    const {count, budget, spent, remaining} = totals;
+    const sums = {count, budget, spent, remaining, percentage_used: percentageOf(budget, spent)};
+    yield `${end}],\n  "totals": ${stringifyJson(sums, '  ', '  ')}\n}\n`;
+  } else {
+    yield `${end}]\n`;
   }
 }
 
-function* map<T, R>(items: Iterable<T>, change: (item: T) => R): Generator<R> {
-  for (const item of items) yield change(item);
+function toObject(columns: readonly Column[], session: Session): Record<string, unknown> {
+  return Object.fromEntries(columns.map(({key, value}) => [key, value(session)]));
+}
+
+function toCsvLine(columns: readonly Column[], session: Session, {isTerminal}: ListView): string {
+  const cells = columns.map(({value}) => {
+    const content = value(session);
+    if (content === null) return '';
+    if (typeof content === 'string') return toCsvCell(isTerminal ? showText(content) : content);
+    if (content instanceof Date) return content.toISOString();
+    return typeof content === 'boolean' ? String(content) : toPlainDigits(content as Money);
+  });
+  return `${cells.join(',')}\n`;
+}
+
+function totalCells({count, budget, spent, remaining}: Totals, columns: readonly ColumnName[]): string[] {
+  const cells: Partial<Record<ColumnName, string>> = {
+    id: `Total (${count})`,
+    budget: formatMoney(budget),
+    spent: formatMoney(spent),
+    remaining: formatMoney(remaining),
+    used: formatPercentage(percentageOf(budget, spent)),
+  };
+  return columns.map((name) => cells[name] ?? '');
+}
+
+function usedCell({budget, spent, percentageUsed}: Session): string {
+  if (budget === null || spent === null || percentageUsed === null) return 'invalid';
+  return budget.eq(ZERO) && spent.eq(ZERO) ? '-' : formatPercentage(percentageUsed);
 }

@@ -23,28 +23,40 @@ const DOUBLE = {
 
 /**
  * A table with a double border and a line below its header, piece by piece. Cells must be safe to show and of one line
- * each; wide characters take two columns.
+ * each; wide characters take two columns. With a footer the last row is set off by a line.
  */
-export async function drawTable(header: readonly string[], rows: readonly string[][]): Promise<Iterable<string>> {
-  if (rows.length > LARGE) return drawLargeTable(header, rows);
+export async function drawTable(
+  header: readonly string[],
+  rows: readonly string[][],
+  hasFooter = false,
+): Promise<Iterable<string>> {
+  if (rows.length > LARGE) return drawLargeTable(header, rows, hasFooter);
   const {table} = await import('table');
-  const config: TableUserConfig = {border: DOUBLE, drawHorizontalLine: (line, count) => line <= 1 || line === count};
+  const config: TableUserConfig = {
+    border: DOUBLE,
+    drawHorizontalLine: (line, count) => line <= 1 || line === count || (hasFooter && line === count - 1),
+  };
   return [table([[...header], ...rows], config)];
 }
 
 /** The same text as `table` gives, for any number of rows. */
-export async function drawLargeTable(header: readonly string[], rows: readonly string[][]): Promise<Iterable<string>> {
+export async function drawLargeTable(
+  header: readonly string[],
+  rows: readonly string[][],
+  hasFooter = false,
+): Promise<Iterable<string>> {
   const isPlain = (text: string): boolean => /^[\x20-\x7e]*$/.test(text);
   const needsWidths = rows.some((row) => !row.every(isPlain));
   const stringWidth = needsWidths ? (await import('string-width')).default : undefined;
   const widthOf = (text: string): number =>
     stringWidth === undefined || isPlain(text) ? text.length : stringWidth(text);
-  return drawLines(header, rows, widthOf);
+  return drawLines(header, rows, hasFooter, widthOf);
 }
 
 function* drawLines(
   header: readonly string[],
   rows: readonly string[][],
+  hasFooter: boolean,
   widthOf: (text: string) => number,
 ): Generator<string> {
   const widths = header.map(widthOf);
@@ -59,7 +71,11 @@ function* drawLines(
   };
   yield line(DOUBLE.topLeft, DOUBLE.topJoin, DOUBLE.topRight);
   yield content(header);
-  yield line(DOUBLE.joinLeft, DOUBLE.joinJoin, DOUBLE.joinRight);
-  for (const row of rows) yield content(row);
+  const separator = line(DOUBLE.joinLeft, DOUBLE.joinJoin, DOUBLE.joinRight);
+  yield separator;
+  for (const [index, row] of rows.entries()) {
+    if (hasFooter && index === rows.length - 1 && index > 0) yield separator;
+    yield content(row);
+  }
   yield line(DOUBLE.bottomLeft, DOUBLE.bottomJoin, DOUBLE.bottomRight);
 }

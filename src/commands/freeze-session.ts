@@ -1,10 +1,12 @@
 import {Flags} from '@oclif/core';
 
-import {BaseCommand} from '../cli/base-command.js';
-import {sessionIdArg} from '../cli/flags.js';
+import {BatchCommand} from '../cli/batch-command.js';
+import {batchFlags, sessionIdsArg} from '../cli/flags.js';
 import {serverTime} from '../lib/clock.js';
-import {type Freeze, freezeSession} from '../lib/freezes.js';
-import {formatUtc} from '../lib/time.js';
+import {describeEnd, FOREVER, type Freeze, freezeSession, type FreezeOptions, freezing} from '../lib/freezes.js';
+import type {RawId} from '../lib/ids.js';
+import {BUDGET_KEYS} from '../lib/keys.js';
+import {parseDuration, parseTime} from '../lib/time.js';
 
 const ONE_HOUR = 3600;
 
@@ -17,49 +19,94 @@ interface FreezeJson {
   previous_freeze_reason: string | null;
 }
 
-export default class FreezeSession extends BaseCommand<typeof FreezeSession> {
-  static override summary = 'Freeze a session for one hour';
+export default class FreezeSession extends BatchCommand<typeof FreezeSession> {
+  static override summary = 'Freeze sessions, for one hour unless told otherwise';
   static override description = `The gateway refuses every request of a frozen session (HTTP 429, with the reason) until the freeze ends or is lifted.
 
-A session need not be known yet. A freeze that it has already is replaced.`;
+A session need not be known yet. A freeze that ends later is kept, and said so; --force replaces it.
+
+IDs that are named, from stdin or all are taken together; of these only those are meant that --match and --where let through. --match or --where alone stands for all. A batch asks first.`;
   static override examples = [
     {description: 'Freeze with the default reason', command: '<%= config.bin %> <%= command.id %> suspicious-session'},
     {description: 'Say why', command: '<%= config.bin %> <%= command.id %> bot-session --reason "Bot detected"'},
+    {
+      description: 'Stop everything until further notice',
+      command: '<%= config.bin %> <%= command.id %> --all --forever --reason "incident 42" --yes',
+    },
   ];
 
-  static override args = {session_id: sessionIdArg};
+  static override args = {session_id: sessionIdsArg};
   static override flags = {
+    ...batchFlags,
     reason: Flags.string({
       default: 'Manual freeze',
       description: 'Why; the API client is told so too',
       helpValue: 'TEXT',
     }),
+    for: Flags.string({
+      description: 'How long, such as 30m, 2h or 7d',
+      exclusive: ['until', 'forever'],
+      helpValue: 'TIME',
+    }),
+    until: Flags.string({
+      description: 'Until when: ISO 8601, local time unless it ends in Z or an offset',
+      exclusive: ['for', 'forever'],
+      helpValue: 'TIME',
+    }),
+    forever: Flags.boolean({description: 'Until it is lifted', exclusive: ['for', 'until']}),
+    force: Flags.boolean({description: 'Replace a freeze that ends later, too'}),
   };
 
-  async run(): Promise<FreezeJson> {
-    const redis = await this.connectToChange();
-    const freeze = await freezeSession(redis, this.args.session_id, {
-      reason: this.flags.reason,
-      length: ONE_HOUR,
-      now: await serverTime(redis),
+  async run(): Promise<FreezeJson | undefined> {
+    const optionsAt = this.readOptions();
+    if (this.single !== undefined) return this.freezeOne(this.single, optionsAt);
+    await this.changeMany<Freeze>({
+      verb: 'freeze',
+      done: 'frozen',
+      universe: BUDGET_KEYS,
+      change: (redis, now) => freezing(redis, optionsAt(now)),
+      describe: ({until, reason}) => `${describeEnd(until)} (${reason})`,
+      toJson: toFreezeJson,
     });
-    this.render(freeze);
-    return {
-      session_id: freeze.id,
-      is_frozen: true,
-      freeze_reason: freeze.reason,
-      frozen_until: freeze.until,
-      previously_frozen_until: freeze.previous.isFrozen ? freeze.previous.until : null,
-      previous_freeze_reason: freeze.previous.isFrozen ? freeze.previous.reason : null,
-    };
+    return undefined;
   }
 
-  private render({id, until, reason, previous, isKnown}: Freeze): void {
-    this.print(`✓ Session '${id}' frozen until ${formatUtc(until)}`, `Reason: ${reason}`);
-    if (previous.isFrozen && previous.until !== null) {
-      this.print(`It was frozen until ${formatUtc(previous.until)} (${previous.reason ?? 'no reason'})`);
+  private async freezeOne(id: RawId, optionsAt: (now: Date) => FreezeOptions): Promise<FreezeJson> {
+    const redis = await this.connectToChange();
+    const freeze = await freezeSession(redis, id, optionsAt(await serverTime(redis)));
+    this.render(freeze);
+    return {session_id: freeze.id, ...toFreezeJson(freeze)};
+  }
+
+  /** Reads the flags before anything is connected; the end of a freeze for a time is counted from now. */
+  private readOptions(): (now: Date) => FreezeOptions {
+    const {reason, for: length, until, forever, force} = this.flags;
+    const seconds = length === undefined ? ONE_HOUR : parseDuration(length);
+    const end = forever ? FOREVER : until === undefined ? undefined : parseTime(until);
+    return (now) => ({reason, force, now, until: end ?? new Date(now.getTime() + seconds * 1000)});
+  }
+
+  private render({id, until, reason, previous, isKept, isKnown}: Freeze): void {
+    if (isKept) {
+      this.print(`Session '${id}' is frozen ${describeEnd(until)} already`, `Reason: ${reason}`);
+      this.warnAll(['That freeze ends later, so it was kept. Use --force to replace it.']);
+    } else {
+      this.print(`✓ Session '${id}' frozen ${describeEnd(until)}`, `Reason: ${reason}`);
+      if (previous.isFrozen && previous.until !== null) {
+        this.print(`It was frozen ${describeEnd(previous.until)} (${previous.reason ?? 'no reason'})`);
+      }
     }
     this.warnAll(previous.problems);
     if (!isKnown) this.warnAll([`Session '${id}' has no budget and no spending yet. Is the ID right?`]);
   }
+}
+
+function toFreezeJson({until, reason, previous}: Freeze): Omit<FreezeJson, 'session_id'> {
+  return {
+    is_frozen: true,
+    freeze_reason: reason,
+    frozen_until: until,
+    previously_frozen_until: previous.isFrozen ? previous.until : null,
+    previous_freeze_reason: previous.isFrozen ? previous.reason : null,
+  };
 }

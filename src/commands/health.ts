@@ -4,6 +4,7 @@ import {checkHealth, type Health} from '../lib/health.js';
 interface HealthJson {
   healthy: true;
   address: string;
+  database: number;
   version: string | null;
   role: string;
   latency_ms: number;
@@ -23,14 +24,14 @@ export default class HealthCommand extends BaseCommand<typeof HealthCommand> {
   async run(): Promise<HealthJson> {
     const health = await checkHealth(await this.connect());
     this.render(health);
-    const {address, version = null, role, latency} = health;
-    return {healthy: true, address, version, role, latency_ms: Number(latency.toFixed(3))};
+    const {address, database, version = null, role, latency} = health;
+    return {healthy: true, address, database, version, role, latency_ms: Number(latency.toFixed(3))};
   }
 
-  private render({address, version, role, latency}: Health): void {
+  private render({address, database, version, role, latency}: Health): void {
     this.print(
       '✓ Redis connection healthy',
-      `Address: ${address}`,
+      `Address: ${address}${database === 0 ? '' : ` db ${database}`}`,
       `Version: ${version ?? 'unknown'}`,
       `Role:    ${role}`,
       `Latency: ${latency.toFixed(1)} ms`,

@@ -1,37 +1,80 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/base-command.js';
-import {LIST_FORMATS, type ListFormat, renderSessions} from '../cli/session-views.js';
+import {matchFlag, nullFlag, whereFlag} from '../cli/flags.js';
+import {DEFAULT_COLUMNS, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/session-views.js';
+import {serverTime} from '../lib/clock.js';
 import {TokengateError} from '../lib/errors.js';
-import {listSessions} from '../lib/sessions.js';
+import {parseFilter} from '../lib/filter.js';
+import {listSessions, SORT_FIELDS} from '../lib/listing.js';
 
 export default class ListSessions extends BaseCommand<typeof ListSessions> {
   static override summary = 'List the sessions that have a budget';
   static override description = `Every session once, in the order of their IDs. Reads with SCAN, so a busy server goes on serving.
 
-A value in Redis that is not money is shown as "invalid", in JSON as null and in CSV as nothing, with a warning.`;
+A value in Redis that is not money is shown as "invalid", in JSON as null and in CSV as nothing, with a warning.
+
+Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason. --format ids prints the IDs alone, for --stdin of other commands; an ID that a line cannot hold is printed as a line of JSON, which --stdin understands.`;
   static override examples = [
     {description: 'Look at all sessions', command: '<%= config.bin %> <%= command.id %>'},
     {
-      description: 'Those above 90 percent',
-      command: `<%= config.bin %> <%= command.id %> --format json | jq -r '.[] | select(.percentage_used > 90).session_id'`,
+      description: 'The ten that have used most of their budget, above 90 percent',
+      command: `<%= config.bin %> <%= command.id %> --where 'used > 90' --sort used --reverse --limit 10`,
+    },
+    {
+      description: 'Why sessions are frozen',
+      command: '<%= config.bin %> <%= command.id %> --frozen --columns id,until,reason',
     },
   ];
 
   static override flags = {
-    format: Flags.custom<ListFormat>({
+    format: Flags.option({
+      options: LIST_FORMATS,
       description: 'How to print them; --json is the same as --format json',
-      options: [...LIST_FORMATS],
     })(),
+    match: matchFlag,
+    where: whereFlag,
+    frozen: Flags.boolean({description: 'Only those that are frozen'}),
+    sort: Flags.option({options: SORT_FIELDS, description: 'What to sort by', default: 'id'})(),
+    reverse: Flags.boolean({description: 'Sort the other way round'}),
+    limit: Flags.integer({description: 'At most so many', min: 0, helpValue: 'N'}),
+    columns: Flags.string({description: 'Columns to print, separated by commas', helpValue: 'NAMES'}),
+    totals: Flags.boolean({description: 'Add the sums (table and json)'}),
+    null: nullFlag,
   };
 
   async run(): Promise<void> {
-    const {format = 'table', json} = this.flags;
-    if (json && this.flags.format !== undefined && format !== 'json') {
-      throw new TokengateError('INVALID_USAGE', `--json and --format ${format} contradict each other.`);
-    }
-    const sessions = await listSessions(await this.connect());
-    await this.write(await renderSessions(sessions, json ? 'json' : format));
-    this.warnAll(sessions.flatMap(({problems}) => problems));
+    const {match, where, frozen, sort, reverse, limit, totals, null: nul} = this.flags;
+    const format = this.format();
+    const filter = where === undefined ? undefined : parseFilter(where);
+    const columns = this.flags.columns === undefined ? DEFAULT_COLUMNS : parseColumns(this.flags.columns);
+    const redis = await this.connect();
+    const now = frozen || filter?.needsFrozen || needsFreeze(columns) ? await serverTime(redis) : undefined;
+    const pages = listSessions(redis, {match, where: filter, frozen, sort, reverse, limit, now});
+    const problems: string[] = [];
+    const watched = collectProblems(pages, problems);
+    await this.write(renderSessions(watched, {format, columns, totals, nul, isTerminal: this.isTerminal}));
+    this.warnAll(problems);
+  }
+
+  private format(): (typeof LIST_FORMATS)[number] {
+    const {format = this.flags.json ? 'json' : 'table', json, totals, null: nul} = this.flags;
+    const refuse = (why: string): never => {
+      throw new TokengateError('INVALID_USAGE', why);
+    };
+    if (json && format !== 'json') refuse(`--json and --format ${format} contradict each other.`);
+    if (totals && format !== 'table' && format !== 'json') refuse('--totals goes with the formats table and json.');
+    if (nul && format !== 'ids') refuse('-0 goes with --format ids.');
+    return format;
+  }
+}
+
+async function* collectProblems<T extends {problems: string[]}>(
+  pages: AsyncIterable<T[]>,
+  problems: string[],
+): AsyncGenerator<T[]> {
+  for await (const page of pages) {
+    for (const session of page) problems.push(...session.problems);
+    yield page;
   }
 }

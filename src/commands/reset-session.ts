@@ -1,40 +1,82 @@
-import {BaseCommand} from '../cli/base-command.js';
-import {sessionIdArg} from '../cli/flags.js';
+import {Flags} from '@oclif/core';
+
+import {BatchCommand} from '../cli/batch-command.js';
+import {batchFlags, sessionIdsArg} from '../cli/flags.js';
+import {nameOf, type RawId} from '../lib/ids.js';
+import {BUDGET_KEYS} from '../lib/keys.js';
 import {type Money, parseStoredMoney} from '../lib/money.js';
-import {describeRemoved, type Reset, resetSession} from '../lib/sessions.js';
+import {
+  describeRemoved,
+  findWriteBack,
+  findWriteBacks,
+  type Reset,
+  resetSession,
+  resetting,
+  WRITE_BACK_MS,
+} from '../lib/resets.js';
+
+/** Null when there was none. A text when it was not money. */
+type Removed = Money | string | null;
 
 interface ResetJson {
   session_id: string;
-  /** Null when there was none. A text when it was not money. */
-  removed_budget: Money | string | null;
-  removed_spent: Money | string | null;
+  removed_budget: Removed;
+  removed_spent: Removed;
 }
 
-export default class ResetSession extends BaseCommand<typeof ResetSession> {
-  static override summary = 'Remove the budget and the spending of a session';
+export default class ResetSession extends BatchCommand<typeof ResetSession> {
+  static override summary = 'Remove the budget and the spending of sessions';
   static override description = `Asks first; --yes skips the question. Both are removed in one atomic step, and what was removed is shown.
 
-The session's next request gives it the gateway's default budget.`;
+The next request of a session gives it the gateway's default budget; --keep-budget keeps the one that it has.
+
+IDs that are named, from stdin or all are taken together; of these only those are meant that --match and --where let through. --match or --where alone stands for all.`;
   static override examples = [
     {description: 'Reset, after a question', command: '<%= config.bin %> <%= command.id %> my-workflow'},
     {description: 'In a script or from cron', command: '<%= config.bin %> <%= command.id %> test-session --yes'},
+    {
+      description: 'A new period for all, with the same limits',
+      command: '<%= config.bin %> <%= command.id %> --all --keep-budget',
+    },
+    {
+      description: 'See what a batch would do',
+      command: `<%= config.bin %> <%= command.id %> --match 'test-*' --dry-run`,
+    },
   ];
 
-  static override args = {session_id: sessionIdArg};
+  static override args = {session_id: sessionIdsArg};
+  static override flags = {
+    ...batchFlags,
+    'keep-budget': Flags.boolean({description: 'Set only the spending to zero'}),
+  };
 
-  async run(): Promise<ResetJson> {
-    const id = this.args.session_id;
-    await this.confirm(`Are you sure you want to reset this session ('${id}')?`);
-    const reset = await resetSession(await this.connectToChange(), id);
-    this.render(reset);
-    return {session_id: id, removed_budget: toJson(reset.budget), removed_spent: toJson(reset.spent)};
+  async run(): Promise<ResetJson | undefined> {
+    if (this.single !== undefined) return this.resetOne(this.single);
+    const keepBudget = this.flags['keep-budget'];
+    await this.changeMany<Reset>({
+      verb: 'reset',
+      done: 'reset',
+      universe: BUDGET_KEYS,
+      change: (redis) => resetting(redis, {keepBudget}),
+      describe: describeRemoved,
+      toJson: toRemovedJson,
+      follow: {afterMs: WRITE_BACK_MS, look: findWriteBacks},
+    });
+    return undefined;
   }
 
-  private render(reset: Reset): void {
+  private async resetOne(id: RawId): Promise<ResetJson> {
+    await this.confirm(`Are you sure you want to reset this session ('${nameOf(id)}')?`);
+    const redis = await this.connectToChange();
+    const reset = await resetSession(redis, id, {keepBudget: this.flags['keep-budget']});
     this.print(`✓ Session '${reset.id}' reset`, `Removed: ${describeRemoved(reset)}`);
+    this.warnAll(await findWriteBack(redis, reset));
+    return {session_id: reset.id, ...toRemovedJson(reset)};
   }
 }
 
-function toJson(removed: string | null): Money | string | null {
-  return removed === null ? null : (parseStoredMoney(removed) ?? removed);
+function toRemovedJson({budget, spent}: Reset): Omit<ResetJson, 'session_id'> {
+  const toJson = (removed: string | null): Removed =>
+    removed === null ? null : (parseStoredMoney(removed) ?? removed);
+  return {removed_budget: toJson(budget), removed_spent: toJson(spent)};
 }

@@ -1,14 +1,8 @@
 import {BaseCommand} from '../cli/base-command.js';
 import {amountArg, sessionIdArg} from '../cli/flags.js';
-import {formatExactMoney, type Money} from '../lib/money.js';
+import {type BudgetChangeJson, toBudgetChangeJson} from '../cli/session-views.js';
+import {formatExactMoney} from '../lib/money.js';
 import {type BudgetChange, setBudget} from '../lib/sessions.js';
-
-interface SetBudgetJson {
-  session_id: string;
-  budget: Money | null;
-  previous_budget: Money | null;
-  spent: Money | null;
-}
 
 export default class SetBudget extends BaseCommand<typeof SetBudget> {
   static override summary = 'Set or replace the budget of a session';
@@ -28,12 +22,11 @@ A budget that is not above what is spent, or 0, blocks the session.`;
     amount: amountArg,
   };
 
-  async run(): Promise<SetBudgetJson> {
+  async run(): Promise<BudgetChangeJson> {
     const {session_id: id, amount} = this.args;
     const change = await setBudget(await this.connectToChange(), id, amount);
     this.render(change);
-    const {budget, spent} = change.session;
-    return {session_id: id, budget, previous_budget: change.previousBudget, spent};
+    return toBudgetChangeJson(change);
   }
 
   private render({session, previousBudget, problems}: BudgetChange): void {

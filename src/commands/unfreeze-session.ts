@@ -1,8 +1,11 @@
-import {BaseCommand} from '../cli/base-command.js';
-import {sessionIdArg} from '../cli/flags.js';
+import {Flags} from '@oclif/core';
+
+import {BatchCommand} from '../cli/batch-command.js';
+import {batchFlags, sessionIdsArg} from '../cli/flags.js';
 import {serverTime} from '../lib/clock.js';
-import {type Unfreeze, unfreezeSession} from '../lib/freezes.js';
-import {formatUtc} from '../lib/time.js';
+import {describeEnd, type Unfreeze, unfreezeSession, unfreezing} from '../lib/freezes.js';
+import type {RawId} from '../lib/ids.js';
+import {FROZEN_UNTIL_KEYS} from '../lib/keys.js';
 
 interface UnfreezeJson {
   session_id: string;
@@ -12,41 +15,73 @@ interface UnfreezeJson {
   counters_cleared: boolean;
 }
 
-export default class UnfreezeSession extends BaseCommand<typeof UnfreezeSession> {
-  static override summary = 'End the freeze of a session';
+export default class UnfreezeSession extends BatchCommand<typeof UnfreezeSession> {
+  static override summary = 'End the freeze of sessions';
   static override description = `Also clears the counters of identical requests and of requests in the last minute, which would freeze the session again at its next request.
 
-A session that is not frozen is no error.`;
+A session that is not frozen is no error.
+
+IDs that are named, from stdin or all (that are frozen) are taken together; of these only those are meant that --match and --where let through. --match or --where alone stands for all. A batch asks first.`;
   static override examples = [
     {description: 'Let a session go on', command: '<%= config.bin %> <%= command.id %> suspicious-session'},
-    {description: 'See what was lifted', command: '<%= config.bin %> <%= command.id %> suspicious-session --json'},
+    {
+      description: "Lift an operator's freeze of all, and leave the gateway's own",
+      command: '<%= config.bin %> <%= command.id %> --all --with-reason "incident 42" --yes',
+    },
   ];
 
-  static override args = {session_id: sessionIdArg};
+  static override args = {session_id: sessionIdsArg};
+  static override flags = {
+    ...batchFlags,
+    'with-reason': Flags.string({description: 'Only those frozen for exactly this reason', helpValue: 'TEXT'}),
+  };
 
-  async run(): Promise<UnfreezeJson> {
+  async run(): Promise<UnfreezeJson | undefined> {
+    if (this.single !== undefined) return this.unfreezeOne(this.single);
+    const withReason = this.flags['with-reason'];
+    await this.changeMany<Unfreeze>({
+      verb: 'unfreeze',
+      done: 'unfrozen',
+      universe: FROZEN_UNTIL_KEYS,
+      change: (redis, now) => unfreezing(redis, {now, withReason}),
+      describe: describePrevious,
+      toJson: toUnfreezeJson,
+    });
+    return undefined;
+  }
+
+  private async unfreezeOne(id: RawId): Promise<UnfreezeJson> {
     const redis = await this.connectToChange();
-    const unfreeze = await unfreezeSession(redis, this.args.session_id, {now: await serverTime(redis)});
+    const now = await serverTime(redis);
+    const unfreeze = await unfreezeSession(redis, id, {now, withReason: this.flags['with-reason']});
     this.render(unfreeze);
-    const {id, previous, countersCleared} = unfreeze;
-    return {
-      session_id: id,
-      was_frozen: previous.isFrozen !== false,
-      freeze_reason: previous.reason,
-      frozen_until: previous.until,
-      counters_cleared: countersCleared,
-    };
+    return {session_id: unfreeze.id, ...toUnfreezeJson(unfreeze)};
   }
 
-  private render({id, previous, countersCleared}: Unfreeze): void {
+  private render(unfreeze: Unfreeze): void {
+    const {id, previous, isKept, countersCleared} = unfreeze;
     this.warnAll(previous.problems);
-    if (previous.isFrozen === false) {
+    if (isKept) {
+      this.print(`Session '${id}' is frozen for another reason and stays so: ${describePrevious(unfreeze)}`);
+    } else if (previous.isFrozen === false) {
       this.print(`Session '${id}' is not frozen${countersCleared ? '; its counters are cleared' : ''}`);
-      return;
-    }
-    this.print(`✓ Session '${id}' unfrozen`);
-    if (previous.until !== null) {
-      this.print(`It was frozen until ${formatUtc(previous.until)} (${previous.reason ?? 'no reason'})`);
+    } else {
+      this.print(`✓ Session '${id}' unfrozen`);
+      if (previous.until !== null) this.print(`It ${describePrevious(unfreeze)}`);
     }
   }
+}
+
+function describePrevious({previous: {isFrozen, until, reason}}: Unfreeze): string {
+  if (isFrozen === false || until === null) return 'was not frozen';
+  return `was frozen ${describeEnd(until)} (${reason ?? 'no reason'})`;
+}
+
+function toUnfreezeJson({previous, isKept, countersCleared}: Unfreeze): Omit<UnfreezeJson, 'session_id'> {
+  return {
+    was_frozen: previous.isFrozen !== false && !isKept,
+    freeze_reason: previous.reason,
+    frozen_until: previous.until,
+    counters_cleared: countersCleared,
+  };
 }

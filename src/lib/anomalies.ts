@@ -1,12 +1,16 @@
 import {type FreezeState, toFreezeState} from './freezes.js';
+import {nameOf, type RawId} from './ids.js';
 import {
-  budgetKey,
-  freezeReasonKey,
-  frozenUntilKey,
-  historyKey,
-  identicalCountKey,
-  requestCountKey,
-  spentKey,
+  BUDGET_KEYS,
+  FREEZE_REASON_KEYS,
+  FROZEN_UNTIL_KEYS,
+  HISTORY_KEYS,
+  IDENTICAL_COUNT_KEYS,
+  keyOf,
+  type KeyShape,
+  type RedisText,
+  REQUEST_COUNT_KEYS,
+  SPENT_KEYS,
 } from './keys.js';
 import {ErrorReply, type Redis} from './redis.js';
 
@@ -29,26 +33,28 @@ export interface AnomalyStats {
   problems: string[];
 }
 
-export async function findAnomalyStats(redis: Redis, id: string, {now}: {now: Date}): Promise<AnomalyStats> {
+export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Date}): Promise<AnomalyStats> {
+  const name = nameOf(id);
+  const key = (shape: KeyShape): RedisText => keyOf(shape, id);
   const [until, reason, requests, identical, known] = await redis.pipeline([
-    ['GET', frozenUntilKey(id)],
-    ['GET', freezeReasonKey(id)],
-    ['GET', requestCountKey(id)],
-    ['GET', identicalCountKey(id)],
-    ['EXISTS', budgetKey(id), spentKey(id), frozenUntilKey(id), requestCountKey(id), historyKey(id)],
+    ['GET', key(FROZEN_UNTIL_KEYS)],
+    ['GET', key(FREEZE_REASON_KEYS)],
+    ['GET', key(REQUEST_COUNT_KEYS)],
+    ['GET', key(IDENTICAL_COUNT_KEYS)],
+    ['EXISTS', ...[BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS, REQUEST_COUNT_KEYS, HISTORY_KEYS].map(key)],
   ]);
-  const freeze = toFreezeState(redis, id, until, reason, now);
+  const freeze = toFreezeState(redis, name, until, reason, now);
   const problems = [...freeze.problems];
-  const readCount = (reply: unknown, name: string): number | null => {
+  const readCount = (reply: unknown, what: string): number | null => {
     if (reply === null) return 0;
     if (typeof reply === 'string' && /^\d{1,15}$/.test(reply)) return Number(reply);
     if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
-    const what = typeof reply === 'string' ? `'${reply}', which is not a count` : 'of a wrong Redis type';
-    problems.push(`The ${name} of session '${id}' is ${what}.`);
+    const found = typeof reply === 'string' ? `'${reply}', which is not a count` : 'of a wrong Redis type';
+    problems.push(`The ${what} of session '${name}' is ${found}.`);
     return null;
   };
   return {
-    id,
+    id: name,
     freeze,
     requestsLastMinute: readCount(requests, 'request count'),
     identicalConsecutive: readCount(identical, 'count of identical requests'),

@@ -1,15 +1,18 @@
+import {type Change, changeOne, describeNow} from './batch.js';
 import {TokengateError} from './errors.js';
+import {nameOf, type RawId} from './ids.js';
 import {
-  budgetKey,
-  freezeReasonKey,
-  frozenUntilKey,
-  identicalCountKey,
-  lastHashKey,
-  requestCountKey,
-  spentKey,
+  BUDGET_KEYS,
+  FREEZE_REASON_KEYS,
+  FROZEN_UNTIL_KEYS,
+  IDENTICAL_COUNT_KEYS,
+  LAST_HASH_KEYS,
+  REQUEST_COUNT_KEYS,
+  SPENT_KEYS,
 } from './keys.js';
 import {withKnownOutcome} from './outcome.js';
 import {ErrorReply, type Redis} from './redis.js';
+import {sessionNotFound} from './sessions.js';
 import {formatGatewayTime, formatUtc, parseGatewayTime} from './time.js';
 
 /** What the two freeze keys of a session say. */
@@ -26,10 +29,12 @@ export interface FreezeState {
 
 export interface Freeze {
   id: string;
+  /** The end of the freeze that holds now. */
   until: Date;
   reason: string;
-  /** What this freeze replaced. */
+  /** What was found. When that freeze ends later it is kept, and `isKept` is true. */
   previous: FreezeState;
+  isKept: boolean;
   /** False when nothing is known of the session: it has neither a budget nor spending. */
   isKnown: boolean;
 }
@@ -37,67 +42,113 @@ export interface Freeze {
 export interface Unfreeze {
   id: string;
   previous: FreezeState;
+  /** True when it is frozen for another reason than the one that was asked for, and stays so. */
+  isKept: boolean;
   /** True when a counter was removed that could have frozen the session again. */
   countersCleared: boolean;
 }
 
 export interface FreezeOptions {
   reason: string;
-  /** Seconds. */
-  length: number;
+  /** The end; `FOREVER` for a freeze without one. */
+  until: Date;
   now: Date;
+  /** Replaces a freeze that ends later, too. */
+  force: boolean;
 }
 
-/** Both keys in one atomic step, with the same TTL, in the form that the gateway obeys. */
-export async function freezeSession(redis: Redis, id: string, {reason, length, now}: FreezeOptions): Promise<Freeze> {
-  if (reason === '') throw new TokengateError('INVALID_REASON', 'The reason is empty.');
-  const until = new Date(now.getTime() + length * 1000);
-  return withKnownOutcome(redis, {
-    what: `session '${id}' was frozen`,
-    look: (fresh) => describeFreeze(fresh, id, now),
-    async run() {
-      const [untilReply, reasonReply, known, ...sets] = await redis.transaction([
-        ['GET', frozenUntilKey(id)],
-        ['GET', freezeReasonKey(id)],
-        ['EXISTS', budgetKey(id), spentKey(id)],
-        ['SET', frozenUntilKey(id), formatGatewayTime(until), 'EX', String(length)],
-        ['SET', freezeReasonKey(id), reason, 'EX', String(length)],
-      ]);
-      const refusal = sets.find((reply) => reply instanceof ErrorReply);
-      if (refusal !== undefined) throw redis.explain(refusal);
-      const previous = toFreezeState(redis, id, untilReply, reasonReply, now);
-      return {id, until, reason, previous, isKnown: known !== 0};
-    },
-  });
+export interface UnfreezeOptions {
+  now: Date;
+  /** Ends only a freeze that has exactly this reason. */
+  withReason?: string | undefined;
+}
+
+/** The end of a freeze without end: such keys have no TTL. */
+export const FOREVER = new Date('9999-12-31T23:59:59Z');
+
+/** `2026-11-22 16:45:22 UTC`, or that there is no end. */
+export function describeEnd(until: Date): string {
+  return until.getTime() === FOREVER.getTime() ? 'without end' : `until ${formatUtc(until)}`;
+}
+
+/**
+ * Freezes a session: both keys in one atomic step, with the same TTL, in the form that the gateway obeys. A freeze that
+ * ends later is kept unless forced.
+ *
+ * @throws TokengateError INVALID_REASON, INVALID_TIME, OUTCOME_UNKNOWN
+ */
+export async function freezeSession(redis: Redis, id: RawId, options: FreezeOptions): Promise<Freeze> {
+  return changeKnown(redis, id, freezing(redis, options), 'frozen');
 }
 
 /**
  * Ends a freeze, and clears the counters that would bring it back at the next request: identical requests, the last
  * request's hash, requests of the last minute. All in one atomic step.
+ *
+ * @throws TokengateError OUTCOME_UNKNOWN
  */
-export async function unfreezeSession(redis: Redis, id: string, {now}: {now: Date}): Promise<Unfreeze> {
-  return withKnownOutcome(redis, {
-    what: `session '${id}' was unfrozen`,
-    look: (fresh) => describeFreeze(fresh, id, now),
-    async run() {
-      const [untilReply, reasonReply, freezeKeys, counters] = await redis.transaction([
-        ['GET', frozenUntilKey(id)],
-        ['GET', freezeReasonKey(id)],
-        ['DEL', frozenUntilKey(id), freezeReasonKey(id)],
-        ['DEL', identicalCountKey(id), lastHashKey(id), requestCountKey(id)],
-      ]);
-      for (const reply of [freezeKeys, counters]) if (reply instanceof ErrorReply) throw redis.explain(reply);
-      return {
-        id,
-        previous: toFreezeState(redis, id, untilReply, reasonReply, now),
-        countersCleared: Number(counters) > 0,
-      };
-    },
-  });
+export async function unfreezeSession(redis: Redis, id: RawId, options: UnfreezeOptions): Promise<Unfreeze> {
+  return changeKnown(redis, id, unfreezing(redis, options), 'unfrozen');
 }
 
-/** Reads the replies to GET `frozen_until` and GET `freeze_reason`. */
-export function toFreezeState(redis: Redis, id: string, until: unknown, reason: unknown, now: Date): FreezeState {
+/** @throws TokengateError INVALID_REASON, INVALID_TIME */
+export function freezing(redis: Redis, {reason, until, now, force}: FreezeOptions): Change<Freeze> {
+  if (reason === '') throw new TokengateError('INVALID_REASON', 'The reason is empty.');
+  const seconds = Math.ceil((until.getTime() - now.getTime()) / 1000);
+  if (seconds <= 0)
+    throw new TokengateError('INVALID_TIME', `The end of the freeze, ${formatUtc(until)}, is in the past.`);
+  const isForever = until.getTime() === FOREVER.getTime();
+  const values = [formatGatewayTime(until), reason, isForever ? '' : String(seconds), force ? 'force' : ''];
+  return {
+    shapes: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS, BUDGET_KEYS, SPENT_KEYS],
+    script: FREEZE,
+    values,
+    read(id, reply) {
+      const [applied, untilReply, reasonReply, known] = reply as unknown[];
+      const name = nameOf(id);
+      const previous = toFreezeState(redis, name, untilReply, reasonReply, now);
+      const isKept = applied === 0;
+      return {
+        id: name,
+        state: isKept ? 'unchanged' : 'done',
+        result: {
+          id: name,
+          until: isKept ? (previous.until ?? until) : until,
+          reason: isKept ? (previous.reason ?? '') : reason,
+          previous,
+          isKept,
+          isKnown: known !== 0,
+        },
+      };
+    },
+    ...lookingAtFreeze(redis, now, (state) => !force && state.isFrozen === true && (state.until ?? now) > until),
+  };
+}
+
+export function unfreezing(redis: Redis, {now, withReason}: UnfreezeOptions): Change<Unfreeze> {
+  return {
+    shapes: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS, IDENTICAL_COUNT_KEYS, LAST_HASH_KEYS, REQUEST_COUNT_KEYS],
+    script: UNFREEZE,
+    values: withReason === undefined ? [] : [withReason],
+    read(id, reply) {
+      const [applied, untilReply, reasonReply, counters] = reply as unknown[];
+      const name = nameOf(id);
+      const previous = toFreezeState(redis, name, untilReply, reasonReply, now);
+      const isKept = applied === 0;
+      const isChanged = !isKept && previous.isFrozen !== false;
+      const result = {id: name, previous, isKept, countersCleared: Number(counters) > 0};
+      return {id: name, state: isChanged ? 'done' : 'unchanged', result};
+    },
+    ...lookingAtFreeze(
+      redis,
+      now,
+      (state) => state.isFrozen === false || (withReason !== undefined && state.reason !== withReason),
+    ),
+  };
+}
+
+/** Reads the replies to GET `frozen_until` and GET `freeze_reason` of the session of that name. */
+export function toFreezeState(redis: Redis, name: string, until: unknown, reason: unknown, now: Date): FreezeState {
   for (const reply of [until, reason]) {
     if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
   }
@@ -107,24 +158,80 @@ export function toFreezeState(redis: Redis, id: string, until: unknown, reason: 
     reason: typeof reason === 'string' ? reason : null,
     problems: [],
   };
-  if (reason instanceof ErrorReply)
-    state.problems.push(`The freeze reason of session '${id}' is of a wrong Redis type.`);
+  if (reason instanceof ErrorReply) {
+    state.problems.push(`The freeze reason of session '${name}' is of a wrong Redis type.`);
+  }
   if (until === null) return state;
   const text = typeof until === 'string' ? until : undefined;
   const time = text === undefined ? undefined : parseGatewayTime(text);
   if (time?.kind === 'time') return {...state, isFrozen: time.at > now, until: time.at};
   const why =
     time === undefined ? 'of a wrong Redis type' : `'${text ?? ''}'${time.kind === 'offset' ? ', with an offset' : ''}`;
-  state.problems.push(`The freeze end of session '${id}' is ${why}: the gateway answers its requests with HTTP 500.`);
+  state.problems.push(`The freeze end of session '${name}' is ${why}: the gateway answers its requests with HTTP 500.`);
   return {...state, isFrozen: null};
 }
 
-async function describeFreeze(redis: Redis, id: string, now: Date): Promise<string> {
-  const [until, reason] = await redis.pipeline([
-    ['GET', frozenUntilKey(id)],
-    ['GET', freezeReasonKey(id)],
-  ]);
-  const state = toFreezeState(redis, id, until, reason, now);
-  if (!state.isFrozen || state.until === null) return 'not frozen';
-  return `frozen until ${formatUtc(state.until)} (${state.reason ?? 'no reason'})`;
+/**
+ * Keys: frozen_until, freeze_reason, budget, spent. ARGV: end, reason, TTL in seconds (empty for none), `force` or empty.
+ * Returns 1 when it has frozen, 0 when it has kept a freeze that ends later; end and reason as they were; how many of
+ * budget and spent exist. Or the error of a write that was refused: then at most the reason is written, which does
+ * nothing alone. Ends in the gateway's form compare as text once their fractions are as long.
+ */
+const FREEZE = `
+  local function comparable(text)
+    if type(text) ~= 'string' then return nil end
+    local time, fraction = string.match(text, '^(%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d)%.?(%d*)$')
+    return time and time .. string.sub(fraction .. '000000', 1, 6)
+  end
+  local old = {redis.pcall('GET', keys[1]), redis.pcall('GET', keys[2])}
+  local known = redis.call('EXISTS', keys[3], keys[4])
+  local current = comparable(old[1])
+  if ARGV[4] == '' and current and current > comparable(ARGV[1]) then return {0, old[1], old[2], known} end
+  for _, i in ipairs({2, 1}) do
+    local ttl = ARGV[3] == '' and {} or {'EX', ARGV[3]}
+    local written = redis.pcall('SET', keys[i], ARGV[i], unpack(ttl))
+    if written.err then return written end
+  end
+  return {1, old[1], old[2], known}`;
+
+/**
+ * Keys: frozen_until, freeze_reason, and the counters. ARGV: nothing, or the only reason that is meant. Returns 1, or 0
+ * when there is a freeze of another reason, which is kept; end and reason as they were; how many counters were removed.
+ */
+const UNFREEZE = `
+  local old = {redis.pcall('GET', keys[1]), redis.pcall('GET', keys[2])}
+  if ARGV[1] and old[1] and old[2] ~= ARGV[1] then return {0, old[1], old[2], 0} end
+  redis.call('DEL', keys[1], keys[2])
+  return {1, old[1], old[2], redis.call('DEL', unpack(keys, 3))}`;
+
+function lookingAtFreeze(
+  redis: Redis,
+  now: Date,
+  isAsWanted: (state: FreezeState) => boolean,
+): Pick<Change<unknown>, 'lookAt' | 'preview'> {
+  return {
+    lookAt: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS],
+    preview(id, [until, reason]) {
+      const state = toFreezeState(redis, nameOf(id), until, reason, now);
+      return {id: nameOf(id), state: isAsWanted(state) ? 'unchanged' : 'done', now: describeFreeze(state)};
+    },
+  };
+}
+
+function describeFreeze({isFrozen, until, reason}: FreezeState): string {
+  if (isFrozen === null) return 'frozen until a time that the gateway cannot read';
+  if (!isFrozen || until === null) return 'not frozen';
+  return `frozen ${describeEnd(until)} (${reason ?? 'no reason'})`;
+}
+
+async function changeKnown<T>(redis: Redis, id: RawId, change: Change<T>, done: string): Promise<T> {
+  return withKnownOutcome(redis, {
+    what: `session '${nameOf(id)}' was ${done}`,
+    look: (fresh) => describeNow(fresh, id, change),
+    async run() {
+      const outcome = await changeOne(redis, id, change);
+      if ('result' in outcome) return outcome.result;
+      throw outcome.state === 'failed' ? outcome.error : sessionNotFound(id);
+    },
+  });
 }

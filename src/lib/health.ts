@@ -1,7 +1,8 @@
 import {randomUUID} from 'node:crypto';
 
 import {TokengateError} from './errors.js';
-import {budgetKey, frozenUntilKey} from './keys.js';
+import {rawId} from './ids.js';
+import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, keyOf} from './keys.js';
 import {ErrorReply, type Redis, type ServerInfo} from './redis.js';
 
 export interface Health extends ServerInfo {
@@ -21,12 +22,12 @@ export async function checkHealth(redis: Redis): Promise<Health> {
       hint: "Use the primary's address.",
     });
   }
-  const nobody = `tokengate-health-${randomUUID()}`;
+  const nobody = rawId(`tokengate-health-${randomUUID()}`);
   const start = performance.now();
   const replies = await redis.pipeline([
-    ['GET', budgetKey(nobody)],
-    ['SET', budgetKey(nobody), '0', 'XX'],
-    ['SET', frozenUntilKey(nobody), '0', 'XX'],
+    ['GET', keyOf(BUDGET_KEYS, nobody)],
+    ['SET', keyOf(BUDGET_KEYS, nobody), '0', 'XX'],
+    ['SET', keyOf(FROZEN_UNTIL_KEYS, nobody), '0', 'XX'],
   ]);
   const latency = performance.now() - start;
   for (const reply of replies) if (reply instanceof ErrorReply) throw redis.explain(reply);

@@ -163,8 +163,8 @@ export class DeadlineError extends Error {
  * `firstError` is the connection's first 'error' event: when the client only says that it is closed, that is why.
  */
 export function explainFailure(thrown: unknown, context: FailureContext, firstError?: unknown): TokengateError {
-  if (thrown instanceof TokengateError) return thrown;
   const error = rootOf(thrown, firstError);
+  if (error instanceof TokengateError) return error;
   if (error instanceof ErrorReply) return explainReply(error, context);
   const {name, code, message} = describe(error);
   const tlsReason = tlsReasonOf(code, message);

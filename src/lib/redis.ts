@@ -16,14 +16,20 @@ export interface ConnectOptions {
 }
 
 export interface ServerInfo {
-  /** Host and port or socket path, and the database when it is not 0; without credentials. */
+  /** Host and port or socket path; without credentials. */
   address: string;
+  database: number;
   /** `unknown` when the user may not ask (Redis below 6 with few rights). */
   role: 'primary' | 'replica' | 'unknown';
   version: string | undefined;
 }
 
-type Command = readonly RedisText[];
+export type Command = readonly RedisText[];
+
+/** Stands where an answer should be when the connection ended before it: the command may or may not have been done. */
+export class NoReply {
+  constructor(readonly error: TokengateError) {}
+}
 
 /** One connection to one standalone Redis. Every method rejects with a TokengateError, and none waits for ever. */
 export interface Redis {
@@ -39,6 +45,11 @@ export interface Redis {
    * Rejects when Redis refuses the transaction; then nothing was changed, and `cause` is its reply.
    */
   transaction(commands: readonly Command[]): Promise<unknown[]>;
+  /**
+   * Sends atomic units in one flight: a single command is one, several are a MULTI/EXEC. Never rejects. For each unit
+   * its replies, or the `ErrorReply` that refused it whole, or `NoReply`.
+   */
+  units(units: readonly (readonly Command[])[]): Promise<(unknown[] | ErrorReply | NoReply)[]>;
   /** The error that a user should see for an error reply. */
   explain(reply: ErrorReply): TokengateError;
   /** A second connection with the same options, which no signal ends. The caller closes it. */
@@ -90,16 +101,20 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
       // Already closed.
     }
   };
+  const explainThrown = (error: unknown): TokengateError => explainFailure(error, context, firstError);
+  /** Rejects when the connection fails. Whatever was sent is then answered with an error by node-redis. */
   const fatal = new Promise<never>((_, reject) => {
-    client.on('error', (error: unknown) => {
-      firstError ??= error ?? new Error('unknown error');
-      reject(explainFailure(error, context));
-      close();
-    });
-    const interrupt = (): void => {
-      reject(new TokengateError('INTERRUPTED', 'Interrupted.'));
+    const fail = (error: unknown): void => {
+      firstError ??= error;
+      reject(explainThrown(firstError));
       close();
     };
+    const interrupt = (): void => {
+      fail(new TokengateError('INTERRUPTED', 'Interrupted.'));
+    };
+    client.on('error', (error: unknown) => {
+      fail(error ?? new Error('unknown error'));
+    });
     if (signal?.aborted) interrupt();
     signal?.addEventListener('abort', interrupt, {once: true});
   });
@@ -107,41 +122,60 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
     // Whoever waits for an answer is told; nobody need be waiting.
   });
 
-  /** Waits for the promise, but not past the time limit nor past the connection's end. */
-  const guard = async <T>(promise: Promise<T>, limitMs: number): Promise<T> => {
+  /** Waits for the promise; past the time limit it closes the connection, and with it whatever waits for an answer. */
+  const within = async <T>(limitMs: number, promise: Promise<T>): Promise<T> => {
     let timer: NodeJS.Timeout | undefined;
-    const deadline = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(new DeadlineError());
-        close();
-      }, limitMs);
+    const deadline = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, limitMs);
+    }).then(() => {
+      firstError ??= new DeadlineError();
+      close();
+      throw explainThrown(firstError);
+    });
+    deadline.catch(() => {
+      // The promise may have come first.
     });
     try {
       return await Promise.race([promise, fatal, deadline]);
     } catch (error) {
-      throw explainFailure(error, context, firstError);
+      throw explainThrown(error);
     } finally {
       clearTimeout(timer);
     }
   };
-  const run = async (commands: readonly Command[], options?: typeof BYTES): Promise<unknown[]> => {
-    const replies = commands.map(async (command) => {
-      try {
-        return await client.sendCommand<unknown>(command, options);
-      } catch (error) {
-        if (error instanceof ErrorReply) return error;
-        throw error;
-      }
+  const toSlot = (error: unknown): ErrorReply | NoReply =>
+    error instanceof ErrorReply ? error : new NoReply(explainThrown(error));
+  /** Never rejects: each command's reply, `ErrorReply` or `NoReply`. */
+  const fly = async (commands: readonly Command[], options?: typeof BYTES): Promise<unknown[]> => {
+    const slots = commands.map((command) => client.sendCommand<unknown>(command, options).catch(toSlot));
+    const all = Promise.all(slots);
+    await within(timeoutMs + GRACE_MS, all).catch(() => {
+      // Closing the connection has filled every slot that was empty.
     });
-    return guard(Promise.all(replies), timeoutMs + GRACE_MS);
+    return all;
+  };
+  const run = async (commands: readonly Command[], options?: typeof BYTES): Promise<unknown[]> => {
+    const replies = await fly(commands, options);
+    for (const reply of replies) if (reply instanceof NoReply) throw reply.error;
+    return replies;
+  };
+  const units: Redis['units'] = async (list) => {
+    const commands = list.flatMap((unit) => (unit.length === 1 ? unit : [['MULTI'], ...unit, ['EXEC']]));
+    const slots = (await fly(await shortenScripts(commands))).values();
+    return list.map((unit) => {
+      if (unit.length === 1) return asUnit([slots.next().value]);
+      const [, ...queued] = Array.from({length: unit.length + 1}, () => slots.next().value);
+      const result = slots.next().value;
+      if (Array.isArray(result)) return result as unknown[];
+      return asUnit([queued.find((reply) => reply instanceof ErrorReply) ?? result]);
+    });
   };
   const explain = (reply: ErrorReply): TokengateError => explainFailure(reply, context);
 
   try {
-    await guard(client.connect(), 2 * timeoutMs + GRACE_MS);
-    const server = await askServer(run, context);
+    await within(2 * timeoutMs + GRACE_MS, client.connect());
+    const server = {...(await askServer(run, context)), database: target.database};
     context.connected = true;
-    if (target.database !== 0) server.address += ` db ${target.database}`;
     return {
       server,
       explain,
@@ -154,12 +188,12 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
         if (reply instanceof ErrorReply) throw explain(reply);
         return reply;
       },
+      units,
       async transaction(commands) {
-        const replies = await run([['MULTI'], ...commands, ['EXEC']]);
-        const results = replies.at(-1);
-        if (Array.isArray(results)) return results as unknown[];
-        const refusal = replies.find((reply) => reply instanceof ErrorReply) ?? results;
-        throw explainFailure(refusal, context);
+        const [outcome] = await units([commands]);
+        if (outcome instanceof NoReply) throw outcome.error;
+        if (outcome instanceof ErrorReply) throw explain(outcome);
+        return outcome ?? [];
       },
     };
   } catch (error) {
@@ -168,11 +202,32 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
   }
 }
 
+/** A unit of one command is refused by its error reply. */
+function asUnit(replies: [unknown]): unknown[] | ErrorReply | NoReply {
+  const [reply] = replies;
+  return reply instanceof ErrorReply || reply instanceof NoReply ? reply : replies;
+}
+
+/** A script is sent whole once in a flight, by its hash after that. */
+async function shortenScripts(commands: readonly Command[]): Promise<readonly Command[]> {
+  if (commands.filter(([name]) => name === 'EVAL').length < 2) return commands;
+  const {createHash} = await import('node:crypto');
+  const hashes = new Map<RedisText, string>();
+  return commands.map((command) => {
+    const [name, source = '', ...rest] = command;
+    if (name !== 'EVAL') return command;
+    const hash = hashes.get(source);
+    if (hash !== undefined) return ['EVALSHA', hash, ...rest];
+    hashes.set(source, createHash('sha1').update(source).digest('hex'));
+    return command;
+  });
+}
+
 /** Refuses what is not a standalone Redis: SCAN on a cluster's node would silently show a part of the sessions. */
 async function askServer(
   run: (commands: readonly Command[]) => Promise<unknown[]>,
   context: FailureContext,
-): Promise<ServerInfo> {
+): Promise<Omit<ServerInfo, 'database'>> {
   const [hello] = await run([['HELLO', '2']]);
   const facts = Array.isArray(hello) ? pairs(hello) : await factsFromInfo(run, hello, context);
   const mode = facts.get('mode') ?? facts.get('redis_mode');

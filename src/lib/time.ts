@@ -1,3 +1,5 @@
+import {TokengateError} from './errors.js';
+
 /**
  * Python's `datetime.fromisoformat` (3.11), as far as a gateway or an operator can have written it: date, any one
  * character, time down to a fraction, perhaps an offset.
@@ -37,4 +39,43 @@ export function formatGatewayTime(at: Date): string {
 /** `2026-11-22 16:45:22 UTC` */
 export function formatUtc(at: Date): string {
   return `${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+}
+
+const UNITS: Record<string, number> = {s: 1, m: 60, h: 3600, d: 86_400, w: 604_800};
+
+/**
+ * A length of time such as `30m`, `2h`, `7d` or `1h30m`.
+ *
+ * @returns seconds
+ * @throws TokengateError INVALID_DURATION
+ */
+export function parseDuration(typed: string): number {
+  const parts = [...typed.matchAll(/(\d{1,9})([smhdw])/g)];
+  const seconds = parts.reduce((sum, [, count, unit = '']) => sum + Number(count) * (UNITS[unit] ?? 0), 0);
+  if (parts.map(([part]) => part).join('') !== typed || seconds === 0) {
+    throw new TokengateError('INVALID_DURATION', `Invalid length of time '${typed}'.`, {
+      hint: 'Write a number and s, m, h, d or w, for example 30m, 2h or 1h30m.',
+    });
+  }
+  return seconds;
+}
+
+/**
+ * A point in time as an operator types it: ISO 8601, local time unless it ends in `Z` or an offset; a date alone is its
+ * first moment.
+ *
+ * @throws TokengateError INVALID_TIME
+ */
+export function parseTime(typed: string): Date {
+  const [, date, time, offset = ''] =
+    /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:?\d\d)?)?$/.exec(typed) ?? [];
+  const zone = offset.replace(/^([+-]\d\d):?(\d\d)$/, '$1:$2');
+  const at = new Date(`${date ?? ''}T${time ?? '00:00'}${zone}`);
+  const isReal = date !== undefined && new Date(`${date}T00:00Z`).toISOString().startsWith(date);
+  if (Number.isNaN(at.getTime()) || !isReal) {
+    throw new TokengateError('INVALID_TIME', `Invalid time '${typed}'.`, {
+      hint: 'Write it like 2026-11-22T18:00 (local time), 2026-11-22T18:00Z or 2026-11-22T18:00+01:00.',
+    });
+  }
+  return at;
 }

@@ -16,6 +16,7 @@ test('a healthy Redis is reported with its facts', async () => {
   expect(JSON.parse((await runCommand(Health, ['--json'], redis)).stdout)).toEqual({
     healthy: true,
     address: redis.url.slice('redis://'.length),
+    database: 0,
     version: expect.stringMatching(/^\d/),
     role: 'primary',
     latency_ms: expect.any(Number),

@@ -1,0 +1,163 @@
+import {buffer} from 'node:stream/consumers';
+import {setTimeout as wait} from 'node:timers/promises';
+
+import type {Command, Interfaces} from '@oclif/core';
+
+import {type Change, previewBatch, runBatch} from '../lib/batch.js';
+import {serverTime} from '../lib/clock.js';
+import {TokengateError} from '../lib/errors.js';
+import {parseFilter} from '../lib/filter.js';
+import {nameOf, type RawId} from '../lib/ids.js';
+import type {KeyShape} from '../lib/keys.js';
+import type {Redis} from '../lib/redis.js';
+import {isEmpty, type Selected, selectIds, type Selection} from '../lib/selection.js';
+import {BaseCommand} from './base-command.js';
+import {BatchReport, formatCount} from './batch-report.js';
+import type {batchFlags, globalFlags} from './flags.js';
+import {readIds} from './id-lines.js';
+import {onInterrupt} from './interrupts.js';
+import {showProgress} from './progress.js';
+
+/** What a command does to each session of a batch, and how it is said. */
+export interface BatchAction<R> {
+  /** As in "reset 3 sessions?" and "would reset". */
+  verb: string;
+  /** What a session is then, as in "Session 'x' reset". */
+  done: string;
+  /** The kind of key that a session has to have to be one of all. */
+  universe: KeyShape;
+  change: (redis: Redis, now: Date) => Change<R>;
+  /** What was done to one, for people; may hold untrusted text. */
+  describe: (result: R) => string;
+  toJson: (result: R) => Record<string, unknown>;
+  /** Looks again at those that are done, when they are so old, and says what is wrong with them. */
+  follow?: {afterMs: number; look: (redis: Redis, results: R[]) => Promise<string[]>};
+}
+
+type BatchFlags = Interfaces.InferredFlags<typeof batchFlags & typeof globalFlags>;
+
+/** How many results are kept for another look. */
+const FOLLOW_AT_ONCE = 50_000;
+
+/** How many IDs a question names. */
+const NAMED = 3;
+
+/** A command that changes one session, or many in one go. */
+export abstract class BatchCommand<T extends typeof Command> extends BaseCommand<T> {
+  /** The session that is meant when it is named alone, and nothing else says which. */
+  protected get single(): RawId | undefined {
+    const [id, ...more] = this.ids;
+    const {match, where, stdin, all, max, format, 'dry-run': dryRun} = this.batchFlags;
+    const isBatch = match !== undefined || where !== undefined || stdin || all || dryRun || max !== undefined;
+    return more.length > 0 || isBatch || format === 'ndjson' ? undefined : id;
+  }
+
+  /** Changes all sessions that are meant, after a question, and reports what became of each. */
+  protected async changeMany<R>(action: BatchAction<R>): Promise<void> {
+    const {yes, max, quiet, 'dry-run': dryRun} = this.batchFlags;
+    const selection = await this.readSelection();
+    if (!dryRun) this.refuseWithoutAnswer();
+    const redis = await this.connect();
+    const now = await serverTime(redis);
+    const change = action.change(redis, now);
+    const selected = await selectIds(redis, selection, action.universe, now);
+    const count = selected.ids.length + selected.missing.length;
+    if (max !== undefined && count > max) {
+      const message = `This would ${action.verb} ${formatCount(count)} sessions, more than --max ${max}.`;
+      throw new TokengateError('BATCH_TOO_LARGE', `${message} Nothing was changed.`);
+    }
+    const format = this.jsonEnabled() ? 'json' : (this.batchFlags.format ?? 'text');
+    const report = new BatchReport<R>(action, {format, quiet, dryRun});
+    if (dryRun) {
+      await report.open();
+      await report.addMissing(selected.missing.map(nameOf));
+      for await (const previews of previewBatch(redis, selected.ids, change)) await report.addPreviews(previews);
+      await report.close();
+      return;
+    }
+    if (yes || count === 0) {
+      await this.changeSelected(redis, selected, change, action, report);
+      return;
+    }
+    const question = describeQuestion(action.verb, selected, redis);
+    // A connection that waits for a person would be cut off.
+    redis.close();
+    await this.confirm(question);
+    const fresh = await this.connect();
+    await this.changeSelected(fresh, selected, action.change(fresh, await serverTime(fresh)), action, report);
+  }
+
+  private async changeSelected<R>(
+    redis: Redis,
+    {ids, missing}: Selected,
+    change: Change<R>,
+    {follow}: BatchAction<R>,
+    report: BatchReport<R>,
+  ): Promise<void> {
+    this.refuseReplica(redis);
+    const stop = new AbortController();
+    onInterrupt(() => {
+      stop.abort();
+    });
+    const progress = showProgress(ids.length, {isQuiet: report.isQuiet});
+    let waiting: R[] = [];
+    let newest = performance.now();
+    const followUp = async (): Promise<void> => {
+      if (!follow || waiting.length === 0) return;
+      await wait(Math.max(0, newest + follow.afterMs - performance.now()));
+      this.warnAll(await follow.look(redis, waiting));
+      waiting = [];
+    };
+    try {
+      await report.open();
+      await report.addMissing(missing.map(nameOf));
+      let count = 0;
+      for await (const outcomes of runBatch(redis, ids, change, stop.signal)) {
+        progress.hide();
+        await report.add(outcomes);
+        if (report.isClosed) stop.abort();
+        for (const outcome of outcomes) if (follow && outcome.state === 'done') waiting.push(outcome.result);
+        newest = performance.now();
+        if (waiting.length >= FOLLOW_AT_ONCE && !report.isCutShort) await followUp();
+        await progress.update((count += outcomes.length));
+      }
+      if (!report.isCutShort) await followUp();
+    } finally {
+      progress.stop();
+    }
+    await report.close();
+  }
+
+  private async readSelection(): Promise<Selection> {
+    const {match, where, stdin, null: nul, all} = this.batchFlags;
+    if (nul && !stdin) throw new TokengateError('INVALID_USAGE', '-0 goes with --stdin.');
+    const filter = where === undefined ? undefined : parseFilter(where);
+    const piped = stdin ? readIds(await buffer(process.stdin), nul) : [];
+    const selection: Selection = {ids: [...this.ids, ...piped], all, match, where: filter};
+    // No ID on stdin is no ID, not all of them.
+    if (stdin && selection.ids.length === 0 && !all) return {ids: [], all: false, none: true};
+    if (isEmpty(selection)) {
+      throw new TokengateError('NO_TARGET', 'Nothing says which sessions are meant.', {
+        hint: 'Name them, or give --stdin, --match, --where or --all.',
+      });
+    }
+    return selection;
+  }
+
+  private get ids(): RawId[] {
+    return (this.args as {session_id?: RawId[]}).session_id ?? [];
+  }
+
+  private get batchFlags(): BatchFlags {
+    return this.flags as unknown as BatchFlags;
+  }
+}
+
+function describeQuestion(verb: string, {ids, missing}: Selected, {server}: Redis): string {
+  const all = [...missing, ...ids];
+  const names = all.slice(0, NAMED).map((id) => `'${nameOf(id)}'`);
+  const more = all.length > NAMED ? `, and ${formatCount(all.length - NAMED)} more` : '';
+  const what = all.length === 1 ? '1 session' : `${formatCount(all.length)} sessions`;
+  const action = `${verb.charAt(0).toUpperCase()}${verb.slice(1)}`;
+  return `${action} ${what} on ${server.address} db ${server.database} (${names.join(', ')}${more})?`;
+}

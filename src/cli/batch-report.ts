@@ -1,0 +1,205 @@
+import type {Outcome, Preview} from '../lib/batch.js';
+import {TokengateError} from '../lib/errors.js';
+import {stringifyJson} from './json.js';
+import {drainOutput, OutputClosed, writeOutput} from './output.js';
+import {reportLine} from './report.js';
+import {showText} from './text.js';
+
+interface Wording<R> {
+  verb: string;
+  done: string;
+  describe: (result: R) => string;
+  toJson: (result: R) => Record<string, unknown>;
+}
+
+interface ReportOptions {
+  format: 'text' | 'json' | 'ndjson';
+  quiet: boolean;
+  dryRun: boolean;
+}
+
+type State = Outcome<unknown>['state'];
+
+/** Counts and reports what became of each session of a batch. Its end and the exit code always agree with what it said. */
+export class BatchReport<R> {
+  /** True when nobody reads stdout any more: what comes now is reported on stderr. */
+  isClosed = false;
+  private readonly counts = new Map<State, number>();
+  private firstNotDone: string | undefined;
+  private separator = '';
+
+  constructor(
+    private readonly wording: Wording<R>,
+    private readonly options: ReportOptions,
+  ) {}
+
+  /** True when something has no answer or was not done: the end of the batch is not the end of the work. */
+  get isCutShort(): boolean {
+    return this.count('unknown') + this.count('not_done') > 0;
+  }
+
+  /** True when only what was asked for may be printed. */
+  get isQuiet(): boolean {
+    return this.options.quiet || this.options.format !== 'text';
+  }
+
+  async open(): Promise<void> {
+    if (this.options.format !== 'json') return;
+    const {verb} = this.wording;
+    await this.write(`{\n  "action": ${JSON.stringify(verb)},\n  "dry_run": ${this.options.dryRun},\n  "results": [`);
+  }
+
+  async addMissing(ids: readonly string[]): Promise<void> {
+    await this.add(ids.map((id) => ({id, state: 'not_found'})));
+  }
+
+  async add(outcomes: readonly Outcome<R>[]): Promise<void> {
+    let text = '';
+    for (const outcome of outcomes) {
+      this.countOne(outcome.state);
+      if (outcome.state === 'not_done') this.firstNotDone ??= outcome.id;
+      const failure = describeFailure(outcome);
+      if (this.options.format !== 'text') {
+        text += this.element(this.toJson(outcome, failure));
+      } else if (failure !== undefined) {
+        if (outcome.state !== 'not_done') reportLine(failure.message);
+      } else if (!this.options.quiet && 'result' in outcome) {
+        const state = outcome.state === 'done' ? this.wording.done : 'unchanged';
+        text += `${showText(`Session '${outcome.id}' ${state}: ${this.wording.describe(outcome.result)}`)}\n`;
+      }
+    }
+    await this.write(text);
+  }
+
+  async addPreviews(previews: readonly Preview[]): Promise<void> {
+    const {verb} = this.wording;
+    const missing = previews.filter(({state}) => state === 'not_found');
+    let text = '';
+    for (const {id, state, now} of previews) {
+      if (state === 'not_found') continue;
+      this.countOne(state);
+      if (this.options.format === 'text') {
+        const would = state === 'done' ? `Would ${verb}` : 'Would leave';
+        if (!this.options.quiet) text += `${showText(`${would} session '${id}': ${now}`)}\n`;
+      } else {
+        const outcome = state === 'done' ? `would_${verb}` : 'unchanged';
+        text += this.element({session_id: id, outcome, now});
+      }
+    }
+    await this.write(text);
+    await this.addMissing(missing.map(({id}) => id));
+  }
+
+  /** @throws TokengateError BATCH_INCOMPLETE when not all was done */
+  async close(): Promise<void> {
+    const failures = (['not_found', 'failed', 'unknown', 'not_done'] as const).filter((state) => this.count(state) > 0);
+    const summary = this.describe();
+    if (this.options.format === 'json') {
+      const {verb} = this.wording;
+      const done = this.options.dryRun ? `would_${verb}` : this.wording.done;
+      const counts = {
+        [done]: this.count('done'),
+        unchanged: this.count('unchanged'),
+        not_found: this.count('not_found'),
+        failed: this.count('failed'),
+        unknown: this.count('unknown'),
+        not_done: this.count('not_done'),
+      };
+      await this.write(
+        `${this.separator === '' ? '' : '\n  '}],\n  "summary": ${stringifyJson(counts, '  ', '  ')}\n}\n`,
+      );
+    } else if (this.options.format === 'text' && failures.length === 0) {
+      await this.write(`${this.options.dryRun ? '' : '✓ '}${capitalize(summary)}\n`);
+    }
+    await this.settle(drainOutput);
+    if (failures.length === 0 && !this.isClosed) return;
+    const from =
+      this.firstNotDone === undefined ? '' : ` Not done from '${this.firstNotDone}' on, in the order of the IDs.`;
+    const why = this.isClosed ? 'The reader of the output has gone: ' : '';
+    throw new TokengateError('BATCH_INCOMPLETE', `${why}${why === '' ? capitalize(summary) : summary}.${from}`, {
+      hint: this.isCutShort ? 'Running it again finishes the work.' : undefined,
+    });
+  }
+
+  private describe(): string {
+    const words: [State, string][] = [
+      ['done', this.options.dryRun ? `would ${this.wording.verb}` : this.wording.done],
+      ['unchanged', 'unchanged'],
+      ['not_found', 'not found'],
+      ['failed', 'failed'],
+      ['unknown', 'unknown'],
+      ['not_done', 'not done'],
+    ];
+    return words
+      .filter(([state]) => state === 'done' || this.count(state) > 0)
+      .map(([state, word]) => `${word} ${formatCount(this.count(state))}`)
+      .join(', ');
+  }
+
+  private toJson(outcome: Outcome<R>, failure: TokengateError | undefined): Record<string, unknown> {
+    const state = outcome.state === 'done' ? this.wording.done : outcome.state;
+    const facts = {session_id: outcome.id, outcome: state};
+    if ('result' in outcome) return {...facts, ...this.wording.toJson(outcome.result)};
+    return failure === undefined ? facts : {...facts, error: {code: failure.code, message: failure.message}};
+  }
+
+  private element(value: Record<string, unknown>): string {
+    if (this.options.format === 'ndjson') return `${stringifyJson(value)}\n`;
+    const text = `${this.separator}\n    ${stringifyJson(value, '  ', '    ')}`;
+    this.separator = ',';
+    return text;
+  }
+
+  private count(state: State): number {
+    return this.counts.get(state) ?? 0;
+  }
+
+  private countOne(state: State): void {
+    this.counts.set(state, this.count(state) + 1);
+  }
+
+  /** Once nobody reads stdout, what was done is said on stderr all the same. */
+  private async write(text: string): Promise<void> {
+    if (text === '') return;
+    await this.settle(() => writeOutput([text]));
+    if (this.isClosed) process.stderr.write(text);
+  }
+
+  private async settle(output: () => Promise<void>): Promise<void> {
+    if (this.isClosed) return;
+    try {
+      await output();
+    } catch (error) {
+      if (!(error instanceof OutputClosed)) throw error;
+      this.isClosed = true;
+    }
+  }
+}
+
+/** `9,998`, without loading the tables of any language. */
+export function formatCount(count: number): string {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+function describeFailure(outcome: Outcome<unknown>): TokengateError | undefined {
+  const {id, state} = outcome;
+  switch (state) {
+    case 'not_found':
+      return new TokengateError('SESSION_NOT_FOUND', `Session '${id}' not found.`);
+    case 'failed':
+      return new TokengateError(outcome.error.code, `Session '${id}': ${outcome.error.message}`);
+    case 'unknown':
+      return new TokengateError(
+        'OUTCOME_UNKNOWN',
+        `Session '${id}': it is unknown whether it was changed. ${outcome.look}`,
+      );
+    case 'not_done':
+      return new TokengateError('NOT_DONE', `Session '${id}' was not changed.`);
+    default:
+      return undefined;
+  }
+}
+
+function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,83 @@
+import {clearLine, cursorTo} from 'node:readline';
+
+import type {SingleBar} from 'cli-progress';
+
+export interface Progress {
+  /** Call after each chunk, with how many sessions are dealt with in all. */
+  update(count: number): Promise<void>;
+  /** Call before writing anything else, so that the bar does not stand in its way. */
+  hide(): void;
+  stop(): void;
+}
+
+/** Nothing is shown of what is over in a moment. */
+const PATIENCE_MS = 1000;
+/** Between two plain lines, where there is no terminal for a bar. */
+const LINE_MS = 5000;
+
+const SILENT: Progress = {
+  update: () => Promise.resolve(),
+  hide() {
+    // There is nothing to hide.
+  },
+  stop() {
+    // There is nothing to stop.
+  },
+};
+
+/** Shows on stderr how far a batch is, once it has taken longer than a second: a bar on a terminal, else plain lines. */
+export function showProgress(total: number, {isQuiet}: {isQuiet: boolean}): Progress {
+  if (isQuiet) return SILENT;
+  const start = performance.now();
+  return process.stderr.isTTY ? barProgress(total, start) : lineProgress(total, start);
+}
+
+function barProgress(total: number, start: number): Progress {
+  let bar: SingleBar | undefined;
+  const hide = (): void => {
+    if (bar === undefined) return;
+    cursorTo(process.stderr, 0);
+    clearLine(process.stderr, 0);
+  };
+  return {
+    async update(count) {
+      const seconds = (performance.now() - start) / 1000;
+      if (seconds * 1000 < PATIENCE_MS) return;
+      const rate = Math.round(count / seconds);
+      const left = formatSeconds((total - count) / Math.max(rate, 1));
+      if (bar === undefined) {
+        const {SingleBar} = await import('cli-progress');
+        const format = '{bar} {value}/{total}, {rate} a second, {left} left';
+        bar = new SingleBar({format, stream: process.stderr, clearOnComplete: true, hideCursor: true, barsize: 30});
+        bar.start(total, count, {rate, left});
+      }
+      bar.update(count, {rate, left});
+    },
+    hide,
+    stop() {
+      hide();
+      bar?.stop();
+    },
+  };
+}
+
+function lineProgress(total: number, start: number): Progress {
+  let next = start + PATIENCE_MS;
+  return {
+    ...SILENT,
+    update(count) {
+      const now = performance.now();
+      if (now >= next && count < total) {
+        next = now + LINE_MS;
+        const rate = Math.round((count / (now - start)) * 1000);
+        process.stderr.write(`${count} of ${total}, ${rate} a second\n`);
+      }
+      return Promise.resolve();
+    },
+  };
+}
+
+function formatSeconds(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}

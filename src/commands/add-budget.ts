@@ -1,0 +1,34 @@
+import {BaseCommand} from '../cli/base-command.js';
+import {sessionIdArg, signedAmountArg} from '../cli/flags.js';
+import {toBudgetChangeJson, type BudgetChangeJson} from '../cli/session-views.js';
+import {formatExactMoney} from '../lib/money.js';
+import {addBudget, type BudgetChange} from '../lib/sessions.js';
+
+export default class AddBudget extends BaseCommand<typeof AddBudget> {
+  static override summary = 'Raise or lower the budget of a session';
+  static override description = `The amount is in US dollars and is added exactly, without losing a change that somebody else makes at the same time. A negative amount lowers the budget, but not below 0.`;
+  static override examples = [
+    {description: 'Give a session 5 dollars more', command: '<%= config.bin %> <%= command.id %> my-workflow 5'},
+    {description: 'Take 2.50 dollars away', command: '<%= config.bin %> <%= command.id %> my-workflow -- -2.50'},
+  ];
+
+  static override args = {session_id: sessionIdArg, amount: signedAmountArg};
+
+  async run(): Promise<BudgetChangeJson> {
+    const {session_id: id, amount} = this.args;
+    const change = await addBudget(await this.connectToChange(), id, amount);
+    this.render(change);
+    return toBudgetChangeJson(change);
+  }
+
+  private render({session: {id, budget, spent}, previousBudget}: BudgetChange): void {
+    if (budget === null || previousBudget === null) return;
+    this.print(
+      `✓ Budget of '${id}': ${formatExactMoney(budget)}`,
+      `Previous budget: ${formatExactMoney(previousBudget)}`,
+    );
+    if (spent?.gte(budget)) {
+      this.warnAll([`Session '${id}' has spent ${formatExactMoney(spent)}: the gateway refuses its requests.`]);
+    }
+  }
+}

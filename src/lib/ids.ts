@@ -1,0 +1,58 @@
+import {isUtf8} from 'node:buffer';
+
+import {TokengateError} from './errors.js';
+
+/**
+ * A session ID as the bytes that stand in Redis, one character a byte: small in memory, exact for names that are not
+ * UTF-8, and sorted in the order of the bytes, which is the order of the code points.
+ */
+export type RawId = string & {readonly [bytes]: true};
+declare const bytes: unique symbol;
+
+/**
+ * An ID is any text but none, exactly as the API client sent it.
+ *
+ * @throws TokengateError INVALID_SESSION_ID
+ */
+export function parseSessionId(text: string): RawId {
+  if (text === '') throw new TokengateError('INVALID_SESSION_ID', 'The session ID is empty.');
+  if (!text.isWellFormed()) {
+    throw new TokengateError('INVALID_SESSION_ID', `The session ID '${text}' is not valid Unicode text.`);
+  }
+  return rawId(isAscii(text) ? text : Buffer.from(text).toString('latin1'));
+}
+
+/** Takes text for the bytes of an ID, one character a byte. */
+export function rawId(latin1: string): RawId {
+  return latin1 as RawId;
+}
+
+/** What an ID is called: its text, with each byte that is not part of any as `\xNN`. */
+export function nameOf(id: RawId): string {
+  if (isAscii(id)) return id;
+  const encoded = Buffer.from(id, 'latin1');
+  return isUtf8(encoded) ? encoded.toString() : escapeInvalidUtf8(encoded);
+}
+
+/** False for a name that is not UTF-8, which the gateway never writes. */
+export function isText(id: RawId): boolean {
+  return isAscii(id) || isUtf8(Buffer.from(id, 'latin1'));
+}
+
+export function isAscii(text: string): boolean {
+  // eslint-disable-next-line no-control-regex -- that is what ASCII is
+  return /^[\x00-\x7f]*$/.test(text);
+}
+
+function escapeInvalidUtf8(encoded: Buffer): string {
+  let text = '';
+  for (let start = 0; start < encoded.length;) {
+    const length = [1, 2, 3, 4].find((n) => start + n <= encoded.length && isUtf8(encoded.subarray(start, start + n)));
+    text +=
+      length === undefined
+        ? `\\x${encoded.toString('hex', start, start + 1)}`
+        : encoded.toString('utf8', start, start + length);
+    start += length ?? 1;
+  }
+  return text;
+}

@@ -1,0 +1,193 @@
+import {setImmediate as nextTurn} from 'node:timers/promises';
+
+import {type StoredAmount, toStoredAmount} from './amounts.js';
+import type {Filter} from './filter.js';
+import {toFreezeState} from './freezes.js';
+import {matchesGlob} from './glob.js';
+import {isText, nameOf, rawId, type RawId} from './ids.js';
+import {
+  BUDGET_KEYS,
+  FREEZE_REASON_KEYS,
+  FROZEN_UNTIL_KEYS,
+  keyOf,
+  type KeyShape,
+  type RedisText,
+  SPENT_KEYS,
+} from './keys.js';
+import {type Money, ZERO} from './money.js';
+import {ErrorReply, type Redis} from './redis.js';
+import {type Session, toSession} from './sessions.js';
+
+/** Sessions are read this many at a time; more take memory, not less time. */
+const PAGE = 1000;
+/** Keys that Redis looks at in one step: enough for few round trips, short enough not to hold up the gateway. */
+const SCAN_COUNT = '1000';
+
+/** The ID in every key of a shape, each once, sorted. With a Redis glob, of those that match it. */
+export async function scanIds(redis: Redis, {prefix, suffix}: KeyShape, glob?: string): Promise<RawId[]> {
+  const [literal = '', special] = /^([^[\\*?]*)(.*)$/su.exec(glob ?? '*')?.slice(1) ?? [];
+  // A bracket or a backslash could take in the suffix: then Redis only narrows it down, and all is matched here.
+  const isSimple = !/[[\\]/.test(special ?? '');
+  const pattern = `${prefix}${isSimple ? (glob ?? '*') : `${literal}*`}${suffix}`;
+  const bytesOfGlob = isSimple || glob === undefined ? undefined : Buffer.from(glob);
+  const ids: RawId[] = [];
+  let cursor = '0';
+  do {
+    const [page] = await redis.pipelineBytes([['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT]]);
+    if (page instanceof ErrorReply) throw redis.explain(page);
+    const [next, keys] = page as [Buffer, Buffer[]];
+    for (const key of keys) {
+      const id = rawId(key.toString('latin1', prefix.length, key.length - suffix.length));
+      if (id === '' || (bytesOfGlob && !matchesGlob(bytesOfGlob, Buffer.from(id, 'latin1')))) continue;
+      ids.push(id);
+    }
+    cursor = String(next);
+  } while (cursor !== '0');
+  return sortedOnce(ids);
+}
+
+/** The IDs in the order of their bytes, each once. */
+export function sortedOnce(ids: RawId[]): RawId[] {
+  ids.sort();
+  return ids.filter((id, index) => index === 0 || id !== ids[index - 1]);
+}
+
+/**
+ * Reads sessions, page by page, in the order given; the next page is under way while one is used. A session without a
+ * budget is left out. With `now` the freeze of each is read too.
+ */
+export async function* readSessions(redis: Redis, ids: readonly RawId[], now?: Date): AsyncGenerator<Session[]> {
+  let next = readPage(redis, ids.slice(0, PAGE), now);
+  for (let start = PAGE; start < ids.length + PAGE; start += PAGE) {
+    const page = await next;
+    const following = ids.slice(start, start + PAGE);
+    if (following.length > 0) next = readPage(redis, following, now);
+    // When the reader stops early nobody waits for the next page.
+    next.catch(() => undefined);
+    // The client writes in its next turn: the server then works while this page is used.
+    await nextTurn();
+    yield page;
+  }
+}
+
+export interface ListOptions {
+  /** A Redis glob over IDs. */
+  match?: string | undefined;
+  where?: Filter | undefined;
+  /** Only those that are frozen. */
+  frozen?: boolean;
+  sort?: SortField;
+  reverse?: boolean;
+  /** At most so many. */
+  limit?: number | undefined;
+  /** With it the freeze of each is read too; needed by `frozen`, and by `where` when it speaks of `frozen`. */
+  now?: Date | undefined;
+}
+
+/**
+ * Sessions that have a budget, page by page. Sorted by ID they are read while they are used, and only their IDs are
+ * held in memory; any other order needs them all first.
+ */
+export async function* listSessions(redis: Redis, options: ListOptions = {}): AsyncGenerator<Session[]> {
+  const {match, where, frozen = false, sort = 'id', reverse = false, limit = Infinity, now} = options;
+  const isWanted = (session: Session): boolean =>
+    (!frozen || session.freeze?.isFrozen === true) && (where === undefined || passes(where, session));
+  const ids = await scanIds(redis, BUDGET_KEYS, match);
+  if (sort !== 'id') {
+    const sessions: Session[] = [];
+    for await (const page of readSessions(redis, ids, now)) sessions.push(...page.filter(isWanted));
+    yield sortSessions(sessions, sort, reverse).slice(0, limit);
+    return;
+  }
+  if (reverse) ids.reverse();
+  let left = limit;
+  if (left === 0) return;
+  for await (const page of readSessions(redis, ids, now)) {
+    const wanted = page.filter(isWanted).slice(0, left);
+    yield wanted;
+    left -= wanted.length;
+    if (left === 0) return;
+  }
+}
+
+export function passes(filter: Filter, {id, budget, spent, remaining, percentageUsed, freeze}: Session): boolean {
+  return filter.matches({id, budget, spent, remaining, used: percentageUsed, frozen: freeze?.isFrozen ?? null});
+}
+
+export const SORT_FIELDS = ['id', 'budget', 'spent', 'remaining', 'used'] as const;
+export type SortField = (typeof SORT_FIELDS)[number];
+
+/** Sorts in place, and keeps the order of those that are equal; what is not money comes last. */
+function sortSessions(sessions: Session[], field: Exclude<SortField, 'id'>, reverse: boolean): Session[] {
+  const direction = reverse ? -1 : 1;
+  const value = (session: Session): Money | null => (field === 'used' ? session.percentageUsed : session[field]);
+  return sessions.sort((a, b) => {
+    const [left, right] = [value(a), value(b)];
+    if (left === null || right === null) return Number(left === null) - Number(right === null);
+    return direction * left.cmp(right);
+  });
+}
+
+/** MGET answers null for a key of a wrong type too, and fails whole for one that may not be read: GET tells them apart. */
+async function readPage(redis: Redis, ids: readonly RawId[], now: Date | undefined): Promise<Session[]> {
+  if (ids.length === 0) return [];
+  const keysOf = (shape: KeyShape): RedisText[] => ids.map((id) => keyOf(shape, id));
+  const amountKeys = [...keysOf(BUDGET_KEYS), ...keysOf(SPENT_KEYS)];
+  const freezeKeys = now === undefined ? [] : [...keysOf(FROZEN_UNTIL_KEYS), ...keysOf(FREEZE_REASON_KEYS)];
+  const [amountReply, freezeReply] = await redis.pipeline([
+    ['MGET', ...amountKeys],
+    ...(freezeKeys.length === 0 ? [] : [['MGET', ...freezeKeys]]),
+  ]);
+  const values = valuesOf(redis, amountReply, amountKeys.length);
+  const unclear = amountKeys.filter((_, index) => values[index] === null);
+  const replies = (unclear.length === 0 ? [] : await redis.pipeline(unclear.map((key) => ['GET', key]))).values();
+  const stored = values.map((value) => toListed(redis, value ?? replies.next().value));
+  const freezes = now === undefined ? [] : valuesOf(redis, freezeReply, freezeKeys.length);
+  return ids.flatMap((id, index) => {
+    const budget = stored[index];
+    const spent = stored[ids.length + index];
+    if (!budget || !spent || budget.state === 'absent') return []; // Removed since the scan saw its key.
+    const name = nameOf(id);
+    const freeze =
+      now === undefined ? null : toFreezeState(redis, name, freezes[index] ?? null, freezes[ids.length + index], now);
+    const session = toSession(id, {budget, spent}, freeze);
+    if (!isText(id)) session.problems.unshift(`The ID of session '${name}' is invalid: its key is not UTF-8 text.`);
+    return [session];
+  });
+}
+
+/** The values of an MGET; where it was refused for lack of a right, it is not known of any key. */
+function valuesOf(redis: Redis, reply: unknown, count: number): (string | null)[] {
+  if (!(reply instanceof ErrorReply)) return reply as (string | null)[];
+  if (!reply.message.startsWith('NOPERM')) throw redis.explain(reply);
+  return Array.from({length: count}, () => null);
+}
+
+/** A key that this user may not read is no reason to show none. */
+function toListed(redis: Redis, reply: unknown): StoredAmount {
+  if (reply instanceof ErrorReply && /^NOPERM.* key/i.test(reply.message)) {
+    return {state: 'invalid', why: 'not readable', effect: 'this Redis user lacks a permission on its key'};
+  }
+  return toStoredAmount(redis, reply);
+}
+
+/** Sums over sessions; what is not money is left out. */
+export interface Totals {
+  count: number;
+  budget: Money;
+  spent: Money;
+  remaining: Money;
+}
+
+export const NO_TOTALS: Totals = {count: 0, budget: ZERO, spent: ZERO, remaining: ZERO};
+
+export function addToTotals(totals: Totals, sessions: readonly Session[]): Totals {
+  const sum = (field: 'budget' | 'spent' | 'remaining'): Money =>
+    sessions.reduce((total, session) => total.plus(session[field] ?? ZERO), totals[field]);
+  return {
+    count: totals.count + sessions.length,
+    budget: sum('budget'),
+    spent: sum('spent'),
+    remaining: sum('remaining'),
+  };
+}

@@ -1,0 +1,116 @@
+import {Big} from 'big.js';
+import fc from 'fast-check';
+import {describe, expect, test} from 'vitest';
+
+import {type Facts, parseFilter} from '../../src/lib/filter.js';
+
+const facts: Facts = {
+  id: 'team:alpha',
+  budget: new Big('10'),
+  spent: new Big('9.00000000000000000001'),
+  remaining: new Big('0.99999999999999999999'),
+  used: new Big('90.0000000000000000001'),
+  frozen: false,
+};
+const invalid: Facts = {...facts, budget: null, remaining: null, used: null, frozen: null};
+
+describe('a filter', () => {
+  test.each([
+    ['used > 90', true],
+    ['used > 90 && !frozen', true],
+    ['used > 90.0000000000000000001', false],
+    ['spent == 9', false],
+    ['spent == 9.00000000000000000001', true],
+    ['budget != 10', false],
+    ['budget >= 1e1', true],
+    ['remaining < 1 || frozen', true],
+    ['!(remaining < 1) || frozen', false],
+    ['id == "team:alpha"', true],
+    ["id < 'team:b'", true],
+    ['frozen == false', true],
+    ['spent < budget', true],
+    ['budget > -5', true],
+    ['true', true],
+    ['(used > 50 && used < 60) || (used > 80)', true],
+    ['used > 50 && used < 60 || used > 80', true],
+  ])('%s: %s', (text, matches) => {
+    expect(parseFilter(text).matches(facts)).toBe(matches);
+  });
+
+  test.each(['used > 0', '!(used > 0)', 'used == used', 'frozen', '!frozen', 'used > 0 && frozen', 'budget != 1'])(
+    'what is not known matches neither %s nor its opposite',
+    (text) => {
+      expect(parseFilter(text).matches(invalid)).toBe(false);
+      expect(parseFilter(`!(${text})`).matches(invalid)).toBe(false);
+    },
+  );
+
+  test('what is known can decide all the same', () => {
+    expect(parseFilter('spent > 1 || used > 0').matches(invalid)).toBe(true);
+    expect(parseFilter('!(spent < 1 && used > 0)').matches(invalid)).toBe(true);
+  });
+
+  test.each([
+    ['', 'it is empty'],
+    ['used', 'neither true nor false'],
+    ['used > ', 'expression'],
+    ['used > "90"', 'compares a number with a text'],
+    ['used = 90', ''],
+    ['used + 1 > 90', "can't have +"],
+    ['price > 1', "no field 'price'"],
+    ['constructor', "no field 'constructor'"],
+    ['__proto__ == 1', "no field '__proto__'"],
+    ['process.exit()', 'more than comparisons'],
+    ['id.length > 1', 'more than comparisons'],
+    ['used > 1; used > 2', 'more than comparisons'],
+    ['used && frozen', 'stand between comparisons'],
+    ['!used', 'stand between comparisons'],
+    ['used > 1e999', 'not a number'],
+    ['[1] == [1]', 'more than comparisons'],
+    ['this == 1', 'more than comparisons'],
+    ['used === 1', "can't have ==="],
+  ])('%j is refused: %s', (text, why) => {
+    expect(() => parseFilter(text)).toThrow(
+      expect.objectContaining({code: 'INVALID_FILTER', message: expect.stringContaining(why)}),
+    );
+  });
+
+  test('any text is a filter or is refused', () => {
+    const words = fc.constantFrom(
+      'used',
+      '>',
+      '90',
+      '&&',
+      '!',
+      '(',
+      ')',
+      'frozen',
+      '"',
+      'id',
+      '==',
+      '||',
+      '?',
+      ':',
+      '`',
+      '.',
+    );
+    const text = fc.oneof(
+      fc.string({unit: 'binary'}),
+      fc.array(words).map((list) => list.join(' ')),
+    );
+    fc.assert(
+      fc.property(text, (expression) => {
+        try {
+          parseFilter(expression).matches(facts);
+        } catch (error) {
+          expect(error).toMatchObject({code: 'INVALID_FILTER'});
+        }
+      }),
+    );
+  });
+
+  test('says whether it must know what is frozen', () => {
+    expect(parseFilter('!frozen').needsFrozen).toBe(true);
+    expect(parseFilter('used > 1').needsFrozen).toBe(false);
+  });
+});
