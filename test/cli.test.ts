@@ -146,12 +146,12 @@ const BAD_USAGE: [argv: string[], message: string, hint: string, code?: string][
   [['set-budget', 'a'], 'Missing argument: AMOUNT.', SEE('set-budget')],
   [
     ['list-sessions', '--format', 'xml'],
-    'Expected --format=xml to be one of: table, json, ndjson, csv.',
+    'Expected --format=xml to be one of: table, json, ndjson, csv, ids.',
     SEE('list-sessions'),
   ],
   [
     ['list-sessions', '--format'],
-    'Flag --format expects one of these values: table, json, ndjson, csv.',
+    'Flag --format expects one of these values: table, json, ndjson, csv, ids.',
     SEE('list-sessions'),
   ],
 ];

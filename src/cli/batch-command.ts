@@ -17,6 +17,7 @@ import type {batchFlags, globalFlags} from './flags.js';
 import {readIds} from './id-lines.js';
 import {onInterrupt} from './interrupts.js';
 import {showProgress} from './progress.js';
+import {confirmationRequired} from './prompts.js';
 
 /** What a command does to each session of a batch, and how it is said. */
 export interface BatchAction<R> {
@@ -47,8 +48,8 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   /** The session that is meant when it is named alone, and nothing else says which. */
   protected get single(): RawId | undefined {
     const [id, ...more] = this.ids;
-    const {match, where, stdin, all, max, format, 'dry-run': dryRun} = this.batchFlags;
-    const isBatch = match !== undefined || where !== undefined || stdin || all || dryRun || max !== undefined;
+    const {match, where, stdin, null: nul, all, max, format, 'dry-run': dryRun} = this.batchFlags;
+    const isBatch = match !== undefined || where !== undefined || stdin || nul || all || dryRun || max !== undefined;
     return more.length > 0 || isBatch || format === 'ndjson' ? undefined : id;
   }
 
@@ -56,7 +57,6 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   protected async changeMany<R>(action: BatchAction<R>): Promise<void> {
     const {yes, max, quiet, 'dry-run': dryRun} = this.batchFlags;
     const selection = await this.readSelection();
-    if (!dryRun) this.refuseWithoutAnswer();
     const redis = await this.connect();
     const now = await serverTime(redis);
     const change = action.change(redis, now);
@@ -129,19 +129,21 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   }
 
   private async readSelection(): Promise<Selection> {
-    const {match, where, stdin, null: nul, all} = this.batchFlags;
+    const {match, where, stdin, null: nul, all, yes, 'dry-run': dryRun} = this.batchFlags;
     if (nul && !stdin) throw new TokengateError('INVALID_USAGE', '-0 goes with --stdin.');
-    const filter = where === undefined ? undefined : parseFilter(where);
-    const piped = stdin ? readIds(await buffer(process.stdin), nul) : [];
-    const selection: Selection = {ids: [...this.ids, ...piped], all, match, where: filter};
-    // No ID on stdin is no ID, not all of them.
-    if (stdin && selection.ids.length === 0 && !all) return {ids: [], all: false, none: true};
-    if (isEmpty(selection)) {
+    const named: Selection = {ids: this.ids, all, match, where: where === undefined ? undefined : parseFilter(where)};
+    if (!stdin && isEmpty(named)) {
       throw new TokengateError('NO_TARGET', 'Nothing says which sessions are meant.', {
         hint: 'Name them, or give --stdin, --match, --where or --all.',
       });
     }
-    return selection;
+    if (!dryRun) this.refuseWithoutAnswer();
+    if (!stdin) return named;
+    // The end of the IDs is the end of stdin, on a terminal too: no answer could follow.
+    if (!dryRun && !yes) throw confirmationRequired();
+    const ids = [...named.ids, ...readIds(await buffer(process.stdin), nul)];
+    // No ID on stdin is no ID, not all of them.
+    return ids.length === 0 && !all ? {ids, all, none: true} : {...named, ids};
   }
 
   private get ids(): RawId[] {

@@ -49,7 +49,6 @@ const BY_CLASS: Record<string, Failure> = {
       `Cannot connect to Redis at ${context.address}: no answer within ${seconds(context)}${context.tls ? ' (is it a TLS port?)' : ''}.`,
     hint: UNREACHABLE_HINT,
   },
-  SocketTimeoutError: SILENT,
   DeadlineError: SILENT,
   SocketClosedUnexpectedlyError: LOST,
   ClientClosedError: LOST,

@@ -59,7 +59,7 @@ export interface Redis {
 }
 
 const DEFAULT_TIMEOUT_MS = 5000;
-/** How long after its own socket timeout an operation is given up, if the socket's timer did not end it. */
+/** The client's own limit for connecting comes first, since it knows what it was waiting for. */
 const GRACE_MS = 500;
 const BYTES = {typeMapping: {[RESP_TYPES.BLOB_STRING]: Buffer}};
 
@@ -88,7 +88,6 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
         ? {path: target.socket.path}
         : {host: target.socket.host, port: target.socket.port, ...(tls ? {tls: true} : {})}),
       connectTimeout: timeoutMs,
-      socketTimeout: timeoutMs,
       reconnectStrategy: false,
     },
   });
@@ -149,7 +148,7 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
   const fly = async (commands: readonly Command[], options?: typeof BYTES): Promise<unknown[]> => {
     const slots = commands.map((command) => client.sendCommand<unknown>(command, options).catch(toSlot));
     const all = Promise.all(slots);
-    await within(timeoutMs + GRACE_MS, all).catch(() => {
+    await within(timeoutMs, all).catch(() => {
       // Closing the connection has filled every slot that was empty.
     });
     return all;
@@ -173,7 +172,7 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
   const explain = (reply: ErrorReply): TokengateError => explainFailure(reply, context);
 
   try {
-    await within(2 * timeoutMs + GRACE_MS, client.connect());
+    await within(timeoutMs + GRACE_MS, client.connect());
     const server = {...(await askServer(run, context)), database: target.database};
     context.connected = true;
     return {
