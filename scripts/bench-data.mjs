@@ -1,0 +1,82 @@
+// Sessions such as a gateway leaves, and the same work on them as files for `redis-cli --pipe`.
+import {closeSync, openSync, writeSync} from 'node:fs';
+import {join} from 'node:path';
+
+/** The commands for one session in each file; `load` is the data itself. */
+export const RESP_FILES = {
+  load: {commands: ({id, budget, spent}) => [set(id, 'budget', budget), ...(spent ? [set(id, 'spent', spent)] : [])]},
+  read: {
+    commands: ({id}) => [
+      ['GET', keyOf(id, 'budget')],
+      ['GET', keyOf(id, 'spent')],
+    ],
+  },
+  reset: {
+    says: '`MULTI`, `GETDEL`, `GETDEL`, `EXEC` a session',
+    commands: ({id}) => [['MULTI'], ['GETDEL', keyOf(id, 'budget')], ['GETDEL', keyOf(id, 'spent')], ['EXEC']],
+  },
+  freeze: {
+    says: '`MULTI`, `SET EX`, `SET EX`, `EXEC` a session',
+    commands: ({id}) => [
+      ['MULTI'],
+      ['SET', `anomaly:${id}:frozen_until`, '2099-12-31T23:59:59.000', 'EX', '7200'],
+      ['SET', `anomaly:${id}:freeze_reason`, 'Benchmark', 'EX', '7200'],
+      ['EXEC'],
+    ],
+  },
+};
+
+const BUDGETS = ['10.0', '25.5', '100.0', '0.05', '2500.00'];
+const TEAMS = ['alpha', 'checkout', 'search', 'données', 'research'];
+
+/** Writes the files, of the same sessions each time. */
+export function makeData(count, folder) {
+  let keys = 0;
+  const files = {};
+  for (const [name, {commands}] of Object.entries(RESP_FILES)) {
+    files[name] = join(folder, `${name}.resp`);
+    const file = openSync(files[name], 'w');
+    let text = '';
+    for (let index = 0; index < count; index++) {
+      const lines = commands(sessionAt(index));
+      if (name === 'load') keys += lines.length;
+      for (const words of lines) text += encode(words);
+      if (text.length < 1_000_000 && index < count - 1) continue;
+      writeSync(file, text);
+      text = '';
+    }
+    closeSync(file);
+  }
+  return {count, keys, files};
+}
+
+function sessionAt(index) {
+  const random = scramble(index);
+  const hex = random.toString(16).padStart(8, '0');
+  const ids = [
+    `user-${index}`,
+    `team:${TEAMS[random % TEAMS.length]}:job-${index}`,
+    `${hex}-${(index % 65_536).toString(16).padStart(4, '0')}-4c1e-9a57-${index.toString(16).padStart(12, '0')}`,
+  ];
+  // One in eight has made no request yet; most of the others have spent a sum of many small costs.
+  const spent = random % 8 === 0 ? undefined : `${random % 10}.${hex.replaceAll(/\D/g, '7')}664999999982`;
+  return {id: ids[index % ids.length], budget: BUDGETS[random % BUDGETS.length], spent};
+}
+
+/** A number below 2³² that looks like chance, and is the same each time. */
+function scramble(index) {
+  const mixed = Math.imul(index ^ (index >>> 15), 0x2c1b3c6d);
+  return Math.imul(mixed ^ (mixed >>> 12), 0x297a2d39) >>> 0;
+}
+
+function set(id, field, value) {
+  return ['SET', keyOf(id, field), value];
+}
+
+function keyOf(id, field) {
+  return `session:${id}:${field}`;
+}
+
+function encode(words) {
+  return `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`;
+}
