@@ -101,45 +101,39 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
     }
   };
   const explainThrown = (error: unknown): TokengateError => explainFailure(error, context, firstError);
-  /** Rejects when the connection fails. Whatever was sent is then answered with an error by node-redis. */
-  const fatal = new Promise<never>((_, reject) => {
-    const fail = (error: unknown): void => {
-      firstError ??= error;
-      reject(explainThrown(firstError));
-      close();
-    };
-    const interrupt = (): void => {
-      fail(new TokengateError('INTERRUPTED', 'Interrupted.'));
-    };
-    client.on('error', (error: unknown) => {
-      fail(error ?? new Error('unknown error'));
-    });
-    if (signal?.aborted) interrupt();
-    signal?.addEventListener('abort', interrupt, {once: true});
+  /** Those who wait on the connection. A promise that outlives them all would keep every answer in memory. */
+  const waiting = new Set<(error: unknown) => void>();
+  /** Ends the connection. Whatever was sent is then answered with an error by node-redis. */
+  const fail = (error: unknown): void => {
+    firstError ??= error;
+    close();
+    for (const reject of waiting) reject(firstError);
+  };
+  const interrupt = (): void => {
+    fail(new TokengateError('INTERRUPTED', 'Interrupted.'));
+  };
+  client.on('error', (error: unknown) => {
+    fail(error ?? new Error('unknown error'));
   });
-  fatal.catch(() => {
-    // Whoever waits for an answer is told; nobody need be waiting.
-  });
+  if (signal?.aborted) interrupt();
+  signal?.addEventListener('abort', interrupt, {once: true});
 
-  /** Waits for the promise; past the time limit it closes the connection, and with it whatever waits for an answer. */
+  /** Waits for the promise; past the time limit it ends the connection. */
   const within = async <T>(limitMs: number, promise: Promise<T>): Promise<T> => {
-    let timer: NodeJS.Timeout | undefined;
-    const deadline = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, limitMs);
-    }).then(() => {
-      firstError ??= new DeadlineError();
-      close();
-      throw explainThrown(firstError);
-    });
-    deadline.catch(() => {
-      // The promise may have come first.
-    });
+    const {promise: answer, resolve, reject} = withResolvers<T>();
+    waiting.add(reject);
+    promise.then(resolve, reject);
+    const timer = setTimeout(() => {
+      fail(new DeadlineError());
+    }, limitMs);
     try {
-      return await Promise.race([promise, fatal, deadline]);
+      if (firstError !== undefined) reject(firstError);
+      return await answer;
     } catch (error) {
       throw explainThrown(error);
     } finally {
       clearTimeout(timer);
+      waiting.delete(reject);
     }
   };
   const toSlot = (error: unknown): ErrorReply | NoReply =>
@@ -199,6 +193,16 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
     close();
     throw error;
   }
+}
+
+/** `Promise.withResolvers`, which Node 20 does not have. */
+function withResolvers<T>(): {promise: Promise<T>; resolve: (value: T) => void; reject: (error: unknown) => void} {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((onValue, onError) => {
+    [resolve, reject] = [onValue, onError];
+  });
+  return {promise, resolve, reject};
 }
 
 /** A unit of one command is refused by its error reply. */
