@@ -71,7 +71,8 @@ export function parseTime(typed: string): Date {
     /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:?\d\d)?)?$/.exec(typed) ?? [];
   const zone = offset.replace(/^([+-]\d\d):?(\d\d)$/, '$1:$2');
   const at = new Date(`${date ?? ''}T${time ?? '00:00'}${zone}`);
-  const isReal = date !== undefined && new Date(`${date}T00:00Z`).toISOString().startsWith(date);
+  // A day that the month does not have would roll over into the next.
+  const isReal = date !== undefined && parseGatewayTime(date).kind === 'time';
   if (Number.isNaN(at.getTime()) || !isReal) {
     throw new TokengateError('INVALID_TIME', `Invalid time '${typed}'.`, {
       hint: 'Write it like 2026-11-22T18:00 (local time), 2026-11-22T18:00Z or 2026-11-22T18:00+01:00.',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import {describe, expect, test} from 'vitest';
+import {afterEach, describe, expect, test, vi} from 'vitest';
 
-import {formatGatewayTime, formatUtc, parseGatewayTime} from '../../src/lib/time.js';
+import {formatGatewayTime, formatUtc, parseDuration, parseGatewayTime, parseTime} from '../../src/lib/time.js';
 
 const at = (text: string): unknown => ({kind: 'time', at: new Date(text)});
 
@@ -46,4 +46,60 @@ describe('a time as the gateway reads it', () => {
 
 test('a time is shown in UTC', () => {
   expect(formatUtc(new Date('2026-11-22T16:45:22.999Z'))).toBe('2026-11-22 16:45:22 UTC');
+});
+
+describe('a length of time as an operator types it', () => {
+  test.each([
+    ['90s', 90],
+    ['30m', 1800],
+    ['2h', 7200],
+    ['7d', 604_800],
+    ['2w', 1_209_600],
+    ['1h30m', 5400],
+    ['1d12h30m15s', 131_415],
+    ['0h30m', 1800],
+  ])('%s is %d seconds', (typed, seconds) => {
+    expect(parseDuration(typed)).toBe(seconds);
+  });
+
+  test.each(['', '0', '0m', '30', 'm', '-5m', '+5m', '1.5h', '1h 30m', ' 1h', '1H', '5min', '1y', '1e3s', 'Infinity'])(
+    '%j is refused',
+    (typed) => {
+      expect(() => parseDuration(typed)).toThrow(expect.objectContaining({code: 'INVALID_DURATION'}));
+    },
+  );
+});
+
+describe('a point in time as an operator types it', () => {
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
+  test.each([
+    ['2026-11-22T18:00Z', '2026-11-22T18:00:00.000Z'],
+    ['2026-11-22T18:00:05.25Z', '2026-11-22T18:00:05.250Z'],
+    ['2026-11-22T18:00+01:00', '2026-11-22T17:00:00.000Z'],
+    ['2026-11-22 18:00-0530', '2026-11-22T23:30:00.000Z'],
+    ['2024-02-29T00:00Z', '2024-02-29T00:00:00.000Z'],
+  ])('%s is %s wherever it is typed', (typed, time) => {
+    vi.stubEnv('TZ', 'Asia/Kathmandu');
+    expect(parseTime(typed).toISOString()).toBe(time);
+  });
+
+  test.each([
+    ['2026-11-22T18:00', '2026-11-22T12:15:00.000Z'],
+    ['2026-11-22 18:00:30', '2026-11-22T12:15:30.000Z'],
+    ['2026-11-22', '2026-11-21T18:15:00.000Z'],
+  ])('%s is local time: %s in Kathmandu', (typed, time) => {
+    vi.stubEnv('TZ', 'Asia/Kathmandu');
+    expect(parseTime(typed).toISOString()).toBe(time);
+  });
+
+  test.each([
+    ...['', 'tomorrow', '18:00', '2026-11', '2026-13-01', '2026-02-29', '2026-11-31T10:00Z', '2026-00-10'],
+    ...['2026-11-22T25:00', '2026-11-22T18:60Z', '2026-11-22T18:00z', '2026-11-22T18Z', '2026-11-22Z', ' 2026-11-22'],
+    ...['2026-11-22T18:00+1', '2026-11-22T18:00+99:00', '20261122T1800', '1763829192'],
+  ])('%j is refused', (typed) => {
+    expect(() => parseTime(typed)).toThrow(expect.objectContaining({code: 'INVALID_TIME'}));
+  });
 });
