@@ -14,7 +14,7 @@ export interface TestRedis {
   readonly url: string;
   readonly process: ChildProcess;
   readonly client: Client;
-  /** Ends the server at once, stopped or not, and removes its files. */
+  /** Ends the server at once, stopped or not, and removes its files unless it was given a folder. */
   stop(): Promise<void>;
 }
 
@@ -25,11 +25,13 @@ interface Options {
   args?: string[];
   /** What the test's own client needs to get in. */
   password?: string;
+  /** For its files; it is left as it is at the end, so that another server can go on with them. */
+  folder?: string;
 }
 
 /** A redis-server of its own that keeps nothing, in a folder of its own, ready to answer. */
-export async function startRedis({tcp = false, args = [], password}: Options = {}): Promise<TestRedis> {
-  const folder = await mkdtemp(join(tmpdir(), 'tokengate-redis-'));
+export async function startRedis({tcp = false, args = [], password, ...options}: Options = {}): Promise<TestRedis> {
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'tokengate-redis-')));
   const socket = join(folder, 'redis.sock');
   const port = tcp ? await freePort() : 0;
   const server = spawn(
@@ -57,7 +59,7 @@ export async function startRedis({tcp = false, args = [], password}: Options = {
         server.kill('SIGKILL');
         await ended;
       }
-      await rm(folder, {recursive: true, force: true});
+      if (options.folder === undefined) await rm(folder, {recursive: true, force: true});
     },
   };
 }
