@@ -20,6 +20,8 @@ import {type Session, toSession} from './sessions.js';
 
 /** Sessions are read this many at a time; more take memory, not less time. */
 const PAGE = 1000;
+/** Of a page so many are made into sessions at a time, so that they are gone again before the garbage collector counts them as old. */
+const SLICE = 100;
 /** Keys that Redis looks at in one step: enough for few round trips, short enough not to hold up the gateway. */
 const SCAN_COUNT = '1000';
 
@@ -46,14 +48,17 @@ export async function scanIds(redis: Redis, {prefix, suffix}: KeyShape, glob?: s
   return sortedOnce(ids);
 }
 
-/** The IDs in the order of their bytes, each once. */
+/** Sorts the IDs in the order of their bytes, in place, and leaves each once. */
 export function sortedOnce(ids: RawId[]): RawId[] {
   ids.sort();
-  return ids.filter((id, index) => index === 0 || id !== ids[index - 1]);
+  let count = 0;
+  for (const id of ids) if (count === 0 || id !== ids[count - 1]) ids[count++] = id;
+  ids.length = count;
+  return ids;
 }
 
 /**
- * Reads sessions, page by page, in the order given; the next page is under way while one is used. A session without a
+ * Reads sessions, some at a time, in the order given; the next page is under way while one is used. A session without a
  * budget is left out. With `now` the freeze of each is read too.
  */
 export async function* readSessions(redis: Redis, ids: readonly RawId[], now?: Date): AsyncGenerator<Session[]> {
@@ -66,7 +71,7 @@ export async function* readSessions(redis: Redis, ids: readonly RawId[], now?: D
     next.catch(() => undefined);
     // The client writes in its next turn: the server then works while this page is used.
     await nextTurn();
-    yield page;
+    for (let index = 0; index < page.ids.length; index += SLICE) yield toSessions(redis, page, index, now);
   }
 }
 
@@ -128,9 +133,17 @@ function sortSessions(sessions: Session[], field: Exclude<SortField, 'id'>, reve
   });
 }
 
+/** What Redis answered for some sessions: small beside the sessions that are made of it. */
+interface Page {
+  ids: readonly RawId[];
+  /** Of every budget, then of every spent: a text, null, or the error of a GET. */
+  amounts: unknown[];
+  /** Of every end of a freeze, then of every reason. */
+  freezes: unknown[];
+}
+
 /** MGET answers null for a key of a wrong type too, and fails whole for one that may not be read: GET tells them apart. */
-async function readPage(redis: Redis, ids: readonly RawId[], now: Date | undefined): Promise<Session[]> {
-  if (ids.length === 0) return [];
+async function readPage(redis: Redis, ids: readonly RawId[], now: Date | undefined): Promise<Page> {
   const keysOf = (shape: KeyShape): RedisText[] => ids.map((id) => keyOf(shape, id));
   const amountKeys = [...keysOf(BUDGET_KEYS), ...keysOf(SPENT_KEYS)];
   const freezeKeys = now === undefined ? [] : [...keysOf(FROZEN_UNTIL_KEYS), ...keysOf(FREEZE_REASON_KEYS)];
@@ -141,19 +154,25 @@ async function readPage(redis: Redis, ids: readonly RawId[], now: Date | undefin
   const values = valuesOf(redis, amountReply, amountKeys.length);
   const unclear = amountKeys.filter((_, index) => values[index] === null);
   const replies = (unclear.length === 0 ? [] : await redis.pipeline(unclear.map((key) => ['GET', key]))).values();
-  const stored = values.map((value) => toListed(redis, value ?? replies.next().value));
-  const freezes = now === undefined ? [] : valuesOf(redis, freezeReply, freezeKeys.length);
-  return ids.flatMap((id, index) => {
-    const budget = stored[index];
-    const spent = stored[ids.length + index];
-    if (!budget || !spent || budget.state === 'absent') return []; // Removed since the scan saw its key.
+  const amounts = values.map((value) => value ?? replies.next().value);
+  return {ids, amounts, freezes: now === undefined ? [] : valuesOf(redis, freezeReply, freezeKeys.length)};
+}
+
+function toSessions(redis: Redis, {ids, amounts, freezes}: Page, start: number, now: Date | undefined): Session[] {
+  const sessions: Session[] = [];
+  for (let index = start; index < Math.min(start + SLICE, ids.length); index++) {
+    const id = ids[index];
+    const budget = toListed(redis, amounts[index]);
+    if (id === undefined || budget.state === 'absent') continue; // Removed since the scan saw its key.
+    const spent = toListed(redis, amounts[ids.length + index]);
     const name = nameOf(id);
     const freeze =
       now === undefined ? null : toFreezeState(redis, name, freezes[index] ?? null, freezes[ids.length + index], now);
     const session = toSession(id, {budget, spent}, freeze);
     if (!isText(id)) session.problems.unshift(`The ID of session '${name}' is invalid: its key is not UTF-8 text.`);
-    return [session];
-  });
+    sessions.push(session);
+  }
+  return sessions;
 }
 
 /** The values of an MGET; where it was refused for lack of a right, it is not known of any key. */
