@@ -64,7 +64,7 @@ export async function setBudget(redis: Redis, id: RawId, amount: TypedAmount): P
 }
 
 /** How often a change made by somebody else in between is met with another try. */
-const MAX_TRIES = 20;
+const MAX_TRIES = 100;
 
 /**
  * Writes only when the key still holds what the sum was made from. Redis itself can add only as binary floats.
