@@ -82,6 +82,8 @@ function usageMessage(error: Error): string {
     .replace(/\nSee more help with --help/g, '')
     .replace(/^The following errors? occurred:\s*([^\n]*)[^]*/, '$1')
     .replace(/\s*\n\s*/g, ' ')
+    // A switch that was typed alone would be called --forever=true.
+    .replace(/^(--[\w-]+)=.*? (cannot also be provided)/, '$1 $2')
     .trim();
   return /[.!?]$/.test(line) ? line : `${line}.`;
 }

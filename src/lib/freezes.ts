@@ -94,9 +94,14 @@ export async function unfreezeSession(redis: Redis, id: RawId, options: Unfreeze
 /** @throws TokengateError INVALID_REASON, INVALID_TIME */
 export function freezing(redis: Redis, {reason, until, now, force}: FreezeOptions): Change<Freeze> {
   if (reason === '') throw new TokengateError('INVALID_REASON', 'The reason is empty.');
+  if (!(until <= FOREVER)) {
+    const message = 'The end of the freeze is after the year 9999, which the gateway cannot read.';
+    throw new TokengateError('INVALID_TIME', message, {hint: 'For a freeze without end use --forever.'});
+  }
   const seconds = Math.ceil((until.getTime() - now.getTime()) / 1000);
-  if (seconds <= 0)
+  if (seconds <= 0) {
     throw new TokengateError('INVALID_TIME', `The end of the freeze, ${formatUtc(until)}, is in the past.`);
+  }
   const isForever = until.getTime() === FOREVER.getTime();
   const values = [formatGatewayTime(until), reason, isForever ? '' : String(seconds), force ? 'force' : ''];
   return {
@@ -134,7 +139,7 @@ export function unfreezing(redis: Redis, {now, withReason}: UnfreezeOptions): Ch
       const [applied, untilReply, reasonReply, counters] = reply as unknown[];
       const name = nameOf(id);
       const previous = toFreezeState(redis, name, untilReply, reasonReply, now);
-      const isKept = applied === 0;
+      const isKept = applied === 0 && previous.isFrozen !== false;
       const isChanged = !isKept && previous.isFrozen !== false;
       const result = {id: name, previous, isKept, countersCleared: Number(counters) > 0};
       return {id: name, state: isChanged ? 'done' : 'unchanged', result};
@@ -175,13 +180,14 @@ export function toFreezeState(redis: Redis, name: string, until: unknown, reason
  * Keys: frozen_until, freeze_reason, budget, spent. ARGV: end, reason, TTL in seconds (empty for none), `force` or empty.
  * Returns 1 when it has frozen, 0 when it has kept a freeze that ends later; end and reason as they were; how many of
  * budget and spent exist. Or the error of a write that was refused: then at most the reason is written, which does
- * nothing alone. Ends in the gateway's form compare as text once their fractions are as long.
+ * nothing alone. Ends that the gateway can read compare as text once they are digits alone, and as many.
  */
 const FREEZE = `
   local function comparable(text)
     if type(text) ~= 'string' then return nil end
-    local time, fraction = string.match(text, '^(%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d)%.?(%d*)$')
-    return time and time .. string.sub(fraction .. '000000', 1, 6)
+    local date, rest = string.match(text, '^(%d%d%d%d%-?%d%d%-?%d%d)(.*)$')
+    if not date or string.find(rest, '[^%d:.,]', 2) then return nil end
+    return string.sub(string.gsub(date .. rest, '%D', '') .. string.rep('0', 20), 1, 20)
   end
   local old = {redis.pcall('GET', keys[1]), redis.pcall('GET', keys[2])}
   local known = redis.call('EXISTS', keys[3], keys[4])
@@ -196,11 +202,11 @@ const FREEZE = `
 
 /**
  * Keys: frozen_until, freeze_reason, and the counters. ARGV: nothing, or the only reason that is meant. Returns 1, or 0
- * when there is a freeze of another reason, which is kept; end and reason as they were; how many counters were removed.
+ * when there is no freeze of that reason, and then has removed nothing; end and reason as they were; how many counters were removed.
  */
 const UNFREEZE = `
   local old = {redis.pcall('GET', keys[1]), redis.pcall('GET', keys[2])}
-  if ARGV[1] and old[1] and old[2] ~= ARGV[1] then return {0, old[1], old[2], 0} end
+  if ARGV[1] and not (old[1] and old[2] == ARGV[1]) then return {0, old[1], old[2], 0} end
   redis.call('DEL', keys[1], keys[2])
   return {1, old[1], old[2], redis.call('DEL', unpack(keys, 3))}`;
 

@@ -1,0 +1,313 @@
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
+
+import AnomalyStats from '../../src/commands/anomaly-stats.js';
+import FreezeSession from '../../src/commands/freeze-session.js';
+import UnfreezeSession from '../../src/commands/unfreeze-session.js';
+import {dumpKeyspace} from '../support/keyspace.js';
+import {startRedis, type TestRedis} from '../support/redis-server.js';
+import {type Output, runCommand} from '../support/run.js';
+
+let redis: TestRedis;
+beforeAll(async () => (redis = await startRedis()));
+beforeEach(async () => {
+  await redis.client.flushDb();
+  await redis.client.set('session:x:budget', '1');
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+afterAll(() => redis.stop());
+
+const HOUR = 3_600_000;
+const TIME = /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g;
+const freeze = (...argv: string[]): Promise<Output> => runCommand(FreezeSession, argv, redis);
+const unfreeze = (...argv: string[]): Promise<Output> => runCommand(UnfreezeSession, argv, redis);
+const endOf = async (id: string): Promise<string | null> => redis.client.get(`anomaly:${id}:frozen_until`);
+const reasonOf = async (id: string): Promise<string | null> => redis.client.get(`anomaly:${id}:freeze_reason`);
+const inHours = (hours: number): string => new Date(Date.now() + hours * HOUR).toISOString().slice(0, -1);
+
+async function freezeAs(id: string, until: string, reason: string): Promise<void> {
+  await redis.client.mSet({[`anomaly:${id}:frozen_until`]: until, [`anomaly:${id}:freeze_reason`]: reason});
+}
+
+describe('freeze-session --for', () => {
+  test.each([
+    ['30m', 0.5],
+    ['2h', 2],
+    ['7d', 168],
+    ['1h30m', 1.5],
+  ])('%s ends %d hours from now, and so do its keys', async (length, hours) => {
+    const before = Date.now();
+    expect(await freeze('x', '--for', length)).toMatchObject({code: 0, stderr: ''});
+    const end = Date.parse(`${(await endOf('x'))!}Z`);
+    expect(end).toBeGreaterThanOrEqual(before + hours * HOUR);
+    expect(end).toBeLessThanOrEqual(Date.now() + hours * HOUR);
+    for (const key of ['frozen_until', 'freeze_reason']) {
+      const keyEnd = await redis.client.pExpireTime(`anomaly:x:${key}`);
+      expect(keyEnd).toBeGreaterThanOrEqual(end);
+      expect(keyEnd).toBeLessThan(end + 2000);
+    }
+  });
+
+  test.each(['', '0m', '-5m', '1.5h', 'soon', '30'])('%j is refused, and nothing is frozen', async (length) => {
+    expect(await freeze('x', `--for=${length}`)).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^Error: Invalid length of time '.*'\.\nWrite a number and s, m, h, d or w, .*\n$/),
+    });
+    expect(await endOf('x')).toBeNull();
+  });
+
+  test.each([['9999999d'], ['999999999w']])(
+    '%s, past what the gateway can read, is refused, in a batch too',
+    async (length) => {
+      for (const targets of [['x'], ['--all', '--yes']]) {
+        expect(await freeze(...targets, '--for', length)).toMatchObject({
+          code: 1,
+          stdout: '',
+          stderr:
+            'Error: The end of the freeze is after the year 9999, which the gateway cannot read.\n' +
+            'For a freeze without end use --forever.\n',
+        });
+      }
+      expect(await endOf('x')).toBeNull();
+    },
+  );
+});
+
+describe('freeze-session --until', () => {
+  test.each([
+    ['2099-11-22T18:00Z', '2099-11-22T18:00:00.000'],
+    ['2099-11-22T18:00+01:00', '2099-11-22T17:00:00.000'],
+    ['2099-11-22T18:00', '2099-11-22T12:15:00.000'],
+    ['2099-11-22', '2099-11-21T18:15:00.000'],
+  ])('%s, typed in Kathmandu, ends at %s UTC', async (typed, end) => {
+    vi.stubEnv('TZ', 'Asia/Kathmandu');
+    const {code, stdout} = await freeze('x', '--until', typed);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`frozen until ${end.slice(0, 19).replace('T', ' ')} UTC\n`);
+    expect(await endOf('x')).toBe(end);
+  });
+
+  test('a time in the past is refused', async () => {
+    expect(await freeze('x', '--until', '2020-01-01T00:00Z')).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'Error: The end of the freeze, 2020-01-01 00:00:00 UTC, is in the past.\n',
+    });
+    expect(await endOf('x')).toBeNull();
+  });
+
+  test.each(['tomorrow', '2099-13-01', '9999-12-31T23:59:59-05:00'])('%s is refused', async (typed) => {
+    const {code, stdout, stderr} = await freeze('x', '--until', typed, '--json');
+    expect({code, stdout}).toEqual({code: 1, stdout: ''});
+    expect(JSON.parse(stderr)).toMatchObject({error: {code: 'INVALID_TIME'}});
+    expect(await endOf('x')).toBeNull();
+  });
+});
+
+describe('freeze-session --forever', () => {
+  test('has no TTL and an end that the gateway reads as far in the future', async () => {
+    await freezeAs('x', inHours(1), 'old');
+    await redis.client.expire('anomaly:x:frozen_until', 3600);
+    expect(await freeze('x', '--forever', '--reason', 'incident 42')).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^✓ Session 'x' frozen without end\nReason: incident 42\n/),
+    });
+    expect(await endOf('x')).toMatch(/^9999-12-31T23:59:59(\.0+)?$/);
+    expect(await redis.client.ttl('anomaly:x:frozen_until')).toBe(-1);
+    expect(await redis.client.ttl('anomaly:x:freeze_reason')).toBe(-1);
+  });
+
+  test('is known to anomaly-stats and to unfreeze-session', async () => {
+    await freeze('x', '--forever', '--reason', 'incident 42');
+    const stats = await runCommand(AnomalyStats, ['x', '--json'], redis);
+    expect(stats.result).toMatchObject({is_frozen: true, freeze_reason: 'incident 42'});
+    expect((await unfreeze('x')).stdout).toBe("✓ Session 'x' unfrozen\nIt was frozen without end (incident 42)\n");
+    expect(await redis.client.keys('anomaly:*')).toEqual([]);
+  });
+});
+
+test.each([
+  [['--for', '1h', '--until', '2099-01-01']],
+  [['--for', '1h', '--forever']],
+  [['--until', '2099-01-01', '--forever']],
+  [['--for', '1h', '--until', '2099-01-01', '--forever']],
+])('%j contradict each other, which one sentence says', async (flags) => {
+  expect(await freeze('x', ...flags)).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringMatching(
+      /^Error: --[a-z]+ cannot also be provided when using --[a-z]+\.\nSee: tokengate .* --help\n$/,
+    ),
+  });
+  expect(await endOf('x')).toBeNull();
+});
+
+describe('a freeze that ends later', () => {
+  test('is kept, and said so', async () => {
+    const until = inHours(5);
+    await freezeAs('x', until, 'long');
+    const {code, stdout, stderr} = await freeze('x', '--reason', 'short');
+    expect({code, stderr}).toEqual({
+      code: 0,
+      stderr: 'Warning: That freeze ends later, so it was kept. Use --force to replace it.\n',
+    });
+    expect(stdout.replace(TIME, 'TIME')).toBe("Session 'x' is frozen until TIME already\nReason: long\n");
+    expect(await endOf('x')).toBe(until);
+    expect(await reasonOf('x')).toBe('long');
+  });
+
+  test('is told to scripts as what holds', async () => {
+    const until = inHours(5);
+    await freezeAs('x', until, 'long');
+    expect((await runCommand(FreezeSession, ['x', '--json'], redis)).result).toMatchObject({
+      frozen_until: new Date(`${until}Z`),
+      freeze_reason: 'long',
+    });
+  });
+
+  test('is replaced with --force', async () => {
+    await freezeAs('x', inHours(5), 'long');
+    const {code, stdout} = await freeze('x', '--reason', 'short', '--force');
+    expect(code).toBe(0);
+    expect(stdout.replace(TIME, 'TIME')).toContain('It was frozen until TIME (long)\n');
+    expect(await reasonOf('x')).toBe('short');
+    expect((await endOf('x'))! < inHours(2)).toBe(true);
+  });
+
+  test.each([
+    ['2099-01-01T00:00:00', '2099-01-01T00:00:00.001Z', 'short'],
+    ['2099-01-01T00:00:00', '2099-01-01T00:00:00Z', 'short'],
+    ['2099-01-01T00:00:00.5', '2099-01-01T00:00:00.499Z', 'long'],
+    ['2099-01-01T00:00:00.500001', '2099-01-01T00:00:00.5Z', 'long'],
+    ['2099-01-01T00:00:01', '2099-01-01T00:00:00.999Z', 'long'],
+    ['2099-01-01T00:00:00.000000', '2099-01-01T00:00:00Z', 'short'],
+    ['2099-01-01 00:00:01', '2099-01-01T00:00:00Z', 'long'],
+    ['20990101T000001', '2099-01-01T00:00:00Z', 'long'],
+    ['2099-01-02', '2099-01-01T00:00:00Z', 'long'],
+    ['2099-01-01T00:00', '2099-01-01T00:00:00.001Z', 'short'],
+  ])('%s against --until %s leaves the %s one', async (found, typed, kept) => {
+    await freezeAs('x', found, 'long');
+    await freeze('x', '--until', typed, '--reason', 'short');
+    expect(await reasonOf('x')).toBe(kept);
+  });
+
+  test.each(['2099-01-01T00:00:00Z', 'soon', '2099-01-01T00:00:00+00:00'])(
+    'an end that the gateway cannot read, %s, is replaced',
+    async (found) => {
+      await freezeAs('x', found, 'broken');
+      await freeze('x', '--reason', 'short');
+      expect(await reasonOf('x')).toBe('short');
+    },
+  );
+
+  test('is unchanged in a batch, and the dry run says the same', async () => {
+    await redis.client.mSet({'session:y:budget': '1', 'session:z:budget': '1'});
+    await freezeAs('y', '2099-01-01 00:00:00', 'long');
+    await freezeAs('z', inHours(0.5), 'shorter');
+    const before = await dumpKeyspace(redis);
+    const dry = await freeze('--all', '--dry-run', '--format', 'ndjson');
+    expect(parseLines(dry.stdout).map(({session_id: id, outcome}) => [id, outcome])).toEqual([
+      ['x', 'would_freeze'],
+      ['y', 'unchanged'],
+      ['z', 'would_freeze'],
+    ]);
+    expect(await dumpKeyspace(redis)).toEqual(before);
+    const {code, stdout, stderr} = await freeze('--all', '--yes', '--reason', 'short');
+    expect({code, stderr}).toEqual({code: 0, stderr: ''});
+    expect(stdout.replace(TIME, 'TIME')).toBe(
+      "Session 'x' frozen: until TIME (short)\n" +
+        "Session 'y' unchanged: until TIME (long)\n" +
+        "Session 'z' frozen: until TIME (short)\n" +
+        '✓ Frozen 2, unchanged 1\n',
+    );
+    expect(await endOf('y')).toBe('2099-01-01 00:00:00');
+  });
+});
+
+describe('unfreeze-session --with-reason', () => {
+  test('lifts only a freeze that has exactly this reason', async () => {
+    await freezeAs('x', inHours(1), 'incident 42');
+    for (const reason of ['incident', 'incident 4', 'Incident 42', '']) {
+      const {code, stdout} = await unfreeze('x', `--with-reason=${reason}`);
+      expect({code, stdout: stdout.replace(TIME, 'TIME')}).toEqual({
+        code: 0,
+        stdout: "Session 'x' is frozen for another reason and stays so: was frozen until TIME (incident 42)\n",
+      });
+    }
+    expect(await endOf('x')).not.toBeNull();
+    expect((await unfreeze('x', '--with-reason', 'incident 42')).stdout).toContain("✓ Session 'x' unfrozen\n");
+    expect(await endOf('x')).toBeNull();
+  });
+
+  test('clears no counter of a session that is not frozen for this reason', async () => {
+    await redis.client.mSet({
+      'anomaly:x:identical_count': '2',
+      'anomaly:y:identical_count': '3',
+      'anomaly:y:frozen_until': inHours(0.05),
+      'anomaly:y:freeze_reason': 'Loop detected',
+    });
+    const before = await dumpKeyspace(redis);
+    for (const targets of [['x'], ['y'], ['x', 'y', '--yes']]) {
+      expect(await unfreeze(...targets, '--with-reason', 'incident 42')).toMatchObject({code: 0, stderr: ''});
+    }
+    expect(await dumpKeyspace(redis)).toEqual(before);
+  });
+});
+
+test("a kill switch, and its end, leave the gateway's own freezes alone", async () => {
+  await redis.client.mSet({'session:y:budget': '1', 'session:z:spent': '1'});
+  expect(await freeze('--all', '--forever', '--reason', 'incident 42', '--yes')).toMatchObject({code: 0});
+  expect(await reasonOf('x')).toBe('incident 42');
+  expect(await reasonOf('y')).toBe('incident 42');
+  await freezeAs('loop', inHours(0.05), 'Loop detected: 5 identical consecutive requests');
+  await redis.client.set('anomaly:loop:identical_count', '3');
+
+  const {code, stdout} = await unfreeze('--all', '--with-reason', 'incident 42', '--yes', '--json');
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({
+    action: 'unfreeze',
+    results: [
+      {session_id: 'loop', outcome: 'unchanged', was_frozen: false},
+      {session_id: 'x', outcome: 'unfrozen', was_frozen: true, freeze_reason: 'incident 42'},
+      {session_id: 'y', outcome: 'unfrozen', was_frozen: true, freeze_reason: 'incident 42'},
+    ],
+    summary: {unfrozen: 2, unchanged: 1},
+  });
+  expect((await redis.client.keys('anomaly:*')).sort()).toEqual([
+    'anomaly:loop:freeze_reason',
+    'anomaly:loop:frozen_until',
+    'anomaly:loop:identical_count',
+  ]);
+});
+
+test('unfreeze-session --all finds frozen sessions without a budget, and no others', async () => {
+  await freezeAs('nobody', inHours(1), 'Bot');
+  await redis.client.set('anomaly:x:identical_count', '2');
+  const {code, stdout} = await unfreeze('--all', '--yes');
+  expect(code).toBe(0);
+  expect(stdout.replace(TIME, 'TIME')).toBe("Session 'nobody' unfrozen: was frozen until TIME (Bot)\n✓ Unfrozen 1\n");
+  expect((await redis.client.keys('*')).sort()).toEqual(['anomaly:x:identical_count', 'session:x:budget']);
+});
+
+test.each([
+  ['freeze-session', FreezeSession],
+  ['unfreeze-session', UnfreezeSession],
+])('%s of several asks first, and without a terminal needs --yes', async (_, command) => {
+  await freezeAs('x', inHours(1), 'Bot');
+  const before = await dumpKeyspace(redis);
+  expect(await runCommand(command, ['x', 'y'], redis)).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringContaining('--yes'),
+  });
+  expect(await dumpKeyspace(redis)).toEqual(before);
+});
+
+function parseLines(text: string): Record<string, unknown>[] {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
