@@ -35,6 +35,12 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     refuseOddFlags(this.argv, definitions);
     await super.init();
     const parsed = await this.parse({args, flags: definitions, strict});
+    // An empty variable is what is left of one that was never set: no reason to change things on localhost.
+    if (parsed.metadata.flags['redis-url']?.setFromDefault && process.env['TOKENGATE_REDIS_URL'] === '') {
+      throw new TokengateError('INVALID_REDIS_URL', 'TOKENGATE_REDIS_URL is set, but empty.', {
+        hint: 'Unset it for redis://localhost:6379, or give --redis-url.',
+      });
+    }
     this.args = parsed.args as ArgsOf<T>;
     // oclif leaves a boolean flag that is not given undefined, although its types say that it is false.
     const switches = Object.entries(definitions).filter(([, {type}]) => type === 'boolean');

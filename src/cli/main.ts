@@ -1,3 +1,5 @@
+import {fileURLToPath} from 'node:url';
+
 import {Config, run, settings} from '@oclif/core';
 
 import {moveGlobalFlags} from './argv.js';
@@ -28,7 +30,8 @@ export async function main(entryUrl: string): Promise<never> {
   watchInterrupts();
   watchOutput();
   try {
-    const config = await Config.load(entryUrl);
+    // Without a way to install plugins there are none of the user's, and no folder of theirs to fail on.
+    const config = await Config.load({root: fileURLToPath(entryUrl), userPlugins: false});
     const argv = moveGlobalFlags(typed, config);
     // oclif's help and its warnings read these.
     process.argv.splice(2, Infinity, ...argv);

@@ -26,6 +26,7 @@ test.each([
   ['NODE_ENV=test', {NODE_ENV: 'test'}],
   ['a HOME that does not exist', {HOME: '/nowhere'}],
   ['an empty HOME', {HOME: ''}],
+  ['a HOME that cannot be', {HOME: '/dev/null/home'}],
 ])('%s changes nothing', async (_, env) => {
   expect(await runBinary(['list-sessions', '--format', 'csv'], {...redis, env})).toEqual({
     code: 0,
@@ -45,6 +46,17 @@ test('the folder it is started in does not matter', async () => {
     stdout: ANSWER,
     stderr: '',
   });
+});
+
+test('an empty TOKENGATE_REDIS_URL does not stand for localhost', async () => {
+  expect(await runBinary(['list-sessions'], {env: {TOKENGATE_REDIS_URL: ''}})).toEqual({
+    code: 1,
+    stdout: '',
+    stderr:
+      'Error: TOKENGATE_REDIS_URL is set, but empty.\nUnset it for redis://localhost:6379, or give --redis-url.\n',
+  });
+  const argv = ['list-sessions', '--format', 'csv', '--redis-url', redis.url];
+  expect(await runBinary(argv, {env: {TOKENGATE_REDIS_URL: ''}})).toMatchObject({code: 0, stdout: ANSWER});
 });
 
 test('the flag wins over TOKENGATE_REDIS_URL', async () => {
