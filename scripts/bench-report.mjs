@@ -18,7 +18,8 @@ const GROUPS = {
 export function formatReport(rows, {line, date, node, redis, cpus, platform}) {
   return `# Benchmarks
 
-Measured on ${date} with Node ${node} and Redis ${redis} on ${cpus} CPUs (${platform}), by \`${line}\`.
+Measured on ${date} with Node ${node} and Redis ${redis} on ${cpus} CPUs (${platform}), by
+\`${line}\`.
 
 Each figure is of whole processes, from their start to their end, with output to nowhere: the median of the runs, the
 smallest and the largest in brackets. Ratios are of two runs that followed one another, so they say more than the

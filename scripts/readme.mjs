@@ -6,6 +6,8 @@ import {fileURLToPath} from 'node:url';
 const START = '<!-- commands -->';
 const STOP = '<!-- commandsstop -->';
 const WIDTH = 120;
+/** More flags than these are not worth a heading. */
+const FLAGS_IN_HEADING = 3;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const file = `${root}README.md`;
@@ -38,7 +40,9 @@ function describeCommands({commands}) {
 function describeCommand({id, summary, description = '', args, flags, examples = []}) {
   const name = `tokengate ${id.replaceAll(':', ' ')}`;
   const own = pick(flags, (flag) => !isGlobal(flag) && !flag.hidden);
-  const usage = [name, ...Object.values(args).map(showArg), ...Object.values(own).map(showFlagUsage)].join(' ');
+  const flagUsage = Object.values(own).map(showFlagUsage);
+  const shownFlags = flagUsage.length > FLAGS_IN_HEADING ? ['[FLAGS]'] : flagUsage;
+  const usage = [name, ...Object.values(args).map(showArg), ...shownFlags].join(' ');
   const render = (text) => text.replaceAll('<%= config.bin %>', 'tokengate').replaceAll('<%= command.id %>', id);
   const paragraphs = [asSentence(summary), ...render(description).split(/\n{2,}/)].filter((text) => text !== '');
   const parts = [
@@ -50,13 +54,13 @@ function describeCommand({id, summary, description = '', args, flags, examples =
   return parts.filter((text) => text !== '');
 }
 
-function showArg({name, required}) {
-  const shown = name.toUpperCase();
+function showArg({name, required, multiple}) {
+  const shown = `${name.toUpperCase()}${multiple ? '...' : ''}`;
   return required ? shown : `[${shown}]`;
 }
 
-function describeArg({name, description}) {
-  return item(`\`${name.toUpperCase()}\`: ${asMarkdown(description)}`);
+function describeArg({name, description, multiple}) {
+  return item(`\`${name.toUpperCase()}${multiple ? '...' : ''}\`: ${asMarkdown(description)}`);
 }
 
 function listFlags(flags) {

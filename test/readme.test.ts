@@ -4,6 +4,7 @@ import {join} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
+import {openTerminal} from './support/pty.js';
 import {freePort, startRedis, type TestRedis} from './support/redis-server.js';
 import {type Output, ROOT, runProcess} from './support/run.js';
 import {loadSessions, makeShell, type Shell} from './support/shell.js';
@@ -50,7 +51,7 @@ let shell: Shell;
 let deadPort: number;
 beforeAll(async () => {
   redis = await startRedis({tcp: true});
-  await redis.client.sendCommand(['ACL', 'SETUSER', 'operator', 'on', '>p@ss/word', '~*', '+@all']);
+  await redis.client.sendCommand(['ACL', 'SETUSER', 'operator', 'on', '>p@ss/word', ...rightsListed()]);
   deadPort = await freePort();
   shell = await makeShell();
   for (const [name, text] of SCRIPTS) await writeFile(join(shell.folder, name), text);
@@ -69,7 +70,9 @@ describe('the examples of the README', () => {
     const isRun = (block: Block): boolean =>
       block.language === 'console' ||
       scriptOf(block).length > 0 ||
-      [`bash below Shell completion`, 'cron below Cron'].includes(`${block.language} below ${block.heading}`) ||
+      ['bash below Shell completion', 'cron below Cron', 'text below Before a batch'].includes(
+        `${block.language} below ${block.heading}`,
+      ) ||
       (block.language === 'bash' && block.heading.startsWith('`tokengate '));
     expect(BLOCKS.filter((block) => !isRun(block)).map(({text}) => text)).toEqual(Object.keys(NOT_RUN));
   });
@@ -89,6 +92,20 @@ describe('the examples of the README', () => {
     const output = await run(script);
     const {code, stderr} = asksForYes(output) ? await run(`${script} --yes`) : output;
     expect(code, stderr).toBe(0);
+  });
+
+  test('the question of a batch is the one that is shown', async () => {
+    for (const {text} of blocksBelow('Before a batch', 'text')) {
+      const [, command = '', question = ''] = /^\$ tokengate (.*)\n(.*)\n$/.exec(text) ?? [];
+      const url = redis.url.replace('127.0.0.1', 'localhost');
+      const terminal = openTerminal(command.split(' '), {url, columns: 200, env: {NO_COLOR: '1'}});
+      await terminal.shows(question.replace(/localhost:\d+/, new URL(url).host));
+      terminal.type('\r');
+      const {code, screen} = await terminal.ended;
+      expect(code).toBe(1);
+      expect(screen).toContain('Error: Cancelled: nothing was changed.');
+      expect(await redis.client.dbSize()).toBe(Object.values(SAMPLE).flat().length);
+    }
   });
 
   test('the completion of bash is set up by its lines', async () => {
@@ -128,7 +145,7 @@ describe('the lists of the README', () => {
   });
 
   test.each([...fieldsOf])('%s --json has the listed fields', async (command, fields) => {
-    const args = command === 'health' ? '' : command === 'set-budget' ? 'staging 5' : 'staging';
+    const args = command === 'health' ? '' : /^(set|add)-budget$/.test(command) ? 'staging 5' : 'staging';
     const {stdout} = await run(`tokengate ${command} ${args} --yes --json`);
     expect(Object.keys(JSON.parse(stdout) as object)).toEqual(fields);
   });
@@ -141,7 +158,86 @@ describe('the lists of the README', () => {
     await redis.client.flushDb();
     expect((await run('tokengate list-sessions --json')).stdout).toBe('[]\n');
   });
+
+  test('the columns of a list have the listed names in JSON and CSV', async () => {
+    const [, ...rows] = tableBelow('### Questions to a list');
+    const columns = rows.flatMap(([names = '']) => namesIn(names));
+    const fields = rows.flatMap(([, names = '']) => namesIn(names));
+    const list = `tokengate list-sessions --limit 1 --columns ${columns.join(',')} --format`;
+    expect(Object.keys(JSON.parse((await run(`${list} ndjson`)).stdout) as object)).toEqual(fields);
+    expect((await run(`${list} csv`)).stdout.split('\n')[0]).toBe(fields.join(','));
+    const {stderr} = await run('tokengate list-sessions --columns none');
+    expect(stderr).toContain(`Columns: ${columns.join(', ')}.`);
+  });
+
+  test('a filter has the listed fields', async () => {
+    const fields = tableBelow('### Filters').flatMap(([names = '']) => namesIn(names));
+    const {stderr} = await run("tokengate list-sessions --where 'none'");
+    const named = /^Fields: (.*?)\. /m.exec(stderr)?.[1]?.replace('(percent)', '').match(/\w+/g);
+    expect([...fields].sort()).toEqual([...(named ?? [])].sort());
+  });
+
+  test.each(['reset', 'freeze', 'unfreeze'])('the batch %s has the listed outcomes and fields', async (verb) => {
+    const [, ...rows] = tableBelow('### What a batch reports');
+    const [[dones = '', plans = ''] = [], ...others] = rows;
+    const done = namesIn(dones)[['reset', 'freeze', 'unfreeze'].indexOf(verb)];
+    const fields = (fieldsOf.get(`${verb}-session`) ?? []).slice(1);
+    if (verb === 'unfreeze') await run('tokengate freeze-session --all --yes');
+
+    const preview = await batchOf(verb, '--dry-run');
+    expect(namesIn(plans)).toContain(`would_${verb}`);
+    expect(preview.results[0]).toEqual({session_id: 'dev-team', outcome: `would_${verb}`, now: expect.any(String)});
+
+    const report = await batchOf(verb, '--yes');
+    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', 'summary']);
+    expect(Object.keys(report.results[0] ?? {})).toEqual(['session_id', 'outcome', ...fields]);
+    expect(report.results[0]).toMatchObject({outcome: done});
+    expect(Object.keys(report.summary)).toEqual([done, ...others.flatMap(([names = '']) => namesIn(names))]);
+  });
+
+  test('a user with the listed rights can run every command', async () => {
+    const url = redis.url.replace('//', '//operator:p%40ss%2Fword@');
+    const commands = [
+      ...['health', 'list-sessions', 'list-sessions --frozen', 'get-budget dev-team', 'anomaly-stats dev-team'],
+      ...['set-budget dev-team 5', 'add-budget dev-team 5', 'freeze-session dev-team', 'unfreeze-session dev-team'],
+      ...['reset-session staging --yes', 'freeze-session --all --yes', 'unfreeze-session --all --yes'],
+      ...["reset-session --where '!frozen' --dry-run", 'reset-session --all --yes'],
+    ];
+    for (const command of commands) {
+      const {code, stderr} = await run(`tokengate --redis-url ${url} ${command}`);
+      expect({command, code, stderr}).toMatchObject({command, code: 0});
+    }
+    // More sessions than one run of a script takes.
+    await loadSessions(redis, Object.fromEntries(Array.from({length: 200}, (_, index) => [`s-${index}`, ['1.0']])));
+    expect(await run(`tokengate --redis-url ${url} freeze-session --all --yes --quiet`)).toMatchObject({
+      code: 0,
+      stdout: '✓ Frozen 200\n',
+    });
+  });
+
+  test('without EVAL a batch of resets works all the same', async () => {
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'plain', 'on', '>x', ...rightsListed(), '-eval', '-evalsha']);
+    const url = redis.url.replace('//', '//plain:x@');
+    expect(await run(`tokengate --redis-url ${url} reset-session --all --yes --quiet`)).toMatchObject({
+      code: 0,
+      stdout: '✓ Reset 4\n',
+    });
+    expect((await run(`tokengate --redis-url ${url} freeze-session staging`)).stderr).toContain(
+      "refused: this user lacks a permission ('eval' command)",
+    );
+  });
 });
+
+interface BatchJson {
+  action: string;
+  dry_run: boolean;
+  results: Record<string, unknown>[];
+  summary: Record<string, number>;
+}
+
+async function batchOf(verb: string, flags: string): Promise<BatchJson> {
+  return JSON.parse((await run(`tokengate ${verb}-session --all ${flags} --json`)).stdout) as BatchJson;
+}
 
 describe('scripts/readme.mjs', () => {
   let copy: string;
@@ -198,6 +294,26 @@ function blocksBelow(heading: string, language: string): Block[] {
 
 function sectionBelow(heading: string): string {
   return README.split(`\n${heading}\n`)[1]?.split('\n#')[0] ?? '';
+}
+
+/** The rows of the first table below a heading, its titles too, each as its cells. */
+function tableBelow(heading: string): string[][] {
+  const lines = sectionBelow(heading)
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && !line.startsWith('| --'));
+  return lines.map((line) => line.slice(2, -2).split(' | '));
+}
+
+function namesIn(cell: string): string[] {
+  return Array.from(cell.matchAll(/`(\w+)`/g), ([, name = '']) => name);
+}
+
+/** What ACL SETUSER is told for the rights that the README lists. */
+function rightsListed(): string[] {
+  const [, keys = '', commands = ''] =
+    /^An ACL user needs the keys (.*?), and the commands (.*?) \(/ms.exec(sectionBelow('## Connecting')) ?? [];
+  const names = (text: string): string[] => Array.from(text.matchAll(/`([^`]+)`/g), ([, name = '']) => name);
+  return [...names(keys).map((key) => `~${key}`), ...names(commands).map((name) => `+${name.toLowerCase()}`)];
 }
 
 /** The file name in its first line, and the text. */
