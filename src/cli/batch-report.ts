@@ -22,8 +22,10 @@ type State = Outcome<unknown>['state'];
 
 /** Counts and reports what became of each session of a batch. Its end and the exit code always agree with what it said. */
 export class BatchReport<R> {
-  /** True when nobody reads stdout any more: what comes now is reported on stderr. */
-  isClosed = false;
+  /** Why stdout takes no more, once it does not: what comes then is reported on stderr. */
+  private closedBy: string | undefined;
+  /** Why the batch ended early, when it was not interrupted. */
+  private endedBy: string | undefined;
   private readonly counts = new Map<State, number>();
   private firstNotDone: string | undefined;
   private separator = '';
@@ -32,6 +34,11 @@ export class BatchReport<R> {
     private readonly wording: Wording<R>,
     private readonly options: ReportOptions,
   ) {}
+
+  /** True when stdout takes no more: no reason to change what could not be told of. */
+  get isClosed(): boolean {
+    return this.closedBy !== undefined;
+  }
 
   /** True when something has no answer or was not done: the end of the batch is not the end of the work. */
   get isCutShort(): boolean {
@@ -58,6 +65,7 @@ export class BatchReport<R> {
     for (const outcome of outcomes) {
       this.countOne(outcome.state);
       if (outcome.state === 'not_done') this.firstNotDone ??= outcome.id;
+      if ('cause' in outcome) this.endedBy ??= outcome.cause?.message;
       const failure = describeFailure(outcome);
       if (this.options.format !== 'text') {
         text += this.element(this.toJson(outcome, failure));
@@ -73,10 +81,13 @@ export class BatchReport<R> {
 
   async addPreviews(previews: readonly Preview[]): Promise<void> {
     const {verb} = this.wording;
-    const missing = previews.filter(({state}) => state === 'not_found');
+    const refused: Outcome<R>[] = [];
     let text = '';
-    for (const {id, state, now} of previews) {
-      if (state === 'not_found') continue;
+    for (const preview of previews) {
+      const {id, state, now} = preview;
+      if (state === 'not_found') refused.push({id, state});
+      if (state === 'failed') refused.push({id, state, error: preview.error});
+      if (state === 'not_found' || state === 'failed') continue;
       this.countOne(state);
       if (this.options.format === 'text') {
         const would = state === 'done' ? `Would ${verb}` : 'Would leave';
@@ -87,7 +98,7 @@ export class BatchReport<R> {
       }
     }
     await this.write(text);
-    await this.addMissing(missing.map(({id}) => id));
+    await this.add(refused);
   }
 
   /** @throws TokengateError BATCH_INCOMPLETE when not all was done */
@@ -115,8 +126,8 @@ export class BatchReport<R> {
     if (failures.length === 0 && !this.isClosed) return;
     const from =
       this.firstNotDone === undefined ? '' : ` Not done from '${this.firstNotDone}' on, in the order of the IDs.`;
-    const why = this.isClosed ? 'The reader of the output has gone: ' : '';
-    throw new TokengateError('BATCH_INCOMPLETE', `${why}${why === '' ? capitalize(summary) : summary}.${from}`, {
+    const why = [this.endedBy, this.closedBy].flatMap((message) => message ?? []).join(' ');
+    throw new TokengateError('BATCH_INCOMPLETE', `${why === '' ? '' : `${why} `}${capitalize(summary)}.${from}`, {
       hint: this.isCutShort ? 'Running it again finishes the work.' : undefined,
     });
   }
@@ -158,7 +169,7 @@ export class BatchReport<R> {
     this.counts.set(state, this.count(state) + 1);
   }
 
-  /** Once nobody reads stdout, what was done is said on stderr all the same. */
+  /** Once stdout takes no more, what was done is said on stderr all the same. */
   private async write(text: string): Promise<void> {
     if (text === '') return;
     await this.settle(() => writeOutput([text]));
@@ -170,8 +181,9 @@ export class BatchReport<R> {
     try {
       await output();
     } catch (error) {
-      if (!(error instanceof OutputClosed)) throw error;
-      this.isClosed = true;
+      if (error instanceof OutputClosed) this.closedBy = 'The reader of the output has gone.';
+      else if (error instanceof TokengateError) this.closedBy = error.message;
+      else throw error;
     }
   }
 }

@@ -14,21 +14,20 @@ export type Outcome<T> = {id: string} & (
   /** Refused: nothing was changed, or only what `error` says. */
   | {state: 'failed'; error: TokengateError}
   /** The connection ended before the answer. `look` says what was there before and what is there now. */
-  | {state: 'unknown'; look: string}
-  /** The batch ended before its turn. */
-  | {state: 'not_done'}
+  | {state: 'unknown'; look: string; cause: TokengateError}
+  /** The batch ended before its turn; without a cause it was stopped. */
+  | {state: 'not_done'; cause: TokengateError | undefined}
 );
 
 /** What the answer to a change says. */
 export type Settled<T> = Exclude<Outcome<T>, {state: 'unknown' | 'not_done'}>;
 
 /** What a change would do. */
-export interface Preview {
+export type Preview = {
   id: string;
-  state: 'done' | 'unchanged' | 'not_found';
   /** What is there now, in words. */
   now: string;
-}
+} & ({state: 'done' | 'unchanged' | 'not_found'} | {state: 'failed'; error: TokengateError});
 
 /** How a session is changed. */
 export interface Change<T> {
@@ -70,16 +69,18 @@ export async function* runBatch<T>(
   const chunkAt = (start: number): readonly RawId[] => ids.slice(start, start + CHUNK);
   let before = await lookBefore(redis, chunkAt(0), change);
   let flight = before instanceof NoReply || stop.aborted ? undefined : fly(redis, chunkAt(0), chunkAt(CHUNK), change);
+  let cause = before instanceof NoReply ? before.error : undefined;
   for (let start = 0; start < ids.length; start += CHUNK) {
     const chunk = chunkAt(start);
     if (flight === undefined) {
-      yield chunk.map((id) => ({id: nameOf(id), state: 'not_done'}));
+      yield chunk.map((id) => ({id: nameOf(id), state: 'not_done', cause}));
       continue;
     }
     const {replies, nextBefore} = await flight;
     const values = before;
     before = nextBefore;
-    const isOver = stop.aborted || nextBefore instanceof NoReply;
+    if (nextBefore instanceof NoReply) cause ??= nextBefore.error;
+    const isOver = stop.aborted || cause !== undefined;
     const [next, afterNext] = [chunkAt(start + CHUNK), chunkAt(start + 2 * CHUNK)];
     flight = isOver || next.length === 0 ? undefined : fly(redis, next, afterNext, change);
     // The client writes in its next turn: the server then works while this chunk is reported.
@@ -142,7 +143,8 @@ async function toOutcomes<T>(
     if (!(reply instanceof NoReply)) return settle(redis, id, reply, change);
     const values = before instanceof NoReply ? [] : before.slice(index * width, (index + 1) * width);
     const was = change.preview(id, values).now;
-    return {id: nameOf(id), state: 'unknown', look: `Before: ${was}. ${after.next().value ?? ''}`};
+    const look = `Before: ${was}. ${after.next().value ?? ''}`;
+    return {id: nameOf(id), state: 'unknown', look, cause: reply.error};
   });
 }
 
@@ -162,8 +164,11 @@ async function send<T>(redis: Redis, chunk: readonly RawId[], change: Change<T>)
   });
   const {withoutScript} = change;
   const isRefused = (reply: unknown): boolean => reply instanceof ErrorReply && /^NOPERM.*'eval/i.test(reply.message);
-  if (withoutScript === undefined || !replies.some(isRefused)) return replies;
-  return redis.units(chunk.map(withoutScript));
+  // With the right to EVAL and none to EVALSHA a part is done already.
+  const refused = chunk.filter((_, index) => isRefused(replies[index]));
+  if (withoutScript === undefined || refused.length === 0) return replies;
+  const others = (await redis.units(refused.map(withoutScript))).values();
+  return replies.map((reply) => (isRefused(reply) ? others.next().value : reply));
 }
 
 function toScript<T>(group: readonly RawId[], {script, shapes, values}: Change<T>): Command {

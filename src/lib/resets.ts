@@ -77,9 +77,11 @@ export function resetting(redis: Redis, options: ResetOptions): Change<Reset> {
     lookAt: [BUDGET_KEYS, SPENT_KEYS],
     preview(id, [budget, spent]) {
       const amounts = {budget: toStoredAmount(redis, budget), spent: toStoredAmount(redis, spent)};
+      const facts = {id: nameOf(id), now: describeAmounts(amounts)};
+      const refusal = [budget, spent].find((reply) => reply instanceof ErrorReply);
+      if (refusal !== undefined) return {...facts, state: 'failed', error: redis.explain(refusal)};
       const isDone = options.keepBudget && amounts.spent.state === 'absent';
-      const state = isAbsent(amounts) ? 'not_found' : isDone ? 'unchanged' : 'done';
-      return {id: nameOf(id), state, now: describeAmounts(amounts)};
+      return {...facts, state: isAbsent(amounts) ? 'not_found' : isDone ? 'unchanged' : 'done'};
     },
   };
 }
@@ -105,15 +107,21 @@ export const WRITE_BACK_MS = 250;
 
 /**
  * The gateway reads, adds and writes back in separate steps, so a request in flight can bring back the spending that a
- * reset removed. Looks at sessions whose reset is at least `WRITE_BACK_MS` old, and says which.
+ * reset removed. Looks at sessions whose reset is at least `WRITE_BACK_MS` old, and says which. They are reset, whatever
+ * becomes of this look: when it fails, it says that.
  */
 export async function findWriteBacks(redis: Redis, resets: readonly Reset[]): Promise<string[]> {
   const suspects = resets.filter(({spent}) => spent !== null);
   if (suspects.length === 0) return [];
   const values: (string | null)[] = [];
-  for (let start = 0; start < suspects.length; start += PAGE) {
-    const keys = suspects.slice(start, start + PAGE).map(({key}) => keyOf(SPENT_KEYS, key));
-    values.push(...((await redis.send(['MGET', ...keys])) as (string | null)[]));
+  try {
+    for (let start = 0; start < suspects.length; start += PAGE) {
+      const keys = suspects.slice(start, start + PAGE).map(({key}) => keyOf(SPENT_KEYS, key));
+      values.push(...((await redis.send(['MGET', ...keys])) as (string | null)[]));
+    }
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    return [`A look for spending that a request in flight wrote back failed: ${error.message}`];
   }
   return suspects.flatMap(({id, spent}, index) => {
     const text = values[index] ?? null;
@@ -128,7 +136,7 @@ export async function findWriteBacks(redis: Redis, resets: readonly Reset[]): Pr
 
 /** The same for one session that was reset just now. */
 export async function findWriteBack(redis: Redis, reset: Reset): Promise<string[]> {
-  await wait(WRITE_BACK_MS);
+  if (reset.spent !== null) await wait(WRITE_BACK_MS);
   return findWriteBacks(redis, [reset]);
 }
 
