@@ -62,6 +62,7 @@ export function sortedOnce(ids: RawId[]): RawId[] {
  * budget is left out. With `now` the freeze of each is read too.
  */
 export async function* readSessions(redis: Redis, ids: readonly RawId[], now?: Date): AsyncGenerator<Session[]> {
+  if (ids.length === 0) return;
   let next = readPage(redis, ids.slice(0, PAGE), now);
   for (let start = PAGE; start < ids.length + PAGE; start += PAGE) {
     const page = await next;
