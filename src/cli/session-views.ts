@@ -29,6 +29,8 @@ export interface ListView {
   nul: boolean;
   /** On a terminal what is otherwise exact is made safe to show. */
   isTerminal: boolean;
+  /** Gets the IDs that cannot be printed: those that hold NUL, where NUL ends an ID. */
+  leftOut: string[];
 }
 
 export function toSessionJson({id, budget, spent, remaining, percentageUsed}: Session): SessionJson {
@@ -133,10 +135,16 @@ export async function* renderSessions(pages: AsyncIterable<Session[]>, view: Lis
       for await (const page of pages) yield page.map((session) => toCsvLine(columns, session, view)).join('');
       break;
     case 'ids':
-      for await (const page of pages) {
-        yield page.map(({id}) => (view.isTerminal ? `${showText(id)}\n` : writeIdLine(id, view.nul))).join('');
-      }
+      for await (const page of pages) yield page.map(({id}) => toIdLine(id, view)).join('');
   }
+}
+
+/** An ID that holds NUL would name other sessions when it is read back. */
+function toIdLine(id: string, {nul, isTerminal, leftOut}: ListView): string {
+  if (isTerminal) return `${showText(id)}\n`;
+  if (!nul || !id.includes('\0')) return writeIdLine(id, nul);
+  leftOut.push(id);
+  return '';
 }
 
 async function* renderTable(

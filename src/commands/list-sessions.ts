@@ -52,9 +52,15 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const now = frozen || filter?.needsFrozen || needsFreeze(columns) ? await serverTime(redis) : undefined;
     const pages = listSessions(redis, {match, where: filter, frozen, sort, reverse, limit, now});
     const problems: string[] = [];
+    const leftOut: string[] = [];
     const watched = collectProblems(pages, problems);
-    await this.write(renderSessions(watched, {format, columns, totals, nul, isTerminal: this.isTerminal}));
+    const {isTerminal} = this;
+    await this.write(renderSessions(watched, {format, columns, totals, nul, isTerminal, leftOut}));
     this.warnAll(problems);
+    if (leftOut.length > 0) {
+      const message = `Left out, since NUL is in their IDs: '${leftOut.join("', '")}'.`;
+      throw new TokengateError('LIST_INCOMPLETE', message, {hint: 'Without -0 every ID can be listed.'});
+    }
   }
 
   private format(): (typeof LIST_FORMATS)[number] {
