@@ -125,11 +125,11 @@ export async function* renderSessions(pages: AsyncIterable<Session[]>, view: Lis
     case 'json':
       yield* renderJson(pages, columns, view.totals);
       break;
-    case 'ndjson':
-      for await (const page of pages) {
-        yield page.map((session) => `${stringifyJson(toObject(columns, session))}\n`).join('');
-      }
+    case 'ndjson': {
+      const toJson = jsonWriter(columns);
+      for await (const page of pages) yield page.map((session) => `${toJson(session)}\n`).join('');
       break;
+    }
     case 'csv':
       yield `${columns.map(({key}) => key).join(',')}\n`;
       for await (const page of pages) yield page.map((session) => toCsvLine(columns, session, view)).join('');
@@ -176,6 +176,7 @@ async function* renderJson(
   withTotals: boolean,
 ): AsyncGenerator<string> {
   const indent = withTotals ? '    ' : '  ';
+  const toJson = jsonWriter(columns, `\n${indent}`);
   let totals = NO_TOTALS;
   let separator = '';
   yield withTotals ? '{\n  "sessions": [' : '[';
@@ -183,7 +184,7 @@ async function* renderJson(
     if (withTotals) totals = addToTotals(totals, page);
     let text = '';
     for (const session of page) {
-      text += `${separator}\n${indent}${stringifyJson(toObject(columns, session), '  ', indent)}`;
+      text += `${separator}\n${indent}${toJson(session)}`;
       separator = ',';
     }
     yield text;
@@ -198,8 +199,18 @@ async function* renderJson(
   }
 }
 
-function toObject(columns: readonly Column[], session: Session): Record<string, unknown> {
-  return Object.fromEntries(columns.map(({key, value}) => [key, value(session)]));
+/** Writes a session as `stringifyJson` would, in one line or on lines of their own; many a time, so without an object. */
+function jsonWriter(columns: readonly Column[], newline = ''): (session: Session) => string {
+  const inner = newline === '' ? '' : `${newline}  `;
+  const fields = columns.map(({key, value}, index) => ({
+    before: `${index === 0 ? '{' : ','}${inner}"${key}":${newline === '' ? '' : ' '}`,
+    value,
+  }));
+  return (session) => {
+    let text = '';
+    for (const {before, value} of fields) text += before + stringifyJson(value(session));
+    return `${text}${newline}}`;
+  };
 }
 
 function toCsvLine(columns: readonly Column[], session: Session, {isTerminal}: ListView): string {
