@@ -19,7 +19,7 @@ export interface SessionJson {
 }
 
 export const LIST_FORMATS = ['table', 'json', 'ndjson', 'csv', 'ids'] as const;
-export type ListFormat = (typeof LIST_FORMATS)[number];
+type ListFormat = (typeof LIST_FORMATS)[number];
 
 export interface ListView {
   format: ListFormat;

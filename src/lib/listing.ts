@@ -121,7 +121,7 @@ export function passes(filter: Filter, {id, budget, spent, remaining, percentage
 }
 
 export const SORT_FIELDS = ['id', 'budget', 'spent', 'remaining', 'used'] as const;
-export type SortField = (typeof SORT_FIELDS)[number];
+type SortField = (typeof SORT_FIELDS)[number];
 
 /** Sorts in place, and keeps the order of those that are equal; what is not money comes last. */
 function sortSessions(sessions: Session[], field: Exclude<SortField, 'id'>, reverse: boolean): Session[] {
