@@ -1,5 +1,3 @@
-import {clearLine, cursorTo} from 'node:readline';
-
 import type {SingleBar} from 'cli-progress';
 
 export interface Progress {
@@ -34,29 +32,29 @@ export function showProgress(total: number, {isQuiet}: {isQuiet: boolean}): Prog
 
 function barProgress(total: number, start: number): Progress {
   let bar: SingleBar | undefined;
+  // Stopped, not just cleared: a bar that goes on puts the cursor back to where it began, and cuts off long lines.
   const hide = (): void => {
-    if (bar === undefined) return;
-    cursorTo(process.stderr, 0);
-    clearLine(process.stderr, 0);
+    bar?.stop();
+    bar = undefined;
   };
+  // A second Ctrl-C ends the process while the bar is shown.
+  process.once('exit', hide);
   return {
     async update(count) {
       const seconds = (performance.now() - start) / 1000;
-      if (seconds * 1000 < PATIENCE_MS) return;
+      if (seconds * 1000 < PATIENCE_MS || count === total) return;
+      const {SingleBar} = await import('cli-progress');
       const rate = Math.round(count / seconds);
       const left = formatSeconds((total - count) / Math.max(rate, 1));
-      if (bar === undefined) {
-        const {SingleBar} = await import('cli-progress');
-        const format = '{bar} {value}/{total}, {rate} a second, {left} left';
-        bar = new SingleBar({format, stream: process.stderr, clearOnComplete: true, hideCursor: true, barsize: 30});
-        bar.start(total, count, {rate, left});
-      }
-      bar.update(count, {rate, left});
+      const format = '{bar} {value}/{total}, {rate} a second, {left} left';
+      hide();
+      bar = new SingleBar({format, stream: process.stderr, clearOnComplete: true, hideCursor: true, barsize: 30});
+      bar.start(total, count, {rate, left});
     },
     hide,
     stop() {
       hide();
-      bar?.stop();
+      process.removeListener('exit', hide);
     },
   };
 }
