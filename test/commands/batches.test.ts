@@ -1,5 +1,7 @@
+import {Readable} from 'node:stream';
+
 import fc from 'fast-check';
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
 
 import {readIds} from '../../src/cli/id-lines.js';
 import FreezeSession from '../../src/commands/freeze-session.js';
@@ -145,6 +147,43 @@ describe('the sessions that are meant', () => {
     ]);
     expect(stderr).toBe('Error: Reset 1, not found 1.\n');
     expect(await redis.client.exists('session:orphan:spent')).toBe(1);
+  });
+});
+
+describe('--stdin', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+  const resetFrom = (input: string, ...argv: string[]): Promise<Output> => {
+    vi.spyOn(process as {stdin: Readable}, 'stdin', 'get').mockReturnValue(Readable.from([Buffer.from(input)]));
+    return reset('--stdin', ...argv);
+  };
+
+  test.each([
+    ['lines', 'a\n\nb\n', [], ['c']],
+    ['lines of Windows', 'a\r\nb\r\n', [], ['c']],
+    ['a last line without an end', 'a\nb', [], ['c']],
+    ['IDs that end with NUL', 'a\0b\0', ['-0'], ['c']],
+    ['more than the words name', 'a\n', ['b'], ['c']],
+    ['what --match lets through', 'a\nb\n', ['--match', 'b*'], ['a', 'c']],
+    ['what --where lets through', 'a\nb\n', ['--where', 'used > 90'], ['b', 'c']],
+    ['an ID twice', 'a\na\n', [], ['b', 'c']],
+    ['objects', '{"session_id":"a","budget":10}\n{"session_id":"b"}\n', [], ['c']],
+    ['nothing', '', [], ['a', 'b', 'c']],
+    ['nothing but line breaks', '\n\r\n', [], ['a', 'b', 'c']],
+    ['nothing, with --match', '', ['--match', '*'], ['a', 'b', 'c']],
+    ['nothing, with --where', '', ['--where', 'true'], ['a', 'b', 'c']],
+  ])('takes %s', async (_, input, argv, left) => {
+    expect(await resetFrom(input, ...argv)).toMatchObject({code: 0, stderr: ''});
+    expect(await budgets()).toEqual(left);
+  });
+
+  test('takes an option for an ID like any other', async () => {
+    const {code, stderr} = await resetFrom('--all\n-0\n*\n{"session_id":"victim"\n', '--quiet');
+    expect(code).toBe(1);
+    expect(stderr).toContain("Error: Session '--all' not found.\n");
+    expect(stderr).toContain('Error: Reset 0, not found 4.\n');
+    expect(await budgets()).toEqual(['a', 'b', 'c']);
   });
 });
 

@@ -1,0 +1,129 @@
+import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest';
+
+import {type Outcome, previewBatch, runBatch} from '../../src/lib/batch.js';
+import {type RawId, rawId} from '../../src/lib/ids.js';
+import {connect, type Redis} from '../../src/lib/redis.js';
+import {type Reset, resetting} from '../../src/lib/resets.js';
+import {startProxy} from '../support/proxy.js';
+import {startRedis, type TestRedis} from '../support/redis-server.js';
+
+const SESSIONS = 2600;
+const ids: RawId[] = Array.from({length: SESSIONS}, (_, index) => rawId(`s${String(index).padStart(4, '0')}`));
+const OPTIONS = {keepBudget: false};
+
+let server: TestRedis;
+let redis: Redis;
+beforeAll(async () => {
+  server = await startRedis();
+  redis = await connect({url: server.url});
+});
+beforeEach(async () => {
+  await server.client.flushDb();
+  await server.client.mSet(ids.map((id): [string, string] => [`session:${id}:budget`, '1']));
+});
+afterAll(async () => {
+  redis.close();
+  await server.stop();
+});
+
+const running = (): AbortSignal => new AbortController().signal;
+const statesOf = (outcomes: readonly Outcome<Reset>[]): Set<string> => new Set(outcomes.map(({state}) => state));
+
+async function collect(batch: AsyncIterable<Outcome<Reset>[]>): Promise<Outcome<Reset>[]> {
+  const all: Outcome<Reset>[] = [];
+  for await (const outcomes of batch) all.push(...outcomes);
+  return all;
+}
+
+test('a batch yields each session once, in the order given', async () => {
+  const outcomes = await collect(runBatch(redis, ids, resetting(redis, OPTIONS), running()));
+  expect(outcomes.map(({id}) => id)).toEqual(ids);
+  expect(statesOf(outcomes)).toEqual(new Set(['done']));
+  expect(await server.client.dbSize()).toBe(0);
+});
+
+test('a batch of no session does nothing', async () => {
+  expect(await collect(runBatch(redis, [], resetting(redis, OPTIONS), running()))).toEqual([]);
+});
+
+test('a batch that is stopped before it begins changes nothing', async () => {
+  const outcomes = await collect(runBatch(redis, ids, resetting(redis, OPTIONS), AbortSignal.abort()));
+  expect(outcomes).toHaveLength(SESSIONS);
+  expect(statesOf(outcomes)).toEqual(new Set(['not_done']));
+  expect(await server.client.dbSize()).toBe(SESSIONS);
+});
+
+test('a batch that is stopped ends the flight that is under way, and begins no other', async () => {
+  const stop = new AbortController();
+  const outcomes: Outcome<Reset>[] = [];
+  for await (const some of runBatch(redis, ids, resetting(redis, OPTIONS), stop.signal)) {
+    outcomes.push(...some);
+    stop.abort();
+  }
+  const done = outcomes.filter(({state}) => state === 'done');
+  expect(outcomes.map(({id}) => id)).toEqual(ids);
+  expect(statesOf(outcomes)).toEqual(new Set(['done', 'not_done']));
+  expect(await server.client.dbSize()).toBe(SESSIONS - done.length);
+});
+
+test('what a reset removes comes with what nobody had read before', async () => {
+  await server.client.set('session:s0000:spent', '7.5E-7');
+  const [first] = await collect(runBatch(redis, ids.slice(0, 1), resetting(redis, OPTIONS), running()));
+  expect(first).toEqual({
+    id: 's0000',
+    state: 'done',
+    result: {id: 's0000', key: 's0000', budget: '1', spent: '7.5E-7'},
+  });
+});
+
+test('when Redis does the work and the answer is lost, what is there now is told, and nothing more is begun', async () => {
+  let flights = 0;
+  const proxy = await startProxy(server, (request) =>
+    request.includes('EVAL\r\n') && ++flights === 2 ? 'lose-reply' : 'pass',
+  );
+  const through = await connect({url: proxy.url});
+  try {
+    const outcomes = await collect(runBatch(through, ids, resetting(through, OPTIONS), running()));
+    expect(outcomes.map(({id}) => id)).toEqual(ids);
+    expect(statesOf(outcomes)).toEqual(new Set(['done', 'unknown', 'not_done']));
+    for (const outcome of outcomes) {
+      const isLeft = (await server.client.exists(`session:${outcome.id}:budget`)) === 1;
+      if (outcome.state === 'done') expect(isLeft).toBe(false);
+      if (outcome.state === 'not_done') expect(isLeft).toBe(true);
+      if (outcome.state !== 'unknown') continue;
+      expect(outcome.look).toBe(
+        `Before: budget $1.00, spent none. Now: budget ${isLeft ? '$1.00' : 'none'}, spent none.`,
+      );
+      expect(outcome.cause.code).toBe('REDIS_CONNECTION_LOST');
+    }
+  } finally {
+    through.close();
+    await proxy.stop();
+  }
+});
+
+test('when the connection ends before the first change all is left, and the cause is told', async () => {
+  const proxy = await startProxy(server, (request) => (request.includes('MGET') ? 'lose-reply' : 'pass'));
+  const through = await connect({url: proxy.url});
+  try {
+    const outcomes = await collect(runBatch(through, ids, resetting(through, OPTIONS), running()));
+    expect(statesOf(outcomes)).toEqual(new Set(['not_done']));
+    expect(outcomes[0]).toMatchObject({cause: {code: 'REDIS_CONNECTION_LOST'}});
+    expect(await server.client.dbSize()).toBe(SESSIONS);
+  } finally {
+    through.close();
+    await proxy.stop();
+  }
+});
+
+test('a preview writes nothing, and can be left at any time', async () => {
+  const {client} = server;
+  const changes = async (): Promise<string> =>
+    /rdb_changes_since_last_save:\d+/.exec(await client.info('persistence'))![0];
+  const before = await changes();
+  for await (const previews of previewBatch(redis, ids, resetting(redis, OPTIONS))) {
+    expect(new Set(previews.map(({state}) => state))).toEqual(new Set(['done']));
+    break;
+  }
+  expect(await changes()).toBe(before);
+});
