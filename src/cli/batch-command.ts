@@ -37,8 +37,8 @@ export interface BatchAction<R> {
 
 type BatchFlags = Interfaces.InferredFlags<typeof batchFlags & typeof globalFlags>;
 
-/** How many results are kept for another look. */
-const FOLLOW_AT_ONCE = 50_000;
+/** How many chunks of results are looked at again in one go. */
+const FOLLOW_AT_ONCE = 20;
 
 /** How many IDs a question names. */
 const NAMED = 3;
@@ -100,13 +100,18 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       stop.abort();
     });
     const progress = showProgress(ids.length, {isQuiet: report.isQuiet});
-    let waiting: R[] = [];
-    let newest = performance.now();
-    const followUp = async (): Promise<void> => {
-      if (!follow || waiting.length === 0) return;
-      await wait(Math.max(0, newest + follow.afterMs - performance.now()));
-      this.warnAll(await follow.look(redis, waiting));
-      waiting = [];
+    const waiting: {since: number; results: R[]}[] = [];
+    const followUp = async (isOver: boolean): Promise<void> => {
+      const latest = performance.now() - (follow?.afterMs ?? 0);
+      const ripe = waiting.filter(({since}) => isOver || since <= latest);
+      if (!follow || ripe.length === 0) return;
+      waiting.splice(0, ripe.length);
+      this.warnAll(
+        await follow.look(
+          redis,
+          ripe.flatMap(({results}) => results),
+        ),
+      );
     };
     try {
       await report.open();
@@ -116,12 +121,17 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
         progress.hide();
         await report.add(outcomes);
         if (report.isClosed) stop.abort();
-        for (const outcome of outcomes) if (follow && outcome.state === 'done') waiting.push(outcome.result);
-        newest = performance.now();
-        if (waiting.length >= FOLLOW_AT_ONCE && !report.isCutShort) await followUp();
+        if (follow) {
+          const results = outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.result] : []));
+          if (results.length > 0) waiting.push({since: performance.now(), results});
+          if (waiting.length >= FOLLOW_AT_ONCE && !report.isCutShort) await followUp(false);
+        }
         await progress.update((count += outcomes.length));
       }
-      if (!report.isCutShort) await followUp();
+      if (follow && !report.isCutShort) {
+        await wait(Math.max(0, (waiting.at(-1)?.since ?? 0) + follow.afterMs - performance.now()));
+        await followUp(true);
+      }
     } finally {
       progress.stop();
     }

@@ -23,7 +23,7 @@ export default class FreezeSession extends BatchCommand<typeof FreezeSession> {
   static override summary = 'Freeze sessions, for one hour unless told otherwise';
   static override description = `The gateway refuses every request of a frozen session (HTTP 429, with the reason) until the freeze ends or is lifted.
 
-A session need not be known yet. A freeze that ends later is kept, and said so; --force replaces it.
+A session need not be known yet. A freeze that ends no sooner is kept, and said so; --force replaces it.
 
 IDs that are named, from stdin or all are taken together; of these only those are meant that --match and --where let through. --match or --where alone stands for all. A batch asks first.`;
   static override examples = [
@@ -54,7 +54,7 @@ IDs that are named, from stdin or all are taken together; of these only those ar
       helpValue: 'TIME',
     }),
     forever: Flags.boolean({description: 'Until it is lifted', exclusive: ['for', 'until']}),
-    force: Flags.boolean({description: 'Replace a freeze that ends later, too'}),
+    force: Flags.boolean({description: 'Replace a freeze that ends no sooner, too'}),
   };
 
   async run(): Promise<FreezeJson | undefined> {
@@ -89,7 +89,7 @@ IDs that are named, from stdin or all are taken together; of these only those ar
   private render({id, until, reason, previous, isKept, isKnown}: Freeze): void {
     if (isKept) {
       this.print(`Session '${id}' is frozen ${describeEnd(until)} already`, `Reason: ${reason}`);
-      this.warnAll(['That freeze ends later, so it was kept. Use --force to replace it.']);
+      this.warnAll(['That freeze ends no sooner, so it was kept. Use --force to replace it.']);
     } else {
       this.print(`✓ Session '${id}' frozen ${describeEnd(until)}`, `Reason: ${reason}`);
       if (previous.isFrozen && previous.until !== null) {

@@ -32,7 +32,7 @@ export interface Freeze {
   /** The end of the freeze that holds now. */
   until: Date;
   reason: string;
-  /** What was found. When that freeze ends later it is kept, and `isKept` is true. */
+  /** What was found. When that freeze ends no sooner it is kept, and `isKept` is true. */
   previous: FreezeState;
   isKept: boolean;
   /** False when nothing is known of the session: it has neither a budget nor spending. */
@@ -53,7 +53,7 @@ export interface FreezeOptions {
   /** The end; `FOREVER` for a freeze without one. */
   until: Date;
   now: Date;
-  /** Replaces a freeze that ends later, too. */
+  /** Replaces a freeze that ends no sooner, too. */
   force: boolean;
 }
 
@@ -73,7 +73,7 @@ export function describeEnd(until: Date): string {
 
 /**
  * Freezes a session: both keys in one atomic step, with the same TTL, in the form that the gateway obeys. A freeze that
- * ends later is kept unless forced.
+ * ends no sooner is kept unless forced.
  *
  * @throws TokengateError INVALID_REASON, INVALID_TIME, OUTCOME_UNKNOWN
  */
@@ -126,7 +126,7 @@ export function freezing(redis: Redis, {reason, until, now, force}: FreezeOption
         },
       };
     },
-    ...lookingAtFreeze(redis, now, (state) => !force && state.isFrozen === true && (state.until ?? now) > until),
+    ...lookingAtFreeze(redis, now, (state) => !force && state.isFrozen === true && (state.until ?? now) >= until),
   };
 }
 
@@ -178,7 +178,7 @@ export function toFreezeState(redis: Redis, name: string, until: unknown, reason
 
 /**
  * Keys: frozen_until, freeze_reason, budget, spent. ARGV: end, reason, TTL in seconds (empty for none), `force` or empty.
- * Returns 1 when it has frozen, 0 when it has kept a freeze that ends later; end and reason as they were; how many of
+ * Returns 1 when it has frozen, 0 when it has kept a freeze that ends no sooner; end and reason as they were; how many of
  * budget and spent exist. Or the error of a write that was refused: then at most the reason is written, which does
  * nothing alone. Ends that the gateway can read compare as text once they are digits alone, and as many.
  */
@@ -192,7 +192,7 @@ const FREEZE = `
   local old = {redis.pcall('GET', keys[1]), redis.pcall('GET', keys[2])}
   local known = redis.call('EXISTS', keys[3], keys[4])
   local current = comparable(old[1])
-  if ARGV[4] == '' and current and current > comparable(ARGV[1]) then return {0, old[1], old[2], known} end
+  if ARGV[4] == '' and current and current >= comparable(ARGV[1]) then return {0, old[1], old[2], known} end
   for _, i in ipairs({2, 1}) do
     local ttl = ARGV[3] == '' and {} or {'EX', ARGV[3]}
     local written = redis.pcall('SET', keys[i], ARGV[i], unpack(ttl))

@@ -32,19 +32,22 @@ export async function scanIds(redis: Redis, {prefix, suffix}: KeyShape, glob?: s
   const isSimple = !/[[\\]/.test(special ?? '');
   const pattern = `${prefix}${isSimple ? (glob ?? '*') : `${literal}*`}${suffix}`;
   const bytesOfGlob = isSimple || glob === undefined ? undefined : Buffer.from(glob);
+  const scan = (cursor: string): Promise<unknown[]> =>
+    redis.pipelineBytes([['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT]]);
   const ids: RawId[] = [];
-  let cursor = '0';
-  do {
-    const [page] = await redis.pipelineBytes([['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT]]);
+  let answer: Promise<unknown[]> | undefined = scan('0');
+  while (answer !== undefined) {
+    const [page] = await answer;
     if (page instanceof ErrorReply) throw redis.explain(page);
     const [next, keys] = page as [Buffer, Buffer[]];
+    answer = String(next) === '0' ? undefined : scan(String(next));
+    await nextTurn(); // The client writes in its next turn: the server then works while this page is used.
     for (const key of keys) {
       const id = rawId(key.toString('latin1', prefix.length, key.length - suffix.length));
       if (id === '' || (bytesOfGlob && !matchesGlob(bytesOfGlob, Buffer.from(id, 'latin1')))) continue;
       ids.push(id);
     }
-    cursor = String(next);
-  } while (cursor !== '0');
+  }
   return sortedOnce(ids);
 }
 

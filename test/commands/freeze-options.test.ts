@@ -144,14 +144,21 @@ test.each([
   expect(await endOf('x')).toBeNull();
 });
 
-describe('a freeze that ends later', () => {
+describe('a freeze that ends no sooner', () => {
+  test('without end keeps the reason of the first, so that one incident does not lift another', async () => {
+    await freeze('x', '--forever', '--reason', 'incident 41');
+    await freeze('x', '--forever', '--reason', 'incident 42');
+    await unfreeze('x', '--with-reason', 'incident 42');
+    expect(await reasonOf('x')).toBe('incident 41');
+  });
+
   test('is kept, and said so', async () => {
     const until = inHours(5);
     await freezeAs('x', until, 'long');
     const {code, stdout, stderr} = await freeze('x', '--reason', 'short');
     expect({code, stderr}).toEqual({
       code: 0,
-      stderr: 'Warning: That freeze ends later, so it was kept. Use --force to replace it.\n',
+      stderr: 'Warning: That freeze ends no sooner, so it was kept. Use --force to replace it.\n',
     });
     expect(stdout.replace(TIME, 'TIME')).toBe("Session 'x' is frozen until TIME already\nReason: long\n");
     expect(await endOf('x')).toBe(until);
@@ -178,11 +185,11 @@ describe('a freeze that ends later', () => {
 
   test.each([
     ['2099-01-01T00:00:00', '2099-01-01T00:00:00.001Z', 'short'],
-    ['2099-01-01T00:00:00', '2099-01-01T00:00:00Z', 'short'],
+    ['2099-01-01T00:00:00', '2099-01-01T00:00:00Z', 'long'],
     ['2099-01-01T00:00:00.5', '2099-01-01T00:00:00.499Z', 'long'],
     ['2099-01-01T00:00:00.500001', '2099-01-01T00:00:00.5Z', 'long'],
     ['2099-01-01T00:00:01', '2099-01-01T00:00:00.999Z', 'long'],
-    ['2099-01-01T00:00:00.000000', '2099-01-01T00:00:00Z', 'short'],
+    ['2099-01-01T00:00:00.000000', '2099-01-01T00:00:00Z', 'long'],
     ['2099-01-01 00:00:01', '2099-01-01T00:00:00Z', 'long'],
     ['20990101T000001', '2099-01-01T00:00:00Z', 'long'],
     ['2099-01-02', '2099-01-01T00:00:00Z', 'long'],
