@@ -72,7 +72,7 @@ test('the bar is on stderr alone', async () => {
   }
 });
 
-test.each([[['--json']], [['--quiet']], [['--format', 'ndjson']]])('with %j there is none', async (flags) => {
+test.each([[['--json']], [['--quiet']]])('with %j there is none', async (flags) => {
   await makeSlow();
   const terminal = openTerminal(['reset-session', '--all', '--yes', ...flags], redis);
   await untilBlocked();
