@@ -15,7 +15,7 @@ const restrictedImports = (files, paths, patterns, ignores = []) => ({
 });
 
 export default tseslint.config(
-  {ignores: ['dist/', 'node_modules/']},
+  {ignores: ['build/', 'dist/', 'node_modules/']},
   js.configs.recommended,
   {
     files: ['**/*.ts'],
@@ -33,6 +33,13 @@ export default tseslint.config(
     files: ['**/*.mjs', '**/*.js'],
     languageOptions: {
       globals: {console: 'readonly', process: 'readonly', URL: 'readonly', setTimeout: 'readonly', Buffer: 'readonly'},
+    },
+  },
+  {
+    files: ['bin/*.js', '**/*.cjs'],
+    languageOptions: {
+      sourceType: 'commonjs',
+      globals: {__dirname: 'readonly', exports: 'writable', module: 'writable', require: 'readonly'},
     },
   },
   // Imports go one way: commands and hooks → cli → lib → node, redis.

@@ -1,4 +1,130 @@
 #!/usr/bin/env node
-import {main} from '../dist/cli/main.js';
+// Starts the CLI, which is one file, dist/tokengate.cjs. Half of what a start takes is compiling it, so the code that V8
+// has compiled is kept in the user's cache folder: after a run, because only then are the functions in it that run.
+//
+// What is kept is code that will be run. It is taken only from a file of the user's own that no one else can write, and
+// whatever is wrong with it, the CLI starts without it. CommonJS, and no more than these modules, since this file itself
+// is compiled at every start.
+'use strict';
 
-await main(import.meta.url);
+const fs = require('node:fs');
+const {createRequire} = require('node:module');
+const {dirname, isAbsolute, join} = require('node:path');
+const {Script} = require('node:vm');
+const {crc32} = require('node:zlib');
+
+const ROOT = dirname(__dirname);
+const BUNDLE = join(ROOT, 'dist', 'tokengate.cjs');
+/** How many files are kept: one for each version of the CLI and of Node.js that is in use. */
+const MAX_FILES = 8;
+/** No one but the owner may write, and no one else read. */
+const FOLDER_MODE = 0o700;
+const FILE_MODE = 0o600;
+
+// ASCII, which the build sees to; read as what it is not, each character would be decoded.
+const source = fs.readFileSync(BUNDLE, 'latin1');
+// The build puts a hash of all that follows at the beginning.
+const [, hash] = /^\/\*(\w{64})\*\//.exec(source) ?? [];
+const file = hash === undefined ? undefined : cacheFile(`${hash}-${process.version}-${process.arch}`);
+const cached = file === undefined ? undefined : readCache(file);
+
+const script = new Script(`(function (exports, require, module, __filename, __dirname, importModule) {${source}\n})`, {
+  filename: BUNDLE,
+  cachedData: cached?.code,
+});
+const known = cached === undefined || script.cachedDataRejected ? [] : cached.tasks;
+const bundle = {exports: {}, filename: BUNDLE, id: BUNDLE, loaded: true};
+// oclif requires it by its name, for the hook in package.json.
+require.cache[BUNDLE] = bundle;
+script.runInThisContext()(bundle.exports, createRequire(BUNDLE), bundle, BUNDLE, dirname(BUNDLE), (url) => import(url));
+
+if (file !== undefined) process.once('exit', keepCode);
+bundle.exports.main(ROOT);
+
+/** After the first successful run of each command, when there is something in memory that is not in the file yet. */
+function keepCode(exitCode) {
+  const task = currentTask();
+  if (exitCode !== 0 || known.includes(task)) return;
+  try {
+    writeCache(file, [...known, task], script.createCachedData());
+  } catch {
+    // The next start takes as long as this one did.
+  }
+}
+
+/** The command that was run, or `help`; other words would each count as new. */
+function currentTask() {
+  const [command = '', ...words] = process.argv.slice(2);
+  return Object.hasOwn(bundle.exports.commands, command) && !words.includes('--help') ? command : 'help';
+}
+
+/** Undefined where there is no folder for it. */
+function cacheFile(name) {
+  const {XDG_CACHE_HOME: cache = '', HOME: home = ''} = process.env;
+  if (process.geteuid === undefined) return undefined;
+  if (isAbsolute(cache)) return join(cache, 'tokengate', 'code', name);
+  return isAbsolute(home) ? join(home, '.cache', 'tokengate', 'code', name) : undefined;
+}
+
+/** Undefined when there is none that can be trusted and is whole. */
+function readCache(path) {
+  let descriptor;
+  try {
+    if (!foldersOf(path).every(isOwnFolder)) return undefined;
+    descriptor = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
+    const stats = fs.fstatSync(descriptor);
+    if (!stats.isFile() || stats.uid !== process.geteuid() || (stats.mode & 0o777) !== FILE_MODE) return undefined;
+    const content = Buffer.allocUnsafeSlow(stats.size);
+    if (fs.readSync(descriptor, content) !== stats.size) return undefined;
+    const body = content.subarray(4);
+    // V8 itself does not look whether its data is damaged.
+    if (content.readUInt32LE() !== crc32(body)) return undefined;
+    const end = body.indexOf('\n');
+    return {tasks: body.latin1Slice(0, end).split(' '), code: body.subarray(end + 1)};
+  } catch {
+    return undefined;
+  } finally {
+    if (descriptor !== undefined) fs.closeSync(descriptor);
+  }
+}
+
+/** Other processes see the old file or the new one, and never a part of it. */
+function writeCache(path, tasks, code) {
+  for (const [index, folder] of foldersOf(path).entries()) {
+    // Not recursive: a home folder that does not exist is not made.
+    if (!fs.existsSync(folder)) fs.mkdirSync(folder, {mode: FOLDER_MODE});
+    if (!isOwnFolder(folder, index)) return;
+  }
+  const body = Buffer.concat([Buffer.from(`${tasks.join(' ')}\n`), code]);
+  const checksum = Buffer.alloc(4);
+  checksum.writeUInt32LE(crc32(body));
+  const temporary = `${path}.${process.pid}`;
+  try {
+    fs.writeFileSync(temporary, Buffer.concat([checksum, body]), {mode: FILE_MODE, flag: 'wx'});
+    fs.renameSync(temporary, path);
+  } finally {
+    fs.rmSync(temporary, {force: true});
+  }
+  removeOldest(dirname(path));
+}
+
+function removeOldest(folder) {
+  const files = fs.readdirSync(folder).map((name) => join(folder, name));
+  const age = (path) => fs.statSync(path, {throwIfNoEntry: false})?.mtimeMs ?? 0;
+  const ages = new Map(files.map((path) => [path, age(path)]));
+  files.sort((a, b) => ages.get(b) - ages.get(a));
+  for (const path of files.slice(MAX_FILES)) fs.rmSync(path, {force: true});
+}
+
+/** From the user's cache folder to our own. */
+function foldersOf(path) {
+  const own = dirname(path);
+  return [dirname(dirname(own)), dirname(own), own];
+}
+
+/** The user's own, and no one else can put a file there or take its place. */
+function isOwnFolder(folder, index) {
+  // The cache folder as a whole may well be a link to another disk.
+  const stats = index === 0 ? fs.statSync(folder) : fs.lstatSync(folder);
+  return stats.isDirectory() && stats.uid === process.geteuid() && (stats.mode & 0o022) === 0;
+}

@@ -1,4 +1,4 @@
-// Writes oclif.manifest.json from the built commands, the same file that `oclif manifest` would write; with --check it
+// Writes oclif.manifest.json from the compiled commands, the same file that `oclif manifest` would write; with --check it
 // only compares, and fails when the committed file is stale.
 import {readFile, writeFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
@@ -9,15 +9,25 @@ import * as prettier from 'prettier';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const file = `${root}oclif.manifest.json`;
 
+const pjson = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
 const plugin = new Plugin({
   root,
   type: 'core',
+  isRoot: true,
+  // The bundle, which package.json names, is made with the manifest in it.
+  pjson: {...pjson, oclif: {...pjson.oclif, commands: './build/commands'}},
   ignoreManifest: true,
   errorOnManifestCreate: true,
   respectNoCacheDefault: true,
 });
 await plugin.load();
-const text = await prettier.format(JSON.stringify(plugin.manifest), {parser: 'json'});
+const {commands, version} = plugin.manifest;
+// Where its file is says nothing of a command that is in the bundle.
+for (const command of Object.values(commands)) {
+  delete command.isESM;
+  delete command.relativePath;
+}
+const text = await prettier.format(JSON.stringify({commands, version}), {parser: 'json'});
 
 if (!process.argv.includes('--check')) {
   await writeFile(file, text);

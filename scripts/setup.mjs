@@ -7,6 +7,10 @@ import {fileURLToPath} from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
+/** Packages that most runs don't need, and that are large. In the bundle each is a file of its own. */
+export const SEPARATE = ['cli-progress', 'inquirer', 'table'];
+const BUNDLE_FILES = ['tokengate', ...SEPARATE].map((name) => join('dist', `${name}.cjs`));
+
 /** Any one of the names will do; a package is one that brings it. */
 const PROGRAMS = {
   redis: {
@@ -92,21 +96,20 @@ function lockedPackages(lock) {
   return Object.fromEntries(Object.entries(packages).filter(([folder]) => folder !== ''));
 }
 
-/** The build writes dist first and the manifest last: what fails half-way is not taken for a build. */
+/** The build writes build, then the manifest, then dist: what fails half-way is not taken for a build. */
 function isBuilt() {
-  const sources = [...sourceFiles(), 'tsconfig.json', 'tsconfig.build.json'];
-  const built = sourceFiles().map(builtFile);
-  if (![...built, 'oclif.manifest.json'].every((file) => existsSync(join(ROOT, file)))) return false;
-  const changed = (file) => statSync(join(ROOT, file)).mtimeMs;
-  const newestSource = Math.max(...sources.map(changed));
-  const manifest = changed('oclif.manifest.json');
-  return built.map(changed).every((time) => newestSource <= time && time <= manifest) && strayFiles().length === 0;
+  const recipe = ['package.json', 'tsconfig.json', 'tsconfig.build.json', ...filesUnder('scripts/bundle')];
+  const steps = [[...sourceFiles(), ...recipe], sourceFiles().map(builtFile), ['oclif.manifest.json'], BUNDLE_FILES];
+  if (!steps.flat().every((file) => existsSync(join(ROOT, file)))) return false;
+  const times = steps.map((files) => files.map((file) => statSync(join(ROOT, file)).mtimeMs));
+  const isInOrder = times.every((step, index) => index === 0 || Math.max(...times[index - 1]) <= Math.min(...step));
+  return isInOrder && strayFiles().length === 0;
 }
 
-/** What is in dist although its source is gone: a removed command would still be found there. */
+/** What is in build or dist although its source is gone: a removed command would still be found there. */
 export function strayFiles() {
-  const built = new Set(sourceFiles().map(builtFile));
-  return filesUnder('dist').filter((file) => !built.has(file));
+  const built = new Set([...sourceFiles().map(builtFile), ...BUNDLE_FILES]);
+  return [...filesUnder('build'), ...filesUnder('dist')].filter((file) => !built.has(file));
 }
 
 function sourceFiles() {
@@ -114,7 +117,7 @@ function sourceFiles() {
 }
 
 function builtFile(source) {
-  return source.replace(/^src/, 'dist').replace(/ts$/, 'js');
+  return source.replace(/^src/, 'build').replace(/ts$/, 'js');
 }
 
 /** Paths from the project's folder. */

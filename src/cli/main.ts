@@ -1,6 +1,4 @@
-import {fileURLToPath} from 'node:url';
-
-import {Config, run, settings} from '@oclif/core';
+import {Config, type Interfaces, run, settings} from '@oclif/core';
 
 import {moveGlobalFlags} from './argv.js';
 import {watchInterrupts} from './interrupts.js';
@@ -14,9 +12,11 @@ import {keepSecret, keepSecretUrl, redactStderr} from './secrets.js';
  * Not oclif's `execute()`: it cuts off what a slow reader has not read yet. The process is ended explicitly because a
  * socket that was connecting when its client was destroyed would keep it alive.
  */
-export async function main(entryUrl: string): Promise<never> {
+export async function main(options: Interfaces.Options): Promise<never> {
   // With NODE_ENV=development oclif would look for a TypeScript compiler on the user's machine.
   settings.enableAutoTranspile = false;
+  // The look for a file with other colours takes longer than Redis does to answer.
+  process.env['TOKENGATE_DISABLE_THEME'] = '1';
   // glibc waits 10 s for a silent name server, even when the process wants to exit.
   process.env['RES_OPTIONS'] ??= 'timeout:2 attempts:1';
   const typed = process.argv.slice(2);
@@ -31,7 +31,7 @@ export async function main(entryUrl: string): Promise<never> {
   watchOutput();
   try {
     // Without a way to install plugins there are none of the user's, and no folder of theirs to fail on.
-    const config = await Config.load({root: fileURLToPath(entryUrl), userPlugins: false});
+    const config = await Config.load({...options, userPlugins: false});
     const argv = moveGlobalFlags(typed, config);
     // oclif's help and its warnings read these.
     process.argv.splice(2, Infinity, ...argv);

@@ -1,4 +1,4 @@
-import {Errors} from '@oclif/core';
+import type {Errors} from '@oclif/core';
 
 import {TokengateError} from '../lib/errors.js';
 import {stringifyJson} from './json.js';
@@ -26,7 +26,7 @@ export function wantsJson(argv: readonly string[]): boolean {
 /** Says what went wrong on stderr, in one or two lines or as JSON, and sets the exit code. The one place that does. */
 export function reportError(error: unknown, {json, command}: {json: boolean; command?: string | undefined}): void {
   if (error instanceof OutputClosed) return;
-  if (error instanceof Errors.ExitError) {
+  if (isOfOclif(error) && error.code === 'EEXIT') {
     process.exitCode ??= error.oclif.exit ?? 0;
     return;
   }
@@ -56,7 +56,7 @@ export function reportWarning(message: string): void {
 
 function toReport(error: unknown, command: string | undefined): Report {
   if (error instanceof TokengateError) return {code: error.code, message: error.message, hint: error.hint};
-  if (error instanceof Errors.CLIError) {
+  if (isOfOclif(error)) {
     const hint = `See: tokengate ${command === undefined ? '' : `${command} `}--help`;
     return {code: 'INVALID_USAGE', message: usageMessage(error), hint};
   }
@@ -66,6 +66,11 @@ function toReport(error: unknown, command: string | undefined): Report {
     message: `Unexpected error: ${message}`,
     hint: 'This is a bug in tokengate. TOKENGATE_DEBUG=1 shows where.',
   };
+}
+
+/** By what oclif marks its errors with: a plugin may have brought a copy of oclif, with classes of its own. */
+function isOfOclif(error: unknown): error is Errors.CLIError {
+  return error instanceof Error && 'oclif' in error && typeof error.oclif === 'object';
 }
 
 /** oclif's message without its advice and its list of arguments, in one line. */

@@ -1,4 +1,4 @@
-import {randomUUID} from 'node:crypto';
+import {hrtime} from 'node:process';
 
 import {TokengateError} from './errors.js';
 import {rawId} from './ids.js';
@@ -22,14 +22,14 @@ export async function checkHealth(redis: Redis): Promise<Health> {
       hint: "Use the primary's address.",
     });
   }
-  const nobody = rawId(`tokengate-health-${randomUUID()}`);
-  const start = performance.now();
+  const nobody = rawId(`tokengate-health-${Math.random().toString(36).slice(2)}`);
+  const start = hrtime.bigint();
   const replies = await redis.pipeline([
     ['GET', keyOf(BUDGET_KEYS, nobody)],
     ['SET', keyOf(BUDGET_KEYS, nobody), '0', 'XX'],
     ['SET', keyOf(FROZEN_UNTIL_KEYS, nobody), '0', 'XX'],
   ]);
-  const latency = performance.now() - start;
+  const latency = Number(hrtime.bigint() - start) / 1e6;
   for (const reply of replies) if (reply instanceof ErrorReply) throw redis.explain(reply);
   return {...redis.server, latency};
 }

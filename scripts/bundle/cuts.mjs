@@ -1,0 +1,103 @@
+// What is changed in packages on their way into the bundle. Each cut names the text that it expects, and the build fails
+// when that text is not there any more: after an upgrade, look what has become of it.
+import {readFile} from 'node:fs/promises';
+
+const OCLIF = '@oclif/core/lib/';
+const REDIS = '@redis/client/dist/lib/';
+
+/** By file: each `old` text, how often it stands there, and the new one. */
+const REPLACEMENTS = {
+  // It would load semver. The package's own `engines` are stricter.
+  [`${OCLIF}index.js`]: [{old: '\ncheckNodeVersion();', times: 1, new: ''}],
+  // Its look at files and processes, on the only systems that can be one.
+  [`${OCLIF}util/os.js`]: [
+    {
+      old: "(await import('wsl-utils')).isWsl",
+      times: 1,
+      new: "((0, node_os_1.release)().toLowerCase().includes('microsoft') && (await import('wsl-utils')).isWsl)",
+    },
+  ],
+  // The only import() that has to stay one: of plugins, which are ES modules on disk. The launcher gives `importModule`,
+  // since V8 forgets where import() leads in code from its cache.
+  [`${OCLIF}module-loader.js`]: [{old: 'await import(', times: 3, new: 'await importModule('}],
+  // A name for telemetry, for which it would load node:crypto.
+  [`${REDIS}client/identity.js`]: [
+    {
+      old: "(0, node_crypto_1.randomBytes)(4).toString('hex')",
+      times: 2,
+      new: 'Math.random().toString(16).slice(2, 10)',
+    },
+  ],
+};
+
+/** All commands of Redis, half of the client: of these it needs few itself, and tokengate sends its own as words. */
+const COMMANDS = `${REDIS}commands/index.js`;
+const COMMANDS_USED = {file: `${REDIS}client/index.js`, names: ['AUTH', 'CLIENT_SETNAME', 'READONLY']};
+
+/** An esbuild plugin. `trace` puts a line into each module that is run when the module is. */
+export function cuts({trace = () => ''} = {}) {
+  return {
+    name: 'cuts',
+    setup(build) {
+      const left = new Set([...Object.keys(REPLACEMENTS), COMMANDS, COMMANDS_USED.file]);
+      build.onLoad({filter: /\.c?[jt]s$/}, async ({path}) => {
+        const name = path.slice(path.lastIndexOf('/node_modules/') + '/node_modules/'.length);
+        let contents = await readFile(path, 'utf8');
+        const size = contents.length;
+        if (name === COMMANDS) contents = usedCommands();
+        if (name === COMMANDS_USED.file) checkUsedCommands(contents);
+        for (const replacement of REPLACEMENTS[name] ?? []) contents = replace(contents, replacement, name);
+        left.delete(name);
+        if (name.startsWith(OCLIF) || name.startsWith(REDIS)) contents = requireLate(contents);
+        return {contents: trace(path, size) + contents, loader: path.endsWith('.ts') ? 'ts' : 'js'};
+      });
+      build.onEnd(() => ({
+        errors: [...left].map((name) => ({text: `${name} is to be cut, but is not in the bundle.`})),
+      }));
+    },
+  };
+}
+
+function usedCommands() {
+  const getters = COMMANDS_USED.names.map((name) => `get ${name}() { return require("./${name}").default; }`);
+  return `exports.__esModule = true; exports.default = {${getters.join(', ')}};`;
+}
+
+function checkUsedCommands(text) {
+  const names = new Set([...text.matchAll(/\bcommands_1\.default\.(\w+)/g)].map(([, name]) => name));
+  if ([...names].sort().join() === COMMANDS_USED.names.join()) return;
+  throw new Error(`${COMMANDS_USED.file} uses other commands than are in the bundle: ${[...names].join(', ')}`);
+}
+
+function replace(text, {old, times, new: replaced}, name) {
+  const parts = text.split(old);
+  if (parts.length !== times + 1) throw new Error(`${name}: expected ${times} times, not ${parts.length - 1}: ${old}`);
+  return parts.join(replaced);
+}
+
+/**
+ * Loads what a module requires when it is first used, in a module that tsc has compiled: `const x_1 = require("x")` gets
+ * a function that requires it, and each use of x_1 a call of that function. tsc gives such names to nothing else, and
+ * whatever this does not expect leaves a name undefined or a syntax error.
+ */
+function requireLate(text) {
+  const names = [];
+  const late = text
+    .replace(
+      /^(?:const|var) (\w*_\d+) = ((?:__import(?:Default|Star)\()?require\("[^"]+"\)\)?);$/gm,
+      (_, name, value) => {
+        names.push(name);
+        return `let ${name}$; function ${name}() { return (${name}$ ??= ${value}); }`;
+      },
+    )
+    .replace(
+      /^exports\.(\w+) = (__importStar\(require\("[^"]+"\)\));$/gm,
+      (_, name, value) =>
+        `let ${name}$; Object.defineProperty(exports, "${name}", {enumerable: true, get: () => (${name}$ ??= ${value})});`,
+    );
+  if (names.length === 0) return late;
+  const any = names.join('|');
+  return late
+    .replace(new RegExp(`\\bnew (${any})\\b((?:\\.\\w+)*)`, 'g'), 'new ($1()$2)')
+    .replace(new RegExp(`(?<!function )(?<![\\w$.])(${any})\\b(?![($])`, 'g'), '$1()');
+}

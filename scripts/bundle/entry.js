@@ -1,0 +1,80 @@
+// What the bundle is made of. `main` runs the CLI; `commands` and `commandNotFound` are what package.json's "oclif" names,
+// for oclif and for another oclif CLI that has this package as a plugin.
+import {Command, Plugin} from '@oclif/core';
+import helpManifest from '@oclif/plugin-help/oclif.manifest.json';
+import helpPackage from '@oclif/plugin-help/package.json';
+import autocompleteManifest from '@oclif/plugin-autocomplete/oclif.manifest.json';
+import autocompletePackage from '@oclif/plugin-autocomplete/package.json';
+
+import manifest from '../../oclif.manifest.json';
+import {name, oclif, type, version} from '../../package.json';
+import {main as run} from '../../src/cli/main.js';
+import {commands} from 'tokengate:commands';
+
+export {commands};
+export {default as commandNotFound} from '../../src/hooks/command-not-found.js';
+
+/**
+ * Runs the CLI. Its plugins are given to oclif ready made, in place of being found on disk at each start: reading and
+ * sorting them takes as long as all that a short command does.
+ */
+export function main(root) {
+  // Once it is loaded, oclif listens to stdout; `run` puts a listener of its own in that one's place.
+  void Command.name;
+  const findCommand = (id) => Promise.resolve(commands[id]);
+  const self = describe({pjson: {name, oclif, type, version}, root, manifest, isRoot: true, findCommand});
+  const plugins = [
+    [helpPackage, helpManifest],
+    [autocompletePackage, autocompleteManifest],
+  ].map(([pjson, itsManifest]) =>
+    describe({pjson, root, manifest: itsManifest, isRoot: false, findCommand: installed(pjson.name, root)}),
+  );
+  return run({root, plugins: new Map([self, ...plugins].map((plugin) => [plugin.name, plugin]))});
+}
+
+/** Finds a plugin's command where the plugin is installed. */
+function installed(name, root) {
+  return async (id) => {
+    const plugin = new Plugin({name, root, type: 'core'});
+    await plugin.load();
+    return plugin.findCommand(id, {must: true});
+  };
+}
+
+/** What oclif's `Plugin.load()` would find out about a package. */
+function describe({pjson, root, manifest, isRoot, findCommand}) {
+  const {name, version, type, oclif} = pjson;
+  const ids = Object.keys(manifest.commands).sort();
+  const plugin = {
+    _base: '',
+    alias: name,
+    commandIDs: ids,
+    commandsDir: undefined,
+    hasManifest: true,
+    hooks: {},
+    isRoot,
+    load: () => Promise.resolve(),
+    moduleType: type === 'module' ? 'module' : 'commonjs',
+    name,
+    options: {root},
+    pjson,
+    root,
+    topics: [],
+    type: 'core',
+    valid: true,
+    version,
+    async findCommand(id) {
+      const command = await findCommand(id);
+      if (isRoot && command !== undefined) Object.assign(command, {id, plugin});
+      return command;
+    },
+  };
+  plugin.commands = ids.map((id) => ({
+    ...manifest.commands[id],
+    load: () => plugin.findCommand(id),
+    pluginAlias: name,
+    pluginType: 'core',
+  }));
+  for (const [event, target] of Object.entries(isRoot ? oclif.hooks : {})) plugin.hooks[event] = [target];
+  return plugin;
+}
