@@ -1,4 +1,6 @@
-import {type ChildProcess} from 'node:child_process';
+import {mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 
 import {afterAll, beforeAll, describe, expect, test, vi} from 'vitest';
 
@@ -11,16 +13,21 @@ for i = 1, ${SESSIONS} do redis.call('SET', string.format('session:s%06d:budget'
 return redis.call('DBSIZE')`;
 
 let redis: TestRedis;
+let folder: string;
 beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tokengate-pipes-'));
   redis = await startRedis();
   expect(await redis.client.sendCommand(['EVAL', SEED, '0'])).toBe(SESSIONS);
 });
-afterAll(() => redis.stop());
+afterAll(async () => {
+  await redis.stop();
+  await rm(folder, {recursive: true, force: true});
+});
 
 /** Runs a line of bash in which \`tokengate\` is the built binary. */
-function bash(script: string, onStart?: (child: ChildProcess) => void): Promise<Output> {
+function bash(script: string): Promise<Output> {
   const line = `tokengate() { '${process.execPath}' '${BIN}' "$@"; }\n${script}`;
-  return runProcess('bash', ['-c', line], {url: redis.url, ...(onStart === undefined ? {} : {onStart})});
+  return runProcess('bash', ['-c', line], {url: redis.url});
 }
 
 describe('a reader that stops early', () => {
@@ -43,18 +50,17 @@ describe('a reader that stops early', () => {
 });
 
 test('a reader that begins late and reads line by line gets every row', async () => {
-  let reader: ChildProcess | undefined;
+  const gate = join(folder, 'gate');
+  await runProcess('mkfifo', [gate]);
   const run = bash(
-    `exec 3<&0
-    tokengate list-sessions --format csv </dev/null | {
-      read -r _ <&3
+    `tokengate list-sessions --format csv | {
+      read -r _ < '${gate}'
       while read -r line; do rows=$((rows + 1)); last=$line; done
       echo "$rows rows, the last is $last"
     }
     exit "\${PIPESTATUS[0]}"`,
-    (child) => (reader = child),
   );
-  // It has read all it needs and now waits for its reader: its connection has rested for a second.
+  // It waits for its reader: its connection has rested for a second.
   await vi.waitFor(
     async () => {
       const clients = await redis.client.sendCommand<string>(['CLIENT', 'LIST']);
@@ -62,7 +68,7 @@ test('a reader that begins late and reads line by line gets every row', async ()
     },
     {timeout: 50_000, interval: 100},
   );
-  reader!.stdin!.write('go\n');
+  await writeFile(gate, 'go\n');
   expect(await run).toEqual({code: 0, stdout: `${SESSIONS + 1} rows, the last is s200000,20,0,20,0\n`, stderr: ''});
 });
 
