@@ -79,7 +79,7 @@ export async function* runBatch<T>(
     const {replies, nextBefore} = await flight;
     const values = before;
     before = nextBefore;
-    if (nextBefore instanceof NoReply) cause ??= nextBefore.error;
+    cause = [...replies, nextBefore].find((reply) => reply instanceof NoReply)?.error;
     const isOver = stop.aborted || cause !== undefined;
     const [next, afterNext] = [chunkAt(start + CHUNK), chunkAt(start + 2 * CHUNK)];
     flight = isOver || next.length === 0 ? undefined : fly(redis, next, afterNext, change);
