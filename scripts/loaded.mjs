@@ -51,7 +51,9 @@ try {
 }
 
 async function findLoaded() {
-  const files = await makeBundle({trace: (path, bytes) => `ran.push([${JSON.stringify(relative(ROOT, path))}, ${bytes}]);`});
+  const files = await makeBundle({
+    trace: (path, bytes) => `ran.push([${JSON.stringify(relative(ROOT, path))}, ${bytes}]);`,
+  });
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
   const runner = join(folder, 'run.cjs');
   const report = join(folder, 'report.json');
