@@ -10,6 +10,7 @@ const CHECKS = {
   'dead code': 'knip',
   // Not `npm run build`, which would write the manifest that is to be checked.
   manifest: 'node scripts/clean.mjs && tsc -p tsconfig.build.json && node scripts/manifest.mjs --check',
+  'what a start loads': 'node scripts/loaded.mjs --check',
   README: 'node scripts/readme.mjs --check',
 };
 

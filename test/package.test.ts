@@ -1,5 +1,5 @@
 import {existsSync} from 'node:fs';
-import {cp, mkdir, mkdtemp, readFile, rm, symlink} from 'node:fs/promises';
+import {cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join, relative} from 'node:path';
 
@@ -95,6 +95,24 @@ describe('the packed package', () => {
       'utf8',
     );
     expect(functions).toMatch(/^set-budget .*--redis-url/m);
+  });
+
+  test('is a plugin of another oclif CLI', async () => {
+    const host = join(folder, 'host');
+    await mkdir(join(host, 'node_modules/@oclif'), {recursive: true});
+    await symlink(join(installed, 'lib/node_modules/tokengate'), join(host, 'node_modules/tokengate'));
+    await symlink(join(ROOT, 'node_modules/@oclif/core'), join(host, 'node_modules/@oclif/core'));
+    const pjson = {name: 'host', version: '1.0.0', type: 'module', dependencies: {tokengate: '*'}};
+    await writeFile(join(host, 'package.json'), JSON.stringify({...pjson, oclif: {plugins: ['tokengate']}}));
+    await writeFile(
+      join(host, 'run.js'),
+      "import {execute} from '@oclif/core';\nawait execute({dir: import.meta.url});\n",
+    );
+    expect(await runProcess(process.execPath, [join(host, 'run.js'), 'set-budget', 'a', '5'], redis)).toEqual({
+      code: 0,
+      stdout: "✓ Budget set for 'a': $5.00\n",
+      stderr: '',
+    });
   });
 
   test.each([['health'], ['list-sessions'], ['help'], ['--version']])(

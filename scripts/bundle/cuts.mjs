@@ -9,6 +9,14 @@ const REDIS = '@redis/client/dist/lib/';
 const REPLACEMENTS = {
   // It would load semver. The package's own `engines` are stricter.
   [`${OCLIF}index.js`]: [{old: '\ncheckNodeVersion();', times: 1, new: ''}],
+  // Only DEBUG makes `debug` say anything.
+  [`${OCLIF}logger.js`]: [
+    {
+      old: '(0, debug_1.default)(namespace)',
+      times: 1,
+      new: '(process.env.DEBUG ? (0, debug_1.default)(namespace) : () => {})',
+    },
+  ],
   // Its look at files and processes, on the only systems that can be one.
   [`${OCLIF}util/os.js`]: [
     {
@@ -40,7 +48,7 @@ export function cuts({trace = () => ''} = {}) {
     name: 'cuts',
     setup(build) {
       const left = new Set([...Object.keys(REPLACEMENTS), COMMANDS, COMMANDS_USED.file]);
-      build.onLoad({filter: /\.c?[jt]s$/}, async ({path}) => {
+      build.onLoad({filter: /\.[cm]?[jt]s$/}, async ({path}) => {
         const name = path.slice(path.lastIndexOf('/node_modules/') + '/node_modules/'.length);
         let contents = await readFile(path, 'utf8');
         const size = contents.length;

@@ -7,7 +7,7 @@ import autocompleteManifest from '@oclif/plugin-autocomplete/oclif.manifest.json
 import autocompletePackage from '@oclif/plugin-autocomplete/package.json';
 
 import manifest from '../../oclif.manifest.json';
-import {name, oclif, type, version} from '../../package.json';
+import {description, name, oclif, type, version} from '../../package.json';
 import {main as run} from '../../src/cli/main.js';
 import {commands} from 'tokengate:commands';
 
@@ -22,7 +22,7 @@ export function main(root) {
   // Once it is loaded, oclif listens to stdout; `run` puts a listener of its own in that one's place.
   void Command.name;
   const findCommand = (id) => Promise.resolve(commands[id]);
-  const self = describe({pjson: {name, oclif, type, version}, root, manifest, isRoot: true, findCommand});
+  const self = describe({pjson: {description, name, oclif, type, version}, root, manifest, isRoot: true, findCommand});
   const plugins = [
     [helpPackage, helpManifest],
     [autocompletePackage, autocompleteManifest],

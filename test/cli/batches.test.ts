@@ -105,7 +105,8 @@ async function runAndStrike(
 /** Early enough that the command, which a full pipe holds back, cannot be through when the test has read so far. */
 const someLines = (): number => 1 + Math.floor(Math.random() * 12_000);
 
-describe('while 20,000 sessions are reset', () => {
+// Again once: what is struck, and when, is left to chance and to how busy the machine is.
+describe('while 20,000 sessions are reset', {retry: 1}, () => {
   let redis: TestRedis;
   beforeAll(async () => (redis = await startRedis()));
   beforeEach(() => seed(redis));
