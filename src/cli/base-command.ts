@@ -1,7 +1,7 @@
 import {Command, Errors, type Interfaces} from '@oclif/core';
 
 import {TokengateError} from '../lib/errors.js';
-import {connect, type Redis} from '../lib/redis.js';
+import {connect, type Redis, refuseReplica} from '../lib/redis.js';
 import {globalFlags} from './flags.js';
 import {onInterrupt} from './interrupts.js';
 import {stringifyJson} from './json.js';
@@ -62,16 +62,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
       controller.abort();
     });
     const redis = await this.connect(controller.signal);
-    this.refuseReplica(redis);
+    refuseReplica(redis);
     return redis;
-  }
-
-  /** @throws TokengateError REDIS_READONLY */
-  protected refuseReplica({server}: Redis): void {
-    if (server.role !== 'replica') return;
-    throw new TokengateError('REDIS_READONLY', `Redis at ${server.address} is a read-only replica.`, {
-      hint: "Use the primary's address.",
-    });
   }
 
   /** @throws TokengateError DECLINED, CONFIRMATION_REQUIRED, INTERRUPTED */

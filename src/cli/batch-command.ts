@@ -9,10 +9,10 @@ import {TokengateError} from '../lib/errors.js';
 import {parseFilter} from '../lib/filter.js';
 import {nameOf, type RawId} from '../lib/ids.js';
 import type {KeyShape} from '../lib/keys.js';
-import type {Redis} from '../lib/redis.js';
+import {type Redis, refuseReplica} from '../lib/redis.js';
 import {isEmpty, type Selected, selectIds, type Selection} from '../lib/selection.js';
 import {BaseCommand} from './base-command.js';
-import {BatchReport, formatCount} from './batch-report.js';
+import {BatchReport, capitalize, formatCount} from './batch-report.js';
 import type {batchFlags, globalFlags} from './flags.js';
 import {readIds} from './id-lines.js';
 import {onInterrupt} from './interrupts.js';
@@ -94,7 +94,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     {follow}: BatchAction<R>,
     report: BatchReport<R>,
   ): Promise<void> {
-    this.refuseReplica(redis);
+    refuseReplica(redis);
     const stop = new AbortController();
     onInterrupt(() => {
       stop.abort();
@@ -170,6 +170,5 @@ function describeQuestion(verb: string, {ids, missing}: Selected, {server}: Redi
   const names = all.slice(0, NAMED).map((id) => `'${nameOf(id)}'`);
   const more = all.length > NAMED ? `, and ${formatCount(all.length - NAMED)} more` : '';
   const what = all.length === 1 ? '1 session' : `${formatCount(all.length)} sessions`;
-  const action = `${verb.charAt(0).toUpperCase()}${verb.slice(1)}`;
-  return `${action} ${what} on ${server.address} db ${server.database} (${names.join(', ')}${more})?`;
+  return `${capitalize(verb)} ${what} on ${server.address} db ${server.database} (${names.join(', ')}${more})?`;
 }

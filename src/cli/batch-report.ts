@@ -212,6 +212,6 @@ function describeFailure(outcome: Outcome<unknown>): TokengateError | undefined 
   }
 }
 
-function capitalize(text: string): string {
+export function capitalize(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

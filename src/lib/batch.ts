@@ -3,6 +3,7 @@ import {setImmediate as nextTurn} from 'node:timers/promises';
 import {TokengateError} from './errors.js';
 import {nameOf, type RawId} from './ids.js';
 import {keyOf, type KeyShape} from './keys.js';
+import {describeLook, lookAgain} from './outcome.js';
 import {type Command, ErrorReply, NoReply, type Redis} from './redis.js';
 
 /** What became of one session of a batch. */
@@ -136,14 +137,17 @@ async function toOutcomes<T>(
   change: Change<T>,
 ): Promise<Outcome<T>[]> {
   const unanswered = chunk.filter((_, index) => replies[index] instanceof NoReply);
-  const after = (unanswered.length === 0 ? [] : await lookAgain(redis, unanswered, change)).values();
+  const now = unanswered.length === 0 ? [] : await lookAgain(redis, (fresh) => lookAt(fresh, unanswered, change));
+  const after = (
+    now instanceof TokengateError ? unanswered.map(() => now) : now.map((preview) => preview.now)
+  ).values();
   const width = change.lookAt.length;
   return chunk.map((id, index): Outcome<T> => {
     const reply = replies[index];
     if (!(reply instanceof NoReply)) return settle(redis, id, reply, change);
     const values = before instanceof NoReply ? [] : before.slice(index * width, (index + 1) * width);
     const was = change.preview(id, values).now;
-    const look = `Before: ${was}. ${after.next().value ?? ''}`;
+    const look = `Before: ${was}. ${describeLook(after.next().value ?? '')}`;
     return {id: nameOf(id), state: 'unknown', look, cause: reply.error};
   });
 }
@@ -203,17 +207,4 @@ async function lookBefore<T>(redis: Redis, chunk: readonly RawId[], {lookAt}: Ch
   const [answer] = await redis.units([[['MGET', ...keys]]]);
   if (answer instanceof NoReply) return answer;
   return Array.isArray(answer) ? (answer[0] as unknown[]) : keys.map(() => null);
-}
-
-async function lookAgain<T>(redis: Redis, ids: readonly RawId[], change: Change<T>): Promise<string[]> {
-  let fresh: Redis | undefined;
-  try {
-    fresh = await redis.reopen();
-    return (await lookAt(fresh, ids, change)).map(({now}) => `Now: ${now}.`);
-  } catch (error) {
-    if (!(error instanceof TokengateError)) throw error;
-    return ids.map(() => `A second look failed: ${error.message}`);
-  } finally {
-    fresh?.close();
-  }
 }

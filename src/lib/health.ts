@@ -1,9 +1,8 @@
 import {hrtime} from 'node:process';
 
-import {TokengateError} from './errors.js';
 import {rawId} from './ids.js';
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, keyOf} from './keys.js';
-import {ErrorReply, type Redis, type ServerInfo} from './redis.js';
+import {ErrorReply, type Redis, refuseReplica, type ServerInfo} from './redis.js';
 
 export interface Health extends ServerInfo {
   /** Milliseconds for one round trip that reads and writes. */
@@ -17,11 +16,7 @@ export interface Health extends ServerInfo {
  * @throws TokengateError saying why not
  */
 export async function checkHealth(redis: Redis): Promise<Health> {
-  if (redis.server.role === 'replica') {
-    throw new TokengateError('REDIS_READONLY', `Redis at ${redis.server.address} is a read-only replica.`, {
-      hint: "Use the primary's address.",
-    });
-  }
+  refuseReplica(redis);
   const nobody = rawId(`tokengate-health-${Math.random().toString(36).slice(2)}`);
   const start = hrtime.bigint();
   const replies = await redis.pipeline([

@@ -35,21 +35,27 @@ export async function withKnownOutcome<T>(redis: Redis, change: Change<T>): Prom
     const before = change.before === undefined ? '' : `Before: ${change.before}. `;
     const code = error.code === 'INTERRUPTED' ? error.code : 'OUTCOME_UNKNOWN';
     throw new TokengateError(code, `${error.message} It is unknown whether ${change.what}.`, {
-      hint: `${before}${await lookAgain(redis, change.look)}`,
+      hint: `${before}${describeLook(await lookAgain(redis, change.look))}`,
       cause: error,
     });
   }
 }
 
-async function lookAgain(redis: Redis, look: (fresh: Redis) => Promise<string>): Promise<string> {
+/** Looks once on a fresh connection. Gives the error when that fails. */
+export async function lookAgain<T>(redis: Redis, look: (fresh: Redis) => Promise<T>): Promise<T | TokengateError> {
   let fresh: Redis | undefined;
   try {
     fresh = await redis.reopen();
-    return `Now: ${await look(fresh)}.`;
+    return await look(fresh);
   } catch (error) {
     if (!(error instanceof TokengateError)) throw error;
-    return `A second look failed: ${error.message}`;
+    return error;
   } finally {
     fresh?.close();
   }
+}
+
+/** What a second look has shown, in a sentence. */
+export function describeLook(now: string | TokengateError): string {
+  return now instanceof TokengateError ? `A second look failed: ${now.message}` : `Now: ${now}.`;
 }

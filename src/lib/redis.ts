@@ -195,6 +195,14 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
   }
 }
 
+/** @throws TokengateError REDIS_READONLY when the server is a replica, which takes no writes */
+export function refuseReplica({server}: Redis): void {
+  if (server.role !== 'replica') return;
+  throw new TokengateError('REDIS_READONLY', `Redis at ${server.address} is a read-only replica.`, {
+    hint: "Use the primary's address.",
+  });
+}
+
 /** `Promise.withResolvers`, which Node 20 does not have. */
 function withResolvers<T>(): {promise: Promise<T>; resolve: (value: T) => void; reject: (error: unknown) => void} {
   let resolve!: (value: T) => void;
