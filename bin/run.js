@@ -7,6 +7,9 @@
 // is compiled at every start.
 'use strict';
 
+// A TAB in a shell is no command: it has a small file of its own.
+if (process.argv[2] === '__complete') return require('../dist/complete.cjs');
+
 const fs = require('node:fs');
 const {createRequire} = require('node:module');
 const {dirname, isAbsolute, join} = require('node:path');

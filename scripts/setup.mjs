@@ -9,7 +9,12 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Packages that most runs don't need, and that are large. In the bundle each is a file of its own. */
 export const SEPARATE = ['cli-progress', 'inquirer', 'table'];
-const BUNDLE_FILES = ['tokengate', ...SEPARATE].map((name) => join('dist', `${name}.cjs`));
+const DIST_FILES = [
+  ...['tokengate', 'complete', ...SEPARATE].map((name) => join('dist', `${name}.cjs`)),
+  join('dist', 'tokengate.1'),
+];
+
+const OWN_MANIFEST = join('build', 'own.manifest.json');
 
 /** Any one of the names will do; a package is one that brings it. */
 const PROGRAMS = {
@@ -25,6 +30,8 @@ const PROGRAMS = {
     names: ['python3'],
     packages: {'apt-get': 'python3', dnf: 'python3', apk: 'python3', pacman: 'python', brew: 'python3'},
   },
+  zsh: sameEverywhere('zsh'),
+  fish: sameEverywhere('fish'),
   script: {
     names: ['script'],
     packages: {
@@ -36,6 +43,11 @@ const PROGRAMS = {
     },
   },
 };
+
+function sameEverywhere(name) {
+  const managers = ['apt-get', 'dnf', 'apk', 'pacman', 'brew'];
+  return {names: [name], packages: Object.fromEntries(managers.map((manager) => [manager, name]))};
+}
 
 const MANAGERS = [
   // The time limit is for another apt-get that is at work.
@@ -98,8 +110,19 @@ function lockedPackages(lock) {
 
 /** The build writes build, then the manifest, then dist: what fails half-way is not taken for a build. */
 function isBuilt() {
-  const recipe = ['package.json', 'tsconfig.json', 'tsconfig.build.json', ...filesUnder('scripts/bundle')];
-  const steps = [[...sourceFiles(), ...recipe], sourceFiles().map(builtFile), ['oclif.manifest.json'], BUNDLE_FILES];
+  const recipe = [
+    'package.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'scripts/man.mjs',
+    ...filesUnder('scripts/bundle'),
+  ];
+  const steps = [
+    [...sourceFiles(), ...recipe],
+    sourceFiles().map(builtFile),
+    ['oclif.manifest.json', OWN_MANIFEST],
+    DIST_FILES,
+  ];
   if (!steps.flat().every((file) => existsSync(join(ROOT, file)))) return false;
   const times = steps.map((files) => files.map((file) => statSync(join(ROOT, file)).mtimeMs));
   const isInOrder = times.every((step, index) => index === 0 || Math.max(...times[index - 1]) <= Math.min(...step));
@@ -108,7 +131,7 @@ function isBuilt() {
 
 /** What is in build or dist although its source is gone: a removed command would still be found there. */
 export function strayFiles() {
-  const built = new Set([...sourceFiles().map(builtFile), ...BUNDLE_FILES]);
+  const built = new Set([...sourceFiles().map(builtFile), OWN_MANIFEST, ...DIST_FILES]);
   return [...filesUnder('build'), ...filesUnder('dist')].filter((file) => !built.has(file));
 }
 

@@ -9,9 +9,11 @@ import autocompletePackage from '@oclif/plugin-autocomplete/package.json';
 import manifest from '../../oclif.manifest.json';
 import {description, name, oclif, type, version} from '../../package.json';
 import {main as run} from '../../src/cli/main.js';
-import {commands} from 'tokengate:commands';
+import {commands, ownCommands} from 'tokengate:commands';
+import ownManifest from 'tokengate:own-manifest';
 
 export {commands};
+export {Help} from 'tokengate:commands';
 export {default as commandNotFound} from '../../src/hooks/command-not-found.js';
 
 /**
@@ -23,13 +25,23 @@ export function main(root) {
   void Command.name;
   const findCommand = (id) => Promise.resolve(commands[id]);
   const self = describe({pjson: {description, name, oclif, type, version}, root, manifest, isRoot: true, findCommand});
-  const plugins = [
-    [helpPackage, helpManifest],
-    [autocompletePackage, autocompleteManifest],
-  ].map(([pjson, itsManifest]) =>
-    describe({pjson, root, manifest: itsManifest, isRoot: false, findCommand: installed(pjson.name, root)}),
-  );
-  return run({root, plugins: new Map([self, ...plugins].map((plugin) => [plugin.name, plugin]))});
+  const help = describe({
+    pjson: helpPackage,
+    root,
+    manifest: helpManifest,
+    isRoot: false,
+    findCommand: installed(helpPackage.name, root),
+  });
+  const findInstalled = installed(autocompletePackage.name, root);
+  const autocomplete = describe({
+    pjson: autocompletePackage,
+    root,
+    // The plugin completes no values, and has no fish: of its own commands the one that writes its files is left.
+    manifest: {commands: {...autocompleteManifest.commands, ...ownManifest.commands}},
+    isRoot: false,
+    findCommand: async (id) => ownCommands[id] ?? findInstalled(id),
+  });
+  return run({root, plugins: new Map([self, help, autocomplete].map((plugin) => [plugin.name, plugin]))});
 }
 
 /** Finds a plugin's command where the plugin is installed. */
@@ -65,7 +77,7 @@ function describe({pjson, root, manifest, isRoot, findCommand}) {
     version,
     async findCommand(id) {
       const command = await findCommand(id);
-      if (isRoot && command !== undefined) Object.assign(command, {id, plugin});
+      if (command !== undefined && (isRoot || Object.hasOwn(ownCommands, id))) Object.assign(command, {id, plugin});
       return command;
     },
   };

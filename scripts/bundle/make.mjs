@@ -1,5 +1,5 @@
 import {createHash} from 'node:crypto';
-import {readdirSync} from 'node:fs';
+import {readdirSync, readFileSync} from 'node:fs';
 import {basename, join} from 'node:path';
 
 import * as esbuild from 'esbuild';
@@ -9,6 +9,8 @@ import {cuts} from './cuts.mjs';
 
 /** Packages that others look for and can do without. */
 const ABSENT = ['@node-rs/xxhash', '@opentelemetry/api', 'typescript'];
+
+const OWN_MANIFEST = join(ROOT, 'build/own.manifest.json');
 
 const OPTIONS = {
   absWorkingDir: ROOT,
@@ -36,7 +38,7 @@ const OPTIONS = {
  * @returns their texts by name
  */
 export async function makeBundle({trace} = {}) {
-  const [main, separate] = await Promise.all([
+  const [main, separate, completion] = await Promise.all([
     esbuild.build({
       ...OPTIONS,
       alias: {redis: './scripts/bundle/redis.cjs'},
@@ -44,9 +46,17 @@ export async function makeBundle({trace} = {}) {
       plugins: [commands, separatePackages, manifests, cuts({trace})],
     }),
     esbuild.build({...OPTIONS, entryPoints: SEPARATE}),
+    esbuild.build({
+      ...OPTIONS,
+      entryPoints: {complete: './scripts/bundle/complete.js'},
+      plugins: [completionTable],
+    }),
   ]);
   return Object.fromEntries(
-    [...main.outputFiles, ...separate.outputFiles].map(({path, text}) => [basename(path), finish(text)]),
+    [...main.outputFiles, ...separate.outputFiles, ...completion.outputFiles].map(({path, text}) => [
+      basename(path),
+      finish(text),
+    ]),
   );
 }
 
@@ -57,15 +67,50 @@ function finish(text) {
   return `/*${createHash('sha256').update(ascii).digest('hex')}*/${ascii}`;
 }
 
-/** All of src/commands by name, each loaded when it is asked for. */
+/** All commands by ID, and their help: each loaded when it is asked for. */
 const commands = {
   name: 'commands',
   setup(build) {
     build.onResolve({filter: /^tokengate:commands$/}, ({path}) => ({path, namespace: 'tokengate'}));
     build.onLoad({filter: /^tokengate:commands$/, namespace: 'tokengate'}, () => {
-      const names = readdirSync(join(ROOT, 'src/commands')).map((file) => file.replace(/\.ts$/, ''));
-      const getters = names.map((name) => `get '${name}'() { return require('./src/commands/${name}.js').default; }`);
-      return {contents: `export const commands = {${getters.join(',\n')}};`, resolveDir: ROOT};
+      return {
+        contents: `exports.commands = ${listCommands('src/commands')};
+          exports.ownCommands = ${listCommands('src/own-commands')};
+          Object.defineProperty(exports, 'Help', {get: () => require('./src/cli/help.js').default});`,
+        resolveDir: ROOT,
+      };
+    });
+    build.onResolve({filter: /^tokengate:own-manifest$/}, () => ({path: OWN_MANIFEST}));
+  },
+};
+
+/** By ID: the file's path with colons, and without `index`. */
+function listCommands(folder) {
+  const files = readdirSync(join(ROOT, folder), {recursive: true}).filter((file) => file.endsWith('.ts'));
+  const getters = files.map((file) => {
+    const name = file.replaceAll('\\', '/').replace(/\.ts$/, '');
+    const id = name.replace(/\/index$/, '').replaceAll('/', ':');
+    return `get '${id}'() { return require('./${folder}/${name}.js').default; }`;
+  });
+  return `{${getters.join(',\n')}}`;
+}
+
+/** What completion knows of all commands; made by code of src, which tsc has compiled already. */
+const completionTable = {
+  name: 'completion table',
+  setup(build) {
+    build.onResolve({filter: /^tokengate:completion-table$/}, ({path}) => ({path, namespace: 'tokengate'}));
+    build.onLoad({filter: /^tokengate:completion-table$/, namespace: 'tokengate'}, async () => {
+      const {makeTable} = await import('../../build/cli/completion/table.js');
+      const plugins = ['plugin-autocomplete', 'plugin-help'];
+      const files = [
+        ...plugins.map((plugin) => join(ROOT, 'node_modules/@oclif', plugin, 'oclif.manifest.json')),
+        OWN_MANIFEST,
+        join(ROOT, 'oclif.manifest.json'),
+      ];
+      const table = makeTable(files.map((file) => JSON.parse(readFileSync(file, 'utf8'))));
+      // Parsed as JSON it takes less time than as code.
+      return {contents: `export default JSON.parse(${JSON.stringify(JSON.stringify(table))});`};
     });
   },
 };

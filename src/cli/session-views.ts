@@ -92,6 +92,7 @@ const COLUMNS = {
 } satisfies Record<string, Column>;
 
 export type ColumnName = keyof typeof COLUMNS;
+export const COLUMN_NAMES: readonly string[] = Object.keys(COLUMNS);
 export const DEFAULT_COLUMNS: readonly ColumnName[] = ['id', 'budget', 'spent', 'remaining', 'used'];
 const FREEZE_COLUMNS: readonly ColumnName[] = ['frozen', 'until', 'reason'];
 
@@ -105,7 +106,7 @@ export function parseColumns(typed: string): ColumnName[] {
     const name = part.trim();
     if (Object.hasOwn(COLUMNS, name)) return name as ColumnName;
     throw new TokengateError('INVALID_COLUMNS', `There is no column '${name}'.`, {
-      hint: `Columns: ${Object.keys(COLUMNS).join(', ')}.`,
+      hint: `Columns: ${COLUMN_NAMES.join(', ')}.`,
     });
   });
 }

@@ -29,6 +29,11 @@ export function matchesGlob(glob: Buffer, text: Buffer): boolean {
   }
 }
 
+/** A Redis glob that only this text matches. */
+export function escapeGlob(text: string): string {
+  return text.replace(/[*?[\\]/g, '\\$&');
+}
+
 const [STAR, QUESTION, OPEN, CLOSE, CARET, DASH, BACKSLASH] = Buffer.from('*?[]^-\\') as unknown as number[];
 
 /** Where the glob goes on after it has matched one byte; -1 when it does not match. */

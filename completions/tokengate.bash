@@ -1,0 +1,29 @@
+# Completion of tokengate for bash. It asks the installed tokengate, and never needs to be renewed.
+_tokengate() {
+    local tokengate=tokengate line="${COMP_LINE:0:COMP_POINT}" rest reply row
+    local -a names
+    names=()
+    [[ $1 == */* ]] && tokengate=$1
+    # Variables that stand in the line, such as in --redis-url $URL.
+    rest=$line
+    while [[ $rest =~ \$\{?([A-Za-z_][A-Za-z0-9_]*)(.*) ]]; do
+        names[${#names[@]}]=${BASH_REMATCH[1]}
+        rest=${BASH_REMATCH[2]}
+    done
+    COMPREPLY=()
+    reply=$(
+        exec 2>/dev/null </dev/null
+        [[ ${#names[@]} -gt 0 ]] && export "${names[@]}"
+        TOKENGATE_COMPLETE_LINE=$line TOKENGATE_COMPLETE_WORD=$2 command "$tokengate" __complete bash
+    )
+    case $reply in
+    values*)
+        while IFS= read -r row; do
+            COMPREPLY[${#COMPREPLY[@]}]=$row
+        done <<<"${reply#*$'\n'}"
+        ;;
+    files*) compopt -o default 2>/dev/null ;;
+    esac
+    return 0
+}
+complete -F _tokengate tokengate

@@ -1,0 +1,176 @@
+import {findSpelling} from '../spellings.js';
+import type {CommandEntry, CommandTable, FlagEntry, Source} from './table.js';
+
+export interface Candidate {
+  value: string;
+  summary?: string;
+}
+
+/** `files`: the shell completes them itself. */
+export type Candidates = Candidate[] | 'files';
+
+export interface Typed {
+  /** After the command's name, before the one at the cursor; undefined where it is not known what the shell puts in. */
+  words: readonly (string | undefined)[];
+  current: string;
+}
+
+export interface IdRequest {
+  kind: 'sessions' | 'frozen';
+  prefix: string;
+  isOffered: (id: string) => boolean;
+  /** As typed: null when it is not known, undefined when there is none. */
+  redisUrl: string | null | undefined;
+}
+
+/** What can stand at the cursor, as a whole word each. */
+export async function complete(
+  table: CommandTable,
+  {words, current}: Typed,
+  findIds: (request: IdRequest) => Promise<string[]>,
+): Promise<Candidates> {
+  const line = readWords(table, words);
+  const valuesOf = async (source: Source | undefined, typed: string, before = ''): Promise<Candidates> => {
+    switch (source?.kind) {
+      case undefined:
+        return [];
+      case 'files':
+        return 'files';
+      case 'words':
+        return matching(source.words, typed, before);
+      case 'list': {
+        const [, earlier = '', last = typed] = /^(.*,)(.*)$/s.exec(typed) ?? [];
+        const used = earlier.split(',');
+        return matching(
+          source.words.filter((word) => !used.includes(word)),
+          last,
+          before + earlier,
+        );
+      }
+      case 'commands':
+        return commandsAt(table, []).filter(({value}) => value.startsWith(typed));
+      case 'sessions':
+      case 'frozen': {
+        const isOffered = (id: string): boolean =>
+          (line.isAfterDashes || !id.startsWith('-')) && !line.positionals.includes(id);
+        const ids = await findIds({kind: source.kind, prefix: typed, isOffered, redisUrl: line.redisUrl});
+        return ids.map((id) => ({value: before + id}));
+      }
+    }
+  };
+
+  if (line.flag !== undefined) return valuesOf(line.flag.source, current);
+  if (!line.isAfterDashes && current.startsWith('-')) {
+    const [, name, typed = ''] = /^--([\w-]+)=(.*)$/s.exec(current) ?? [];
+    if (name === undefined) return offeredFlags(table, line).filter(({value}) => value.startsWith(current));
+    const flag = flagsOf(table, line.command).find((one) => one.name === name && one.takesValue);
+    return valuesOf(flag?.source, typed, `--${name}=`);
+  }
+  const names = commandsAt(table, line.path).filter(({value}) => value.startsWith(current));
+  if (line.command === undefined) return line.positionals.length === 0 ? names : [];
+  const {args} = line.command;
+  const arg = args[line.positionals.length] ?? (args.at(-1)?.isMultiple ? args.at(-1) : undefined);
+  if (arg !== undefined) {
+    const values = await valuesOf(arg.source, current);
+    return values === 'files' || line.positionals.length > 0 ? values : [...names, ...values];
+  }
+  return current === '' && !line.isAfterDashes ? offeredFlags(table, line) : [];
+}
+
+interface Line {
+  /** The words of the command's name. */
+  path: string[];
+  command: CommandEntry | undefined;
+  positionals: (string | undefined)[];
+  /** Names of those that are there already. */
+  given: string[];
+  isAfterDashes: boolean;
+  /** Its value is at the cursor. */
+  flag: FlagEntry | undefined;
+  redisUrl: string | null | undefined;
+}
+
+function readWords(table: CommandTable, words: readonly (string | undefined)[]): Line {
+  const line: Line = {
+    path: [],
+    command: undefined,
+    positionals: [],
+    given: [],
+    isAfterDashes: false,
+    flag: undefined,
+    redisUrl: undefined,
+  };
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index];
+    if (line.flag !== undefined) {
+      if (line.flag.name === 'redis-url') line.redisUrl = word ?? null;
+      line.flag = undefined;
+    } else if (word === '--' && !line.isAfterDashes) {
+      line.isAfterDashes = true;
+    } else if (!line.isAfterDashes && word?.startsWith('-')) {
+      readFlag(table, line, word);
+    } else {
+      index += takePositional(table, line, word, words[index + 1]);
+    }
+  }
+  return line;
+}
+
+function readFlag(table: CommandTable, line: Line, word: string): void {
+  const [, typed = word, value] = /^(--[^=]*)=(.*)$/s.exec(word) ?? [];
+  const flag = flagsOf(table, line.command).find(({name, char}) => typed === `--${name}` || typed === `-${char}`);
+  if (flag === undefined) return;
+  line.given.push(flag.name);
+  if (flag.takesValue && value === undefined) line.flag = flag;
+  else if (flag.name === 'redis-url') line.redisUrl = value;
+}
+
+/** @returns how many words besides this one belong to it */
+function takePositional(table: CommandTable, line: Line, word: string | undefined, next: string | undefined): number {
+  if (line.positionals.length === 0 && word !== undefined && !line.isAfterDashes) {
+    const {commands} = table;
+    const path = [...line.path, word];
+    const found = commands[path.join(':')];
+    if (found !== undefined) {
+      line.path = path;
+      line.command = found;
+      return 0;
+    }
+    const spelling =
+      path.length > 1 ? undefined : findSpelling([word, next ?? ''], (name) => Object.hasOwn(commands, name));
+    if (spelling !== undefined) {
+      line.path = [spelling.name];
+      line.command = commands[spelling.name];
+      return spelling.length - 1;
+    }
+  }
+  line.positionals.push(word);
+  return 0;
+}
+
+/** The next words of the names that begin with these. */
+function commandsAt({commands}: CommandTable, path: readonly string[]): Candidate[] {
+  return Object.entries(commands).flatMap(([id, {summary}]) => {
+    const words = id.split(':');
+    const isNext = words.length === path.length + 1 && path.every((word, index) => word === words[index]);
+    return isNext ? [{value: words.at(-1) ?? '', summary}] : [];
+  });
+}
+
+function flagsOf({globals}: CommandTable, command: CommandEntry | undefined): FlagEntry[] {
+  if (command === undefined) return globals;
+  return command.isPlain ? command.flags : [...command.flags, ...globals];
+}
+
+/** Without those that are given, or that cannot be given with one that is. */
+function offeredFlags(table: CommandTable, {command, given}: Line): Candidate[] {
+  const all = flagsOf(table, command);
+  const excluded = all.filter(({name}) => given.includes(name)).flatMap(({exclusive = []}) => exclusive);
+  return all
+    .filter(({name, isMultiple}) => (isMultiple ?? !given.includes(name)) && !excluded.includes(name))
+    .map(({name, summary}) => ({value: `--${name}`, summary}));
+}
+
+function matching(words: readonly string[], typed: string, before: string): Candidate[] {
+  return words.filter((word) => word.startsWith(typed)).map((word) => ({value: before + word}));
+}

@@ -1,0 +1,122 @@
+import {writeSync} from 'node:fs';
+
+import {findCandidates} from '../../lib/candidates.js';
+import {parseRedisUrl} from '../../lib/redis-url.js';
+import {showText} from '../text.js';
+import {type Candidates, complete, type IdRequest} from './complete.js';
+import {quoteForBash, quoteForPowerShell} from './quoting.js';
+import type {CommandTable} from './table.js';
+import {readCommandLine, type Word} from './words.js';
+
+/** Milliseconds for Redis: longer would be felt. Who has a slow connection may set a limit of their own. */
+const LIMIT_MS = Number(process.env['TOKENGATE_COMPLETION_MS']) || 300;
+const MAX_IDS = 200;
+
+/**
+ * Answers one TAB for the scripts in `scripts.ts`, as a process of its own that loads nothing else of the CLI. What is
+ * typed comes in the environment, which other users cannot read, as they can arguments: it may hold a password.
+ *
+ * Whatever is wrong, it says nothing and succeeds. The first line is `values` or `files`.
+ */
+export function main(table: CommandTable): void {
+  process.on('uncaughtException', end);
+  answer(table, process.argv[3] ?? '').then((text) => {
+    if (text !== '') writeSync(1, text);
+    end();
+  }, end);
+}
+
+function end(): never {
+  // A name server that does not answer would hold up exit() as well.
+  if (process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap')) process.kill(process.pid, 'SIGKILL');
+  process.exit(0);
+}
+
+async function answer(table: CommandTable, shell: string): Promise<string> {
+  const line = process.env['TOKENGATE_COMPLETE_LINE'] ?? '';
+  if (shell === 'powershell') return answerPowerShell(table, line);
+  const typed = readCommandLine(line, shell === 'fish' ? 'fish' : 'posix', findVariable);
+  if (typed?.current.value === undefined) return '';
+  const {words, current, variables} = typed;
+  const value = current.value ?? '';
+  const candidates = await completeWords(
+    table,
+    words.map((word) => word.value),
+    value,
+    variables.has('TOKENGATE_REDIS_URL') ? (variables.get('TOKENGATE_REDIS_URL') ?? null) : undefined,
+  );
+  if (candidates === 'files') return 'files\n';
+  if (candidates.length === 0) return '';
+  const rows =
+    shell === 'bash'
+      ? rowsForBash(
+          candidates.map((candidate) => candidate.value),
+          line,
+          current,
+        )
+      : candidates.map((candidate) => `${candidate.value}\t${candidate.summary ?? ''}`);
+  return ['values', ...rows, ''].join('\n');
+}
+
+/** bash replaces only what follows the last of its word breaks, such as a colon, or the quote that is open. */
+function rowsForBash(values: string[], line: string, {start, quote}: Word): string[] {
+  const replaced = line.length - (process.env['TOKENGATE_COMPLETE_WORD'] ?? '').length;
+  const before = line.slice(start, Math.max(start, replaced));
+  const kept = readCommandLine(`tokengate ${before}`, 'posix', findVariable)?.current.value ?? '';
+  return quoteForBash(
+    values.map((value) => value.slice(kept.length)),
+    quote,
+    before,
+  );
+}
+
+async function answerPowerShell(table: CommandTable, json: string): Promise<string> {
+  const {words, current} = JSON.parse(json) as {words: (string | null)[]; current: string};
+  const candidates = await completeWords(
+    table,
+    words.map((word) => word ?? undefined),
+    current,
+  );
+  if (candidates === 'files') return '';
+  const rows = candidates.map(({value, summary}) => ({
+    text: quoteForPowerShell(value),
+    shown: value,
+    tip: summary ?? value,
+  }));
+  // Whatever its encoding is, PowerShell reads ASCII right.
+  return JSON.stringify(rows).replace(
+    /[^\0-\x7f]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+function completeWords(
+  table: CommandTable,
+  words: (string | undefined)[],
+  current: string,
+  /** Of a variable in front of the command: null when it is not known. */
+  urlBefore?: string | null,
+): Promise<Candidates> {
+  const findIds = async ({kind, prefix, isOffered, redisUrl}: IdRequest): Promise<string[]> => {
+    const url = [redisUrl, urlBefore, process.env['TOKENGATE_REDIS_URL'], 'redis://localhost:6379'].find(
+      (one) => one !== undefined,
+    );
+    if (url == null) return [];
+    return findCandidates(parseRedisUrl(url), {
+      kind,
+      prefix,
+      isOffered: (id) => showText(id) === id && isOffered(id),
+      limit: MAX_IDS,
+      limitMs: LIMIT_MS,
+    });
+  };
+  return complete(table, {words, current}, findIds);
+}
+
+/** A shell passes on those of its variables that stand in the line. fish cannot put them into the environment. */
+function findVariable(name: string): string | undefined {
+  for (const line of (process.env['TOKENGATE_COMPLETE_VARIABLES'] ?? '').split('\n')) {
+    if (line.startsWith(`${name}=`)) return line.slice(name.length + 1);
+  }
+  return process.env[name];
+}

@@ -1,0 +1,113 @@
+import type {Interfaces} from '@oclif/core';
+
+import {COLUMN_NAMES} from '../session-views.js';
+
+/** What completion knows of the commands. The build makes it from the manifests, so it is never out of step. */
+export interface CommandTable {
+  /** By ID; the words of its name are separated by colons. */
+  commands: Record<string, CommandEntry>;
+  /** The flags that stand before a command as well. */
+  globals: FlagEntry[];
+}
+
+export interface CommandEntry {
+  summary: string;
+  args: ValueEntry[];
+  /** Without the global ones. */
+  flags: FlagEntry[];
+  /** Takes no global flags. */
+  isPlain?: true;
+}
+
+export interface ValueEntry {
+  name: string;
+  isMultiple?: true;
+  source?: Source;
+}
+
+export interface FlagEntry extends ValueEntry {
+  summary: string;
+  char?: string;
+  takesValue?: true;
+  /** Flags that cannot be given with it. */
+  exclusive?: string[];
+}
+
+/** Where the values of an argument or of a flag come from. */
+export type Source =
+  | {kind: 'words'; words: readonly string[]}
+  /** Several of them, separated by commas. */
+  | {kind: 'list'; words: readonly string[]}
+  | {kind: 'commands'}
+  | {kind: 'files'}
+  | {kind: 'sessions' | 'frozen'};
+
+/** Of arguments, by their name in all commands or in one. */
+const ARGUMENTS: Record<string, Source> = {
+  session_id: {kind: 'sessions'},
+  'unfreeze-session session_id': {kind: 'frozen'},
+  'help command': {kind: 'commands'},
+};
+
+/** Of flags whose values the manifest does not list. */
+const FLAGS: Record<string, Source> = {
+  'list-sessions columns': {kind: 'list', words: COLUMN_NAMES},
+};
+
+type Manifest = Pick<Interfaces.Manifest, 'commands'>;
+type Cached = Manifest['commands'][string];
+
+export function makeTable(manifests: readonly Manifest[]): CommandTable {
+  const all = Object.assign({}, ...manifests.map(({commands}) => commands)) as Record<string, Cached>;
+  const shown = Object.entries(all).filter(([, {hidden}]) => !hidden);
+  const globals = Object.assign({}, ...shown.map(([, {flags}]) => pickFlags(flags, true))) as Cached['flags'];
+  return {
+    commands: Object.fromEntries(
+      shown.map(([id, {summary, description = '', args, flags}]) => [
+        id,
+        {
+          summary: summary ?? render(description),
+          args: Object.values(args).map((arg) => toValue(id, arg, ARGUMENTS)),
+          flags: Object.values(pickFlags(flags, false)).map((flag) => toFlag(id, flag)),
+          ...(Object.keys(pickFlags(flags, true)).length === 0 ? {isPlain: true as const} : {}),
+        },
+      ]),
+    ),
+    globals: Object.values(globals).map((flag) => toFlag('', flag)),
+  };
+}
+
+function pickFlags(flags: Cached['flags'], isGlobal: boolean): Cached['flags'] {
+  return Object.fromEntries(
+    Object.entries(flags).filter(([, {helpGroup, hidden}]) => !hidden && (helpGroup === 'GLOBAL') === isGlobal),
+  );
+}
+
+function toFlag(id: string, flag: Cached['flags'][string]): FlagEntry {
+  const {char, exclusive = []} = flag;
+  return {
+    ...toValue(id, flag, FLAGS),
+    summary: flag.summary ?? flag.description ?? '',
+    ...(char === undefined ? {} : {char}),
+    ...(flag.type === 'option' ? {takesValue: true as const} : {}),
+    ...(exclusive.length === 0 ? {} : {exclusive: exclusive.map(String)}),
+  };
+}
+
+function toValue(
+  id: string,
+  entry: {name: string; multiple?: boolean | undefined; options?: readonly string[] | undefined; helpValue?: unknown},
+  sources: Record<string, Source>,
+): ValueEntry {
+  const {name, multiple, options, helpValue} = entry;
+  const isFile = typeof helpValue === 'string' && /^(FILE|PATH|FOLDER)$/.test(helpValue);
+  const source =
+    sources[`${id} ${name}`] ??
+    sources[name] ??
+    (options ? {kind: 'words' as const, words: options} : isFile ? {kind: 'files' as const} : undefined);
+  return {name, ...(multiple ? {isMultiple: true as const} : {}), ...(source ? {source} : {})};
+}
+
+function render(text: string): string {
+  return text.replaceAll('<%= config.bin %>', 'tokengate').replace(/\.$/, '');
+}

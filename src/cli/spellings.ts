@@ -1,0 +1,47 @@
+/** What else some commands are called. Words that would be another command's first word as well are not here. */
+const SHORT: Record<string, string> = {
+  changes: 'list-changes',
+  explain: 'explain-session',
+  freeze: 'freeze-session',
+  list: 'list-sessions',
+  ls: 'list-sessions',
+  metrics: 'print-metrics',
+  ping: 'health',
+  requests: 'list-requests',
+  reset: 'reset-session',
+  sessions: 'list-sessions',
+  stats: 'anomaly-stats',
+  undo: 'undo-change',
+  unfreeze: 'unfreeze-session',
+  watch: 'watch-sessions',
+};
+
+/**
+ * The command that words mean that are none: `list sessions`, `session list`, `get budget`, `ls`. Not aliases of oclif's,
+ * which each start would have to read, and another CLI would get with this package.
+ *
+ * @returns its name, and how many of the words that takes
+ */
+export function findSpelling(
+  words: readonly string[],
+  isCommand: (name: string) => boolean,
+): {name: string; length: number} | undefined {
+  const [first = '', second = ''] = words;
+  if (isCommand(first)) return undefined;
+  const orders = [
+    [first, second],
+    [second, first],
+  ];
+  const names = orders.flatMap(([a = '', b = '']) =>
+    numbersOf(b).flatMap((noun) => numbersOf(a).map((verb) => `${verb}-${noun}`)),
+  );
+  const joined = /^[a-z]+$/.test(first) && /^[a-z]+$/.test(second) ? names.find(isCommand) : undefined;
+  if (joined !== undefined) return {name: joined, length: 2};
+  const short = Object.hasOwn(SHORT, first) ? SHORT[first] : undefined;
+  return short !== undefined && isCommand(short) ? {name: short, length: 1} : undefined;
+}
+
+/** As it is, in the plural and in the singular. */
+function numbersOf(word: string): string[] {
+  return [word, `${word}s`, word.replace(/s$/, '')];
+}

@@ -1,0 +1,116 @@
+import {connect as connectPlain, type Socket} from 'node:net';
+
+import type {RedisTarget} from './redis-url.js';
+
+/** Bulk strings are bytes, one character a byte, as in a `RawId`. */
+export type Reply = string | number | null | Reply[] | ReplyError;
+
+export class ReplyError {
+  constructor(readonly message: string) {}
+}
+
+export interface RespConnection {
+  /** Sends commands, bytes as in a reply, in one flight. Rejects when the connection ends first. */
+  send(commands: readonly (readonly string[])[]): Promise<Reply[]>;
+  /** Ends the connection at once. */
+  close(): void;
+}
+
+/**
+ * The least that speaks to a Redis: for a process that has to be over in the time that loading node-redis takes. It
+ * neither logs in nor chooses a database, and waits for ever.
+ */
+export async function openResp({socket: where}: RedisTarget): Promise<RespConnection> {
+  const socket: Socket =
+    'tls' in where && where.tls
+      ? (await import('node:tls')).connect({
+          host: where.host,
+          port: where.port,
+          ...(isName(where.host) ? {servername: where.host} : {}),
+        })
+      : connectPlain(where);
+  const waiting: {count: number; resolve: (replies: Reply[]) => void; reject: (error: Error) => void}[] = [];
+  let unread = '';
+  const fail = (error: Error): void => {
+    for (const {reject} of waiting.splice(0)) reject(error);
+  };
+  socket.setEncoding('latin1');
+  socket.on('error', fail);
+  socket.on('close', () => {
+    fail(new Error('closed'));
+  });
+  socket.on('data', (chunk: string) => {
+    unread += chunk;
+    while (waiting[0] !== undefined) {
+      const [{count, resolve}] = waiting as [(typeof waiting)[0]];
+      const parsed = parseReplies(unread, 0, count);
+      if (parsed === undefined) return;
+      unread = unread.slice(parsed.end);
+      waiting.shift();
+      resolve(parsed.replies);
+    }
+  });
+  return {
+    send: (commands) =>
+      new Promise((resolve, reject) => {
+        if (socket.destroyed) {
+          reject(new Error('closed'));
+          return;
+        }
+        waiting.push({count: commands.length, resolve, reject});
+        socket.write(commands.map(encodeCommand).join(''), 'latin1');
+      }),
+    close: () => void socket.destroy(),
+  };
+}
+
+/** TLS takes no IP address for a server's name. */
+function isName(host: string): boolean {
+  return !/^[\d.]+$|:/.test(host);
+}
+
+function encodeCommand(words: readonly string[]): string {
+  return `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`;
+}
+
+/** Undefined while a part of them is missing. */
+function parseReplies(text: string, start: number, count: number): {replies: Reply[]; end: number} | undefined {
+  const replies: Reply[] = [];
+  let end = start;
+  while (replies.length < count) {
+    const parsed = parseReply(text, end);
+    if (parsed === undefined) return undefined;
+    replies.push(parsed.reply);
+    ({end} = parsed);
+  }
+  return {replies, end};
+}
+
+function parseReply(text: string, start: number): {reply: Reply; end: number} | undefined {
+  const lineEnd = text.indexOf('\r\n', start);
+  if (lineEnd === -1) return undefined;
+  const line = text.slice(start + 1, lineEnd);
+  const next = lineEnd + 2;
+  switch (text[start]) {
+    case '+':
+      return {reply: line, end: next};
+    case '-':
+      return {reply: new ReplyError(line), end: next};
+    case ':':
+      return {reply: Number(line), end: next};
+    case '$': {
+      const length = Number(line);
+      if (length === -1) return {reply: null, end: next};
+      if (text.length < next + length + 2) return undefined;
+      return {reply: text.slice(next, next + length), end: next + length + 2};
+    }
+    case '*': {
+      const length = Number(line);
+      if (length === -1) return {reply: null, end: next};
+      const list = parseReplies(text, next, length);
+      return list && {reply: list.replies, end: list.end};
+    }
+    default:
+      throw new Error('not a reply of Redis');
+  }
+}
