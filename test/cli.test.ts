@@ -78,9 +78,9 @@ describe('global flags', () => {
 });
 
 describe('help and version', () => {
-  const ROOT_HELP = 'USAGE\n  $ tokengate [COMMAND]\n';
+  const ROOT_HELP = 'USAGE\n  $ tokengate COMMAND [ARGUMENTS] [FLAGS]\n';
   const SET_BUDGET_HELP =
-    'Set or replace the budget of a session\n\nUSAGE\n  $ tokengate set-budget SESSION_ID AMOUNT ';
+    'Set or replace the budget of a session\n\nUSAGE\n  $ tokengate set-budget SESSION_ID AMOUNT\n';
   test.each([
     ['no words at all', [], ROOT_HELP],
     ['--help', ['--help'], ROOT_HELP],
@@ -134,9 +134,25 @@ const BAD_USAGE: [argv: string[], message: string, hint: string, code?: string][
   [['get-budget', 'a', '--bogus'], 'Unknown flag: --bogus.', SEE('get-budget')],
   [['--bogus'], "Unknown flag '--bogus'.", SEE_ALL],
   [['--toString', 'get-budget', 'a'], "Unknown flag '--toString'.", SEE_ALL],
+  [['help', 'helth'], "Unknown command 'helth'.", `Did you mean health? ${SEE_ALL}`, 'UNKNOWN_COMMAND'],
   [['bogus'], "Unknown command 'bogus'.", SEE_ALL, 'UNKNOWN_COMMAND'],
   [['--yes', 'bogus', 'a'], "Unknown command 'bogus'.", SEE_ALL, 'UNKNOWN_COMMAND'],
-  [['reset-session:a', '--yes'], "Unknown command 'reset-session:a'.", SEE_ALL, 'UNKNOWN_COMMAND'],
+  [
+    ['reset-session:a', '--yes'],
+    "Unknown command 'reset-session:a'.",
+    `Did you mean reset-session? ${SEE_ALL}`,
+    'UNKNOWN_COMMAND',
+  ],
+  [['list-session'], "Unknown command 'list-session'.", `Did you mean list-sessions? ${SEE_ALL}`, 'UNKNOWN_COMMAND'],
+  [['ehalth'], "Unknown command 'ehalth'.", `Did you mean health? ${SEE_ALL}`, 'UNKNOWN_COMMAND'],
+  [
+    ['budget', 'a'],
+    "Unknown command 'budget'.",
+    `Did you mean add-budget, get-budget or set-budget? ${SEE_ALL}`,
+    'UNKNOWN_COMMAND',
+  ],
+  [['--redis-ulr', 'x', 'health'], "Unknown flag '--redis-ulr'.", `Did you mean --redis-url? ${SEE_ALL}`],
+  [['list-sessions', '--fromat=csv'], 'Unknown flag: --fromat=csv.', `Did you mean --format? ${SEE('list-sessions')}`],
   [['list-sessions', 'extra'], 'Unexpected argument: extra.', SEE('list-sessions')],
   [['list-sessions', 'user:1'], 'Unexpected argument: user:1.', SEE('list-sessions')],
   [['health', 'x', 'y'], 'Unexpected arguments: x, y.', SEE('health')],

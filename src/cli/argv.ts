@@ -1,14 +1,16 @@
 import type {Config} from '@oclif/core';
 
 import {TokengateError} from '../lib/errors.js';
+import {findSpelling} from './spellings.js';
 
 /**
  * oclif knows flags only after the command word. This moves global flags that stand before it to directly behind it, so
- * that `tokengate --redis-url URL set-budget …` works, and leaves everything else to the parser.
+ * that `tokengate --redis-url URL set-budget …` works, puts the name of a command in place of other words for it, and
+ * leaves everything else to the parser.
  *
  * @throws TokengateError INVALID_USAGE when a command word stands where a flag's value should be
  */
-export function moveGlobalFlags(argv: readonly string[], config: Config): string[] {
+export function readArgv(argv: readonly string[], config: Config): string[] {
   const globals = Object.assign(
     {},
     ...config.commands.map(({flags}) => flags),
@@ -33,6 +35,10 @@ export function moveGlobalFlags(argv: readonly string[], config: Config): string
     collected.push(...rest.slice(0, length));
     rest = rest.slice(length);
   }
+  const isHelp = rest[0] === 'help';
+  const words = isHelp ? rest.slice(1) : rest;
+  const spelling = findSpelling(words, (name) => config.findCommand(name) !== undefined);
+  if (spelling) rest = [...(isHelp ? ['help'] : []), spelling.name, ...words.slice(spelling.length)];
   const [command] = rest;
   if (command === undefined && commandAsValue !== undefined) {
     throw missingValue(commandAsValue[0], ` (the next word, '${commandAsValue[1]}', is a command)`);

@@ -37,11 +37,13 @@ export const signedAmountArg = Args.custom<Money>({
 });
 
 export const matchFlag = Flags.string({
+  helpGroup: 'SELECTION',
   description: 'Only IDs that match a Redis glob: * any text, ? one byte, [ab] [^a] [a-z] one of a set, \\* a star',
   helpValue: 'GLOB',
 });
 
 export const whereFlag = Flags.string({
+  helpGroup: 'SELECTION',
   description:
     'Only sessions with a budget for which this holds: comparisons of id, budget, spent, remaining, used (percent) and frozen, with && || ! ( )',
   helpValue: 'EXPR',
@@ -57,15 +59,23 @@ export const nullFlag = Flags.boolean({
 export const batchFlags = {
   match: matchFlag,
   where: whereFlag,
-  stdin: Flags.boolean({description: 'Read IDs from stdin: one a line, or lines of list-sessions --format ndjson'}),
-  null: nullFlag,
-  all: Flags.boolean({description: 'Every session that there is'}),
-  max: Flags.integer({description: 'Refuse a batch of more sessions', min: 0, helpValue: 'N'}),
+  stdin: Flags.boolean({
+    description: 'Read IDs from stdin: one a line, or lines of list-sessions --format ndjson',
+    helpGroup: 'SELECTION',
+  }),
+  null: {...nullFlag, helpGroup: 'SELECTION'},
+  all: Flags.boolean({description: 'Every session that there is', helpGroup: 'SELECTION'}),
+  max: Flags.integer({description: 'Refuse a batch of more sessions', helpGroup: 'SELECTION', min: 0, helpValue: 'N'}),
   'dry-run': Flags.boolean({description: 'Print what would be done, and change nothing'}),
-  quiet: Flags.boolean({char: 'q', description: 'Print neither a line a session nor the progress'}),
+  quiet: Flags.boolean({
+    char: 'q',
+    description: 'Print neither a line a session nor the progress',
+    helpGroup: 'OUTPUT',
+  }),
   format: Flags.option({
     options: ['text', 'json', 'ndjson'] as const,
     description: 'How to print what was done to each; --json is the same as --format json',
+    helpGroup: 'OUTPUT',
   })(),
 };
 

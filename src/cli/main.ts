@@ -1,6 +1,6 @@
 import {Config, type Interfaces, run, settings} from '@oclif/core';
 
-import {moveGlobalFlags} from './argv.js';
+import {readArgv} from './argv.js';
 import {watchInterrupts} from './interrupts.js';
 import {drainOutput, watchOutput} from './output.js';
 import {reportError, wantsJson} from './report.js';
@@ -32,7 +32,7 @@ export async function main(options: Interfaces.Options): Promise<never> {
   try {
     // Without a way to install plugins there are none of the user's, and no folder of theirs to fail on.
     const config = await Config.load({...options, userPlugins: false});
-    const argv = moveGlobalFlags(typed, config);
+    const argv = readArgv(typed, config);
     // oclif's help and its warnings read these.
     process.argv.splice(2, Infinity, ...argv);
     await run(argv, config);

@@ -2,6 +2,7 @@ import type {Errors} from '@oclif/core';
 
 import {TokengateError} from '../lib/errors.js';
 import {stringifyJson} from './json.js';
+import {guessNearest} from './nearest.js';
 import {OutputClosed} from './output.js';
 import {redact} from './secrets.js';
 import {paint} from './style.js';
@@ -57,7 +58,7 @@ export function reportWarning(message: string): void {
 function toReport(error: unknown, command: string | undefined): Report {
   if (error instanceof TokengateError) return {code: error.code, message: error.message, hint: error.hint};
   if (isOfOclif(error)) {
-    const hint = `See: tokengate ${command === undefined ? '' : `${command} `}--help`;
+    const hint = `${guessFlags(error)}See: tokengate ${command === undefined ? '' : `${command} `}--help`;
     return {code: 'INVALID_USAGE', message: usageMessage(error), hint};
   }
   const message = error instanceof Error ? error.message || error.name : String(error);
@@ -91,6 +92,14 @@ function usageMessage(error: Error): string {
     .replace(/^(--[\w-]+)=.*? (cannot also be provided)/, '$1 $2')
     .trim();
   return /[.!?]$/.test(line) ? line : `${line}.`;
+}
+
+/** The flags that were probably meant by those that do not exist. */
+function guessFlags(error: Error): string {
+  const {flags, parse} = error as {flags?: unknown; parse?: {input?: {flags?: Record<string, unknown>}}};
+  if (error.constructor.name !== 'NonExistentFlagsError' || !Array.isArray(flags)) return '';
+  const names = Object.keys(parse?.input?.flags ?? {}).map((name) => `--${name}`);
+  return (flags as string[]).map((flag) => guessNearest(flag.replace(/=.*/s, ''), names)).join('');
 }
 
 function isDebugging(): boolean {

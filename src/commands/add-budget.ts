@@ -11,6 +11,7 @@ export default class AddBudget extends BaseCommand<typeof AddBudget> {
     {description: 'Give a session 5 dollars more', command: '<%= config.bin %> <%= command.id %> my-workflow 5'},
     {description: 'Take 2.50 dollars away', command: '<%= config.bin %> <%= command.id %> my-workflow -- -2.50'},
   ];
+  static related = ['set-budget', 'get-budget', 'list-changes'];
 
   static override args = {session_id: sessionIdArg, amount: signedAmountArg};
 

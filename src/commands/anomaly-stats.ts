@@ -23,6 +23,7 @@ export default class AnomalyStatsCommand extends BaseCommand<typeof AnomalyStats
     {description: 'Look at one session', command: '<%= config.bin %> <%= command.id %> my-session'},
     {description: 'For a script', command: '<%= config.bin %> <%= command.id %> my-session --json'},
   ];
+  static related = ['explain-session', 'freeze-session', 'unfreeze-session'];
 
   static override args = {session_id: sessionIdArg};
 

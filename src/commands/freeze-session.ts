@@ -34,6 +34,7 @@ IDs that are named, from stdin or all are taken together; of these only those ar
       command: '<%= config.bin %> <%= command.id %> --all --forever --reason "incident 42" --yes',
     },
   ];
+  static related = ['unfreeze-session', 'anomaly-stats', 'list-sessions'];
 
   static override args = {session_id: sessionIdsArg};
   static override flags = {

@@ -11,6 +11,7 @@ export default class GetBudget extends BaseCommand<typeof GetBudget> {
     {description: 'Look at one session', command: '<%= config.bin %> <%= command.id %> my-workflow'},
     {description: 'For a script', command: '<%= config.bin %> <%= command.id %> my-workflow --json'},
   ];
+  static related = ['set-budget', 'add-budget', 'list-sessions', 'explain-session'];
 
   static override args = {session_id: sessionIdArg};
 

@@ -20,6 +20,7 @@ export default class HealthCommand extends BaseCommand<typeof HealthCommand> {
       command: '<%= config.bin %> --redis-url redis://other-host:6379 <%= command.id %>',
     },
   ];
+  static related = ['check-store', 'list-sessions'];
 
   async run(): Promise<HealthJson> {
     const health = await checkHealth(await this.connect());

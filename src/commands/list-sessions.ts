@@ -26,21 +26,27 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
       command: '<%= config.bin %> <%= command.id %> --frozen --columns id,until,reason',
     },
   ];
+  static related = ['get-budget', 'watch-sessions', 'check-sessions'];
 
   static override flags = {
     format: Flags.option({
       options: LIST_FORMATS,
       description: 'How to print them; --json is the same as --format json',
+      helpGroup: 'OUTPUT',
     })(),
     match: matchFlag,
     where: whereFlag,
-    frozen: Flags.boolean({description: 'Only those that are frozen'}),
-    sort: Flags.option({options: SORT_FIELDS, description: 'What to sort by', default: 'id'})(),
-    reverse: Flags.boolean({description: 'Sort the other way round'}),
-    limit: Flags.integer({description: 'At most so many', min: 0, helpValue: 'N'}),
-    columns: Flags.string({description: 'Columns to print, separated by commas', helpValue: 'NAMES'}),
-    totals: Flags.boolean({description: 'Add the sums (table and json)'}),
-    null: nullFlag,
+    frozen: Flags.boolean({description: 'Only those that are frozen', helpGroup: 'SELECTION'}),
+    sort: Flags.option({options: SORT_FIELDS, description: 'What to sort by', helpGroup: 'OUTPUT', default: 'id'})(),
+    reverse: Flags.boolean({description: 'Sort the other way round', helpGroup: 'OUTPUT'}),
+    limit: Flags.integer({description: 'At most so many', helpGroup: 'SELECTION', min: 0, helpValue: 'N'}),
+    columns: Flags.string({
+      description: 'Columns to print, separated by commas',
+      helpGroup: 'OUTPUT',
+      helpValue: 'NAMES',
+    }),
+    totals: Flags.boolean({description: 'Add the sums (table and json)', helpGroup: 'OUTPUT'}),
+    null: {...nullFlag, helpGroup: 'OUTPUT'},
   };
 
   async run(): Promise<void> {

@@ -43,6 +43,7 @@ IDs that are named, from stdin or all are taken together; of these only those ar
       command: `<%= config.bin %> <%= command.id %> --match 'test-*' --dry-run`,
     },
   ];
+  static related = ['list-sessions', 'add-budget', 'undo-change'];
 
   static override args = {session_id: sessionIdsArg};
   static override flags = {

@@ -16,6 +16,7 @@ A budget that is not above what is spent, or 0, blocks the session.`;
       command: '<%= config.bin %> --redis-url redis://prod-redis:6379 <%= command.id %> prod-session 100.00',
     },
   ];
+  static related = ['add-budget', 'get-budget', 'list-changes'];
 
   static override args = {
     session_id: sessionIdArg,

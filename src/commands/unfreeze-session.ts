@@ -29,6 +29,7 @@ IDs that are named, from stdin or all (that are frozen) are taken together; of t
       command: '<%= config.bin %> <%= command.id %> --all --with-reason "incident 42" --yes',
     },
   ];
+  static related = ['freeze-session', 'anomaly-stats', 'list-sessions'];
 
   static override args = {session_id: sessionIdsArg};
   static override flags = {

@@ -1,5 +1,6 @@
 import type {Hook} from '@oclif/core';
 
+import {guessNearest, unknownCommand} from '../cli/nearest.js';
 import {TokengateError} from '../lib/errors.js';
 
 /**
@@ -9,9 +10,11 @@ import {TokengateError} from '../lib/errors.js';
 const hook: Hook.CommandNotFound = async function ({id, config}) {
   const [wrong = id, ...others] = process.argv.slice(2);
   if (config.findCommand(wrong)) return config.runCommand(wrong, others);
-  const [code, what] = wrong.startsWith('-') ? ['INVALID_USAGE', 'flag'] : ['UNKNOWN_COMMAND', 'command'];
-  throw new TokengateError(code, `Unknown ${what} '${wrong}'.`, {
-    hint: `See them all with: ${config.bin} help`,
+  if (!wrong.startsWith('-')) throw unknownCommand(wrong, config);
+  const flags = config.commands.flatMap((command) => Object.values(command.flags));
+  const globals = flags.filter(({helpGroup}) => helpGroup === 'GLOBAL').map(({name}) => `--${name}`);
+  throw new TokengateError('INVALID_USAGE', `Unknown flag '${wrong}'.`, {
+    hint: `${guessNearest(wrong, [...new Set(globals)])}See them all with: ${config.bin} help`,
   });
 };
 
