@@ -37,7 +37,7 @@ const script = new Script(`(function (exports, require, module, __filename, __di
 });
 const known = cached === undefined || script.cachedDataRejected ? [] : cached.tasks;
 const bundle = {exports: {}, filename: BUNDLE, id: BUNDLE, loaded: true};
-// oclif requires it by its name, for the hook in package.json.
+// oclif requires it by its name, for the help and for what package.json does not name.
 require.cache[BUNDLE] = bundle;
 script.runInThisContext()(bundle.exports, createRequire(BUNDLE), bundle, BUNDLE, dirname(BUNDLE), (url) => import(url));
 

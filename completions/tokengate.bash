@@ -1,9 +1,8 @@
 # Completion of tokengate for bash. It asks the installed tokengate, and never needs to be renewed.
 _tokengate() {
-    local tokengate=tokengate line="${COMP_LINE:0:COMP_POINT}" rest reply row
+    local line="${COMP_LINE:0:COMP_POINT}" rest reply row
     local -a names
     names=()
-    [[ $1 == */* ]] && tokengate=$1
     # Variables that stand in the line, such as in --redis-url $URL.
     rest=$line
     while [[ $rest =~ \$\{?([A-Za-z_][A-Za-z0-9_]*)(.*) ]]; do
@@ -14,7 +13,7 @@ _tokengate() {
     reply=$(
         exec 2>/dev/null </dev/null
         [[ ${#names[@]} -gt 0 ]] && export "${names[@]}"
-        TOKENGATE_COMPLETE_LINE=$line TOKENGATE_COMPLETE_WORD=$2 command "$tokengate" __complete bash
+        TOKENGATE_COMPLETE_LINE=$line TOKENGATE_COMPLETE_WORD=$2 command tokengate __complete bash
     )
     case $reply in
     values*)

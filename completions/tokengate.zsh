@@ -1,9 +1,8 @@
 #compdef tokengate
 # Completion of tokengate for zsh. It asks the installed tokengate, and never needs to be renewed.
 _tokengate() {
-    local tokengate=tokengate line rest row
+    local line rest row
     local -a names rows values texts
-    [[ $words[1] == */* ]] && tokengate=${(Q)words[1]}
     line="${(j: :)words[1,CURRENT-1]} $QIPREFIX$IPREFIX$PREFIX"
     # Variables that stand in the line, such as in --redis-url $URL.
     rest=$line
@@ -14,7 +13,7 @@ _tokengate() {
     rows=("${(@f)$(
         exec 2>/dev/null </dev/null
         (( $#names )) && export "$names[@]"
-        TOKENGATE_COMPLETE_LINE=$line command "$tokengate" __complete zsh
+        TOKENGATE_COMPLETE_LINE=$line command tokengate __complete zsh
     )}")
     case $rows[1] in
     values)

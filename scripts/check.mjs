@@ -12,6 +12,8 @@ const CHECKS = {
   manifest: 'node scripts/clean.mjs && tsc -p tsconfig.build.json && node scripts/manifest.mjs --check',
   'what a start loads': 'node scripts/loaded.mjs --check',
   README: 'node scripts/readme.mjs --check',
+  // Packs, and so builds, which writes the manifest: after what checks that.
+  package: 'publint run --strict',
 };
 
 installPackages();

@@ -18,7 +18,7 @@ import {dirname, join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {startRedis, type TestRedis} from './support/redis-server.js';
-import {BIN, type Output, ROOT, runProcess} from './support/run.js';
+import {BIN, NODE, type Output, ROOT, runProcess} from './support/run.js';
 
 const ANSWER = '✓ Redis connection healthy';
 /** As long as the answer, since V8 takes code for a source of the same length. */
@@ -45,7 +45,7 @@ beforeEach(async () => {
 });
 
 const tokengate = (argv: string[], env: Record<string, string> = {}, bin = BIN): Promise<Output> =>
-  runProcess(process.execPath, [bin, ...argv], {url: redis.url, env: {XDG_CACHE_HOME: cache, ...env}});
+  runProcess(NODE, [bin, ...argv], {url: redis.url, env: {XDG_CACHE_HOME: cache, ...env}});
 
 const codeFolder = (): string => join(cache, 'tokengate/code');
 async function cacheFile(): Promise<string> {
@@ -118,7 +118,7 @@ describe('the code that V8 has compiled', () => {
     const {ino} = await stat(file);
     // To V8 other options of its own are as good as another version.
     const argv = ['--stack-size=900', BIN, 'health'];
-    const {stdout} = await runProcess(process.execPath, argv, {url: redis.url, env: {XDG_CACHE_HOME: cache}});
+    const {stdout} = await runProcess(NODE, argv, {url: redis.url, env: {XDG_CACHE_HOME: cache}});
     expect(stdout.split('\n')[0]).toBe(ANSWER);
     expect((await stat(await cacheFile())).ino).not.toBe(ino);
   });

@@ -1,7 +1,8 @@
-import {existsSync} from 'node:fs';
-import {cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile} from 'node:fs/promises';
+import {spawnSync} from 'node:child_process';
+import {existsSync, statSync} from 'node:fs';
+import {chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
-import {join, relative} from 'node:path';
+import {dirname, join, relative} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
@@ -10,12 +11,16 @@ import {type Output, ROOT, runProcess} from './support/run.js';
 
 /** Milliseconds; what is installed comes from the network, unless npm has it in its cache. */
 const INSTALLING = 300_000;
+/** Who may read what is installed, and write nothing. */
+const NOBODY = 65_534;
 
 let folder: string;
 let redis: TestRedis;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tokengate-package-'));
-  redis = await startRedis();
+  // Of every user, who all run what is installed here.
+  await chmod(folder, 0o755);
+  redis = await startRedis({tcp: true});
 });
 beforeEach(() => redis.client.flushDb());
 afterAll(async () => {
@@ -46,13 +51,36 @@ describe('the packed package', () => {
       'README.md',
       'bin/package.json',
       'bin/run.js',
+      'completions/tokengate.bash',
+      'completions/tokengate.fish',
+      'completions/tokengate.ps1',
+      'completions/tokengate.zsh',
       'dist/cli-progress.cjs',
+      'dist/complete.cjs',
       'dist/inquirer.cjs',
       'dist/table.cjs',
+      'dist/tokengate.1',
       'dist/tokengate.cjs',
       'oclif.manifest.json',
       'package.json',
     ]);
+  });
+
+  test('takes no more room than docs/packaging.md says', async () => {
+    const home = join(installed, 'lib/node_modules/tokengate');
+    const paths = await readdir(home, {recursive: true, withFileTypes: true});
+    const sizes = paths
+      .filter((entry) => entry.isFile())
+      .map((entry) => statSync(join(entry.parentPath, entry.name)).size);
+    const megabytes = sizes.reduce((sum, size) => sum + size, 0) / 1e6;
+    const [, stated] =
+      /installed size is ([\d.]+) MB/.exec(await readFile(join(ROOT, 'docs/packaging.md'), 'utf8')) ?? [];
+    expect(megabytes).toBeLessThan(Number(stated));
+    expect(megabytes).toBeGreaterThan(Number(stated) * 0.8);
+  });
+
+  test('puts its man page where man finds it', () => {
+    expect(existsSync(join(installed, 'share/man/man1/tokengate.1'))).toBe(true);
   });
 
   test('runs nothing when it is installed, and brings no tool of the development', async () => {
@@ -61,7 +89,8 @@ describe('the packed package', () => {
       scripts: Record<string, string>;
       devDependencies: Record<string, string>;
     };
-    expect(Object.keys(scripts).filter((name) => name.endsWith('install'))).toEqual([]);
+    // npm takes `prepare` for one too, and warns of it.
+    expect(Object.keys(scripts).filter((name) => /install$|^pre|^post/.test(name))).toEqual([]);
     // What the two plugins of oclif need; all else is in the bundle.
     const shared = ['@oclif/core', 'string-width'];
     const present = Object.keys(devDependencies).filter((name) => existsSync(join(home, 'node_modules', name)));
@@ -87,31 +116,71 @@ describe('the packed package', () => {
     const version = await tokengate(['--version']);
     expect(version).toMatchObject({code: 0, stderr: ''});
     expect(version.stdout).toMatch(/^tokengate\/\d+\.\d+\.\d+ /);
-    const completion = await tokengate(['autocomplete', 'bash']);
-    expect(completion.code).toBe(0);
-    expect(completion.stdout).toContain('tokengate autocomplete script bash');
-    const functions = await readFile(
-      join(folder, '.cache/tokengate/autocomplete/functions/bash/tokengate.bash'),
-      'utf8',
-    );
-    expect(functions).toMatch(/^set-budget .*--redis-url/m);
+    const setup = await tokengate(['autocomplete', 'bash']);
+    expect(setup).toMatchObject({code: 0, stderr: ''});
+    expect(setup.stdout).toContain('eval "$(tokengate autocomplete script bash)"');
+    for (const shell of ['bash', 'zsh', 'fish', 'powershell']) {
+      const script = await tokengate(['autocomplete', 'script', shell]);
+      expect(script).toMatchObject({code: 0, stderr: ''});
+      expect(script.stdout).toContain('tokengate __complete');
+    }
+    const tab = await tokengate(['__complete', 'bash'], {TOKENGATE_COMPLETE_LINE: 'tokengate get-b'});
+    expect(tab).toEqual({code: 0, stdout: 'values\nget-budget\n', stderr: ''});
   });
 
-  test('is a plugin of another oclif CLI', async () => {
-    const host = join(folder, 'host');
-    await mkdir(join(host, 'node_modules/@oclif'), {recursive: true});
-    await symlink(join(installed, 'lib/node_modules/tokengate'), join(host, 'node_modules/tokengate'));
-    await symlink(join(ROOT, 'node_modules/@oclif/core'), join(host, 'node_modules/@oclif/core'));
-    const pjson = {name: 'host', version: '1.0.0', type: 'module', dependencies: {tokengate: '*'}};
-    await writeFile(join(host, 'package.json'), JSON.stringify({...pjson, oclif: {plugins: ['tokengate']}}));
-    await writeFile(
-      join(host, 'run.js'),
-      "import {execute} from '@oclif/core';\nawait execute({dir: import.meta.url});\n",
-    );
-    expect(await runProcess(process.execPath, [join(host, 'run.js'), 'set-budget', 'a', '5'], redis)).toEqual({
-      code: 0,
-      stdout: "✓ Budget set for 'a': $5.00\n",
-      stderr: '',
+  test('renews the files of the plugin for a set-up that uses those', async () => {
+    expect(await tokengate(['autocomplete', '--refresh-cache'])).toMatchObject({code: 0});
+    const cached = join(folder, '.cache/tokengate/autocomplete/functions/bash/tokengate.bash');
+    expect(await readFile(cached, 'utf8')).toMatch(/^set-budget .*--redis-url/m);
+  });
+
+  describe.each(isRoot() ? [['root'], ['nobody']] : [['the user']])('as %s, with no home folder', (who) => {
+    const user = who === 'nobody' ? {uid: NOBODY} : {};
+    const run = (argv: string[], env: Record<string, string> = {}): Promise<Output> =>
+      // Without PATH `env` would not find node.
+      runProcess(
+        '/usr/bin/env',
+        [
+          '-i',
+          `PATH=${dirname(process.execPath)}:/usr/bin:/bin`,
+          ...asWords(env),
+          join(installed, 'bin/tokengate'),
+          ...argv,
+        ],
+        {...user, cwd: '/'},
+      );
+
+    test('every command runs, and leaves the folder as it is', async () => {
+      const home = join(installed, 'lib/node_modules/tokengate');
+      const before = (await readdir(home, {recursive: true})).sort();
+      const url = {TOKENGATE_REDIS_URL: redis.url};
+      const {commands} = JSON.parse(await readFile(join(home, 'oclif.manifest.json'), 'utf8')) as {commands: object};
+      for (const id of Object.keys(commands)) expect(await run(['help', id])).toMatchObject({code: 0, stderr: ''});
+      expect(await run(['set-budget', 'a', '5'], url)).toMatchObject({code: 0, stderr: ''});
+      expect(await run(['list-sessions'], url)).toMatchObject({code: 0, stderr: ''});
+      expect(await run(['reset-session', 'a', '--yes'], url)).toMatchObject({code: 0, stderr: ''});
+      expect(await run(['get-budget', 'a'], url)).toMatchObject({code: 1, stdout: ''});
+      expect(await run(['autocomplete', 'script', 'zsh'])).toMatchObject({code: 0, stderr: ''});
+      expect((await readdir(home, {recursive: true})).sort()).toEqual(before);
+    });
+
+    test.skipIf(!canLeaveNetwork())('it needs no network', async () => {
+      const socket = await startRedis({args: ['--unixsocketperm', '777']});
+      await chmod(dirname(socket.url.slice('unix://'.length)), 0o755);
+      const words = [
+        '-n',
+        '--',
+        process.execPath,
+        join(installed, 'bin/tokengate'),
+        'health',
+        '--redis-url',
+        socket.url,
+      ];
+      expect(await runProcess('unshare', who === 'nobody' ? ['-r', ...words] : words, user)).toMatchObject({
+        code: 0,
+        stderr: '',
+      });
+      await socket.stop();
     });
   });
 
@@ -122,6 +191,118 @@ describe('the packed package', () => {
       expect(await tokengate([word], {HOME: home})).toMatchObject({code: 0, stderr: ''});
       expect(existsSync(join(folder, 'no'))).toBe(false);
     },
+  );
+});
+
+describe('in another oclif CLI', () => {
+  let host: string;
+  const run = (argv: string[]): Promise<Output> => runProcess(process.execPath, [join(host, 'run.js'), ...argv], redis);
+  beforeAll(async () => {
+    host = join(folder, 'host');
+    await mkdir(join(host, 'node_modules/@oclif'), {recursive: true});
+    await mkdir(join(host, 'commands'));
+    await symlink(join(folder, 'installed/lib/node_modules/tokengate'), join(host, 'node_modules/tokengate'));
+    for (const name of ['core', 'plugin-help', 'plugin-autocomplete']) {
+      await symlink(join(ROOT, 'node_modules/@oclif', name), join(host, 'node_modules/@oclif', name));
+    }
+    const plugins = ['tokengate', '@oclif/plugin-help', '@oclif/plugin-autocomplete'];
+    const pjson = {
+      name: 'host',
+      version: '1.0.0',
+      type: 'module',
+      dependencies: Object.fromEntries(plugins.map((name) => [name, '*'])),
+      oclif: {bin: 'host', commands: './commands', topicSeparator: ' ', plugins},
+    };
+    await writeFile(join(host, 'package.json'), JSON.stringify(pjson));
+    await writeFile(
+      join(host, 'run.js'),
+      "import {execute} from '@oclif/core';\nawait execute({dir: import.meta.url});\n",
+    );
+    const command = (body: string): string =>
+      `import {Command} from '@oclif/core';\nexport default class extends Command { static summary = 'Of the host';\nasync run() { ${body} } }\n`;
+    await writeFile(join(host, 'commands/hello.js'), command("await this.parse(); this.log('hello');"));
+    await writeFile(join(host, 'commands/fail.js'), command("this.error('failed', {exit: 7});"));
+    await writeFile(join(host, 'commands/health.js'), command("this.log('the host is well');"));
+  });
+
+  test('every command is there, with its help', async () => {
+    const {commands} = JSON.parse(await readFile(join(ROOT, 'oclif.manifest.json'), 'utf8')) as {commands: object};
+    const {stdout} = await run(['help']);
+    for (const id of Object.keys(commands)) {
+      expect(stdout).toMatch(new RegExp(`^ {2}${id} `, 'm'));
+      expect(await run([id, '--help'])).toMatchObject({code: 0, stderr: ''});
+    }
+  });
+
+  test.each([
+    [['set-budget', 'a', '5']],
+    [['set-budget', 'a', '7', '--json']],
+    [['add-budget', 'a', '1']],
+    [['get-budget', 'a']],
+    [['get-budget', 'nobody']],
+    [['get-budget', 'nobody', '--json']],
+    [['get-budget']],
+    [['get-budget', 'a', '--bogus']],
+    [['set-budget', 'a', 'nan']],
+    [['list-sessions', '--format', 'csv']],
+    [['list-sessions', '--format', 'xml']],
+    [['reset-session', 'a']],
+    [['reset-session', 'a', 'nobody', '--dry-run', '--format', 'ndjson']],
+    [['freeze-session', 'a', '--forever']],
+    [['anomaly-stats', 'a']],
+    [['unfreeze-session', 'a']],
+    [['get-budget', 'a', '--redis-url', 'redis://user:secret@127.0.0.1:1']],
+  ])('%j prints and ends as it does alone', async (argv) => {
+    // What was there before is part of the answer.
+    const budgets = (): Promise<unknown> => redis.client.mSet({'session:a:budget': '20', 'session:a:spent': '1.5'});
+    await budgets();
+    const alone = await runProcess(join(folder, 'installed/bin/tokengate'), argv, {...redis, env: {HOME: folder}});
+    await redis.client.flushDb();
+    await budgets();
+    expect(await run(argv)).toEqual(alone);
+  });
+
+  test("the host's own commands, its help and its words on unknown ones stay", async () => {
+    expect(await run(['hello'])).toEqual({code: 0, stdout: 'hello\n', stderr: ''});
+    expect(await run(['fail'])).toMatchObject({code: 7, stdout: ''});
+    expect(await run(['health'])).toEqual({code: 0, stdout: 'the host is well\n', stderr: ''});
+    const unknown = await run(['bogus']);
+    expect(unknown).toMatchObject({code: 2, stdout: ''});
+    expect(unknown.stderr).toContain('command bogus not found');
+    expect((await run(['ls'])).code).toBe(2);
+    const help = await run(['hello', '--help']);
+    expect(help).toMatchObject({code: 0});
+    expect(help.stdout).not.toContain('TOKENGATE');
+    expect((await run(['autocomplete', '--help'])).stdout).not.toContain('fish');
+  });
+});
+
+describe('npm version', () => {
+  test(
+    'keeps manifest, README and changelog in step',
+    async () => {
+      const checkout = await copyCheckout('released');
+      await symlink(join(ROOT, 'node_modules'), join(checkout, 'node_modules'));
+      const changelog = await readFile(join(checkout, 'CHANGELOG.md'), 'utf8');
+      await writeFile(
+        join(checkout, 'CHANGELOG.md'),
+        changelog.replace(/^## \[/m, '## [Unreleased]\n\n- Something new.\n\n## ['),
+      );
+      await npm(['version', '9.8.7', '--no-git-tag-version'], checkout);
+      const manifest = JSON.parse(await readFile(join(checkout, 'oclif.manifest.json'), 'utf8')) as {version: string};
+      expect(manifest.version).toBe('9.8.7');
+      expect(await readFile(join(checkout, 'CHANGELOG.md'), 'utf8')).toMatch(
+        /^## \[Unreleased\]\n\n## \[9\.8\.7\] - \d{4}-\d\d-\d\d\n\n- Something new\.\n/m,
+      );
+      for (const script of ['manifest', 'readme']) {
+        const {code} = await runProcess(process.execPath, [join(checkout, `scripts/${script}.mjs`), '--check']);
+        expect(code).toBe(0);
+      }
+      expect(await readFile(join(checkout, 'dist/tokengate.1'), 'utf8')).toContain('tokengate 9.8.7');
+      const {stdout} = await runProcess(process.execPath, [join(checkout, 'bin/run.js'), '--version']);
+      expect(stdout).toMatch(/^tokengate\/9\.8\.7 /);
+    },
+    INSTALLING,
   );
 });
 
@@ -138,6 +319,18 @@ describe('npm install -g . in a fresh checkout', () => {
     INSTALLING,
   );
 });
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+function canLeaveNetwork(): boolean {
+  return spawnSync('unshare', ['-rn', '--', 'true']).status === 0;
+}
+
+function asWords(env: Record<string, string>): string[] {
+  return Object.entries(env).map(([name, value]) => `${name}=${value}`);
+}
 
 /** The checkout as git would give it: without the packages and the build. */
 async function copyCheckout(name: string): Promise<string> {

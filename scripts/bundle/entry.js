@@ -1,5 +1,5 @@
-// What the bundle is made of. `main` runs the CLI; `commands` and `commandNotFound` are what package.json's "oclif" names,
-// for oclif and for another oclif CLI that has this package as a plugin.
+// What the bundle is made of. `main` runs the CLI; `commands` and `Help` are what package.json's "oclif" names, the
+// commands for another oclif CLI too that has this package as a plugin.
 import {Command, Plugin} from '@oclif/core';
 import helpManifest from '@oclif/plugin-help/oclif.manifest.json';
 import helpPackage from '@oclif/plugin-help/package.json';
@@ -87,6 +87,7 @@ function describe({pjson, root, manifest, isRoot, findCommand}) {
     pluginAlias: name,
     pluginType: 'core',
   }));
-  for (const [event, target] of Object.entries(isRoot ? oclif.hooks : {})) plugin.hooks[event] = [target];
+  // Not in package.json: another oclif CLI that has this package as a plugin keeps its own say on unknown commands.
+  if (isRoot) plugin.hooks.command_not_found = [{...oclif.commands, identifier: 'commandNotFound'}];
   return plugin;
 }

@@ -35,10 +35,11 @@ export default class TokengateHelp extends Help {
 
   protected override showRootHelp(): Promise<void> {
     const commands = this.sortedCommands.filter(({id}) => !id.includes(':'));
-    const globals = Object.values(this.config.findCommand('health')?.flags ?? {})
+    const health = this.config.findCommand('health', {must: true});
+    const globals = Object.values(health.flags)
       .filter(isGlobal)
       .sort((a, b) => Number(b.char !== undefined) - Number(a.char !== undefined));
-    const globalFlags = new TokengateCommandHelp(commands[0]!, this.config, this.opts).listFlags(globals);
+    const globalFlags = new TokengateCommandHelp(health, this.config, this.opts).listFlags(globals);
     const {bin, pjson, version} = this.config;
     const sections = [
       String(pjson['description']),

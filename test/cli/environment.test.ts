@@ -5,7 +5,7 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 
 import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {BIN, runBinary, runProcess} from '../support/run.js';
+import {BIN, NODE, runBinary, runProcess} from '../support/run.js';
 
 const ANSWER = 'session_id,budget,spent,remaining,percentage_used\na,20,0,20,0\n';
 
@@ -36,7 +36,7 @@ test.each([
 });
 
 test('an environment of nothing but the URL is enough', async () => {
-  const argv = ['-i', `TOKENGATE_REDIS_URL=${redis.url}`, process.execPath, BIN, 'list-sessions', '--format', 'csv'];
+  const argv = ['-i', `TOKENGATE_REDIS_URL=${redis.url}`, NODE, BIN, 'list-sessions', '--format', 'csv'];
   expect(await runProcess('env', argv)).toEqual({code: 0, stdout: ANSWER, stderr: ''});
 });
 

@@ -5,7 +5,7 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, test, vi} from 'vitest';
 
 import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {BIN, type Output, runProcess} from '../support/run.js';
+import {BIN, NODE, type Output, runProcess} from '../support/run.js';
 
 const SESSIONS = 200_000;
 const SEED = `
@@ -26,7 +26,7 @@ afterAll(async () => {
 
 /** Runs a line of bash in which \`tokengate\` is the built binary. */
 function bash(script: string): Promise<Output> {
-  const line = `tokengate() { '${process.execPath}' '${BIN}' "$@"; }\n${script}`;
+  const line = `tokengate() { '${NODE}' '${BIN}' "$@"; }\n${script}`;
   return runProcess('bash', ['-c', line], {url: redis.url});
 }
 

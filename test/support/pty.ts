@@ -1,6 +1,6 @@
 import {spawn} from 'node:child_process';
 
-import {BIN, userEnv} from './run.js';
+import {BIN, NODE, userEnv} from './run.js';
 
 export interface Terminal {
   /** Types characters, as a person at the keyboard would. */
@@ -25,7 +25,7 @@ interface TerminalOptions {
  */
 export function openTerminal(argv: string[], options: TerminalOptions = {}): Terminal {
   const {redirect = '', columns = 100} = options;
-  const words = [process.execPath, BIN, ...argv].map(quote).join(' ');
+  const words = [NODE, BIN, ...argv].map(quote).join(' ');
   const child = spawn('script', ['-qec', `stty cols ${columns} rows 30; exec ${words} ${redirect}`, '/dev/null'], {
     env: {...userEnv(options), TERM: options.env?.['TERM'] ?? 'xterm-256color'},
     stdio: 'pipe',

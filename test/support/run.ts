@@ -7,6 +7,9 @@ import {vi} from 'vitest';
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const BIN = `${ROOT}bin/run.js`;
 
+/** What runs the built binary: another Node.js where `npm run test:nodes` says so. */
+export const NODE = process.env['TOKENGATE_TEST_NODE'] ?? process.execPath;
+
 export interface Output {
   code: number | null;
   stdout: string;
@@ -55,6 +58,8 @@ interface RunOptions {
   env?: Record<string, string>;
   input?: string;
   cwd?: string;
+  /** Of the user that runs it; only root can choose. */
+  uid?: number;
   /** Gets the process as soon as it runs. */
   onStart?: (child: ChildProcess) => void;
 }
@@ -67,11 +72,16 @@ export function userEnv({url, env = {}}: RunOptions): NodeJS.ProcessEnv {
 
 /** Runs the built binary as a user would. */
 export async function runBinary(argv: string[], options: RunOptions = {}): Promise<Output> {
-  return runProcess(process.execPath, [BIN, ...argv], options);
+  return runProcess(NODE, [BIN, ...argv], options);
 }
 
 export async function runProcess(file: string, argv: string[], options: RunOptions = {}): Promise<Output> {
-  const child = spawn(file, argv, {cwd: options.cwd, env: userEnv(options), stdio: 'pipe'});
+  const child = spawn(file, argv, {
+    cwd: options.cwd,
+    env: userEnv(options),
+    stdio: 'pipe',
+    ...(options.uid === undefined ? {} : {uid: options.uid, gid: options.uid}),
+  });
   options.onStart?.(child);
   let stdout = '';
   let stderr = '';

@@ -3,7 +3,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
 import type {TestRedis} from './redis-server.js';
-import {BIN, type Output, runProcess} from './run.js';
+import {BIN, NODE, type Output, runProcess} from './run.js';
 
 export interface Shell {
   /** The working directory, and the home directory, of what it runs. */
@@ -17,7 +17,7 @@ export interface Shell {
 export async function makeShell(): Promise<Shell> {
   const folder = await mkdtemp(join(tmpdir(), 'tokengate-shell-'));
   const launcher = join(folder, 'tokengate');
-  await writeFile(launcher, `#!/bin/sh\nexec '${process.execPath}' '${BIN}' "$@"\n`);
+  await writeFile(launcher, `#!/bin/sh\nexec '${NODE}' '${BIN}' "$@"\n`);
   await chmod(launcher, 0o755);
   // Without it fish would fill it, for as long as the test runs.
   await mkdir(join(folder, '.local/share/fish/generated_completions'), {recursive: true});
