@@ -37,10 +37,10 @@ export function makeMeter({folder, cli, socket, url}) {
     const [peakKiB, user, system] = readFileSync(usageFile, 'utf8').trim().split(' ').map(Number);
     return {seconds, cpuSeconds: user + system, peakMiB: peakKiB / 1024};
   };
-  const node = (args) => measure(run, process.execPath, args, {env});
+  const node = (args, more) => measure(run, process.execPath, args, {env: {...env, ...more}});
   return {
     node,
-    tokengate: (args) => node([join(ROOT, 'bin/run.js'), ...args]),
+    tokengate: (args, more) => node([join(ROOT, 'bin/run.js'), ...args], more),
     redisCli: (args) => measure(run, cli, ['-s', socket, ...args], {env}),
     redisPipe: (file) => measure(feed, cli, ['-s', socket, '--pipe'], file, {env}),
   };

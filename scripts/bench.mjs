@@ -74,6 +74,24 @@ async function measureStarts(meter) {
       })),
     });
   }
+  const tabs = {
+    'tab-command': {line: 'tokengate get-b', what: 'a TAB after `tokengate get-b`'},
+    'tab-session': {line: 'tokengate get-budget sta', what: 'a TAB after `tokengate get-budget sta`, which asks Redis'},
+  };
+  for (const [name, {line, what}] of Object.entries(tabs)) {
+    if (!isWanted(name)) continue;
+    step(name);
+    rows.push({
+      group: 'start',
+      what,
+      against: '`node -e 0`',
+      ...(await measurePairs({
+        runs: options.starts,
+        ours: () => meter.tokengate(['__complete', 'bash'], {TOKENGATE_COMPLETE_LINE: line}),
+        theirs: () => meter.node(['-e', '0']),
+      })),
+    });
+  }
   return rows;
 }
 
@@ -200,7 +218,7 @@ function readOptions() {
   } catch (error) {
     process.stderr.write(
       `${error.message}\nUsage: npm run bench -- [--sessions N,N] [--runs N] [--starts N] [--only NAME,NAME]\n` +
-        'Names: start, list, reset, freeze, or one of them such as list-ndjson; with --only no file is written.\n',
+        'Names: start, tab, list, reset, freeze, or one of them such as list-ndjson; with --only no file is written.\n',
     );
     process.exit(1);
   }

@@ -122,7 +122,7 @@ describe('the packed package', () => {
     for (const shell of ['bash', 'zsh', 'fish', 'powershell']) {
       const script = await tokengate(['autocomplete', 'script', shell]);
       expect(script).toMatchObject({code: 0, stderr: ''});
-      expect(script.stdout).toContain('tokengate __complete');
+      expect(script.stdout).toContain('__complete');
     }
     const tab = await tokengate(['__complete', 'bash'], {TOKENGATE_COMPLETE_LINE: 'tokengate get-b'});
     expect(tab).toEqual({code: 0, stdout: 'values\nget-budget\n', stderr: ''});

@@ -8,6 +8,7 @@ import {openTerminal} from './support/pty.js';
 import {freePort, startRedis, type TestRedis} from './support/redis-server.js';
 import {type Output, ROOT, runProcess} from './support/run.js';
 import {loadSessions, makeShell, type Shell} from './support/shell.js';
+import {openShell} from './support/tab.js';
 
 /** The sessions from which every part of the README below a heading of its own starts. */
 const SAMPLE = {
@@ -70,7 +71,7 @@ describe('the examples of the README', () => {
     const isRun = (block: Block): boolean =>
       block.language === 'console' ||
       scriptOf(block).length > 0 ||
-      ['bash below Shell completion', 'cron below Cron', 'text below Before a batch'].includes(
+      ['text below Shell completion', 'cron below Cron', 'text below Before a batch'].includes(
         `${block.language} below ${block.heading}`,
       ) ||
       (block.language === 'bash' && block.heading.startsWith('`tokengate '));
@@ -108,10 +109,26 @@ describe('the examples of the README', () => {
     }
   });
 
-  test('the completion of bash is set up by its lines', async () => {
-    for (const {text} of blocksBelow('Shell completion', 'bash')) expect(await run(text)).toMatchObject({code: 0});
-    const {stdout} = await run('source ~/.bashrc; complete -p tokengate');
-    expect(stdout).toMatch(/^complete .* tokengate\n$/);
+  test.each(['bash', 'zsh', 'fish'] as const)('the line for %s sets up what the chapter shows', async (name) => {
+    const rows = sectionBelow('## Shell completion').matchAll(/^\| (\w+) +\| `([^`]+)` +\| `([^`]+)` +\|$/gm);
+    const setups = new Map(Array.from(rows, ([, title = '', file, line]) => [title.toLowerCase(), {file, line}]));
+    expect([...setups.keys()]).toEqual(['bash', 'zsh', 'fish', 'powershell']);
+    // `|` ends a cell of a table.
+    const setup = setups.get(name)?.line?.replaceAll('\\|', '|') ?? '';
+    const terminal = await openShell(name, {
+      home: join(shell.folder, 'homes', name),
+      setup,
+      url: redis.url,
+      env: {PATH: `${shell.folder}:${process.env['PATH'] ?? ''}`, TOKENGATE_COMPLETION_MS: '30000'},
+    });
+    expect(terminal.file).toBe(setups.get(name)?.file);
+    const text = blocksBelow('Shell completion', 'text')
+      .map((block) => block.text)
+      .join('');
+    const [first = '', second = '', done = ''] = text.split('\n').map((line) => line.replace('$ ', ''));
+    expect(await terminal.lineAfter(first.replace('<TAB>', '\t'))).toBe('tokengate get-budget ');
+    expect(await terminal.lineAfter(second.replace('<TAB>', '\t'))).toBe(`${done} `);
+    await terminal.close();
   });
 
   test('the lines of cron run without a terminal', async () => {

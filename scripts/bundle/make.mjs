@@ -49,6 +49,8 @@ export async function makeBundle({trace} = {}) {
     esbuild.build({
       ...OPTIONS,
       entryPoints: {complete: './scripts/bundle/complete.js'},
+      // No message of it depends on a name.
+      minifyIdentifiers: true,
       plugins: [completionTable],
     }),
   ]);

@@ -1,4 +1,4 @@
-import {connect as connectPlain, type Socket} from 'node:net';
+import type {Socket} from 'node:net';
 
 import type {RedisTarget} from './redis-url.js';
 
@@ -28,7 +28,7 @@ export async function openResp({socket: where}: RedisTarget): Promise<RespConnec
           port: where.port,
           ...(isName(where.host) ? {servername: where.host} : {}),
         })
-      : connectPlain(where);
+      : (await import('node:net')).connect(where);
   const waiting: {count: number; resolve: (replies: Reply[]) => void; reject: (error: Error) => void}[] = [];
   let unread = '';
   const fail = (error: Error): void => {

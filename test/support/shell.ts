@@ -1,4 +1,4 @@
-import {chmod, mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {chmod, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
@@ -19,8 +19,6 @@ export async function makeShell(): Promise<Shell> {
   const launcher = join(folder, 'tokengate');
   await writeFile(launcher, `#!/bin/sh\nexec '${NODE}' '${BIN}' "$@"\n`);
   await chmod(launcher, 0o755);
-  // Without it fish would fill it, for as long as the test runs.
-  await mkdir(join(folder, '.local/share/fish/generated_completions'), {recursive: true});
   return {
     folder,
     run: (script, {url, env = {}}) =>

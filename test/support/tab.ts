@@ -7,6 +7,8 @@ import {userEnv} from './run.js';
 export type ShellName = 'bash' | 'zsh' | 'fish';
 
 export interface InteractiveShell {
+  /** Its start-up file, where a user would look for it. */
+  readonly file: string;
   /** Types keys, such as TABs, on an empty line, and gives the line that is on the screen then. It is not run. */
   lineAfter(keys: string): Promise<string>;
   /** Runs a line, and gives all that was shown since, when the shell is ready again. */
@@ -58,6 +60,8 @@ export async function openShell(name: ShellName, {home, setup, url, env = {}}: O
   const {start, file, prepare} = SHELLS[name];
   const path = join(home, file);
   await mkdir(dirname(path), {recursive: true});
+  // Without it fish would fill it, for as long as the test runs.
+  await mkdir(join(home, '.local/share/fish/generated_completions'), {recursive: true});
   await writeFile(path, `${prepare}\n${setup}\n`);
   const child = spawn('script', ['-qec', `stty cols 200 rows 300; exec ${start} -i`, '/dev/null'], {
     env: {...userEnv({url, env}), HOME: home, LANG: 'C.UTF-8', TERM: 'xterm', SHELL: '/bin/sh'},
@@ -96,6 +100,7 @@ export async function openShell(name: ShellName, {home, setup, url, env = {}}: O
     ]);
   await shown(new RegExp(PROMPT), 0);
   return {
+    file: `~/${file}`,
     async lineAfter(keys) {
       const from = screen.length;
       child.stdin.write(keys + SHOW);
