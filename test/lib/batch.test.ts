@@ -80,7 +80,9 @@ test('what a reset removes comes with what nobody had read before', async () => 
 
 test('when Redis does the work and the answer is lost, what is there now is told, and nothing more is begun', async () => {
   // In a flight that begins when an earlier one has ended.
-  const proxy = await startProxy(server, (request) => (/EVAL\r\n.*session:s1000:/s.test(request) ? 'lose-reply' : 'pass'));
+  const proxy = await startProxy(server, (request) =>
+    /EVAL\r\n.*session:s1000:/s.test(request) ? 'lose-reply' : 'pass',
+  );
   const through = await connect({url: proxy.url});
   try {
     const outcomes = await collect(runBatch(through, ids, resetting(through, OPTIONS), running()));
