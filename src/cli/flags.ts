@@ -55,6 +55,14 @@ export const nullFlag = Flags.boolean({
   description: 'IDs end with NUL in place of a line feed',
 });
 
+/** How the commands that change sessions record it. */
+export const journalFlags = {
+  note: Flags.string({description: 'Why, for the journal of changes', helpValue: 'TEXT'}),
+  'no-journal': Flags.boolean({
+    description: 'Keep no record of the change, so that it cannot be undone; TOKENGATE_JOURNAL=off does the same',
+  }),
+};
+
 /** How the commands that change sessions are told which, and how they say what they did. */
 export const batchFlags = {
   match: matchFlag,
@@ -77,6 +85,7 @@ export const batchFlags = {
     description: 'How to print what was done to each; --json is the same as --format json',
     helpGroup: 'OUTPUT',
   })(),
+  ...journalFlags,
 };
 
 export const globalFlags = {
