@@ -17,6 +17,7 @@ _tokengate() {
     )
     case $reply in
     values*)
+        compopt -o nosort 2>/dev/null
         while IFS= read -r row; do
             COMPREPLY[${#COMPREPLY[@]}]=$row
         done <<<"${reply#*$'\n'}"

@@ -15,4 +15,4 @@ function __tokengate_complete
             __fish_complete_path (commandline -ct)
     end
 end
-complete -c tokengate -f -a '(__tokengate_complete)'
+complete -c tokengate -f -k -a '(__tokengate_complete)'

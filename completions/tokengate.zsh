@@ -22,9 +22,9 @@ _tokengate() {
             texts+=("${(r:28:)${row%%$'\t'*}}  ${row#*$'\t'}")
         done
         if [[ ${rows[2]#*$'\t'} == '' ]]; then
-            compadd -a values
+            compadd -V tokengate -a values
         else
-            compadd -l -d texts -a values
+            compadd -V tokengate -l -d texts -a values
         fi
         ;;
     files) _files ;;

@@ -1,12 +1,12 @@
 import {escapeGlob} from './glob.js';
 import {isText, nameOf, rawId, type RawId} from './ids.js';
-import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, type KeyShape} from './keys.js';
+import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, JOURNAL_KEY, type KeyShape} from './keys.js';
 import type {RedisTarget} from './redis-url.js';
 import {openResp, type Reply, ReplyError, type RespConnection} from './resp.js';
-import {parseGatewayTime} from './time.js';
+import {formatUtc, parseGatewayTime} from './time.js';
 
-/** What can stand in place of an argument: a session that has a budget, or one that is frozen. */
-export type CandidateKind = 'sessions' | 'frozen';
+/** What can stand in place of an argument: a session that has a budget, one that is frozen, or a change. */
+export type CandidateKind = 'sessions' | 'frozen' | 'changes';
 
 export interface CandidateOptions {
   kind: CandidateKind;
@@ -20,42 +20,105 @@ export interface CandidateOptions {
   limitMs: number;
 }
 
+export interface FoundId {
+  id: string;
+  /** What it is; untrusted text. */
+  summary?: string;
+}
+
 /** More than for a list, since there are few round trips in the time; it holds the server up for three milliseconds. */
 const SCAN_COUNT = 4000;
 /** Milliseconds of scanning after which its pace tells how long all of it takes. */
 const PROBE_MS = 50;
+/** Entries of the journal: they are read in steps, and no more than so many. */
+const ENTRIES = {step: 100, most: 1000};
 
 /**
- * The IDs that begin with a prefix, sorted, read in a time limit; never throws. All of them or none: what begins the
- * same way in a part of them need not in all, and a shell would complete it. Of more than `limit` the first are given,
- * and the last, so that what they have in common is what all have in common. An ID that is typed in full is found in a
- * keyspace too large to scan, too.
+ * The IDs that begin with a prefix, read in a time limit; never throws.
+ *
+ * Of sessions all or none, sorted: what begins the same way in a part of them need not in all, and a shell would complete
+ * it. Of more than `limit` the first are given, and the last, so that what they have in common is what all have in
+ * common. An ID that is typed in full is found in a keyspace too large to scan, too. Of changes the newest, newest first.
  */
-export async function findCandidates(target: RedisTarget, options: CandidateOptions): Promise<string[]> {
-  const {prefix, limitMs} = options;
+export async function findCandidates(target: RedisTarget, options: CandidateOptions): Promise<FoundId[]> {
+  const {limitMs} = options;
   const end = performance.now() + limitMs;
   let connection: RespConnection | undefined;
-  let exact: string[] = [];
-  const search = async (): Promise<string[]> => {
+  const known: FoundId[] = [];
+  const search = async (): Promise<FoundId[]> => {
     connection = await openResp(target);
-    const server = await ask(connection, target, options);
-    if (server.isTypedInFull) exact = [prefix];
-    return (await scan(connection, server, options, end)) ?? exact;
+    return options.kind === 'changes'
+      ? readChanges(connection, target, options, known)
+      : findSessions(connection, target, {...options, kind: options.kind}, {end, known});
   };
   let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<string[]>((resolve) => {
+  const timeout = new Promise<FoundId[]>((resolve) => {
     timer = setTimeout(() => {
-      resolve(exact);
+      resolve(known);
     }, limitMs);
   });
   try {
     return await Promise.race([search(), timeout]);
   } catch {
-    return exact;
+    return known;
   } finally {
     clearTimeout(timer);
     connection?.close();
   }
+}
+
+type SessionOptions = CandidateOptions & {kind: 'sessions' | 'frozen'};
+
+/** @param known gets what is right to offer if the time ends here */
+async function findSessions(
+  connection: RespConnection,
+  target: RedisTarget,
+  options: SessionOptions,
+  {end, known}: {end: number; known: FoundId[]},
+): Promise<FoundId[]> {
+  const server = await ask(connection, target, options);
+  if (server.isTypedInFull) known.push({id: options.prefix});
+  const ids = await scan(connection, server, options, end);
+  return ids?.map((id) => ({id: nameOf(id)})) ?? known;
+}
+
+/** @param known gets what is right to offer if the time ends here */
+async function readChanges(
+  connection: RespConnection,
+  target: RedisTarget,
+  {prefix, isOffered, limit}: CandidateOptions,
+  known: FoundId[],
+): Promise<FoundId[]> {
+  const login = loginTo(target);
+  const seen = new Set<string>();
+  let newest = '+';
+  for (let count = 0; count < ENTRIES.most; count += ENTRIES.step) {
+    const read = ['XREVRANGE', JOURNAL_KEY, newest, '-', 'COUNT', String(ENTRIES.step)];
+    const replies = await connection.send([...(count === 0 ? login : []), read]);
+    const page = replies.pop();
+    refuseErrors(replies);
+    if (!Array.isArray(page)) break;
+    for (const entry of page as [string, string[]][]) {
+      const {id, summary} = describeEntry(entry);
+      if (seen.has(id)) continue;
+      seen.add(id);
+      if (id.startsWith(prefix) && isOffered(id)) known.push({id, summary});
+      if (known.length >= limit) return known;
+    }
+    const [last] = (page.at(-1) ?? []) as string[];
+    if (last === undefined || page.length < ENTRIES.step) break;
+    newest = `(${last}`;
+  }
+  return known;
+}
+
+function describeEntry([entry, fields]: [string, string[]]): {id: string; summary: string} {
+  const field = (name: string): string => {
+    const index = fields.findIndex((word, position) => position % 2 === 0 && word === name);
+    return Buffer.from(fields[index + 1] ?? '', 'latin1').toString();
+  };
+  const time = formatUtc(new Date(Number(entry.split('-')[0])));
+  return {id: field('change'), summary: `${time} ${field('command')} by ${field('actor')}`};
 }
 
 interface FirstAnswers {
@@ -67,26 +130,18 @@ interface FirstAnswers {
 }
 
 /** All that is known at the beginning goes in one flight. */
-async function ask(
-  connection: RespConnection,
-  {username, password, database}: RedisTarget,
-  options: CandidateOptions,
-): Promise<FirstAnswers> {
+async function ask(connection: RespConnection, target: RedisTarget, options: SessionOptions): Promise<FirstAnswers> {
   const {prefix, suffix} = shapeOf(options.kind);
-  const login = password === undefined ? [] : [['AUTH', ...[username ?? [], password].flat().map(toBytes)]];
-  const select = database === 0 ? [] : [['SELECT', String(database)]];
+  const login = loginTo(target);
   const replies = await connection.send([
     ...login,
-    ...select,
     ['DBSIZE'],
     ['TIME'],
     ['EXISTS', `${prefix}${toBytes(options.prefix)}${suffix}`],
     scanCommand('0', options),
   ]);
   const [page = null, exists, time, keys] = [...replies].reverse();
-  // Another database's sessions would be wrong, not only missing.
-  for (const reply of replies.slice(0, login.length + select.length))
-    if (reply instanceof ReplyError) throw new Error(reply.message);
+  refuseErrors(replies.slice(0, login.length));
   const [seconds] = Array.isArray(time) ? time : [];
   return {
     isTypedInFull: exists === 1 && options.prefix !== '' && options.isOffered(options.prefix),
@@ -96,13 +151,25 @@ async function ask(
   };
 }
 
+function loginTo({username, password, database}: RedisTarget): string[][] {
+  return [
+    ...(password === undefined ? [] : [['AUTH', ...[username ?? [], password].flat().map(toBytes)]]),
+    ...(database === 0 ? [] : [['SELECT', String(database)]]),
+  ];
+}
+
+/** The answers of another user or another database would be wrong, not only missing. */
+function refuseErrors(replies: readonly Reply[]): void {
+  for (const reply of replies) if (reply instanceof ReplyError) throw new Error(reply.message);
+}
+
 /** Undefined when it would take longer than there is time. */
 async function scan(
   connection: RespConnection,
   {page: first, keys, now}: FirstAnswers,
-  options: CandidateOptions,
+  options: SessionOptions,
   end: number,
-): Promise<string[] | undefined> {
+): Promise<RawId[] | undefined> {
   const {prefix, suffix} = shapeOf(options.kind);
   const start = performance.now();
   const ids = new Set<RawId>();
@@ -124,8 +191,7 @@ async function scan(
   const last = sorted.at(-1);
   const chosen =
     sorted.length > options.limit && last !== undefined ? [...sorted.slice(0, options.limit - 1), last] : sorted;
-  const wanted = options.kind === 'frozen' ? await chooseFrozen(connection, chosen, now) : chosen;
-  return wanted.map(nameOf);
+  return options.kind === 'frozen' ? chooseFrozen(connection, chosen, now) : chosen;
 }
 
 /** The gateway removes a freeze that is over only at the session's next request. One it cannot read it does not lift. */
@@ -142,13 +208,13 @@ async function chooseFrozen(connection: RespConnection, ids: readonly RawId[], n
   });
 }
 
-function scanCommand(cursor: string, {kind, prefix: typed}: CandidateOptions): string[] {
+function scanCommand(cursor: string, {kind, prefix: typed}: SessionOptions): string[] {
   const {prefix, suffix} = shapeOf(kind);
   const pattern = `${prefix}${escapeGlob(toBytes(typed))}*${suffix}`;
   return ['SCAN', cursor, 'MATCH', pattern, 'COUNT', String(SCAN_COUNT)];
 }
 
-function shapeOf(kind: CandidateKind): KeyShape {
+function shapeOf(kind: SessionOptions['kind']): KeyShape {
   return kind === 'frozen' ? FROZEN_UNTIL_KEYS : BUDGET_KEYS;
 }
 

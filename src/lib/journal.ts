@@ -1,6 +1,6 @@
 import {TokengateError} from './errors.js';
 import {type RawId, rawId} from './ids.js';
-import {type KeyShape, SESSION_KEYS} from './keys.js';
+import {JOURNAL_KEY, type KeyShape, SESSION_KEYS} from './keys.js';
 import {ErrorReply, type Redis} from './redis.js';
 
 /**
@@ -12,7 +12,7 @@ import {ErrorReply, type Redis} from './redis.js';
  * `[DUMP, TTL, "dump"]` for what is no text. `true` after says that the key stayed; then there is no TTL before, and
  * `true` before says that it was no text. Its strings are bytes, which need not be UTF-8.
  */
-export const JOURNAL_KEY = 'tokengate:journal';
+export {JOURNAL_KEY};
 
 /** Entries that are kept, at least. */
 export const DEFAULT_JOURNAL_LIMIT = 100_000;

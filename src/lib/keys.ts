@@ -44,6 +44,9 @@ export const SESSION_KEYS = [
   LAST_HASH_KEYS,
 ] as const satisfies readonly KeyShape[];
 
+/** Stream, no TTL: what this CLI has changed, see `journal.ts`. */
+export const JOURNAL_KEY = 'tokengate:journal';
+
 /** A key of one session. */
 export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
   const key = `${prefix}${id}${suffix}`;

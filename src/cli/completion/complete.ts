@@ -1,3 +1,4 @@
+import type {CandidateKind} from '../../lib/candidates.js';
 import {findSpelling} from '../spellings.js';
 import type {CommandEntry, CommandTable, FlagEntry, Source} from './table.js';
 
@@ -16,18 +17,18 @@ export interface Typed {
 }
 
 export interface IdRequest {
-  kind: 'sessions' | 'frozen';
+  kind: CandidateKind;
   prefix: string;
   isOffered: (id: string) => boolean;
-  /** As typed: null when it is not known, undefined when there is none. */
-  redisUrl: string | null | undefined;
+  /** The values of the global flags that are typed, by name; null where it is not known. */
+  globals: ReadonlyMap<string, string | null>;
 }
 
 /** What can stand at the cursor, as a whole word each. */
 export async function complete(
   table: CommandTable,
   {words, current}: Typed,
-  findIds: (request: IdRequest) => Promise<string[]>,
+  findIds: (request: IdRequest) => Promise<Candidate[]>,
 ): Promise<Candidates> {
   const line = readWords(table, words);
   const valuesOf = async (source: Source | undefined, typed: string, before = ''): Promise<Candidates> => {
@@ -50,11 +51,12 @@ export async function complete(
       case 'commands':
         return commandsAt(table, []).filter(({value}) => value.startsWith(typed));
       case 'sessions':
-      case 'frozen': {
+      case 'frozen':
+      case 'changes': {
         const isOffered = (id: string): boolean =>
-          (line.isAfterDashes || !id.startsWith('-')) && !line.positionals.includes(id);
-        const ids = await findIds({kind: source.kind, prefix: typed, isOffered, redisUrl: line.redisUrl});
-        return ids.map((id) => ({value: before + id}));
+          (line.isAfterDashes || before !== '' || !id.startsWith('-')) && !line.positionals.includes(id);
+        const ids = await findIds({kind: source.kind, prefix: typed, isOffered, globals: line.values});
+        return ids.map(({value, ...rest}) => ({value: before + value, ...rest}));
       }
     }
   };
@@ -87,7 +89,7 @@ interface Line {
   isAfterDashes: boolean;
   /** Its value is at the cursor. */
   flag: FlagEntry | undefined;
-  redisUrl: string | null | undefined;
+  values: Map<string, string | null>;
 }
 
 function readWords(table: CommandTable, words: readonly (string | undefined)[]): Line {
@@ -98,12 +100,12 @@ function readWords(table: CommandTable, words: readonly (string | undefined)[]):
     given: [],
     isAfterDashes: false,
     flag: undefined,
-    redisUrl: undefined,
+    values: new Map(),
   };
   for (let index = 0; index < words.length; index++) {
     const word = words[index];
     if (line.flag !== undefined) {
-      if (line.flag.name === 'redis-url') line.redisUrl = word ?? null;
+      line.values.set(line.flag.name, word ?? null);
       line.flag = undefined;
     } else if (word === '--' && !line.isAfterDashes) {
       line.isAfterDashes = true;
@@ -122,7 +124,7 @@ function readFlag(table: CommandTable, line: Line, word: string): void {
   if (flag === undefined) return;
   line.given.push(flag.name);
   if (flag.takesValue && value === undefined) line.flag = flag;
-  else if (flag.name === 'redis-url') line.redisUrl = value;
+  else if (value !== undefined) line.values.set(flag.name, value);
 }
 
 /** @returns how many words besides this one belong to it */

@@ -3,7 +3,7 @@ import {writeSync} from 'node:fs';
 import {findCandidates} from '../../lib/candidates.js';
 import {parseRedisUrl} from '../../lib/redis-url.js';
 import {showText} from '../text.js';
-import {type Candidates, complete, type IdRequest} from './complete.js';
+import {type Candidate, type Candidates, complete, type IdRequest} from './complete.js';
 import {quoteForBash, quoteForPowerShell} from './quoting.js';
 import type {CommandTable} from './table.js';
 import {readCommandLine, type Word} from './words.js';
@@ -97,18 +97,22 @@ function completeWords(
   /** Of a variable in front of the command: null when it is not known. */
   urlBefore?: string | null,
 ): Promise<Candidates> {
-  const findIds = async ({kind, prefix, isOffered, redisUrl}: IdRequest): Promise<string[]> => {
-    const url = [redisUrl, urlBefore, process.env['TOKENGATE_REDIS_URL'], 'redis://localhost:6379'].find(
-      (one) => one !== undefined,
-    );
+  const findIds = async ({kind, prefix, isOffered, globals}: IdRequest): Promise<Candidate[]> => {
+    const url = [
+      globals.get('redis-url'),
+      urlBefore,
+      process.env['TOKENGATE_REDIS_URL'],
+      'redis://localhost:6379',
+    ].find((one) => one !== undefined);
     if (url == null) return [];
-    return findCandidates(parseRedisUrl(url), {
+    const found = await findCandidates(parseRedisUrl(url), {
       kind,
       prefix,
       isOffered: (id) => showText(id) === id && isOffered(id),
       limit: MAX_IDS,
       limitMs: LIMIT_MS,
     });
+    return found.map(({id, summary}) => ({value: id, ...(summary === undefined ? {} : {summary: showText(summary)})}));
   };
   return complete(table, {words, current}, findIds);
 }

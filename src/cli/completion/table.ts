@@ -1,5 +1,6 @@
 import type {Interfaces} from '@oclif/core';
 
+import type {CandidateKind} from '../../lib/candidates.js';
 import {COLUMN_NAMES} from '../session-views.js';
 
 /** What completion knows of the commands. The build makes it from the manifests, so it is never out of step. */
@@ -40,11 +41,12 @@ export type Source =
   | {kind: 'list'; words: readonly string[]}
   | {kind: 'commands'}
   | {kind: 'files'}
-  | {kind: 'sessions' | 'frozen'};
+  | {kind: CandidateKind};
 
 /** Of arguments, by their name in all commands or in one. */
 const ARGUMENTS: Record<string, Source> = {
   session_id: {kind: 'sessions'},
+  change_id: {kind: 'changes'},
   'unfreeze-session session_id': {kind: 'frozen'},
   'help command': {kind: 'commands'},
 };
@@ -52,6 +54,13 @@ const ARGUMENTS: Record<string, Source> = {
 /** Of flags whose values the manifest does not list. */
 const FLAGS: Record<string, Source> = {
   'list-sessions columns': {kind: 'list', words: COLUMN_NAMES},
+};
+
+/** Of flags, by what their help calls the value. */
+const VALUES: Record<string, Source> = {
+  CHANGE_ID: {kind: 'changes'},
+  FILE: {kind: 'files'},
+  SESSION_ID: {kind: 'sessions'},
 };
 
 type Manifest = Pick<Interfaces.Manifest, 'commands'>;
@@ -100,11 +109,14 @@ function toValue(
   sources: Record<string, Source>,
 ): ValueEntry {
   const {name, multiple, options, helpValue} = entry;
-  const isFile = typeof helpValue === 'string' && /^(FILE|PATH|FOLDER)$/.test(helpValue);
   const source =
     sources[`${id} ${name}`] ??
     sources[name] ??
-    (options ? {kind: 'words' as const, words: options} : isFile ? {kind: 'files' as const} : undefined);
+    (options
+      ? {kind: 'words' as const, words: options}
+      : typeof helpValue === 'string'
+        ? VALUES[helpValue]
+        : undefined);
   return {name, ...(multiple ? {isMultiple: true as const} : {}), ...(source ? {source} : {})};
 }
 
