@@ -51,20 +51,13 @@ export async function startSentinels({
   const ports = await Promise.all(Array.from({length: count}, freePort));
   const processes = await Promise.all(
     ports.map(async (port) => {
-      const file = join(folder, `${port}.conf`);
-      const lines = [
-        ...['bind 127.0.0.1', `port ${port}`, `dir ${folder}`],
+      return startSentinel(folder, port, [
         `sentinel monitor mymaster 127.0.0.1 ${primaryPort} ${Math.floor(count / 2) + 1}`,
         'sentinel down-after-milliseconds mymaster 500',
         'sentinel failover-timeout mymaster 3000',
         ...(primaryPassword === undefined ? [] : [`sentinel auth-pass mymaster ${primaryPassword}`]),
         ...(password === undefined ? [] : [`requirepass ${password}`, `sentinel sentinel-pass ${password}`]),
-      ];
-      await writeFile(file, `${lines.join('\n')}\n`);
-      const sentinel = spawn('redis-server', [file, '--sentinel'], {stdio: ['ignore', 'pipe', 'inherit']});
-      for await (const line of createInterface({input: sentinel.stdout})) if (line.includes('+monitor')) break;
-      sentinel.stdout.resume();
-      return sentinel;
+      ]);
     }),
   );
   const ask = async (...command: string[]): Promise<unknown[]> =>
@@ -131,6 +124,16 @@ function openClient(port: number, password: string | undefined) {
   return client.on('error', () => {
     // Its server may be stopped by the test.
   });
+}
+
+/** A Sentinel with these lines in its configuration, ready to answer. */
+export async function startSentinel(folder: string, port: number, lines: readonly string[]): Promise<ChildProcess> {
+  const file = join(folder, `${port}.conf`);
+  await writeFile(file, `${['bind 127.0.0.1', `port ${port}`, `dir ${folder}`, ...lines].join('\n')}\n`);
+  const sentinel = spawn('redis-server', [file, '--sentinel'], {stdio: ['ignore', 'pipe', 'inherit']});
+  for await (const line of createInterface({input: sentinel.stdout})) if (line.includes('Sentinel ID is')) break;
+  sentinel.stdout.resume();
+  return sentinel;
 }
 
 export function portOf({url}: TestRedis): string {
