@@ -1,5 +1,4 @@
 import {TokengateError} from './errors.js';
-import type {RedisText} from './keys.js';
 import {PRIMARY_HINT} from './redis-errors.js';
 import {type Command, ErrorReply, type Facts, NoReply, openNode, type RedisNode} from './redis-node.js';
 import {addressOf, parseRedisUrl, type RedisTarget} from './redis-url.js';
@@ -175,7 +174,7 @@ function standalone(node: RedisNode, server: ServerInfo, reopen: Redis['reopen']
   };
   const units: Redis['units'] = async (list) => {
     const commands = list.flatMap((unit) => (unit.length === 1 ? unit : [['MULTI'], ...unit, ['EXEC']]));
-    const slots = (await node.fly(await shortenScripts(commands))).values();
+    const slots = (await node.fly(commands)).values();
     return list.map((unit) => {
       if (unit.length === 1) return asUnit([slots.next().value]);
       const [, ...queued] = Array.from({length: unit.length + 1}, () => slots.next().value);
@@ -210,19 +209,4 @@ function standalone(node: RedisNode, server: ServerInfo, reopen: Redis['reopen']
 function asUnit(replies: [unknown]): unknown[] | ErrorReply | NoReply {
   const [reply] = replies;
   return reply instanceof ErrorReply || reply instanceof NoReply ? reply : replies;
-}
-
-/** A script is sent whole once in a flight, by its hash after that. */
-async function shortenScripts(commands: readonly Command[]): Promise<readonly Command[]> {
-  if (commands.filter(([name]) => name === 'EVAL').length < 2) return commands;
-  const {createHash} = await import('node:crypto');
-  const hashes = new Map<RedisText, string>();
-  return commands.map((command) => {
-    const [name, source = '', ...rest] = command;
-    if (name !== 'EVAL') return command;
-    const hash = hashes.get(source);
-    if (hash !== undefined) return ['EVALSHA', hash, ...rest];
-    hashes.set(source, createHash('sha1').update(source).digest('hex'));
-    return command;
-  });
 }

@@ -13,6 +13,9 @@ const noRedis = failure(
 );
 const LOST = 'Lost the connection to Redis at ADDRESS.';
 const lost = failure(LOST);
+const LATER = ' If it was done, the journal tells what was there: change CHANGE.';
+const DONE = ' The journal has it, as change CHANGE: it was done.';
+const CLOSED_LATER = `A second look failed: The server at ADDRESS closed the connection at once.${LATER}`;
 const unknownWrite = (look: string): Expected => ({
   stderr: [`Error: ${LOST} It is unknown whether the budget of session 'a' was set.`, look],
 });
@@ -26,7 +29,7 @@ testFaults('the connection breaks', [
     isFresh: true,
     expected: {
       ...each(lost, {}),
-      write: {...unknownWrite('A second look failed: Lost the connection to Redis at ADDRESS.'), isChanged: true},
+      write: {...unknownWrite(`A second look failed: ${LOST}${LATER}`), isChanged: true},
     },
   },
   {
@@ -36,8 +39,17 @@ testFaults('the connection breaks', [
     expected: {
       ...FINE,
       health: lost,
-      write: {...unknownWrite('Now: budget $5.00, spent $0.00000075.'), isChanged: true},
-      batch: {...unknownBatch('Now: budget none, spent none.'), isChanged: true},
+      write: {
+        ...unknownWrite(`Before: budget $20.00, spent $0.00000075. Now: budget $5.00, spent $0.00000075.${DONE}`),
+        isChanged: true,
+      },
+      batch: {
+        ...unknownBatch(
+          `Before: budget $20.00, spent $0.00000075. Now: budget none, spent none.${DONE}`,
+          `Before: budget $3.00, spent none. Now: budget none, spent none.${DONE}`,
+        ),
+        isChanged: true,
+      },
     },
   },
   {
@@ -51,8 +63,8 @@ testFaults('the connection breaks', [
     expected: {
       ...FINE,
       health: lost,
-      write: unknownWrite('A second look failed: The server at ADDRESS closed the connection at once.'),
-      batch: unknownBatch('A second look failed: The server at ADDRESS closed the connection at once.'),
+      write: unknownWrite(CLOSED_LATER),
+      batch: unknownBatch(CLOSED_LATER, CLOSED_LATER),
     },
   },
 ]);
@@ -73,13 +85,11 @@ testFaults('the server is none', [
   },
 ]);
 
-function unknownBatch(look: string): Expected {
-  const unknown = (id: string, before: string): string =>
-    `Error: Session '${id}': it is unknown whether it was changed. Before: ${before}. ${look}`;
+function unknownBatch(a: string, b: string): Expected {
   return {
     stderr: [
-      unknown('a', 'budget $20.00, spent $0.00000075'),
-      unknown('b', 'budget $3.00, spent none'),
+      `Error: Session 'a': it is unknown whether it was changed. ${a}`,
+      `Error: Session 'b': it is unknown whether it was changed. ${b}`,
       `Error: ${LOST} Reset 0, unknown 2.`,
       'Running it again finishes the work.',
     ],

@@ -62,6 +62,10 @@ testFaults('Redis refuses', [
     name: 'commands that the user may not run',
     start: () => breakRedis({rights: ['~*', '-@all']}),
     expected: each(failure(noPermission("'get' command"), PERMISSION_HINT), {
+      write: failure(
+        noPermission("'eval' command"),
+        'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and sessions be reset.',
+      ),
       batch: failure(noPermission("'scan' command"), PERMISSION_HINT),
       listing: failure(noPermission("'scan' command"), PERMISSION_HINT),
     }),
@@ -186,7 +190,7 @@ testFaults('Redis refuses', [
       batch: {
         stdout: ["Session 'b' reset: budget $3.00"],
         stderr: [
-          "Error: Session 'a': A key in Redis at ADDRESS holds the wrong kind of value.",
+          "Error: Session 'a': its budget is of a wrong Redis type. Nothing was removed.",
           'Error: Reset 1, failed 1.',
         ],
         isChanged: true,

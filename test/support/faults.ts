@@ -117,6 +117,7 @@ async function expectFailure(kind: Kind, fault: Fault, broken: Broken): Promise<
   const neutral = (text: string): string =>
     text
       .replaceAll(address, 'ADDRESS')
+      .replaceAll(/\bchange [0-9a-z]{10}\b/g, 'change CHANGE')
       .replace(/^Version: \d+\.\d+\.\d+$/m, 'Version: VERSION')
       .replace(/^Latency: \d+\.\d ms$/m, 'Latency: LATENCY');
   expect({...output, stdout: neutral(output.stdout), stderr: neutral(output.stderr)}).toEqual({
