@@ -10,7 +10,7 @@ export interface Certificates {
   readonly ca: string;
   /** An authority that has signed none of the others. */
   readonly otherCa: string;
-  /** Of a server at 127.0.0.1. */
+  /** Of a server at 127.0.0.1, unless it was to have other names. */
   readonly server: KeyPair;
   readonly expired: KeyPair;
   /** For redis.example. */
@@ -33,8 +33,8 @@ export interface KeyPair {
   key: string;
 }
 
-/** Makes certificates of every kind with openssl, in a folder of their own. */
-export function makeCertificates(): Certificates {
+/** Makes certificates of every kind with openssl, in a folder of their own. `names` are those of `server`. */
+export function makeCertificates({names = 'IP:127.0.0.1,DNS:localhost'} = {}): Certificates {
   const folder = mkdtempSync(join(tmpdir(), 'tokengate-tls-'));
   const file = (name: string): string => join(folder, name);
   const openssl = (...argv: string[]): string =>
@@ -46,11 +46,11 @@ export function makeCertificates(): Certificates {
     openssl('req', '-x509', ...newKey, '-keyout', pair.key, '-out', pair.cert, '-subj', `/CN=${name}`, ...more);
     return pair;
   };
-  const sign = (name: string, authority: KeyPair, names: string, ...days: string[]): KeyPair => {
+  const sign = (name: string, authority: KeyPair, alternatives: string, ...days: string[]): KeyPair => {
     const pair = {cert: file(`${name}.crt`), key: file(`${name}.key`)};
     const request = file(`${name}.csr`);
     openssl('req', ...newKey, '-keyout', pair.key, '-out', request, '-subj', `/CN=${name}`);
-    writeFileSync(file('extensions'), `subjectAltName=${names}\n`);
+    writeFileSync(file('extensions'), `subjectAltName=${alternatives}\n`);
     const [by, validity] = [['-CA', authority.cert, '-CAkey', authority.key], days.length > 0 ? days : ['-days', '30']];
     openssl('x509', '-req', '-in', request, ...by, ...validity, '-extfile', file('extensions'), '-out', pair.cert);
     return pair;
@@ -67,7 +67,7 @@ export function makeCertificates(): Certificates {
     folder,
     ca: authority.cert,
     otherCa: otherAuthority.cert,
-    server: sign('server', authority, 'IP:127.0.0.1,DNS:localhost'),
+    server: sign('server', authority, names),
     expired: sign('expired', authority, 'IP:127.0.0.1', '-days', '-1'),
     otherHost: sign('other-host', authority, 'DNS:redis.example'),
     selfSigned: selfSign('self-signed', '-addext', 'subjectAltName=IP:127.0.0.1'),

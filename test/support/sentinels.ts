@@ -29,6 +29,8 @@ interface Options {
   password?: string;
   /** Of the primary and its replica, where `args` give one. */
   primaryPassword?: string;
+  /** More options of the primary alone. */
+  primaryArgs?: string[];
   /** More options of the primary and its replica. */
   args?: string[];
 }
@@ -38,10 +40,11 @@ export async function startSentinels({
   count = 3,
   password,
   primaryPassword,
+  primaryArgs = [],
   args = [],
 }: Options = {}): Promise<Sentinels> {
   const passwords = primaryPassword === undefined ? {} : {password: primaryPassword};
-  const primary = await startRedis({tcp: true, args, ...passwords});
+  const primary = await startRedis({tcp: true, args: [...args, ...primaryArgs], ...passwords});
 
   const primaryPort = portOf(primary);
   const replica = await startRedis({tcp: true, args: [...args, '--replicaof', '127.0.0.1', primaryPort], ...passwords});
