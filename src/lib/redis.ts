@@ -16,7 +16,7 @@ export interface ConnectOptions {
 }
 
 /** Paths of PEM files, and the name that the server's certificate must be for. */
-export interface TlsFiles {
+interface TlsFiles {
   caFile?: string | undefined;
   certFile?: string | undefined;
   keyFile?: string | undefined;
