@@ -3,6 +3,7 @@ import {Command, Errors, type Interfaces} from '@oclif/core';
 import {TokengateError} from '../lib/errors.js';
 import type {Journal} from '../lib/journal.js';
 import {connect, type Redis, refuseReplica} from '../lib/redis.js';
+import {type Connection, readConnection} from './connection.js';
 import {globalFlags} from './flags.js';
 import {onInterrupt} from './interrupts.js';
 import {makeJournal} from './journal.js';
@@ -10,7 +11,6 @@ import {stringifyJson} from './json.js';
 import {drainOutput, writeOutput} from './output.js';
 import {canAsk, confirm, confirmationRequired} from './prompts.js';
 import {reportError, reportWarning, wantsJson} from './report.js';
-import {keepSecret} from './secrets.js';
 import {paint} from './style.js';
 import {showText} from './text.js';
 
@@ -29,7 +29,10 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   protected args!: ArgsOf<T>;
   protected flags!: FlagsOf<T>;
+  private connection!: Connection;
   private redis: Redis | undefined;
+  /** Shown when the command has done its work: an error stands alone. */
+  private connectionWarnings: readonly string[] = [];
 
   override async init(): Promise<void> {
     const {args, flags, strict} = this.ctor;
@@ -37,23 +40,24 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     refuseOddFlags(this.argv, definitions);
     await super.init();
     const parsed = await this.parse({args, flags: definitions, strict});
-    // An empty variable is what is left of one that was never set: no reason to change things on localhost.
-    if (parsed.metadata.flags['redis-url']?.setFromDefault && process.env['TOKENGATE_REDIS_URL'] === '') {
-      throw new TokengateError('INVALID_REDIS_URL', 'TOKENGATE_REDIS_URL is set, but empty.', {
-        hint: 'Unset it for redis://localhost:6379, or give --redis-url.',
-      });
-    }
     this.args = parsed.args as ArgsOf<T>;
     // oclif leaves a boolean flag that is not given undefined, although its types say that it is false.
     const switches = Object.entries(definitions).filter(([, {type}]) => type === 'boolean');
     this.flags = {...Object.fromEntries(switches.map(([name]) => [name, false])), ...parsed.flags} as FlagsOf<T>;
+    const typed = new Set(parsed.raw.flatMap((token) => (token.type === 'flag' ? [token.flag] : [])));
+    this.connection = await readConnection(this.flags, typed);
   }
 
   /** Connects for reading. */
   protected async connect(signal?: AbortSignal): Promise<Redis> {
-    const url = this.flags['redis-url'];
-    keepSecret(url);
-    this.redis = await connect({url, signal});
+    const {warnings, ...options} = this.connection;
+    this.redis = await connect({...options, signal});
+    const {role, address} = this.redis.server;
+    const isStale = role === 'replica';
+    this.connectionWarnings = [
+      ...warnings,
+      ...(isStale ? [`Redis at ${address} is a replica: what it says may be out of date.`] : []),
+    ];
     return this.redis;
   }
 
@@ -133,6 +137,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   protected override async finally(error: Error | undefined): Promise<void> {
     this.redis?.close();
+    if (error === undefined) this.warnAll(this.connectionWarnings);
     await super.finally(error);
   }
 }

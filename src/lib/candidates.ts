@@ -2,7 +2,7 @@ import {escapeGlob} from './glob.js';
 import {isText, nameOf, rawId, type RawId} from './ids.js';
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, JOURNAL_KEY, type KeyShape} from './keys.js';
 import type {RedisTarget} from './redis-url.js';
-import {openResp, type Reply, ReplyError, type RespConnection} from './resp.js';
+import {authCommands, openResp, type Reply, ReplyError, type RespConnection, toBytes} from './resp.js';
 import {formatUtc, parseGatewayTime} from './time.js';
 
 /** What can stand in place of an argument: a session that has a budget, one that is frozen, or a change. */
@@ -151,11 +151,8 @@ async function ask(connection: RespConnection, target: RedisTarget, options: Ses
   };
 }
 
-function loginTo({username, password, database}: RedisTarget): string[][] {
-  return [
-    ...(password === undefined ? [] : [['AUTH', ...[username ?? [], password].flat().map(toBytes)]]),
-    ...(database === 0 ? [] : [['SELECT', String(database)]]),
-  ];
+function loginTo({credentials, database}: RedisTarget): string[][] {
+  return [...authCommands(credentials), ...(database === 0 ? [] : [['SELECT', String(database)]])];
 }
 
 /** The answers of another user or another database would be wrong, not only missing. */
@@ -216,9 +213,4 @@ function scanCommand(cursor: string, {kind, prefix: typed}: SessionOptions): str
 
 function shapeOf(kind: SessionOptions['kind']): KeyShape {
   return kind === 'frozen' ? FROZEN_UNTIL_KEYS : BUDGET_KEYS;
-}
-
-/** One character a byte. */
-function toBytes(text: string): string {
-  return Buffer.from(text).toString('latin1');
 }

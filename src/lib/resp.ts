@@ -1,6 +1,7 @@
 import type {Socket} from 'node:net';
+import type {ConnectionOptions} from 'node:tls';
 
-import type {RedisTarget} from './redis-url.js';
+import type {Credentials, Endpoint, RedisTarget, TlsSettings} from './redis-url.js';
 
 /** Bulk strings are bytes, one character a byte, as in a `RawId`. */
 export type Reply = string | number | null | Reply[] | ReplyError;
@@ -17,18 +18,45 @@ export interface RespConnection {
 }
 
 /**
- * The least that speaks to a Redis: for a process that has to be over in the time that loading node-redis takes. It
- * neither logs in nor chooses a database, and waits for ever.
+ * The least that speaks to a Redis, or to the primary that Sentinels name: for a process that has to be over in the time
+ * that loading node-redis takes. It neither logs in nor chooses a database, and waits for ever.
  */
-export async function openResp({socket: where}: RedisTarget): Promise<RespConnection> {
-  const socket: Socket =
-    'tls' in where && where.tls
-      ? (await import('node:tls')).connect({
-          host: where.host,
-          port: where.port,
-          ...(isName(where.host) ? {servername: where.host} : {}),
-        })
-      : (await import('node:net')).connect(where);
+export async function openResp(target: RedisTarget): Promise<RespConnection> {
+  return openServer(target.sentinel === undefined ? target.endpoints[0] : await findPrimary(target), target.tls);
+}
+
+/** Asks all Sentinels at the same time; the first that knows the primary is believed. */
+async function findPrimary({endpoints, sentinel, tls}: RedisTarget): Promise<Endpoint> {
+  return Promise.any(
+    endpoints.map(async (endpoint) => {
+      const connection = await openServer(endpoint, tls);
+      try {
+        const question = ['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', toBytes(sentinel?.primary ?? '')];
+        const [address] = (await connection.send([...authCommands(sentinel?.credentials), question])).reverse();
+        if (!Array.isArray(address)) throw new Error('unknown primary');
+        const [host, port] = address as [string, string];
+        return {host, port: Number(port)};
+      } finally {
+        connection.close();
+      }
+    }),
+  );
+}
+
+/** None without a password. */
+export function authCommands({username, password}: Partial<Credentials> = {}): string[][] {
+  return password === undefined ? [] : [['AUTH', ...[username ?? [], password].flat().map(toBytes)]];
+}
+
+/** One character a byte. */
+export function toBytes(text: string): string {
+  return Buffer.from(text).toString('latin1');
+}
+
+async function openServer(endpoint: Endpoint, tls: TlsSettings | undefined): Promise<RespConnection> {
+  const socket: Socket = tls
+    ? (await import('node:tls')).connect({...endpoint, ...(await readTlsOptions(endpoint, tls))})
+    : (await import('node:net')).connect(endpoint);
   const waiting: {count: number; resolve: (replies: Reply[]) => void; reject: (error: Error) => void}[] = [];
   let unread = '';
   const fail = (error: Error): void => {
@@ -64,9 +92,26 @@ export async function openResp({socket: where}: RedisTarget): Promise<RespConnec
   };
 }
 
-/** TLS takes no IP address for a server's name. */
-function isName(host: string): boolean {
-  return !/^[\d.]+$|:/.test(host);
+/** Of `redis-tls.ts`, which would load node-redis, without its messages. */
+async function readTlsOptions(
+  endpoint: Endpoint,
+  {verify, checkName, caFile, certFile, keyFile = certFile, serverName}: TlsSettings,
+): Promise<ConnectionOptions> {
+  const {readFile} = await import('node:fs/promises');
+  const {checkServerIdentity} = await import('node:tls');
+  const name = serverName ?? ('host' in endpoint ? endpoint.host : '');
+  const read = (file: string | undefined): Promise<Buffer> | undefined =>
+    file === undefined ? undefined : readFile(file);
+  const [ca, cert, key] = await Promise.all([read(caFile), read(certFile), read(keyFile)]);
+  return {
+    rejectUnauthorized: verify,
+    checkServerIdentity: (_host, certificate) => (checkName ? checkServerIdentity(name, certificate) : undefined),
+    // TLS takes no IP address for a server's name.
+    ...(/^[\d.]+$|:/.test(name) ? {} : {servername: name}),
+    ...(ca && {ca}),
+    ...(cert && {cert}),
+    ...(key && {key}),
+  };
 }
 
 function encodeCommand(words: readonly string[]): string {

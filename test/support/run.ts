@@ -60,6 +60,8 @@ interface RunOptions {
   cwd?: string;
   /** Of the user that runs it; only root can choose. */
   uid?: number;
+  /** In a process group of its own. */
+  detached?: boolean;
   /** Gets the process as soon as it runs. */
   onStart?: (child: ChildProcess) => void;
 }
@@ -78,6 +80,7 @@ export async function runBinary(argv: string[], options: RunOptions = {}): Promi
 export async function runProcess(file: string, argv: string[], options: RunOptions = {}): Promise<Output> {
   const child = spawn(file, argv, {
     cwd: options.cwd,
+    detached: options.detached ?? false,
     env: userEnv(options),
     stdio: 'pipe',
     ...(options.uid === undefined ? {} : {uid: options.uid, gid: options.uid}),

@@ -1,11 +1,12 @@
 import {writeSync} from 'node:fs';
 
 import {findCandidates} from '../../lib/candidates.js';
-import {parseRedisUrl} from '../../lib/redis-url.js';
+import {parseRedisUrl, type RedisTarget, withTlsFiles} from '../../lib/redis-url.js';
+import {readConnection} from '../connection.js';
 import {showText} from '../text.js';
 import {type Candidate, type Candidates, complete, type IdRequest} from './complete.js';
 import {quoteForBash, quoteForPowerShell} from './quoting.js';
-import type {CommandTable} from './table.js';
+import type {CommandTable, FlagEntry} from './table.js';
 import {readCommandLine, type Word} from './words.js';
 
 /** Milliseconds for Redis: longer would be felt. Who has a slow connection may set a limit of their own. */
@@ -39,11 +40,15 @@ async function answer(table: CommandTable, shell: string): Promise<string> {
   if (typed?.current.value === undefined) return '';
   const {words, current, variables} = typed;
   const value = current.value ?? '';
+  for (const [name, set] of variables) {
+    // It may say which server is meant.
+    if (set === undefined) return '';
+    process.env[name] = set;
+  }
   const candidates = await completeWords(
     table,
     words.map((word) => word.value),
     value,
-    variables.has('TOKENGATE_REDIS_URL') ? (variables.get('TOKENGATE_REDIS_URL') ?? null) : undefined,
   );
   if (candidates === 'files') return 'files\n';
   if (candidates.length === 0) return '';
@@ -90,22 +95,11 @@ async function answerPowerShell(table: CommandTable, json: string): Promise<stri
   );
 }
 
-function completeWords(
-  table: CommandTable,
-  words: (string | undefined)[],
-  current: string,
-  /** Of a variable in front of the command: null when it is not known. */
-  urlBefore?: string | null,
-): Promise<Candidates> {
+function completeWords(table: CommandTable, words: (string | undefined)[], current: string): Promise<Candidates> {
   const findIds = async ({kind, prefix, isOffered, globals}: IdRequest): Promise<Candidate[]> => {
-    const url = [
-      globals.get('redis-url'),
-      urlBefore,
-      process.env['TOKENGATE_REDIS_URL'],
-      'redis://localhost:6379',
-    ].find((one) => one !== undefined);
-    if (url == null) return [];
-    const found = await findCandidates(parseRedisUrl(url), {
+    const target = await findTarget(table, globals);
+    if (target === undefined) return [];
+    const found = await findCandidates(target, {
       kind,
       prefix,
       isOffered: (id) => showText(id) === id && isOffered(id),
@@ -115,6 +109,25 @@ function completeWords(
     return found.map(({id, summary}) => ({value: id, ...(summary === undefined ? {} : {summary: showText(summary)})}));
   };
   return complete(table, {words, current}, findIds);
+}
+
+/** What the flags that are typed say, and the variables in their place; undefined when it is not known. */
+async function findTarget(
+  {globals: flags}: CommandTable,
+  typed: IdRequest['globals'],
+): Promise<RedisTarget | undefined> {
+  const valueOf = ({name, env}: FlagEntry): string | null | undefined =>
+    typed.has(name) ? typed.get(name) : env === undefined ? undefined : process.env[env];
+  const values = new Map(flags.filter(({takesValue}) => takesValue).map((flag) => [flag.name, valueOf(flag)]));
+  if ([...values.values()].includes(null)) return undefined;
+  const {url, tls} = await readConnection(
+    {
+      'redis-url': 'redis://localhost:6379',
+      ...Object.fromEntries([...values].filter(([, value]) => value !== undefined)),
+    },
+    new Set(typed.keys()),
+  );
+  return withTlsFiles(parseRedisUrl(url), tls);
 }
 
 /** A shell passes on those of its variables that stand in the line. fish cannot put them into the environment. */

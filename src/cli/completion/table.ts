@@ -30,6 +30,8 @@ export interface FlagEntry extends ValueEntry {
   summary: string;
   char?: string;
   takesValue?: true;
+  /** The variable that stands for it. */
+  env?: string;
   /** Flags that cannot be given with it. */
   exclusive?: string[];
 }
@@ -93,11 +95,12 @@ function pickFlags(flags: Cached['flags'], isGlobal: boolean): Cached['flags'] {
 }
 
 function toFlag(id: string, flag: Cached['flags'][string]): FlagEntry {
-  const {char, exclusive = []} = flag;
+  const {char, env, exclusive = []} = flag;
   return {
     ...toValue(id, flag, FLAGS),
     summary: flag.summary ?? flag.description ?? '',
     ...(char === undefined ? {} : {char}),
+    ...(env === undefined ? {} : {env}),
     ...(flag.type === 'option' ? {takesValue: true as const} : {}),
     ...(exclusive.length === 0 ? {} : {exclusive: exclusive.map(String)}),
   };
