@@ -1,10 +1,13 @@
+import {readFile} from 'node:fs/promises';
 import {createServer, type Server} from 'node:net';
+import {join} from 'node:path';
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {Language, Parser} from 'web-tree-sitter';
 
 import {SETUPS} from '../../src/cli/completion/scripts.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {runBinary} from '../support/run.js';
+import {ROOT, runBinary} from '../support/run.js';
 import {makeShell, type Shell} from '../support/shell.js';
 import {type InteractiveShell, openShell, type ShellName} from '../support/tab.js';
 
@@ -280,6 +283,19 @@ describe('one TAB', () => {
     expect(await press(typed)).toEqual(NOTHING);
     expect(await press('tokengate --redis-url $NOWHERE get-budget te')).toEqual(NOTHING);
     expect(await press(`TOKENGATE_REDIS_URL=$NOWHERE tokengate get-budget te`)).toEqual(NOTHING);
+  });
+
+  test('the script for PowerShell has no syntax error', async () => {
+    await Parser.init();
+    const parser = new Parser();
+    parser.setLanguage(
+      await Language.load(join(ROOT, 'node_modules/tree-sitter-powershell/tree-sitter-powershell.wasm')),
+    );
+    const hasError = (text: string): boolean | undefined => parser.parse(text)?.rootNode.hasError;
+    const script = await readFile(join(ROOT, 'completions/tokengate.ps1'), 'utf8');
+    expect(hasError(script)).toBe(false);
+    expect(hasError(script.replace('} catch {', '} catch ('))).toBe(true);
+    expect(hasError(script.replace("'Env:", 'Env:'))).toBe(true);
   });
 
   test('PowerShell gets JSON in ASCII, quoted for it', async () => {
