@@ -206,6 +206,7 @@ describe('one TAB', () => {
 
   test.each([
     ['nothing listens', 'redis://127.0.0.1:1'],
+    ['the host has no address', 'redis://not..a..name:1'],
     ['the URL is none', 'nonsense'],
     ['the URL is empty', ''],
     ['the password is wrong', 'redis://:wrong@127.0.0.1:6'],
@@ -224,7 +225,9 @@ describe('one TAB', () => {
 
   test('gives up on a server that does not answer', async () => {
     const server = await listen(() => undefined);
-    expect(await press('tokengate get-budget te', {url: urlOf(server)})).toEqual(NOTHING);
+    expect(await press('tokengate get-budget te', {url: urlOf(server), env: {TOKENGATE_COMPLETION_MS: ''}})).toEqual(
+      NOTHING,
+    );
     server.close();
   });
 
@@ -236,7 +239,9 @@ describe('one TAB', () => {
           ? ':1\r\n'
           : ':900\r\n',
     );
-    expect(await press('tokengate get-budget te', {url: urlOf(server)})).toEqual({
+    expect(
+      await press('tokengate get-budget te', {url: urlOf(server), env: {TOKENGATE_COMPLETION_MS: '3000'}}),
+    ).toEqual({
       ...NOTHING,
       stdout: 'values\nte\t\n',
     });
