@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Runs the CLI from build/, where tsc puts it file by file, in place of the bundle.
+// Runs the CLI from build/, where tsc puts it file by file, in place of the bundle. `autocomplete` is the plugin's there.
 'use strict';
 
 const {dirname} = require('node:path');

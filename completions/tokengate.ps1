@@ -1,5 +1,5 @@
 # Completion of tokengate for PowerShell. It asks the installed tokengate, and never needs to be renewed.
-Register-ArgumentCompleter -Native -CommandName tokengate, tokengate.cmd, tokengate.ps1 -ScriptBlock {
+Register-ArgumentCompleter -Native -CommandName @('tokengate', 'tokengate.cmd', 'tokengate.ps1') -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
     $words = New-Object System.Collections.ArrayList
     $current = ''

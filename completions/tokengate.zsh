@@ -19,7 +19,8 @@ _tokengate() {
     values)
         for row in "${(@)rows[2,-1]}"; do
             values+=("${row%%$'\t'*}")
-            texts+=("${(r:28:)${row%%$'\t'*}}  ${row#*$'\t'}")
+            row="${(r:28:)${row%%$'\t'*}}  ${row#*$'\t'}"
+            texts+=("${row[1,COLUMNS-1]}")
         done
         if [[ ${rows[2]#*$'\t'} == '' ]]; then
             compadd -V tokengate -a values

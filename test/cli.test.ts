@@ -80,7 +80,7 @@ describe('global flags', () => {
 describe('help and version', () => {
   const ROOT_HELP = 'USAGE\n  $ tokengate COMMAND [ARGUMENTS] [FLAGS]\n';
   const SET_BUDGET_HELP =
-    'Set or replace the budget of a session\n\nUSAGE\n  $ tokengate set-budget SESSION_ID AMOUNT\n';
+    'Set or replace the budget of a session\n\nUSAGE\n  $ tokengate set-budget SESSION_ID AMOUNT ';
   test.each([
     ['no words at all', [], ROOT_HELP],
     ['--help', ['--help'], ROOT_HELP],

@@ -1,10 +1,13 @@
+import {readFile} from 'node:fs/promises';
 import {createServer, type Server} from 'node:net';
+import {join} from 'node:path';
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {Language, Parser} from 'web-tree-sitter';
 
 import {SETUPS} from '../../src/cli/completion/scripts.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {runBinary} from '../support/run.js';
+import {ROOT, runBinary} from '../support/run.js';
 import {makeShell, type Shell} from '../support/shell.js';
 import {type InteractiveShell, openShell, type ShellName} from '../support/tab.js';
 
@@ -203,6 +206,7 @@ describe('one TAB', () => {
 
   test.each([
     ['nothing listens', 'redis://127.0.0.1:1'],
+    ['the host has no address', 'redis://not..a..name:1'],
     ['the URL is none', 'nonsense'],
     ['the URL is empty', ''],
     ['the password is wrong', 'redis://:wrong@127.0.0.1:6'],
@@ -221,7 +225,9 @@ describe('one TAB', () => {
 
   test('gives up on a server that does not answer', async () => {
     const server = await listen(() => undefined);
-    expect(await press('tokengate get-budget te', {url: urlOf(server)})).toEqual(NOTHING);
+    expect(await press('tokengate get-budget te', {url: urlOf(server), env: {TOKENGATE_COMPLETION_MS: ''}})).toEqual(
+      NOTHING,
+    );
     server.close();
   });
 
@@ -233,7 +239,9 @@ describe('one TAB', () => {
           ? ':1\r\n'
           : ':900\r\n',
     );
-    expect(await press('tokengate get-budget te', {url: urlOf(server)})).toEqual({
+    expect(
+      await press('tokengate get-budget te', {url: urlOf(server), env: {TOKENGATE_COMPLETION_MS: '3000'}}),
+    ).toEqual({
       ...NOTHING,
       stdout: 'values\nte\t\n',
     });
@@ -280,6 +288,19 @@ describe('one TAB', () => {
     expect(await press(typed)).toEqual(NOTHING);
     expect(await press('tokengate --redis-url $NOWHERE get-budget te')).toEqual(NOTHING);
     expect(await press(`TOKENGATE_REDIS_URL=$NOWHERE tokengate get-budget te`)).toEqual(NOTHING);
+  });
+
+  test('the script for PowerShell has no syntax error', async () => {
+    await Parser.init();
+    const parser = new Parser();
+    parser.setLanguage(
+      await Language.load(join(ROOT, 'node_modules/tree-sitter-powershell/tree-sitter-powershell.wasm')),
+    );
+    const hasError = (text: string): boolean | undefined => parser.parse(text)?.rootNode.hasError;
+    const script = await readFile(join(ROOT, 'completions/tokengate.ps1'), 'utf8');
+    expect(hasError(script)).toBe(false);
+    expect(hasError(script.replace('} catch {', '} catch ('))).toBe(true);
+    expect(hasError(script.replace("'Env:", 'Env:'))).toBe(true);
   });
 
   test('PowerShell gets JSON in ASCII, quoted for it', async () => {

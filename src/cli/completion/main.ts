@@ -21,10 +21,14 @@ const MAX_IDS = 200;
  */
 export function main(table: CommandTable): void {
   process.on('uncaughtException', end);
-  answer(table, process.argv[3] ?? '').then((text) => {
-    if (text !== '') writeSync(1, text);
-    end();
-  }, end);
+  answer(table, process.argv[3] ?? '').then(
+    (text) => {
+      if (text !== '') writeSync(1, text);
+      // What has just failed is still counted as at work until then.
+      setImmediate(end);
+    },
+    () => setImmediate(end),
+  );
 }
 
 function end(): never {

@@ -20,7 +20,7 @@ export interface CommandEntry {
   isPlain?: true;
 }
 
-export interface ValueEntry {
+interface ValueEntry {
   name: string;
   isMultiple?: true;
   source?: Source;
