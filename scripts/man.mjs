@@ -2,7 +2,7 @@
 import {readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 
-import {ENVIRONMENT, EXAMPLES, exitCodesOf, EXIT_CODES, relatedTo} from '../build/cli/help-texts.js';
+import {environmentOf, EXAMPLES, exitCodesOf, EXIT_CODES, relatedTo} from '../build/cli/help-texts.js';
 import {ROOT} from './setup.mjs';
 
 const readJson = (file) => JSON.parse(readFileSync(join(ROOT, file), 'utf8'));
@@ -37,7 +37,7 @@ const page = [
   '.SH EXIT STATUS',
   ...EXIT_CODES.flatMap(([code, meaning]) => term(bold(code), meaning)),
   '.SH ENVIRONMENT',
-  ...ENVIRONMENT.flatMap(([name, meaning]) => term(bold(name), meaning)),
+  ...environmentOf(globals).flatMap(([name, meaning]) => term(bold(name), meaning)),
   '.SH FILES',
   ...term(
     italic('~/.cache/tokengate/code'),

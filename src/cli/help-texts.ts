@@ -8,8 +8,11 @@ export const EXIT_CODES: Rows = [
   ['130', 'Interrupted by Ctrl-C (143 by SIGTERM)'],
 ];
 
-export const ENVIRONMENT: Rows = [
+const ENVIRONMENT: Rows = [
   ['TOKENGATE_REDIS_URL', 'The Redis URL, where --redis-url is not given; refused when it is empty'],
+  ['TOKENGATE_ACTOR', 'Who makes a change, for the journal; user@host if not set'],
+  ['TOKENGATE_JOURNAL', 'off keeps no record of changes'],
+  ['TOKENGATE_JOURNAL_LIMIT', 'Entries of the journal that are kept; 100000 if not set'],
   ['NO_COLOR, FORCE_COLOR', 'No colour; colour even in a pipe'],
   ['NODE_EXTRA_CA_CERTS', 'A file with the certificate authority of a rediss:// server'],
   ['TOKENGATE_DEBUG', '1 adds to an error where in the program it arose'],
@@ -40,6 +43,15 @@ export function exitCodesOf({exitCodes = {}}: MoreHelp): Rows {
   const own = Object.entries(exitCodes);
   const others = EXIT_CODES.filter(([code]) => !Object.hasOwn(exitCodes, code));
   return [...own, ...others].sort(([a], [b]) => Number(a) - Number(b));
+}
+
+/** Those of the global flags that have one come first. */
+export function environmentOf(flags: readonly {name: string; env?: string | undefined}[]): Rows {
+  const [url, ...others] = ENVIRONMENT;
+  const own = flags.flatMap(({name, env}) =>
+    env === undefined || env === url?.[0] ? [] : [[env, `The same as --${name}`] as const],
+  );
+  return [...(url ? [url] : []), ...own, ...others];
 }
 
 /** Those that it names, else those that have a word of its name in theirs; of those only what there is. */

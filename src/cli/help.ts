@@ -1,7 +1,7 @@
 import {type Command, CommandHelp, Help} from '@oclif/core';
 
 import {
-  ENVIRONMENT,
+  environmentOf,
   EXAMPLES,
   exitCodesOf,
   EXIT_CODES,
@@ -52,7 +52,7 @@ export default class TokengateHelp extends Help {
       this.section('GLOBAL FLAGS', globalFlags),
       this.section('EXAMPLES', EXAMPLES.map(([what, command]) => `${what}\n\n  $ ${command}`).join('\n\n')),
       this.section('EXIT CODES', toRows(EXIT_CODES)),
-      this.section('ENVIRONMENT', toRows(ENVIRONMENT)),
+      this.section('ENVIRONMENT', toRows(environmentOf(globals))),
       this.section('LEARN MORE', toRows(LEARN_MORE)),
     ];
     this.log(`${sections.join('\n\n')}\n`);
@@ -110,7 +110,7 @@ class TokengateCommandHelp extends CommandHelp {
     const related = relatedTo(command, this.config.commands);
     const more = [
       {header: 'EXIT CODES', body: toTable(exitCodesOf(command))},
-      {header: 'ENVIRONMENT', body: toTable(ENVIRONMENT)},
+      {header: 'ENVIRONMENT', body: toTable(environmentOf(Object.values(this.command.flags).filter(isGlobal)))},
       {header: 'SEE ALSO', body: related.map((id) => `${this.config.bin} help ${id.replaceAll(':', ' ')}`).join('\n')},
     ];
     const filled = more.filter(({body}) => body.length > 0);
