@@ -124,7 +124,10 @@ describe('the packed package', () => {
       expect(script).toMatchObject({code: 0, stderr: ''});
       expect(script.stdout).toContain('__complete');
     }
-    const tab = await tokengate(['__complete', 'bash'], {TOKENGATE_COMPLETE_LINE: 'tokengate get-b'});
+    const tab = await tokengate(['__complete', 'bash'], {
+      TOKENGATE_COMPLETE_LINE: 'tokengate get-b',
+      TOKENGATE_COMPLETE_WORD: 'get-b',
+    });
     expect(tab).toEqual({code: 0, stdout: 'values\nget-budget\n', stderr: ''});
   });
 
