@@ -74,6 +74,12 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return makeJournal({command: this.id ?? '', version: this.config.version, undoes}, flags, reason);
   }
 
+  /** Tells a person how to undo what was done just now. */
+  protected hintUndo(journal: Journal | undefined): void {
+    if (journal === undefined || this.jsonEnabled() || !process.stderr.isTTY) return;
+    process.stderr.write(`Undo: tokengate undo-change ${journal.change}\n`);
+  }
+
   /** @throws TokengateError DECLINED, CONFIRMATION_REQUIRED, INTERRUPTED */
   protected async confirm(question: string): Promise<void> {
     if (this.flags.yes) return;

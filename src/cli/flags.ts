@@ -5,6 +5,13 @@ import {type Money, parseAmount, type TypedAmount} from '../lib/money.js';
 
 const SESSION_ID = 'exactly as the API client sends it (after -- if it begins with a dash)';
 
+/** Changes in the journal. */
+export const changeIdsArg = Args.string({
+  description: 'IDs of changes, as list-changes shows them',
+  ignoreStdin: true,
+  multiple: true,
+});
+
 const sessionId = Args.custom<RawId>({parse: (typed) => Promise.resolve(parseSessionId(typed))});
 
 /** One session. `ignoreStdin`, because oclif would read a missing argument from stdin. */
@@ -61,13 +68,8 @@ export const journalFlags = {
   }),
 };
 
-/** How the commands that change sessions are told which, and how they say what they did. */
-export const batchFlags = {
-  match: matchFlag,
-  where: whereFlag,
-  stdin: Flags.boolean({description: 'Read IDs from stdin: one a line, or lines of list-sessions --format ndjson'}),
-  null: nullFlag,
-  all: Flags.boolean({description: 'Every session that there is'}),
+/** How the commands that change many sessions go about it, and how they say what they did. */
+export const reportFlags = {
   max: Flags.integer({description: 'Refuse a batch of more sessions', min: 0, helpValue: 'N'}),
   'dry-run': Flags.boolean({description: 'Print what would be done, and change nothing'}),
   quiet: Flags.boolean({char: 'q', description: 'Print neither a line a session nor the progress'}),
@@ -76,6 +78,16 @@ export const batchFlags = {
     description: 'How to print what was done to each; --json is the same as --format json',
   })(),
   ...journalFlags,
+};
+
+/** How the commands that change sessions are told which, and how they say what they did. */
+export const batchFlags = {
+  match: matchFlag,
+  where: whereFlag,
+  stdin: Flags.boolean({description: 'Read IDs from stdin: one a line, or lines of list-sessions --format ndjson'}),
+  null: nullFlag,
+  all: Flags.boolean({description: 'Every session that there is'}),
+  ...reportFlags,
 };
 
 export const globalFlags = {
