@@ -190,8 +190,11 @@ export function explainFailure(thrown: unknown, context: FailureContext, firstEr
 function explainReply(reply: ErrorReply, context: FailureContext): TokengateError {
   const text = oneLine(reply.message);
   const word = /^-?([A-Z]+)\b/.exec(text)?.[1] ?? '';
-  if (word === 'NOPERM') {
-    const what = /'[^']*' command/.exec(text)?.[0] ?? (/\bkeys?\b/.test(text) ? 'access to a key' : undefined);
+  const inScript = /user executing the script can't (run this command|access)/.exec(text)?.[1];
+  if (word === 'NOPERM' || inScript !== undefined) {
+    const ofScript = inScript === 'run this command' ? 'a command that a script runs' : undefined;
+    const what =
+      /'[^']*' command/.exec(text)?.[0] ?? ofScript ?? (/\bkeys?\b/.test(text) ? 'access to a key' : undefined);
     const error = toError(BY_REPLY.NOPERM, context, reply);
     return new TokengateError(error.code, `${error.message}${what === undefined ? '' : ` (${what})`}.`, {
       hint: error.hint,
