@@ -88,7 +88,9 @@ describe('the examples of the README', () => {
 
   test.each(EXAMPLES)('%s', async (command) => {
     await loadSessions(redis, MORE);
-    const script = `set -o pipefail\n${command}`;
+    await run('tokengate set-budget test-session 11');
+    const {stdout: id} = await run("tokengate list-changes --limit 1 --json | jq -r '.[0].change_id'");
+    const script = `set -o pipefail\n${command.replace('k7m2q9x4tv', id.trim())}`;
     const output = await run(script);
     const {code, stderr} = asksForYes(output) ? await run(`${script} --yes`) : output;
     expect(code, stderr).toBe(0);
@@ -139,9 +141,11 @@ describe('the lists of the README', () => {
     ),
   );
 
-  test('every command but list-sessions has its JSON fields listed', async () => {
+  test('every command has its JSON fields listed', async () => {
     const manifest = JSON.parse(await readFile(`${ROOT}oclif.manifest.json`, 'utf8')) as {commands: object};
-    expect([...fieldsOf.keys(), 'list-sessions'].sort()).toEqual(Object.keys(manifest.commands).sort());
+    expect([...fieldsOf.keys(), 'list-sessions', 'list-changes', 'undo-change'].sort()).toEqual(
+      Object.keys(manifest.commands).sort(),
+    );
   });
 
   test.each([...fieldsOf])('%s --json has the listed fields', async (command, fields) => {
@@ -157,6 +161,19 @@ describe('the lists of the README', () => {
     }
     await redis.client.flushDb();
     expect((await run('tokengate list-sessions --json')).stdout).toBe('[]\n');
+  });
+
+  test('list-changes --json and undo-change --json have the listed fields', async () => {
+    const fieldsAfter = (command: string): string[] => {
+      const [, text = ''] =
+        new RegExp(`^- \`${command}\`: (.*?)(;|\\n(?! ))`, 'ms').exec(sectionBelow('### JSON')) ?? [];
+      return Array.from(text.matchAll(/`(\w+)`/g), ([, name = '']) => name);
+    };
+    await run('tokengate set-budget staging 5');
+    const [change] = JSON.parse((await run('tokengate list-changes --json')).stdout) as object[];
+    expect(Object.keys(change!)).toEqual(fieldsAfter('list-changes'));
+    const undone = JSON.parse((await run('tokengate undo-change --last --yes --json')).stdout) as BatchJson;
+    expect(Object.keys(undone.results[0]!)).toEqual(['session_id', 'outcome', ...fieldsAfter('undo-change')]);
   });
 
   test('the columns of a list have the listed names in JSON and CSV', async () => {
@@ -202,11 +219,17 @@ describe('the lists of the README', () => {
       ...['set-budget dev-team 5', 'add-budget dev-team 5', 'freeze-session dev-team', 'unfreeze-session dev-team'],
       ...['reset-session staging --yes', 'freeze-session --all --yes', 'unfreeze-session --all --yes'],
       ...["reset-session --where '!frozen' --dry-run", 'reset-session --all --yes'],
+      ...['list-changes', 'undo-change --last --yes'],
     ];
     for (const command of commands) {
       const {code, stderr} = await run(`tokengate --redis-url ${url} ${command}`);
       expect({command, code, stderr}).toMatchObject({command, code: 0});
     }
+    await redis.client.lPush('anomaly:dev-team:frozen_until', 'x');
+    for (const command of ['unfreeze-session dev-team', 'undo-change --last --yes']) {
+      expect(await run(`tokengate --redis-url ${url} ${command}`)).toMatchObject({code: 0});
+    }
+    await redis.client.flushDb();
     // More sessions than one run of a script takes.
     await loadSessions(redis, Object.fromEntries(Array.from({length: 200}, (_, index) => [`s-${index}`, ['1.0']])));
     expect(await run(`tokengate --redis-url ${url} freeze-session --all --yes --quiet`)).toMatchObject({
@@ -215,14 +238,22 @@ describe('the lists of the README', () => {
     });
   });
 
-  test('without EVAL a batch of resets works all the same', async () => {
-    await redis.client.sendCommand(['ACL', 'SETUSER', 'plain', 'on', '>x', ...rightsListed(), '-eval', '-evalsha']);
+  test('without EVAL and the journal budgets can be set and sessions be reset all the same', async () => {
+    const rights = [
+      ...rightsListed().filter((right) => right !== '~tokengate:*'),
+      '-eval',
+      '+multi',
+      '+exec',
+      '+getdel',
+    ];
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'plain', 'on', '>x', ...rights]);
     const url = redis.url.replace('//', '//plain:x@');
-    expect(await run(`tokengate --redis-url ${url} reset-session --all --yes --quiet`)).toMatchObject({
+    expect(await run(`tokengate --redis-url ${url} set-budget staging 5 --no-journal`)).toMatchObject({code: 0});
+    expect(await run(`tokengate --redis-url ${url} reset-session --all --yes --quiet --no-journal`)).toMatchObject({
       code: 0,
       stdout: '✓ Reset 4\n',
     });
-    expect((await run(`tokengate --redis-url ${url} freeze-session staging`)).stderr).toContain(
+    expect((await run(`tokengate --redis-url ${url} freeze-session staging --no-journal`)).stderr).toContain(
       "refused: this user lacks a permission ('eval' command)",
     );
   });
@@ -357,7 +388,8 @@ function asksForYes({stderr}: Output): boolean {
 /** The text with what differs between runs and machines taken out. */
 function neutral(text: string): string {
   return text
-    .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g, '<time>')
+    .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( UTC)?/g, '<time>')
+    .replaceAll(/\b[0-9a-hjkmnp-tv-z]{10}\b/g, '<change>')
     .replaceAll(/^Version: \d+\.\d+\.\d+$/gm, 'Version: <version>')
     .replaceAll(/^Latency: \d+\.\d ms$/gm, 'Latency: <latency>')
     .replaceAll(/\b(localhost|127\.0\.0\.1|prod-redis):\d+/g, '<address>');
