@@ -55,7 +55,7 @@ export interface PlannedChange<T> extends AnyChange {
   plan: (id: RawId, old: readonly Old[]) => Settled<T> | Write<T>;
 }
 
-export interface ScriptedChange<T> extends AnyChange {
+interface ScriptedChange<T> extends AnyChange {
   /**
    * Lua: the body of a function that decides what becomes of one session. It is given `old`, a list of `Old`; `args`, a
    * list of texts; and `own`, the text of this session alone. It returns a word and, if something is to change, a table

@@ -510,7 +510,7 @@ function isAbout(milliseconds: number): (value: unknown) => boolean {
 async function backdate(age: number): Promise<void> {
   const entries = await redis.client.xRange('tokengate:journal', '-', '+');
   await redis.client.del('tokengate:journal');
-  for (const [index, {id, message}] of entries.entries()) {
+  for (const [index, {id, message}] of entries!.entries()) {
     const at = Number(id.split('-')[0]) - age;
     const began = message['began'] === '' ? '' : String(Number(message['began']) - age);
     await redis.client.xAdd('tokengate:journal', `${at}-${index}`, {...message, began});

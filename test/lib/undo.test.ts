@@ -36,7 +36,11 @@ type Step =
   | {kind: 'freeze'; id: RawId; reason: string; minutes: number; force: boolean}
   | {kind: 'unfreeze'; id: RawId}
   | {kind: 'reset-all'};
-type Spend = {kind: 'spend'; id: RawId; cents: number};
+interface Spend {
+  kind: 'spend';
+  id: RawId;
+  cents: number;
+}
 
 const anyId = fc.constantFrom(...IDS);
 const cents = fc.integer({min: 0, max: 5000});
