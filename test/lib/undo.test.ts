@@ -78,7 +78,8 @@ async function operate(redis: Redis, one: Step, actor: string): Promise<void> {
     }
     if (one.kind === 'reset-all') {
       const options = {journal, stop: new AbortController().signal};
-      for await (const _ of runBatch(redis, [...IDS].sort(), resetting(redis, {keepBudget: false}), options));
+      const batch = runBatch(redis, [...IDS].sort(), resetting(redis, {keepBudget: false}), options);
+      for await (const outcomes of batch) expect(outcomes).toHaveLength(IDS.length);
     }
   } catch (error) {
     if (!(error instanceof TokengateError)) throw error;
