@@ -30,6 +30,9 @@ export const IDENTICAL_COUNT_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':ide
 /** String, TTL 300 s: MD5 of the last request. */
 export const LAST_HASH_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':last_hash'};
 
+/** Sorted set, TTL 120 s: emptied by each request, so that it is there only while one is under way. */
+export const VELOCITY_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':velocity'};
+
 /** List, TTL 3600 s, newest first, at most 100: JSON `{"timestamp", "model", "cost"}`. */
 export const HISTORY_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':history'};
 
