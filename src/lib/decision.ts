@@ -29,7 +29,7 @@ interface Judged {
   answer: 429 | 500 | 503 | null;
   /** When a refusal ends by itself, if no request comes before; null when it does not. */
   until: Date | null;
-  /** What stands in Redis that the gateway cannot use, as in "`it is` …"; null when there is nothing. May hold untrusted text. */
+  /** What stands in Redis that the gateway can't use, as in "because …". May hold untrusted text. */
   problem: string | null;
 }
 
@@ -85,6 +85,9 @@ export interface BudgetRule extends Judged {
   /** What the budget lacks for the next request, exactly; null when it lacks nothing or no amount would do. */
   missing: Money | null;
 }
+
+/** What a gateway without a setting of its own gives a session at its first request. */
+export const DEFAULT_BUDGET: Money = ZERO.plus(10);
 
 /** What the gateway would do with the next request, and why. */
 export interface Decision {
@@ -191,8 +194,11 @@ export function decide(facts: DecisionFacts, request: NextRequest, now: Date): D
     judgeFreeze(facts, now),
     judgeRequestRate(facts, now),
     loop,
-    {rule: 'velocity', ...(isTypeOf(velocity, 'zset') ? NOT_RECORDED : failing(`a Redis ${velocity}`))},
-    ...(isTypeOf(history, 'list') ? [] : [{rule: 'history' as const, ...failing(`a Redis ${history}`)}]),
+    {
+      rule: 'velocity',
+      ...(isTypeOf(velocity, 'zset') ? NOT_RECORDED : failing(`the record of spending is a Redis ${velocity}`)),
+    },
+    ...(isTypeOf(history, 'list') ? [] : [{rule: 'history' as const, ...failing(`the history is a Redis ${history}`)}]),
     budget,
   ];
   const refusals = rules.filter(({verdict}) => verdict === 'refuses');
@@ -229,16 +235,17 @@ function judgeFreeze({values, ttls}: DecisionFacts, now: Date): FreezeRule {
   if (stored === null) return {...none, ...PASSES};
   const keyEnd = expiry(now, ttls.frozenUntil);
   const known = {...none, reason: typeof reason === 'string' ? reason : null};
-  if (typeof stored !== 'string') return {...known, ...failing(OF_WRONG_TYPE, keyEnd)};
+  if (typeof stored !== 'string') return {...known, ...failing(`the end of the freeze is ${OF_WRONG_TYPE}`, keyEnd)};
   const time = parseGatewayTime(stored);
   if (time.kind !== 'time') {
-    return {...known, ...failing(`${quoteStart(stored)}${time.kind === 'offset' ? ', with an offset' : ''}`, keyEnd)};
+    const offset = time.kind === 'offset' ? ', with an offset' : '';
+    return {...known, ...failing(`the end of the freeze is ${quoteStart(stored)}${offset}`, keyEnd)};
   }
   if (time.at <= now) return {...none, ...PASSES, isOver: true};
   const end = keyEnd !== null && keyEnd < time.at ? keyEnd : time.at;
   const until = time.at.getTime() === FOREVER.getTime() && keyEnd === null ? null : end;
   const frozen = {...known, frozenUntil: time.at};
-  if (reason === WRONG_TYPE) return {...frozen, ...failing('frozen, with a reason of a wrong Redis type', until)};
+  if (reason === WRONG_TYPE) return {...frozen, ...failing(`the reason of the freeze is ${OF_WRONG_TYPE}`, until)};
   return {...frozen, verdict: 'refuses', answer: 429, until, problem: null};
 }
 
@@ -246,7 +253,8 @@ function judgeRequestRate({values, ttls}: DecisionFacts, now: Date): RequestRate
   const countUntil = expiry(now, ttls.requests);
   const count = readCount(values.requests);
   const rule = {rule: 'request_rate' as const, count, countUntil};
-  if (count === null) return {...rule, ...failing(describeNoCount(values.requests), countUntil)};
+  if (count === null)
+    return {...rule, ...failing(`the request count is ${describeNoCount(values.requests)}`, countUntil)};
   if (count + 1 > REQUEST_LIMIT) return {...rule, verdict: 'refuses', answer: 429, until: countUntil, problem: null};
   return {...rule, ...PASSES, verdict: count * 100 >= REQUEST_LIMIT * CLOSE_PERCENT ? 'close' : 'passes'};
 }
@@ -258,13 +266,14 @@ function judgeLoop({values, ttls}: DecisionFacts, {isRepeated}: NextRequest, now
   const count = readCount(values.identical);
   const rule = {rule: 'loop' as const, count, isLastKnown};
   if (values.lastHash === WRONG_TYPE) {
-    const broken = failing('the last request is of a wrong Redis type', hashEnd);
+    const broken = failing(`the record of the last request is ${OF_WRONG_TYPE}`, hashEnd);
     return {...rule, ...broken, ifRepeated: broken};
   }
   // Once either of the two is gone, a request is not the same as the last, or is the first that is.
   const until = earlier(hashEnd, expiry(now, ttls.identical));
   let ifRepeated = PASSES;
-  if (isLastKnown && count === null) ifRepeated = failing(describeNoCount(values.identical), until);
+  if (isLastKnown && count === null)
+    ifRepeated = failing(`the count of identical requests is ${describeNoCount(values.identical)}`, until);
   else if (isLastKnown && (count ?? 0) + 1 >= IDENTICAL_LIMIT) {
     ifRepeated = {verdict: 'refuses', answer: 429, until, problem: null};
   }

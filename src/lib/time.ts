@@ -60,6 +60,19 @@ export function parseDuration(typed: string): number {
   return seconds;
 }
 
+/** `45s`, `4m21s`, `2h5m` or `3d4h`: its two largest units, as `parseDuration` reads them; of part of a second, one. */
+export function formatDuration(milliseconds: number): string {
+  let left = Math.max(1, Math.ceil(milliseconds / 1000));
+  const parts: string[] = [];
+  for (const [unit, length] of Object.entries({d: 86_400, h: 3600, m: 60, s: 1})) {
+    const count = Math.floor(left / length);
+    if (count > 0) parts.push(`${count}${unit}`);
+    else if (parts.length > 0) break;
+    left %= length;
+  }
+  return parts.slice(0, 2).join('');
+}
+
 /**
  * A point in time as an operator types it: ISO 8601, local time unless it ends in `Z` or an offset; a date alone is its
  * first moment.
