@@ -5,6 +5,7 @@ import {isText} from '../lib/ids.js';
 import {formatExactMoney, type Money, toPlainDigits} from '../lib/money.js';
 import {percentageOf} from '../lib/sessions.js';
 import {formatDuration, formatUtc} from '../lib/time.js';
+import {toGlob, toSessionCommand} from './session-commands.js';
 import {toCommandLine} from './shell-words.js';
 
 /** A rule as scripts see it: a contract. What follows are facts of that rule. */
@@ -191,29 +192,25 @@ function describeRemedies(
 
 /** Commands to paste into a shell; without those that no shell can hold the ID for. */
 function toCommands({id, key}: Decision, remedies: readonly Remedy[], urlFlag: readonly string[]): string[] {
-  if (!isText(key)) return [];
-  const forSession = (command: string, ...more: string[]): string[] => {
-    const [flags, args] = [more.filter((word) => word.startsWith('--')), more.filter((word) => !word.startsWith('--'))];
-    return ['tokengate', command, ...urlFlag, ...flags, ...(id.startsWith('-') ? ['--'] : []), id, ...args];
-  };
-  return remedies.flatMap((remedy) => {
+  const commands = remedies.map((remedy) => {
     switch (remedy.action) {
       case 'unfreeze':
-        return toCommandLine(forSession('unfreeze-session')) ?? [];
-      case 'repair': {
-        const glob = id.replace(/[\\*?[\]]/g, '\\$&');
-        return toCommandLine(['tokengate', 'check-store', ...urlFlag, '--fix', `--match=${glob}`]) ?? [];
-      }
+        return toSessionCommand('unfreeze-session', key, {flags: urlFlag});
+      case 'repair':
+        return isText(key)
+          ? toCommandLine(['tokengate', 'check-store', ...urlFlag, '--fix', `--match=${toGlob(id)}`])
+          : null;
       case 'add_budget':
-        return toCommandLine(forSession('add-budget', toPlainDigits(remedy.amount))) ?? [];
+        return toSessionCommand('add-budget', key, {flags: urlFlag, words: [toPlainDigits(remedy.amount)]});
       case 'set_budget':
-        return toCommandLine(forSession('set-budget', toPlainDigits(remedy.amount))) ?? [];
+        return toSessionCommand('set-budget', key, {flags: urlFlag, words: [toPlainDigits(remedy.amount)]});
       case 'reset_spent':
-        return toCommandLine(forSession('reset-session', '--keep-budget')) ?? [];
+        return toSessionCommand('reset-session', key, {flags: [...urlFlag, '--keep-budget']});
       case 'delete_spent':
-        return toCommandLine(['redis-cli', 'DEL', `session:${id}:spent`]) ?? [];
+        return isText(key) ? toCommandLine(['redis-cli', 'DEL', `session:${id}:spent`]) : null;
     }
   });
+  return commands.flatMap((command) => command ?? []);
 }
 
 function factsOf(rule: Rule): Record<string, unknown> {

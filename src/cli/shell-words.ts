@@ -1,4 +1,4 @@
-import {showText} from './text.js';
+import {isSafeText} from './text.js';
 
 /**
  * A command line for a POSIX shell in which each word arrives exactly as it is. It is one line, safe to show: what is
@@ -11,7 +11,7 @@ export function toCommandLine(words: readonly string[]): string | null {
   const before: string[] = [];
   const quoted = words.map((word) => {
     if (/^[\w@%+:,./-]+$/.test(word)) return word;
-    if (showText(word) === word) return quote(word);
+    if (isSafeText(word)) return quote(word);
     if (!word.endsWith('\n')) return `"$(printf ${printfFormat(word)})"`;
     // What a shell puts in place of a command loses its last line breaks.
     const name = `word${before.length + 1}`;
@@ -30,7 +30,7 @@ function printfFormat(text: string): string {
   const format = Array.from(text, (character) => {
     if (character === '%') return '%%';
     if (character === '\\') return '\\\\';
-    if (showText(character) === character) return character;
+    if (isSafeText(character)) return character;
     return Array.from(Buffer.from(character), (byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
   });
   // A format that begins with a dash would be an option.

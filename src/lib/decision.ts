@@ -1,5 +1,5 @@
 import {quoteStart} from './amounts.js';
-import {IDENTICAL_LIMIT, REQUEST_LIMIT} from './anomalies.js';
+import {IDENTICAL_LIMIT, parseCount, REQUEST_LIMIT} from './anomalies.js';
 import {toServerTime} from './clock.js';
 import {FOREVER} from './freezes.js';
 import {nameOf, type RawId} from './ids.js';
@@ -356,12 +356,9 @@ function describeBad(stored: Stored): string {
   return typeof stored === 'string' ? `${quoteStart(stored)}, which is not an amount` : OF_WRONG_TYPE;
 }
 
-/** INCR takes a 64-bit integer in its shortest form that has room for one more; null for anything else. */
 function readCount(stored: Stored): number | null {
   if (stored === null) return 0;
-  if (stored === WRONG_TYPE || !/^(0|-?[1-9]\d{0,18})$/.test(stored)) return null;
-  const count = BigInt(stored);
-  return count >= -(2n ** 63n) && count < 2n ** 63n - 1n ? Number(count) : null;
+  return stored === WRONG_TYPE ? null : parseCount(stored);
 }
 
 function describeNoCount(stored: Stored): string {
