@@ -206,8 +206,10 @@ function toCommands({id, key}: Decision, remedies: readonly Remedy[], urlFlag: r
         return toSessionCommand('set-budget', key, {flags: urlFlag, words: [toPlainDigits(remedy.amount)]});
       case 'reset_spent':
         return toSessionCommand('reset-session', key, {flags: [...urlFlag, '--keep-budget']});
-      case 'delete_spent':
-        return isText(key) ? toCommandLine(['redis-cli', 'DEL', `session:${id}:spent`]) : null;
+      case 'delete_key': {
+        const {prefix, suffix} = remedy.shape;
+        return isText(key) ? toCommandLine(['redis-cli', 'DEL', `${prefix}${id}${suffix}`]) : null;
+      }
     }
   });
   return commands.flatMap((command) => command ?? []);

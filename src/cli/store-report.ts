@@ -1,7 +1,7 @@
+import type {Outcome} from '../lib/batch.js';
 import type {TokengateError} from '../lib/errors.js';
 import {isText, nameOf} from '../lib/ids.js';
-import type {RepairOutcome} from '../lib/repairs.js';
-import type {Advice, CheckedPage, Finding} from '../lib/store-check.js';
+import type {Advice, CheckedPage, Finding, Fixable} from '../lib/store-check.js';
 import {formatCount} from './batch-report.js';
 import {stringifyJson} from './json.js';
 import {writeOutput} from './output.js';
@@ -16,7 +16,9 @@ interface ReportOptions {
   urlFlag: readonly string[];
 }
 
-const WORDS: Record<RepairOutcome['state'] | 'would_fix', string> = {
+type RepairState = 'fixed' | 'would_fix' | 'changed' | 'failed' | 'unknown' | 'not_done';
+
+const WORDS: Record<RepairState, string> = {
   fixed: 'Fixed',
   would_fix: 'Would fix',
   changed: 'Not fixed, since it has changed meanwhile',
@@ -66,20 +68,27 @@ export class StoreReport {
     this.separator = '';
   }
 
-  async addRepair({key, problem, repair}: Finding, outcome: RepairOutcome | {state: 'would_fix'}): Promise<void> {
-    const error = 'error' in outcome ? outcome.error : undefined;
-    const isFailure = outcome.state !== 'fixed' && outcome.state !== 'would_fix';
-    if (outcome.state === 'fixed') this.counts.fixed++;
-    else if (isFailure) this.counts.not_fixed++;
+  async addPlan({key, problem, repair}: Fixable): Promise<void> {
+    const text = `${WORDS.would_fix}: ${key} (${repair.action})`;
+    const element = {key, problem, action: repair.action, outcome: 'would_fix' satisfies RepairState};
+    await this.write({text, type: 'repair', element});
+  }
+
+  async addRepair({key, problem, repair: {action}}: Fixable, outcome: Outcome<null>): Promise<void> {
+    const state = toRepairState(outcome);
+    if (state === 'fixed') this.counts.fixed++;
+    else this.counts.not_fixed++;
+    const error = outcome.state === 'failed' ? outcome.error : 'cause' in outcome ? outcome.cause : undefined;
     this.failure ??= error;
-    const action = repair?.action ?? '';
-    const text = `${WORDS[outcome.state]}: ${key} (${action})${error === undefined ? '' : `: ${error.message}`}`;
-    if (isFailure && this.options.format === 'text') {
+    const look = outcome.state === 'unknown' ? ` ${outcome.look}` : '';
+    const why = error === undefined ? '' : `: ${error.message}${look}`;
+    const text = `${WORDS[state]}: ${key} (${action})${why}`;
+    if (state !== 'fixed' && this.options.format === 'text') {
       reportLine(text);
       return;
     }
-    const why = error === undefined ? {} : {error: {code: error.code, message: error.message}};
-    await this.write({text, type: 'repair', element: {key, problem, action, outcome: outcome.state, ...why}});
+    const reason = error === undefined ? {} : {error: {code: error.code, message: `${error.message}${look}`}};
+    await this.write({text, type: 'repair', element: {key, problem, action, outcome: state, ...reason}});
   }
 
   /** Ends the document. Gives the sum for people. */
@@ -134,4 +143,9 @@ export class StoreReport {
       this.separator = ',';
     }
   }
+}
+
+function toRepairState({state}: Outcome<null>): RepairState {
+  if (state === 'done') return 'fixed';
+  return state === 'unchanged' || state === 'not_found' ? 'changed' : state;
 }

@@ -2,10 +2,11 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/base-command.js';
 import {formatCount} from '../cli/batch-report.js';
-import {matchFlag} from '../cli/flags.js';
+import {journalFlags, matchFlag} from '../cli/flags.js';
 import {onInterrupt} from '../cli/interrupts.js';
 import {StoreReport} from '../cli/store-report.js';
 import {isSafeText} from '../cli/text.js';
+import {serverTime} from '../lib/clock.js';
 import {TokengateError} from '../lib/errors.js';
 import {type Redis, refuseReplica} from '../lib/redis.js';
 import {makeRepairs, MAX_REPAIRS} from '../lib/repairs.js';
@@ -34,6 +35,7 @@ Exit code 0 when nothing is found, or all of it is repaired; 2 when something is
       options: ['text', 'json', 'ndjson'] as const,
       description: 'How to print what is found; --json is the same as --format json',
     })(),
+    ...journalFlags,
   };
 
   async run(): Promise<void> {
@@ -53,7 +55,7 @@ Exit code 0 when nothing is found, or all of it is repaired; 2 when something is
       fixable.push(...page.findings.filter(isFixable).slice(0, MAX_REPAIRS - fixable.length));
     }
     await report.beginRepairs();
-    if (dryRun) for (const finding of fixable) await report.addRepair(finding, {state: 'would_fix'});
+    if (dryRun) for (const finding of fixable) await report.addPlan(finding);
     else if (fix && fixable.length > 0) await this.repair(redis, fixable, report);
     const sum = await report.close();
     if (format === 'text') this.print(sum);
@@ -80,8 +82,9 @@ Exit code 0 when nothing is found, or all of it is repaired; 2 when something is
     onInterrupt(() => {
       stop.abort();
     });
-    for await (const results of makeRepairs(connection, fixable, stop.signal)) {
-      for (const {finding, outcome} of results) await report.addRepair(finding, outcome);
+    const options = {now: await serverTime(connection), journal: this.journal(), stop: stop.signal};
+    for await (const {finding, outcome} of makeRepairs(connection, fixable, options)) {
+      await report.addRepair(finding, outcome);
     }
   }
 }

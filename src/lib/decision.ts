@@ -10,6 +10,7 @@ import {
   HISTORY_KEYS,
   IDENTICAL_COUNT_KEYS,
   keyOf,
+  type KeyShape,
   LAST_HASH_KEYS,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
@@ -128,7 +129,7 @@ export type Remedy =
   | {action: 'add_budget' | 'set_budget'; amount: Money}
   | {action: 'reset_spent'}
   /** Nothing here removes such a key. */
-  | {action: 'delete_spent'};
+  | {action: 'delete_key'; shape: KeyShape};
 
 /** Of a limit, or of a budget, so much used is close to it. */
 const CLOSE_PERCENT = 80;
@@ -320,15 +321,23 @@ function judgeAmounts(rule: BudgetRule, budget: Money, spent: Money, {cost}: Nex
 function findRemedies(
   refusals: readonly Rule[],
   {budget, isDefault, spent, missing}: BudgetRule,
-  {values}: DecisionFacts,
+  {values, types}: DecisionFacts,
   {cost}: NextRequest,
 ): Remedy[] {
   const refuses = (...names: Rule['rule'][]): boolean => refusals.some(({rule}) => names.includes(rule));
   const remedies: Remedy[] = [];
   if (refuses('freeze', 'request_rate', 'loop')) remedies.push({action: 'unfreeze'});
-  if (refuses('velocity', 'history')) remedies.push({action: 'repair'});
+  for (const [rule, shape] of [
+    ['velocity', VELOCITY_KEYS],
+    ['history', HISTORY_KEYS],
+  ] as const) {
+    // Of any other type it is not sure what is meant.
+    if (refuses(rule)) remedies.push(types[rule] === 'string' ? {action: 'repair'} : {action: 'delete_key', shape});
+  }
   if (!refuses('budget')) return remedies;
-  if (spent === null) remedies.push({action: values.spent === WRONG_TYPE ? 'delete_spent' : 'reset_spent'});
+  if (spent === null) {
+    remedies.push(values.spent === WRONG_TYPE ? {action: 'delete_key', shape: SPENT_KEYS} : {action: 'reset_spent'});
+  }
   const lacking = spent === null && budget !== null ? missingFor(budget, cost) : missing;
   const isAdded = budget !== null && !isDefault;
   if (isAdded && lacking !== null) remedies.push({action: 'add_budget', amount: roundUpToCents(lacking)});

@@ -45,6 +45,8 @@ export const SESSION_KEYS = [
   REQUEST_COUNT_KEYS,
   IDENTICAL_COUNT_KEYS,
   LAST_HASH_KEYS,
+  VELOCITY_KEYS,
+  HISTORY_KEYS,
 ] as const satisfies readonly KeyShape[];
 
 /** A key of one session. */

@@ -1,32 +1,33 @@
-import {serverTime} from './clock.js';
-import type {TokengateError} from './errors.js';
-import type {RawId} from './ids.js';
-import {keyOf, type KeyShape} from './keys.js';
-import {type Command, ErrorReply, NoReply, type Redis} from './redis.js';
+import {quoteStart} from './amounts.js';
+import {type Outcome, runBatch} from './batch.js';
+import type {Change} from './changes.js';
+import {nameOf, type RawId} from './ids.js';
+import type {Journal} from './journal.js';
+import type {KeyShape} from './keys.js';
+import {ErrorReply, type Redis} from './redis.js';
 
-/** Puts one thing of a session right, if it is still as it was found. Texts are bytes, one character a byte. */
+/** Puts one thing of a session right, if it is still as it was found. */
 export interface Repair {
   id: RawId;
   /** What is done, as in "to …". */
   action: string;
-  /** Redis's name of the type, `none` for no key; and the text, or its first `VALUE_LIMIT` bytes. */
-  expected: {shape: KeyShape; type: string; text: string}[];
-  /**
-   * Null deletes; without a text the value stays. The lifetime ends at that time, or after so many milliseconds, or
-   * never.
-   */
-  changes: {shape: KeyShape; to: {text?: string; lifetime: Date | number | null} | null}[];
+  /** For each key that matters. */
+  steps: Step[];
 }
 
-export type RepairOutcome =
-  | {state: 'fixed'}
-  /** It was not as found any more, and was left alone. */
-  | {state: 'changed'}
-  | {state: 'failed'; error: TokengateError}
-  /** The connection ended before the answer. */
-  | {state: 'unknown'; error: TokengateError}
-  /** The connection ended, or it was stopped, before its turn. */
-  | {state: 'not_done'};
+export interface Step {
+  shape: KeyShape;
+  /**
+   * What has to stand there still: a text, of which the first `VALUE_LIMIT` bytes count, one character a byte; false for
+   * no key, true for one that is no text; null when it does not matter.
+   */
+  expected: string | boolean | null;
+  /**
+   * What becomes of it. A text is written in place of what is there, if there is one; it ends at that time, or after so
+   * many milliseconds.
+   */
+  to: 'stay' | 'delete' | {text?: string; end: Date | number | 'never'};
+}
 
 /** Values that are right are shorter, in bytes: of a longer one no more is read. */
 export const VALUE_LIMIT = 2048;
@@ -34,69 +35,93 @@ export const VALUE_LIMIT = 2048;
 /** Repairs that one question is asked about, and that are held in memory; another run makes those that are left. */
 export const MAX_REPAIRS = 10_000;
 
-/** Repairs in one flight. */
-const CHUNK = 100;
+export interface RepairOptions {
+  now: Date;
+  journal: Journal | undefined;
+  /** When it is aborted, what is under way ends, and no other begins. */
+  stop: AbortSignal;
+}
 
 /**
- * Makes repairs, each in one atomic step, in chunks of one flight each, and yields what became of each chunk. When
- * `stop` is aborted, or the connection ends, it begins no other.
+ * Makes repairs, each in one atomic step, and yields what became of each: `unchanged` was not as it was found any more, and
+ * was left alone.
  */
 export async function* makeRepairs<T extends {repair: Repair}>(
   redis: Redis,
   findings: readonly T[],
-  stop: AbortSignal,
-): AsyncGenerator<{finding: T; outcome: RepairOutcome}[]> {
-  const now = await serverTime(redis);
+  {now, journal, stop}: RepairOptions,
+): AsyncGenerator<{finding: T; outcome: Outcome<null>}> {
+  const kinds = new Map<string, T[]>();
+  for (const finding of findings) {
+    const kind = finding.repair.steps.map(({shape}) => shape.suffix).join();
+    const others = kinds.get(kind);
+    if (others === undefined) kinds.set(kind, [finding]);
+    else others.push(finding);
+  }
   let isOver = false;
-  for (let start = 0; start < findings.length; start += CHUNK) {
-    const chunk = findings.slice(start, start + CHUNK);
-    isOver ||= stop.aborted;
-    const replies: readonly (unknown[] | ErrorReply | NoReply)[] = isOver
-      ? []
-      : await redis.units(chunk.map(({repair}) => [toScript(repair, now)]));
-    const results = chunk.map((finding, index) => ({finding, outcome: toOutcome(redis, replies[index])}));
-    isOver ||= results.some(({outcome}) => outcome.state === 'unknown');
-    yield results;
+  for (const some of kinds.values()) {
+    if (isOver) {
+      for (const finding of some) {
+        yield {finding, outcome: {id: nameOf(finding.repair.id), state: 'not_done', cause: undefined}};
+      }
+      continue;
+    }
+    const ids = some.map(({repair}) => repair.id);
+    const left = some.values();
+    for await (const outcomes of runBatch(redis, ids, repairing(some, now), {journal, stop})) {
+      for (const outcome of outcomes) {
+        const {value: finding} = left.next();
+        if (finding !== undefined) yield {finding, outcome};
+        isOver ||= outcome.state === 'not_done' || outcome.state === 'unknown';
+      }
+    }
   }
 }
 
-function toOutcome(redis: Redis, reply: unknown[] | ErrorReply | NoReply | undefined): RepairOutcome {
-  if (reply === undefined) return {state: 'not_done'};
-  if (reply instanceof NoReply) return {state: 'unknown', error: reply.error};
-  if (reply instanceof ErrorReply) return {state: 'failed', error: redis.explain(reply)};
-  return {state: reply[0] === 1 ? 'fixed' : 'changed'};
+/** Repairs of the same keys, one for each session. */
+function repairing(findings: readonly {repair: Repair}[], now: Date): Change<null> {
+  const repairs = new Map(findings.map(({repair}) => [repair.id, repair]));
+  const shapes = (findings[0]?.repair.steps ?? []).map(({shape}) => shape);
+  return {
+    shapes,
+    script: REPAIR,
+    args: [String(VALUE_LIMIT)],
+    own: (id) => Buffer.from(JSON.stringify(repairs.get(id)?.steps.map((step) => toPlan(step, now)) ?? []), 'latin1'),
+    read: (id, word) => ({id: nameOf(id), state: word === 'done' ? 'done' : 'unchanged', result: null}),
+    lookAt: shapes,
+    preview: (id, values) => ({id: nameOf(id), state: 'done', now: values.map(describeValue).join(' and ')}),
+  };
 }
 
-function toScript({id, expected, changes}: Repair, now: Date): Command {
-  const plan = {
-    expected: expected.map(({type, text}) => [type, text]),
-    changes: changes.map(({to}) => {
-      if (to === null) return ['delete'];
-      const {text, lifetime} = to;
-      const ttl = lifetime instanceof Date ? Math.max(1, lifetime.getTime() - now.getTime()) : (lifetime ?? 0);
-      return [text === undefined ? 'keep' : 'write', text ?? '', String(ttl)];
-    }),
-  };
-  const keys = [...expected, ...changes].map(({shape}) => keyOf(shape, id));
-  return ['EVAL', REPAIR, String(keys.length), ...keys, Buffer.from(JSON.stringify(plan), 'latin1')];
+function toPlan({expected, to}: Step, now: Date): unknown[] {
+  if (typeof to === 'string') return [expected, to];
+  const left = to.end instanceof Date ? to.end.getTime() - now.getTime() : to.end;
+  const ttl = left === 'never' ? 0 : Math.max(1, left);
+  return [expected, 'write', to.text ?? null, ttl];
+}
+
+function describeValue(reply: unknown): string {
+  if (reply instanceof ErrorReply) return 'of a wrong Redis type';
+  return typeof reply === 'string' ? quoteStart(reply) : 'none';
 }
 
 /**
- * KEYS: those that are expected, then those that are changed. ARGV: JSON of both, in that order: type and text; `delete`,
- * or `keep` or `write` with a text and a TTL in milliseconds, 0 for none. Returns 1, or 0 when something is not as
- * expected, and then has changed nothing. Only a first write is refused, if any is.
+ * Args: the number of bytes of a text that count. Own: JSON, for each key what is expected (null when it does not
+ * matter), what is done (`stay`, `delete`, `write`), the text (null for what is there), and a TTL in ms, 0 for none.
  */
 const REPAIR = `
-local plan = cjson.decode(ARGV[1])
-for i, expected in ipairs(plan.expected) do
-  if redis.call('TYPE', KEYS[i]).ok ~= expected[1] then return 0 end
-  if expected[1] == 'string' and redis.call('GETRANGE', KEYS[i], 0, ${VALUE_LIMIT - 1}) ~= expected[2] then return 0 end
-end
-for i, change in ipairs(plan.changes) do
-  local key, ttl = KEYS[#plan.expected + i], change[3]
-  if change[1] == 'write' then redis.call('SET', key, change[2]) end
-  if change[1] == 'delete' then redis.call('DEL', key)
-  elseif ttl == '0' then redis.call('PERSIST', key)
-  else redis.call('PEXPIRE', key, ttl) end
-end
-return 1`;
+  local plan = cjson.decode(own)
+  local new = {}
+  for i, step in ipairs(plan) do
+    local found = old[i]
+    if type(found) == 'string' then found = string.sub(found, 1, tonumber(args[1])) end
+    if step[1] ~= cjson.null and found ~= step[1] then return 'changed' end
+  end
+  for i, step in ipairs(plan) do
+    if step[2] == 'delete' then new[i] = false end
+    if step[2] == 'write' then
+      local text = step[3] == cjson.null and old[i] or step[3]
+      new[i] = step[4] == 0 and text or {text, step[4]}
+    end
+  end
+  return 'done', new`;

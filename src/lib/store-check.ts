@@ -20,7 +20,7 @@ import {
 import {narrow, scanKeys} from './listing.js';
 import {parseGatewayNumber, ZERO} from './money.js';
 import {type Command, ErrorReply, type Redis} from './redis.js';
-import {type Repair, VALUE_LIMIT} from './repairs.js';
+import {type Repair, type Step, VALUE_LIMIT} from './repairs.js';
 import {formatGatewayTime, formatUtc, parseGatewayTime} from './time.js';
 
 /** Something that the gateway would not have written, or that makes it fail or spend without limit. */
@@ -202,7 +202,7 @@ function judge(facts: KeyFacts, now: Date): Finding[] {
     case FROZEN_UNTIL_KEYS:
       return judgeFrozenUntil(facts, now);
     case FREEZE_REASON_KEYS:
-      return judgeReason(facts);
+      return judgeReason(facts, now);
     case REQUEST_COUNT_KEYS:
       return judgeRecord(facts, 'requests', 60_000);
     case IDENTICAL_COUNT_KEYS:
@@ -276,7 +276,7 @@ function judgeSpent(facts: KeyFacts): Finding[] {
   }
   if (facts.ttl >= 0) {
     const effect = 'then the session spends its budget once more';
-    const repair = repairOf(facts, 'take its end away', {lifetime: null});
+    const repair = repairOf(facts, 'take its end away', {end: 'never'});
     findings.push({
       ...finding,
       problem: 'spent_expires',
@@ -302,14 +302,14 @@ function judgeFrozenUntil(facts: KeyFacts, now: Date): Finding[] {
       {...finding, ...FAILS_500, problem: 'frozen_until_unreadable', what: `${quote(text)}, which is no time`, advice},
     ];
   }
-  const ending = repairOf(facts, 'delete it, and its reason', null);
-  ending.changes.push({shape: FREEZE_REASON_KEYS, to: null});
+  const ending = repairOf(facts, 'delete it, and its reason', 'delete');
+  ending.steps.push({shape: FREEZE_REASON_KEYS, expected: null, to: 'delete'});
   const isForever = time.at.getUTCFullYear() === FOREVER.getUTCFullYear();
   const isOver = time.at.getTime() < now.getTime() - GRACE_MS;
   if (time.kind === 'offset') {
     const written = formatGatewayTime(time.at);
-    const lifetime = ttl >= 0 ? new Date(now.getTime() + ttl) : isForever ? null : time.at;
-    const repair = isOver ? ending : repairOf(facts, `write ${written}`, {text: written, lifetime});
+    const end = ttl >= 0 ? new Date(now.getTime() + ttl) : isForever ? 'never' : time.at;
+    const repair = isOver ? ending : repairOf(facts, `write ${written}`, {text: written, end});
     return [{...finding, ...FAILS_500, problem: 'frozen_until_offset', what: `${quote(text)}, with an offset`, repair}];
   }
   if (isOver) {
@@ -318,29 +318,29 @@ function judgeFrozenUntil(facts: KeyFacts, now: Date): Finding[] {
     return [{...finding, problem: 'freeze_over', what, effect, answer: null, repair: ending}];
   }
   if (ttl !== NO_END || isForever) return [];
-  const repair = repairOf(facts, 'let it end with its freeze', {lifetime: time.at});
+  const repair = repairOf(facts, 'let it end with its freeze', {end: time.at});
   const effect = 'it stays after its freeze has ended, until a request comes';
   return [{...finding, problem: 'freeze_without_ttl', what: 'a freeze without a TTL', effect, answer: null, repair}];
 }
 
-function judgeReason(facts: KeyFacts): Finding[] {
+function judgeReason(facts: KeyFacts, now: Date): Finding[] {
   const finding = {...nameFinding(facts), ...NO_REPAIR, answer: null};
   const {text, ttl, otherTtl} = facts;
   if (text === null) {
     const effect = 'every request fails with HTTP 500 while the session is frozen';
-    const repair = repairOf(facts, 'delete it', null);
+    const repair = repairOf(facts, 'delete it', 'delete');
     return [
       {...finding, problem: 'freeze_reason_wrong_type', what: `a Redis ${facts.type}`, effect, answer: 500, repair},
     ];
   }
   if (otherTtl === NO_KEY && (ttl === NO_END || ttl > GRACE_MS)) {
-    const repair = repairOf(facts, 'delete it', null);
-    repair.expected.push({shape: FROZEN_UNTIL_KEYS, type: 'none', text: ''});
+    const repair = repairOf(facts, 'delete it', 'delete');
+    repair.steps.push({shape: FROZEN_UNTIL_KEYS, expected: false, to: 'stay'});
     const effect = 'the session is not frozen';
     return [{...finding, problem: 'freeze_reason_without_freeze', what: 'a reason without a freeze', effect, repair}];
   }
   if (ttl !== NO_END || otherTtl < 0) return [];
-  const repair = repairOf(facts, 'let it end with its freeze', {lifetime: otherTtl});
+  const repair = repairOf(facts, 'let it end with its freeze', {end: new Date(now.getTime() + otherTtl)});
   const effect = 'it stays after its freeze has ended';
   return [{...finding, problem: 'freeze_reason_without_ttl', what: 'a reason without a TTL', effect, repair}];
 }
@@ -354,7 +354,7 @@ function judgeRecord(facts: KeyFacts, name: Counter | 'last_hash', lifetime: num
   }
   if (ttl !== NO_END) return [];
   const effect = 'it counts until a request comes, however late';
-  const repair = repairOf(facts, `let it end in ${lifetime / 1000} s`, {lifetime});
+  const repair = repairOf(facts, `let it end in ${lifetime / 1000} s`, {end: lifetime});
   return [
     {
       ...nameFinding(facts),
@@ -374,14 +374,17 @@ function brokenRecord(facts: KeyFacts, problem: Problem, what: string): Finding 
     facts.shape === IDENTICAL_COUNT_KEYS
       ? 'a request that is the same as the last fails with HTTP 500'
       : FAILS_500.effect;
+  // Of what is no text a repair can't tell whether it still is what was found.
+  const isText = facts.shape !== HISTORY_KEYS && facts.shape !== VELOCITY_KEYS;
+  const isSure = isText || facts.text !== null;
   return {
     ...nameFinding(facts),
     ...FAILS_500,
     problem,
     what,
     effect,
-    repair: repairOf(facts, 'delete it', null),
-    advice: [],
+    repair: isSure ? repairOf(facts, 'delete it', 'delete') : null,
+    advice: isSure ? [] : ['delete_key'],
   };
 }
 
@@ -400,8 +403,8 @@ function nameFinding(key: SessionKey): {id: RawId; key: string} {
   return {id: key.id, key: nameOfKey(key)};
 }
 
-function repairOf({id, shape, type, text}: KeyFacts, action: string, to: Repair['changes'][number]['to']): Repair {
-  return {id, action, expected: [{shape, type, text: text ?? ''}], changes: [{shape, to}]};
+function repairOf({id, shape, text}: KeyFacts, action: string, to: Step['to']): Repair {
+  return {id, action, steps: [{shape, expected: text ?? true, to}]};
 }
 
 function notMoney(text: string): string {

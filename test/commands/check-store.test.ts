@@ -5,8 +5,9 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import CheckStore from '../../src/commands/check-store.js';
 import {DEFAULT_BUDGET, explainSession} from '../../src/lib/decision.js';
 import {parseSessionId} from '../../src/lib/ids.js';
+import {readJournal} from '../../src/lib/journal.js';
 import {connect} from '../../src/lib/redis.js';
-import {makeRepairs, type RepairOutcome} from '../../src/lib/repairs.js';
+import {makeRepairs, type RepairOptions} from '../../src/lib/repairs.js';
 import {checkStore, type Fixable, isFixable} from '../../src/lib/store-check.js';
 import {dumpKeyspace} from '../support/keyspace.js';
 import {openTerminal} from '../support/pty.js';
@@ -22,6 +23,7 @@ afterAll(() => redis.stop());
 const check = (...argv: string[]): Promise<Output> => runCommand(CheckStore, argv, redis);
 const gatewayTime = (at: number): string => new Date(at).toISOString().slice(0, -1);
 const HOUR = 3_600_000;
+const options = (stop: AbortSignal): RepairOptions => ({now: new Date(), journal: undefined, stop});
 
 interface FindingJson {
   key: string;
@@ -94,6 +96,7 @@ const POISONS: [
   ['anomaly:x:last_hash', LIST, 60_000, 'last_hash_wrong_type', 500, true],
   ['anomaly:x:last_hash', 'abc', undefined, 'last_hash_without_ttl', null, true],
   ['anomaly:x:history', '[]', HOUR, 'history_wrong_type', 500, true],
+  ['anomaly:x:velocity', LIST, HOUR, 'velocity_wrong_type', 500, false],
   ['anomaly:x:velocity', '0', HOUR, 'velocity_wrong_type', 500, true],
 ];
 
@@ -353,18 +356,18 @@ describe('check-store --fix', () => {
     await redis.client.del('anomaly:c:history');
     await redis.client.lPush('anomaly:c:history', '{}');
     const before = await dumpKeyspace(redis);
-    const outcomes: RepairOutcome[] = [];
-    for await (const results of makeRepairs(connection, fixable, new AbortController().signal)) {
-      outcomes.push(...results.map(({outcome}) => outcome));
+    const outcomes: string[] = [];
+    for await (const {outcome} of makeRepairs(connection, fixable, options(new AbortController().signal))) {
+      outcomes.push(outcome.state);
     }
-    expect(outcomes.map(({state}) => state)).toEqual(FOUND.map(() => 'changed'));
+    expect(outcomes).toEqual(FOUND.map(() => 'unchanged'));
     expect(await dumpKeyspace(redis)).toEqual(before);
     connection.close();
   });
 
   test('begins nothing more once it is stopped', async () => {
     await redis.client.mSet(
-      Array.from({length: 250}, (_, index): [string, string] => [`anomaly:${index}:requests:1min`, 'many']),
+      Array.from({length: 2500}, (_, index): [string, string] => [`anomaly:${index}:requests:1min`, 'many']),
     );
     const connection = await connect({url: redis.url});
     const fixable: Fixable[] = [];
@@ -373,15 +376,49 @@ describe('check-store --fix', () => {
     }
     const stop = new AbortController();
     const states: string[] = [];
-    for await (const results of makeRepairs(connection, fixable, stop.signal)) {
-      states.push(...results.map(({outcome}) => outcome.state));
+    for await (const {outcome} of makeRepairs(connection, fixable, options(stop.signal))) {
+      states.push(outcome.state);
       stop.abort();
     }
-    expect(states).toHaveLength(250);
-    const fixed = states.filter((state) => state === 'fixed').length;
-    expect(fixed).toBe(100);
-    expect(await redis.client.dbSize()).toBe(250 - fixed);
+    expect(states).toHaveLength(2500);
+    const fixed = states.filter((state) => state === 'done').length;
+    expect(fixed).toBeGreaterThanOrEqual(500);
+    expect(fixed).toBeLessThanOrEqual(1000);
+    expect(await redis.client.dbSize()).toBe(2500 - fixed);
     connection.close();
+  });
+
+  test('records what it changes, unless it is told not to', async () => {
+    await write('anomaly:x:requests:1min', 'many');
+    await write('anomaly:x:history', 'x');
+    await write('anomaly:y:frozen_until', '2020-01-01T00:00:00Z');
+    await write('anomaly:y:freeze_reason', 'over');
+    expect((await check('--fix', '--yes', '--note', 'ticket 7')).code).toBe(0);
+    const connection = await connect({url: redis.url});
+    const records: string[] = [];
+    for await (const {parts, unreadable} of readJournal(connection)) {
+      expect(unreadable).toBe(0);
+      for (const part of parts) {
+        expect(part).toMatchObject({command: expect.stringMatching(/^check-?store$/), reason: 'ticket 7'});
+        for (const {id, keys} of part.records) {
+          for (const {shape, before, after} of keys) records.push(JSON.stringify([id, shape.suffix, before, after]));
+        }
+      }
+    }
+    connection.close();
+    const text = (value: string): object => ({kind: 'text', text: value, ttl: -1});
+    expect(records.sort()).toEqual(
+      [
+        ['x', ':history', text('x'), false],
+        ['x', ':requests:1min', text('many'), false],
+        ['y', ':freeze_reason', text('over'), false],
+        ['y', ':frozen_until', text('2020-01-01T00:00:00Z'), false],
+      ].map((record) => JSON.stringify(record)),
+    );
+    await redis.client.flushDb();
+    await write('anomaly:x:requests:1min', 'many');
+    expect((await check('--fix', '--yes', '--no-journal')).code).toBe(0);
+    expect(await redis.client.dbSize()).toBe(0);
   });
 
   test('asks, and takes Enter as no', async () => {
@@ -394,7 +431,7 @@ describe('check-store --fix', () => {
       await terminal.shows('Repair 1 finding on ');
       terminal.type(answer);
       expect((await terminal.ended).code).toBe(code);
-      expect(await redis.client.dbSize()).toBe(count);
+      expect(await redis.client.exists('anomaly:x:requests:1min')).toBe(count);
     }
   });
 

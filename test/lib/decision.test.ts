@@ -226,6 +226,7 @@ describe('the remedies', () => {
   test('are as few as will do', async () => {
     const frozen = {frozen_until: inOneHour(), 'requests:1min': '100', last_hash: 'abc', identical_count: '3'};
     expect(await remedies(frozen, {isRepeated: true})).toEqual(['unfreeze']);
+    expect(await remedies({history: LIST, velocity: LIST})).toEqual(['delete_key']);
     expect(await remedies({...frozen, velocity: 'x', budget: '1', spent: '1'})).toEqual([
       'unfreeze',
       'repair',
@@ -242,7 +243,7 @@ describe('the remedies', () => {
     [{spent: '10.5'}, ['set_budget 10.62'], ['set_budget 11.5']],
     [{budget: '5', spent: 'nan'}, ['reset_spent'], ['reset_spent']],
     [{budget: '0.1', spent: 'inf'}, ['reset_spent', 'add_budget 0.02'], ['reset_spent']],
-    [{budget: '5', spent: LIST}, ['delete_spent'], ['delete_spent']],
+    [{budget: '5', spent: LIST}, ['delete_key'], ['delete_key']],
     [{budget: 'inf', spent: 'inf'}, ['reset_spent'], ['reset_spent']],
     [{budget: 'nan', spent: 'nan'}, ['reset_spent', 'set_budget 0.12'], ['reset_spent', 'set_budget 1']],
   ])('of %o for a known and for an unknown cost', async (keys, known, unknown) => {
