@@ -63,12 +63,12 @@ export interface LoopRule extends Judged {
 }
 
 /** The gateway adds up nothing that it could refuse by: it records each request's cost as 0, and forgets it at once. */
-export interface VelocityRule extends Judged {
+interface VelocityRule extends Judged {
   rule: 'velocity';
 }
 
 /** No rule, but the gateway writes its history before it looks at the budget, and fails when it can't. */
-export interface HistoryRule extends Judged {
+interface HistoryRule extends Judged {
   rule: 'history';
 }
 
@@ -149,13 +149,13 @@ const SHAPES = {
 const VALUES = Object.keys(SHAPES) as (keyof typeof SHAPES)[];
 const TTLS = ['frozenUntil', 'requests', 'lastHash', 'identical'] as const;
 
-export const WRONG_TYPE = Symbol('a key that GET does not read');
+const WRONG_TYPE = Symbol('a key that GET does not read');
 
 /** Null where there is no key. */
 type Stored = string | typeof WRONG_TYPE | null;
 
 /** What the gateway looks at. */
-export interface DecisionFacts {
+interface DecisionFacts {
   id: RawId;
   values: Record<keyof typeof SHAPES, Stored>;
   /** Milliseconds; negative for a key that has no end, or is not there. */
@@ -187,7 +187,7 @@ export async function explainSession(redis: Redis, id: RawId, request: NextReque
 }
 
 /** Judges the next request as the gateway would. */
-export function decide(facts: DecisionFacts, request: NextRequest, now: Date): Decision {
+function decide(facts: DecisionFacts, request: NextRequest, now: Date): Decision {
   const {velocity, history} = facts.types;
   const loop = judgeLoop(facts, request, now);
   const budget = judgeBudget(facts, request);

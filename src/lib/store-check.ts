@@ -51,7 +51,7 @@ export function isFixable(finding: Finding): finding is Fixable {
 
 export type Advice = 'set_budget' | 'reset_session' | 'reset_spent' | 'freeze' | 'unfreeze' | 'delete_key';
 
-export type Problem =
+type Problem =
   | `${'budget' | 'spent' | 'frozen_until' | 'freeze_reason' | Counter | 'last_hash' | 'history' | 'velocity'}_wrong_type`
   | `${'budget' | 'spent'}_not_money`
   | `${'budget' | 'spent'}_expires`
