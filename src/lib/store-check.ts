@@ -13,6 +13,7 @@ import {
   keyOf,
   type KeyShape,
   LAST_HASH_KEYS,
+  type RedisText,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
   VELOCITY_KEYS,
@@ -111,13 +112,14 @@ export async function* checkStore(
     return true;
   };
   const glob = match === undefined ? undefined : Buffer.from(match);
+  const [start, began] = [(await serverTime(redis)).getTime(), performance.now()];
   for (const prefix of new Set(SHAPES.map((shape) => shape.prefix))) {
     for await (const names of scanKeys(redis, `${prefix}${narrow(match).pattern}:*`)) {
       const keys = names.flatMap((name) => toSessionKey(name) ?? []);
       const meant = keys.filter(({id}) => glob === undefined || matchesGlob(glob, Buffer.from(id, 'latin1')));
-      const now = meant.length === 0 ? new Date() : await serverTime(redis);
-      const suspects = (await readFacts(redis, meant, false)).filter((facts) => judge(facts, now).length > 0);
-      const again = (await readFacts(redis, suspects, true)).flatMap((facts) => judge(facts, now));
+      const now = new Date(start + performance.now() - began);
+      const suspects = (await readFacts(redis, meant)).filter((facts) => judge(facts, now).length > 0);
+      const again = (await readFacts(redis, suspects)).flatMap((facts) => judge(facts, now));
       const unprintable = meant.flatMap((key) => judgeId(key, isPrintable) ?? []);
       yield {keys: meant.length, findings: [...again, ...unprintable].filter(isNew)};
     }
@@ -158,34 +160,80 @@ const OTHERS = new Map<KeyShape, KeyShape>([
   [FREEZE_REASON_KEYS, FROZEN_UNTIL_KEYS],
 ]);
 
-/** Reads little of many keys; only a second look asks for the type of what is no text. */
-async function readFacts(redis: Redis, keys: readonly SessionKey[], isSecond: boolean): Promise<KeyFacts[]> {
-  const isText = (shape: KeyShape): boolean => shape !== HISTORY_KEYS && shape !== VELOCITY_KEYS;
-  const commands = keys.flatMap(({id, shape}): Command[] => {
-    const key = keyOf(shape, id);
-    const other = OTHERS.get(shape);
+/** Keys in one run of the script, which holds up the server for as long as it takes: less than a millisecond. */
+const GROUP = 200;
+
+/** By a script, in a fifth of the time that single commands take; by these for a user who may not run scripts. */
+async function readFacts(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
+  const groups = Array.from({length: Math.ceil(keys.length / GROUP)}, (_, index) =>
+    keys.slice(index * GROUP, (index + 1) * GROUP),
+  );
+  const scripts = groups.map((group): Command => {
+    const names = group.map(namesToRead);
+    const counts = names.map(({length}) => length).join('');
+    return ['EVAL', READ, String(names.flat().length), ...names.flat(), counts];
+  });
+  const answers = await redis.pipelineBytes(scripts);
+  const isRefused = answers.some((answer) => answer instanceof ErrorReply && /^NOPERM.*'eval/i.test(answer.message));
+  if (isRefused) return readFactsOneByOne(redis, keys);
+  return groups.flatMap((group, index) => {
+    const answer = answers[index];
+    if (answer instanceof ErrorReply) throw redis.explain(answer);
+    const values = (answer as unknown[]).values();
+    return group.map((key) => toFacts(key, values));
+  });
+}
+
+/** The key, and the one that decides whether it is right, if there is one. */
+function namesToRead({id, shape}: SessionKey): RedisText[] {
+  const other = OTHERS.get(shape);
+  return [keyOf(shape, id), ...(other === undefined ? [] : [keyOf(other, id)])];
+}
+
+/**
+ * KEYS: one to read, or two, of which the second decides on the first. ARGV: a digit for each, how many they are. Returns
+ * of each type, TTL, text, and TTL of the second.
+ */
+const READ = `
+local replies, n, at = {}, 0, 1
+for digit in string.gmatch(ARGV[1], '%d') do
+  local key = KEYS[at]
+  local kind = redis.call('TYPE', key).ok
+  replies[n + 1] = kind
+  replies[n + 2] = redis.call('PTTL', key)
+  replies[n + 3] = kind == 'string' and redis.call('GETRANGE', key, 0, ${VALUE_LIMIT - 1})
+  replies[n + 4] = digit == '2' and redis.call('PTTL', KEYS[at + 1])
+  n, at = n + 4, at + digit
+end
+return replies`;
+
+async function readFactsOneByOne(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
+  const commands = keys.flatMap((key): Command[] => {
+    const [name = '', other = name] = namesToRead(key);
     return [
-      ['PTTL', key],
-      ...(isSecond || !isText(shape) ? [['TYPE', key]] : []),
-      ...(isSecond || isText(shape) ? [['GETRANGE', key, '0', String(VALUE_LIMIT - 1)]] : []),
-      ...(other === undefined ? [] : [['PTTL', keyOf(other, id)]]),
+      ['TYPE', name],
+      ['PTTL', name],
+      ['GETRANGE', name, '0', String(VALUE_LIMIT - 1)],
+      ['PTTL', other],
     ];
   });
-  const replies = (await redis.pipelineBytes(commands)).values();
-  const next = (): unknown => {
-    const reply: unknown = replies.next().value;
-    if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
-    return reply;
+  const replies = await redis.pipelineBytes(commands);
+  const refusal = replies.find((reply) => reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE'));
+  if (refusal instanceof ErrorReply) throw redis.explain(refusal);
+  const values = replies.values();
+  return keys.map((key) => toFacts(key, values));
+}
+
+function toFacts(key: SessionKey, values: IterableIterator<unknown>): KeyFacts {
+  const next = (): unknown => values.next().value;
+  const [type, ttl, text, otherTtl] = [String(next()), Number(next()), next(), Number(next())];
+  return {
+    ...key,
+    type,
+    ttl,
+    text: type === 'string' && Buffer.isBuffer(text) ? text.toString('latin1') : null,
+    otherTtl,
   };
-  return keys.map((key): KeyFacts => {
-    const ttl = Number(next());
-    const asked = isSecond || !isText(key.shape) ? String(next()) : undefined;
-    const value = isSecond || isText(key.shape) ? next() : undefined;
-    const otherTtl = OTHERS.has(key.shape) ? Number(next()) : NO_KEY;
-    const type = asked ?? (ttl === NO_KEY ? 'none' : Buffer.isBuffer(value) ? 'string' : 'other');
-    const text = type === 'string' && Buffer.isBuffer(value) ? value.toString('latin1') : null;
-    return {...key, type, ttl, text, otherTtl};
-  });
 }
 
 /** What PTTL says of a key that is not there, and of one that has no end. */

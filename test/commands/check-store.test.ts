@@ -191,6 +191,20 @@ describe('check-store finds', () => {
     });
   });
 
+  test('the same for a user who may not run scripts', async () => {
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '+@read', '+time', '+hello']);
+    for (const [index, [key, value, ttl]] of POISONS.entries()) {
+      await write(key.replace(':x:', `:x${index}:`), value, ttl);
+    }
+    const url = redis.url.replace('unix://', 'unix://reader:secret@');
+    const reader = await runCommand(CheckStore, ['--json'], {url});
+    expect(reader).toMatchObject({code: 2, stderr: ''});
+    const found = (document: string): string[] =>
+      (JSON.parse(document) as Document).findings.map(({key, problem}) => `${key} ${problem}`).sort();
+    expect(found(reader.stdout).length).toBeGreaterThanOrEqual(POISONS.length);
+    expect(found(reader.stdout)).toEqual(await problems());
+  });
+
   test('several things of one key, and of one session', async () => {
     await write('session:x:spent', '-1', HOUR);
     expect(await problems()).toEqual([
@@ -386,6 +400,22 @@ describe('check-store --fix', () => {
     expect(fixed).toBeLessThanOrEqual(1000);
     expect(await redis.client.dbSize()).toBe(2500 - fixed);
     connection.close();
+  });
+
+  test('says of what got no answer that it is unknown, and of the rest that it was not done', async () => {
+    for (const key of ['anomaly:x:requests:1min', 'anomaly:x:identical_count']) await write(key, 'many');
+    const connection = await connect({url: redis.url});
+    const fixable: Fixable[] = [];
+    for await (const {findings} of checkStore(connection, {isPrintable: () => true})) {
+      fixable.push(...findings.filter(isFixable));
+    }
+    const journal = {change: 'c', command: 'check-store', actor: 'a', reason: '', version: '1', limit: 10};
+    const repairs = makeRepairs(connection, fixable, {...options(new AbortController().signal), journal});
+    connection.close();
+    const outcomes: string[] = [];
+    for await (const {outcome} of repairs) outcomes.push(outcome.state);
+    expect(outcomes).toEqual(['unknown', 'not_done']);
+    expect(await redis.client.dbSize()).toBe(2);
   });
 
   test('records what it changes, unless it is told not to', async () => {
