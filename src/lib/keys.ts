@@ -36,7 +36,7 @@ export const VELOCITY_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':velocity'}
 /** List, TTL 3600 s, newest first, at most 100: JSON `{"timestamp", "model", "cost"}`. */
 export const HISTORY_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':history'};
 
-/** Every key that a change may write. */
+/** Every key of a session. */
 export const SESSION_KEYS = [
   BUDGET_KEYS,
   SPENT_KEYS,

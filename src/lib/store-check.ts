@@ -15,6 +15,7 @@ import {
   LAST_HASH_KEYS,
   type RedisText,
   REQUEST_COUNT_KEYS,
+  SESSION_KEYS,
   SPENT_KEYS,
   VELOCITY_KEYS,
 } from './keys.js';
@@ -82,18 +83,6 @@ const GRACE_MS = 5000;
 /** So many findings are remembered, so that a key that SCAN brings twice is reported once. */
 const REMEMBERED = 100_000;
 
-const SHAPES: readonly KeyShape[] = [
-  BUDGET_KEYS,
-  SPENT_KEYS,
-  FROZEN_UNTIL_KEYS,
-  FREEZE_REASON_KEYS,
-  REQUEST_COUNT_KEYS,
-  IDENTICAL_COUNT_KEYS,
-  LAST_HASH_KEYS,
-  HISTORY_KEYS,
-  VELOCITY_KEYS,
-];
-
 /**
  * Looks through every key that the gateway may have written, with SCAN, and yields what was found page by page; only a
  * page is held in memory. What seems wrong is read twice, so that a change that is under way is no finding.
@@ -113,7 +102,7 @@ export async function* checkStore(
   };
   const glob = match === undefined ? undefined : Buffer.from(match);
   const [start, began] = [(await serverTime(redis)).getTime(), performance.now()];
-  for (const prefix of new Set(SHAPES.map((shape) => shape.prefix))) {
+  for (const prefix of new Set(SESSION_KEYS.map((shape) => shape.prefix))) {
     for await (const names of scanKeys(redis, `${prefix}${narrow(match).pattern}:*`)) {
       const keys = names.flatMap((name) => toSessionKey(name) ?? []);
       const meant = keys.filter(({id}) => glob === undefined || matchesGlob(glob, Buffer.from(id, 'latin1')));
@@ -145,7 +134,7 @@ interface KeyFacts extends SessionKey {
 
 function toSessionKey(name: Buffer): SessionKey | undefined {
   const key = name.toString('latin1');
-  const shape = SHAPES.find(({prefix, suffix}) => key.startsWith(prefix) && key.endsWith(suffix));
+  const shape = SESSION_KEYS.find(({prefix, suffix}) => key.startsWith(prefix) && key.endsWith(suffix));
   if (shape === undefined || key.length <= shape.prefix.length + shape.suffix.length) return undefined;
   return {id: rawId(key.slice(shape.prefix.length, -shape.suffix.length)), shape};
 }
@@ -163,7 +152,7 @@ const OTHERS = new Map<KeyShape, KeyShape>([
 /** Keys in one run of the script, which holds up the server for as long as it takes: less than a millisecond. */
 const GROUP = 200;
 
-/** By a script, in a fifth of the time that single commands take; by these for a user who may not run scripts. */
+/** By a script, since a command for each takes longer; but so for a user who may not run scripts. */
 async function readFacts(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
   const groups = Array.from({length: Math.ceil(keys.length / GROUP)}, (_, index) =>
     keys.slice(index * GROUP, (index + 1) * GROUP),
@@ -437,14 +426,18 @@ function brokenRecord(facts: KeyFacts, problem: Problem, what: string): Finding 
 }
 
 function judgeId(key: SessionKey, isPrintable: (text: string) => boolean): Finding | undefined {
-  const finding = {...nameFinding(key), ...NO_REPAIR, answer: null};
-  if (!isText(key.id)) {
-    const effect = 'no API client can have sent it, and no command can name it';
-    return {...finding, problem: 'id_not_text', what: 'an ID that is not UTF-8', effect};
-  }
-  if (isPrintable(nameOf(key.id))) return undefined;
-  const effect = 'what prints it as it is may be misled';
-  return {...finding, problem: 'id_not_printable', what: 'an ID with characters that are not printable', effect};
+  const isKnown = isText(key.id);
+  if (isKnown && isPrintable(nameOf(key.id))) return undefined;
+  return {
+    ...nameFinding(key),
+    ...NO_REPAIR,
+    answer: null,
+    problem: isKnown ? 'id_not_printable' : 'id_not_text',
+    what: isKnown ? 'an ID with characters that are not printable' : 'an ID that is not UTF-8',
+    effect: isKnown
+      ? 'what prints it as it is may be misled'
+      : 'no API client can have sent it, and no command can name it',
+  };
 }
 
 function nameFinding(key: SessionKey): {id: RawId; key: string} {
