@@ -1,4 +1,4 @@
-import type {HistoryPart} from '../lib/history.js';
+import type {HistoryPart} from '../lib/change-history.js';
 import {nameOf} from '../lib/ids.js';
 import {type KeyRecord, toText, type Value} from '../lib/journal.js';
 import {describeChanged, keyName} from '../lib/key-words.js';

@@ -4,7 +4,7 @@ import {BaseCommand} from '../cli/base-command.js';
 import {CHANGE_FORMATS, renderChanges} from '../cli/change-views.js';
 import {serverTime} from '../lib/clock.js';
 import {TokengateError} from '../lib/errors.js';
-import {listChanges} from '../lib/history.js';
+import {listChanges} from '../lib/change-history.js';
 import {parseSessionId} from '../lib/ids.js';
 import {parseDuration, parseTime} from '../lib/time.js';
 

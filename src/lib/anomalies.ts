@@ -20,6 +20,13 @@ export const REQUEST_LIMIT = 100;
 /** The gateway freezes a session for 300 s at this many identical requests in a row after the first. */
 export const IDENTICAL_LIMIT = 3;
 
+/** A count as INCR takes it: a 64-bit integer in its shortest form, with room for one more. Null for anything else. */
+export function parseCount(text: string): number | null {
+  if (!/^(0|-?[1-9]\d{0,18})$/.test(text)) return null;
+  const count = BigInt(text);
+  return count >= -(2n ** 63n) && count < 2n ** 63n - 1n ? Number(count) : null;
+}
+
 export interface AnomalyStats {
   id: string;
   freeze: FreezeState;

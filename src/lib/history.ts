@@ -1,49 +1,82 @@
-import type {RawId} from './ids.js';
-import {type Part, readJournal} from './journal.js';
-import type {Redis} from './redis.js';
+import {TokengateError} from './errors.js';
+import {nameOf, type RawId} from './ids.js';
+import {
+  BUDGET_KEYS,
+  FROZEN_UNTIL_KEYS,
+  HISTORY_KEYS,
+  keyOf,
+  type KeyShape,
+  REQUEST_COUNT_KEYS,
+  SPENT_KEYS,
+} from './keys.js';
+import {type Money, parseStoredMoney, ZERO} from './money.js';
+import {ErrorReply, type Redis} from './redis.js';
+import {parseGatewayTime} from './time.js';
 
-export interface HistoryOptions {
-  session?: RawId | undefined;
-  change?: string | undefined;
-  since?: Date | undefined;
-  actor?: string | undefined;
-  /** At most so many changes. */
-  limit: number;
-  /** Gets a sentence for entries that this CLI did not write. */
-  unreadable: string[];
+/** The gateway keeps so many requests of a session, for an hour after the last. */
+export const HISTORY_LENGTH = 100;
+
+/** A request as the gateway has recorded it. What is null is not recorded, or not readable. */
+export interface RecordedRequest {
+  at: Date | null;
+  /** As the API client sent it: untrusted text; JSON, when it was no text. */
+  model: string | null;
+  /** The gateway records 0 for every request: that is no cost. */
+  cost: Money | null;
+  /** The entry itself, when the gateway can't have written it. */
+  malformed: string | null;
 }
 
-/** A part of a change, and the change that undid it, for some of its sessions at least. */
-export interface HistoryPart extends Part {
-  undoneBy: string | undefined;
+export interface History {
+  /** Newest first. */
+  requests: RecordedRequest[];
+  /** False when Redis holds nothing at all for this ID. */
+  isKnown: boolean;
 }
 
-/** The parts of changes, newest first; those of one change need not follow each other. */
-export async function* listChanges(redis: Redis, options: HistoryOptions): AsyncGenerator<HistoryPart[]> {
-  const {session, change, since, actor, limit, unreadable} = options;
-  const undoneBy = new Map<string, string>();
-  /** Changes that are shown, and before when nothing of them follows. */
-  const shown = new Map<string, Date | undefined>();
-  let count = 0;
-  for await (const page of readJournal(redis, since)) {
-    count += page.unreadable;
-    const parts: HistoryPart[] = [];
-    for (const part of page.parts) {
-      if (part.undoes !== undefined && !undoneBy.has(part.change)) undoneBy.set(part.undoes, part.change);
-      const records = session === undefined ? part.records : part.records.filter(({id}) => id === session);
-      const isMeant =
-        records.length > 0 &&
-        (change === undefined || part.change === change) &&
-        (actor === undefined || part.actor === actor) &&
-        (shown.size < limit || shown.has(part.change));
-      if (!isMeant) continue;
-      shown.set(part.change, part.began);
-      parts.push({...part, records, undoneBy: undoneBy.get(part.change)});
-    }
-    if (parts.length > 0) yield parts;
-    const at = page.parts.at(-1)?.at;
-    const isFull = shown.size >= (change === undefined ? limit : 1);
-    if (isFull && at && [...shown.values()].every((began) => began === undefined || at < began)) break;
+/**
+ * Reads the newest requests of a session.
+ *
+ * @throws TokengateError WRONG_TYPE
+ */
+export async function readHistory(redis: Redis, id: RawId, {limit}: {limit: number}): Promise<History> {
+  const shapes: KeyShape[] = [BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS, REQUEST_COUNT_KEYS, HISTORY_KEYS];
+  const [entries, known] = await redis.pipeline([
+    // A list has no range of nothing.
+    limit === 0
+      ? ['LRANGE', keyOf(HISTORY_KEYS, id), '1', '0']
+      : ['LRANGE', keyOf(HISTORY_KEYS, id), '0', String(limit - 1)],
+    ['EXISTS', ...shapes.map((shape) => keyOf(shape, id))],
+  ]);
+  if (entries instanceof ErrorReply && entries.message.includes('WRONGTYPE')) {
+    const message = `The history of session '${nameOf(id)}' is of a wrong Redis type: the gateway answers its requests with HTTP 500.`;
+    throw new TokengateError('WRONG_TYPE', message, {hint: 'Repair it with: tokengate check-store --fix'});
   }
-  if (count > 0) unreadable.push(`${count} entries of the journal were not written by tokengate, and are left out.`);
+  for (const reply of [entries, known]) if (reply instanceof ErrorReply) throw redis.explain(reply);
+  return {requests: (entries as string[]).map(parseEntry), isKnown: known !== 0};
+}
+
+function parseEntry(entry: string): RecordedRequest {
+  const malformed: RecordedRequest = {at: null, model: null, cost: null, malformed: entry};
+  const fields = parseJson(entry);
+  if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) return malformed;
+  const {timestamp, model = null, cost = 0} = fields as Record<string, unknown>;
+  const time = typeof timestamp === 'string' ? parseGatewayTime(timestamp) : undefined;
+  // The shortest text of a binary float is what Python wrote.
+  const amount = typeof cost === 'number' ? parseStoredMoney(String(cost)) : undefined;
+  if (time?.kind !== 'time' || amount === undefined) return malformed;
+  return {
+    at: time.at,
+    model: model === null || typeof model === 'string' ? model : JSON.stringify(model),
+    cost: amount.eq(ZERO) ? null : amount,
+    malformed: null,
+  };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -188,7 +188,19 @@ function addPart(found: Map<string, RecordedChange>, {records, ...facts}: Part):
   const known = found.get(facts.change);
   const change: RecordedChange = known ?? {...facts, sessions: new Map(), later: new Map(), isWhole: true};
   found.set(facts.change, change);
-  for (const {id, keys} of records) change.sessions.set(id, {keys, at: facts.at});
+  for (const {id, keys} of records) {
+    const newer = change.sessions.get(id);
+    if (newer === undefined) change.sessions.set(id, {keys: [...keys], at: facts.at});
+    else for (const key of keys) addOlder(newer.keys, key);
+  }
+}
+
+/** A change may have dealt with a session in several steps: what counts is how it was before the first. */
+function addOlder(keys: KeyRecord[], older: KeyRecord): void {
+  const index = keys.findIndex(({shape}) => shape === older.shape);
+  const newer = keys[index];
+  if (newer === undefined) keys.push(older);
+  else if (older.after !== undefined) keys[index] = {...newer, before: older.before, after: newer.after ?? older.after};
 }
 
 /** Reads again what is newer, for what it says of the same sessions. */
