@@ -1,8 +1,8 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 
 import {type StoredAmount, toStoredAmount} from './amounts.js';
-import type {Filter} from './filter.js';
-import {toFreezeState} from './freezes.js';
+import type {Facts, Filter} from './filter.js';
+import {type FreezeState, toFreezeState} from './freezes.js';
 import {matchesGlob} from './glob.js';
 import {isText, nameOf, rawId, type RawId} from './ids.js';
 import {
@@ -79,6 +79,28 @@ export async function* readSessions(redis: Redis, ids: readonly RawId[], now?: D
   }
 }
 
+/**
+ * Every freeze that stands in Redis, over or not, of sessions without a budget too. Unlike `readSessions` it reads each
+ * key alone, so that one of a wrong type, or that this user may not read, is not taken for no freeze.
+ */
+export async function readFreezes(
+  redis: Redis,
+  match: string | undefined,
+  now: Date,
+): Promise<Map<RawId, FreezeState>> {
+  const ids = await scanIds(redis, FROZEN_UNTIL_KEYS, match);
+  const freezes = new Map<RawId, FreezeState>();
+  for (let start = 0; start < ids.length; start += PAGE) {
+    const page = ids.slice(start, start + PAGE);
+    const shapes = [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS];
+    const replies = await redis.pipeline(page.flatMap((id) => shapes.map((shape) => ['GET', keyOf(shape, id)])));
+    for (const [index, id] of page.entries()) {
+      freezes.set(id, toFreezeState(redis, nameOf(id), replies[2 * index], replies[2 * index + 1], now));
+    }
+  }
+  return freezes;
+}
+
 export interface ListOptions {
   /** A Redis glob over IDs. */
   match?: string | undefined;
@@ -119,8 +141,17 @@ export async function* listSessions(redis: Redis, options: ListOptions = {}): As
   }
 }
 
-export function passes(filter: Filter, {id, budget, spent, remaining, percentageUsed, freeze}: Session): boolean {
-  return filter.matches({id, budget, spent, remaining, used: percentageUsed, frozen: freeze?.isFrozen ?? null});
+export function passes(filter: Filter, session: Session): boolean {
+  return filter.matches(toFacts(session));
+}
+
+/** For what watches over sessions: one whose values cannot be read passes too, unless the filter certainly excludes it. */
+export function mayPass(filter: Filter, session: Session): boolean {
+  return filter.mayMatch(toFacts(session));
+}
+
+function toFacts({id, budget, spent, remaining, percentageUsed, freeze}: Session): Facts {
+  return {id, budget, spent, remaining, used: percentageUsed, frozen: freeze?.isFrozen ?? null};
 }
 
 export const SORT_FIELDS = ['id', 'budget', 'spent', 'remaining', 'used'] as const;
