@@ -85,9 +85,8 @@ function toWebhook(text: string, what: string): Webhook {
   const trimmed = text.trim();
   if (trimmed === '') refuse('is empty');
   if (/\s/.test(trimmed)) refuse('holds more than a URL');
-  const url = URL.canParse(trimmed) ? new URL(trimmed) : undefined;
-  if (url === undefined || !['http:', 'https:'].includes(url.protocol))
-    return refuse('holds no https:// or http:// URL');
+  const url = /^https?:\/\//i.test(trimmed) && URL.canParse(trimmed) ? new URL(trimmed) : undefined;
+  if (url === undefined) return refuse('holds no https:// or http:// URL');
   const {username, password} = url;
   // fetch takes no URL with a user name.
   url.username = url.password = '';
