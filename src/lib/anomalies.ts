@@ -33,6 +33,12 @@ export interface AnomalyStats {
   problems: string[];
 }
 
+/** Reads the reply to GET of a count; null when what stands there is none. */
+export function parseCount(reply: unknown): number | null {
+  if (reply === null) return 0;
+  return typeof reply === 'string' && /^\d{1,15}$/.test(reply) ? Number(reply) : null;
+}
+
 export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Date}): Promise<AnomalyStats> {
   const name = nameOf(id);
   const key = (shape: KeyShape): RedisText => keyOf(shape, id);
@@ -46,8 +52,8 @@ export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Dat
   const freeze = toFreezeState(redis, name, until, reason, now);
   const problems = [...freeze.problems];
   const readCount = (reply: unknown, what: string): number | null => {
-    if (reply === null) return 0;
-    if (typeof reply === 'string' && /^\d{1,15}$/.test(reply)) return Number(reply);
+    const count = parseCount(reply);
+    if (count !== null) return count;
     if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
     const found = typeof reply === 'string' ? `'${reply}', which is not a count` : 'of a wrong Redis type';
     problems.push(`The ${what} of session '${name}' is ${found}.`);
