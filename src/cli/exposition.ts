@@ -17,6 +17,7 @@ export function* renderMetrics(
     yield `# ${leftOut} of ${sessions} sessions have no series of their own (--max-series ${maxSeries}): those that have used least.\n`;
     yield '# They are summed in tokengate_other_sessions_*.\n';
   }
+  // Any other character may stand there as it is.
   const escape = (text: string): string => escapeLabel(isTerminal ? showText(text) : text);
   for (const {name, help, samples} of gauges) {
     if (samples.length === 0) continue;
@@ -26,11 +27,6 @@ export function* renderMetrics(
       yield `${name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${toValue(value)}\n`;
     }
   }
-}
-
-/** A session's name as the value of a label: exact, but for NUL, at which Prometheus stops to read. */
-export function toLabel(id: string): string {
-  return id.replaceAll('\0', '\\x00');
 }
 
 function escapeLabel(text: string): string {

@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/base-command.js';
-import {renderMetrics, toLabel} from '../cli/exposition.js';
+import {renderMetrics} from '../cli/exposition.js';
 import {replaceFile} from '../cli/files.js';
 import {matchFlag, whereFlag} from '../cli/flags.js';
 import {stringifyJson} from '../cli/json.js';
@@ -44,7 +44,7 @@ Of more than --max-series sessions, those that have used most of their budget ha
     const {out, 'max-series': maxSeries, match, where} = this.flags;
     const filter = where === undefined ? undefined : parseFilter(where);
     const redis = await this.connect();
-    const metrics = await measure(redis, {match, where: filter, maxSeries, now: await serverTime(redis), toLabel});
+    const metrics = await measure(redis, {match, where: filter, maxSeries, now: await serverTime(redis)});
     if (out !== undefined) {
       await replaceFile(out, [...renderMetrics(metrics, {maxSeries, isTerminal: false})].join(''));
     }

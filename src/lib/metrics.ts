@@ -34,8 +34,6 @@ export interface MetricsOptions {
   /** At most so many sessions have series of their own. */
   maxSeries: number;
   now: Date;
-  /** What a session is called in a label: not all text can stand there. */
-  toLabel: (id: string) => string;
 }
 
 /** One session, and what of it is measured. Null is what cannot be read. */
@@ -87,12 +85,8 @@ export async function measure(redis: Redis, options: MetricsOptions): Promise<Me
     kept.push(...measured);
     if (kept.length > 2 * maxSeries + PAGE) kept = kept.sort(byInterest).slice(0, maxSeries);
   }
-  kept = kept.sort(byInterest).slice(0, maxSeries);
-  const labelled = toLabelled(kept, options.toLabel);
-  const own = addUp(
-    NO_SUMS,
-    labelled.map(({measured}) => measured),
-  );
+  kept = withOwnName(kept.sort(byInterest).slice(0, maxSeries));
+  const own = addUp(NO_SUMS, kept);
   const other: Sums = {
     count: all.count - own.count,
     budget: all.budget.minus(own.budget),
@@ -101,7 +95,7 @@ export async function measure(redis: Redis, options: MetricsOptions): Promise<Me
     requests: all.requests - own.requests,
   };
   const gauges = [
-    ...sessionGauges(labelled),
+    ...sessionGauges(kept),
     ...sumGauges(
       {sessions: 'tokengate_other_sessions', prefix: 'tokengate_other_sessions', of: 'of sessions without own series'},
       other,
@@ -150,18 +144,13 @@ function storeGauges({server}: Redis, isWritable: boolean | undefined): Gauge[] 
   ];
 }
 
-interface Labelled {
-  label: string;
-  measured: Measured;
-}
-
-function sessionGauges(sessions: readonly Labelled[]): Gauge[] {
+function sessionGauges(sessions: readonly Measured[]): Gauge[] {
   const each = (name: string, help: string, valueOf: (measured: Measured) => Money | number | null): Gauge => ({
     name: `tokengate_session_${name}`,
     help,
-    samples: sessions.flatMap(({label, measured}) => {
+    samples: sessions.flatMap((measured) => {
       const value = valueOf(measured);
-      return value === null ? [] : [{labels: {session_id: label}, value}];
+      return value === null ? [] : [{labels: {session_id: measured.session.id}, value}];
     }),
   });
   return [
@@ -187,18 +176,14 @@ function sessionGauges(sessions: readonly Labelled[]): Gauge[] {
   ];
 }
 
-/** In the order of the IDs. Two that are called the same would make one series twice, which spoils the whole file. */
-function toLabelled(kept: readonly Measured[], toLabel: (id: string) => string): Labelled[] {
-  const taken = new Set<string>();
-  const isOwn = ({session}: Measured): boolean => isText(session.key) && toLabel(session.id) === session.id;
-  const order = [...kept].sort((a, b) => Number(isOwn(b)) - Number(isOwn(a)));
-  const labelled = order.flatMap((measured) => {
-    const label = toLabel(measured.session.id);
-    if (taken.has(label)) return [];
-    taken.add(label);
-    return [{label, measured}];
-  });
-  return labelled.sort((a, b) => (a.measured.session.key < b.measured.session.key ? -1 : 1));
+/**
+ * In the order of the IDs. An ID that is not UTF-8 can be called as another is; two series of one name would spoil the
+ * whole file.
+ */
+function withOwnName(measured: readonly Measured[]): Measured[] {
+  const names = new Set(measured.flatMap(({session: {key, id}}) => (isText(key) ? [id] : [])));
+  const hasOwn = ({session: {key, id}}: Measured): boolean => isText(key) || (!names.has(id) && Boolean(names.add(id)));
+  return measured.filter(hasOwn).sort((a, b) => (a.session.key < b.session.key ? -1 : 1));
 }
 
 function addUp(sums: Sums, measured: readonly Measured[]): Sums {
