@@ -8,6 +8,7 @@ import {TokengateError} from '../lib/errors.js';
 const WHY: Record<string, string> = {
   EACCES: 'permission denied',
   EDQUOT: 'the disk quota is used up',
+  EFBIG: 'it would be larger than is allowed',
   EISDIR: 'it is a folder',
   ENOENT: 'there is no such folder',
   ENOSPC: 'no space left on the device',
