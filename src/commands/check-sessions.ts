@@ -24,8 +24,8 @@ A webhook gets JSON with a "text", as Slack takes it, of what is new. Its URL st
   static override examples = [
     {description: 'Is anybody above 80 percent?', command: '<%= config.bin %> <%= command.id %>'},
     {
-      description: 'Only what is new, with freezes, from cron: it prints and posts each once',
-      command: '<%= config.bin %> <%= command.id %> --frozen --new-only',
+      description: 'From cron: only what is new, freezes too, and nothing when there is nothing',
+      command: '<%= config.bin %> <%= command.id %> --frozen --new-only --quiet',
     },
     {
       description: 'Production alone, by what is left',
@@ -59,6 +59,7 @@ A webhook gets JSON with a "text", as Slack takes it, of what is new. Its URL st
       dependsOn: ['new-only'],
       helpValue: 'FILE',
     }),
+    quiet: Flags.boolean({char: 'q', description: 'Print nothing when nothing is found'}),
     exec: Flags.string({
       description: 'Run this for each new crossing',
       dependsOn: ['new-only'],
@@ -108,6 +109,7 @@ A webhook gets JSON with a "text", as Slack takes it, of what is new. Its URL st
     known: number | null,
     notifications: readonly NotificationJson[],
   ): Promise<void> {
+    if (this.flags.quiet && findings.length === 0 && !this.jsonEnabled()) return;
     const text = this.jsonEnabled()
       ? `${stringifyJson({...toCheckJson(check, findings, known), notifications}, '  ')}\n`
       : renderCheck(check, findings, known);

@@ -33,11 +33,7 @@ afterEach(async () => {
 afterAll(() => redis.stop());
 
 const check = (argv: string[], env: Record<string, string> = {}, onStart?: (pid: number) => void): Promise<Output> =>
-  runBinary(['check-sessions', ...argv], {
-    url: redis.url,
-    env,
-    ...(onStart === undefined ? {} : {onStart: ({pid}) => pid !== undefined && onStart(pid)}),
-  });
+  runBinary(['check-sessions', ...argv], {url: redis.url, env, onStart: ({pid = 0}) => onStart?.(pid)});
 const fresh = (...argv: string[]): Promise<Output> => check(['--new-only', ...argv]);
 const post = (...argv: string[]): Promise<Output> => fresh('--webhook-file', file, ...argv);
 const claims = async (): Promise<string[]> => (await redis.client.hKeys('tokengate:alerts')).sort();
@@ -454,7 +450,7 @@ async function ended(pid: number): Promise<void> {
     }
     // A process that has ended and that nobody has asked after is still there.
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') Z');
-    if (/\) Z/.test(stat)) return;
+    if (stat.includes(') Z')) return;
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

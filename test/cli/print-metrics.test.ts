@@ -80,13 +80,12 @@ describe('--out', () => {
 
   test('a reader sees the old file or the new one, whole', async () => {
     await print('--out', out);
-    let isDone = false;
-    const writers = Promise.all(Array.from({length: 8}, () => print('--out', out))).then((outputs) => {
-      isDone = true;
-      return outputs;
+    const done = new AbortController();
+    const writers = Promise.all(Array.from({length: 8}, () => print('--out', out))).finally(() => {
+      done.abort();
     });
     let reads = 0;
-    while (!isDone) {
+    while (!done.signal.aborted) {
       const text = await readFile(out, 'utf8');
       expect(text).toMatch(/^# HELP [^]*\ntokengate_up 1\n$/);
       reads++;

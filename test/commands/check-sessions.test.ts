@@ -72,6 +72,14 @@ test('nothing found is exit code 0, and nothing to check too', async () => {
   expect(await check()).toMatchObject({code: 0, stdout: 'OK - nothing found; 0 sessions checked\n'});
 });
 
+test('--quiet says nothing when nothing is found', async () => {
+  expect(await check('--quiet', '--match', 'c*')).toMatchObject({code: 0, stdout: '', stderr: ''});
+  expect((await check('-q')).stdout).toBe((await check()).stdout);
+  expect((await check('-q', '--new-only')).stdout).toBe((await check()).stdout);
+  expect(await check('-q', '--new-only')).toMatchObject({code: 0, stdout: '', stderr: ''});
+  expect(await report('-q', '--new-only')).toMatchObject({code: 0, status: 'ok'});
+});
+
 test('--json has the numbers, exact', async () => {
   await redis.client.set('session:high:spent', '47.10000000000000000001');
   await freeze('high', '2099-01-01T00:00:00', 'Why');
