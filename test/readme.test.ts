@@ -142,7 +142,11 @@ describe('the lists of the README', () => {
   });
 
   test.each([...fieldsOf])('%s --json has the listed fields', async (command, fields) => {
-    const args = ['check-sessions', 'health', 'print-metrics'].includes(command) ? '' : /^(set|add)-budget$/.test(command) ? 'staging 5' : 'staging';
+    const args = ['check-sessions', 'health', 'print-metrics'].includes(command)
+      ? ''
+      : /^(set|add)-budget$/.test(command)
+        ? 'staging 5'
+        : 'staging';
     const {stdout} = await run(`tokengate ${command} ${args} --yes --json`);
     expect(Object.keys(JSON.parse(stdout) as object)).toEqual(fields);
   });

@@ -83,7 +83,9 @@ export async function notify(
       const run =
         Date.now() < end
           ? runCommand(exec, toVariables(finding, address, redisUrl), signal, limits.execMs)
-          : Promise.reject(new TokengateError('EXEC_FAILED', `was not begun: ${limits.allExecMs / 1000} s are over`));
+          : Promise.reject(
+              new TokengateError('EXEC_FAILED', `it was not begun, since ${limits.allExecMs / 1000} s are over`),
+            );
       const error = await reasonOf(run);
       if (error === null) continue;
       first ??= `for session '${finding.subject.id}': ${error}`;
