@@ -1,6 +1,7 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 
 import {type StoredAmount, toStoredAmount} from './amounts.js';
+import {parseCount} from './anomalies.js';
 import type {Facts, Filter} from './filter.js';
 import {type FreezeState, toFreezeState} from './freezes.js';
 import {matchesGlob} from './glob.js';
@@ -12,6 +13,7 @@ import {
   keyOf,
   type KeyShape,
   type RedisText,
+  REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from './keys.js';
 import {type Money, ZERO} from './money.js';
@@ -88,17 +90,36 @@ export async function readFreezes(
   match: string | undefined,
   now: Date,
 ): Promise<Map<RawId, FreezeState>> {
-  const ids = await scanIds(redis, FROZEN_UNTIL_KEYS, match);
-  const freezes = new Map<RawId, FreezeState>();
+  return readAll(redis, [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS], match, (id, [until, reason]) =>
+    toFreezeState(redis, nameOf(id), until, reason, now),
+  );
+}
+
+/** Every count of requests that stands in Redis: few, since each lives for a minute. Null is what is not a count. */
+export async function readRequestCounts(redis: Redis, match: string | undefined): Promise<Map<RawId, number | null>> {
+  return readAll(redis, [REQUEST_COUNT_KEYS], match, (_, [reply]) => {
+    if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
+    return parseCount(reply);
+  });
+}
+
+/** Reads some keys of each session that has the first of them. */
+async function readAll<T>(
+  redis: Redis,
+  shapes: readonly [KeyShape, ...KeyShape[]],
+  match: string | undefined,
+  read: (id: RawId, replies: unknown[]) => T,
+): Promise<Map<RawId, T>> {
+  const ids = await scanIds(redis, shapes[0], match);
+  const found = new Map<RawId, T>();
   for (let start = 0; start < ids.length; start += PAGE) {
     const page = ids.slice(start, start + PAGE);
-    const shapes = [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS];
     const replies = await redis.pipeline(page.flatMap((id) => shapes.map((shape) => ['GET', keyOf(shape, id)])));
     for (const [index, id] of page.entries()) {
-      freezes.set(id, toFreezeState(redis, nameOf(id), replies[2 * index], replies[2 * index + 1], now));
+      found.set(id, read(id, replies.slice(index * shapes.length, (index + 1) * shapes.length)));
     }
   }
-  return freezes;
+  return found;
 }
 
 export interface ListOptions {

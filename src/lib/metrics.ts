@@ -1,15 +1,14 @@
 import {hrtime} from 'node:process';
 
-import {parseCount} from './anomalies.js';
 import {TokengateError} from './errors.js';
 import type {Filter} from './filter.js';
 import {type FreezeState, NOT_FROZEN} from './freezes.js';
 import {checkHealth} from './health.js';
 import {isText} from './ids.js';
-import {BUDGET_KEYS, keyOf, REQUEST_COUNT_KEYS} from './keys.js';
-import {mayPass, readFreezes, readSessions, scanIds} from './listing.js';
+import {BUDGET_KEYS} from './keys.js';
+import {mayPass, readFreezes, readRequestCounts, readSessions, scanIds} from './listing.js';
 import {type Money, ZERO} from './money.js';
-import {ErrorReply, type Redis} from './redis.js';
+import type {Redis} from './redis.js';
 import type {Session} from './sessions.js';
 
 /** A gauge: what is true now. Every metric here is one, since even what is spent falls at a reset. */
@@ -53,8 +52,6 @@ interface Sums {
 }
 
 const NO_SUMS: Sums = {count: 0, budget: ZERO, spent: ZERO, remaining: ZERO, requests: 0};
-/** Sessions whose request counts are read in one flight. */
-const PAGE = 1000;
 /** Redis takes no writes: so the gateway counts no spending, and refuses requests. */
 const UNWRITABLE = ['REDIS_READONLY', 'REDIS_OUT_OF_MEMORY', 'REDIS_WRITES_REFUSED'];
 
@@ -68,22 +65,25 @@ export async function measure(redis: Redis, options: MetricsOptions): Promise<Me
   const {match, where, maxSeries, now} = options;
   const isWritable = await askWritable(redis);
   const freezes = await readFreezes(redis, match, now);
+  const requests = await readRequestCounts(redis, match);
   let kept: Measured[] = [];
   let all = NO_SUMS;
   const counts = {frozen: 0, exhausted: 0, unreadable: 0};
-  for await (const page of inPages(readSessions(redis, await scanIds(redis, BUDGET_KEYS, match)))) {
-    const wanted = page.filter((session) => {
+  for await (const page of readSessions(redis, await scanIds(redis, BUDGET_KEYS, match))) {
+    const measured: Measured[] = [];
+    for (const session of page) {
       session.freeze = freezes.get(session.key) ?? NOT_FROZEN;
-      return where === undefined || mayPass(where, session);
-    });
-    const measured = await readRequests(redis, wanted);
+      const count = requests.get(session.key);
+      if (where !== undefined && !mayPass(where, session)) continue;
+      measured.push(toMeasured(session, count === undefined ? 0 : count));
+    }
     all = addUp(all, measured);
     counts.frozen += measured.filter(({freeze}) => freeze.isFrozen).length;
     counts.exhausted += measured.filter(({session}) => session.remaining?.eq(ZERO)).length;
     counts.unreadable += measured.filter(({isUnreadable}) => isUnreadable).length;
-    // Sorted now and then, so that no more than a few pages are ever held.
+    // Sorted now and then, so that few more than these are ever held.
     kept.push(...measured);
-    if (kept.length > 2 * maxSeries + PAGE) kept = kept.sort(byInterest).slice(0, maxSeries);
+    if (kept.length > 2 * maxSeries + 1000) kept = kept.sort(byInterest).slice(0, maxSeries);
   }
   kept = withOwnName(kept.sort(byInterest).slice(0, maxSeries));
   const own = addUp(NO_SUMS, kept);
@@ -209,29 +209,11 @@ function byInterest(a: Measured, b: Measured): number {
   );
 }
 
-async function readRequests(redis: Redis, sessions: readonly Session[]): Promise<Measured[]> {
-  if (sessions.length === 0) return [];
-  const replies = await redis.pipeline(sessions.map(({key}) => ['GET', keyOf(REQUEST_COUNT_KEYS, key)]));
-  return sessions.map((session, index) => {
-    const reply = replies[index];
-    if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
-    const requests = parseCount(reply);
-    const freeze = session.freeze ?? NOT_FROZEN;
-    const isUnreadable =
-      session.budget === null || session.spent === null || freeze.isFrozen === null || requests === null;
-    return {session, freeze, requests, isUnreadable};
-  });
-}
-
-async function* inPages(slices: AsyncIterable<Session[]>): AsyncGenerator<Session[]> {
-  let page: Session[] = [];
-  for await (const slice of slices) {
-    page.push(...slice);
-    if (page.length < PAGE) continue;
-    yield page;
-    page = [];
-  }
-  yield page;
+function toMeasured(session: Session, requests: number | null): Measured {
+  const freeze = session.freeze ?? NOT_FROZEN;
+  const isUnreadable =
+    session.budget === null || session.spent === null || freeze.isFrozen === null || requests === null;
+  return {session, freeze, requests, isUnreadable};
 }
 
 /** Undefined when the user may not write. */
