@@ -7,8 +7,17 @@ import {stringifyJson} from '../cli/json.js';
 import {LEASE_MS, type NotificationJson, notificationError, notify} from '../cli/notify.js';
 import {readWebhook} from '../cli/webhook.js';
 import {parseStateName, reportOnce} from '../lib/alerts.js';
-import {type Check, checkSessions, type Finding, parsePercentage, toRules} from '../lib/checks.js';
+import {
+  type Check,
+  type CheckOptions,
+  checkSessions,
+  type Finding,
+  parsePercentage,
+  type Rule,
+  toRules,
+} from '../lib/checks.js';
 import {serverTime} from '../lib/clock.js';
+import {TokengateError} from '../lib/errors.js';
 import {parseFilter} from '../lib/filter.js';
 import {parseAmount} from '../lib/money.js';
 
@@ -48,59 +57,80 @@ A webhook gets JSON with a "text", as Slack takes it, of what is new. Its URL st
     frozen: Flags.boolean({description: 'Critical when a session is frozen, one without a budget too'}),
     match: matchFlag,
     where: whereFlag,
+    quiet: Flags.boolean({char: 'q', description: 'Print nothing when nothing is found'}),
     'new-only': Flags.boolean({description: 'Report only what has not been reported yet'}),
     state: Flags.string({
       description: 'Keep what has been reported under this name, apart from other checks',
-      dependsOn: ['new-only'],
       helpValue: 'NAME',
     }),
     'webhook-file': Flags.string({
       description: 'Post what is new to the URL in this file',
-      dependsOn: ['new-only'],
       helpValue: 'FILE',
     }),
-    quiet: Flags.boolean({char: 'q', description: 'Print nothing when nothing is found'}),
     exec: Flags.string({
       description: 'Run this for each new crossing',
-      dependsOn: ['new-only'],
       helpValue: 'COMMAND',
     }),
   };
 
   async run(): Promise<void> {
-    const {warn, crit, 'min-left': minLeft, 'new-only': newOnly, frozen, match, where, state, exec} = this.flags;
-    const rules = toRules({
+    this.refuseOddUse();
+    const rules = this.rules();
+    const {match, where: typed, state} = this.flags;
+    const where = typed === undefined ? undefined : parseFilter(typed);
+    const name = state === undefined ? undefined : parseStateName(state);
+    const isFound = this.flags['new-only']
+      ? await this.checkNew({rules, match, where}, name)
+      : await this.checkAll({rules, match, where});
+    if (isFound) this.exitWithFindings();
+  }
+
+  private refuseOddUse(): void {
+    const refuse = (why: string): never => {
+      throw new TokengateError('INVALID_USAGE', why);
+    };
+    for (const name of ['state', 'webhook-file', 'exec'] as const) {
+      if (this.flags[name] !== undefined && !this.flags['new-only']) refuse(`--${name} goes with --new-only.`);
+    }
+    // What is left of a variable that was never set would tell nobody, without a word.
+    if (this.flags.exec?.trim() === '') refuse('--exec is empty.');
+  }
+
+  private rules(): Rule[] {
+    const {warn, crit, 'min-left': minLeft, frozen} = this.flags;
+    return toRules({
       warn: parsePercentage(warn),
       crit: parsePercentage(crit),
       minLeft: minLeft === undefined ? null : parseAmount(minLeft).value,
       frozen,
     });
-    const filter = where === undefined ? undefined : parseFilter(where);
-    const name = state === undefined ? undefined : parseStateName(state);
-    if (!newOnly) {
-      const redis = await this.connect();
-      const check = await checkSessions(redis, {rules, match, where: filter, now: await serverTime(redis)});
-      await this.report(check, check.findings, null, []);
-      if (check.findings.length > 0) this.exitWithFindings();
-      return;
-    }
-    const webhook = await readWebhook(this.flags['webhook-file']);
+  }
+
+  private async checkAll(options: Omit<CheckOptions, 'now'>): Promise<boolean> {
+    const redis = await this.connect();
+    const check = await checkSessions(redis, {...options, now: await serverTime(redis)});
+    await this.report(check, check.findings, null, []);
+    return check.findings.length > 0;
+  }
+
+  private async checkNew(options: Omit<CheckOptions, 'now'>, name: string | undefined): Promise<boolean> {
+    const {'webhook-file': file, exec, 'redis-url': redisUrl} = this.flags;
+    const webhook = await readWebhook(file);
     const redis = await this.connectToChange();
     const now = await serverTime(redis);
     const told = await reportOnce(redis, {
       name,
       now,
       leaseMs: LEASE_MS,
-      check: (onSubject) => checkSessions(redis, {rules, match, where: filter, now, onSubject}),
+      check: (onSubject) => checkSessions(redis, {...options, now, onSubject}),
       report: async (check, fresh) => {
-        const {address} = redis.server;
-        const notified = await notify(fresh, {webhook, exec}, {address, redisUrl: this.flags['redis-url']});
+        const notified = await notify(fresh, {webhook, exec}, {address: redis.server.address, redisUrl});
         await this.report(check, fresh, check.findings.length - fresh.length, notified.ways);
         return {...notified, count: fresh.length};
       },
     });
     if (told.failed.size > 0) throw notificationError(told);
-    if (told.count > 0) this.exitWithFindings();
+    return told.count > 0;
   }
 
   private async report(

@@ -276,9 +276,10 @@ test.each([
   [['--min-left', '0'], '--min-left 0 finds nothing'],
   [['--where', 'spend > 3'], "there is no field 'spend'"],
   [['--new-only', '--state', 'a b'], "Invalid --state 'a b'."],
-  [['--exec', 'true'], '--new-only'],
-  [['--webhook-file', '/x'], '--new-only'],
-  [['--state', 'x'], '--new-only'],
+  [['--exec', 'true'], '--exec goes with --new-only.'],
+  [['--webhook-file', '/x'], '--webhook-file goes with --new-only.'],
+  [['--new-only', '--exec', ' '], '--exec is empty.'],
+  [['--state', 'x'], '--state goes with --new-only.'],
   [['extra'], 'Unexpected argument'],
 ])('%j could not be checked: exit code 1', async (argv, message) => {
   const {code, stdout, stderr} = await check(...argv);
