@@ -150,7 +150,8 @@ function toMessage(findings: readonly Finding[], address: string): string {
 
 function cut(text: string): string {
   const shown = showText(text);
-  return shown.length > MAX_LINE_LENGTH ? `${shown.slice(0, MAX_LINE_LENGTH)}…` : shown;
+  // A half of a character would make the whole post one that a receiver refuses.
+  return shown.length > MAX_LINE_LENGTH ? `${shown.slice(0, MAX_LINE_LENGTH).toWellFormed()}…` : shown;
 }
 
 /** In a span of code nothing is formatted, no link is made, and nobody is called by `@name`. */

@@ -122,10 +122,16 @@ describe('a webhook', () => {
   });
 
   test('gets a text of a length that it takes, whatever there is', async () => {
-    const ids = Array.from({length: 40}, (_, index) => `${index}-${'x'.repeat(5000)}`);
+    // The cut falls into the middle of a character.
+    const ids = Array.from(
+      {length: 40},
+      (_, index) => `${index}-${'x'.repeat(index < 10 ? 297 : 296)}🙂${'x'.repeat(5000)}`,
+    );
     await loadSessions(redis, Object.fromEntries(ids.map((id) => [id, ['1', '1']])));
     expect(await post()).toMatchObject({code: 2});
     const text = receiver.posts[0]?.text ?? '';
+    expect(text.isWellFormed()).toBe(true);
+    expect(text).toContain('\ufffd…`');
     expect(text.length).toBeLessThan(15_000);
     expect(text.split('\n').at(-1)).toBe('… and 22 more: tokengate check-sessions');
   });
