@@ -90,9 +90,9 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (!this.flags.yes && (this.jsonEnabled() || !canAsk())) throw confirmationRequired();
   }
 
-  /** For a check that found something: ends with exit code 2, unless there is an error too. */
-  protected exitWithFindings(): void {
-    process.exitCode = 2;
+  /** The question that the command asks was answered "no": exit code 2, unless it fails. */
+  protected answerNo(): void {
+    process.exitCode ??= 2;
   }
 
   /** True when stdout is a terminal. */
