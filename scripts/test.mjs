@@ -6,7 +6,7 @@ import {basename, join} from 'node:path';
 import {installPackages, provide, ROOT} from './setup.mjs';
 
 installPackages();
-const [server] = provide('redis', 'jq', 'python', 'script');
+const [server] = provide('redis', 'jq', 'python', 'script', 'promtool');
 if (basename(server) !== 'redis-server') {
   // The tests start `redis-server`; Valkey's is the same under another name, and npm has this folder on PATH.
   const link = join(ROOT, 'node_modules/.bin/redis-server');

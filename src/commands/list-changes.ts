@@ -2,9 +2,9 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/base-command.js';
 import {CHANGE_FORMATS, renderChanges} from '../cli/change-views.js';
+import {listChanges} from '../lib/change-history.js';
 import {serverTime} from '../lib/clock.js';
 import {TokengateError} from '../lib/errors.js';
-import {listChanges} from '../lib/change-history.js';
 import {parseSessionId} from '../lib/ids.js';
 import {parseDuration, parseTime} from '../lib/time.js';
 

@@ -40,6 +40,12 @@ export interface AnomalyStats {
   problems: string[];
 }
 
+/** Reads the reply to GET of a count; null when what stands there is none. */
+export function readCount(reply: unknown): number | null {
+  if (reply === null) return 0;
+  return typeof reply === 'string' ? parseCount(reply) : null;
+}
+
 export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Date}): Promise<AnomalyStats> {
   const name = nameOf(id);
   const key = (shape: KeyShape): RedisText => keyOf(shape, id);
@@ -52,9 +58,9 @@ export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Dat
   ]);
   const freeze = toFreezeState(redis, name, until, reason, now);
   const problems = [...freeze.problems];
-  const readCount = (reply: unknown, what: string): number | null => {
-    if (reply === null) return 0;
-    if (typeof reply === 'string' && /^\d{1,15}$/.test(reply)) return Number(reply);
+  const countOf = (reply: unknown, what: string): number | null => {
+    const count = readCount(reply);
+    if (count !== null) return count;
     if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
     const found = typeof reply === 'string' ? `'${reply}', which is not a count` : 'of a wrong Redis type';
     problems.push(`The ${what} of session '${name}' is ${found}.`);
@@ -63,8 +69,8 @@ export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Dat
   return {
     id: name,
     freeze,
-    requestsLastMinute: readCount(requests, 'request count'),
-    identicalConsecutive: readCount(identical, 'count of identical requests'),
+    requestsLastMinute: countOf(requests, 'request count'),
+    identicalConsecutive: countOf(identical, 'count of identical requests'),
     isKnown: known !== 0,
     problems,
   };

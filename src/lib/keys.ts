@@ -54,3 +54,11 @@ export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
   const key = `${prefix}${id}${suffix}`;
   return isAscii(id) ? key : Buffer.from(key, 'latin1');
 }
+
+/**
+ * Hash, TTL 90 days renewed at each change: the crossings that `check-sessions --new-only` has reported, by rule and
+ * session. One for each name; our own, the gateway knows nothing of it.
+ */
+export function alertsKey(name: string | undefined): string {
+  return name === undefined ? 'tokengate:alerts' : `tokengate:alerts:${name}`;
+}

@@ -1,8 +1,9 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 
 import {type StoredAmount, toStoredAmount} from './amounts.js';
-import type {Filter} from './filter.js';
-import {toFreezeState} from './freezes.js';
+import {readCount} from './anomalies.js';
+import type {Facts, Filter} from './filter.js';
+import {type FreezeState, toFreezeState} from './freezes.js';
 import {matchesGlob} from './glob.js';
 import {isText, nameOf, rawId, type RawId} from './ids.js';
 import {
@@ -12,6 +13,7 @@ import {
   keyOf,
   type KeyShape,
   type RedisText,
+  REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from './keys.js';
 import {type Money, ZERO} from './money.js';
@@ -95,6 +97,47 @@ export async function* readSessions(redis: Redis, ids: readonly RawId[], now?: D
   }
 }
 
+/**
+ * Every freeze that stands in Redis, over or not, of sessions without a budget too. Unlike `readSessions` it reads each
+ * key alone, so that one of a wrong type, or that this user may not read, is not taken for no freeze.
+ */
+export async function readFreezes(
+  redis: Redis,
+  match: string | undefined,
+  now: Date,
+): Promise<Map<RawId, FreezeState>> {
+  return readAll(redis, [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS], match, (id, [until, reason]) =>
+    toFreezeState(redis, nameOf(id), until, reason, now),
+  );
+}
+
+/** Every count of requests that stands in Redis: few, since each lives for a minute. Null is what is not a count. */
+export async function readRequestCounts(redis: Redis, match: string | undefined): Promise<Map<RawId, number | null>> {
+  return readAll(redis, [REQUEST_COUNT_KEYS], match, (_, [reply]) => {
+    if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
+    return readCount(reply);
+  });
+}
+
+/** Reads some keys of each session that has the first of them. */
+async function readAll<T>(
+  redis: Redis,
+  shapes: readonly [KeyShape, ...KeyShape[]],
+  match: string | undefined,
+  read: (id: RawId, replies: unknown[]) => T,
+): Promise<Map<RawId, T>> {
+  const ids = await scanIds(redis, shapes[0], match);
+  const found = new Map<RawId, T>();
+  for (let start = 0; start < ids.length; start += PAGE) {
+    const page = ids.slice(start, start + PAGE);
+    const replies = await redis.pipeline(page.flatMap((id) => shapes.map((shape) => ['GET', keyOf(shape, id)])));
+    for (const [index, id] of page.entries()) {
+      found.set(id, read(id, replies.slice(index * shapes.length, (index + 1) * shapes.length)));
+    }
+  }
+  return found;
+}
+
 export interface ListOptions {
   /** A Redis glob over IDs. */
   match?: string | undefined;
@@ -135,8 +178,17 @@ export async function* listSessions(redis: Redis, options: ListOptions = {}): As
   }
 }
 
-export function passes(filter: Filter, {id, budget, spent, remaining, percentageUsed, freeze}: Session): boolean {
-  return filter.matches({id, budget, spent, remaining, used: percentageUsed, frozen: freeze?.isFrozen ?? null});
+export function passes(filter: Filter, session: Session): boolean {
+  return filter.matches(toFacts(session));
+}
+
+/** For what watches over sessions: one whose values cannot be read passes too, unless the filter certainly excludes it. */
+export function mayPass(filter: Filter, session: Session): boolean {
+  return filter.mayMatch(toFacts(session));
+}
+
+function toFacts({id, budget, spent, remaining, percentageUsed, freeze}: Session): Facts {
+  return {id, budget, spent, remaining, used: percentageUsed, frozen: freeze?.isFrozen ?? null};
 }
 
 export const SORT_FIELDS = ['id', 'budget', 'spent', 'remaining', 'used'] as const;
