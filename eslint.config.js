@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
 const onlyImporter = (name, file) => ({name, message: `Only ${file} imports ${name}.`});
 const OCLIF = {regex: '^@oclif/', message: 'src/lib knows no oclif.'};
 const TERMINAL_PACKAGES = [onlyImporter('inquirer', 'src/cli/prompts.ts'), onlyImporter('table', 'src/cli/table.ts')];
-const REDIS = onlyImporter('redis', 'src/lib/redis.ts and redis-errors.ts');
+const REDIS = onlyImporter('redis', 'src/lib/redis-node.ts and redis-errors.ts');
 
 /** Flat config replaces a rule's options whole, so each folder states all of its own. */
 const restrictedImports = (files, paths, patterns, ignores = []) => ({
@@ -58,7 +58,7 @@ export default tseslint.config(
     ['src/lib/**'],
     [REDIS, ...TERMINAL_PACKAGES],
     [OCLIF, {group: ['../cli/*', '../commands/*', '../hooks/*'], message: 'lib imports neither cli nor commands.'}],
-    ['src/lib/redis.ts', 'src/lib/redis-errors.ts'],
+    ['src/lib/redis-node.ts', 'src/lib/redis-errors.ts'],
   ),
   {
     files: ['src/lib/**'],

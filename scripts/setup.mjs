@@ -28,6 +28,10 @@ const PROGRAMS = {
     names: ['redis-server', 'valkey-server'],
     packages: {'apt-get': 'redis-server', dnf: 'redis', apk: 'redis', pacman: 'valkey', brew: 'redis'},
   },
+  openssl: {
+    names: ['openssl'],
+    packages: {'apt-get': 'openssl', dnf: 'openssl', apk: 'openssl', pacman: 'openssl', brew: 'openssl'},
+  },
   jq: {
     names: ['jq'],
     packages: {'apt-get': 'jq', dnf: 'jq', apk: 'jq', pacman: 'jq', brew: 'jq'},

@@ -6,12 +6,15 @@ import {basename, join} from 'node:path';
 import {installPackages, provide, ROOT} from './setup.mjs';
 
 installPackages();
-const [server] = provide('redis', 'jq', 'python', 'script', 'promtool');
+const [server] = provide('redis', 'jq', 'openssl', 'python', 'script', 'promtool');
 if (basename(server) !== 'redis-server') {
-  // The tests start `redis-server`; Valkey's is the same under another name, and npm has this folder on PATH.
-  const link = join(ROOT, 'node_modules/.bin/redis-server');
-  rmSync(link, {force: true});
-  symlinkSync(server, link);
+  // The tests start `redis-server` and use `redis-cli`; Valkey's are the same under other names, and npm has this folder on
+  // PATH.
+  for (const program of ['server', 'cli']) {
+    const link = join(ROOT, `node_modules/.bin/redis-${program}`);
+    rmSync(link, {force: true});
+    symlinkSync(server.replace(/server$/, program), link);
+  }
 }
 
 const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');

@@ -3,14 +3,14 @@ import {Command, Errors, type Interfaces} from '@oclif/core';
 import {TokengateError} from '../lib/errors.js';
 import type {Journal} from '../lib/journal.js';
 import {connect, type Redis, refuseReplica} from '../lib/redis.js';
-import {DEFAULT_REDIS_URL, globalFlags} from './flags.js';
+import {type Connection, readConnection} from './connection.js';
+import {globalFlags} from './flags.js';
 import {onInterrupt} from './interrupts.js';
 import {makeJournal} from './journal.js';
 import {stringifyJson} from './json.js';
 import {drainOutput, writeOutput} from './output.js';
 import {canAsk, confirm, confirmationRequired} from './prompts.js';
 import {reportError, reportWarning, wantsJson} from './report.js';
-import {keepSecret} from './secrets.js';
 import {paint} from './style.js';
 import {showText} from './text.js';
 
@@ -23,6 +23,8 @@ const MAX_WARNINGS = 20;
 /** The first character of a line that is coloured. */
 const MARKS: Record<string, 'green' | 'red'> = {'✓': 'green', '✗': 'red'};
 
+const CONNECTION_FLAGS = ['redis-url', 'redis-url-file', 'tls-ca', 'tls-cert', 'tls-key', 'tls-server-name'] as const;
+
 /**
  * What every command shares: it parses once, connects late, prints what `run()` returns under `--json`, turns every
  * failure into a message and an exit code, and closes the connection.
@@ -32,7 +34,12 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   protected args!: ArgsOf<T>;
   protected flags!: FlagsOf<T>;
+  private connection!: Connection;
+  /** The names of the flags that were typed, as opposed to set by a variable. */
+  private typed: ReadonlySet<string> = new Set();
   private redis: Redis | undefined;
+  /** Shown when the command has done its work: an error stands alone. */
+  private connectionWarnings: readonly string[] = [];
 
   override async init(): Promise<void> {
     const {args, flags, strict} = this.ctor;
@@ -40,23 +47,24 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     refuseOddFlags(this.argv, definitions);
     await super.init();
     const parsed = await this.parse({args, flags: definitions, strict});
-    // An empty variable is what is left of one that was never set: no reason to change things on localhost.
-    if (parsed.metadata.flags['redis-url']?.setFromDefault && process.env['TOKENGATE_REDIS_URL'] === '') {
-      throw new TokengateError('INVALID_REDIS_URL', 'TOKENGATE_REDIS_URL is set, but empty.', {
-        hint: 'Unset it for redis://localhost:6379, or give --redis-url.',
-      });
-    }
     this.args = parsed.args as ArgsOf<T>;
     // oclif leaves a boolean flag that is not given undefined, although its types say that it is false.
     const switches = Object.entries(definitions).filter(([, {type}]) => type === 'boolean');
     this.flags = {...Object.fromEntries(switches.map(([name]) => [name, false])), ...parsed.flags} as FlagsOf<T>;
+    this.typed = new Set(parsed.raw.flatMap((token) => (token.type === 'flag' ? [token.flag] : [])));
+    this.connection = await readConnection(this.flags, this.typed);
   }
 
   /** Connects for reading. */
   protected async connect(signal?: AbortSignal): Promise<Redis> {
-    const url = this.flags['redis-url'];
-    keepSecret(url);
-    this.redis = await connect({url, signal});
+    const {warnings, ...options} = this.connection;
+    this.redis = await connect({...options, signal});
+    const {role, address} = this.redis.server;
+    const isStale = role === 'replica';
+    this.connectionWarnings = [
+      ...warnings,
+      ...(isStale ? [`Redis at ${address} is a replica: what it says may be out of date.`] : []),
+    ];
     return this.redis;
   }
 
@@ -105,13 +113,17 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   /**
-   * What a command that is shown for copying needs to find the same server: the URL, when it is not what a command
-   * finds by itself. A password in it is left for the reader to fill in.
+   * What a command that is shown for copying needs to find the same server, beside what the variables say. A password is
+   * left for the reader to fill in.
    */
-  protected get urlFlag(): string[] {
-    const url = this.flags['redis-url'];
-    const ownUrl = process.env['TOKENGATE_REDIS_URL'] ?? DEFAULT_REDIS_URL;
-    return url === ownUrl ? [] : ['--redis-url', url.replace(/\/\/.*@/s, '//USER:PASSWORD@')];
+  protected get connectionFlags(): string[] {
+    const flags = this.flags as Record<string, unknown>;
+    return CONNECTION_FLAGS.filter((name) => this.typed.has(name)).flatMap((name) => [
+      `--${name}`,
+      String(flags[name])
+        .replace(/\/\/.*@/s, '//USER:PASSWORD@')
+        .replace(/(password=)[^&]*/g, '$1PASSWORD'),
+    ]);
   }
 
   /** True when stdout is a terminal. */
@@ -158,6 +170,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   protected override async finally(error: Error | undefined): Promise<void> {
     this.redis?.close();
+    if (error === undefined) this.warnAll(this.connectionWarnings);
     await super.finally(error);
   }
 }

@@ -34,7 +34,7 @@ export interface DecisionJson {
   commands: string[];
 }
 
-export function toDecisionJson(decision: Decision, urlFlag: readonly string[] = []): DecisionJson {
+export function toDecisionJson(decision: Decision, connectionFlags: readonly string[] = []): DecisionJson {
   const {passes, request} = decision;
   return {
     session_id: decision.id,
@@ -51,23 +51,23 @@ export function toDecisionJson(decision: Decision, urlFlag: readonly string[] = 
       const {verdict, answer, until, problem} = rule;
       return {rule: rule.rule, verdict, http_status: answer, until, problem, ...factsOf(rule)};
     }),
-    commands: toCommands(decision, decision.remedies, urlFlag),
+    commands: toCommands(decision, decision.remedies, connectionFlags),
   };
 }
 
 /** A decision for people, line by line. May hold untrusted text. */
-export function describeDecision(decision: Decision, urlFlag: readonly string[] = []): string[] {
+export function describeDecision(decision: Decision, connectionFlags: readonly string[] = []): string[] {
   const {id, rules, remedies, isLoopNext} = decision;
   const labelled = rules.map((rule) => `${LABELS[rule.rule].padEnd(WIDTH)} ${describeRule(rule, decision)}`);
   return [
     `${'Session:'.padEnd(WIDTH)} ${id}`,
     ...labelled,
     describeAnswer(decision),
-    ...describeRemedies('To let it pass:', decision, remedies, urlFlag),
+    ...describeRemedies('To let it pass:', decision, remedies, connectionFlags),
     ...(isLoopNext
       ? [
           `The same request as the last one would be refused (${describeLoop(decision)}).`,
-          ...describeRemedies('To forget the last one:', decision, [{action: 'unfreeze'}], urlFlag),
+          ...describeRemedies('To forget the last one:', decision, [{action: 'unfreeze'}], connectionFlags),
         ]
       : []),
   ];
@@ -182,30 +182,30 @@ function describeRemedies(
   title: string,
   decision: Decision,
   remedies: readonly Remedy[],
-  urlFlag: readonly string[],
+  connectionFlags: readonly string[],
 ): string[] {
   if (remedies.length === 0) return [];
-  const commands = toCommands(decision, remedies, urlFlag);
+  const commands = toCommands(decision, remedies, connectionFlags);
   if (commands.length === remedies.length) return [title, ...commands.map((command) => `  ${command}`)];
   return [`${title} no command line can hold this ID; name it to --stdin as JSON, or by --match.`];
 }
 
 /** Commands to paste into a shell; without those that no shell can hold the ID for. */
-function toCommands({id, key}: Decision, remedies: readonly Remedy[], urlFlag: readonly string[]): string[] {
+function toCommands({id, key}: Decision, remedies: readonly Remedy[], connectionFlags: readonly string[]): string[] {
   const commands = remedies.map((remedy) => {
     switch (remedy.action) {
       case 'unfreeze':
-        return toSessionCommand('unfreeze-session', key, {flags: urlFlag});
+        return toSessionCommand('unfreeze-session', key, {flags: connectionFlags});
       case 'repair':
         return isText(key)
-          ? toCommandLine(['tokengate', 'check-store', ...urlFlag, '--fix', `--match=${toGlob(id)}`])
+          ? toCommandLine(['tokengate', 'check-store', ...connectionFlags, '--fix', `--match=${toGlob(id)}`])
           : null;
       case 'add_budget':
-        return toSessionCommand('add-budget', key, {flags: urlFlag, words: [toPlainDigits(remedy.amount)]});
+        return toSessionCommand('add-budget', key, {flags: connectionFlags, words: [toPlainDigits(remedy.amount)]});
       case 'set_budget':
-        return toSessionCommand('set-budget', key, {flags: urlFlag, words: [toPlainDigits(remedy.amount)]});
+        return toSessionCommand('set-budget', key, {flags: connectionFlags, words: [toPlainDigits(remedy.amount)]});
       case 'reset_spent':
-        return toSessionCommand('reset-session', key, {flags: [...urlFlag, '--keep-budget']});
+        return toSessionCommand('reset-session', key, {flags: [...connectionFlags, '--keep-budget']});
       case 'delete_key': {
         const {prefix, suffix} = remedy.shape;
         return isText(key) ? toCommandLine(['redis-cli', 'DEL', `${prefix}${id}${suffix}`]) : null;

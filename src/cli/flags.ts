@@ -95,15 +95,51 @@ export const batchFlags = {
   all: Flags.boolean({description: 'Every session that there is'}),
   ...reportFlags,
 };
-export const DEFAULT_REDIS_URL = 'redis://localhost:6379';
+const DEFAULT_REDIS_URL = 'redis://localhost:6379';
 
 export const globalFlags = {
   'redis-url': Flags.string({
     default: DEFAULT_REDIS_URL,
-    description: "URL of the gateway's Redis: redis://, rediss:// (TLS) or unix://",
+    description: "URL of the gateway's Redis: redis://, rediss:// (TLS), unix:// or redis+sentinel://",
     env: 'TOKENGATE_REDIS_URL',
     helpGroup: 'GLOBAL',
     helpValue: 'URL',
+  }),
+  'redis-url-file': Flags.string({
+    description: 'File that holds the URL, and that no one else may read',
+    env: 'TOKENGATE_REDIS_URL_FILE',
+    helpGroup: 'GLOBAL',
+    helpValue: 'FILE',
+  }),
+  timeout: Flags.string({
+    description: 'Limit for connecting, and for each answer: 5 when it is not given',
+    env: 'TOKENGATE_TIMEOUT',
+    helpGroup: 'GLOBAL',
+    helpValue: 'SECONDS',
+  }),
+  'tls-ca': Flags.string({
+    description: "Certificate authority to trust in the place of Node.js's own (PEM)",
+    env: 'TOKENGATE_TLS_CA',
+    helpGroup: 'GLOBAL',
+    helpValue: 'FILE',
+  }),
+  'tls-cert': Flags.string({
+    description: 'Client certificate (PEM)',
+    env: 'TOKENGATE_TLS_CERT',
+    helpGroup: 'GLOBAL',
+    helpValue: 'FILE',
+  }),
+  'tls-key': Flags.string({
+    description: 'Its private key (PEM), where that is not in the same file',
+    env: 'TOKENGATE_TLS_KEY',
+    helpGroup: 'GLOBAL',
+    helpValue: 'FILE',
+  }),
+  'tls-server-name': Flags.string({
+    description: "Name that the server's certificate must be for, where it is not the host's",
+    env: 'TOKENGATE_TLS_SERVER_NAME',
+    helpGroup: 'GLOBAL',
+    helpValue: 'NAME',
   }),
   yes: Flags.boolean({char: 'y', description: 'Go ahead without asking', helpGroup: 'GLOBAL'}),
   json: Flags.boolean({description: 'Print one JSON document; an error is one on stderr', helpGroup: 'GLOBAL'}),

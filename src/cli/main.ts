@@ -17,8 +17,6 @@ export async function main(options: Interfaces.Options): Promise<never> {
   settings.enableAutoTranspile = false;
   // The look for a file with other colours takes longer than Redis does to answer.
   process.env['TOKENGATE_DISABLE_THEME'] = '1';
-  // glibc waits 10 s for a silent name server, even when the process wants to exit.
-  process.env['RES_OPTIONS'] ??= 'timeout:2 attempts:1';
   const typed = process.argv.slice(2);
   for (const [index, word] of typed.entries()) {
     if (typed[index - 1] === '--redis-url') keepSecretUrl(word);

@@ -1,11 +1,12 @@
 import {secretsOfUrl} from '../lib/redis-url.js';
 
-const secrets = new Set<string>();
+/** What must not be shown, and what is shown in its place. */
+const secrets = new Map<string, string>();
+let isWatching = false;
 /** What is shorter can stand in messages that have nothing to do with it. */
 const MIN_SECRET_LENGTH = 8;
 /** A part of a path that is no word. */
 const MIN_TOKEN_LENGTH = 16;
-let isRedacting = false;
 
 /** Remembers the password in a text that may hold a URL. */
 export function keepSecret(text: string): void {
@@ -34,14 +35,16 @@ export function keepWebhookUrl(url: string): void {
 /** The text without any password that is known. */
 export function redact(text: string): string {
   let safe = text;
-  for (const secret of [...secrets].sort((a, b) => b.length - a.length)) safe = safe.replaceAll(secret, '***');
+  for (const [secret, shown] of [...secrets].sort(([a], [b]) => b.length - a.length)) {
+    safe = safe.replaceAll(secret, shown);
+  }
   return safe;
 }
 
 /** Keeps passwords out of what libraries write to stderr too, such as the command line that `DEBUG=*` shows. */
 export function redactStderr(): void {
-  if (secrets.size === 0 || isRedacting) return;
-  isRedacting = true;
+  if (secrets.size === 0 || isWatching) return;
+  isWatching = true;
   const write = process.stderr.write.bind(process.stderr) as (
     chunk: string | Uint8Array,
     ...rest: unknown[]
@@ -50,11 +53,28 @@ export function redactStderr(): void {
     write(typeof chunk === 'string' ? redact(chunk) : chunk, ...rest);
 }
 
-/** In each form in which some text may hold it. */
+/**
+ * A password that may be a part of any message by chance, such as `redis` or `a`, is hidden only where a URL has it: to
+ * take it out elsewhere would garble the message, and give it away at that. A server that repeats it is another matter,
+ * see `redis-errors.ts`.
+ */
 function addSecret(secret: string): void {
-  secrets.add(secret);
+  const isDistinct = secret.length >= 16 || (secret.length >= 6 && /[^a-z]/i.test(secret));
+  if (isDistinct) addForms(secret, '***');
+  else for (const [before, after] of IN_URL) addForms(`${before}${secret}${after}`, `${before}***${after}`);
+}
+
+/** What stands around a password in a URL. */
+const IN_URL = [
+  [':', '@'],
+  ['sentinel_password=', ''],
+] as const;
+
+/** In each form in which some text may hold it. */
+function addForms(secret: string, shown: string): void {
+  secrets.set(secret, shown);
   // As util.inspect and JSON show it.
-  secrets.add(secret.replaceAll('\\', '\\\\'));
-  secrets.add(secret.replaceAll('\\', '\\\\').replaceAll("'", "\\'"));
-  secrets.add(JSON.stringify(secret).slice(1, -1));
+  secrets.set(secret.replaceAll('\\', '\\\\'), shown);
+  secrets.set(secret.replaceAll('\\', '\\\\').replaceAll("'", "\\'"), shown);
+  secrets.set(JSON.stringify(secret).slice(1, -1), shown);
 }

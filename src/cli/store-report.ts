@@ -12,8 +12,8 @@ import {showText} from './text.js';
 
 interface ReportOptions {
   format: 'text' | 'json' | 'ndjson';
-  /** See `BaseCommand.urlFlag`. */
-  urlFlag: readonly string[];
+  /** See `BaseCommand.connectionFlags`. */
+  connectionFlags: readonly string[];
 }
 
 type RepairState = 'fixed' | 'would_fix' | 'changed' | 'failed' | 'unknown' | 'not_done';
@@ -107,19 +107,19 @@ export class StoreReport {
   }
 
   private commandsFor({id, key, advice}: Finding): string[] {
-    const {urlFlag} = this.options;
+    const {connectionFlags} = this.options;
     const toCommand = (action: Advice): string | null => {
       switch (action) {
         case 'set_budget':
-          return toSessionCommand('set-budget', id, {flags: urlFlag, words: ['AMOUNT']});
+          return toSessionCommand('set-budget', id, {flags: connectionFlags, words: ['AMOUNT']});
         case 'reset_session':
-          return toSessionCommand('reset-session', id, {flags: urlFlag});
+          return toSessionCommand('reset-session', id, {flags: connectionFlags});
         case 'reset_spent':
-          return toSessionCommand('reset-session', id, {flags: [...urlFlag, '--keep-budget']});
+          return toSessionCommand('reset-session', id, {flags: [...connectionFlags, '--keep-budget']});
         case 'freeze':
-          return toSessionCommand('freeze-session', id, {flags: urlFlag});
+          return toSessionCommand('freeze-session', id, {flags: connectionFlags});
         case 'unfreeze':
-          return toSessionCommand('unfreeze-session', id, {flags: urlFlag});
+          return toSessionCommand('unfreeze-session', id, {flags: connectionFlags});
         case 'delete_key':
           return isText(id) ? toCommandLine(['redis-cli', 'DEL', key]) : null;
       }

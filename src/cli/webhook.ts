@@ -1,7 +1,5 @@
-import {constants, type Stats} from 'node:fs';
-import {open, stat} from 'node:fs/promises';
-
 import {TokengateError} from '../lib/errors.js';
+import {readOwnFile} from './own-file.js';
 import {keepWebhookUrl} from './secrets.js';
 
 /** Where crossings are posted. The URL is a secret: whoever knows it can post there. */
@@ -10,7 +8,7 @@ export interface Webhook {
   headers: Record<string, string>;
 }
 
-const MAX_FILE_BYTES = 8192;
+const WEBHOOK_FILE = {what: 'webhook file', code: 'INVALID_WEBHOOK', maxBytes: 8192};
 const TIMEOUT_MS = 10_000;
 
 /**
@@ -20,7 +18,7 @@ const TIMEOUT_MS = 10_000;
  * @throws TokengateError INVALID_WEBHOOK
  */
 export async function readWebhook(file: string | undefined): Promise<Webhook | undefined> {
-  if (file !== undefined) return toWebhook(await readSecretFile(file), `The file '${file}'`);
+  if (file !== undefined) return toWebhook(await readUrlFile(file), `The webhook file '${file}'`);
   const url = process.env['TOKENGATE_WEBHOOK_URL'];
   return url === undefined ? undefined : toWebhook(url, 'TOKENGATE_WEBHOOK_URL');
 }
@@ -103,35 +101,8 @@ function decode(text: string): string {
   }
 }
 
-async function readSecretFile(path: string): Promise<string> {
-  const refuse = (why: string, hint?: string): never => {
-    throw new TokengateError('INVALID_WEBHOOK', `The file '${path}' ${why}.`, {hint});
-  };
-  if (/^https?:/i.test(path)) {
-    keepWebhookUrl(path);
-    throw new TokengateError('INVALID_WEBHOOK', '--webhook-file takes the path of a file that holds the URL.');
-  }
-  const check = (stats: Stats): void => {
-    if (!stats.isFile()) refuse('is not a file');
-    if (stats.size > MAX_FILE_BYTES) refuse('is too large for a URL');
-    if (process.platform !== 'win32' && (stats.mode & 0o027) !== 0) {
-      refuse('can be read by every user of this machine, or written by its group', `Run: chmod 600 '${path}'`);
-    }
-  };
-  try {
-    // Before it is opened: a pipe would wait for a writer.
-    check(await stat(path));
-    const handle = await open(path, constants.O_RDONLY);
-    try {
-      check(await handle.stat());
-      return await handle.readFile('utf8');
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    if (error instanceof TokengateError) throw error;
-    const {code = ''} = error as NodeJS.ErrnoException;
-    const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`;
-    return refuse(why);
-  }
+async function readUrlFile(path: string): Promise<string> {
+  if (!/^https?:/i.test(path)) return readOwnFile(path, WEBHOOK_FILE);
+  keepWebhookUrl(path);
+  throw new TokengateError('INVALID_WEBHOOK', '--webhook-file takes the path of a file that holds the URL.');
 }

@@ -45,7 +45,7 @@ Exit code 0 when nothing is found, or all of it is repaired; 2 when something is
     }
     if (dryRun && !fix) throw new TokengateError('INVALID_USAGE', '--dry-run goes with --fix.');
     if (fix && !dryRun) this.refuseWithoutAnswer();
-    const report = new StoreReport({format, urlFlag: this.urlFlag});
+    const report = new StoreReport({format, connectionFlags: this.connectionFlags});
     const fixable: Fixable[] = [];
     const redis = await this.connect();
     if (fix && !dryRun) refuseReplica(redis);

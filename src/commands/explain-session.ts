@@ -36,8 +36,8 @@ Exit code 0 when the next request passes, 2 when it does not.`;
     const request = {cost, isRepeated: identical, defaultBudget};
     const decision = await explainSession(await this.connect(), this.args.session_id, request);
     if (!decision.isKnown) this.warnAll([`Nothing is known of session '${decision.id}'. Is the ID right?`]);
-    this.print(...describeDecision(decision, this.urlFlag));
+    this.print(...describeDecision(decision, this.connectionFlags));
     if (!decision.passes) this.answerNo();
-    return toDecisionJson(decision, this.urlFlag);
+    return toDecisionJson(decision, this.connectionFlags);
   }
 }

@@ -3,19 +3,26 @@ import {ErrorReply} from 'redis';
 import {TokengateError} from './errors.js';
 
 export interface FailureContext {
+  kind: 'Redis' | 'Sentinel';
   /** Without credentials. */
   address: string;
   timeoutMs: number;
-  tls: boolean;
-  /** True once the server has answered on this connection. */
-  connected: boolean;
+  /** For TLS: what its failures mean. */
+  explainTls: ((error: unknown, context: FailureContext) => TokengateError | undefined) | undefined;
+  /** What must not be shown, should the server repeat it. */
+  secrets: readonly string[];
+  /** How far this connection has come. */
+  stage: 'connecting' | 'accepted' | 'answered';
 }
 
 interface Failure {
   code: string;
   message: (context: FailureContext) => string;
-  hint?: string;
+  hint?: string | ((context: FailureContext) => string);
 }
+
+/** The server in a sentence. */
+export const serverOf = ({kind, address}: FailureContext): string => `${kind} at ${address}`;
 
 const seconds = ({timeoutMs}: FailureContext): string => `${timeoutMs / 1000} s`;
 
@@ -23,37 +30,51 @@ const UNREACHABLE_HINT = 'Check --redis-url or TOKENGATE_REDIS_URL.';
 
 const connectFailure = (why: string, hint = UNREACHABLE_HINT): Failure => ({
   code: 'REDIS_UNREACHABLE',
-  message: ({address}) => `Cannot connect to Redis at ${address}: ${why}.`,
+  message: (context) => `Cannot connect to ${serverOf(context)}: ${why}.`,
   hint,
 });
 
 const LOST: Failure = {
   code: 'REDIS_CONNECTION_LOST',
-  message: ({address, connected}) =>
-    connected
-      ? `Lost the connection to Redis at ${address}.`
-      : `The server at ${address} closed the connection at once (does it expect TLS? then use rediss://).`,
+  message: (context) =>
+    context.stage === 'answered'
+      ? `Lost the connection to ${serverOf(context)}.`
+      : `The server at ${context.address} closed the connection at once.`,
+};
+const CLOSED_AT_ONCE: Failure = {
+  ...LOST,
+  hint: ({explainTls}) =>
+    explainTls === undefined ? 'Does it expect TLS? Then use rediss://.' : 'Does it speak TLS? If not, use redis://.',
+};
+/** The refusal of a client certificate gets lost when the connection is reset. */
+const CLOSED_AFTER_HANDSHAKE: Failure = {
+  code: 'REDIS_TLS_FAILED',
+  message: (context) => `TLS to ${serverOf(context)} failed: the server closed the connection after the handshake.`,
+  hint: 'It may want a client certificate that it trusts: --tls-cert FILE and --tls-key FILE.',
 };
 
 const SILENT: Failure = {
   code: 'REDIS_TIMEOUT',
-  message: (context) => `Redis at ${context.address} did not answer within ${seconds(context)}.`,
+  message: (context) => `${serverOf(context)} did not answer within ${seconds(context)}.`,
   hint: 'The server may be overloaded, stopped, or behind a firewall.',
+};
+const SILENT_ON_CONNECT: Failure = {
+  code: 'REDIS_TIMEOUT',
+  message: (context) => `Cannot connect to ${serverOf(context)}: no answer within ${seconds(context)}.`,
+  hint: ({explainTls}) =>
+    explainTls === undefined ? UNREACHABLE_HINT : 'Is it a TLS port? If not, use redis://; else check the address.',
 };
 
 /** By the error's class in node-redis. */
 const BY_CLASS: Record<string, Failure> = {
-  ConnectionTimeoutError: {
-    code: 'REDIS_TIMEOUT',
-    message: (context) =>
-      `Cannot connect to Redis at ${context.address}: no answer within ${seconds(context)}${context.tls ? ' (is it a TLS port?)' : ''}.`,
-    hint: UNREACHABLE_HINT,
-  },
+  ConnectionTimeoutError: SILENT_ON_CONNECT,
   DeadlineError: SILENT,
   SocketClosedUnexpectedlyError: LOST,
   ClientClosedError: LOST,
   DisconnectsClientError: LOST,
 };
+
+export const PRIMARY_HINT = "Use the primary's address.";
 
 /** By the system's error code. */
 const BY_CODE: Record<string, Failure> = {
@@ -73,58 +94,65 @@ const BY_CODE: Record<string, Failure> = {
 const BY_REPLY = {
   NOAUTH: {
     code: 'REDIS_AUTH_FAILED',
-    message: ({address}) => `Redis at ${address} requires a password.`,
-    hint: 'Give it in the URL: redis://user:password@host:port (best in TOKENGATE_REDIS_URL).',
+    message: (context) => `${serverOf(context)} requires a password.`,
+    hint: ({kind}) =>
+      kind === 'Sentinel'
+        ? 'Give it in the URL: ?sentinel_password=… (best in TOKENGATE_REDIS_URL or a --redis-url-file).'
+        : 'Give it in the URL: redis://user:password@host:port (best in TOKENGATE_REDIS_URL or a --redis-url-file).',
   },
   WRONGPASS: {
     code: 'REDIS_AUTH_FAILED',
-    message: ({address}) => `Redis at ${address} rejected the user name or password.`,
+    message: (context) => `${serverOf(context)} rejected the user name or password.`,
+    hint: 'In a URL, percent-encode / ? # @ % in either.',
   },
   NOPERM: {
     code: 'REDIS_NO_PERMISSION',
-    message: ({address}) => `Redis at ${address} refused: this user lacks a permission`,
+    message: (context) => `${serverOf(context)} refused: this user lacks a permission`,
     hint: 'See ACL SETUSER: the user needs the commands and the keys session:* and anomaly:*.',
   },
   LOADING: {
     code: 'REDIS_LOADING',
-    message: ({address}) => `Redis at ${address} is still loading its data.`,
+    message: (context) => `${serverOf(context)} is still loading its data.`,
     hint: 'Try again shortly.',
   },
   READONLY: {
     code: 'REDIS_READONLY',
-    message: ({address}) => `Redis at ${address} is a read-only replica.`,
-    hint: "Use the primary's address.",
+    message: (context) => `${serverOf(context)} is a read-only replica.`,
+    hint: PRIMARY_HINT,
   },
   MASTERDOWN: {
     code: 'REDIS_MASTERDOWN',
-    message: ({address}) => `Redis at ${address} is a replica that lost its primary.`,
-    hint: "Use the primary's address.",
+    message: (context) => `${serverOf(context)} is a replica that lost its primary.`,
+    hint: PRIMARY_HINT,
   },
   OOM: {
     code: 'REDIS_OUT_OF_MEMORY',
-    message: ({address}) => `Redis at ${address} is out of memory (maxmemory) and refused the write.`,
+    message: (context) => `${serverOf(context)} is out of memory (maxmemory) and refused the write.`,
+    hint: 'Free some, or raise maxmemory.',
   },
   MISCONF: {
     code: 'REDIS_WRITES_REFUSED',
-    message: ({address}) => `Redis at ${address} refuses writes: it cannot save to disk.`,
+    message: (context) => `${serverOf(context)} refuses writes: it cannot save to disk.`,
     hint: "See the server's log, and its disk.",
   },
   NOREPLICAS: {
     code: 'REDIS_WRITES_REFUSED',
-    message: ({address}) => `Redis at ${address} refuses writes: not enough replicas.`,
+    message: (context) => `${serverOf(context)} refuses writes: not enough replicas.`,
+    hint: 'See min-replicas-to-write, and its replicas.',
   },
   BUSY: {
     code: 'REDIS_BUSY',
-    message: ({address}) => `Redis at ${address} is busy running a script.`,
+    message: (context) => `${serverOf(context)} is busy running a script.`,
     hint: 'Try again; SCRIPT KILL ends a script that hangs.',
   },
   DENIED: {
     code: 'REDIS_AUTH_FAILED',
-    message: ({address}) => `Redis at ${address} refused the connection (protected mode).`,
+    message: (context) => `${serverOf(context)} refused the connection (protected mode).`,
+    hint: 'It takes no remote clients without a password: set one, or connect from its own machine.',
   },
   WRONGTYPE: {
     code: 'WRONG_TYPE',
-    message: ({address}) => `A key in Redis at ${address} holds the wrong kind of value.`,
+    message: (context) => `A key in ${serverOf(context)} holds the wrong kind of value.`,
   },
   MOVED: {
     code: 'REDIS_CLUSTER',
@@ -136,15 +164,27 @@ const CLUSTER_REPLIES = ['MOVED', 'ASK', 'CROSSSLOT', 'CLUSTERDOWN', 'TRYAGAIN']
 const BY_REPLY_TEXT: [RegExp, Failure][] = [
   [
     /max number of clients/i,
-    {code: 'REDIS_UNREACHABLE', message: ({address}) => `Redis at ${address} has no free client connections.`},
+    {
+      code: 'REDIS_UNREACHABLE',
+      message: (context) => `${serverOf(context)} has no free client connections.`,
+      hint: 'Try again shortly, or raise maxclients.',
+    },
   ],
   [
     /DB index is out of range|SELECT is not allowed in cluster/i,
-    {code: 'INVALID_REDIS_URL', message: ({address}) => `Redis at ${address} has no such database.`},
+    {
+      code: 'INVALID_REDIS_URL',
+      message: (context) => `${serverOf(context)} has no such database.`,
+      hint: 'See /N or ?db=N in the URL; most servers have 0 to 15.',
+    },
   ],
   [
     /without any password configured|no password is set/i,
-    {code: 'REDIS_AUTH_FAILED', message: ({address}) => `Redis at ${address} has no password set, but one was given.`},
+    {
+      code: 'REDIS_AUTH_FAILED',
+      message: (context) => `${serverOf(context)} has no password set, but one was given.`,
+      hint: 'Is it the right server? Then leave the password out of the URL.',
+    },
   ],
   [/WRONGTYPE/, BY_REPLY.WRONGTYPE],
 ];
@@ -165,30 +205,32 @@ export function explainFailure(thrown: unknown, context: FailureContext, firstEr
   const error = rootOf(thrown, firstError);
   if (error instanceof TokengateError) return error;
   if (error instanceof ErrorReply) return explainReply(error, context);
+  const tlsError = context.explainTls?.(error, context);
+  if (tlsError !== undefined) return tlsError;
   const {name, code, message} = describe(error);
-  const tlsReason = tlsReasonOf(code, message);
-  if (tlsReason !== undefined) {
-    return new TokengateError('REDIS_TLS_FAILED', `TLS to Redis at ${context.address} failed: ${tlsReason}.`, {
-      hint: 'Set NODE_EXTRA_CA_CERTS to the file of your certificate authority.',
-      cause: thrown,
-    });
-  }
   const failure = BY_CLASS[name] ?? BY_CODE[code];
-  if (failure) return toError(failure, context, thrown);
+  if (failure) return toError(atStage(failure, context), context, thrown);
   if (/RESP type|protocol/i.test(message)) {
     return new TokengateError('REDIS_PROTOCOL', `The server at ${context.address} does not speak the Redis protocol.`, {
       hint: UNREACHABLE_HINT,
       cause: thrown,
     });
   }
-  return new TokengateError('REDIS_ERROR', `Redis at ${context.address} failed: ${oneLine(code || message || name)}.`, {
-    cause: thrown,
-  });
+  const what = withoutSecrets(code || message || name, context);
+  return new TokengateError('REDIS_ERROR', `${serverOf(context)} failed: ${what}.`, {cause: thrown});
+}
+
+/** What ends a connection means something else before the server has answered. */
+function atStage(failure: Failure, {stage, explainTls}: FailureContext): Failure {
+  if (failure === LOST && stage === 'accepted' && explainTls !== undefined) return CLOSED_AFTER_HANDSHAKE;
+  if (failure === LOST && stage !== 'answered') return CLOSED_AT_ONCE;
+  if (failure === SILENT && stage === 'connecting') return SILENT_ON_CONNECT;
+  return failure;
 }
 
 /** Explains an error that Redis itself answered. */
 function explainReply(reply: ErrorReply, context: FailureContext): TokengateError {
-  const text = oneLine(reply.message);
+  const text = withoutSecrets(reply.message, context);
   const word = /^-?([A-Z]+)\b/.exec(text)?.[1] ?? '';
   const inScript = /user executing the script can't (run this command|access)/.exec(text)?.[1];
   if (word === 'NOPERM' || inScript !== undefined) {
@@ -205,13 +247,14 @@ function explainReply(reply: ErrorReply, context: FailureContext): TokengateErro
     (CLUSTER_REPLIES.includes(word) ? BY_REPLY.MOVED : (BY_REPLY as Record<string, Failure | undefined>)[word]) ??
     BY_REPLY_TEXT.find(([pattern]) => pattern.test(text))?.[1];
   if (failure) return toError(failure, context, reply);
-  return new TokengateError('REDIS_ERROR', `Redis at ${context.address} answered with an error: ${text}.`, {
+  return new TokengateError('REDIS_ERROR', `${serverOf(context)} answered with an error: ${text}.`, {
     cause: reply,
   });
 }
 
 function toError(failure: Failure, context: FailureContext, cause: unknown): TokengateError {
-  return new TokengateError(failure.code, failure.message(context), {hint: failure.hint, cause});
+  const hint = typeof failure.hint === 'function' ? failure.hint(context) : failure.hint;
+  return new TokengateError(failure.code, failure.message(context), {hint, cause});
 }
 
 function rootOf(thrown: unknown, firstError: unknown): unknown {
@@ -229,21 +272,22 @@ function describe(error: unknown): {name: string; code: string; message: string}
   return {name: error.constructor.name, code: typeof code === 'string' ? code : '', message: error.message};
 }
 
-function tlsReasonOf(code: string, message: string): string | undefined {
-  const known: Record<string, string> = {
-    CERT_HAS_EXPIRED: "the server's certificate has expired",
-    DEPTH_ZERO_SELF_SIGNED_CERT: "the server's certificate is self-signed",
-    SELF_SIGNED_CERT_IN_CHAIN: "the server's certificate authority is not trusted",
-    UNABLE_TO_VERIFY_LEAF_SIGNATURE: "the server's certificate authority is not known",
-    UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "the server's certificate authority is not known",
-    ERR_TLS_CERT_ALTNAME_INVALID: "the server's certificate is for another host name",
-  };
-  if (known[code] !== undefined) return known[code];
-  if (code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_') || code === 'EPROTO') return code;
-  return /\bSSL\b/.test(message) ? oneLine(message) : undefined;
+/** One line of what a server said, which may repeat a password that it was sent, whole or cut off. */
+function withoutSecrets(text: string, {secrets}: FailureContext): string {
+  let safe = text.replace(/,? with args beginning with\b[^]*/i, '');
+  for (const secret of secrets) {
+    // A short one that is part of a word is not the password, and taking it out would garble the message.
+    const pattern = secret.replace(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);
+    safe =
+      secret.length < 4
+        ? safe.replace(new RegExp(`(?<!\\w)${pattern}(?!\\w)`, 'g'), '***')
+        : safe.replaceAll(secret, '***');
+  }
+  return oneLine(safe);
 }
 
-function oneLine(text: string): string {
+/** Without line breaks, and of a length that can be read. */
+export function oneLine(text: string): string {
   const line = text
     .replace(/[\s\p{Cc}]+/gu, ' ')
     .trim()

@@ -1,37 +1,37 @@
-import {ErrorReply, RedisClient, RESP_TYPES} from 'redis';
-
 import {TokengateError} from './errors.js';
-import type {RedisText} from './keys.js';
-import {DeadlineError, explainFailure, type FailureContext} from './redis-errors.js';
-import {parseRedisUrl} from './redis-url.js';
+import {PRIMARY_HINT} from './redis-errors.js';
+import {type Command, ErrorReply, type Facts, NoReply, openNode, type RedisNode} from './redis-node.js';
+import {addressOf, parseRedisUrl, type RedisTarget} from './redis-url.js';
 
-export {ErrorReply};
+export {type Command, ErrorReply, NoReply};
 
 export interface ConnectOptions {
   url: string;
   /** Limit for connecting, and for each answer, in milliseconds. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
+  /** These win over the URL's. */
+  tls?: TlsFiles | undefined;
   /** Ends every operation that is under way with INTERRUPTED. */
   signal?: AbortSignal | undefined;
 }
 
-export interface ServerInfo {
+/** Paths of PEM files, and the name that the server's certificate must be for. */
+interface TlsFiles {
+  caFile?: string | undefined;
+  certFile?: string | undefined;
+  keyFile?: string | undefined;
+  serverName?: string | undefined;
+}
+
+export interface ServerInfo extends Pick<Facts, 'role' | 'version'> {
   /** Host and port or socket path; without credentials. */
   address: string;
   database: number;
-  /** `unknown` when the user may not ask (Redis below 6 with few rights). */
-  role: 'primary' | 'replica' | 'unknown';
-  version: string | undefined;
+  /** Of a replica, the address of its primary, when it says so. */
+  primary: string | undefined;
 }
 
-export type Command = readonly RedisText[];
-
-/** Stands where an answer should be when the connection ended before it: the command may or may not have been done. */
-export class NoReply {
-  constructor(readonly error: TokengateError) {}
-}
-
-/** One connection to one standalone Redis. Every method rejects with a TokengateError, and none waits for ever. */
+/** A Redis deployment. Every method rejects with a TokengateError, and none waits for ever. */
 export interface Redis {
   readonly server: ServerInfo;
   /** Sends one command. An error reply rejects. */
@@ -47,109 +47,129 @@ export interface Redis {
   units(units: readonly (readonly Command[])[]): Promise<(unknown[] | ErrorReply | NoReply)[]>;
   /** The error that a user should see for an error reply. */
   explain(reply: ErrorReply): TokengateError;
-  /** A second connection with the same options, which no signal ends. The caller closes it. */
+  /**
+   * A second connection with the same options, for a look at what became of a change: no signal ends it, and all that is
+   * done on it has to be over within the time for one answer. The caller closes it.
+   */
   reopen(): Promise<Redis>;
   /** Closes the connection at once; never throws, may be called twice. */
   close(): void;
 }
 
 const DEFAULT_TIMEOUT_MS = 5000;
-/** The client's own limit for connecting comes first, since it knows what it was waiting for. */
-const GRACE_MS = 500;
-const BYTES = {typeMapping: {[RESP_TYPES.BLOB_STRING]: Buffer}};
 
 /**
- * Connects to a standalone Redis.
+ * Connects to a Redis, or to the primary that Sentinels name.
  *
  * @throws TokengateError INVALID_REDIS_URL, REDIS_UNREACHABLE, REDIS_TIMEOUT, REDIS_AUTH_FAILED, REDIS_CLUSTER, …
  */
 export async function connect(options: ConnectOptions): Promise<Redis> {
-  const {url, timeoutMs = DEFAULT_TIMEOUT_MS, signal} = options;
-  const target = parseRedisUrl(url);
-  const tls = 'tls' in target.socket && target.socket.tls;
-  const context: FailureContext = {address: target.address, timeoutMs, tls, connected: false};
-
-  const client = new RedisClient({
-    RESP: 2,
-    maintNotifications: 'disabled',
-    disableClientInfo: true,
-    disableOfflineQueue: true,
-    commandOptions: {timeout: 0},
-    database: target.database,
-    ...(target.username === undefined ? {} : {username: target.username}),
-    ...(target.password === undefined ? {} : {password: target.password}),
-    socket: {
-      ...('path' in target.socket
-        ? {path: target.socket.path}
-        : {host: target.socket.host, port: target.socket.port, ...(tls ? {tls: true} : {})}),
-      connectTimeout: timeoutMs,
-      reconnectStrategy: false,
-    },
-  });
-
-  let firstError: unknown;
-  const close = (): void => {
+  const target = withTlsFiles(parseRedisUrl(options.url), options.tls);
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const open = async ({signal, deadline}: {signal?: AbortSignal | undefined; deadline?: number}): Promise<Redis> => {
+    const node = await openTarget(target, {timeoutMs, signal, deadline});
     try {
-      client.destroy();
-    } catch {
-      // Already closed.
-    }
-  };
-  const explainThrown = (error: unknown): TokengateError => explainFailure(error, context, firstError);
-  /** Those who wait on the connection. A promise that outlives them all would keep every answer in memory. */
-  const waiting = new Set<(error: unknown) => void>();
-  /** Ends the connection. Whatever was sent is then answered with an error by node-redis. */
-  const fail = (error: unknown): void => {
-    firstError ??= error;
-    close();
-    for (const reject of waiting) reject(firstError);
-  };
-  const interrupt = (): void => {
-    fail(new TokengateError('INTERRUPTED', 'Interrupted.'));
-  };
-  client.on('error', (error: unknown) => {
-    fail(error ?? new Error('unknown error'));
-  });
-  if (signal?.aborted) interrupt();
-  signal?.addEventListener('abort', interrupt, {once: true});
-
-  /** Waits for the promise; past the time limit it ends the connection. */
-  const within = async <T>(limitMs: number, promise: Promise<T>): Promise<T> => {
-    const {promise: answer, resolve, reject} = withResolvers<T>();
-    waiting.add(reject);
-    promise.then(resolve, reject);
-    const timer = setTimeout(() => {
-      fail(new DeadlineError());
-    }, limitMs);
-    try {
-      if (firstError !== undefined) reject(firstError);
-      return await answer;
+      const server = await describe(node, target);
+      return standalone(node, server, () => open({deadline: performance.now() + timeoutMs}));
     } catch (error) {
-      throw explainThrown(error);
-    } finally {
-      clearTimeout(timer);
-      waiting.delete(reject);
+      node.close();
+      throw error;
     }
   };
-  const toSlot = (error: unknown): ErrorReply | NoReply =>
-    error instanceof ErrorReply ? error : new NoReply(explainThrown(error));
-  /** Never rejects: each command's reply, `ErrorReply` or `NoReply`. */
-  const fly = async (commands: readonly Command[], options?: typeof BYTES): Promise<unknown[]> => {
-    const slots = commands.map((command) => client.sendCommand<unknown>(command, options).catch(toSlot));
-    const all = Promise.all(slots);
-    await within(timeoutMs, all).catch(() => {
-      // Closing the connection has filled every slot that was empty.
+  return open({signal: options.signal});
+}
+
+/** @throws TokengateError REDIS_READONLY when the server is a replica, which takes no writes */
+export function refuseReplica({server: {address, role, primary}}: Redis): void {
+  if (role !== 'replica') return;
+  throw new TokengateError('REDIS_READONLY', `Redis at ${address} is a read-only replica.`, {
+    hint: primary === undefined ? PRIMARY_HINT : `${PRIMARY_HINT.slice(0, -1)}: ${primary}.`,
+  });
+}
+
+function withTlsFiles(target: RedisTarget, {caFile, certFile, keyFile, serverName}: TlsFiles = {}): RedisTarget {
+  if ([caFile, certFile, keyFile, serverName].every((value) => value === undefined)) return target;
+  const {tls} = target;
+  if (tls === undefined) {
+    throw new TokengateError('INVALID_USAGE', 'There are settings of TLS, but the URL is not one of TLS.', {
+      hint: 'Write rediss:// in place of redis://, or leave out --tls-… and TOKENGATE_TLS_….',
     });
-    return all;
+  }
+  const cert = certFile ?? tls.certFile;
+  if (keyFile !== undefined && cert === undefined) {
+    throw new TokengateError('INVALID_USAGE', 'There is a key of TLS without its certificate.', {
+      hint: 'Give the certificate with --tls-cert (or TOKENGATE_TLS_CERT).',
+    });
+  }
+  return {
+    ...target,
+    tls: {
+      ...tls,
+      caFile: caFile ?? tls.caFile,
+      certFile: cert,
+      // The URL's key is for the URL's certificate.
+      keyFile: keyFile ?? (certFile === undefined ? tls.keyFile : undefined),
+      serverName,
+    },
   };
-  const run = async (commands: readonly Command[], options?: typeof BYTES): Promise<unknown[]> => {
-    const replies = await fly(commands, options);
+}
+
+async function openTarget(
+  {endpoints, sentinel, credentials, database, tls}: RedisTarget,
+  times: {timeoutMs: number; signal: AbortSignal | undefined; deadline: number | undefined},
+): Promise<RedisNode> {
+  const options = {credentials, database, tls, ...times};
+  if (sentinel === undefined) return openNode({...options, kind: 'Redis', endpoint: endpoints[0]});
+  const {openPrimary} = await import('./redis-sentinel.js');
+  const primary = {
+    sentinels: endpoints,
+    name: sentinel.primary,
+    sentinelCredentials: sentinel.credentials,
+    // Only a second look has a deadline: the failover that it looks after may not be over.
+    isPatient: times.deadline !== undefined,
+  };
+  return openPrimary(primary, options);
+}
+
+/** Refuses what is not a standalone Redis: SCAN on a cluster's node would silently show a part of the sessions. */
+async function describe(node: RedisNode, {database, tls}: RedisTarget): Promise<ServerInfo> {
+  const {address, facts} = node;
+  if (facts.mode === 'cluster') {
+    throw new TokengateError(
+      'REDIS_CLUSTER',
+      `${address} is part of a Redis Cluster, which the gateway and tokengate do not support.`,
+    );
+  }
+  if (facts.mode === 'sentinel') {
+    const {listPrimaries} = await import('./redis-sentinel.js');
+    const [name = 'NAME'] = await listPrimaries(node);
+    const scheme = tls === undefined ? 'redis+sentinel' : 'rediss+sentinel';
+    throw new TokengateError('REDIS_SENTINEL', `${address} is a Redis Sentinel.`, {
+      hint: `For the primary that it watches, write ${scheme}://${address}/${name}.`,
+    });
+  }
+  const primary = facts.role === 'replica' ? await findPrimaryOf(node) : undefined;
+  return {address, database, role: facts.role, version: facts.version, primary};
+}
+
+async function findPrimaryOf(replica: RedisNode): Promise<string | undefined> {
+  const [role] = await replica.fly([['ROLE']]);
+  if (role instanceof NoReply) throw role.error;
+  if (!Array.isArray(role) || role[0] !== 'slave') return undefined;
+  return addressOf({host: String(role[1]), port: Number(role[2])});
+}
+
+/** A Redis that is one server. */
+function standalone(node: RedisNode, server: ServerInfo, reopen: Redis['reopen']): Redis {
+  const {explain, close} = node;
+  const run = async (commands: readonly Command[], options?: {bytes: boolean}): Promise<unknown[]> => {
+    const replies = await node.fly(commands, options);
     for (const reply of replies) if (reply instanceof NoReply) throw reply.error;
     return replies;
   };
   const units: Redis['units'] = async (list) => {
     const commands = list.flatMap((unit) => (unit.length === 1 ? unit : [['MULTI'], ...unit, ['EXEC']]));
-    const slots = (await fly(commands)).values();
+    const slots = (await node.fly(commands)).values();
     return list.map((unit) => {
       if (unit.length === 1) return asUnit([slots.next().value]);
       const [, ...queued] = Array.from({length: unit.length + 1}, () => slots.next().value);
@@ -158,98 +178,24 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
       return asUnit([queued.find((reply) => reply instanceof ErrorReply) ?? result]);
     });
   };
-  const explain = (reply: ErrorReply): TokengateError => explainFailure(reply, context);
-
-  try {
-    await within(timeoutMs + GRACE_MS, client.connect());
-    const server = {...(await askServer(run, context)), database: target.database};
-    context.connected = true;
-    return {
-      server,
-      explain,
-      close,
-      reopen: () => connect({...options, signal: undefined}),
-      pipeline: (commands) => run(commands),
-      pipelineBytes: (commands) => run(commands, BYTES),
-      async send(command) {
-        const [reply] = await run([command]);
-        if (reply instanceof ErrorReply) throw explain(reply);
-        return reply;
-      },
-      units,
-    };
-  } catch (error) {
-    close();
-    throw error;
-  }
-}
-
-/** @throws TokengateError REDIS_READONLY when the server is a replica, which takes no writes */
-export function refuseReplica({server}: Redis): void {
-  if (server.role !== 'replica') return;
-  throw new TokengateError('REDIS_READONLY', `Redis at ${server.address} is a read-only replica.`, {
-    hint: "Use the primary's address.",
-  });
-}
-
-/** `Promise.withResolvers`, which Node 20 does not have. */
-function withResolvers<T>(): {promise: Promise<T>; resolve: (value: T) => void; reject: (error: unknown) => void} {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((onValue, onError) => {
-    [resolve, reject] = [onValue, onError];
-  });
-  return {promise, resolve, reject};
+  return {
+    server,
+    explain,
+    close,
+    reopen,
+    pipeline: (commands) => run(commands),
+    pipelineBytes: (commands) => run(commands, {bytes: true}),
+    async send(command) {
+      const [reply] = await run([command]);
+      if (reply instanceof ErrorReply) throw explain(reply);
+      return reply;
+    },
+    units,
+  };
 }
 
 /** A unit of one command is refused by its error reply. */
 function asUnit(replies: [unknown]): unknown[] | ErrorReply | NoReply {
   const [reply] = replies;
   return reply instanceof ErrorReply || reply instanceof NoReply ? reply : replies;
-}
-
-/** Refuses what is not a standalone Redis: SCAN on a cluster's node would silently show a part of the sessions. */
-async function askServer(
-  run: (commands: readonly Command[]) => Promise<unknown[]>,
-  context: FailureContext,
-): Promise<Omit<ServerInfo, 'database'>> {
-  const [hello] = await run([['HELLO', '2']]);
-  const facts = Array.isArray(hello) ? pairs(hello) : await factsFromInfo(run, hello, context);
-  const mode = facts.get('mode') ?? facts.get('redis_mode');
-  const {address} = context;
-  if (mode === 'cluster') {
-    throw new TokengateError(
-      'REDIS_CLUSTER',
-      `${address} is part of a Redis Cluster, which the gateway and tokengate do not support.`,
-    );
-  }
-  if (mode === 'sentinel') {
-    throw new TokengateError('REDIS_SENTINEL', `${address} is a Redis Sentinel.`, {
-      hint: 'Give the address of the primary that it watches.',
-    });
-  }
-  const role = facts.get('role');
-  return {
-    address,
-    role: role === 'master' ? 'primary' : role === 'replica' || role === 'slave' ? 'replica' : 'unknown',
-    version: facts.get('version') ?? facts.get('redis_version'),
-  };
-}
-
-/** For servers that don't know HELLO (Redis below 6, or renamed); without the right to INFO nothing is known. */
-async function factsFromInfo(
-  run: (commands: readonly Command[]) => Promise<unknown[]>,
-  hello: unknown,
-  context: FailureContext,
-): Promise<Map<string, string>> {
-  if (hello instanceof ErrorReply && !/unknown command/i.test(hello.message)) throw explainFailure(hello, context);
-  const [info] = await run([['INFO']]);
-  const lines = typeof info === 'string' ? info.split('\r\n') : [];
-  return new Map(lines.map((line) => line.split(':', 2) as [string, string]));
-}
-
-function pairs(list: unknown[]): Map<string, string> {
-  const map = new Map<string, string>();
-  for (let index = 0; index + 1 < list.length; index += 2) map.set(String(list[index]), String(list[index + 1]));
-  return map;
 }

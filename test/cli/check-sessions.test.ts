@@ -247,10 +247,11 @@ describe('the URL of a webhook', () => {
   });
 
   test.each([
-    [0o644, 'can be read by every user'],
-    [0o604, 'can be read by every user'],
-    [0o620, 'or written by its group'],
-    [0o640, undefined],
+    [0o644, 'can be read by other users'],
+    [0o604, 'can be read by other users'],
+    [0o620, 'can be read by other users'],
+    [0o640, 'can be read by other users'],
+    [0o600, undefined],
     [0o400, undefined],
   ])('stands in a file that others cannot read: mode %o', async (mode, refusal) => {
     await chmod(file, mode);
@@ -260,7 +261,7 @@ describe('the URL of a webhook', () => {
       const {code, stderr} = await fresh('--webhook-file', path, '--state', path === file ? 'a' : 'b');
       expect({path, code}).toEqual({path, code: refusal === undefined ? 2 : 1});
       if (refusal !== undefined) expect(stderr).toContain(refusal);
-      if (refusal !== undefined) expect(stderr).toContain(`Run: chmod 600 '${path}'`);
+      if (refusal !== undefined) expect(stderr).toContain(`Make it your own: chmod 600 ${path}`);
     }
   });
 
@@ -270,12 +271,12 @@ describe('the URL of a webhook', () => {
     ['not a url', 'holds more than a URL'],
     ['hooks.example.com/x', 'holds no https:// or http:// URL'],
     ['file:///etc/passwd', 'holds no https:// or http:// URL'],
-    ['x'.repeat(9000), 'is too large for a URL'],
+    ['x'.repeat(9000), 'is larger than 8 KiB'],
   ])('is refused before anything is asked of Redis: %.20s', async (text, reason) => {
     await writeFile(file, text);
     const {code, stdout, stderr} = await post('--redis-url', `redis://127.0.0.1:${await freePort()}`);
     expect({code, stdout}).toEqual({code: 1, stdout: ''});
-    expect(stderr).toContain(`Error: The file '${file}' ${reason}.`);
+    expect(stderr).toContain(`Error: The webhook file '${file}' ${reason}.`);
   });
 
   test('an empty variable, a missing file, a folder and a URL in its place are errors', async () => {
@@ -283,7 +284,7 @@ describe('the URL of a webhook', () => {
       'TOKENGATE_WEBHOOK_URL is empty.',
     );
     expect((await fresh('--webhook-file', join(folder, 'none'))).stderr).toContain("none' does not exist.");
-    expect((await fresh('--webhook-file', folder)).stderr).toContain('is not a file.');
+    expect((await fresh('--webhook-file', folder)).stderr).toContain('is a folder.');
     expect((await fresh('--webhook-file', 'https://a.test')).stderr).toContain('takes the path of a file');
   });
 });

@@ -2,7 +2,7 @@ import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
 import {runBinary} from '../support/run.js';
-import {echoing, type FakeServer, startServer} from '../support/servers.js';
+import {answering, echoing, type FakeServer, startServer} from '../support/servers.js';
 
 let locked: TestRedis;
 let withoutHello: TestRedis;
@@ -71,6 +71,11 @@ describe.concurrent.each(FORMS)('no password is shown by %s', (_, flags, env) =>
     ['in a URL without a scheme', ['health', '--redis-url', 'u:hunter2@h:6379'], 'it has no scheme'],
     ['alone before the host', ['health', '--redis-url', 'redis://hunter2@h'], 'without a password'],
     ['in a parameter', ['health', '--redis-url=redis://h?password=hunter2'], 'a parameter other than db'],
+    [
+      "in a Sentinel's parameter",
+      ['health', '--redis-url=redis+sentinel://127.0.0.1:1/m?sentinel_password=hunter2'],
+      'connection refused',
+    ],
     ['with a wrong port', ['health', '--redis-url', 'redis://u:hunter2@h:99999'], 'its port is not'],
     ['in a flag with a mistyped name', ['health', '--redisurl=redis://u:hunter2@h'], 'Unknown flag'],
     ['in the place of a command', ['redis://u:hunter2@h', 'health'], 'Unknown command'],
@@ -86,7 +91,7 @@ describe.concurrent.each(FORMS)('no password is shown by %s', (_, flags, env) =>
 describe.concurrent('a Redis that does not know a command', () => {
   test.each(['', '--json'])('AUTH: repeats the password, tokengate does not %s', async (flag) => {
     const url = withPassword(withoutAuth.url, 'hunter2');
-    await expectSecret({argv: ['health', ...(flag === '' ? [] : [flag])], url}, ['hunter2'], '***');
+    await expectSecret({argv: ['health', ...(flag === '' ? [] : [flag])], url}, ['hunter2'], "unknown command 'AUTH'");
   });
 
   test('HELLO: is asked by INFO', async () => {
@@ -104,12 +109,34 @@ test('the right password works, from the environment and from the flag', async (
   expect(await runBinary(['--redis-url', url, 'list-sessions', '--json'])).toMatchObject({code: 0, stdout: '[]\n'});
 });
 
+test.each(['redis', 'a'])('the password %j, which stands in many a message, garbles none', async (password) => {
+  const {stderr} = await runBinary(['health'], {url: withPassword(locked.url, password)});
+  expect(stderr).toBe(
+    `Error: Redis at ${new URL(locked.url).host} rejected the user name or password.\n` +
+      'In a URL, percent-encode / ? # @ % in either.\n',
+  );
+  await expectSecret({argv: [`--x=redis://u:${password}@h`, 'health']}, [`:${password}@`], '://u:***@h');
+});
+
+test('a short password is hidden in what a server repeats, whatever its words are', async () => {
+  const repeating = await startServer(answering('-ERR pw is no password, pwd\r\n'.repeat(2)));
+  try {
+    await expectSecret(
+      {argv: ['health'], url: withPassword(repeating.url, 'pw')},
+      [' pw '],
+      'ERR *** is no password, pwd',
+    );
+  } finally {
+    await repeating.stop();
+  }
+});
+
 test('a password is asked for when none is given', async () => {
   expect(await runBinary(['list-sessions'], locked)).toEqual({
     code: 1,
     stdout: '',
     stderr:
       `Error: Redis at ${locked.url.slice('redis://'.length)} requires a password.\n` +
-      'Give it in the URL: redis://user:password@host:port (best in TOKENGATE_REDIS_URL).\n',
+      'Give it in the URL: redis://user:password@host:port (best in TOKENGATE_REDIS_URL or a --redis-url-file).\n',
   });
 });

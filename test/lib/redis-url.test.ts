@@ -2,27 +2,74 @@ import {describe, expect, test} from 'vitest';
 
 import {parseRedisUrl, secretsOfUrl} from '../../src/lib/redis-url.js';
 
-const base = {username: undefined, password: undefined, database: 0};
-const tcp = (host: string, port = 6379, tls = false): object => ({socket: {host, port, tls}});
+const NOBODY = {username: undefined, password: undefined};
+const base = {sentinel: undefined, credentials: NOBODY, database: 0, tls: undefined};
+const TLS = {
+  verify: true,
+  checkName: true,
+  caFile: undefined,
+  certFile: undefined,
+  keyFile: undefined,
+  serverName: undefined,
+};
+const tcp = (host: string, port = 6379): object => ({endpoints: [{host, port}]});
+const as = (username: string | undefined, password: string): object => ({credentials: {username, password}});
+const watched = (primary: string, credentials: object = NOBODY): object => ({sentinel: {primary, credentials}});
 
 describe('a Redis URL', () => {
   test.each([
-    ['redis://localhost', {...base, ...tcp('localhost'), address: 'localhost:6379'}],
-    ['redis://h:1/3', {...base, ...tcp('h', 1), database: 3, address: 'h:1'}],
-    ['redis://h?db=4', {...base, ...tcp('h'), database: 4, address: 'h:6379'}],
-    ['redis://h/1?db=4', {...base, ...tcp('h'), database: 4, address: 'h:6379'}],
-    ['redis://h/', {...base, ...tcp('h'), address: 'h:6379'}],
-    ['REDISS://h', {...base, ...tcp('h', 6379, true), address: 'h:6379'}],
-    [' redis://h\n', {...base, ...tcp('h'), address: 'h:6379'}],
-    ['redis://[::1]:1', {...base, ...tcp('::1', 1), address: '[::1]:1'}],
-    ['redis://u:p%40ss%2F@h', {...base, ...tcp('h'), username: 'u', password: 'p@ss/', address: 'h:6379'}],
-    ['redis://u:p@ss@h', {...base, ...tcp('h'), username: 'u', password: 'p@ss', address: 'h:6379'}],
-    ['redis://:pw@h', {...base, ...tcp('h'), password: 'pw', address: 'h:6379'}],
-    ['redis://u:a:b@h', {...base, ...tcp('h'), username: 'u', password: 'a:b', address: 'h:6379'}],
-    ['unix:///p.sock?db=2', {...base, socket: {path: '/p.sock'}, database: 2, address: '/p.sock'}],
+    ['redis://localhost', {...base, ...tcp('localhost')}],
+    ['redis://h:1/3', {...base, ...tcp('h', 1), database: 3}],
+    ['redis://h?db=4', {...base, ...tcp('h'), database: 4}],
+    ['redis://h/1?db=4', {...base, ...tcp('h'), database: 4}],
+    ['redis://h/', {...base, ...tcp('h')}],
+    ['REDISS://h', {...base, ...tcp('h'), tls: TLS}],
+    [' redis://h\n', {...base, ...tcp('h')}],
+    ['redis://[::1]:1', {...base, ...tcp('::1', 1)}],
+    ['redis://u:p%40ss%2F@h', {...base, ...tcp('h'), ...as('u', 'p@ss/')}],
+    ['redis://u:p@ss@h', {...base, ...tcp('h'), ...as('u', 'p@ss')}],
+    ['redis://:pw@h', {...base, ...tcp('h'), ...as(undefined, 'pw')}],
+    ['redis://u:a:b@h', {...base, ...tcp('h'), ...as('u', 'a:b')}],
+    ['unix:///p.sock?db=2', {...base, endpoints: [{path: '/p.sock'}], database: 2}],
+    ['unix://u:pw@/a%20b.sock', {...base, endpoints: [{path: '/a b.sock'}], ...as('u', 'pw')}],
+    ['rediss://h?ssl_cert_reqs=required', {...base, ...tcp('h'), tls: TLS}],
+    ['rediss://h?ssl_cert_reqs=optional', {...base, ...tcp('h'), tls: TLS}],
+    ['rediss://h?ssl_cert_reqs=none', {...base, ...tcp('h'), tls: {...TLS, verify: false, checkName: false}}],
+    ['rediss://h?ssl_check_hostname=False', {...base, ...tcp('h'), tls: {...TLS, checkName: false}}],
+    ['rediss://h?ssl_check_hostname=1', {...base, ...tcp('h'), tls: TLS}],
     [
-      'unix://u:pw@/a%20b.sock',
-      {...base, socket: {path: '/a b.sock'}, username: 'u', password: 'pw', address: '/a b.sock'},
+      'rediss://h/2?ssl_ca_certs=/a%20b.pem&ssl_certfile=c+d.pem&ssl_keyfile=k.pem',
+      {
+        ...base,
+        ...tcp('h'),
+        database: 2,
+        tls: {...TLS, caFile: '/a b.pem', certFile: 'c d.pem', keyFile: 'k.pem'},
+      },
+    ],
+    ['redis+sentinel://h/main', {...base, ...tcp('h', 26_379), ...watched('main')}],
+    [
+      'redis+sentinel://u:p%40ss@a:1,[::1]:2,c/main/3',
+      {
+        ...base,
+        endpoints: [
+          {host: 'a', port: 1},
+          {host: '::1', port: 2},
+          {host: 'c', port: 26_379},
+        ],
+        ...as('u', 'p@ss'),
+        ...watched('main'),
+        database: 3,
+      },
+    ],
+    [
+      'rediss+sentinel://h/main?db=1&sentinel_username=s&sentinel_password=p%2Fw',
+      {
+        ...base,
+        ...tcp('h', 26_379),
+        ...watched('main', {username: 's', password: 'p/w'}),
+        database: 1,
+        tls: TLS,
+      },
     ],
   ])('%j is understood', (url, target) => {
     expect(parseRedisUrl(url)).toEqual(target);
@@ -34,8 +81,8 @@ describe('a Redis URL', () => {
     ['localhost:6379', 'no scheme'],
     ['127.0.0.1', 'no scheme'],
     ['redis:6379', 'no scheme'],
-    ['http://h', 'scheme is not'],
-    ['redis+unix:///x', 'scheme is not'],
+    ['http://h', 'scheme is none of'],
+    ['redis+unix:///x', 'scheme is none of'],
     ['redis://', 'host is missing'],
     ['redis:///2', 'host is missing'],
     ['redis://:6379', 'host is missing'],
@@ -49,7 +96,29 @@ describe('a Redis URL', () => {
     ['redis://h/1.5', 'database'],
     ['redis://h/0/1', 'database'],
     ['redis://h?db=', 'database'],
-    ['redis://h?timeout=5', 'parameter other than db'],
+    ['redis://h/x?db=1', 'database'],
+    ['redis://h?timeout=5', 'parameter other than db.'],
+    ['rediss://h?timeout=5', 'parameter other than db, ssl_cert_reqs'],
+    ['redis+sentinel://h/m?timeout=5', 'parameter other than db, sentinel_username, sentinel_password.'],
+    ['redis://h?db=1&db=2', 'db twice'],
+    ['redis://h?ssl_ca_certs=/ca', 'not one of TLS'],
+    ['unix:///p.sock?ssl_cert_reqs=none', 'not one of TLS'],
+    ['rediss://h?ssl_cert_reqs=maybe', 'ssl_cert_reqs is not'],
+    ['rediss://h?ssl_check_hostname=perhaps', 'ssl_check_hostname is not'],
+    ['rediss://h?ssl_ca_certs=', 'ssl_ca_certs is empty'],
+    ['rediss://h?ssl_ca_certs=%zz', 'percent-encoding'],
+    ['rediss://h?ssl_keyfile=/k', 'ssl_keyfile without ssl_certfile'],
+    ['redis://a,b', 'several hosts'],
+    ['redis://a:1,b:2/0', 'several hosts'],
+    ['redis://h?sentinel_password=x', 'scheme is not redis+sentinel'],
+    ['redis+sentinel://h', "primary's name is missing"],
+    ['redis+sentinel://h/', "primary's name is missing"],
+    ['redis+sentinel:///main', 'host is missing'],
+    ['redis+sentinel://a,,b/main', 'host is missing'],
+    ['redis+sentinel://a/main/x', 'database'],
+    ['redis+sentinel://a/main/1/2', 'more after the host'],
+    ['redis+sentinel://a/ma%20in', 'space or a control character'],
+    ['redis+sentinel://a/main?sentinel_username=u', 'without sentinel_password'],
     ['redis://user@h', 'user name without a password'],
     ['redis://user:@h', 'user name without a password'],
     ['redis://u:s3cret%zz@h', 'percent-encoding'],
@@ -68,6 +137,8 @@ describe('a Redis URL', () => {
     's3cret@h',
     'redis://u:s3cret/x@h',
     'redis://s3cret@h',
+    'redis+sentinel://h/main?sentinel_password=s3cret%zz',
+    'redis+sentinel://h/main?sentinel_pasword=s3cret',
   ])('no error holds a part of %j', (url) => {
     expect(() => parseRedisUrl(url)).toThrow(expect.objectContaining({message: expect.not.stringContaining('s3cret')}));
   });
@@ -80,6 +151,7 @@ describe('the secrets of a URL', () => {
     ['redis://u:a/b@h', ['a/b']],
     ['redis://u:a@b@h', ['a@b']],
     ['redis://u:%zz@h', ['%zz']],
+    ['redis+sentinel://u:a@h/m?sentinel_password=b%2Fb', ['b%2Fb', 'b/b', 'a']],
     ['redis://h', []],
     ['redis://h?x=@', []],
     ['my-workflow', []],

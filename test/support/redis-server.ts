@@ -25,6 +25,8 @@ interface Options {
   args?: string[];
   /** What the test's own client needs to get in. */
   password?: string;
+  /** Goes on while it still loads its data. */
+  isLoading?: boolean;
   /** For its files; it is left as it is at the end, so that another server can go on with them. */
   folder?: string;
 }
@@ -42,7 +44,7 @@ export async function startRedis({tcp = false, args = [], password, ...options}:
     ],
     {stdio: ['ignore', 'pipe', 'inherit']},
   );
-  await untilReady(server);
+  await untilReady(server, options.isLoading === true ? /Server initialized/ : /ready to accept connections/i);
   const client = openClient(socket, password);
   client.on('error', () => {
     // A test that stops its server sees this in what it tests.
@@ -84,12 +86,12 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-async function untilReady(server: ChildProcess): Promise<void> {
+async function untilReady(server: ChildProcess, ready: RegExp): Promise<void> {
   let log = '';
   await new Promise<void>((resolve, reject) => {
     server.stdout?.on('data', (chunk: Buffer) => {
       log += chunk.toString();
-      if (/Ready to accept connections|ready to accept connections/.test(log)) resolve();
+      if (ready.test(log)) resolve();
     });
     server.once('exit', (code) => {
       reject(new Error(`redis-server ended with ${code}:\n${log}`));

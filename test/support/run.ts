@@ -62,6 +62,8 @@ interface RunOptions {
   env?: Record<string, string>;
   input?: string;
   cwd?: string;
+  /** In a process group of its own. */
+  detached?: boolean;
   /** Gets the process as soon as it runs. */
   onStart?: (child: ChildProcess) => void;
 }
@@ -78,7 +80,12 @@ export async function runBinary(argv: string[], options: RunOptions = {}): Promi
 }
 
 export async function runProcess(file: string, argv: string[], options: RunOptions = {}): Promise<Output> {
-  const child = spawn(file, argv, {cwd: options.cwd, env: userEnv(options), stdio: 'pipe'});
+  const child = spawn(file, argv, {
+    cwd: options.cwd,
+    detached: options.detached ?? false,
+    env: userEnv(options),
+    stdio: 'pipe',
+  });
   options.onStart?.(child);
   let stdout = '';
   let stderr = '';

@@ -1,0 +1,151 @@
+import {connect} from 'node:net';
+
+import {
+  breakRedis,
+  type Broken,
+  each,
+  type Expected,
+  failure,
+  fake,
+  type Fault,
+  FINE,
+  testFaults,
+} from '../support/faults.js';
+import {startProxy} from '../support/proxy.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {until} from '../support/sentinels.js';
+import {answering, greeting, silent} from '../support/servers.js';
+
+const SILENT = 'Redis at ADDRESS did not answer within 1 s.';
+const silence = failure(SILENT, 'The server may be overloaded, stopped, or behind a firewall.');
+const LATER = `A second look failed: ${SILENT} If it was done, the journal tells what was there: change CHANGE.`;
+const HELLO = '*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n';
+
+/** Each waits for the limit, and for a second one where a change was under way. */
+const faults: Fault[] = [
+  {name: 'from the start', start: fake(silent), expected: silence},
+  {name: 'in the middle of its first answer', start: fake(answering(`+OK\r\n${HELLO}`)), expected: silence},
+  {name: 'but for a byte now and then', start: fake(drip), expected: silence},
+  {name: 'since it is stopped', start: startStopped, expected: silence},
+  {name: 'since it runs a script that nobody may end', start: startFrozen, expected: silence},
+  {
+    name: 'from the first command on',
+    start: () => throughProxy((request) => !isGreeting(request)),
+    expected: each(silence, {
+      write: {
+        stderr: [`Error: ${SILENT} It is unknown whether the budget of session 'a' was set.`, LATER],
+      },
+    }),
+  },
+  {
+    name: 'when it is to change something',
+    start: () => throughProxy(isChange),
+    expected: {
+      ...FINE,
+      health: silence,
+      write: {
+        stderr: [
+          `Error: ${SILENT} It is unknown whether the budget of session 'a' was set.`,
+          unchanged('budget $20.00, spent $0.00000075'),
+        ],
+      },
+      batch: unknownBatch(unchanged('budget $20.00, spent $0.00000075'), unchanged('budget $3.00, spent none')),
+    },
+  },
+  {
+    name: 'when it is to change something, and after that',
+    isFresh: true,
+    start: () => throughProxy(isChange, ({process}) => process.kill('SIGSTOP')),
+    expected: {
+      ...FINE,
+      health: silence,
+      write: {
+        stderr: [`Error: ${SILENT} It is unknown whether the budget of session 'a' was set.`, LATER],
+      },
+      batch: unknownBatch(LATER, LATER),
+    },
+  },
+];
+
+testFaults(
+  'Redis is silent',
+  faults.map((fault) => ({...fault, timeout: 1})),
+);
+
+function unchanged(values: string): string {
+  return `Before: ${values}. Now: ${values}. The journal has no such change.`;
+}
+
+function unknownBatch(a: string, b: string): Expected {
+  return {
+    stderr: [
+      `Error: Session 'a': it is unknown whether it was changed. ${a}`,
+      `Error: Session 'b': it is unknown whether it was changed. ${b}`,
+      `Error: ${SILENT} Reset 0, unknown 2.`,
+      'Running it again finishes the work.',
+    ],
+  };
+}
+
+function isGreeting(request: string): boolean {
+  return request.includes('HELLO');
+}
+
+/** A script, a transaction, or the write of a health check. */
+function isChange(request: string): boolean {
+  return /\r\n(EVAL|EXEC|SET)\r\n/.test(request);
+}
+
+/** A real server whose connections fall silent at the requests that are chosen. */
+async function throughProxy(
+  isLast: (request: string) => boolean,
+  strike?: (redis: TestRedis) => unknown,
+): Promise<Broken> {
+  const broken = await breakRedis({mend: ({process}) => Promise.resolve(process.kill('SIGCONT'))});
+  const proxy = await startProxy(broken.redis, (request) => {
+    if (!isLast(request)) return 'pass';
+    strike?.(broken.redis);
+    return 'swallow';
+  });
+  return {
+    url: proxy.url,
+    async stop() {
+      await proxy.stop();
+      await broken.stop();
+    },
+  };
+}
+
+async function startStopped(): Promise<Broken> {
+  const broken = await breakRedis({mend: ({process}) => Promise.resolve(process.kill('SIGCONT'))});
+  broken.redis.process.kill('SIGSTOP');
+  return broken;
+}
+
+/** Nothing but its end stops a script that has written. */
+async function startFrozen(): Promise<Broken> {
+  const broken = await breakRedis();
+  const {hostname, port} = new URL(broken.url);
+  await broken.redis.client.configSet('busy-reply-threshold', '0');
+  const socket = connect(Number(port), hostname);
+  socket.on('error', () => {
+    // The server is killed in the end.
+  });
+  socket.write("EVAL 'while true do end' 0\r\n");
+  const isFrozen = (): Promise<boolean> =>
+    Promise.race([
+      broken.redis.client.ping().then(() => false),
+      new Promise<boolean>((resolve) => setTimeout(resolve, 500, true)),
+    ]);
+  await until(isFrozen);
+  return {url: broken.url, stop: () => broken.redis.stop()};
+}
+
+/** Begins an answer of a million parts. */
+function drip(socket: Parameters<typeof silent>[0]): void {
+  greeting('*1000000\r\n')(socket);
+  const timer = setInterval(() => socket.write('+x\r\n'), 100);
+  socket.once('close', () => {
+    clearInterval(timer);
+  });
+}
