@@ -46,8 +46,8 @@ export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Dat
   const freeze = toFreezeState(redis, name, until, reason, now);
   const problems = [...freeze.problems];
   const readCount = (reply: unknown, what: string): number | null => {
-    if (reply === null) return 0;
-    if (typeof reply === 'string' && /^\d{1,15}$/.test(reply)) return Number(reply);
+    const count = toCount(reply);
+    if (count !== null) return count;
     if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
     const found = typeof reply === 'string' ? `'${reply}', which is not a count` : 'of a wrong Redis type';
     problems.push(`The ${what} of session '${name}' is ${found}.`);
@@ -61,4 +61,10 @@ export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Dat
     isKnown: known !== 0,
     problems,
   };
+}
+
+/** Reads the reply to a GET of a counter, which is absent at 0; null when it is not a count. */
+export function toCount(reply: unknown): number | null {
+  if (reply === null) return 0;
+  return typeof reply === 'string' && /^\d{1,15}$/.test(reply) ? Number(reply) : null;
 }
