@@ -18,7 +18,7 @@ export default tseslint.config(
   {ignores: ['build/', 'dist/', 'node_modules/']},
   js.configs.recommended,
   {
-    files: ['**/*.ts'],
+    files: ['**/*.{ts,tsx}'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: {parserOptions: {projectService: true, tsconfigRootDir: import.meta.dirname}},
     plugins: {'import-x': importX},
