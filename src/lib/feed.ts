@@ -14,8 +14,13 @@ export interface Feed {
   /** Calls the listener after each reading, and after each failure; gives what ends that. */
   subscribe(listener: () => void): () => void;
   reading(wanted?: Wanted): Reading;
-  /** Says of which sessions the counts of requests are wanted, and reads those that are missing. */
-  lookAt(ids: readonly RawId[]): void;
+  /**
+   * Says how to find out, once a reading is there, of which sessions the counts of requests are wanted. They are read
+   * before the listeners hear of the reading.
+   */
+  lookAt(choose: () => readonly RawId[]): void;
+  /** Reads the counts of requests of these that have none, since they are wanted now. */
+  lookMore(ids: readonly RawId[]): void;
   /** Reads at once, in place of at the next interval. */
   hurry(): void;
   /**
@@ -58,7 +63,9 @@ export async function openFeed({connect, watch, interval, countAll = false, sign
   const notify = (): void => {
     for (const listener of listeners) listener();
   };
-  let closely: readonly RawId[] = [];
+  let wantedOf = (): readonly RawId[] => [];
+  let looked: readonly RawId[] = [];
+  let isLooking = false;
   let redis: Redis | undefined = await connect();
   let {server} = redis;
   let trouble: Trouble | undefined;
@@ -77,7 +84,9 @@ export async function openFeed({connect, watch, interval, countAll = false, sign
     const start = performance.now();
     redis ??= await connect();
     ({server} = redis);
-    await watch.read(redis, countAll ? 'all' : closely);
+    await watch.read(redis, countAll ? 'all' : looked);
+    looked = wantedOf();
+    if (!countAll) await watch.readClosely(redis, looked);
     readAt = performance.now();
     const elapsed = readAt - start;
     return Math.max(interval - elapsed, elapsed);
@@ -137,16 +146,20 @@ export async function openFeed({connect, watch, interval, countAll = false, sign
       return () => listeners.delete(listener);
     },
     reading: (wanted) => watch.reading(wanted),
-    lookAt(ids) {
-      closely = ids;
-      if (redis === undefined) return;
+    lookAt(choose) {
+      wantedOf = choose;
+    },
+    lookMore(ids) {
+      if (redis === undefined || isLooking) return;
+      isLooking = true;
       // A failure shows itself at the next reading.
-      watch.readClosely(redis, ids).then(
-        (isNew) => {
+      void watch
+        .readClosely(redis, ids)
+        .catch(() => false)
+        .then((isNew) => {
+          isLooking = false;
           if (isNew) notify();
-        },
-        () => undefined,
-      );
+        });
     },
     hurry() {
       // During a reading the next one follows at once.

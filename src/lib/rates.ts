@@ -32,7 +32,8 @@ export function addReading(spending: Spending, at: number, spent: Money): void {
   if (spent !== spending.spent && spent.lt(spending.spent)) {
     for (const point of points) point.at += at - spending.at;
   } else if (spent !== spending.spent) {
-    spending.total = spending.total.plus(spent.minus(spending.spent));
+    const increase = spent.minus(spending.spent);
+    if (increase.gt(ZERO)) spending.total = spending.total.plus(increase);
   }
   spending.spent = spent;
   spending.at = at;
@@ -47,8 +48,16 @@ export function rateOf({at, total, points}: Spending): Money | null {
   const [first] = points;
   const elapsed = first === undefined ? 0 : at - first.at;
   if (first === undefined || elapsed < ENOUGH) return null;
-  const increase = total.minus(first.total);
-  return increase.eq(ZERO) ? ZERO : increase.times(60_000).div(elapsed);
+  // Nothing spent is what there is most of, and a division takes longer than all else.
+  return total === first.total ? ZERO : total.minus(first.total).times(perMinute(elapsed));
+}
+
+let factor = {elapsed: 0, value: ZERO};
+
+/** A minute in units of `elapsed`, to 15 digits. Most sessions are observed for equally long. */
+function perMinute(elapsed: number): Money {
+  if (factor.elapsed !== elapsed) factor = {elapsed, value: ZERO.plus((60_000 / elapsed).toPrecision(15))};
+  return factor.value;
 }
 
 /** Seconds until nothing remains at that rate, rounded down; null when that is not known or never. */

@@ -56,6 +56,8 @@ const SCAN_SHARE = 0.1;
 const PAGE = 1000;
 
 const FIELDS = ['budget', 'spent'] as const;
+/** Read of every session at every reading. */
+const EACH_READING = [BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS];
 const KEYS = {budget: BUDGET_KEYS, spent: SPENT_KEYS};
 
 const NOT_FROZEN: FreezeState = {isFrozen: false, until: null, reason: null, problems: []};
@@ -83,6 +85,8 @@ interface Known {
 export function openWatch({match, where}: Wanted): Watch {
   let known = new Map<RawId, Known>();
   let list: Known[] = [];
+  let pages: {page: Known[]; commands: Command[]}[] = [];
+  let counted: Known[] = [];
   let at = new Date(0);
   let nextScan = -Infinity;
 
@@ -93,20 +97,22 @@ export function openWatch({match, where}: Wanted): Watch {
     nextScan = end + Math.max(SCAN_MS, (end - start) / SCAN_SHARE);
     list = ids.map((id) => known.get(id) ?? toKnown(id));
     known = new Map(list.map((one) => [one.id, one]));
+    // Made once for many readings.
+    pages = pagesOf(list).map((page) => ({page, commands: EACH_READING.map((shape) => mget(shape, page))}));
   };
 
   return {
     async read(redis, closely) {
       const isScan = performance.now() >= nextScan;
       if (isScan) await scan(redis);
-      const pages = pagesOf(list);
-      const counted = closely === 'all' ? list : closely.flatMap((id) => known.get(id) ?? []);
+      const before = counted;
+      counted = closely === 'all' ? list : closely.flatMap((id) => known.get(id) ?? []);
       const countPages = pagesOf(counted);
       const frozenPages = pagesOf(list.filter(({untilText}) => untilText !== null));
       const replies = (
         await redis.pipeline([
           ['TIME'],
-          ...pages.flatMap((page) => [BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS].map((shape) => mget(shape, page))),
+          ...pages.flatMap(({commands}) => commands),
           ...frozenPages.map((page) => mget(FREEZE_REASON_KEYS, page)),
           ...countPages.map((page) => mget(REQUEST_COUNT_KEYS, page)),
         ])
@@ -115,7 +121,7 @@ export function openWatch({match, where}: Wanted): Watch {
       at = toServerTime(redis, replies.next().value);
       const unclear: Unclear[] = [];
       const reasons: Known[] = [];
-      for (const page of pages) {
+      for (const {page} of pages) {
         const [budgets, spents, untils] = [values(page.length), values(page.length), values(page.length)];
         for (const [index, one] of page.entries()) {
           const texts = {budget: budgets[index] ?? null, spent: spents[index] ?? null};
@@ -136,6 +142,8 @@ export function openWatch({match, where}: Wanted): Watch {
       const counts = countPages.map((page) => values(page.length));
       await readRest(redis, unclear, reasons);
       for (const one of list) refresh(redis, one, at);
+      // What is not read any more would grow old.
+      if (closely !== 'all') for (const {watched} of before) if (watched !== undefined) watched.requests = undefined;
       for (const [index, page] of countPages.entries()) setCounts(page, counts[index] ?? []);
     },
 
@@ -144,6 +152,7 @@ export function openWatch({match, where}: Wanted): Watch {
       if (page.length === 0) return false;
       const [reply] = await redis.pipeline([mget(REQUEST_COUNT_KEYS, page)]);
       setCounts(page, valuesOf(redis, reply, page.length));
+      counted = [...counted, ...page];
       return true;
     },
 

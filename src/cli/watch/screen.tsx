@@ -1,6 +1,6 @@
 import {EventEmitter} from 'node:events';
 
-import {Box, type Key, render, Text, useInput} from 'ink';
+import {Box, type Key, render, Transform, useInput} from 'ink';
 import type {ReactElement} from 'react';
 
 import {type Line, type Palette, toAnsi} from './cells.js';
@@ -88,19 +88,21 @@ export function showScreen({ui, palette}: {ui: Ui; palette: Palette}): Promise<(
 function Screen({ui, palette, terminal}: ScreenProps): ReactElement {
   useInput((input, key) => {
     const name = KEYS.find(([field]) => key[field])?.[1];
-    if (key.ctrl) control(input, ui, terminal);
-    else if (name !== undefined) ui.press(name);
-    else if (!key.meta) ui.type(input);
+    if (name !== undefined) ui.press(name);
+    else if (key.ctrl) control(input, ui, terminal);
+    else if (!key.meta) typeAll(input, ui, terminal);
   });
   const {columns, rows} = terminal;
   const {lines, panel, keys} = ui.frame(columns, rows);
+  // The library measures and keeps every text that it has ever been given, so it is given the same one always, for which
+  // the line is put in at the end. A line is as wide as it has to be already.
   const show = (line: Line, index: number): ReactElement => (
-    <Text key={index} wrap="truncate">
-      {toAnsi(line, palette) || ' '}
-    </Text>
+    <Transform key={index} transform={() => toAnsi(line, palette)}>
+      .
+    </Transform>
   );
   return (
-    <Box flexDirection="column" width={columns} height={rows} overflow="hidden">
+    <Box flexDirection="column" width={columns} height={rows}>
       {lines.map(show)}
       {panel !== undefined && (
         <Box
@@ -116,6 +118,17 @@ function Screen({ui, palette, terminal}: ScreenProps): ReactElement {
       {show(keys, -1)}
     </Box>
   );
+}
+
+/** Keys that come together, as when they are typed fast or pasted; the library names only those that come alone. */
+function typeAll(input: string, ui: Ui, terminal: Terminal): void {
+  // eslint-disable-next-line no-control-regex -- that is what such keys send
+  for (const [part] of input.matchAll(/[\x00-\x1f\x7f]|[^\x00-\x1f\x7f]+/g)) {
+    if (part === '\r' || part === '\n') ui.press('enter');
+    else if (part === '\b' || part === '\x7f') ui.press('erase');
+    else if (part < ' ') control(String.fromCharCode(part.charCodeAt(0) + 0x60), ui, terminal);
+    else ui.type(part);
+  }
 }
 
 function control(letter: string, ui: Ui, terminal: Terminal): void {

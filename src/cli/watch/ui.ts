@@ -65,7 +65,7 @@ type Mode =
   | {kind: 'text'; title: string; lines: string[]; top: number}
   | {kind: 'filter'; typed: string; problem: string}
   | {kind: 'field'; action: Action; session: Session; answers: string[]; typed: string; problem: string}
-  | {kind: 'confirm'; action: Action; session: Session; answers: string[]};
+  | {kind: 'confirm'; action: Action; session: Session; answers: string[]; since: number};
 
 const TABLE_KEYS = [
   ...ACTIONS.map(({key, verb}) => [key, verb.replace('add budget', 'add')] as const),
@@ -94,6 +94,8 @@ const HELP: readonly (readonly [keys: string, what: string])[] = [
   ['q Ctrl-C', 'quit'],
 ];
 
+/** Nobody reads a question faster. */
+const READING_MS = 150;
 /** A message goes away after so many milliseconds. */
 const MESSAGE_MS = 20_000;
 const PANEL_BORDER = 2;
@@ -126,7 +128,6 @@ export function openUi({feed, interval, limits, explain, ...options}: UiOptions)
   let summary: Summary = summarize([]);
   let total = 0;
   let now = new Date(0);
-  let looked: readonly RawId[] = [];
   let resolveLeft!: (messages: Message[]) => void;
   let rejectLeft!: (error: unknown) => void;
   const left = new Promise<Message[]>((resolve, reject) => {
@@ -172,8 +173,7 @@ export function openUi({feed, interval, limits, explain, ...options}: UiOptions)
     selected = index === 0 ? undefined : rows[index]?.id;
   };
   /** Keeps the selected row on the screen. */
-  const scroll = (height: number): Watched[] => {
-    page = Math.max(1, height);
+  const visibleRows = (): Watched[] => {
     const index = selectedIndex();
     top = Math.max(0, Math.min(top, index, rows.length - page));
     if (index >= top + page) top = index - page + 1;
@@ -189,7 +189,7 @@ export function openUi({feed, interval, limits, explain, ...options}: UiOptions)
     const field = action.fields[answers.length];
     mode =
       field === undefined
-        ? {kind: 'confirm', action, session, answers}
+        ? {kind: 'confirm', action, session, answers, since: performance.now()}
         : {kind: 'field', action, session, answers, typed: field.initial, problem: ''};
   };
   /** Runs something of which the outcome is said, while the screen goes on. */
@@ -325,6 +325,8 @@ export function openUi({feed, interval, limits, explain, ...options}: UiOptions)
     if (mode.kind === 'table') {
       command(character);
     } else if (mode.kind === 'confirm') {
+      // What was typed or pasted before the question could be read is no answer to it.
+      if (performance.now() - mode.since < READING_MS) return;
       const key = character.toLowerCase();
       if (mode.action.confirmations.some((one) => one.key === key)) confirmed(mode, key);
       else cancel();
@@ -357,18 +359,15 @@ export function openUi({feed, interval, limits, explain, ...options}: UiOptions)
     const blank = fitLine([], columns);
     return [rule, ...lines, ...Array.from({length: FOOT - 1 - lines.length}, () => blank)];
   };
-  const lookAt = (visible: readonly Watched[]): void => {
-    const ids = (sort === 'requests' ? rows : visible).map(({id}) => id);
-    if (ids.length === looked.length && ids.every((id, index) => id === looked[index])) return;
-    looked = ids;
-    feed.lookAt(ids);
+  /** Of which sessions all is shown, with what was read last. */
+  const lookedAt = (): readonly RawId[] => {
+    update();
+    return (sort === 'requests' ? rows : visibleRows()).map(({id}) => id);
   };
 
   update();
-  const unsubscribe = feed.subscribe(() => {
-    update();
-    changed();
-  });
+  feed.lookAt(lookedAt);
+  const unsubscribe = feed.subscribe(changed);
   // What is said of old data, and for how long a message is shown, goes on without a reading.
   const clock = setInterval(() => {
     if (feed.trouble !== undefined || messages.length > 0) changed();
@@ -420,9 +419,11 @@ export function openUi({feed, interval, limits, explain, ...options}: UiOptions)
       // The head of the table, and the keys.
       const space =
         height - head.length - foot.length - 2 - (panel === undefined ? 0 : panel.lines.length + PANEL_BORDER);
-      const visible = scroll(Math.max(1, space));
+      page = Math.max(1, space);
+      const visible = visibleRows();
       layout = layOut(visible, now, columns, layout);
-      lookAt(visible);
+      const unknown = visible.filter(({requests}) => requests === undefined);
+      if (unknown.length > 0) feed.lookMore(unknown.map(({id}) => id));
       const current = selectedIndex() - top;
       const lines = [
         ...head,
@@ -453,6 +454,8 @@ function panelOf(mode: Mode, columns: number, height: number): Panel | undefined
     colour,
     lines: [text({text: title, look: 'bold'}), ...lines],
   });
+  const problemLines = (problem: string): Line[] =>
+    wrap(showText(problem), width).map((line) => text({text: line, look: 'red'}));
   switch (mode.kind) {
     case 'table':
       return undefined;
@@ -470,13 +473,13 @@ function panelOf(mode: Mode, columns: number, height: number): Panel | undefined
     }
     case 'filter': {
       const {typed, problem} = mode;
-      const hint = untrusted(problem === '' ? FILTER_HINT : problem, problem === '' ? 'dim' : 'red');
-      return panel('yellow', 'Filter', [inputLine(typed, width), text(hint)]);
+      const hint = problem === '' ? [text({text: FILTER_HINT, look: 'dim'})] : problemLines(problem);
+      return panel('yellow', 'Filter', [inputLine(typed, width), ...hint]);
     }
     case 'field': {
       const {action, session, answers, typed, problem} = mode;
       const label = text({text: action.fields[answers.length]?.label ?? ''});
-      const lines = [label, inputLine(typed, width), text(untrusted(problem, 'red'))];
+      const lines = [label, inputLine(typed, width), ...problemLines(problem)];
       return panel('yellow', titleOf(mode.action, session), lines);
     }
     case 'confirm': {
