@@ -2,6 +2,7 @@ import {chmod, mkdir, readFile, writeFile} from 'node:fs/promises';
 
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
 
+import {gatewayKeys} from './support/keyspace.js';
 import {openTerminal} from './support/pty.js';
 import {startRedis, type TestRedis} from './support/redis-server.js';
 import type {Output} from './support/run.js';
@@ -35,9 +36,7 @@ async function answerOf(script: string): Promise<string> {
   return stdout;
 }
 
-async function keys(): Promise<string[]> {
-  return (await redis.client.keys('*')).sort();
-}
+const keys = (): Promise<string[]> => gatewayKeys(redis);
 
 /** A gateway that has frozen a session, with 87 requests in the last minute. */
 async function freezeAsGateway(id: string, reason: string): Promise<void> {

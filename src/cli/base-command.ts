@@ -1,9 +1,11 @@
 import {Command, Errors, type Interfaces} from '@oclif/core';
 
 import {TokengateError} from '../lib/errors.js';
+import type {Journal} from '../lib/journal.js';
 import {connect, type Redis, refuseReplica} from '../lib/redis.js';
 import {globalFlags} from './flags.js';
 import {onInterrupt} from './interrupts.js';
+import {makeJournal} from './journal.js';
 import {stringifyJson} from './json.js';
 import {drainOutput, writeOutput} from './output.js';
 import {canAsk, confirm, confirmationRequired} from './prompts.js';
@@ -64,6 +66,12 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     const redis = await this.connect(controller.signal);
     refuseReplica(redis);
     return redis;
+  }
+
+  /** What the journal is to say of a change, for a command with `journalFlags`; undefined when none is kept. */
+  protected journal(reason?: string, undoes?: string): Journal | undefined {
+    const flags = this.flags as {note?: string; 'no-journal': boolean};
+    return makeJournal({command: this.id ?? '', version: this.config.version, undoes}, flags, reason);
   }
 
   /** @throws TokengateError DECLINED, CONFIRMATION_REQUIRED, INTERRUPTED */

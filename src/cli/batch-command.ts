@@ -3,11 +3,13 @@ import {setTimeout as wait} from 'node:timers/promises';
 
 import type {Command, Interfaces} from '@oclif/core';
 
-import {type Change, previewBatch, runBatch} from '../lib/batch.js';
+import {previewBatch, runBatch} from '../lib/batch.js';
+import type {Change} from '../lib/changes.js';
 import {serverTime} from '../lib/clock.js';
 import {TokengateError} from '../lib/errors.js';
 import {parseFilter} from '../lib/filter.js';
 import {nameOf, type RawId} from '../lib/ids.js';
+import type {Journal} from '../lib/journal.js';
 import type {KeyShape} from '../lib/keys.js';
 import {type Redis, refuseReplica} from '../lib/redis.js';
 import {isEmpty, type Selected, selectIds, type Selection} from '../lib/selection.js';
@@ -28,6 +30,8 @@ export interface BatchAction<R> {
   /** The kind of key that a session has to have to be one of all. */
   universe: KeyShape;
   change: (redis: Redis, now: Date) => Change<R>;
+  /** What the journal says when there is no --note. */
+  reason?: string;
   /** What was done to one, for people; may hold untrusted text. */
   describe: (result: R) => string;
   toJson: (result: R) => Record<string, unknown>;
@@ -57,6 +61,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   protected async changeMany<R>(action: BatchAction<R>): Promise<void> {
     const {yes, max, quiet, 'dry-run': dryRun} = this.batchFlags;
     const selection = await this.readSelection();
+    const journal = this.journal(action.reason);
     const redis = await this.connect();
     const now = await serverTime(redis);
     const change = action.change(redis, now);
@@ -76,7 +81,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       return;
     }
     if (yes || count === 0) {
-      await this.changeSelected(redis, selected, change, action, report);
+      await this.changeSelected(redis, selected, change, journal, action, report);
       return;
     }
     const question = describeQuestion(action.verb, selected, redis);
@@ -84,13 +89,14 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     redis.close();
     await this.confirm(question);
     const fresh = await this.connect();
-    await this.changeSelected(fresh, selected, action.change(fresh, await serverTime(fresh)), action, report);
+    await this.changeSelected(fresh, selected, action.change(fresh, await serverTime(fresh)), journal, action, report);
   }
 
   private async changeSelected<R>(
     redis: Redis,
     {ids, missing}: Selected,
     change: Change<R>,
+    journal: Journal | undefined,
     {follow}: BatchAction<R>,
     report: BatchReport<R>,
   ): Promise<void> {
@@ -117,7 +123,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       await report.open();
       await report.addMissing(missing.map(nameOf));
       let count = 0;
-      for await (const outcomes of runBatch(redis, ids, change, stop.signal)) {
+      for await (const outcomes of runBatch(redis, ids, change, {journal, stop: stop.signal})) {
         progress.hide();
         await report.add(outcomes);
         if (report.isClosed) stop.abort();

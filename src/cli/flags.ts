@@ -53,6 +53,14 @@ export const nullFlag = Flags.boolean({
   description: 'IDs end with NUL in place of a line feed',
 });
 
+/** How the commands that change sessions record it. */
+export const journalFlags = {
+  note: Flags.string({description: 'Why, for the journal of changes', helpValue: 'TEXT'}),
+  'no-journal': Flags.boolean({
+    description: 'Keep no record of the change, so that it cannot be undone; TOKENGATE_JOURNAL=off does the same',
+  }),
+};
+
 /** How the commands that change sessions are told which, and how they say what they did. */
 export const batchFlags = {
   match: matchFlag,
@@ -67,6 +75,7 @@ export const batchFlags = {
     options: ['text', 'json', 'ndjson'] as const,
     description: 'How to print what was done to each; --json is the same as --format json',
   })(),
+  ...journalFlags,
 };
 
 export const globalFlags = {

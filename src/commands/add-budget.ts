@@ -1,5 +1,5 @@
 import {BaseCommand} from '../cli/base-command.js';
-import {sessionIdArg, signedAmountArg} from '../cli/flags.js';
+import {journalFlags, sessionIdArg, signedAmountArg} from '../cli/flags.js';
 import {toBudgetChangeJson, type BudgetChangeJson} from '../cli/session-views.js';
 import {formatExactMoney} from '../lib/money.js';
 import {addBudget, type BudgetChange} from '../lib/sessions.js';
@@ -14,9 +14,11 @@ export default class AddBudget extends BaseCommand<typeof AddBudget> {
 
   static override args = {session_id: sessionIdArg, amount: signedAmountArg};
 
+  static override flags = journalFlags;
+
   async run(): Promise<BudgetChangeJson> {
     const {session_id: id, amount} = this.args;
-    const change = await addBudget(await this.connectToChange(), id, amount);
+    const change = await addBudget(await this.connectToChange(), id, amount, this.journal());
     this.render(change);
     return toBudgetChangeJson(change);
   }

@@ -65,6 +65,7 @@ IDs that are named, from stdin or all are taken together; of these only those ar
       done: 'frozen',
       universe: BUDGET_KEYS,
       change: (redis, now) => freezing(redis, optionsAt(now)),
+      reason: this.flags.reason,
       describe: ({until, reason}) => `${describeEnd(until)} (${reason})`,
       toJson: toFreezeJson,
     });
@@ -73,7 +74,7 @@ IDs that are named, from stdin or all are taken together; of these only those ar
 
   private async freezeOne(id: RawId, optionsAt: (now: Date) => FreezeOptions): Promise<FreezeJson> {
     const redis = await this.connectToChange();
-    const freeze = await freezeSession(redis, id, optionsAt(await serverTime(redis)));
+    const freeze = await freezeSession(redis, id, optionsAt(await serverTime(redis)), this.journal(this.flags.reason));
     this.render(freeze);
     return {session_id: freeze.id, ...toFreezeJson(freeze)};
   }

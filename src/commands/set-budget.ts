@@ -1,5 +1,5 @@
 import {BaseCommand} from '../cli/base-command.js';
-import {amountArg, sessionIdArg} from '../cli/flags.js';
+import {amountArg, journalFlags, sessionIdArg} from '../cli/flags.js';
 import {type BudgetChangeJson, toBudgetChangeJson} from '../cli/session-views.js';
 import {formatExactMoney} from '../lib/money.js';
 import {type BudgetChange, setBudget} from '../lib/sessions.js';
@@ -22,9 +22,11 @@ A budget that is not above what is spent, or 0, blocks the session.`;
     amount: amountArg,
   };
 
+  static override flags = journalFlags;
+
   async run(): Promise<BudgetChangeJson> {
     const {session_id: id, amount} = this.args;
-    const change = await setBudget(await this.connectToChange(), id, amount);
+    const change = await setBudget(await this.connectToChange(), id, amount, this.journal());
     this.render(change);
     return toBudgetChangeJson(change);
   }

@@ -53,7 +53,7 @@ IDs that are named, from stdin or all (that are frozen) are taken together; of t
   private async unfreezeOne(id: RawId): Promise<UnfreezeJson> {
     const redis = await this.connectToChange();
     const now = await serverTime(redis);
-    const unfreeze = await unfreezeSession(redis, id, {now, withReason: this.flags['with-reason']});
+    const unfreeze = await unfreezeSession(redis, id, {now, withReason: this.flags['with-reason']}, this.journal());
     this.render(unfreeze);
     return {session_id: unfreeze.id, ...toUnfreezeJson(unfreeze)};
   }

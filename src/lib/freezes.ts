@@ -1,18 +1,18 @@
-import {type Change, changeOne, describeNow} from './batch.js';
+import {type Change, changeKnown, type Preview, toReply} from './changes.js';
 import {TokengateError} from './errors.js';
 import {nameOf, type RawId} from './ids.js';
+import type {Journal} from './journal.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
   IDENTICAL_COUNT_KEYS,
+  type KeyShape,
   LAST_HASH_KEYS,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from './keys.js';
-import {withKnownOutcome} from './outcome.js';
 import {ErrorReply, type Redis} from './redis.js';
-import {sessionNotFound} from './sessions.js';
 import {formatGatewayTime, formatUtc, parseGatewayTime} from './time.js';
 
 /** What the two freeze keys of a session say. */
@@ -75,20 +75,30 @@ export function describeEnd(until: Date): string {
  * Freezes a session: both keys in one atomic step, with the same TTL, in the form that the gateway obeys. A freeze that
  * ends no sooner is kept unless forced.
  *
- * @throws TokengateError INVALID_REASON, INVALID_TIME, OUTCOME_UNKNOWN
+ * @throws TokengateError INVALID_REASON, INVALID_TIME, OUTCOME_UNKNOWN, JOURNAL_REFUSED
  */
-export async function freezeSession(redis: Redis, id: RawId, options: FreezeOptions): Promise<Freeze> {
-  return changeKnown(redis, id, freezing(redis, options), 'frozen');
+export async function freezeSession(
+  redis: Redis,
+  id: RawId,
+  options: FreezeOptions,
+  journal: Journal | undefined,
+): Promise<Freeze> {
+  return changeKnown(redis, id, freezing(redis, options), {journal, what: `session '${nameOf(id)}' was frozen`});
 }
 
 /**
  * Ends a freeze, and clears the counters that would bring it back at the next request: identical requests, the last
  * request's hash, requests of the last minute. All in one atomic step.
  *
- * @throws TokengateError OUTCOME_UNKNOWN
+ * @throws TokengateError OUTCOME_UNKNOWN, JOURNAL_REFUSED
  */
-export async function unfreezeSession(redis: Redis, id: RawId, options: UnfreezeOptions): Promise<Unfreeze> {
-  return changeKnown(redis, id, unfreezing(redis, options), 'unfrozen');
+export async function unfreezeSession(
+  redis: Redis,
+  id: RawId,
+  options: UnfreezeOptions,
+  journal: Journal | undefined,
+): Promise<Unfreeze> {
+  return changeKnown(redis, id, unfreezing(redis, options), {journal, what: `session '${nameOf(id)}' was unfrozen`});
 }
 
 /** @throws TokengateError INVALID_REASON, INVALID_TIME */
@@ -103,16 +113,15 @@ export function freezing(redis: Redis, {reason, until, now, force}: FreezeOption
     throw new TokengateError('INVALID_TIME', `The end of the freeze, ${formatUtc(until)}, is in the past.`);
   }
   const isForever = until.getTime() === FOREVER.getTime();
-  const values = [formatGatewayTime(until), reason, isForever ? '' : String(seconds), force ? 'force' : ''];
+  const ttl = isForever ? '' : String(seconds * 1000);
   return {
     shapes: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS, BUDGET_KEYS, SPENT_KEYS],
     script: FREEZE,
-    values,
-    read(id, reply) {
-      const [applied, untilReply, reasonReply, known] = reply as unknown[];
+    args: [formatGatewayTime(until), reason, ttl, force ? 'force' : ''],
+    read(id, word, [oldUntil, oldReason, budget, spent]) {
       const name = nameOf(id);
-      const previous = toFreezeState(redis, name, untilReply, reasonReply, now);
-      const isKept = applied === 0;
+      const previous = toFreezeState(redis, name, toReply(oldUntil), toReply(oldReason), now);
+      const isKept = word === 'kept';
       return {
         id: name,
         state: isKept ? 'unchanged' : 'done',
@@ -122,7 +131,7 @@ export function freezing(redis: Redis, {reason, until, now, force}: FreezeOption
           reason: isKept ? (previous.reason ?? '') : reason,
           previous,
           isKept,
-          isKnown: known !== 0,
+          isKnown: budget !== false || spent !== false,
         },
       };
     },
@@ -134,14 +143,14 @@ export function unfreezing(redis: Redis, {now, withReason}: UnfreezeOptions): Ch
   return {
     shapes: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS, IDENTICAL_COUNT_KEYS, LAST_HASH_KEYS, REQUEST_COUNT_KEYS],
     script: UNFREEZE,
-    values: withReason === undefined ? [] : [withReason],
-    read(id, reply) {
-      const [applied, untilReply, reasonReply, counters] = reply as unknown[];
+    args: withReason === undefined ? [] : [withReason],
+    read(id, word, [oldUntil, oldReason, ...counters]) {
       const name = nameOf(id);
-      const previous = toFreezeState(redis, name, untilReply, reasonReply, now);
-      const isKept = applied === 0 && previous.isFrozen !== false;
+      const previous = toFreezeState(redis, name, toReply(oldUntil), toReply(oldReason), now);
+      const isKept = word === 'kept' && previous.isFrozen !== false;
       const isChanged = !isKept && previous.isFrozen !== false;
-      const result = {id: name, previous, isKept, countersCleared: Number(counters) > 0};
+      const countersCleared = word !== 'kept' && counters.some((counter) => counter !== false);
+      const result = {id: name, previous, isKept, countersCleared};
       return {id: name, state: isChanged ? 'done' : 'unchanged', result};
     },
     ...lookingAtFreeze(
@@ -177,10 +186,9 @@ export function toFreezeState(redis: Redis, name: string, until: unknown, reason
 }
 
 /**
- * Keys: frozen_until, freeze_reason, budget, spent. ARGV: end, reason, TTL in seconds (empty for none), `force` or empty.
- * Returns 1 when it has frozen, 0 when it has kept a freeze that ends no sooner; end and reason as they were; how many of
- * budget and spent exist. Or the error of a write that was refused: then at most the reason is written, which does
- * nothing alone. Ends that the gateway can read compare as text once they are digits alone, and as many.
+ * Old: frozen_until, freeze_reason, budget, spent. Args: end, reason, TTL in milliseconds (empty for none), `force` or
+ * empty. Keeps a freeze that ends no sooner. Ends that the gateway can read compare as text once they are digits alone,
+ * and as many.
  */
 const FREEZE = `
   local function comparable(text)
@@ -189,32 +197,22 @@ const FREEZE = `
     if not date or string.find(rest, '[^%d:.,]', 2) then return nil end
     return string.sub(string.gsub(date .. rest, '%D', '') .. string.rep('0', 20), 1, 20)
   end
-  local old = {redis.pcall('GET', keys[1]), redis.pcall('GET', keys[2])}
-  local known = redis.call('EXISTS', keys[3], keys[4])
   local current = comparable(old[1])
-  if ARGV[4] == '' and current and current >= comparable(ARGV[1]) then return {0, old[1], old[2], known} end
-  for _, i in ipairs({2, 1}) do
-    local ttl = ARGV[3] == '' and {} or {'EX', ARGV[3]}
-    local written = redis.pcall('SET', keys[i], ARGV[i], unpack(ttl))
-    if written.err then return written end
-  end
-  return {1, old[1], old[2], known}`;
+  if args[4] == '' and current and current >= comparable(args[1]) then return 'kept' end
+  local ttl = tonumber(args[3])
+  if not ttl then return 'done', {args[1], args[2]} end
+  return 'done', {{args[1], ttl}, {args[2], ttl}}`;
 
-/**
- * Keys: frozen_until, freeze_reason, and the counters. ARGV: nothing, or the only reason that is meant. Returns 1, or 0
- * when there is no freeze of that reason, and then has removed nothing; end and reason as they were; how many counters were removed.
- */
+/** Old: frozen_until, freeze_reason, and the counters. Args: nothing, or the only reason that is meant. */
 const UNFREEZE = `
-  local old = {redis.pcall('GET', keys[1]), redis.pcall('GET', keys[2])}
-  if ARGV[1] and not (old[1] and old[2] == ARGV[1]) then return {0, old[1], old[2], 0} end
-  redis.call('DEL', keys[1], keys[2])
-  return {1, old[1], old[2], redis.call('DEL', unpack(keys, 3))}`;
+  if args[1] and not (old[1] and old[2] == args[1]) then return 'kept' end
+  return 'done', {false, false, false, false, false}`;
 
 function lookingAtFreeze(
   redis: Redis,
   now: Date,
   isAsWanted: (state: FreezeState) => boolean,
-): Pick<Change<unknown>, 'lookAt' | 'preview'> {
+): {lookAt: readonly KeyShape[]; preview: (id: RawId, values: unknown[]) => Preview} {
   return {
     lookAt: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS],
     preview(id, [until, reason]) {
@@ -228,16 +226,4 @@ function describeFreeze({isFrozen, until, reason}: FreezeState): string {
   if (isFrozen === null) return 'frozen until a time that the gateway cannot read';
   if (!isFrozen || until === null) return 'not frozen';
   return `frozen ${describeEnd(until)} (${reason ?? 'no reason'})`;
-}
-
-async function changeKnown<T>(redis: Redis, id: RawId, change: Change<T>, done: string): Promise<T> {
-  return withKnownOutcome(redis, {
-    what: `session '${nameOf(id)}' was ${done}`,
-    look: (fresh) => describeNow(fresh, id, change),
-    async run() {
-      const outcome = await changeOne(redis, id, change);
-      if ('result' in outcome) return outcome.result;
-      throw outcome.state === 'failed' ? outcome.error : sessionNotFound(id);
-    },
-  });
 }

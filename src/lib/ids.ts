@@ -34,6 +34,12 @@ export function nameOf(id: RawId): string {
   return isUtf8(encoded) ? encoded.toString() : escapeInvalidUtf8(encoded);
 }
 
+export function sessionNotFound(id: RawId, more = ''): TokengateError {
+  return new TokengateError('SESSION_NOT_FOUND', `Session '${nameOf(id)}' not found.${more}`, {
+    hint: 'IDs are compared exactly. See them all with: tokengate list-sessions',
+  });
+}
+
 /** False for a name that is not UTF-8, which the gateway never writes. */
 export function isText(id: RawId): boolean {
   return isAscii(id) || isUtf8(Buffer.from(id, 'latin1'));

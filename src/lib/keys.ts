@@ -33,6 +33,17 @@ export const LAST_HASH_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':last_hash
 /** List, TTL 3600 s, newest first, at most 100: JSON `{"timestamp", "model", "cost"}`. */
 export const HISTORY_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':history'};
 
+/** Every key that a change may write. */
+export const SESSION_KEYS = [
+  BUDGET_KEYS,
+  SPENT_KEYS,
+  FROZEN_UNTIL_KEYS,
+  FREEZE_REASON_KEYS,
+  REQUEST_COUNT_KEYS,
+  IDENTICAL_COUNT_KEYS,
+  LAST_HASH_KEYS,
+] as const satisfies readonly KeyShape[];
+
 /** A key of one session. */
 export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
   const key = `${prefix}${id}${suffix}`;

@@ -154,7 +154,7 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
   };
   const units: Redis['units'] = async (list) => {
     const commands = list.flatMap((unit) => (unit.length === 1 ? unit : [['MULTI'], ...unit, ['EXEC']]));
-    const slots = (await fly(await shortenScripts(commands))).values();
+    const slots = (await fly(commands)).values();
     return list.map((unit) => {
       if (unit.length === 1) return asUnit([slots.next().value]);
       const [, ...queued] = Array.from({length: unit.length + 1}, () => slots.next().value);
@@ -217,21 +217,6 @@ function withResolvers<T>(): {promise: Promise<T>; resolve: (value: T) => void; 
 function asUnit(replies: [unknown]): unknown[] | ErrorReply | NoReply {
   const [reply] = replies;
   return reply instanceof ErrorReply || reply instanceof NoReply ? reply : replies;
-}
-
-/** A script is sent whole once in a flight, by its hash after that. */
-async function shortenScripts(commands: readonly Command[]): Promise<readonly Command[]> {
-  if (commands.filter(([name]) => name === 'EVAL').length < 2) return commands;
-  const {createHash} = await import('node:crypto');
-  const hashes = new Map<RedisText, string>();
-  return commands.map((command) => {
-    const [name, source = '', ...rest] = command;
-    if (name !== 'EVAL') return command;
-    const hash = hashes.get(source);
-    if (hash !== undefined) return ['EVALSHA', hash, ...rest];
-    hashes.set(source, createHash('sha1').update(source).digest('hex'));
-    return command;
-  });
 }
 
 /** Refuses what is not a standalone Redis: SCAN on a cluster's node would silently show a part of the sessions. */

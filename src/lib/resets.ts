@@ -1,22 +1,13 @@
 import {setTimeout as wait} from 'node:timers/promises';
 
-import {
-  describeAmount,
-  describeAmounts,
-  isAbsent,
-  readAmounts,
-  type StoredAmount,
-  toAmount,
-  toStoredAmount,
-} from './amounts.js';
-import {type Change, changeOne, type Settled} from './batch.js';
+import {describeAmount, describeAmounts, isAbsent, readAmounts, toAmount, toStoredAmount} from './amounts.js';
+import {type Change, changeKnown, type Settled} from './changes.js';
 import {TokengateError} from './errors.js';
 import {nameOf, type RawId} from './ids.js';
+import type {Journal, Old} from './journal.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from './keys.js';
 import {parseStoredMoney} from './money.js';
-import {withKnownOutcome} from './outcome.js';
-import {type Command, ErrorReply, type Redis} from './redis.js';
-import {sessionNotFound} from './sessions.js';
+import {ErrorReply, type Redis} from './redis.js';
 
 /** What a reset removed: the text that stood there, exactly; null when there was none. */
 export interface Reset {
@@ -34,56 +25,61 @@ export interface ResetOptions {
 }
 
 /**
- * Removes budget and spent (or spent alone) in one atomic step and returns exactly what it removed. It reads first, so
- * that a session that doesn't exist, or that holds a wrong kind of value, is refused untouched.
+ * Removes budget and spent (or spent alone) in one atomic step and returns exactly what it removed. A session that
+ * doesn't exist, or that holds a wrong kind of value, is refused untouched.
  *
- * @throws TokengateError SESSION_NOT_FOUND, WRONG_TYPE, RESET_INCOMPLETE, OUTCOME_UNKNOWN
+ * @throws TokengateError SESSION_NOT_FOUND, WRONG_TYPE, RESET_INCOMPLETE, OUTCOME_UNKNOWN, JOURNAL_REFUSED
  */
-export async function resetSession(redis: Redis, id: RawId, options: ResetOptions): Promise<Reset> {
-  const before = await readAmounts(redis, id);
-  if (isAbsent(before)) throw sessionNotFound(id);
-  for (const [name, value] of Object.entries<StoredAmount>({...before})) {
-    if (value.state === 'invalid' && value.text === undefined) {
-      throw new TokengateError(
-        'WRONG_TYPE',
-        `Session '${nameOf(id)}': its ${name} is ${value.why}. Nothing was removed.`,
-        {
-          hint: 'The gateway never writes that. Look at the key with redis-cli, and remove it there.',
-        },
-      );
-    }
-  }
-  return withKnownOutcome(redis, {
-    what: `session '${nameOf(id)}' was reset`,
-    before: describeAmounts(before),
-    look: async (fresh) => describeAmounts(await readAmounts(fresh, id)),
-    async run() {
-      const outcome = await remove(redis, id, options);
-      if (outcome.state === 'failed') throw outcome.error;
-      if (outcome.state === 'not_found') throw sessionNotFound(id, ' Somebody else has just removed it.');
-      return outcome.result;
-    },
-  });
+export async function resetSession(
+  redis: Redis,
+  id: RawId,
+  options: ResetOptions,
+  journal: Journal | undefined,
+): Promise<Reset> {
+  // Read first: what is removed must be told, even by a server that never answers again.
+  const before = describeAmounts(await readAmounts(redis, id));
+  const what = `session '${nameOf(id)}' was reset`;
+  return changeKnown(redis, id, resetting(redis, options), {journal, what, before});
 }
 
-/** Resets of a batch: by script, which refuses a wrong kind of value without a look before; else by MULTI. */
 export function resetting(redis: Redis, options: ResetOptions): Change<Reset> {
+  const {keepBudget} = options;
   return {
     shapes: [BUDGET_KEYS, SPENT_KEYS],
-    script: REMOVE,
-    values: [options.keepBudget ? 'spent' : 'both'],
-    withoutScript: (id) => removalCommands(id, options),
-    read: (id, reply) => readRemoval(redis, id, reply as unknown[], options),
+    script: RESET,
+    args: [keepBudget ? 'spent' : 'both'],
+    read(id, word, [budget, spent]) {
+      const name = nameOf(id);
+      if (word === 'not_found') return {id: name, state: 'not_found'};
+      if (word === 'wrong_type') return {id: name, state: 'failed', error: wrongType(budget === true)};
+      const text = (old: Old | undefined): string | null => (typeof old === 'string' ? old : null);
+      const result = {id: name, key: id, budget: keepBudget ? null : text(budget), spent: text(spent)};
+      return {id: name, state: word === 'unchanged' ? 'unchanged' : 'done', result};
+    },
+    withoutScript: {
+      commands: (id) => [
+        [keepBudget ? 'GET' : 'GETDEL', keyOf(BUDGET_KEYS, id)],
+        ['GETDEL', keyOf(SPENT_KEYS, id)],
+      ],
+      read: (id, replies) => readRemoval(redis, id, replies, options),
+    },
     lookAt: [BUDGET_KEYS, SPENT_KEYS],
     preview(id, [budget, spent]) {
       const amounts = {budget: toStoredAmount(redis, budget), spent: toStoredAmount(redis, spent)};
       const facts = {id: nameOf(id), now: describeAmounts(amounts)};
-      const refusal = [budget, spent].find((reply) => reply instanceof ErrorReply);
-      if (refusal !== undefined) return {...facts, state: 'failed', error: redis.explain(refusal)};
-      const isDone = options.keepBudget && amounts.spent.state === 'absent';
+      const isWrong = [budget, spent].some((reply) => reply instanceof ErrorReply);
+      if (isWrong) return {...facts, state: 'failed', error: wrongType(budget instanceof ErrorReply)};
+      const isDone = keepBudget && amounts.spent.state === 'absent';
       return {...facts, state: isAbsent(amounts) ? 'not_found' : isDone ? 'unchanged' : 'done'};
     },
   };
+}
+
+function wrongType(isBudget: boolean): TokengateError {
+  const message = `its ${isBudget ? 'budget' : 'spent'} is of a wrong Redis type. Nothing was removed.`;
+  return new TokengateError('WRONG_TYPE', message, {
+    hint: 'The gateway never writes that. Look at the key with redis-cli, and remove it there.',
+  });
 }
 
 /** `budget $25.50, spent $12.34`, with the text itself where it is not money. May hold untrusted text. */
@@ -140,41 +136,14 @@ export async function findWriteBack(redis: Redis, reset: Reset): Promise<string[
   return findWriteBacks(redis, [reset]);
 }
 
-/**
- * Keys: budget, spent. ARGV: `spent` to remove only that, `both` to remove both. Returns both values as they were, or
- * the error of a key of a wrong type, and then has removed nothing.
- */
-const REMOVE = `
-  local values = redis.call('MGET', keys[1], keys[2])
-  for i = 1, 2 do
-    -- MGET gives nothing for a wrong type too; GET says so.
-    local value = values[i] or redis.pcall('GET', keys[i])
-    if type(value) == 'table' then return value end
-  end
-  if ARGV[1] == 'both' then redis.call('DEL', keys[1], keys[2]) else redis.call('DEL', keys[2]) end
-  return values`;
+/** Old: budget, spent. Args: `spent` to remove only that, `both` to remove both. */
+const RESET = `
+  if not old[1] and not old[2] then return 'not_found' end
+  if old[1] == true or old[2] == true then return 'wrong_type' end
+  if args[1] == 'both' then return 'done', {false, false} end
+  return old[2] and 'done' or 'unchanged', {nil, false}`;
 
-function removalCommands(id: RawId, {keepBudget}: ResetOptions): Command[] {
-  return [
-    [keepBudget ? 'GET' : 'GETDEL', keyOf(BUDGET_KEYS, id)],
-    ['GETDEL', keyOf(SPENT_KEYS, id)],
-  ];
-}
-
-/**
- * GETDEL is refused by Redis below 6.2, and everything inside MULTI when memory is full (even what frees memory): the
- * script does the same there, and a refused MULTI has changed nothing.
- */
-async function remove(redis: Redis, id: RawId, options: ResetOptions): Promise<Settled<Reset>> {
-  try {
-    return readRemoval(redis, id, await redis.transaction(removalCommands(id, options)), options);
-  } catch (error) {
-    const reply = error instanceof TokengateError ? error.cause : undefined;
-    if (!(reply instanceof ErrorReply) || !/^(OOM|EXECABORT|ERR unknown command)/i.test(reply.message)) throw error;
-    return changeOne(redis, id, resetting(redis, options));
-  }
-}
-
+/** GETDEL removes one value even where the other is of a wrong type. */
 function readRemoval(redis: Redis, id: RawId, [budget, spent]: unknown[], {keepBudget}: ResetOptions): Settled<Reset> {
   const name = nameOf(id);
   if (budget === null && spent === null) return {id: name, state: 'not_found'};
@@ -183,7 +152,7 @@ function readRemoval(redis: Redis, id: RawId, [budget, spent]: unknown[], {keepB
   const refusal = [budget, spent].find((reply) => reply instanceof ErrorReply);
   if (refusal !== undefined) {
     const kept = budget instanceof ErrorReply ? 'budget' : 'spent';
-    const message = `Session '${name}': removed ${describeRemoved(result)}, but not its ${kept}: ${redis.explain(refusal).message}`;
+    const message = `removed ${describeRemoved(result)}, but not its ${kept}: ${redis.explain(refusal).message}`;
     return {id: name, state: 'failed', error: new TokengateError('RESET_INCOMPLETE', message)};
   }
   return {id: name, state: keepBudget && spent === null ? 'unchanged' : 'done', result};

@@ -1,10 +1,18 @@
-import {type Amounts, describeAmount, describeAmounts, readAmounts, toStoredAmount} from './amounts.js';
+import {
+  type Amounts,
+  describeAmount,
+  describeAmounts,
+  readAmounts,
+  type StoredAmount,
+  toStoredAmount,
+} from './amounts.js';
+import {type Change, changeKnown, changeOne, type Settled, toReply} from './changes.js';
 import {TokengateError} from './errors.js';
 import type {FreezeState} from './freezes.js';
-import {nameOf, type RawId} from './ids.js';
+import {nameOf, type RawId, sessionNotFound} from './ids.js';
+import type {Journal} from './journal.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from './keys.js';
 import {formatExactMoney, type Money, toPlainDigits, type TypedAmount, ZERO} from './money.js';
-import {withKnownOutcome} from './outcome.js';
 import {ErrorReply, type Redis} from './redis.js';
 
 /** What stands in Redis for one session. An amount is null when it is not money; `problems` then says what it is. */
@@ -39,27 +47,20 @@ export async function findSession(redis: Redis, id: RawId): Promise<Session> {
   return toSession(id, amounts);
 }
 
-/** Sets the budget. What it replaces is read in the same atomic step. */
-export async function setBudget(redis: Redis, id: RawId, amount: TypedAmount): Promise<BudgetChange> {
-  return withKnownOutcome(redis, {
+/**
+ * Sets the budget. What it replaces is read in the same atomic step.
+ *
+ * @throws TokengateError OUTCOME_UNKNOWN, JOURNAL_REFUSED
+ */
+export async function setBudget(
+  redis: Redis,
+  id: RawId,
+  amount: TypedAmount,
+  journal: Journal | undefined,
+): Promise<BudgetChange> {
+  return changeKnown(redis, id, budgetSetting(redis, amount), {
+    journal,
     what: `the budget of session '${nameOf(id)}' was set`,
-    look: async (fresh) => describeAmounts(await readAmounts(fresh, id)),
-    async run() {
-      const [previousReply, spentReply, setReply] = await redis.transaction([
-        ['GET', keyOf(BUDGET_KEYS, id)],
-        ['GET', keyOf(SPENT_KEYS, id)],
-        ['SET', keyOf(BUDGET_KEYS, id), amount.text],
-      ]);
-      if (setReply instanceof ErrorReply) throw redis.explain(setReply);
-      const previous = toStoredAmount(redis, previousReply);
-      const spent = toStoredAmount(redis, spentReply);
-      const session = toSession(id, {budget: {state: 'money', text: amount.text, amount: amount.value}, spent});
-      const problems =
-        previous.state === 'invalid'
-          ? [`The budget of session '${nameOf(id)}' was ${previous.why}; it is replaced.`]
-          : [];
-      return {session, previousBudget: previous.state === 'money' ? previous.amount : null, problems};
-    },
   });
 }
 
@@ -67,66 +68,91 @@ export async function setBudget(redis: Redis, id: RawId, amount: TypedAmount): P
 const MAX_TRIES = 100;
 
 /**
- * Writes only when the key still holds what the sum was made from. Redis itself can add only as binary floats.
- * KEYS: budget, spent. ARGV: the text that was read, the text to write. Returns the budget as it was, and spent; the
- * write was done when that budget is the text that was read. One atomic step.
- */
-const REPLACE_BUDGET = `
-local budget = redis.call('GET', KEYS[1])
-if budget == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) end
-return {budget, redis.pcall('GET', KEYS[2])}`;
-
-/**
  * Adds an amount (which may be negative) to a budget, exactly, and loses no change that somebody else makes meanwhile.
  *
- * @throws TokengateError SESSION_NOT_FOUND, INVALID_BUDGET, BUDGET_BELOW_ZERO, BUDGET_CONTENDED, OUTCOME_UNKNOWN
+ * @throws TokengateError SESSION_NOT_FOUND, INVALID_BUDGET, BUDGET_BELOW_ZERO, BUDGET_CONTENDED, OUTCOME_UNKNOWN,
+ * JOURNAL_REFUSED
  */
-export async function addBudget(redis: Redis, id: RawId, amount: Money): Promise<BudgetChange> {
-  const before = await readAmounts(redis, id);
-  return withKnownOutcome(redis, {
-    what: `the budget of session '${nameOf(id)}' was changed`,
-    before: describeAmounts(before),
-    look: async (fresh) => describeAmounts(await readAmounts(fresh, id)),
-    async run() {
-      let {budget} = before;
-      for (let tries = 0; tries < MAX_TRIES; tries++) {
-        if (budget.state === 'absent') throw withoutBudget(id, before);
-        if (budget.state === 'invalid') {
-          throw new TokengateError('INVALID_BUDGET', `The budget of session '${nameOf(id)}' is ${budget.why}.`, {
-            hint: 'Replace it with: tokengate set-budget',
-          });
-        }
-        const sum = budget.amount.plus(amount);
-        if (sum.lt(ZERO)) {
-          throw new TokengateError(
-            'BUDGET_BELOW_ZERO',
-            `The budget of session '${nameOf(id)}' is ${formatExactMoney(budget.amount)}: it would fall below zero.`,
-          );
-        }
-        const text = toPlainDigits(sum);
-        const reply = await redis.send([
-          'EVAL',
-          REPLACE_BUDGET,
-          '2',
-          keyOf(BUDGET_KEYS, id),
-          keyOf(SPENT_KEYS, id),
-          budget.text,
-          text,
-        ]);
-        const [seen, spent] = reply as unknown[];
-        if (seen === budget.text) {
-          const amounts: Amounts = {budget: {state: 'money', text, amount: sum}, spent: toStoredAmount(redis, spent)};
-          return {session: toSession(id, amounts), previousBudget: budget.amount, problems: []};
-        }
-        budget = toStoredAmount(redis, seen);
-      }
+export async function addBudget(
+  redis: Redis,
+  id: RawId,
+  amount: Money,
+  journal: Journal | undefined,
+): Promise<BudgetChange> {
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const before = await readAmounts(redis, id);
+    const {budget} = before;
+    if (budget.state === 'absent') throw withoutBudget(id, before);
+    if (budget.state === 'invalid') {
+      throw new TokengateError('INVALID_BUDGET', `The budget of session '${nameOf(id)}' is ${budget.why}.`, {
+        hint: 'Replace it with: tokengate set-budget',
+      });
+    }
+    const sum = budget.amount.plus(amount);
+    if (sum.lt(ZERO)) {
       throw new TokengateError(
-        'BUDGET_CONTENDED',
-        `The budget of session '${nameOf(id)}' keeps changing; nothing was added.`,
+        'BUDGET_BELOW_ZERO',
+        `The budget of session '${nameOf(id)}' is ${formatExactMoney(budget.amount)}: it would fall below zero.`,
       );
-    },
-  });
+    }
+    const change = budgetSetting(redis, {text: toPlainDigits(sum), value: sum}, budget.text);
+    const outcome = await changeOne(redis, id, change, {
+      journal,
+      what: `the budget of session '${nameOf(id)}' was changed`,
+      before: describeAmounts(before),
+    });
+    if (outcome.state === 'done') return outcome.result;
+    if (outcome.state === 'failed') throw outcome.error;
+  }
+  throw new TokengateError(
+    'BUDGET_CONTENDED',
+    `The budget of session '${nameOf(id)}' keeps changing; nothing was added.`,
+  );
 }
+
+/** Sets a budget; with `expected` only where that text stands now, since Redis itself can add only as binary floats. */
+function budgetSetting(redis: Redis, amount: TypedAmount, expected?: string): Change<BudgetChange> {
+  const read = (id: RawId, previous: StoredAmount, spent: StoredAmount): Settled<BudgetChange> => {
+    const session = toSession(id, {budget: {state: 'money', text: amount.text, amount: amount.value}, spent});
+    const name = nameOf(id);
+    const problems =
+      previous.state === 'invalid' ? [`The budget of session '${name}' was ${previous.why}; it is replaced.`] : [];
+    const previousBudget = previous.state === 'money' ? previous.amount : null;
+    return {id: name, state: 'done', result: {session, previousBudget, problems}};
+  };
+  return {
+    shapes: [BUDGET_KEYS, SPENT_KEYS],
+    script: SET_BUDGET,
+    args: expected === undefined ? [amount.text] : [amount.text, expected],
+    read(id, word, [budget, spent]) {
+      if (word === 'other') return {id: nameOf(id), state: 'not_found'};
+      return read(id, toStoredAmount(redis, toReply(budget)), toStoredAmount(redis, toReply(spent)));
+    },
+    ...(expected === undefined && {
+      withoutScript: {
+        commands: (id) => [
+          ['GET', keyOf(BUDGET_KEYS, id)],
+          ['GET', keyOf(SPENT_KEYS, id)],
+          ['SET', keyOf(BUDGET_KEYS, id), amount.text],
+        ],
+        read: (id, [budget, spent, answer]) =>
+          answer instanceof ErrorReply
+            ? {id: nameOf(id), state: 'failed', error: redis.explain(answer)}
+            : read(id, toStoredAmount(redis, budget), toStoredAmount(redis, spent)),
+      },
+    }),
+    lookAt: [BUDGET_KEYS, SPENT_KEYS],
+    preview(id, [budget, spent]) {
+      const amounts = {budget: toStoredAmount(redis, budget), spent: toStoredAmount(redis, spent)};
+      return {id: nameOf(id), state: 'done', now: describeAmounts(amounts)};
+    },
+  };
+}
+
+/** Old: budget, spent. Args: the new budget; perhaps the only text that it may replace. */
+const SET_BUDGET = `
+  if args[2] and old[1] ~= args[2] then return 'other' end
+  return 'done', {args[1]}`;
 
 export function toSession(id: RawId, {budget, spent}: Amounts, freeze: FreezeState | null = null): Session {
   const name = nameOf(id);
@@ -147,12 +173,6 @@ export function toSession(id: RawId, {budget, spent}: Amounts, freeze: FreezeSta
     freeze,
     problems,
   };
-}
-
-export function sessionNotFound(id: RawId, more = ''): TokengateError {
-  return new TokengateError('SESSION_NOT_FOUND', `Session '${nameOf(id)}' not found.${more}`, {
-    hint: 'IDs are compared exactly. See them all with: tokengate list-sessions',
-  });
 }
 
 export function percentageOf(budget: Money, spent: Money): Money {

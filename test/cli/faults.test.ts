@@ -93,15 +93,17 @@ describe.concurrent('what is no working Redis ends with its reason', () => {
   });
 });
 
+const RECORDED = / The journal has it, as change [0-9a-z]{10}: it was done\./;
+
 describe.concurrent('a change whose answer is lost', () => {
   /** Breaks the connection at the change itself; the second look passes. */
-  const breakAtExec =
+  const breakAtChange =
     (verdict: Verdict) =>
     (request: string): Verdict =>
-      /EXEC|EVAL/.test(request) ? verdict : 'pass';
+      request.includes('\r\nEVAL\r\n') ? verdict : 'pass';
 
   async function withProxy(verdict: Verdict, use: (proxy: Proxy) => Promise<void>): Promise<void> {
-    const proxy = await startProxy(redis, breakAtExec(verdict));
+    const proxy = await startProxy(redis, breakAtChange(verdict));
     try {
       await use(proxy);
     } finally {
@@ -109,36 +111,36 @@ describe.concurrent('a change whose answer is lost', () => {
     }
   }
 
-  test('set-budget says that the outcome is unknown, and what is there now', () =>
+  test('set-budget says that the outcome is unknown, what was there before and what is there now', () =>
     withProxy('lose-reply', async (proxy) => {
       await redis.client.set('session:set:budget', '20');
-      expect(await runBinary(['set-budget', 'set', '5'], proxy)).toEqual({
-        code: 1,
-        stdout: '',
-        stderr:
-          `Error: Lost the connection to Redis at ${addressOf(proxy)}. ` +
+      const {stderr, ...rest} = await runBinary(['set-budget', 'set', '5'], proxy);
+      expect(rest).toEqual({code: 1, stdout: ''});
+      expect(stderr).toMatch(RECORDED);
+      expect(stderr.replace(RECORDED, '')).toBe(
+        `Error: Lost the connection to Redis at ${addressOf(proxy)}. ` +
           "It is unknown whether the budget of session 'set' was set.\n" +
-          'Now: budget $5.00, spent none.\n',
-      });
+          'Before: budget $20.00, spent none. Now: budget $5.00, spent none.\n',
+      );
     }));
 
   test('reset-session says so too, and what was there before', () =>
     withProxy('lose-reply', async (proxy) => {
       await redis.client.mSet({'session:reset:budget': '20', 'session:reset:spent': '0.02643664999999999982'});
-      expect(await runBinary(['reset-session', 'reset', '--yes'], proxy)).toEqual({
-        code: 1,
-        stdout: '',
-        stderr:
-          `Error: Lost the connection to Redis at ${addressOf(proxy)}. ` +
+      const {stderr, ...rest} = await runBinary(['reset-session', 'reset', '--yes'], proxy);
+      expect(rest).toEqual({code: 1, stdout: ''});
+      expect(stderr).toMatch(RECORDED);
+      expect(stderr.replace(RECORDED, '')).toBe(
+        `Error: Lost the connection to Redis at ${addressOf(proxy)}. ` +
           "It is unknown whether session 'reset' was reset.\n" +
           'Before: budget $20.00, spent $0.02643664999999999982. Now: budget none, spent none.\n',
-      });
+      );
     }));
 
   test('with --json it has a code of its own', () =>
     withProxy('lose-reply', async (proxy) => {
       await redis.client.set('session:json:budget', '20');
-      const {stderr, ...rest} = await runBinary(['reset-session', 'json', '--yes', '--json'], proxy);
+      const {stderr, ...rest} = await runBinary(['reset-session', 'json', '--yes', '--json', '--no-journal'], proxy);
       expect(rest).toEqual({code: 1, stdout: ''});
       expect(JSON.parse(stderr)).toEqual({
         error: {
@@ -155,22 +157,23 @@ describe.concurrent('a change whose answer is lost', () => {
       const {stderr, ...rest} = await runBinary(['freeze-session', 'freeze', '--reason', 'Bot'], proxy);
       expect(rest).toEqual({code: 1, stdout: ''});
       const until = await redis.client.get('anomaly:freeze:frozen_until');
-      expect(stderr).toBe(
+      expect(stderr.replace(RECORDED, '')).toBe(
         `Error: Lost the connection to Redis at ${addressOf(proxy)}. ` +
           "It is unknown whether session 'freeze' was frozen.\n" +
-          `Now: frozen until ${until!.slice(0, 19).replace('T', ' ')} UTC (Bot).\n`,
+          `Before: not frozen. Now: frozen until ${until!.slice(0, 19).replace('T', ' ')} UTC (Bot).\n`,
       );
     }));
 
   test('unfreeze-session says that nothing is frozen now', () =>
     withProxy('lose-reply', async (proxy) => {
       await redis.client.set('anomaly:unfreeze:frozen_until', '2999-01-01T00:00:00');
-      expect(await runBinary(['unfreeze-session', 'unfreeze'], proxy)).toEqual({
+      expect(await runBinary(['unfreeze-session', 'unfreeze', '--no-journal'], proxy)).toEqual({
         code: 1,
         stdout: '',
         stderr:
           `Error: Lost the connection to Redis at ${addressOf(proxy)}. ` +
-          "It is unknown whether session 'unfreeze' was unfrozen.\nNow: not frozen.\n",
+          "It is unknown whether session 'unfreeze' was unfrozen.\n" +
+          'Before: frozen until 2999-01-01 00:00:00 UTC (no reason). Now: not frozen.\n',
       });
     }));
 
@@ -182,7 +185,7 @@ describe.concurrent('a change whose answer is lost', () => {
         stdout: '',
         stderr:
           `Error: ${SILENT.message(addressOf(proxy))} It is unknown whether session 'swallowed' was reset.\n` +
-          'Before: budget $20.00, spent none. Now: budget $20.00, spent none.\n',
+          'Before: budget $20.00, spent none. Now: budget $20.00, spent none. The journal has no such change.\n',
       });
     }));
 
@@ -190,12 +193,12 @@ describe.concurrent('a change whose answer is lost', () => {
     const own = await startRedis({tcp: true});
     await own.client.set('session:a:budget', '20');
     const proxy = await startProxy(own, (request) => {
-      if (!request.includes('EXEC')) return 'pass';
+      if (!request.includes('\r\nEVAL\r\n')) return 'pass';
       own.process.kill('SIGSTOP');
       return 'swallow';
     });
     try {
-      expect(await runBinary(['reset-session', 'a', '--yes'], proxy)).toEqual({
+      expect(await runBinary(['reset-session', 'a', '--yes', '--no-journal'], proxy)).toEqual({
         code: 1,
         stdout: '',
         stderr:

@@ -159,10 +159,10 @@ describe('a Redis user who may only read', () => {
   });
 
   test.each([
-    [['set-budget', 'a', '5'], "'set' command"],
-    [['reset-session', 'a', '--yes'], "'getdel' command"],
-    [['freeze-session', 'a'], "'eval' command"],
-    [['unfreeze-session', 'a'], "'eval' command"],
+    [['set-budget', 'a', '5', '--no-journal'], "'set' command"],
+    [['reset-session', 'a', '--yes', '--no-journal'], "'getdel' command"],
+    [['freeze-session', 'a', '--no-journal'], "'eval' command"],
+    [['unfreeze-session', 'a', '--no-journal'], "'eval' command"],
     [['health'], "'set' command"],
   ])('cannot %j', async (argv, what) => {
     const before = await dumpKeyspace(redis);

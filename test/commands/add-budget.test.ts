@@ -130,7 +130,7 @@ describe('at the same time', () => {
     await redis.client.set('session:x:budget', '10.0');
     const adders = connections.slice(0, 20);
     const changes = await Promise.all(
-      adders.map((connection, index) => addBudget(connection, ID, parseAmount(`0.${index + 1}1`).value)),
+      adders.map((connection, index) => addBudget(connection, ID, parseAmount(`0.${index + 1}1`).value, undefined)),
     );
     const expected = adders.reduce(
       (sum, _, index) => sum.plus(parseAmount(`0.${index + 1}1`).value),
@@ -145,8 +145,8 @@ describe('at the same time', () => {
       await redis.client.set('session:x:budget', '10');
       const adders = connections.slice(0, 20);
       const [set, ...added] = await Promise.all([
-        setBudget(connections[20]!, ID, parseAmount('1000')),
-        ...adders.map((connection) => addBudget(connection, ID, parseAmount('1').value)),
+        setBudget(connections[20]!, ID, parseAmount('1000'), undefined),
+        ...adders.map((connection) => addBudget(connection, ID, parseAmount('1').value, undefined)),
       ]);
       const before = set.previousBudget!.minus(10);
       const after = added.filter(({previousBudget}) => previousBudget!.gte(1000));

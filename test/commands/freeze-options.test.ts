@@ -3,7 +3,7 @@ import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi} 
 import AnomalyStats from '../../src/commands/anomaly-stats.js';
 import FreezeSession from '../../src/commands/freeze-session.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
-import {dumpKeyspace} from '../support/keyspace.js';
+import {dumpKeyspace, gatewayKeys} from '../support/keyspace.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {type Output, runCommand} from '../support/run.js';
 
@@ -295,7 +295,7 @@ test('unfreeze-session --all finds frozen sessions without a budget, and no othe
   const {code, stdout} = await unfreeze('--all', '--yes');
   expect(code).toBe(0);
   expect(stdout.replace(TIME, 'TIME')).toBe("Session 'nobody' unfrozen: was frozen until TIME (Bot)\n✓ Unfrozen 1\n");
-  expect((await redis.client.keys('*')).sort()).toEqual(['anomaly:x:identical_count', 'session:x:budget']);
+  expect(await gatewayKeys(redis)).toEqual(['anomaly:x:identical_count', 'session:x:budget']);
 });
 
 test.each([

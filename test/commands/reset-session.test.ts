@@ -1,6 +1,7 @@
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import ResetSession from '../../src/commands/reset-session.js';
+import {gatewayKeys} from '../support/keyspace.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {type Output, runCommand} from '../support/run.js';
 
@@ -11,7 +12,7 @@ afterEach(() => redis.client.configSet('maxmemory', '0'));
 afterAll(() => redis.stop());
 
 const reset = (...argv: string[]): Promise<Output> => runCommand(ResetSession, [...argv, '--yes'], redis);
-const keys = (): Promise<string[]> => redis.client.keys('*');
+const keys = (): Promise<string[]> => gatewayKeys(redis);
 
 describe('reset-session', () => {
   beforeEach(async () => {
@@ -102,7 +103,7 @@ describe('reset-session', () => {
       await old.client.set('session:x:spent', '2');
       const output = await runCommand(ResetSession, ['x', '--yes'], old);
       expect(output).toMatchObject({code: 0, stdout: "✓ Session 'x' reset\nRemoved: spent $2.00\n"});
-      expect(await old.client.dbSize()).toBe(0);
+      expect(await gatewayKeys(old)).toEqual([]);
     } finally {
       await old.stop();
     }

@@ -1,8 +1,15 @@
 import type {TestRedis} from './redis-server.js';
 
-/** Every key with its value and the end of its life, to compare what a command left behind. */
-export async function dumpKeyspace({client}: TestRedis): Promise<Record<string, string>> {
-  const keys = (await client.sendCommand<string[]>(['KEYS', '*'])).sort();
+/** The keys of the gateway's, sorted. */
+export async function gatewayKeys({client}: TestRedis): Promise<string[]> {
+  const keys = await client.sendCommand<string[]>(['KEYS', '*']);
+  return keys.filter((key) => !key.startsWith('tokengate:')).sort();
+}
+
+/** Every key of the gateway's with its value and the end of its life, to compare what a command left behind. */
+export async function dumpKeyspace(redis: TestRedis): Promise<Record<string, string>> {
+  const {client} = redis;
+  const keys = await gatewayKeys(redis);
   const entries = keys.map(async (key) => {
     const [value, end] = await Promise.all([
       client.sendCommand<string>(['EVAL', "return redis.sha1hex(redis.call('DUMP', KEYS[1]))", '1', key]),

@@ -1,0 +1,167 @@
+import {TokengateError} from './errors.js';
+import {type RawId, rawId} from './ids.js';
+import {type KeyShape, SESSION_KEYS} from './keys.js';
+import {ErrorReply, type Redis} from './redis.js';
+
+/**
+ * A Redis Stream of what this CLI has changed. An entry is the change of up to a few dozen sessions, written in the same
+ * atomic step. Its ID says when, by the server's clock. Fields, in this order: `change`, an ID that all entries of one
+ * command share; `part`, which of them it is, from 0 on; `command`; `actor`; `reason`; `version` of the CLI; `undoes`,
+ * the change that is undone, if any; `keys`, names of keys; `sessions`, a JSON list: for each session its ID and, for each
+ * key, what it held before and after. That is false for none, a text, `[text, TTL in milliseconds]`, or
+ * `[DUMP, TTL, "dump"]` for what is no text. `true` after says that the key stayed; then there is no TTL before, and
+ * `true` before says that it was no text. Its strings are bytes, which need not be UTF-8.
+ */
+export const JOURNAL_KEY = 'tokengate:journal';
+
+/** Entries that are kept, at least. */
+export const DEFAULT_JOURNAL_LIMIT = 100_000;
+
+/** What is recorded of a change beside its sessions. */
+export interface Journal {
+  /** See `newChangeId`. */
+  change: string;
+  command: string;
+  actor: string;
+  /** Untrusted text; empty without one. */
+  reason: string;
+  version: string;
+  /** The change that this one undoes. */
+  undoes?: string | undefined;
+  /** Entries to keep, at least; Redis drops the oldest in steps. */
+  limit: number;
+}
+
+/** A value as it stood when a change read it: its text, false for none, true for one that is no text. */
+export type Old = string | boolean;
+
+/** What a key held. Texts and dumps are bytes, one character a byte. A TTL is in milliseconds, -1 for none. */
+export type Value = false | {kind: 'text' | 'dump'; text: string; ttl: number};
+
+/** What became of one key. `after` is undefined when it stayed; `before` then has no TTL. */
+export interface KeyRecord {
+  shape: KeyShape;
+  before: Value;
+  after: Value | undefined;
+}
+
+/** What became of one session. */
+export interface ChangedSession {
+  id: RawId;
+  keys: KeyRecord[];
+}
+
+/** One entry: a part of a change. */
+export interface Part extends Omit<Journal, 'limit'> {
+  /** The ID of the entry in the stream. */
+  entry: string;
+  at: Date;
+  part: number;
+  records: ChangedSession[];
+}
+
+const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
+
+/** Ten letters and digits that nobody misreads, at random: 50 bits for a journal of thousands. */
+export function newChangeId(): string {
+  return Array.from({length: 10}, () => DIGITS[Math.floor(Math.random() * DIGITS.length)]).join('');
+}
+
+/** The fields of an entry, without the value of the last. */
+export function toFields(journal: Journal, part: number, shapes: readonly KeyShape[]): string[] {
+  const {change, command, actor, reason, version, undoes = ''} = journal;
+  const keys = shapes.map(({suffix}) => suffix.slice(1)).join(' ');
+  const fields = {change, part: String(part), command, actor, reason, version, undoes, keys};
+  return [...Object.entries(fields).flat(), 'sessions'];
+}
+
+/** Entries that are read in one step. */
+const PAGE = 200;
+
+/**
+ * Reads the journal, newest first, some entries at a time.
+ *
+ * @param since leaves out what is older
+ * @throws TokengateError JOURNAL_UNREADABLE
+ */
+export async function* readJournal(redis: Redis, since?: Date): AsyncGenerator<{parts: Part[]; unreadable: number}> {
+  const oldest = since === undefined ? '-' : String(Math.max(0, since.getTime()));
+  let newest = '+';
+  for (;;) {
+    const [page] = await redis.pipelineBytes([['XREVRANGE', JOURNAL_KEY, newest, oldest, 'COUNT', String(PAGE)]]);
+    if (page instanceof ErrorReply) {
+      const {message, hint} = redis.explain(page);
+      throw new TokengateError('JOURNAL_UNREADABLE', `The journal of changes cannot be read: ${message}`, {
+        hint,
+        cause: page,
+      });
+    }
+    const entries = page as [id: Buffer, fields: Buffer[]][];
+    const parts = entries.flatMap(([id, fields]) => parseEntry(id.toString('latin1'), fields) ?? []);
+    yield {parts, unreadable: entries.length - parts.length};
+    const last = entries.at(-1)?.[0].toString('latin1');
+    if (last === undefined || entries.length < PAGE) return;
+    newest = `(${last}`;
+  }
+}
+
+/** The parts of one change, newest first. */
+export async function* findParts(redis: Redis, change: string, since?: Date): AsyncGenerator<Part> {
+  for await (const {parts} of readJournal(redis, since)) {
+    for (const part of parts) {
+      if (part.change !== change) continue;
+      yield part;
+      if (part.part === 0) return;
+    }
+  }
+}
+
+/** Undefined for what this CLI did not write. */
+function parseEntry(entry: string, fields: readonly Buffer[]): Part | undefined {
+  const pairs = Array.from({length: fields.length / 2}, (_, index) => fields.slice(2 * index, 2 * index + 2));
+  const texts = new Map(pairs.map(([name, value]) => [String(name), value]));
+  const text = (name: string): string => texts.get(name)?.toString() ?? '';
+  const shapes = text('keys')
+    .split(' ')
+    .map((name) => SESSION_KEYS.find(({suffix}) => suffix === `:${name}`));
+  const at = new Date(Number(entry.split('-')[0]));
+  try {
+    const sessions: unknown = JSON.parse(texts.get('sessions')?.toString('latin1') ?? '');
+    const width = 1 + 2 * shapes.length;
+    if (!Array.isArray(sessions) || sessions.length % width !== 0 || text('change') === '') return undefined;
+    return {
+      entry,
+      at,
+      part: Number(text('part')),
+      change: text('change'),
+      command: text('command'),
+      actor: text('actor'),
+      reason: text('reason'),
+      version: text('version'),
+      undoes: text('undoes') || undefined,
+      records: Array.from({length: sessions.length / width}, (_, index) =>
+        parseSession(sessions.slice(index * width, (index + 1) * width), shapes),
+      ),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function parseSession([id, ...states]: unknown[], shapes: readonly (KeyShape | undefined)[]): ChangedSession {
+  if (typeof id !== 'string') throw new TypeError('no session');
+  const keys = shapes.map((shape, index): KeyRecord => {
+    if (shape === undefined) throw new TypeError('no key');
+    const [before, after] = states.slice(2 * index, 2 * index + 2);
+    return {shape, before: parseValue(before), after: after === true ? undefined : parseValue(after)};
+  });
+  return {id: rawId(id), keys};
+}
+
+function parseValue(state: unknown): Value {
+  if (state === false) return false;
+  if (state === true) return {kind: 'dump', text: '', ttl: -1};
+  const [text, ttl, dump] = Array.isArray(state) ? (state as unknown[]) : [state, -1];
+  if (typeof text !== 'string' || typeof ttl !== 'number') throw new TypeError('no value');
+  return {kind: dump === undefined ? 'text' : 'dump', text, ttl};
+}
