@@ -1,8 +1,9 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/base-command.js';
-import {matchFlag, whereFlag} from '../cli/flags.js';
+import {journalFlags, matchFlag, whereFlag} from '../cli/flags.js';
 import {onInterrupt} from '../cli/interrupts.js';
+import type {MakeJournal} from '../cli/watch/actions.js';
 import {changeLines, toLine, toWatchedJson, type WatchedJson} from '../cli/watch/changes.js';
 import {requireTerminal, showLive} from '../cli/watch/live.js';
 import {drawOnce} from '../cli/watch/once.js';
@@ -72,6 +73,7 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
       options: FORMATS,
       description: 'The view, or with --once one JSON document (the same as --json), or a line of JSON for each change',
     })(),
+    ...journalFlags,
   };
 
   async run(): Promise<WatchJson | undefined> {
@@ -92,9 +94,8 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
       for await (const lines of changeLines(feed)) await this.write([lines]);
     } else {
       const {sort, reverse} = this.flags;
-      this.report(
-        await showLive({feed, interval, sort, reverse, limits: this.limits(), explain: () => Promise.resolve([])}),
-      );
+      const journal: MakeJournal = (reason) => this.journal(reason);
+      this.report(await showLive({feed, interval, sort, reverse, limits: this.limits(), journal, explain}));
     }
     stop.abort();
     return undefined;
@@ -138,6 +139,8 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
     }
   }
 }
+
+const explain = (): Promise<string[]> => Promise.resolve([]);
 
 function toWatchJson(time: Date, sessions: Watched[]): WatchJson {
   const {count, budget, spent, remaining, used, statuses} = summarize(sessions);

@@ -20,8 +20,6 @@ export interface Watched {
   rate: Money | null;
   /** Requests since the last 60 s without one; null when that is not a count; undefined when it was not read. */
   requests: number | null | undefined;
-  /** True when the last reading differed from the one before, in more than the rate. */
-  isChanged: boolean;
 }
 
 export function statusOf({budget, spent, remaining, percentageUsed, freeze}: Session): Status {

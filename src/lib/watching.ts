@@ -215,10 +215,7 @@ function setReasons(page: readonly Known[], texts: readonly (string | null)[]): 
 
 function setCounts(page: readonly Known[], texts: readonly (string | null)[]): void {
   for (const [index, {watched}] of page.entries()) {
-    const count = toCount(texts[index] ?? null);
-    if (watched === undefined || watched.requests === count) continue;
-    watched.requests = count;
-    watched.isChanged = true;
+    if (watched !== undefined) watched.requests = toCount(texts[index] ?? null);
   }
 }
 
@@ -243,12 +240,12 @@ function refresh(redis: Redis, one: Known, at: Date): void {
   one.freeze = freeze;
   one.isStale = false;
   if (watched !== undefined && !isChanged) {
-    Object.assign(watched, {rate, isChanged});
+    watched.rate = rate;
     return;
   }
   const session = toSession(id, {budget, spent}, freeze);
   if (!isText(id)) session.problems.unshift(`The ID of session '${name}' is invalid: its key is not UTF-8 text.`);
-  const facts = {session, status: statusOf(session), rate, isChanged};
+  const facts = {session, status: statusOf(session), rate};
   if (watched === undefined) one.watched = {id, requests: undefined, ...facts};
   else Object.assign(watched, facts);
 }

@@ -1,6 +1,7 @@
 import {serverTime} from '../../lib/clock.js';
 import {TokengateError} from '../../lib/errors.js';
 import {describeEnd, FOREVER, freezeSession, unfreezeSession} from '../../lib/freezes.js';
+import type {Journal} from '../../lib/journal.js';
 import {formatExactMoney, type Money, parseAmount} from '../../lib/money.js';
 import {type Redis, refuseReplica} from '../../lib/redis.js';
 import {describeRemoved, findWriteBack, resetSession} from '../../lib/resets.js';
@@ -17,9 +18,20 @@ export interface Action {
   question: (session: Session, answers: readonly string[]) => string;
   /** The keys that confirm; any other is a no. */
   confirmations: readonly {key: string; means: string}[];
-  /** Says what was done. Warnings are said of what is done all the same. */
-  run: (redis: Redis, session: Session, answers: readonly string[], key: string) => Promise<Done>;
+  run: (context: Context) => Promise<Done>;
 }
+
+interface Context {
+  redis: Redis;
+  session: Session;
+  answers: readonly string[];
+  /** The key that confirmed it. */
+  confirmation: string;
+  journal: MakeJournal;
+}
+
+/** What the journal is to say of a change; undefined when none is kept. */
+export type MakeJournal = (reason?: string) => Journal | undefined;
 
 interface Field {
   label: string;
@@ -28,7 +40,7 @@ interface Field {
   check: (answer: string) => void;
 }
 
-/** May hold untrusted text. */
+/** What was done, with warnings; may hold untrusted text. */
 export interface Done {
   text: string;
   warnings: string[];
@@ -45,13 +57,14 @@ export const ACTIONS: readonly Action[] = [
       {label: 'Freeze for (30m, 2h, 7d, forever)', initial: '1h', check: parseLength},
       {label: 'Reason, which the API client is told too', initial: 'Manual freeze', check: refuseEmpty},
     ],
-    question: ({id}, [length, reason]) => `Freeze '${id}' ${length === 'forever' ? '' : 'for '}${length} (${reason})?`,
+    question: ({id}, [length = '', reason = '']) =>
+      `Freeze '${id}' ${length === 'forever' ? '' : 'for '}${length} (${reason})?`,
     confirmations: YES,
-    async run(redis, {key: id}, [length = '', reason = '']) {
+    async run({redis, session, answers: [length = '', reason = ''], journal}) {
       const now = await serverTime(redis);
       const seconds = parseLength(length);
       const until = seconds === undefined ? FOREVER : new Date(now.getTime() + seconds * 1000);
-      const freeze = await freezeSession(redis, id, {reason, until, now, force: false});
+      const freeze = await freezeSession(redis, session.key, {reason, until, now, force: false}, journal(reason));
       if (!freeze.isKept) return {text: `✓ Session '${freeze.id}' frozen ${describeEnd(freeze.until)}`, warnings: []};
       const text = `Session '${freeze.id}' is frozen ${describeEnd(freeze.until)} already (${freeze.reason})`;
       return {text, warnings: ['That freeze ends no sooner, so it was kept. Unfreeze the session first.']};
@@ -63,8 +76,9 @@ export const ACTIONS: readonly Action[] = [
     fields: [],
     question: ({id}) => `Unfreeze '${id}', and clear the counters that would freeze it again?`,
     confirmations: YES,
-    async run(redis, {key}) {
-      const {id, previous, countersCleared} = await unfreezeSession(redis, key, {now: await serverTime(redis)});
+    async run({redis, session: {key}, journal}) {
+      const options = {now: await serverTime(redis)};
+      const {id, previous, countersCleared} = await unfreezeSession(redis, key, options, journal());
       const cleared = countersCleared ? '; its counters are cleared' : '';
       const text =
         previous.isFrozen === false ? `Session '${id}' is not frozen${cleared}` : `✓ Session '${id}' unfrozen`;
@@ -85,8 +99,8 @@ export const ACTIONS: readonly Action[] = [
       return `${change} the budget of '${id}'${result}?`;
     },
     confirmations: YES,
-    async run(redis, {key}, [typed = '']) {
-      const {session, previousBudget} = await addBudget(redis, key, parseSigned(typed));
+    async run({redis, session: {key}, answers: [typed = ''], journal}) {
+      const {session, previousBudget} = await addBudget(redis, key, parseSigned(typed), journal());
       const {id, budget, spent} = session;
       const isSpent = budget !== null && spent?.gte(budget);
       const text = `✓ Budget of '${id}': ${show(budget)} (it was ${show(previousBudget)})`;
@@ -107,8 +121,8 @@ export const ACTIONS: readonly Action[] = [
       {key: 'y', means: 'remove both'},
       {key: 'k', means: 'keep the budget'},
     ],
-    async run(redis, {key: id}, _, key) {
-      const reset = await resetSession(redis, id, {keepBudget: key === 'k'});
+    async run({redis, session: {key}, confirmation, journal}) {
+      const reset = await resetSession(redis, key, {keepBudget: confirmation === 'k'}, journal());
       const text = `✓ Session '${reset.id}' reset, removed: ${describeRemoved(reset)}`;
       return {text, warnings: await findWriteBack(redis, reset)};
     },
@@ -116,15 +130,9 @@ export const ACTIONS: readonly Action[] = [
 ];
 
 /** @throws TokengateError what the command would say */
-export async function act(
-  {run}: Action,
-  redis: Redis,
-  session: Session,
-  answers: readonly string[],
-  key: string,
-): Promise<Done> {
-  refuseReplica(redis);
-  return run(redis, session, answers, key);
+export async function act({run}: Action, context: Context): Promise<Done> {
+  refuseReplica(context.redis);
+  return run(context);
 }
 
 /** @returns seconds; undefined for a freeze without end */

@@ -1,4 +1,5 @@
 import type {Feed} from '../../lib/feed.js';
+import type {RawId} from '../../lib/ids.js';
 import type {Money} from '../../lib/money.js';
 import {secondsUntilEmpty} from '../../lib/rates.js';
 import type {Watched} from '../../lib/watched.js';
@@ -37,7 +38,7 @@ export function toWatchedJson({session, rate, requests}: Watched): WatchedJson {
  * Says on stderr when Redis can't be read, and when it can again.
  */
 export async function* changeLines(feed: Feed): AsyncGenerator<string> {
-  const shown = new Map<string, Watched>();
+  const shown = new Map<RawId, Pick<Watched, 'session' | 'requests'>>();
   const readings = eachReading(feed);
   let isTroubled = false;
   for await (const trouble of readings) {
@@ -52,10 +53,12 @@ export async function* changeLines(feed: Feed): AsyncGenerator<string> {
     const left = new Map(shown);
     let text = '';
     for (const one of sessions) {
-      const event = !shown.has(one.id) ? 'added' : one.isChanged ? 'changed' : undefined;
-      left.delete(one.id);
-      shown.set(one.id, one);
-      if (event !== undefined) text += toLine(event, time, one);
+      const {id, session, requests} = one;
+      const last = left.get(id);
+      left.delete(id);
+      if (last?.session === session && last.requests === requests) continue;
+      shown.set(id, {session, requests});
+      text += toLine(last === undefined ? 'added' : 'changed', time, one);
     }
     for (const [id, {session}] of left) {
       shown.delete(id);
@@ -71,33 +74,31 @@ export function toLine(event: 'added' | 'changed', time: Date, one: Watched): st
 
 /** Yields what the trouble is, or undefined, after each reading; the first one at once. */
 async function* eachReading(feed: Feed): AsyncGenerator<Feed['trouble']> {
+  const news: ('reading' | 'end')[] = ['reading'];
   let wake = (): void => {
     // Nobody waits.
   };
-  let isNew = true;
-  let isOver = false;
-  const unsubscribe = feed.subscribe(() => {
-    isNew = true;
+  const tell = (what: 'reading' | 'end'): void => {
+    // A slow reader of the lines gets what is there when it is ready.
+    if (news.at(-1) !== what) news.push(what);
     wake();
+  };
+  const unsubscribe = feed.subscribe(() => {
+    tell('reading');
   });
   const ended = feed.ended.finally(() => {
-    isOver = true;
-    wake();
+    tell('end');
   });
   ended.catch(() => undefined);
   try {
     for (;;) {
-      if (isNew) {
-        isNew = false;
-        yield feed.trouble;
-      } else if (isOver) {
-        await ended;
-        return;
-      } else {
-        await new Promise<void>((resolve) => (wake = resolve));
-      }
+      const what = news.shift();
+      if (what === 'reading') yield feed.trouble;
+      else if (what === 'end') break;
+      else await new Promise<void>((resolve) => (wake = resolve));
     }
   } finally {
     unsubscribe();
   }
+  await ended;
 }

@@ -6,7 +6,7 @@ import type {Session} from '../../lib/sessions.js';
 import {sortWatched, summarize, type Summary, WATCH_FIELDS, type Watched, type WatchField} from '../../lib/watched.js';
 import type {Wanted} from '../../lib/watching.js';
 import {showText} from '../text.js';
-import {act, type Action, ACTIONS} from './actions.js';
+import {act, type Action, ACTIONS, type MakeJournal} from './actions.js';
 import {fitLine, type Line, type Look, type Piece, untrusted, widthOf} from './cells.js';
 import {headLine, type Layout, layOut, rowLine} from './columns.js';
 import {parseWanted} from './filter.js';
@@ -20,6 +20,7 @@ export interface UiOptions {
   reverse: boolean;
   /** How the feed itself is limited, in words. */
   limits: readonly string[];
+  journal: MakeJournal;
   /** Says all about why the gateway lets a session through or not; may hold untrusted text. */
   explain: (redis: Redis, id: RawId) => Promise<string[]>;
 }
@@ -111,7 +112,7 @@ const MIN_HEAD = 8;
 const MIN = {columns: 20, rows: 4};
 
 /** What is on the screen, and what the keys do: everything but the terminal itself. */
-export function openUi({feed, interval, limits, explain, ...options}: UiOptions): Ui {
+export function openUi({feed, interval, limits, journal, explain, ...options}: UiOptions): Ui {
   const listeners = new Set<() => void>();
   let mode: Mode = {kind: 'table'};
   let {sort, reverse} = options;
@@ -181,7 +182,10 @@ export function openUi({feed, interval, limits, explain, ...options}: UiOptions)
   };
 
   const begin = (action: Action, session: Session): void => {
-    if (busy !== undefined) return say({text: `Wait: ${busy.what}.`, level: 'warning'});
+    if (busy !== undefined) {
+      say({text: `Wait: ${busy.what}.`, level: 'warning'});
+      return;
+    }
     messages = [];
     nextQuestion(action, session, []);
   };
@@ -206,7 +210,13 @@ export function openUi({feed, interval, limits, explain, ...options}: UiOptions)
     mode = {kind: 'table'};
     say({text: `To ${action.verb} '${session.id}' …`, level: 'done'});
     start(`the answer to ${action.verb} '${session.id}' is not there yet`, async () => {
-      const {text, warnings} = await act(action, feed.connection(), session, answers, key);
+      const {text, warnings} = await act(action, {
+        redis: feed.connection(),
+        session,
+        answers,
+        confirmation: key,
+        journal,
+      });
       say({text, level: 'done'}, ...warnings.map((warning): Message => ({text: warning, level: 'warning'})));
       feed.hurry();
     });
@@ -276,22 +286,41 @@ export function openUi({feed, interval, limits, explain, ...options}: UiOptions)
       return;
     }
     const commands: Record<string, () => void> = {
-      j: () => move(selectedIndex() + 1),
-      k: () => move(selectedIndex() - 1),
-      g: () => move(0),
-      G: () => move(rows.length - 1),
-      e: () => one !== undefined && explained(one),
-      '/': () => (mode = {kind: 'filter', typed: filter.typed, problem: ''}),
-      s: () => turn(1),
-      S: () => turn(-1),
-      i: () => {
+      j() {
+        move(selectedIndex() + 1);
+      },
+      k() {
+        move(selectedIndex() - 1);
+      },
+      g() {
+        move(0);
+      },
+      G() {
+        move(rows.length - 1);
+      },
+      e() {
+        if (one !== undefined) explained(one);
+      },
+      '/'() {
+        mode = {kind: 'filter', typed: filter.typed, problem: ''};
+      },
+      s() {
+        turn(1);
+      },
+      S() {
+        turn(-1);
+      },
+      i() {
         reverse = !reverse;
         update();
       },
-      ' ': () => feed.hurry(),
-      '?': () => (mode = {kind: 'help'}),
-      h: () => (mode = {kind: 'help'}),
-      q: () => leave(),
+      ' '() {
+        feed.hurry();
+      },
+      '?'() {
+        mode = {kind: 'help'};
+      },
+      q: leave,
     };
     commands[character]?.();
   };
@@ -421,14 +450,15 @@ export function openUi({feed, interval, limits, explain, ...options}: UiOptions)
         height - head.length - foot.length - 2 - (panel === undefined ? 0 : panel.lines.length + PANEL_BORDER);
       page = Math.max(1, space);
       const visible = visibleRows();
-      layout = layOut(visible, now, columns, layout);
+      const shown = layOut(visible, now, columns, layout);
+      layout = shown;
       const unknown = visible.filter(({requests}) => requests === undefined);
       if (unknown.length > 0) feed.lookMore(unknown.map(({id}) => id));
       const current = selectedIndex() - top;
       const lines = [
         ...head,
-        headLine(layout, sort, reverse),
-        ...visible.map((one, index) => rowLine(one, now, layout!, index === current)),
+        headLine(shown, sort, reverse),
+        ...visible.map((one, index) => rowLine(one, now, shown, index === current)),
       ];
       if (rows.length === 0) lines.push(fitLine([{text: ' No sessions.', look: 'dim'}], columns));
       const blank = fitLine([], columns);
