@@ -18,7 +18,7 @@ import {
 import {passes, scanIds, toListed, valuesOf} from './listing.js';
 import {ZERO} from './money.js';
 import {addReading, rateOf, type Spending, startSpending} from './rates.js';
-import type {Command, Redis} from './redis.js';
+import {type Command, ErrorReply, type Redis} from './redis.js';
 import {toSession} from './sessions.js';
 import {statusOf, type Watched} from './watched.js';
 
@@ -117,18 +117,28 @@ export function openWatch({match, where}: Wanted): Watch {
           ...countPages.map((page) => mget(REQUEST_COUNT_KEYS, page)),
         ])
       ).values();
-      const values = (count: number): (string | null)[] => valuesOf(redis, replies.next().value, count);
+      let isRefused = false;
+      const values = (count: number): (string | null)[] => {
+        const reply: unknown = replies.next().value;
+        isRefused = reply instanceof ErrorReply;
+        return valuesOf(redis, reply, count);
+      };
       at = toServerTime(redis, replies.next().value);
       const unclear: Unclear[] = [];
       const reasons: Known[] = [];
       for (const {page} of pages) {
-        const [budgets, spents, untils] = [values(page.length), values(page.length), values(page.length)];
+        const budgets = values(page.length);
+        const refused = {budget: isRefused, spent: false};
+        const spents = values(page.length);
+        refused.spent = isRefused;
+        const untils = values(page.length);
         for (const [index, one] of page.entries()) {
           const texts = {budget: budgets[index] ?? null, spent: spents[index] ?? null};
           for (const field of FIELDS) {
             const [text, old] = [texts[field], one.texts[field]];
             // MGET gives nothing too for what is of a wrong type or may not be read.
-            const isUnclear = text === null && (old !== null || (isScan && one.amounts[field]?.state === 'invalid'));
+            const isOpen = old !== null || refused[field] || (isScan && one.amounts[field]?.state === 'invalid');
+            const isUnclear = text === null && isOpen;
             if (isUnclear) unclear.push({one, field});
             else if (text !== old) setAmount(one, field, toListed(redis, text));
             one.texts[field] = text;

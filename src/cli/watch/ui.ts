@@ -66,7 +66,7 @@ type Mode =
   | {kind: 'text'; title: string; lines: string[]; top: number}
   | {kind: 'filter'; typed: string; problem: string}
   | {kind: 'field'; action: Action; session: Session; answers: string[]; typed: string; problem: string}
-  | {kind: 'confirm'; action: Action; session: Session; answers: string[]; since: number};
+  | {kind: 'confirm'; action: Action; session: Session; answers: string[]; isAsked: boolean};
 
 const TABLE_KEYS = [
   ...ACTIONS.map(({key, verb}) => [key, verb.replace('add budget', 'add')] as const),
@@ -95,8 +95,6 @@ const HELP: readonly (readonly [keys: string, what: string])[] = [
   ['q Ctrl-C', 'quit'],
 ];
 
-/** Nobody reads a question faster. */
-const READING_MS = 150;
 /** A message goes away after so many milliseconds. */
 const MESSAGE_MS = 20_000;
 const PANEL_BORDER = 2;
@@ -191,10 +189,15 @@ export function openUi({feed, interval, limits, journal, explain, ...options}: U
   };
   const nextQuestion = (action: Action, session: Session, answers: string[]): void => {
     const field = action.fields[answers.length];
-    mode =
-      field === undefined
-        ? {kind: 'confirm', action, session, answers, since: performance.now()}
-        : {kind: 'field', action, session, answers, typed: field.initial, problem: ''};
+    if (field !== undefined) {
+      mode = {kind: 'field', action, session, answers, typed: field.initial, problem: ''};
+      return;
+    }
+    const question = {kind: 'confirm' as const, action, session, answers, isAsked: false};
+    mode = question;
+    setImmediate(() => {
+      question.isAsked = true;
+    });
   };
   /** Runs something of which the outcome is said, while the screen goes on. */
   const start = (what: string, run: () => Promise<void>): void => {
@@ -354,8 +357,8 @@ export function openUi({feed, interval, limits, journal, explain, ...options}: U
     if (mode.kind === 'table') {
       command(character);
     } else if (mode.kind === 'confirm') {
-      // What was typed or pasted before the question could be read is no answer to it.
-      if (performance.now() - mode.since < READING_MS) return;
+      // What was pasted together with the key that led to the question is no answer to it.
+      if (!mode.isAsked) return;
       const key = character.toLowerCase();
       if (mode.action.confirmations.some((one) => one.key === key)) confirmed(mode, key);
       else cancel();
