@@ -31,6 +31,8 @@ export function openTerminal({stdin, stdout}: Pick<NodeJS.Process, 'stdin' | 'st
   };
   const redraw = (): void => {
     shown = [];
+    // Made for another size, lines would pile up at the lower end.
+    wanted = wanted.slice(0, stdout.rows);
     if (isOpen) stdout.write('\x1b[0m\x1b[2J');
     draw();
   };
