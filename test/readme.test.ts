@@ -17,6 +17,13 @@ const SAMPLE = {
   'team:alpha:nightly': ['10.0', '0.02643664999999999982'],
 };
 
+/** What the gateway has recorded of one of them. */
+const HISTORY = ['2026-11-22T16:28:12.319108 gpt-4o', '2026-11-22T16:28:11.100000 gpt-5-nano'].map((request) => {
+  const [timestamp, model] = request.split(' ');
+  return JSON.stringify({timestamp, model, cost: 0});
+});
+const SAMPLE_KEYS = Object.values(SAMPLE).flat().length + 1;
+
 /** What the examples of the generated reference need besides. */
 const MORE = {'test-session': ['10.0']};
 
@@ -59,6 +66,8 @@ beforeAll(async () => {
 beforeEach(async () => {
   await redis.client.flushDb();
   await loadSessions(redis, SAMPLE);
+  await redis.client.rPush('anomaly:my-workflow:history', HISTORY);
+  await redis.client.expire('anomaly:my-workflow:history', 3600);
 });
 afterAll(async () => {
   await redis.stop();
@@ -104,7 +113,7 @@ describe('the examples of the README', () => {
       const {code, screen} = await terminal.ended;
       expect(code).toBe(1);
       expect(screen).toContain('Error: Cancelled: nothing was changed.');
-      expect(await redis.client.dbSize()).toBe(Object.values(SAMPLE).flat().length);
+      expect(await redis.client.dbSize()).toBe(SAMPLE_KEYS);
     }
   });
 
@@ -139,15 +148,28 @@ describe('the lists of the README', () => {
     ),
   );
 
-  test('every command but list-sessions has its JSON fields listed', async () => {
+  test('every command but the lists has its JSON fields listed', async () => {
     const manifest = JSON.parse(await readFile(`${ROOT}oclif.manifest.json`, 'utf8')) as {commands: object};
-    expect([...fieldsOf.keys(), 'list-sessions'].sort()).toEqual(Object.keys(manifest.commands).sort());
+    expect([...fieldsOf.keys(), 'list-sessions', 'list-requests'].sort()).toEqual(
+      Object.keys(manifest.commands).sort(),
+    );
   });
 
   test.each([...fieldsOf])('%s --json has the listed fields', async (command, fields) => {
-    const args = command === 'health' ? '' : /^(set|add)-budget$/.test(command) ? 'staging 5' : 'staging';
+    const args = /^(health|check-store)$/.test(command)
+      ? ''
+      : /^(set|add)-budget$/.test(command)
+        ? 'staging 5'
+        : 'staging';
     const {stdout} = await run(`tokengate ${command} ${args} --yes --json`);
     expect(Object.keys(JSON.parse(stdout) as object)).toEqual(fields);
+  });
+
+  test('list-requests --json has the listed fields', async () => {
+    const {stdout} = await run('tokengate list-requests my-workflow --json');
+    const [, listed = ''] = /^- `list-requests`: (.*?)\n- /ms.exec(sectionBelow('### JSON')) ?? [];
+    const fields = namesIn(listed).filter((name) => name !== 'null');
+    for (const request of JSON.parse(stdout) as object[]) expect(Object.keys(request)).toEqual(fields);
   });
 
   test('list-sessions --json has the fields of get-budget', async () => {
@@ -199,6 +221,7 @@ describe('the lists of the README', () => {
     const url = redis.url.replace('//', '//operator:p%40ss%2Fword@');
     const commands = [
       ...['health', 'list-sessions', 'list-sessions --frozen', 'get-budget dev-team', 'anomaly-stats dev-team'],
+      ...['explain-session dev-team', 'list-requests dev-team', 'check-store'],
       ...['set-budget dev-team 5', 'add-budget dev-team 5', 'freeze-session dev-team', 'unfreeze-session dev-team'],
       ...['reset-session staging --yes', 'freeze-session --all --yes', 'unfreeze-session --all --yes'],
       ...["reset-session --where '!frozen' --dry-run", 'reset-session --all --yes'],

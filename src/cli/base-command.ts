@@ -3,7 +3,7 @@ import {Command, Errors, type Interfaces} from '@oclif/core';
 import {TokengateError} from '../lib/errors.js';
 import type {Journal} from '../lib/journal.js';
 import {connect, type Redis, refuseReplica} from '../lib/redis.js';
-import {globalFlags} from './flags.js';
+import {DEFAULT_REDIS_URL, globalFlags} from './flags.js';
 import {onInterrupt} from './interrupts.js';
 import {makeJournal} from './journal.js';
 import {stringifyJson} from './json.js';
@@ -19,6 +19,9 @@ type ArgsOf<T extends typeof Command> = Interfaces.InferredArgs<T['args']>;
 
 /** Past this many warnings of one kind the rest are only counted. */
 const MAX_WARNINGS = 20;
+
+/** The first character of a line that is coloured. */
+const MARKS: Record<string, 'green' | 'red'> = {'✓': 'green', '✗': 'red'};
 
 /**
  * What every command shares: it parses once, connects late, prints what `run()` returns under `--json`, turns every
@@ -90,6 +93,21 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (!this.flags.yes && (this.jsonEnabled() || !canAsk())) throw confirmationRequired();
   }
 
+  /** The question that the command asks was answered "no": exit code 2, unless it fails. */
+  protected answerNo(): void {
+    process.exitCode ??= 2;
+  }
+
+  /**
+   * What a command that is shown for copying needs to find the same server: the URL, when it is not what a command
+   * finds by itself. A password in it is left for the reader to fill in.
+   */
+  protected get urlFlag(): string[] {
+    const url = this.flags['redis-url'];
+    const ownUrl = process.env['TOKENGATE_REDIS_URL'] ?? DEFAULT_REDIS_URL;
+    return url === ownUrl ? [] : ['--redis-url', url.replace(/\/\/.*@/s, '//USER:PASSWORD@')];
+  }
+
   /** True when stdout is a terminal. */
   protected get isTerminal(): boolean {
     return process.stdout.isTTY;
@@ -100,7 +118,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (this.jsonEnabled()) return;
     for (const line of lines) {
       const text = showText(line);
-      const painted = text.startsWith('✓') ? paint('green', '✓', process.stdout) + text.slice(1) : text;
+      const style = MARKS[text.charAt(0)];
+      const painted = style === undefined ? text : paint(style, text.charAt(0), process.stdout) + text.slice(1);
       process.stdout.write(`${painted}\n`);
     }
   }

@@ -36,6 +36,12 @@ export const signedAmountArg = Args.custom<Money>({
   required: true,
 });
 
+/** A flag whose value is an amount of money. */
+export const amountFlag = Flags.custom<Money>({
+  parse: (typed) => Promise.resolve(parseAmount(typed).value),
+  helpValue: 'AMOUNT',
+});
+
 export const matchFlag = Flags.string({
   description: 'Only IDs that match a Redis glob: * any text, ? one byte, [ab] [^a] [a-z] one of a set, \\* a star',
   helpValue: 'GLOB',
@@ -78,9 +84,11 @@ export const batchFlags = {
   ...journalFlags,
 };
 
+export const DEFAULT_REDIS_URL = 'redis://localhost:6379';
+
 export const globalFlags = {
   'redis-url': Flags.string({
-    default: 'redis://localhost:6379',
+    default: DEFAULT_REDIS_URL,
     description: "URL of the gateway's Redis: redis://, rediss:// (TLS) or unix://",
     env: 'TOKENGATE_REDIS_URL',
     helpGroup: 'GLOBAL',

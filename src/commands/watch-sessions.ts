@@ -1,6 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/base-command.js';
+import {describeDecision} from '../cli/decision-views.js';
 import {journalFlags, matchFlag, whereFlag} from '../cli/flags.js';
 import {onInterrupt} from '../cli/interrupts.js';
 import type {MakeJournal} from '../cli/watch/actions.js';
@@ -8,9 +9,11 @@ import {changeLines, toLine, toWatchedJson, type WatchedJson} from '../cli/watch
 import {requireTerminal, showLive} from '../cli/watch/live.js';
 import {drawOnce} from '../cli/watch/once.js';
 import type {Message} from '../cli/watch/ui.js';
+import {DEFAULT_BUDGET, explainSession} from '../lib/decision.js';
 import {TokengateError} from '../lib/errors.js';
 import {openFeed} from '../lib/feed.js';
 import {parseFilter} from '../lib/filter.js';
+import type {RawId} from '../lib/ids.js';
 import type {Money} from '../lib/money.js';
 import type {Redis} from '../lib/redis.js';
 import {parseDuration} from '../lib/time.js';
@@ -19,6 +22,9 @@ import {openWatch, type Watch} from '../lib/watching.js';
 
 const FORMATS = ['text', 'json', 'ndjson'] as const;
 type Format = (typeof FORMATS)[number];
+
+/** Of what is explained. */
+const ANY_REQUEST = {cost: null, isRepeated: false, defaultBudget: DEFAULT_BUDGET};
 
 interface WatchJson {
   time: Date;
@@ -95,6 +101,8 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
     } else {
       const {sort, reverse} = this.flags;
       const journal: MakeJournal = (reason) => this.journal(reason);
+      const explain = async (redis: Redis, id: RawId): Promise<string[]> =>
+        describeDecision(await explainSession(redis, id, ANY_REQUEST), this.urlFlag);
       this.report(await showLive({feed, interval, sort, reverse, limits: this.limits(), journal, explain}));
     }
     stop.abort();
@@ -139,8 +147,6 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
     }
   }
 }
-
-const explain = (): Promise<string[]> => Promise.resolve([]);
 
 function toWatchJson(time: Date, sessions: Watched[]): WatchJson {
   const {count, budget, spent, remaining, used, statuses} = summarize(sessions);

@@ -20,6 +20,13 @@ export const REQUEST_LIMIT = 100;
 /** The gateway freezes a session for 300 s at this many identical requests in a row after the first. */
 export const IDENTICAL_LIMIT = 3;
 
+/** A count as INCR takes it: a 64-bit integer in its shortest form, with room for one more. Null for anything else. */
+export function parseCount(text: string): number | null {
+  if (!/^(0|-?[1-9]\d{0,18})$/.test(text)) return null;
+  const count = BigInt(text);
+  return count >= -(2n ** 63n) && count < 2n ** 63n - 1n ? Number(count) : null;
+}
+
 export interface AnomalyStats {
   id: string;
   freeze: FreezeState;
@@ -46,8 +53,8 @@ export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Dat
   const freeze = toFreezeState(redis, name, until, reason, now);
   const problems = [...freeze.problems];
   const readCount = (reply: unknown, what: string): number | null => {
-    const count = toCount(reply);
-    if (count !== null) return count;
+    if (reply === null) return 0;
+    if (typeof reply === 'string' && /^\d{1,15}$/.test(reply)) return Number(reply);
     if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
     const found = typeof reply === 'string' ? `'${reply}', which is not a count` : 'of a wrong Redis type';
     problems.push(`The ${what} of session '${name}' is ${found}.`);
@@ -61,10 +68,4 @@ export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Dat
     isKnown: known !== 0,
     problems,
   };
-}
-
-/** Reads the reply to a GET of a counter, which is absent at 0; null when it is not a count. */
-export function toCount(reply: unknown): number | null {
-  if (reply === null) return 0;
-  return typeof reply === 'string' && /^\d{1,15}$/.test(reply) ? Number(reply) : null;
 }

@@ -12,9 +12,8 @@ export async function serverTime(redis: Redis): Promise<Date> {
 /** Reads the reply to TIME. */
 export function toServerTime(redis: Redis, reply: unknown): Date {
   if (reply instanceof ErrorReply) {
-    const error = redis.explain(reply);
-    if (error.code === 'REDIS_NO_PERMISSION') return new Date();
-    throw error;
+    if (reply.message.startsWith('NOPERM')) return new Date();
+    throw redis.explain(reply);
   }
   const [seconds, microseconds] = reply as [string, string];
   return new Date(Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000));

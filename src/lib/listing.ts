@@ -27,21 +27,10 @@ const SCAN_COUNT = '1000';
 
 /** The ID in every key of a shape, each once, sorted. With a Redis glob, of those that match it. */
 export async function scanIds(redis: Redis, {prefix, suffix}: KeyShape, glob?: string): Promise<RawId[]> {
-  const [literal = '', special] = /^([^[\\*?]*)(.*)$/su.exec(glob ?? '*')?.slice(1) ?? [];
-  // A bracket or a backslash could take in the suffix: then Redis only narrows it down, and all is matched here.
-  const isSimple = !/[[\\]/.test(special ?? '');
-  const pattern = `${prefix}${isSimple ? (glob ?? '*') : `${literal}*`}${suffix}`;
-  const bytesOfGlob = isSimple || glob === undefined ? undefined : Buffer.from(glob);
-  const scan = (cursor: string): Promise<unknown[]> =>
-    redis.pipelineBytes([['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT]]);
+  const {pattern, isExact} = narrow(glob);
+  const bytesOfGlob = isExact || glob === undefined ? undefined : Buffer.from(glob);
   const ids: RawId[] = [];
-  let answer: Promise<unknown[]> | undefined = scan('0');
-  while (answer !== undefined) {
-    const [page] = await answer;
-    if (page instanceof ErrorReply) throw redis.explain(page);
-    const [next, keys] = page as [Buffer, Buffer[]];
-    answer = String(next) === '0' ? undefined : scan(String(next));
-    await nextTurn(); // The client writes in its next turn: the server then works while this page is used.
+  for await (const keys of scanKeys(redis, `${prefix}${pattern}${suffix}`)) {
     for (const key of keys) {
       const id = rawId(key.toString('latin1', prefix.length, key.length - suffix.length));
       if (id === '' || (bytesOfGlob && !matchesGlob(bytesOfGlob, Buffer.from(id, 'latin1')))) continue;
@@ -49,6 +38,33 @@ export async function scanIds(redis: Redis, {prefix, suffix}: KeyShape, glob?: s
     }
   }
   return sortedOnce(ids);
+}
+
+/** Keys that match a pattern, page by page; while one is used the next is under way. A key may come twice. */
+export async function* scanKeys(redis: Redis, pattern: string): AsyncGenerator<Buffer[]> {
+  const scan = (cursor: string): Promise<unknown[]> =>
+    redis.pipelineBytes([['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT]]);
+  let answer: Promise<unknown[]> | undefined = scan('0');
+  while (answer !== undefined) {
+    const [page] = await answer;
+    if (page instanceof ErrorReply) throw redis.explain(page);
+    const [next, keys] = page as [Buffer, Buffer[]];
+    answer = String(next) === '0' ? undefined : scan(String(next));
+    // When the reader stops early nobody waits for the next page.
+    answer?.catch(() => undefined);
+    await nextTurn(); // The client writes in its next turn: the server then works while this page is used.
+    yield keys;
+  }
+}
+
+/**
+ * What stands for an ID in a pattern of whole keys. A bracket or a backslash could take in what follows the ID: then the
+ * pattern only narrows it down (`isExact` is false), and each ID has to be matched.
+ */
+export function narrow(glob = '*'): {pattern: string; isExact: boolean} {
+  const [literal = '', special = ''] = /^([^[\\*?]*)(.*)$/su.exec(glob)?.slice(1) ?? [];
+  const isExact = !/[[\\]/.test(special);
+  return {pattern: isExact ? glob : `${literal}*`, isExact};
 }
 
 /** Sorts the IDs in the order of their bytes, in place, and leaves each once. */

@@ -1,5 +1,5 @@
 import type {StoredAmount} from './amounts.js';
-import {toCount} from './anomalies.js';
+import {parseCount} from './anomalies.js';
 import {toServerTime} from './clock.js';
 import type {Filter} from './filter.js';
 import {type FreezeState, toFreezeState} from './freezes.js';
@@ -225,7 +225,8 @@ function setReasons(page: readonly Known[], texts: readonly (string | null)[]): 
 
 function setCounts(page: readonly Known[], texts: readonly (string | null)[]): void {
   for (const [index, {watched}] of page.entries()) {
-    if (watched !== undefined) watched.requests = toCount(texts[index] ?? null);
+    const text = texts[index] ?? null;
+    if (watched !== undefined) watched.requests = text === null ? 0 : parseCount(text);
   }
 }
 

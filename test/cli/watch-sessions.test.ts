@@ -193,6 +193,17 @@ describe('keys', () => {
     await live.until(() => order().length === 5, 'all were back');
   });
 
+  test('e explains why the gateway refuses the session', async () => {
+    const live = open();
+    await live.shows('over');
+    live.type('/over' + ENTER);
+    await live.until(() => order().join() === 'over', 'it was selected');
+    live.type('e');
+    await live.until((text) => /Budget: +refuses with HTTP 429/.test(text), 'the rule that refuses was there');
+    live.type(ESCAPE);
+    await live.until((text) => !text.includes('HTTP 429,'), 'it was gone');
+  });
+
   test('? helps', async () => {
     const live = open();
     await live.shows('hungry');

@@ -228,7 +228,7 @@ export function openUi({feed, interval, limits, journal, explain, ...options}: U
     if (busy !== undefined) return;
     start(`explaining '${session.id}'`, async () => {
       const lines = await explain(feed.connection(), id);
-      mode = {kind: 'text', title: session.id, lines, top: 0};
+      mode = {kind: 'text', title: 'What the gateway would do with the next request', lines, top: 0};
     });
   };
   const enter = (): void => {
@@ -338,7 +338,7 @@ export function openUi({feed, interval, limits, journal, explain, ...options}: U
     };
     const step = steps[key];
     if (step === undefined) return;
-    if (mode.kind === 'text') mode.top = Math.max(0, Math.min(mode.lines.length - 1, mode.top + step));
+    if (mode.kind === 'text') mode.top = Math.max(0, mode.top + step);
     else if (mode.kind === 'table') move(selectedIndex() + step);
   };
   const edit = (change: (typed: string) => string): void => {
@@ -497,12 +497,11 @@ function panelOf(mode: Mode, columns: number, height: number): Panel | undefined
       return panel('cyan', 'Keys', lines.slice(0, Math.max(1, height - PANEL_REST)));
     }
     case 'text': {
-      const lines = mode.lines.slice(mode.top, mode.top + Math.max(1, height - PANEL_REST));
-      return panel(
-        'cyan',
-        showText(mode.title),
-        lines.map((line) => text(untrusted(line))),
-      );
+      const lines = mode.lines.flatMap((line) => wrap(showText(line), width));
+      const room = Math.max(1, height - PANEL_REST);
+      mode.top = Math.max(0, Math.min(mode.top, lines.length - room));
+      const shown = lines.slice(mode.top, mode.top + room).map((line) => text({text: line}));
+      return panel('cyan', showText(mode.title), shown);
     }
     case 'filter': {
       const {typed, problem} = mode;
