@@ -42,13 +42,15 @@ const PALETTE = [
 /** How long it is watched: until every rate is known. */
 const WATCHED_MS = 8000;
 
-const [size = '112x27', file = join(ROOT, 'docs/watch-sessions.svg'), keys = ''] = process.argv.slice(2);
+/** It is seen in the picture. */
+const PORT = '6380';
+const [size = '140x26', file = join(ROOT, 'docs/watch-sessions.svg'), keys = ''] = process.argv.slice(2);
 const [columns, rows] = size.split('x').map(Number);
 const folder = mkdtempSync(join(tmpdir(), 'tokengate-screenshot-'));
-const server = spawn('redis-server', ['--port', '0', '--unixsocket', join(folder, 'redis.sock'), '--save', '']);
+const server = spawn('redis-server', ['--port', PORT, '--bind', '127.0.0.1', '--save', '', '--dir', folder]);
 try {
   await new Promise((resolve) => server.stdout.on('data', (text) => /ready to accept/i.test(text) && resolve()));
-  const client = createClient({socket: {path: join(folder, 'redis.sock')}});
+  const client = createClient({url: `redis://127.0.0.1:${PORT}`});
   await client.connect();
   await load(client);
   writeFileSync(file, draw(await watch(client)));
@@ -73,7 +75,7 @@ async function load(client) {
 /** The screen after some time in which the sessions spend. */
 async function watch(client) {
   const terminal = new xterm.Terminal({cols: columns, rows, allowProposedApi: true});
-  const url = `unix://${join(folder, 'redis.sock')}`;
+  const url = `redis://localhost:${PORT}`;
   const command = `stty cols ${columns} rows ${rows}; exec '${process.execPath}' '${ROOT}bin/run.js' watch-sessions`;
   const env = {...process.env, TOKENGATE_REDIS_URL: url, TERM: 'xterm-256color'};
   const child = spawn('script', ['-qec', command, '/dev/null'], {env, stdio: 'pipe'});
