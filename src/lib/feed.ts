@@ -33,7 +33,7 @@ export interface Feed {
   readonly ended: Promise<void>;
 }
 
-export interface Trouble {
+interface Trouble {
   error: TokengateError;
   /** When Redis is tried again, in the milliseconds of `performance.now()`. */
   retryAt: number;

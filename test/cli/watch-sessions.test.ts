@@ -308,11 +308,41 @@ describe('changes', () => {
 describe('when it ends', () => {
   const restored = {modes: 'echo icanon', isAlternate: false, hasCursor: true, wraps: true};
   test.each<[string, number, (live: Screen) => void]>([
-    ['q', 0, (live) => live.type('q')],
-    ['Ctrl-C', 130, (live) => live.type(CTRL.c)],
-    ['SIGINT', 130, (live) => live.signal('SIGINT')],
-    ['SIGTERM', 143, (live) => live.signal('SIGTERM')],
-    ['SIGHUP', 129, (live) => live.signal('SIGHUP')],
+    [
+      'q',
+      0,
+      (live) => {
+        live.type('q');
+      },
+    ],
+    [
+      'Ctrl-C',
+      130,
+      (live) => {
+        live.type(CTRL.c);
+      },
+    ],
+    [
+      'SIGINT',
+      130,
+      (live) => {
+        live.signal('SIGINT');
+      },
+    ],
+    [
+      'SIGTERM',
+      143,
+      (live) => {
+        live.signal('SIGTERM');
+      },
+    ],
+    [
+      'SIGHUP',
+      129,
+      (live) => {
+        live.signal('SIGHUP');
+      },
+    ],
   ])('%s gives the terminal back as it was', async (_, code, leave) => {
     const live = open();
     await live.shows('hungry');

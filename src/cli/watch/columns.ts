@@ -228,7 +228,7 @@ function usedText({session: {percentageUsed}}: Watched, isWide: boolean): string
   return isWide ? formatPercentage(percentageUsed) : `${percentageUsed.toFixed(0, 0)}%`;
 }
 
-export function usedLook({session: {percentageUsed}}: Watched): Look {
+function usedLook({session: {percentageUsed}}: Watched): Look {
   if (percentageUsed === null) return 'dim';
   return percentageUsed.gte(95) ? 'red' : percentageUsed.gte(80) ? 'yellow' : 'green';
 }

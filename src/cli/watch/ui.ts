@@ -26,7 +26,7 @@ export interface UiOptions {
 }
 
 /** What fills the screen. */
-export interface Frame {
+interface Frame {
   lines: Line[];
   /** Stands in a box below them. */
   panel: Panel | undefined;
