@@ -44,7 +44,7 @@ const WATCHED_MS = 8000;
 
 /** It is seen in the picture. */
 const PORT = '6380';
-const [size = '140x26', file = join(ROOT, 'docs/watch-sessions.svg'), keys = ''] = process.argv.slice(2);
+const [size = '156x26', file = join(ROOT, 'docs/watch-sessions.svg'), keys = ''] = process.argv.slice(2);
 const [columns, rows] = size.split('x').map(Number);
 const folder = mkdtempSync(join(tmpdir(), 'tokengate-screenshot-'));
 const server = spawn('redis-server', ['--port', PORT, '--bind', '127.0.0.1', '--save', '', '--dir', folder]);
