@@ -20,7 +20,9 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Packages that most runs don't need, and that are large. In the bundle each is a file of its own. */
 export const SEPARATE = ['cli-progress', 'inquirer', 'table'];
-const BUNDLE_FILES = ['tokengate', ...SEPARATE].map((name) => join('dist', `${name}.cjs`));
+/** The screen of the live view, with the library that it needs: a file of its own for the same reason. */
+export const SCREEN = 'watch-screen';
+const BUNDLE_FILES = ['tokengate', SCREEN, ...SEPARATE].map((name) => join('dist', `${name}.cjs`));
 
 /** Any one of the names will do; a package is one that brings it. */
 const PROGRAMS = {
@@ -142,11 +144,11 @@ export function strayFiles() {
 }
 
 function sourceFiles() {
-  return filesUnder('src').filter((file) => file.endsWith('.ts'));
+  return filesUnder('src').filter((file) => /\.tsx?$/.test(file));
 }
 
 function builtFile(source) {
-  return source.replace(/^src/, 'build').replace(/ts$/, 'js');
+  return source.replace(/^src/, 'build').replace(/tsx?$/, 'js');
 }
 
 /** Paths from the project's folder. */

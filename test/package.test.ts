@@ -50,6 +50,7 @@ describe('the packed package', () => {
       'dist/inquirer.cjs',
       'dist/table.cjs',
       'dist/tokengate.cjs',
+      'dist/watch-screen.cjs',
       'oclif.manifest.json',
       'package.json',
     ]);

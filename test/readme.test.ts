@@ -99,6 +99,7 @@ describe('the examples of the README', () => {
     const {code, stderr} = asksForYes(output) ? await run(`${script} --yes`) : output;
     // It may have found something, and has not failed.
     if (command.startsWith('tokengate check-')) expect([0, 2], stderr).toContain(code);
+    else if (stderr.includes('The live view needs a terminal')) await openAndQuit(command);
     else expect(code, stderr).toBe(0);
   });
 
@@ -364,6 +365,19 @@ function onThisMachine(script: string): string {
     .replaceAll('/var/lib/prometheus/node-exporter/', `${shell.folder}/`)
     .replaceAll('/var/log/tokengate/', `${shell.folder}/log/`)
     .replaceAll('/opt/tokengate/', `${shell.folder}/`);
+}
+
+/** Runs a command that fills the screen. */
+async function openAndQuit(command: string): Promise<void> {
+  const words =
+    command
+      .replace(/^tokengate /, '')
+      .replaceAll("'", '')
+      .match(/(?<=--where )used > \d+|\S+/g) ?? [];
+  const terminal = openTerminal(words, {url: redis.url});
+  await terminal.shows('● live');
+  terminal.type('q');
+  expect((await terminal.ended).code).toBe(0);
 }
 
 function asksForYes({stderr}: Output): boolean {

@@ -4,8 +4,8 @@ import {basename, join} from 'node:path';
 
 import * as esbuild from 'esbuild';
 
-import {ROOT, SEPARATE} from '../setup.mjs';
-import {cuts} from './cuts.mjs';
+import {ROOT, SCREEN, SEPARATE} from '../setup.mjs';
+import {cuts, screenCuts} from './cuts.mjs';
 
 /** Packages that others look for and can do without. */
 const ABSENT = ['@node-rs/xxhash', '@opentelemetry/api', 'typescript'];
@@ -36,7 +36,7 @@ const OPTIONS = {
  * @returns their texts by name
  */
 export async function makeBundle({trace} = {}) {
-  const [main, separate] = await Promise.all([
+  const [main, separate, screen] = await Promise.all([
     esbuild.build({
       ...OPTIONS,
       alias: {redis: './scripts/bundle/redis.cjs'},
@@ -44,9 +44,18 @@ export async function makeBundle({trace} = {}) {
       plugins: [commands, separatePackages, manifests, cuts({trace})],
     }),
     esbuild.build({...OPTIONS, entryPoints: SEPARATE}),
+    esbuild.build({
+      ...OPTIONS,
+      define: {'process.env.NODE_ENV': '"production"'},
+      entryPoints: {[SCREEN]: './scripts/bundle/screen.js'},
+      jsx: 'automatic',
+      plugins: [screenCuts],
+    }),
   ]);
   return Object.fromEntries(
-    [...main.outputFiles, ...separate.outputFiles].map(({path, text}) => [basename(path), finish(text)]),
+    [main, separate, screen].flatMap(({outputFiles}) =>
+      outputFiles.map(({path, text}) => [basename(path), finish(text)]),
+    ),
   );
 }
 
@@ -76,6 +85,10 @@ const separatePackages = {
     build.onResolve({filter: new RegExp(`^(${SEPARATE.join('|')})$`)}, ({path, kind}) => {
       if (kind !== 'dynamic-import') return {errors: [{text: `${path} is loaded at every start: use import().`}]};
       return {path: `./${path}.cjs`, external: true};
+    });
+    build.onResolve({filter: /\/screen\.js$/}, ({kind, resolveDir}) => {
+      if (resolveDir !== join(ROOT, 'src/cli/watch') || kind !== 'dynamic-import') return undefined;
+      return {path: `./${SCREEN}.cjs`, external: true};
     });
   },
 };

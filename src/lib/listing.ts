@@ -248,14 +248,14 @@ function toSessions(redis: Redis, {ids, amounts, freezes}: Page, start: number, 
 }
 
 /** The values of an MGET; where it was refused for lack of a right, it is not known of any key. */
-function valuesOf(redis: Redis, reply: unknown, count: number): (string | null)[] {
+export function valuesOf(redis: Redis, reply: unknown, count: number): (string | null)[] {
   if (!(reply instanceof ErrorReply)) return reply as (string | null)[];
   if (!reply.message.startsWith('NOPERM')) throw redis.explain(reply);
   return Array.from({length: count}, () => null);
 }
 
 /** A key that this user may not read is no reason to show none. */
-function toListed(redis: Redis, reply: unknown): StoredAmount {
+export function toListed(redis: Redis, reply: unknown): StoredAmount {
   if (reply instanceof ErrorReply && /^NOPERM.* key/i.test(reply.message)) {
     return {state: 'invalid', why: 'not readable', effect: 'this Redis user lacks a permission on its key'};
   }

@@ -108,7 +108,7 @@ const BY_REPLY = {
   NOPERM: {
     code: 'REDIS_NO_PERMISSION',
     message: (context) => `${serverOf(context)} refused: this user lacks a permission`,
-    hint: 'See ACL SETUSER: the user needs the commands and the keys session:* and anomaly:*.',
+    hint: 'See ACL SETUSER: the user needs the commands, and the keys session:*, anomaly:* and tokengate:*.',
   },
   LOADING: {
     code: 'REDIS_LOADING',
