@@ -4,7 +4,12 @@ import tseslint from 'typescript-eslint';
 
 const onlyImporter = (name, file) => ({name, message: `Only ${file} imports ${name}.`});
 const OCLIF = {regex: '^@oclif/', message: 'src/lib knows no oclif.'};
-const TERMINAL_PACKAGES = [onlyImporter('inquirer', 'src/cli/prompts.ts'), onlyImporter('table', 'src/cli/table.ts')];
+const TERMINAL_PACKAGES = [
+  onlyImporter('inquirer', 'src/cli/prompts.ts'),
+  onlyImporter('table', 'src/cli/table.ts'),
+  onlyImporter('ink', 'src/cli/watch/screen.tsx'),
+  onlyImporter('react', 'src/cli/watch/screen.tsx'),
+];
 const REDIS = onlyImporter('redis', 'src/lib/redis-node.ts and redis-errors.ts');
 
 /** Flat config replaces a rule's options whole, so each folder states all of its own. */
@@ -18,7 +23,7 @@ export default tseslint.config(
   {ignores: ['build/', 'dist/', 'node_modules/']},
   js.configs.recommended,
   {
-    files: ['**/*.ts'],
+    files: ['**/*.{ts,tsx}'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: {parserOptions: {projectService: true, tsconfigRootDir: import.meta.dirname}},
     plugins: {'import-x': importX},
@@ -32,7 +37,14 @@ export default tseslint.config(
   {
     files: ['**/*.mjs', '**/*.js'],
     languageOptions: {
-      globals: {console: 'readonly', process: 'readonly', URL: 'readonly', setTimeout: 'readonly', Buffer: 'readonly'},
+      globals: {
+        console: 'readonly',
+        process: 'readonly',
+        URL: 'readonly',
+        setTimeout: 'readonly',
+        Buffer: 'readonly',
+        performance: 'readonly',
+      },
     },
   },
   {
@@ -52,7 +64,7 @@ export default tseslint.config(
     ['src/cli/**'],
     [REDIS, ...TERMINAL_PACKAGES],
     [{group: ['../commands/*', '../hooks/*'], message: 'cli does not know the commands.'}],
-    ['src/cli/prompts.ts', 'src/cli/table.ts'],
+    ['src/cli/prompts.ts', 'src/cli/table.ts', 'src/cli/watch/screen.tsx'],
   ),
   restrictedImports(
     ['src/lib/**'],

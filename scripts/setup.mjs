@@ -1,7 +1,18 @@
 // What a checkout needs before it can run: npm packages, a build, and programs of the system. Synchronous, and silent
 // but for one line a step. Only Node's own modules, since on a fresh machine there is nothing else.
 import {spawnSync} from 'node:child_process';
-import {accessSync, constants, existsSync, readdirSync, readFileSync, statSync} from 'node:fs';
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import {tmpdir} from 'node:os';
 import {delimiter, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 
@@ -9,8 +20,10 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Packages that most runs don't need, and that are large. In the bundle each is a file of its own. */
 export const SEPARATE = ['cli-progress', 'inquirer', 'table'];
+/** The screen of the live view, with the library that it needs: a file of its own for the same reason. */
+export const SCREEN = 'watch-screen';
 const DIST_FILES = [
-  ...['tokengate', 'complete', ...SEPARATE].map((name) => join('dist', `${name}.cjs`)),
+  ...['tokengate', 'complete', SCREEN, ...SEPARATE].map((name) => join('dist', `${name}.cjs`)),
   join('dist', 'tokengate.1'),
 ];
 
@@ -36,6 +49,16 @@ const PROGRAMS = {
   },
   zsh: sameEverywhere('zsh'),
   fish: sameEverywhere('fish'),
+  promtool: {
+    names: ['promtool'],
+    packages: {
+      'apt-get': 'prometheus',
+      dnf: 'golang-github-prometheus',
+      apk: 'prometheus',
+      pacman: 'prometheus',
+      brew: 'prometheus',
+    },
+  },
   script: {
     names: ['script'],
     packages: {
@@ -52,6 +75,9 @@ function sameEverywhere(name) {
   const managers = ['apt-get', 'dnf', 'apk', 'pacman', 'brew'];
   return {names: [name], packages: Object.fromEntries(managers.map((manager) => [manager, name]))};
 }
+
+/** Like PROGRAMS, but one program of a large package is unpacked into node_modules, with no need to be root. */
+const UNPACKED = {promtool: {package: 'prometheus', path: 'usr/bin/promtool'}};
 
 const MANAGERS = [
   // The time limit is for another apt-get that is at work.
@@ -86,6 +112,7 @@ export function build() {
 
 /** Installs those of PROGRAMS that are missing, when that needs no password, and gives the path of each. */
 export function provide(...wanted) {
+  for (const name of wanted) if (findProgram(name) === undefined && name in UNPACKED) unpack(name);
   const missing = wanted.filter((name) => findProgram(name) === undefined);
   if (missing.length > 0) installPrograms(missing);
   return wanted.map(findProgram);
@@ -140,11 +167,11 @@ export function strayFiles() {
 }
 
 function sourceFiles() {
-  return filesUnder('src').filter((file) => file.endsWith('.ts'));
+  return filesUnder('src').filter((file) => /\.tsx?$/.test(file));
 }
 
 function builtFile(source) {
-  return source.replace(/^src/, 'build').replace(/ts$/, 'js');
+  return source.replace(/^src/, 'build').replace(/tsx?$/, 'js');
 }
 
 /** Paths from the project's folder. */
@@ -156,7 +183,9 @@ function filesUnder(folder) {
 }
 
 function findProgram(program) {
-  return PROGRAMS[program].names.map(findOnPath).find((path) => path !== undefined);
+  const [found] = PROGRAMS[program].names.map(findOnPath).filter((path) => path !== undefined);
+  const unpacked = join(ROOT, 'node_modules/.bin', program);
+  return found ?? (program in UNPACKED && isExecutable(unpacked) ? unpacked : undefined);
 }
 
 function findOnPath(name) {
@@ -173,6 +202,23 @@ function isExecutable(path) {
     return statSync(path).isFile();
   } catch {
     return false;
+  }
+}
+
+/** With apt-get; otherwise the package is installed as any other. */
+function unpack(name) {
+  if (findOnPath('apt-get') === undefined || findOnPath('dpkg-deb') === undefined) return;
+  const {package: source, path} = UNPACKED[name];
+  step(`Fetching ${name} from the package ${source}`);
+  const folder = mkdtempSync(join(tmpdir(), 'tokengate-setup-'));
+  try {
+    const fetch = () => run('apt-get', ['download', '-q', source], {cwd: folder}).status === 0;
+    if (!fetch() && !(run('apt-get', ['update', '-q']).status === 0 && fetch())) return;
+    const [file] = readdirSync(folder).filter((entry) => entry.endsWith('.deb'));
+    if (file === undefined || run('dpkg-deb', ['-x', file, '.'], {cwd: folder}).status !== 0) return;
+    copyFileSync(join(folder, path), join(ROOT, 'node_modules/.bin', name));
+  } finally {
+    rmSync(folder, {recursive: true, force: true});
   }
 }
 

@@ -61,6 +61,7 @@ describe('the packed package', () => {
       'dist/table.cjs',
       'dist/tokengate.1',
       'dist/tokengate.cjs',
+      'dist/watch-screen.cjs',
       'oclif.manifest.json',
       'package.json',
     ]);

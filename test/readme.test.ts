@@ -4,6 +4,7 @@ import {join} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
+import {type Block, findBlocks, neutral, parseCrontab, runConsole, scriptOf} from './support/markdown.js';
 import {openTerminal} from './support/pty.js';
 import {freePort, startRedis, type TestRedis} from './support/redis-server.js';
 import {type Output, ROOT, runProcess} from './support/run.js';
@@ -18,6 +19,13 @@ const SAMPLE = {
   'team:alpha:nightly': ['10.0', '0.02643664999999999982'],
 };
 
+/** What the gateway has recorded of one of them. */
+const HISTORY = ['2026-11-22T16:28:12.319108 gpt-4o', '2026-11-22T16:28:11.100000 gpt-5-nano'].map((request) => {
+  const [timestamp, model] = request.split(' ');
+  return JSON.stringify({timestamp, model, cost: 0});
+});
+const SAMPLE_KEYS = Object.values(SAMPLE).flat().length + 1;
+
 /** What the examples of the generated reference need besides. */
 const MORE = {'test-session': ['10.0']};
 
@@ -27,13 +35,6 @@ const NOT_RUN: Record<string, string> = {
   'npm install -g .\n': 'installs on the machine',
   'npm run demo\nnpm test\n': 'installs what is missing, and runs these tests',
 };
-
-interface Block {
-  language: string;
-  text: string;
-  /** The nearest heading above it. */
-  heading: string;
-}
 
 const README = await readFile(`${ROOT}README.md`, 'utf8');
 const BLOCKS = findBlocks(README);
@@ -60,6 +61,8 @@ beforeAll(async () => {
 beforeEach(async () => {
   await redis.client.flushDb();
   await loadSessions(redis, SAMPLE);
+  await redis.client.rPush('anomaly:my-workflow:history', HISTORY);
+  await redis.client.expire('anomaly:my-workflow:history', 3600);
 });
 afterAll(async () => {
   await redis.stop();
@@ -84,15 +87,21 @@ describe('the examples of the README', () => {
   });
 
   test.each(CONSOLE_HEADINGS)('below "%s" print what the README shows', async (heading) => {
-    for (const {text} of blocksBelow(heading, 'console')) expect(neutral(await runConsole(text))).toBe(neutral(text));
+    for (const {text} of blocksBelow(heading, 'console'))
+      expect(neutral(await runConsole(text, run))).toBe(neutral(text));
   });
 
   test.each(EXAMPLES)('%s', async (command) => {
     await loadSessions(redis, MORE);
-    const script = `set -o pipefail\n${command}`;
+    await run('tokengate set-budget test-session 11');
+    const {stdout: id} = await run("tokengate list-changes --limit 1 --json | jq -r '.[0].change_id'");
+    const script = `set -o pipefail\n${command.replace('k7m2q9x4tv', id.trim())}`;
     const output = await run(script);
     const {code, stderr} = asksForYes(output) ? await run(`${script} --yes`) : output;
-    expect(code, stderr).toBe(0);
+    // It may have found something, and has not failed.
+    if (command.startsWith('tokengate check-')) expect([0, 2], stderr).toContain(code);
+    else if (stderr.includes('The live view needs a terminal')) await openAndQuit(command);
+    else expect(code, stderr).toBe(0);
   });
 
   test('the question of a batch is the one that is shown', async () => {
@@ -105,7 +114,7 @@ describe('the examples of the README', () => {
       const {code, screen} = await terminal.ended;
       expect(code).toBe(1);
       expect(screen).toContain('Error: Cancelled: nothing was changed.');
-      expect(await redis.client.dbSize()).toBe(Object.values(SAMPLE).flat().length);
+      expect(await redis.client.dbSize()).toBe(SAMPLE_KEYS);
     }
   });
 
@@ -134,10 +143,10 @@ describe('the examples of the README', () => {
   test('the lines of cron run without a terminal', async () => {
     await mkdir(join(shell.folder, 'log'));
     for (const {text} of blocksBelow('Cron', 'cron')) {
-      const {variables, commands} = parseCrontab(text);
+      const {variables, commands} = parseCrontab(onThisMachine(text));
       expect(commands.length).toBeGreaterThan(0);
       for (const command of commands) {
-        expect(await run('exec sh -c "$COMMAND"', {...variables, COMMAND: onThisMachine(command)})).toMatchObject({
+        expect(await run('exec sh -c "$COMMAND"', {...variables, COMMAND: command})).toMatchObject({
           code: 0,
           stderr: '',
         });
@@ -156,15 +165,28 @@ describe('the lists of the README', () => {
     ),
   );
 
-  test('every command but list-sessions has its JSON fields listed', async () => {
+  test('every command has its JSON fields listed', async () => {
     const manifest = JSON.parse(await readFile(`${ROOT}oclif.manifest.json`, 'utf8')) as {commands: object};
-    expect([...fieldsOf.keys(), 'list-sessions'].sort()).toEqual(Object.keys(manifest.commands).sort());
+    expect([...fieldsOf.keys(), 'list-sessions', 'list-changes', 'list-requests', 'undo-change'].sort()).toEqual(
+      Object.keys(manifest.commands).sort(),
+    );
   });
 
   test.each([...fieldsOf])('%s --json has the listed fields', async (command, fields) => {
-    const args = command === 'health' ? '' : /^(set|add)-budget$/.test(command) ? 'staging 5' : 'staging';
+    const args = /^(health|check-\w+|print-metrics)$/.test(command)
+      ? ''
+      : /^(set|add)-budget$/.test(command)
+        ? 'staging 5'
+        : 'staging';
     const {stdout} = await run(`tokengate ${command} ${args} --yes --json`);
     expect(Object.keys(JSON.parse(stdout) as object)).toEqual(fields);
+  });
+
+  test('list-requests --json has the listed fields', async () => {
+    const {stdout} = await run('tokengate list-requests my-workflow --json');
+    const [, listed = ''] = /^- `list-requests`: (.*?)\n- /ms.exec(sectionBelow('### JSON')) ?? [];
+    const fields = namesIn(listed).filter((name) => name !== 'null');
+    for (const request of JSON.parse(stdout) as object[]) expect(Object.keys(request)).toEqual(fields);
   });
 
   test('list-sessions --json has the fields of get-budget', async () => {
@@ -174,6 +196,19 @@ describe('the lists of the README', () => {
     }
     await redis.client.flushDb();
     expect((await run('tokengate list-sessions --json')).stdout).toBe('[]\n');
+  });
+
+  test('list-changes --json and undo-change --json have the listed fields', async () => {
+    const fieldsAfter = (command: string): string[] => {
+      const [, text = ''] =
+        new RegExp(`^- \`${command}\`: (.*?)(;|\\n(?! ))`, 'ms').exec(sectionBelow('### JSON')) ?? [];
+      return Array.from(text.matchAll(/`(\w+)`/g), ([, name = '']) => name);
+    };
+    await run('tokengate set-budget staging 5');
+    const [change] = JSON.parse((await run('tokengate list-changes --json')).stdout) as object[];
+    expect(Object.keys(change!)).toEqual(fieldsAfter('list-changes'));
+    const undone = JSON.parse((await run('tokengate undo-change --last --yes --json')).stdout) as BatchJson;
+    expect(Object.keys(undone.results[0]!)).toEqual(['session_id', 'outcome', ...fieldsAfter('undo-change')]);
   });
 
   test('the columns of a list have the listed names in JSON and CSV', async () => {
@@ -216,14 +251,21 @@ describe('the lists of the README', () => {
     const url = redis.url.replace('//', '//operator:p%40ss%2Fword@');
     const commands = [
       ...['health', 'list-sessions', 'list-sessions --frozen', 'get-budget dev-team', 'anomaly-stats dev-team'],
+      ...['explain-session dev-team', 'list-requests dev-team', 'check-store'],
       ...['set-budget dev-team 5', 'add-budget dev-team 5', 'freeze-session dev-team', 'unfreeze-session dev-team'],
       ...['reset-session staging --yes', 'freeze-session --all --yes', 'unfreeze-session --all --yes'],
       ...["reset-session --where '!frozen' --dry-run", 'reset-session --all --yes'],
+      ...['list-changes', 'undo-change --last --yes'],
     ];
     for (const command of commands) {
       const {code, stderr} = await run(`tokengate --redis-url ${url} ${command}`);
       expect({command, code, stderr}).toMatchObject({command, code: 0});
     }
+    await redis.client.lPush('anomaly:dev-team:frozen_until', 'x');
+    for (const command of ['unfreeze-session dev-team', 'undo-change --last --yes']) {
+      expect(await run(`tokengate --redis-url ${url} ${command}`)).toMatchObject({code: 0});
+    }
+    await redis.client.flushDb();
     // More sessions than one run of a script takes.
     await loadSessions(redis, Object.fromEntries(Array.from({length: 200}, (_, index) => [`s-${index}`, ['1.0']])));
     expect(await run(`tokengate --redis-url ${url} freeze-session --all --yes --quiet`)).toMatchObject({
@@ -232,14 +274,22 @@ describe('the lists of the README', () => {
     });
   });
 
-  test('without EVAL a batch of resets works all the same', async () => {
-    await redis.client.sendCommand(['ACL', 'SETUSER', 'plain', 'on', '>x', ...rightsListed(), '-eval', '-evalsha']);
+  test('without EVAL and the journal budgets can be set and sessions be reset all the same', async () => {
+    const rights = [
+      ...rightsListed().filter((right) => right !== '~tokengate:*'),
+      '-eval',
+      '+multi',
+      '+exec',
+      '+getdel',
+    ];
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'plain', 'on', '>x', ...rights]);
     const url = redis.url.replace('//', '//plain:x@');
-    expect(await run(`tokengate --redis-url ${url} reset-session --all --yes --quiet`)).toMatchObject({
+    expect(await run(`tokengate --redis-url ${url} set-budget staging 5 --no-journal`)).toMatchObject({code: 0});
+    expect(await run(`tokengate --redis-url ${url} reset-session --all --yes --quiet --no-journal`)).toMatchObject({
       code: 0,
       stdout: '✓ Reset 4\n',
     });
-    expect((await run(`tokengate --redis-url ${url} freeze-session staging`)).stderr).toContain(
+    expect((await run(`tokengate --redis-url ${url} freeze-session staging --no-journal`)).stderr).toContain(
       "refused: this user lacks a permission ('eval' command)",
     );
   });
@@ -287,24 +337,6 @@ describe('scripts/readme.mjs', () => {
   });
 });
 
-function findBlocks(markdown: string): Block[] {
-  const blocks: Block[] = [];
-  let heading = '';
-  let block: Block | undefined;
-  for (const line of markdown.split('\n')) {
-    if (block !== undefined) {
-      if (line === '```') block = undefined;
-      else block.text += `${line}\n`;
-    } else if (line.startsWith('```')) {
-      block = {language: line.slice(3), text: '', heading};
-      blocks.push(block);
-    } else {
-      heading = /^#+ (.*)/.exec(line)?.[1] ?? heading;
-    }
-  }
-  return blocks;
-}
-
 function blocksBelow(heading: string, language: string): Block[] {
   return BLOCKS.filter((block) => block.heading === heading && block.language === language);
 }
@@ -333,22 +365,6 @@ function rightsListed(): string[] {
   return [...names(keys).map((key) => `~${key}`), ...names(commands).map((name) => `+${name.toLowerCase()}`)];
 }
 
-/** The file name in its first line, and the text. */
-function scriptOf({language, text}: Block): [string, string][] {
-  const name = /^# ([\w-]+\.(?:sh|py))\n/.exec(text)?.[1];
-  return name !== undefined && ['bash', 'python'].includes(language) ? [[name, text]] : [];
-}
-
-/** Runs the commands of a console block in one bash, and shows them with what they printed. */
-async function runConsole(block: string): Promise<string> {
-  const commands = block.split('\n').flatMap((line) => (line.startsWith('$ ') ? [line.slice(2)] : []));
-  // A NUL ends what a command printed, and `$?` stays what the command left.
-  const script = commands.map((command) => `${onThisMachine(command)}\nstatus=$?; printf '\\0'; (exit $status)\n`);
-  const {stdout} = await run(`exec 2>&1\n${script.join('')}`);
-  const outputs = stdout.split('\0');
-  return commands.map((command, index) => `$ ${command}\n${outputs[index] ?? ''}`).join('');
-}
-
 async function run(script: string, env: Record<string, string> = {}): Promise<Output> {
   return shell.run(onThisMachine(script), {url: redis.url, env: {...env, ...pathFirst(env)}});
 }
@@ -363,31 +379,24 @@ function onThisMachine(script: string): string {
   return script
     .replaceAll(/\b(prod-redis|other-host):6379/g, new URL(redis.url).host)
     .replaceAll('localhost:6380', `127.0.0.1:${deadPort}`)
+    .replaceAll('/var/lib/prometheus/node-exporter/', `${shell.folder}/`)
     .replaceAll('/var/log/tokengate/', `${shell.folder}/log/`)
     .replaceAll('/opt/tokengate/', `${shell.folder}/`);
 }
 
+/** Runs a command that fills the screen. */
+async function openAndQuit(command: string): Promise<void> {
+  const words =
+    command
+      .replace(/^tokengate /, '')
+      .replaceAll("'", '')
+      .match(/(?<=--where )used > \d+|\S+/g) ?? [];
+  const terminal = openTerminal(words, {url: redis.url});
+  await terminal.shows('● live');
+  terminal.type('q');
+  expect((await terminal.ended).code).toBe(0);
+}
+
 function asksForYes({stderr}: Output): boolean {
   return stderr.includes('Add --yes to go ahead without a question.');
-}
-
-/** The text with what differs between runs and machines taken out. */
-function neutral(text: string): string {
-  return text
-    .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g, '<time>')
-    .replaceAll(/^Version: \d+\.\d+\.\d+$/gm, 'Version: <version>')
-    .replaceAll(/^Latency: \d+\.\d ms$/gm, 'Latency: <latency>')
-    .replaceAll(/\b(localhost|127\.0\.0\.1|prod-redis):\d+/g, '<address>');
-}
-
-function parseCrontab(text: string): {variables: Record<string, string>; commands: string[]} {
-  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  const variables = lines.flatMap((line) => {
-    const [, name = '', value = ''] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
-    return name === '' ? [] : [[name, onThisMachine(value)] as const];
-  });
-  const commands = lines.flatMap((line) => /^(?:[\d*]+ ){5}(.*)$/.exec(line)?.[1] ?? []);
-  // A line that is neither would be left out unseen.
-  expect(variables.length + commands.length).toBe(lines.length);
-  return {variables: Object.fromEntries(variables), commands};
 }

@@ -5,6 +5,28 @@ import {readFile} from 'node:fs/promises';
 const OCLIF = '@oclif/core/lib/';
 const REDIS = '@redis/client/dist/lib/';
 
+/**
+ * In the file of the live view, which is CommonJS, no module can wait while it is loaded: by file, as REPLACEMENTS.
+ * Ink waits for its layout engine, and for tools that only its developers have.
+ */
+const SCREEN_REPLACEMENTS = {
+  'yoga-layout/dist/src/index.js': [
+    {
+      old: 'const Yoga = wrapAssembly(await loadYoga());',
+      times: 1,
+      new: `const Yoga = {};
+export const ready = loadYoga().then((engine) => Object.assign(Yoga, wrapAssembly(engine)));`,
+    },
+  ],
+  'ink/build/reconciler.js': [
+    {old: "await import('./devtools.js');", times: 1, new: ''},
+    {old: "new URL('../package.json', import.meta.url)", times: 1, new: "''"},
+    {old: '? await loadPackageJson()', times: 1, new: '? {}'},
+  ],
+  // In a terminal it is wanted there too.
+  'is-in-ci/index.js': [{old: "check('CI') || check('CONTINUOUS_INTEGRATION')", times: 1, new: 'false'}],
+};
+
 /** By file: each `old` text, how often it stands there, and the new one. */
 const REPLACEMENTS = {
   // It would load semver. The package's own `engines` are stricter.
@@ -38,6 +60,20 @@ const REPLACEMENTS = {
   ],
 };
 
+/** An esbuild plugin for the file of the live view. */
+export const screenCuts = {
+  name: 'screen cuts',
+  setup(build) {
+    const left = new Set(Object.keys(SCREEN_REPLACEMENTS));
+    build.onLoad({filter: /\.js$/}, async ({path}) => {
+      const name = nameOf(path);
+      if (!left.delete(name)) return undefined;
+      return {contents: replaceAll(await readFile(path, 'utf8'), SCREEN_REPLACEMENTS, name)};
+    });
+    build.onEnd(() => missing(left));
+  },
+};
+
 /** All commands of Redis, half of the client: of these it needs few itself, and tokengate sends its own as words. */
 const COMMANDS = `${REDIS}commands/index.js`;
 const COMMANDS_USED = {file: `${REDIS}client/index.js`, names: ['AUTH', 'CLIENT_SETNAME', 'READONLY']};
@@ -49,21 +85,32 @@ export function cuts({trace = () => ''} = {}) {
     setup(build) {
       const left = new Set([...Object.keys(REPLACEMENTS), COMMANDS, COMMANDS_USED.file]);
       build.onLoad({filter: /\.[cm]?[jt]s$/}, async ({path}) => {
-        const name = path.slice(path.lastIndexOf('/node_modules/') + '/node_modules/'.length);
+        const name = nameOf(path);
         let contents = await readFile(path, 'utf8');
         const size = contents.length;
         if (name === COMMANDS) contents = usedCommands();
         if (name === COMMANDS_USED.file) checkUsedCommands(contents);
-        for (const replacement of REPLACEMENTS[name] ?? []) contents = replace(contents, replacement, name);
+        contents = replaceAll(contents, REPLACEMENTS, name);
         left.delete(name);
         if (name.startsWith(OCLIF) || name.startsWith(REDIS)) contents = requireLate(contents);
         return {contents: trace(path, size) + contents, loader: path.endsWith('.ts') ? 'ts' : 'js'};
       });
-      build.onEnd(() => ({
-        errors: [...left].map((name) => ({text: `${name} is to be cut, but is not in the bundle.`})),
-      }));
+      build.onEnd(() => missing(left));
     },
   };
+}
+
+/** From the name of its package on. */
+function nameOf(path) {
+  return path.slice(path.lastIndexOf('/node_modules/') + '/node_modules/'.length);
+}
+
+function missing(names) {
+  return {errors: [...names].map((name) => ({text: `${name} is to be cut, but is not in the bundle.`}))};
+}
+
+function replaceAll(text, replacements, name) {
+  return (replacements[name] ?? []).reduce((changed, replacement) => replace(changed, replacement, name), text);
 }
 
 function usedCommands() {

@@ -4,8 +4,8 @@ import {basename, join} from 'node:path';
 
 import * as esbuild from 'esbuild';
 
-import {ROOT, SEPARATE} from '../setup.mjs';
-import {cuts} from './cuts.mjs';
+import {ROOT, SCREEN, SEPARATE} from '../setup.mjs';
+import {cuts, screenCuts} from './cuts.mjs';
 
 /** Packages that others look for and can do without. */
 const ABSENT = ['@node-rs/xxhash', '@opentelemetry/api', 'typescript'];
@@ -38,7 +38,7 @@ const OPTIONS = {
  * @returns their texts by name
  */
 export async function makeBundle({trace} = {}) {
-  const [main, separate, completion] = await Promise.all([
+  const [main, separate, screen, completion] = await Promise.all([
     esbuild.build({
       ...OPTIONS,
       alias: {redis: './scripts/bundle/redis.cjs'},
@@ -48,6 +48,13 @@ export async function makeBundle({trace} = {}) {
     esbuild.build({...OPTIONS, entryPoints: SEPARATE}),
     esbuild.build({
       ...OPTIONS,
+      define: {'process.env.NODE_ENV': '"production"'},
+      entryPoints: {[SCREEN]: './scripts/bundle/screen.js'},
+      jsx: 'automatic',
+      plugins: [screenCuts],
+    }),
+    esbuild.build({
+      ...OPTIONS,
       entryPoints: {complete: './scripts/bundle/complete.js'},
       // No message of it depends on a name.
       minifyIdentifiers: true,
@@ -55,10 +62,9 @@ export async function makeBundle({trace} = {}) {
     }),
   ]);
   return Object.fromEntries(
-    [...main.outputFiles, ...separate.outputFiles, ...completion.outputFiles].map(({path, text}) => [
-      basename(path),
-      finish(text),
-    ]),
+    [main, separate, screen, completion].flatMap(({outputFiles}) =>
+      outputFiles.map(({path, text}) => [basename(path), finish(text)]),
+    ),
   );
 }
 
@@ -123,6 +129,10 @@ const separatePackages = {
     build.onResolve({filter: new RegExp(`^(${SEPARATE.join('|')})$`)}, ({path, kind}) => {
       if (kind !== 'dynamic-import') return {errors: [{text: `${path} is loaded at every start: use import().`}]};
       return {path: `./${path}.cjs`, external: true};
+    });
+    build.onResolve({filter: /\/screen\.js$/}, ({kind, resolveDir}) => {
+      if (resolveDir !== join(ROOT, 'src/cli/watch') || kind !== 'dynamic-import') return undefined;
+      return {path: `./${SCREEN}.cjs`, external: true};
     });
   },
 };

@@ -20,6 +20,11 @@ type ArgsOf<T extends typeof Command> = Interfaces.InferredArgs<T['args']>;
 /** Past this many warnings of one kind the rest are only counted. */
 const MAX_WARNINGS = 20;
 
+/** The first character of a line that is coloured. */
+const MARKS: Record<string, 'green' | 'red'> = {'✓': 'green', '✗': 'red'};
+
+const CONNECTION_FLAGS = ['redis-url', 'redis-url-file', 'tls-ca', 'tls-cert', 'tls-key', 'tls-server-name'] as const;
+
 /**
  * What every command shares: it parses once, connects late, prints what `run()` returns under `--json`, turns every
  * failure into a message and an exit code, and closes the connection.
@@ -30,6 +35,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   protected args!: ArgsOf<T>;
   protected flags!: FlagsOf<T>;
   private connection!: Connection;
+  /** The names of the flags that were typed, as opposed to set by a variable. */
+  private typed: ReadonlySet<string> = new Set();
   private redis: Redis | undefined;
   /** Shown when the command has done its work: an error stands alone. */
   private connectionWarnings: readonly string[] = [];
@@ -44,8 +51,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     // oclif leaves a boolean flag that is not given undefined, although its types say that it is false.
     const switches = Object.entries(definitions).filter(([, {type}]) => type === 'boolean');
     this.flags = {...Object.fromEntries(switches.map(([name]) => [name, false])), ...parsed.flags} as FlagsOf<T>;
-    const typed = new Set(parsed.raw.flatMap((token) => (token.type === 'flag' ? [token.flag] : [])));
-    this.connection = await readConnection(this.flags, typed);
+    this.typed = new Set(parsed.raw.flatMap((token) => (token.type === 'flag' ? [token.flag] : [])));
+    this.connection = await readConnection(this.flags, this.typed);
   }
 
   /** Connects for reading. */
@@ -78,6 +85,12 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return makeJournal({command: this.id ?? '', version: this.config.version, undoes}, flags, reason);
   }
 
+  /** Tells a person how to undo what was done just now. */
+  protected hintUndo(journal: Journal | undefined): void {
+    if (journal === undefined || this.jsonEnabled() || !process.stderr.isTTY) return;
+    process.stderr.write(`Undo: tokengate undo-change ${journal.change}\n`);
+  }
+
   /** @throws TokengateError DECLINED, CONFIRMATION_REQUIRED, INTERRUPTED */
   protected async confirm(question: string): Promise<void> {
     if (this.flags.yes) return;
@@ -94,6 +107,25 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (!this.flags.yes && (this.jsonEnabled() || !canAsk())) throw confirmationRequired();
   }
 
+  /** The question that the command asks was answered "no": exit code 2, unless it fails. */
+  protected answerNo(): void {
+    process.exitCode ??= 2;
+  }
+
+  /**
+   * What a command that is shown for copying needs to find the same server, beside what the variables say. A password is
+   * left for the reader to fill in.
+   */
+  protected get connectionFlags(): string[] {
+    const flags = this.flags as Record<string, unknown>;
+    return CONNECTION_FLAGS.filter((name) => this.typed.has(name)).flatMap((name) => [
+      `--${name}`,
+      String(flags[name])
+        .replace(/\/\/.*@/s, '//USER:PASSWORD@')
+        .replace(/(password=)[^&]*/g, '$1PASSWORD'),
+    ]);
+  }
+
   /** True when stdout is a terminal. */
   protected get isTerminal(): boolean {
     return process.stdout.isTTY;
@@ -104,7 +136,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (this.jsonEnabled()) return;
     for (const line of lines) {
       const text = showText(line);
-      const painted = text.startsWith('✓') ? paint('green', '✓', process.stdout) + text.slice(1) : text;
+      const style = MARKS[text.charAt(0)];
+      const painted = style === undefined ? text : paint(style, text.charAt(0), process.stdout) + text.slice(1);
       process.stdout.write(`${painted}\n`);
     }
   }

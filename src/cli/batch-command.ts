@@ -22,21 +22,33 @@ import {showProgress} from './progress.js';
 import {confirmationRequired} from './prompts.js';
 
 /** What a command does to each session of a batch, and how it is said. */
-export interface BatchAction<R> {
-  /** As in "reset 3 sessions?" and "would reset". */
-  verb: string;
-  /** What a session is then, as in "Session 'x' reset". */
-  done: string;
+export interface BatchAction<R> extends BatchWording<R> {
   /** The kind of key that a session has to have to be one of all. */
   universe: KeyShape;
   change: (redis: Redis, now: Date) => Change<R>;
   /** What the journal says when there is no --note. */
   reason?: string;
+}
+
+export interface BatchWording<R> {
+  /** As in "reset 3 sessions?" and "would reset". */
+  verb: string;
+  /** What the question begins with in place of the verb. */
+  question?: string;
+  /** What a session is then, as in "Session 'x' reset". */
+  done: string;
   /** What was done to one, for people; may hold untrusted text. */
   describe: (result: R) => string;
   toJson: (result: R) => Record<string, unknown>;
   /** Looks again at those that are done, when they are so old, and says what is wrong with them. */
   follow?: {afterMs: number; look: (redis: Redis, results: R[]) => Promise<string[]>};
+}
+
+/** A part of what a command does: one change of some sessions. */
+export interface BatchStep<R> {
+  selected: Selected;
+  change: (redis: Redis, now: Date) => Change<R>;
+  journal: Journal | undefined;
 }
 
 type BatchFlags = Interfaces.InferredFlags<typeof batchFlags & typeof globalFlags>;
@@ -59,45 +71,59 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
 
   /** Changes all sessions that are meant, after a question, and reports what became of each. */
   protected async changeMany<R>(action: BatchAction<R>): Promise<void> {
-    const {yes, max, quiet, 'dry-run': dryRun} = this.batchFlags;
     const selection = await this.readSelection();
     const journal = this.journal(action.reason);
+    await this.runSteps(action, async (redis, now) => {
+      const selected = await selectIds(redis, selection, action.universe, now);
+      return [{selected, change: action.change, journal: journal && {...journal, began: now}}];
+    });
+  }
+
+  /** Finds what is to be done, asks, does it, and reports what became of each session. */
+  protected async runSteps<R>(
+    action: BatchWording<R>,
+    find: (redis: Redis, now: Date) => Promise<BatchStep<R>[]>,
+  ): Promise<void> {
+    const {yes, max, quiet, 'dry-run': dryRun} = this.batchFlags;
+    if (!dryRun) this.refuseWithoutAnswer();
     const redis = await this.connect();
     const now = await serverTime(redis);
-    const change = action.change(redis, now);
-    const selected = await selectIds(redis, selection, action.universe, now);
-    const count = selected.ids.length + selected.missing.length;
-    if (max !== undefined && count > max) {
-      const message = `This would ${action.verb} ${formatCount(count)} sessions, more than --max ${max}.`;
+    const steps = await find(redis, now);
+    const all = steps.flatMap(({selected: {ids, missing}}) => [...missing, ...ids]);
+    if (max !== undefined && all.length > max) {
+      const message = `This would ${action.verb} ${formatCount(all.length)} sessions, more than --max ${max}.`;
       throw new TokengateError('BATCH_TOO_LARGE', `${message} Nothing was changed.`);
     }
     const format = this.jsonEnabled() ? 'json' : (this.batchFlags.format ?? 'text');
     const report = new BatchReport<R>(action, {format, quiet, dryRun});
     if (dryRun) {
       await report.open();
-      await report.addMissing(selected.missing.map(nameOf));
-      for await (const previews of previewBatch(redis, selected.ids, change)) await report.addPreviews(previews);
+      for (const {selected, change} of steps) {
+        await report.addMissing(selected.missing.map(nameOf));
+        for await (const previews of previewBatch(redis, selected.ids, change(redis, now))) {
+          await report.addPreviews(previews);
+        }
+      }
       await report.close();
       return;
     }
-    if (yes || count === 0) {
-      await this.changeSelected(redis, selected, change, journal, action, report);
+    if (yes || all.length === 0) {
+      await this.changeSelected(redis, now, steps, action, report);
       return;
     }
-    const question = describeQuestion(action.verb, selected, redis);
+    const question = describeQuestion(action.question ?? capitalize(action.verb), all, redis);
     // A connection that waits for a person would be cut off.
     redis.close();
     await this.confirm(question);
     const fresh = await this.connect();
-    await this.changeSelected(fresh, selected, action.change(fresh, await serverTime(fresh)), journal, action, report);
+    await this.changeSelected(fresh, await serverTime(fresh), steps, action, report);
   }
 
   private async changeSelected<R>(
     redis: Redis,
-    {ids, missing}: Selected,
-    change: Change<R>,
-    journal: Journal | undefined,
-    {follow}: BatchAction<R>,
+    now: Date,
+    steps: readonly BatchStep<R>[],
+    {follow}: BatchWording<R>,
     report: BatchReport<R>,
   ): Promise<void> {
     refuseReplica(redis);
@@ -105,7 +131,8 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     onInterrupt(() => {
       stop.abort();
     });
-    const progress = showProgress(ids.length, {isQuiet: report.isQuiet});
+    const total = steps.reduce((sum, {selected}) => sum + selected.ids.length, 0);
+    const progress = showProgress(total, {isQuiet: report.isQuiet});
     const waiting: {since: number; results: R[]}[] = [];
     const followUp = async (isOver: boolean): Promise<void> => {
       const latest = performance.now() - (follow?.afterMs ?? 0);
@@ -121,18 +148,21 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     };
     try {
       await report.open();
-      await report.addMissing(missing.map(nameOf));
       let count = 0;
-      for await (const outcomes of runBatch(redis, ids, change, {journal, stop: stop.signal})) {
-        progress.hide();
-        await report.add(outcomes);
-        if (report.isClosed) stop.abort();
-        if (follow) {
-          const results = outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.result] : []));
-          if (results.length > 0) waiting.push({since: performance.now(), results});
-          if (waiting.length >= FOLLOW_AT_ONCE && !report.isCutShort) await followUp(false);
+      for (const {selected, change, journal} of steps) {
+        await report.addMissing(selected.missing.map(nameOf));
+        for await (const outcomes of runBatch(redis, selected.ids, change(redis, now), {journal, stop: stop.signal})) {
+          progress.hide();
+          await report.add(outcomes);
+          if (report.isClosed) stop.abort();
+          if (follow) {
+            const results = outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.result] : []));
+            if (results.length > 0) waiting.push({since: performance.now(), results});
+            if (waiting.length >= FOLLOW_AT_ONCE && !report.isCutShort) await followUp(false);
+          }
+          await progress.update((count += outcomes.length));
         }
-        await progress.update((count += outcomes.length));
+        if (report.isCutShort) stop.abort();
       }
       if (follow && !report.isCutShort) {
         await wait(Math.max(0, (waiting.at(-1)?.since ?? 0) + follow.afterMs - performance.now()));
@@ -141,7 +171,11 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     } finally {
       progress.stop();
     }
-    await report.close();
+    try {
+      await report.close();
+    } finally {
+      if (report.hasChanges && !report.isQuiet) this.hintUndo(steps[0]?.journal);
+    }
   }
 
   private async readSelection(): Promise<Selection> {
@@ -153,7 +187,6 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
         hint: 'Name them, or give --stdin, --match, --where or --all.',
       });
     }
-    if (!dryRun) this.refuseWithoutAnswer();
     if (!stdin) return named;
     // The end of the IDs is the end of stdin, on a terminal too: no answer could follow.
     if (!dryRun && !yes) throw confirmationRequired();
@@ -171,10 +204,9 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   }
 }
 
-function describeQuestion(verb: string, {ids, missing}: Selected, {server}: Redis): string {
-  const all = [...missing, ...ids];
-  const names = all.slice(0, NAMED).map((id) => `'${nameOf(id)}'`);
-  const more = all.length > NAMED ? `, and ${formatCount(all.length - NAMED)} more` : '';
-  const what = all.length === 1 ? '1 session' : `${formatCount(all.length)} sessions`;
-  return `${capitalize(verb)} ${what} on ${server.address} db ${server.database} (${names.join(', ')}${more})?`;
+function describeQuestion(verb: string, ids: readonly RawId[], {server}: Redis): string {
+  const names = ids.slice(0, NAMED).map((id) => `'${nameOf(id)}'`);
+  const more = ids.length > NAMED ? `, and ${formatCount(ids.length - NAMED)} more` : '';
+  const what = ids.length === 1 ? '1 session' : `${formatCount(ids.length)} sessions`;
+  return `${verb} ${what} on ${server.address} db ${server.database} (${names.join(', ')}${more})?`;
 }

@@ -22,8 +22,8 @@ export interface Connection extends ConnectOptions {
 const URL_VARIABLE = 'TOKENGATE_REDIS_URL';
 const FILE_VARIABLE = 'TOKENGATE_REDIS_URL_FILE';
 const MAX_TIMEOUT_SECONDS = 3600;
-/** What a URL takes many times over. */
-const MAX_FILE_BYTES = 64 * 1024;
+/** The size is what a URL takes many times over. */
+const URL_FILE = {what: 'URL file', code: 'INVALID_URL_FILE', maxBytes: 64 * 1024};
 
 /**
  * Settles where and how to connect. A flag wins over a variable, whichever of URL and file it is; two of the same kind
@@ -84,7 +84,7 @@ async function findUrl(flags: ConnectionFlags, typed: ReadonlySet<string>): Prom
     return {url, warnings: []};
   }
   const {readOwnFile} = await import('./own-file.js');
-  const text = (await readOwnFile(file, MAX_FILE_BYTES)).trim();
+  const text = (await readOwnFile(file, URL_FILE)).trim();
   keepSecretUrl(text);
   redactStderr();
   if (/[\r\n]/.test(text)) {

@@ -5,6 +5,13 @@ import {type Money, parseAmount, type TypedAmount} from '../lib/money.js';
 
 const SESSION_ID = 'exactly as the API client sends it (after -- if it begins with a dash)';
 
+/** Changes in the journal. */
+export const changeIdsArg = Args.string({
+  description: 'IDs of changes, as list-changes shows them',
+  ignoreStdin: true,
+  multiple: true,
+});
+
 const sessionId = Args.custom<RawId>({parse: (typed) => Promise.resolve(parseSessionId(typed))});
 
 /** One session. `ignoreStdin`, because oclif would read a missing argument from stdin. */
@@ -36,6 +43,12 @@ export const signedAmountArg = Args.custom<Money>({
   required: true,
 });
 
+/** A flag whose value is an amount of money. */
+export const amountFlag = Flags.custom<Money>({
+  parse: (typed) => Promise.resolve(parseAmount(typed).value),
+  helpValue: 'AMOUNT',
+});
+
 export const matchFlag = Flags.string({
   helpGroup: 'SELECTION',
   description: 'Only IDs that match a Redis glob: * any text, ? one byte, [ab] [^a] [a-z] one of a set, \\* a star',
@@ -63,16 +76,8 @@ export const journalFlags = {
   }),
 };
 
-/** How the commands that change sessions are told which, and how they say what they did. */
-export const batchFlags = {
-  match: matchFlag,
-  where: whereFlag,
-  stdin: Flags.boolean({
-    description: 'Read IDs from stdin: one a line, or lines of list-sessions --format ndjson',
-    helpGroup: 'SELECTION',
-  }),
-  null: {...nullFlag, helpGroup: 'SELECTION'},
-  all: Flags.boolean({description: 'Every session that there is', helpGroup: 'SELECTION'}),
+/** How the commands that change many sessions go about it, and how they say what they did. */
+export const reportFlags = {
   max: Flags.integer({description: 'Refuse a batch of more sessions', helpGroup: 'SELECTION', min: 0, helpValue: 'N'}),
   'dry-run': Flags.boolean({description: 'Print what would be done, and change nothing'}),
   quiet: Flags.boolean({
@@ -88,9 +93,24 @@ export const batchFlags = {
   ...journalFlags,
 };
 
+/** How the commands that change sessions are told which, and how they say what they did. */
+export const batchFlags = {
+  match: matchFlag,
+  where: whereFlag,
+  stdin: Flags.boolean({
+    description: 'Read IDs from stdin: one a line, or lines of list-sessions --format ndjson',
+    helpGroup: 'SELECTION',
+  }),
+  null: {...nullFlag, helpGroup: 'SELECTION'},
+  all: Flags.boolean({description: 'Every session that there is', helpGroup: 'SELECTION'}),
+  ...reportFlags,
+};
+
+const DEFAULT_REDIS_URL = 'redis://localhost:6379';
+
 export const globalFlags = {
   'redis-url': Flags.string({
-    default: 'redis://localhost:6379',
+    default: DEFAULT_REDIS_URL,
     description: "URL of the gateway's Redis: redis://, rediss:// (TLS), unix:// or redis+sentinel://",
     env: 'TOKENGATE_REDIS_URL',
     helpGroup: 'GLOBAL',

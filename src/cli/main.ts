@@ -4,7 +4,7 @@ import {readArgv} from './argv.js';
 import {watchInterrupts} from './interrupts.js';
 import {drainOutput, watchOutput} from './output.js';
 import {reportError, wantsJson} from './report.js';
-import {keepSecret, keepSecretUrl, redactStderr} from './secrets.js';
+import {keepSecret, keepSecretUrl, keepWebhookUrl, redactStderr} from './secrets.js';
 
 /**
  * Runs the CLI on the process's own arguments and ends the process.
@@ -22,8 +22,12 @@ export async function main(options: Interfaces.Options): Promise<never> {
     if (typed[index - 1] === '--redis-url') keepSecretUrl(word);
     else if (word.startsWith('--redis-url=')) keepSecretUrl(word.slice('--redis-url='.length));
     else keepSecret(word);
+    // A webhook's URL in the place of the file that should hold it.
+    const [, url] = /^(?:--[\w-]+=)?(https?:.*)$/is.exec(word) ?? [];
+    if (url !== undefined) keepWebhookUrl(url);
   }
   keepSecretUrl(process.env['TOKENGATE_REDIS_URL'] ?? '');
+  keepWebhookUrl(process.env['TOKENGATE_WEBHOOK_URL'] ?? '');
   redactStderr();
   watchInterrupts();
   watchOutput();

@@ -11,16 +11,24 @@ const WHY: Record<string, string> = {
   ELOOP: 'is a link that leads to itself',
 };
 
+export interface OwnFileOptions {
+  /** As in "The URL file '…' is a folder". */
+  what: string;
+  /** Of the error. */
+  code: string;
+  maxBytes: number;
+}
+
 /**
  * Reads a file that holds a secret. It must be an ordinary file of the user or of root that no one else can read or
  * write; what is looked at is the file that is open, so that it can't be another one by then, and a link counts as what
  * it leads to.
  *
- * @throws TokengateError INVALID_URL_FILE
+ * @throws TokengateError of the code that is given
  */
-export async function readOwnFile(path: string, maxBytes: number): Promise<string> {
+export async function readOwnFile(path: string, {what, code, maxBytes}: OwnFileOptions): Promise<string> {
   const refuse = (why: string, hint?: string): never => {
-    throw new TokengateError('INVALID_URL_FILE', `The URL file '${path}' ${why}.`, {hint});
+    throw new TokengateError(code, `The ${what} '${path}' ${why}.`, {hint});
   };
   try {
     // Opening a pipe that nobody writes to would wait for ever.

@@ -3,6 +3,10 @@ import {secretsOfUrl} from '../lib/redis-url.js';
 /** What must not be shown, and what is shown in its place. */
 const secrets = new Map<string, string>();
 let isWatching = false;
+/** What is shorter can stand in messages that have nothing to do with it. */
+const MIN_SECRET_LENGTH = 8;
+/** A part of a path that is no word. */
+const MIN_TOKEN_LENGTH = 16;
 
 /** Remembers the password in a text that may hold a URL. */
 export function keepSecret(text: string): void {
@@ -16,6 +20,16 @@ export function keepSecret(text: string): void {
 export function keepSecretUrl(url: string): void {
   keepSecret(url);
   if (/[@?]/.test(url)) addSecret(url);
+}
+
+/** Remembers a webhook's URL, as a whole and without its host: a path alone lets whoever knows it post there. */
+export function keepWebhookUrl(url: string): void {
+  keepSecret(url);
+  const [, path = ''] = /^https?:\/\/[^/?#]*(.*)$/is.exec(url) ?? [];
+  for (const secret of [url, path, ...path.split(/[/?#&=]/).filter((part) => part.length >= MIN_TOKEN_LENGTH)]) {
+    if (secret.length >= MIN_SECRET_LENGTH) addSecret(secret);
+  }
+  redactStderr();
 }
 
 /** The text without any password that is known. */

@@ -7,7 +7,8 @@ export function paint(style: Style, text: string, stream: NodeJS.WriteStream): s
   return hasColour(stream) ? styleText(style, text) : text;
 }
 
-function hasColour(stream: NodeJS.WriteStream): boolean {
+/** NO_COLOR, FORCE_COLOR and TERM=dumb decide before the stream does. */
+export function hasColour(stream: NodeJS.WriteStream): boolean {
   const {NO_COLOR: none, FORCE_COLOR: force, TERM: term} = process.env;
   if (none !== undefined && none !== '') return false;
   if (force !== undefined && force !== '') return force !== '0' && force !== 'false';

@@ -12,6 +12,10 @@ export function showText(text: string): string {
   return text.replace(UNSAFE, (character) => NAMED[character] ?? escapeCodePoint(character));
 }
 
+export function isSafeText(text: string): boolean {
+  return showText(text) === text;
+}
+
 /** JSON text with the same characters escaped: exact when parsed, harmless when printed. */
 export function escapeJson(json: string): string {
   if (PLAIN.test(json)) return json;

@@ -69,8 +69,10 @@ IDs that are named, from stdin or all are taken together; of these only those ar
   private async resetOne(id: RawId): Promise<ResetJson> {
     await this.confirm(`Are you sure you want to reset this session ('${nameOf(id)}')?`);
     const redis = await this.connectToChange();
-    const reset = await resetSession(redis, id, {keepBudget: this.flags['keep-budget']}, this.journal());
+    const journal = this.journal();
+    const reset = await resetSession(redis, id, {keepBudget: this.flags['keep-budget']}, journal);
     this.print(`✓ Session '${reset.id}' reset`, `Removed: ${describeRemoved(reset)}`);
+    this.hintUndo(journal);
     this.warnAll(await findWriteBack(redis, reset));
     return {session_id: reset.id, ...toRemovedJson(reset)};
   }

@@ -42,13 +42,17 @@ export function toStoredAmount(redis: Redis, reply: unknown): StoredAmount {
 export function toAmount(text: string): StoredAmount {
   const amount = parseStoredMoney(text);
   if (amount !== undefined) return {state: 'money', text, amount};
-  const shown = text.length > 60 ? `${text.slice(0, 60)}…` : text;
   return {
     state: 'invalid',
     text,
-    why: `'${shown}', which is not an amount`,
+    why: `${quoteStart(text)}, which is not an amount`,
     effect: isInfinite(text) ? 'the gateway takes it as no limit' : 'the gateway answers its requests with HTTP 503',
   };
+}
+
+/** The text in quotes, cut off where it is long. */
+export function quoteStart(text: string): string {
+  return text.length > 60 ? `'${text.slice(0, 60)}…'` : `'${text}'`;
 }
 
 export function isAbsent({budget, spent}: Amounts): boolean {

@@ -20,6 +20,13 @@ export const REQUEST_LIMIT = 100;
 /** The gateway freezes a session for 300 s at this many identical requests in a row after the first. */
 export const IDENTICAL_LIMIT = 3;
 
+/** A count as INCR takes it: a 64-bit integer in its shortest form, with room for one more. Null for anything else. */
+export function parseCount(text: string): number | null {
+  if (!/^(0|-?[1-9]\d{0,18})$/.test(text)) return null;
+  const count = BigInt(text);
+  return count >= -(2n ** 63n) && count < 2n ** 63n - 1n ? Number(count) : null;
+}
+
 export interface AnomalyStats {
   id: string;
   freeze: FreezeState;
@@ -31,6 +38,12 @@ export interface AnomalyStats {
   isKnown: boolean;
   /** One sentence for each thing that is not as the gateway writes it. May hold untrusted text. */
   problems: string[];
+}
+
+/** Reads the reply to GET of a count; null when what stands there is none. */
+export function readCount(reply: unknown): number | null {
+  if (reply === null) return 0;
+  return typeof reply === 'string' ? parseCount(reply) : null;
 }
 
 export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Date}): Promise<AnomalyStats> {
@@ -45,9 +58,9 @@ export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Dat
   ]);
   const freeze = toFreezeState(redis, name, until, reason, now);
   const problems = [...freeze.problems];
-  const readCount = (reply: unknown, what: string): number | null => {
-    if (reply === null) return 0;
-    if (typeof reply === 'string' && /^\d{1,15}$/.test(reply)) return Number(reply);
+  const countOf = (reply: unknown, what: string): number | null => {
+    const count = readCount(reply);
+    if (count !== null) return count;
     if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
     const found = typeof reply === 'string' ? `'${reply}', which is not a count` : 'of a wrong Redis type';
     problems.push(`The ${what} of session '${name}' is ${found}.`);
@@ -56,8 +69,8 @@ export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Dat
   return {
     id: name,
     freeze,
-    requestsLastMinute: readCount(requests, 'request count'),
-    identicalConsecutive: readCount(identical, 'count of identical requests'),
+    requestsLastMinute: countOf(requests, 'request count'),
+    identicalConsecutive: countOf(identical, 'count of identical requests'),
     isKnown: known !== 0,
     problems,
   };

@@ -1,6 +1,6 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 
-import {type Change, lookAgain, lookAt, type Preview, sendGroups, type Settled} from './changes.js';
+import {type Change, lookAgain, lookAt, type Preview, sendChanges, type Settled} from './changes.js';
 import type {TokengateError} from './errors.js';
 import {nameOf, type RawId} from './ids.js';
 import type {Journal} from './journal.js';
@@ -54,10 +54,11 @@ export async function* runBatch<T>(
   const isOver = (): boolean => stop.aborted || cause !== undefined;
   const begin = (): void => {
     for (; flights.length < FLIGHTS && next < ids.length && !isOver(); next += CHUNK) {
-      flights.push(fly(redis, ids.slice(next, next + CHUNK), next, change, journal, isOver));
+      flights.push(fly(redis, ids.slice(next, next + CHUNK), change, journal, isOver));
     }
   };
-  for (begin(); flights.length > 0;) {
+  for (;;) {
+    begin();
     const flight = await flights.shift();
     if (flight === undefined) break;
     cause ??= flight.cause;
@@ -82,7 +83,6 @@ export async function* previewBatch<T>(
 async function fly<T>(
   redis: Redis,
   chunk: readonly RawId[],
-  start: number,
   change: Change<T>,
   journal: Journal | undefined,
   isOver: () => boolean,
@@ -90,7 +90,7 @@ async function fly<T>(
   const before = journal === undefined ? await lookBefore(redis, chunk, change) : undefined;
   if (before instanceof NoReply) return {chunk, before: undefined, outcomes: undefined, cause: before.error};
   if (isOver()) return {chunk, before, outcomes: undefined, cause: undefined};
-  const outcomes = await sendGroups(redis, chunk, change, journal, start);
+  const outcomes = await sendChanges(redis, chunk, change, journal);
   return {chunk, before, outcomes, cause: outcomes.find((outcome) => outcome instanceof NoReply)?.error};
 }
 
@@ -109,9 +109,10 @@ async function toOutcomes<T>(
     change.preview(id, before?.slice(index * width, (index + 1) * width) ?? []).now;
   const told = before && chunk.map(wasThere).filter((_, index) => outcomes[index] instanceof NoReply);
   const looks = (await lookAgain(redis, unanswered, change, journal, told)).values();
-  return outcomes.map((outcome, index): Outcome<T> => {
+  return chunk.map((id, index): Outcome<T> => {
+    const outcome = outcomes[index];
+    if (outcome === undefined) return {id: nameOf(id), state: 'not_done', cause};
     if (!(outcome instanceof NoReply)) return outcome;
-    const id = chunk[index] as RawId;
     return {id: nameOf(id), state: 'unknown', look: looks.next().value ?? '', cause: outcome.error};
   });
 }

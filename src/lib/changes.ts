@@ -1,7 +1,16 @@
 import {serverTime} from './clock.js';
 import {TokengateError} from './errors.js';
 import {nameOf, type RawId, sessionNotFound} from './ids.js';
-import {type ChangedSession, findParts, type Journal, JOURNAL_KEY, type Old, toFields} from './journal.js';
+import {
+  type ChangedSession,
+  type Journal,
+  JOURNAL_KEY,
+  type Old,
+  readJournal,
+  type Stored,
+  toFields,
+  toText,
+} from './journal.js';
 import {keyOf, type KeyShape, type RedisText} from './keys.js';
 import {type Command, ErrorReply, NoReply, type Redis} from './redis.js';
 
@@ -22,10 +31,31 @@ export type Preview = {
   now: string;
 } & ({state: 'done' | 'unchanged' | 'not_found'} | {state: 'failed'; error: TokengateError});
 
-/** How a session is changed. */
-export interface Change<T> {
+/** How a session is changed: what becomes of it is decided in Redis, by a script, or else here. */
+export type Change<T> = ScriptedChange<T> | PlannedChange<T>;
+
+interface AnyChange {
   /** The keys that are read and may be written, in the order of `old` and `new`. */
   shapes: readonly KeyShape[];
+  /** Of these keys the values are read, and tell what is there, and what the change would do. */
+  lookAt: readonly KeyShape[];
+  preview: (id: RawId, values: unknown[]) => Preview;
+}
+
+/** What to write where `expected` stands; null for a key that does not matter. Texts are bytes, one character a byte. */
+export interface Write<T> {
+  state: 'write';
+  expected: (Old | null)[];
+  next: (Stored | null)[];
+  result: T;
+}
+
+export interface PlannedChange<T> extends AnyChange {
+  /** Decides from what was read; again, when something else stands there by the time of writing. */
+  plan: (id: RawId, old: readonly Old[]) => Settled<T> | Write<T>;
+}
+
+interface ScriptedChange<T> extends AnyChange {
   /**
    * Lua: the body of a function that decides what becomes of one session. It is given `old`, a list of `Old`; `args`, a
    * list of texts; and `own`, the text of this session alone. It returns a word and, if something is to change, a table
@@ -39,9 +69,6 @@ export interface Change<T> {
   read: (id: RawId, word: string, old: readonly Old[]) => Settled<T>;
   /** For a user who may not run scripts, where no journal is kept: the commands of a MULTI, and what their replies say. */
   withoutScript?: {commands: (id: RawId) => Command[]; read: (id: RawId, replies: unknown[]) => Settled<T>};
-  /** Of these keys the values are read, and tell what is there, and what the change would do. */
-  lookAt: readonly KeyShape[];
-  preview: (id: RawId, values: unknown[]) => Preview;
 }
 
 /** Sessions in one run of the script, which holds up the server for as long as it takes. */
@@ -92,7 +119,7 @@ export async function changeOne<T>(
 ): Promise<Settled<T>> {
   // The journal keeps what was there.
   const before = known ?? (journal === undefined ? (await lookAt(redis, [id], change))[0]?.now : undefined);
-  const [outcome] = await sendGroups(redis, [id], change, journal, 0);
+  const [outcome] = await sendChanges(redis, [id], change, journal);
   if (outcome instanceof NoReply) {
     const {error} = outcome;
     if (!UNKNOWN_AFTER.has(error.code)) throw error;
@@ -101,25 +128,109 @@ export async function changeOne<T>(
     const message = `${error.message} It is unknown whether ${what}.`;
     throw new TokengateError(code, message, {hint: look, cause: error});
   }
-  return outcome as Settled<T>;
+  if (outcome === undefined) throw new RangeError('a session has no outcome');
+  return outcome;
 }
 
 /**
- * Changes sessions in one flight, each in one atomic step; a few share a run of the script. Never rejects: for each
- * session what became of it, or `NoReply`.
- *
- * @param start how many sessions of the same change came before
+ * Changes sessions in one flight, each in one atomic step. Never rejects: for each session what became of it, or
+ * `NoReply`.
  */
-export async function sendGroups<T>(
+export async function sendChanges<T>(
   redis: Redis,
   ids: readonly RawId[],
   change: Change<T>,
   journal: Journal | undefined,
-  start: number,
+): Promise<(Settled<T> | NoReply)[]> {
+  return 'plan' in change ? sendPlanned(redis, ids, change, journal) : sendScripted(redis, ids, change, journal);
+}
+
+/** How often a session that somebody else has changed in between is tried again. */
+const MAX_TRIES = 100;
+
+async function sendPlanned<T>(
+  redis: Redis,
+  ids: readonly RawId[],
+  change: PlannedChange<T>,
+  journal: Journal | undefined,
+): Promise<(Settled<T> | NoReply)[]> {
+  const outcomes = new Map<RawId, Settled<T> | NoReply>();
+  let open = ids;
+  for (let tries = 0; tries < MAX_TRIES && open.length > 0; tries++) {
+    const olds = (await readOld(redis, open, change.shapes)).values();
+    const writes = new Map<RawId, Write<T>>();
+    for (const id of open) {
+      const old = olds.next().value;
+      const outcome = old === undefined || old instanceof NoReply ? old : change.plan(id, old);
+      if (outcome === undefined) continue;
+      if (outcome instanceof NoReply || outcome.state !== 'write') outcomes.set(id, outcome);
+      else writes.set(id, outcome);
+    }
+    open = [...writes.keys()];
+    const scripted: ScriptedChange<T | undefined> = {
+      ...change,
+      script: COMPARE_AND_SET,
+      args: [],
+      own: (id) => {
+        const {expected, next} = writes.get(id) ?? {};
+        return Buffer.from(JSON.stringify([expected, next]), 'latin1');
+      },
+      read: (id, word) => ({
+        id: nameOf(id),
+        state: 'done',
+        result: word === 'moved' ? undefined : writes.get(id)?.result,
+      }),
+    };
+    const sent = await sendScripted(redis, open, scripted, journal);
+    open = open.filter((id, index) => {
+      const outcome = sent[index];
+      const isMoved = outcome === undefined || ('result' in outcome && outcome.result === undefined);
+      if (!isMoved) outcomes.set(id, outcome as Settled<T> | NoReply);
+      return isMoved;
+    });
+  }
+  return ids.map((id): Settled<T> | NoReply => {
+    const outcome = outcomes.get(id);
+    if (outcome !== undefined) return outcome;
+    const error = new TokengateError('CONTENDED', 'it keeps changing. Nothing was changed.');
+    return {id: nameOf(id), state: 'failed', error};
+  });
+}
+
+/** Own: JSON of what has to stand there, and of what to write; null for what does not matter. */
+const COMPARE_AND_SET = `
+  local expected, next = unpack(cjson.decode(own))
+  local new = {}
+  for i = 1, #old do
+    if expected[i] ~= cjson.null and old[i] ~= expected[i] then return 'moved' end
+    if next[i] ~= cjson.null then new[i] = next[i] end
+  end
+  return 'done', new`;
+
+/** What stands there, as bytes. Never rejects. */
+async function readOld(redis: Redis, ids: readonly RawId[], shapes: readonly KeyShape[]): Promise<(Old[] | NoReply)[]> {
+  try {
+    const keys = ids.flatMap((id) => shapes.map((shape) => keyOf(shape, id)));
+    const replies = (await redis.pipelineBytes(keys.map((key) => ['GET', key]))).values();
+    const toOld = (reply: unknown): Old =>
+      reply === null ? false : !Buffer.isBuffer(reply) || reply.toString('latin1');
+    return ids.map(() => shapes.map(() => toOld(replies.next().value)));
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    return ids.map(() => new NoReply(error));
+  }
+}
+
+/** A few sessions share a run of the script. */
+async function sendScripted<T>(
+  redis: Redis,
+  ids: readonly RawId[],
+  change: ScriptedChange<T>,
+  journal: Journal | undefined,
 ): Promise<(Settled<T> | NoReply)[]> {
   const groups: RawId[][] = [];
   for (let first = 0; first < ids.length; first += GROUP) groups.push(ids.slice(first, first + GROUP));
-  const scripts = groups.map((group, index) => [toScript(group, change, journal, start / GROUP + index)]);
+  const scripts = groups.map((group) => [toScript(group, change, journal)]);
   const answers = await redis.units(scripts);
   const outcomes = groups.flatMap((group, index): unknown[] => {
     const answer = answers[index];
@@ -200,14 +311,16 @@ async function readValues<T>(redis: Redis, ids: readonly RawId[], {lookAt}: Chan
   return ids.map(() => lookAt.map(() => replies.next().value));
 }
 
-/** What has got no answer was sent less than this long ago, in milliseconds. */
+/** How far back the entry of a change is looked for that has got no answer just now, in milliseconds. */
 const RECENT_MS = 600_000;
 
 async function findRecords(redis: Redis, {change}: Journal): Promise<Map<RawId, ChangedSession>> {
   const records = new Map<RawId, ChangedSession>();
   const since = new Date((await serverTime(redis)).getTime() - RECENT_MS);
-  for await (const part of findParts(redis, change, since))
-    for (const record of part.records) records.set(record.id, record);
+  for await (const {parts} of readJournal(redis, since)) {
+    const own = parts.filter((part) => part.change === change);
+    for (const {records: some} of own) for (const record of some) records.set(record.id, record);
+  }
   return records;
 }
 
@@ -219,7 +332,7 @@ export function toReply(old: Old | undefined): unknown {
 /** The value before, as the reply to a GET; undefined when the change had nothing to do with that key. */
 function toReplyBefore({keys}: ChangedSession, shape: KeyShape): unknown {
   const value = keys.find((key) => key.shape === shape)?.before;
-  return toReply(value === undefined || value === false ? value : value.kind === 'dump' || value.text);
+  return toReply(value === undefined || value === false ? value : value.kind === 'dump' || toText(value.text));
 }
 
 /** What is wrong with the journal itself; any other refusal would meet the change too. */
@@ -243,7 +356,7 @@ function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal | unde
   });
 }
 
-function toScript<T>(group: readonly RawId[], change: Change<T>, journal: Journal | undefined, part: number): Command {
+function toScript<T>(group: readonly RawId[], change: ScriptedChange<T>, journal: Journal | undefined): Command {
   const {shapes, script, args, own} = change;
   const [first] = shapes;
   const source = ENGINE.replace('DECIDE', () => script)
@@ -252,7 +365,7 @@ function toScript<T>(group: readonly RawId[], change: Change<T>, journal: Journa
     .replace(/\n +/g, '\n');
   const keys = group.flatMap((id) => shapes.map((shape) => keyOf(shape, id)));
   const owns = own === undefined ? [] : group.map(own);
-  const header = journal === undefined ? [] : toFields(journal, part, shapes);
+  const header = journal === undefined ? [] : toFields(journal, shapes);
   const counts = [shapes.length, args.length, owns.length].map(String);
   const limit = journal === undefined ? '' : String(journal.limit);
   return ['EVAL', source, String(keys.length), ...keys, ...counts, limit, ...args, ...owns, ...header];

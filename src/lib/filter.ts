@@ -17,6 +17,8 @@ export interface Facts {
 export interface Filter {
   /** True only when the expression certainly holds. */
   matches: (facts: Facts) => boolean;
+  /** False only when the expression certainly does not hold. */
+  mayMatch: (facts: Facts) => boolean;
   /** True when the expression speaks of `frozen`, which takes another read. */
   needsFrozen: boolean;
 }
@@ -64,7 +66,11 @@ export function parseFilter(text: string): Filter {
   const used = new Set<string>();
   const root = compile(tree, text, used);
   if (root.kind !== 'truth') throw refusal(text, 'it is neither true nor false');
-  return {matches: (facts) => root.evaluate(facts) === true, needsFrozen: used.has('frozen')};
+  return {
+    matches: (facts) => root.evaluate(facts) === true,
+    mayMatch: (facts) => root.evaluate(facts) !== false,
+    needsFrozen: used.has('frozen'),
+  };
 }
 
 function compile(node: jsep.Expression, text: string, used: Set<string>): Node {

@@ -27,6 +27,8 @@ export interface FreezeState {
   problems: string[];
 }
 
+export const NOT_FROZEN: FreezeState = {isFrozen: false, until: null, reason: null, problems: []};
+
 export interface Freeze {
   id: string;
   /** The end of the freeze that holds now. */
@@ -166,12 +168,7 @@ export function toFreezeState(redis: Redis, name: string, until: unknown, reason
   for (const reply of [until, reason]) {
     if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
   }
-  const state: FreezeState = {
-    isFrozen: false,
-    until: null,
-    reason: typeof reason === 'string' ? reason : null,
-    problems: [],
-  };
+  const state: FreezeState = {...NOT_FROZEN, reason: typeof reason === 'string' ? reason : null, problems: []};
   if (reason instanceof ErrorReply) {
     state.problems.push(`The freeze reason of session '${name}' is of a wrong Redis type.`);
   }

@@ -6,7 +6,7 @@ import {ErrorReply, type Redis} from './redis.js';
 /**
  * A Redis Stream of what this CLI has changed. An entry is the change of up to a few dozen sessions, written in the same
  * atomic step. Its ID says when, by the server's clock. Fields, in this order: `change`, an ID that all entries of one
- * command share; `part`, which of them it is, from 0 on; `command`; `actor`; `reason`; `version` of the CLI; `undoes`,
+ * command share; `began`, the time before which it has none, for a batch; `command`; `actor`; `reason`; `version` of the CLI; `undoes`,
  * the change that is undone, if any; `keys`, names of keys; `sessions`, a JSON list: for each session its ID and, for each
  * key, what it held before and after. That is false for none, a text, `[text, TTL in milliseconds]`, or
  * `[DUMP, TTL, "dump"]` for what is no text. `true` after says that the key stayed; then there is no TTL before, and
@@ -28,12 +28,17 @@ export interface Journal {
   version: string;
   /** The change that this one undoes. */
   undoes?: string | undefined;
+  /** Before the first of its entries, by the server's clock, when it may have several. */
+  began?: Date | undefined;
   /** Entries to keep, at least; Redis drops the oldest in steps. */
   limit: number;
 }
 
 /** A value as it stood when a change read it: its text, false for none, true for one that is no text. */
 export type Old = string | boolean;
+
+/** A value to be written: false for none, a text, a text with its TTL, or a DUMP with its TTL, in milliseconds. */
+export type Stored = false | string | [text: string, ttl: number] | [dump: string, ttl: number, kind: 'dump'];
 
 /** What a key held. Texts and dumps are bytes, one character a byte. A TTL is in milliseconds, -1 for none. */
 export type Value = false | {kind: 'text' | 'dump'; text: string; ttl: number};
@@ -56,7 +61,6 @@ export interface Part extends Omit<Journal, 'limit'> {
   /** The ID of the entry in the stream. */
   entry: string;
   at: Date;
-  part: number;
   records: ChangedSession[];
 }
 
@@ -68,10 +72,10 @@ export function newChangeId(): string {
 }
 
 /** The fields of an entry, without the value of the last. */
-export function toFields(journal: Journal, part: number, shapes: readonly KeyShape[]): string[] {
-  const {change, command, actor, reason, version, undoes = ''} = journal;
+export function toFields(journal: Journal, shapes: readonly KeyShape[]): string[] {
+  const {change, began, command, actor, reason, version, undoes = ''} = journal;
   const keys = shapes.map(({suffix}) => suffix.slice(1)).join(' ');
-  const fields = {change, part: String(part), command, actor, reason, version, undoes, keys};
+  const fields = {change, began: String(began?.getTime() ?? ''), command, actor, reason, version, undoes, keys};
   return [...Object.entries(fields).flat(), 'sessions'];
 }
 
@@ -105,15 +109,9 @@ export async function* readJournal(redis: Redis, since?: Date): AsyncGenerator<{
   }
 }
 
-/** The parts of one change, newest first. */
-export async function* findParts(redis: Redis, change: string, since?: Date): AsyncGenerator<Part> {
-  for await (const {parts} of readJournal(redis, since)) {
-    for (const part of parts) {
-      if (part.change !== change) continue;
-      yield part;
-      if (part.part === 0) return;
-    }
-  }
+/** The bytes of a text as text. */
+export function toText(bytes: string): string {
+  return Buffer.from(bytes, 'latin1').toString();
 }
 
 /** Undefined for what this CLI did not write. */
@@ -132,13 +130,13 @@ function parseEntry(entry: string, fields: readonly Buffer[]): Part | undefined 
     return {
       entry,
       at,
-      part: Number(text('part')),
       change: text('change'),
       command: text('command'),
       actor: text('actor'),
       reason: text('reason'),
       version: text('version'),
       undoes: text('undoes') || undefined,
+      began: text('began') === '' ? undefined : new Date(Number(text('began'))),
       records: Array.from({length: sessions.length / width}, (_, index) =>
         parseSession(sessions.slice(index * width, (index + 1) * width), shapes),
       ),

@@ -30,10 +30,13 @@ export const IDENTICAL_COUNT_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':ide
 /** String, TTL 300 s: MD5 of the last request. */
 export const LAST_HASH_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':last_hash'};
 
+/** Sorted set, TTL 120 s: emptied by each request, so that it is there only while one is under way. */
+export const VELOCITY_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':velocity'};
+
 /** List, TTL 3600 s, newest first, at most 100: JSON `{"timestamp", "model", "cost"}`. */
 export const HISTORY_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':history'};
 
-/** Every key that a change may write. */
+/** Every key of a session. */
 export const SESSION_KEYS = [
   BUDGET_KEYS,
   SPENT_KEYS,
@@ -42,6 +45,8 @@ export const SESSION_KEYS = [
   REQUEST_COUNT_KEYS,
   IDENTICAL_COUNT_KEYS,
   LAST_HASH_KEYS,
+  VELOCITY_KEYS,
+  HISTORY_KEYS,
 ] as const satisfies readonly KeyShape[];
 
 /** Stream, no TTL: what this CLI has changed, see `journal.ts`. */
@@ -51,4 +56,12 @@ export const JOURNAL_KEY = 'tokengate:journal';
 export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
   const key = `${prefix}${id}${suffix}`;
   return isAscii(id) ? key : Buffer.from(key, 'latin1');
+}
+
+/**
+ * Hash, TTL 90 days renewed at each change: the crossings that `check-sessions --new-only` has reported, by rule and
+ * session. One for each name; our own, the gateway knows nothing of it.
+ */
+export function alertsKey(name: string | undefined): string {
+  return name === undefined ? 'tokengate:alerts' : `tokengate:alerts:${name}`;
 }

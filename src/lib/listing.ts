@@ -1,8 +1,9 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 
 import {type StoredAmount, toStoredAmount} from './amounts.js';
-import type {Filter} from './filter.js';
-import {toFreezeState} from './freezes.js';
+import {readCount} from './anomalies.js';
+import type {Facts, Filter} from './filter.js';
+import {type FreezeState, toFreezeState} from './freezes.js';
 import {matchesGlob} from './glob.js';
 import {isText, nameOf, rawId, type RawId} from './ids.js';
 import {
@@ -12,6 +13,7 @@ import {
   keyOf,
   type KeyShape,
   type RedisText,
+  REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from './keys.js';
 import {type Money, ZERO} from './money.js';
@@ -27,21 +29,10 @@ const SCAN_COUNT = '1000';
 
 /** The ID in every key of a shape, each once, sorted. With a Redis glob, of those that match it. */
 export async function scanIds(redis: Redis, {prefix, suffix}: KeyShape, glob?: string): Promise<RawId[]> {
-  const [literal = '', special] = /^([^[\\*?]*)(.*)$/su.exec(glob ?? '*')?.slice(1) ?? [];
-  // A bracket or a backslash could take in the suffix: then Redis only narrows it down, and all is matched here.
-  const isSimple = !/[[\\]/.test(special ?? '');
-  const pattern = `${prefix}${isSimple ? (glob ?? '*') : `${literal}*`}${suffix}`;
-  const bytesOfGlob = isSimple || glob === undefined ? undefined : Buffer.from(glob);
-  const scan = (cursor: string): Promise<unknown[]> =>
-    redis.pipelineBytes([['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT]]);
+  const {pattern, isExact} = narrow(glob);
+  const bytesOfGlob = isExact || glob === undefined ? undefined : Buffer.from(glob);
   const ids: RawId[] = [];
-  let answer: Promise<unknown[]> | undefined = scan('0');
-  while (answer !== undefined) {
-    const [page] = await answer;
-    if (page instanceof ErrorReply) throw redis.explain(page);
-    const [next, keys] = page as [Buffer, Buffer[]];
-    answer = String(next) === '0' ? undefined : scan(String(next));
-    await nextTurn(); // The client writes in its next turn: the server then works while this page is used.
+  for await (const keys of scanKeys(redis, `${prefix}${pattern}${suffix}`)) {
     for (const key of keys) {
       const id = rawId(key.toString('latin1', prefix.length, key.length - suffix.length));
       if (id === '' || (bytesOfGlob && !matchesGlob(bytesOfGlob, Buffer.from(id, 'latin1')))) continue;
@@ -49,6 +40,33 @@ export async function scanIds(redis: Redis, {prefix, suffix}: KeyShape, glob?: s
     }
   }
   return sortedOnce(ids);
+}
+
+/** Keys that match a pattern, page by page; while one is used the next is under way. A key may come twice. */
+export async function* scanKeys(redis: Redis, pattern: string): AsyncGenerator<Buffer[]> {
+  const scan = (cursor: string): Promise<unknown[]> =>
+    redis.pipelineBytes([['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT]]);
+  let answer: Promise<unknown[]> | undefined = scan('0');
+  while (answer !== undefined) {
+    const [page] = await answer;
+    if (page instanceof ErrorReply) throw redis.explain(page);
+    const [next, keys] = page as [Buffer, Buffer[]];
+    answer = String(next) === '0' ? undefined : scan(String(next));
+    // When the reader stops early nobody waits for the next page.
+    answer?.catch(() => undefined);
+    await nextTurn(); // The client writes in its next turn: the server then works while this page is used.
+    yield keys;
+  }
+}
+
+/**
+ * What stands for an ID in a pattern of whole keys. A bracket or a backslash could take in what follows the ID: then the
+ * pattern only narrows it down (`isExact` is false), and each ID has to be matched.
+ */
+export function narrow(glob = '*'): {pattern: string; isExact: boolean} {
+  const [literal = '', special = ''] = /^([^[\\*?]*)(.*)$/su.exec(glob)?.slice(1) ?? [];
+  const isExact = !/[[\\]/.test(special);
+  return {pattern: isExact ? glob : `${literal}*`, isExact};
 }
 
 /** Sorts the IDs in the order of their bytes, in place, and leaves each once. */
@@ -77,6 +95,47 @@ export async function* readSessions(redis: Redis, ids: readonly RawId[], now?: D
     await nextTurn();
     for (let index = 0; index < page.ids.length; index += SLICE) yield toSessions(redis, page, index, now);
   }
+}
+
+/**
+ * Every freeze that stands in Redis, over or not, of sessions without a budget too. Unlike `readSessions` it reads each
+ * key alone, so that one of a wrong type, or that this user may not read, is not taken for no freeze.
+ */
+export async function readFreezes(
+  redis: Redis,
+  match: string | undefined,
+  now: Date,
+): Promise<Map<RawId, FreezeState>> {
+  return readAll(redis, [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS], match, (id, [until, reason]) =>
+    toFreezeState(redis, nameOf(id), until, reason, now),
+  );
+}
+
+/** Every count of requests that stands in Redis: few, since each lives for a minute. Null is what is not a count. */
+export async function readRequestCounts(redis: Redis, match: string | undefined): Promise<Map<RawId, number | null>> {
+  return readAll(redis, [REQUEST_COUNT_KEYS], match, (_, [reply]) => {
+    if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
+    return readCount(reply);
+  });
+}
+
+/** Reads some keys of each session that has the first of them. */
+async function readAll<T>(
+  redis: Redis,
+  shapes: readonly [KeyShape, ...KeyShape[]],
+  match: string | undefined,
+  read: (id: RawId, replies: unknown[]) => T,
+): Promise<Map<RawId, T>> {
+  const ids = await scanIds(redis, shapes[0], match);
+  const found = new Map<RawId, T>();
+  for (let start = 0; start < ids.length; start += PAGE) {
+    const page = ids.slice(start, start + PAGE);
+    const replies = await redis.pipeline(page.flatMap((id) => shapes.map((shape) => ['GET', keyOf(shape, id)])));
+    for (const [index, id] of page.entries()) {
+      found.set(id, read(id, replies.slice(index * shapes.length, (index + 1) * shapes.length)));
+    }
+  }
+  return found;
 }
 
 export interface ListOptions {
@@ -119,8 +178,17 @@ export async function* listSessions(redis: Redis, options: ListOptions = {}): As
   }
 }
 
-export function passes(filter: Filter, {id, budget, spent, remaining, percentageUsed, freeze}: Session): boolean {
-  return filter.matches({id, budget, spent, remaining, used: percentageUsed, frozen: freeze?.isFrozen ?? null});
+export function passes(filter: Filter, session: Session): boolean {
+  return filter.matches(toFacts(session));
+}
+
+/** For what watches over sessions: one whose values cannot be read passes too, unless the filter certainly excludes it. */
+export function mayPass(filter: Filter, session: Session): boolean {
+  return filter.mayMatch(toFacts(session));
+}
+
+function toFacts({id, budget, spent, remaining, percentageUsed, freeze}: Session): Facts {
+  return {id, budget, spent, remaining, used: percentageUsed, frozen: freeze?.isFrozen ?? null};
 }
 
 export const SORT_FIELDS = ['id', 'budget', 'spent', 'remaining', 'used'] as const;
@@ -180,14 +248,14 @@ function toSessions(redis: Redis, {ids, amounts, freezes}: Page, start: number, 
 }
 
 /** The values of an MGET; where it was refused for lack of a right, it is not known of any key. */
-function valuesOf(redis: Redis, reply: unknown, count: number): (string | null)[] {
+export function valuesOf(redis: Redis, reply: unknown, count: number): (string | null)[] {
   if (!(reply instanceof ErrorReply)) return reply as (string | null)[];
   if (!reply.message.startsWith('NOPERM')) throw redis.explain(reply);
   return Array.from({length: count}, () => null);
 }
 
 /** A key that this user may not read is no reason to show none. */
-function toListed(redis: Redis, reply: unknown): StoredAmount {
+export function toListed(redis: Redis, reply: unknown): StoredAmount {
   if (reply instanceof ErrorReply && /^NOPERM.* key/i.test(reply.message)) {
     return {state: 'invalid', why: 'not readable', effect: 'this Redis user lacks a permission on its key'};
   }

@@ -65,9 +65,33 @@ export function parseStoredMoney(text: string): Money | undefined {
   return Math.abs(value.e) > MAX_EXPONENT ? undefined : value;
 }
 
+/** What the gateway takes a stored text for. */
+export type GatewayNumber = Money | 'infinity' | '-infinity' | 'nan';
+
+/**
+ * A text as the gateway's `Decimal(text)` reads it, what is no finite amount too; a number beyond all money counts as
+ * infinite or as 0.
+ *
+ * @returns undefined when it is not a number
+ */
+export function parseGatewayNumber(text: string): GatewayNumber | undefined {
+  const amount = parseStoredMoney(text);
+  if (amount !== undefined) return amount;
+  const digits = text.trim();
+  if (/^[+-]?s?nan\d*$/i.test(digits)) return 'nan';
+  const [, sign, isTiny] = /^([+-]?)(?:inf(?:inity)?|.*e(-?)[+\d]+)$/i.exec(digits) ?? [];
+  if (sign === undefined || !(/^[+-]?inf(inity)?$/i.test(digits) || STORED.test(digits))) return undefined;
+  if (isTiny === '-' || /^[+-]?[0._]+e/i.test(digits)) return ZERO;
+  return sign === '-' ? '-infinity' : 'infinity';
+}
+
 /** True for a stored text that the gateway reads as "no limit". */
 export function isInfinite(text: string): boolean {
   return /^\+?inf(inity)?$/i.test(text.trim());
+}
+
+export function roundUpToCents(amount: Money): Money {
+  return amount.round(2, Big.roundUp);
 }
 
 /** All digits, never an exponent: `0.00000075`. */

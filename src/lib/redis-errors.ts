@@ -108,7 +108,7 @@ const BY_REPLY = {
   NOPERM: {
     code: 'REDIS_NO_PERMISSION',
     message: (context) => `${serverOf(context)} refused: this user lacks a permission`,
-    hint: 'See ACL SETUSER: the user needs the commands and the keys session:* and anomaly:*.',
+    hint: 'See ACL SETUSER: the user needs the commands, and the keys session:*, anomaly:* and tokengate:*.',
   },
   LOADING: {
     code: 'REDIS_LOADING',
@@ -232,8 +232,11 @@ function atStage(failure: Failure, {stage, explainTls}: FailureContext): Failure
 function explainReply(reply: ErrorReply, context: FailureContext): TokengateError {
   const text = withoutSecrets(reply.message, context);
   const word = /^-?([A-Z]+)\b/.exec(text)?.[1] ?? '';
-  if (word === 'NOPERM') {
-    const what = /'[^']*' command/.exec(text)?.[0] ?? (/\bkeys?\b/.test(text) ? 'access to a key' : undefined);
+  const inScript = /user executing the script can't (run this command|access)/.exec(text)?.[1];
+  if (word === 'NOPERM' || inScript !== undefined) {
+    const ofScript = inScript === 'run this command' ? 'a command that a script runs' : undefined;
+    const what =
+      /'[^']*' command/.exec(text)?.[0] ?? ofScript ?? (/\bkeys?\b/.test(text) ? 'access to a key' : undefined);
     const error = toError(BY_REPLY.NOPERM, context, reply);
     return new TokengateError(error.code, `${error.message}${what === undefined ? '' : ` (${what})`}.`, {
       hint: error.hint,

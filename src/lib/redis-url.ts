@@ -70,7 +70,8 @@ export function parseRedisUrl(url: string): RedisTarget {
   const path = slash === -1 ? '' : beforeQuery.slice(slash);
   const at = authority.lastIndexOf('@');
   const hosts = authority.slice(at + 1);
-  const parameters = readQuery(query);
+  const known = ['db', ...(isTls ? TLS_PARAMETERS : []), ...(isSentinel ? SENTINEL_PARAMETERS : [])];
+  const parameters = readQuery(query, known);
   if (!isTls && TLS_PARAMETERS.some((name) => parameters.has(name))) {
     refuse('it has an ssl_ parameter, but its scheme is not one of TLS (rediss or rediss+sentinel)');
   }
@@ -239,11 +240,12 @@ function readDatabase(path: string, parameters: Parameters): number {
   return Number(texts[0] ?? 0);
 }
 
-function readQuery(query: string): Parameters {
+/** @param known those that the URL's scheme takes; of others it is said later why they are not */
+function readQuery(query: string, known: readonly string[]): Parameters {
   const parameters: Parameters = new Map();
   for (const parameter of query === '' ? [] : query.split('&')) {
     const [name, value = ''] = splitOnce(parameter, '=') as [Parameter, string | undefined];
-    if (!PARAMETERS.includes(name)) refuse(`it has a parameter other than ${PARAMETERS.join(', ')}`);
+    if (!PARAMETERS.includes(name)) refuse(`it has a parameter other than ${known.join(', ')}`);
     if (parameters.has(name)) refuse(`it has ${name} twice`);
     if (name !== 'db' && value === '') refuse(`its ${name} is empty`);
     parameters.set(name, decode(value.replaceAll('+', ' ')));

@@ -33,11 +33,6 @@ export interface Redis {
   /** The same with bulk strings as bytes. */
   pipelineBytes(commands: readonly Command[]): Promise<unknown[]>;
   /**
-   * Runs commands as one MULTI/EXEC in one flight. An error reply stands in its place in the result as an `ErrorReply`.
-   * Rejects when Redis refuses the transaction; then nothing was changed, and `cause` is its reply.
-   */
-  transaction(commands: readonly Command[]): Promise<unknown[]>;
-  /**
    * Sends atomic units in one flight: a single command is one, several are a MULTI/EXEC. Never rejects. For each unit
    * its replies, or the `ErrorReply` that refused it whole, or `NoReply`.
    */
@@ -161,12 +156,6 @@ function standalone(node: RedisNode, server: ServerInfo, reopen: Redis['reopen']
       return reply;
     },
     units,
-    async transaction(commands) {
-      const [outcome] = await units([commands]);
-      if (outcome instanceof NoReply) throw outcome.error;
-      if (outcome instanceof ErrorReply) throw explain(outcome);
-      return outcome ?? [];
-    },
   };
 }
 

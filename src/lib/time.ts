@@ -7,7 +7,8 @@ import {TokengateError} from './errors.js';
 const ISO =
   /^(\d{4})-?(\d{2})-?(\d{2})(?:.(\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,](\d+))?)?)?(Z|[+-]\d{2}:?\d{2}(?::?\d{2}(?:\.\d+)?)?)?)?$/su;
 
-export type GatewayTime = {kind: 'time'; at: Date} | {kind: 'offset'} | {kind: 'unreadable'};
+/** With an offset, `at` is the moment that was meant. */
+export type GatewayTime = {kind: 'time'; at: Date} | {kind: 'offset'; at: Date} | {kind: 'unreadable'};
 
 /**
  * A time as the gateway reads it: UTC without an offset. With an offset (`Z` too) or unreadable, the gateway answers
@@ -28,7 +29,12 @@ export function parseGatewayTime(text: string): GatewayTime {
     at.getUTCMinutes() !== Number(minute) ||
     at.getUTCSeconds() !== Number(second);
   if (rolledOver) return {kind: 'unreadable'};
-  return offset === undefined ? {kind: 'time', at} : {kind: 'offset'};
+  if (offset === undefined) return {kind: 'time', at};
+  const [, sign, hours = '0', minutes = '0', seconds = '0'] = /^([+-])(\d\d):?(\d\d)(?::?(\d\d))?/.exec(offset) ?? [];
+  // Python takes no offset of a day or more.
+  if (Number(hours) > 23 || Number(minutes) > 59 || Number(seconds) > 59) return {kind: 'unreadable'};
+  const length = (Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)) * 1000;
+  return {kind: 'offset', at: new Date(at.getTime() - (sign === '-' ? -length : length))};
 }
 
 /** The only form that the gateway obeys: ISO 8601 in UTC, without `Z`. */
@@ -58,6 +64,19 @@ export function parseDuration(typed: string): number {
     });
   }
   return seconds;
+}
+
+/** `45s`, `4m21s`, `2h5m` or `3d4h`: its two largest units, as `parseDuration` reads them; of part of a second, one. */
+export function formatDuration(milliseconds: number): string {
+  let left = Math.max(1, Math.ceil(milliseconds / 1000));
+  const parts: string[] = [];
+  for (const [unit, length] of Object.entries({d: 86_400, h: 3600, m: 60, s: 1})) {
+    const count = Math.floor(left / length);
+    if (count > 0) parts.push(`${count}${unit}`);
+    else if (parts.length > 0) break;
+    left %= length;
+  }
+  return parts.slice(0, 2).join('');
 }
 
 /**

@@ -77,7 +77,10 @@ describe.concurrent('a session ID', () => {
 });
 
 describe.concurrent('a URL that cannot be meant is refused and not shown', () => {
-  const SCHEME = 'its scheme is not redis, rediss or unix';
+  const HINT =
+    'Write redis://[user:password@]host[:port][/db], rediss://… for TLS, unix:///path/to.sock[?db=N], ' +
+    'or redis+sentinel://host[:port],…/primary[/db].';
+  const SCHEME = 'its scheme is none of redis, rediss, unix, redis+sentinel, rediss+sentinel';
   const NO_SCHEME = 'it has no scheme (did you mean redis://…?)';
   const PARAMETER = 'it has a parameter other than db';
   const DATABASE = 'its database is not a whole number';
@@ -111,7 +114,7 @@ describe.concurrent('a URL that cannot be meant is refused and not shown', () =>
     const error = {
       code: 'INVALID_REDIS_URL',
       message: `Invalid Redis URL: ${why}.`,
-      hint: 'Write redis://[user:password@]host[:port][/db], rediss://… for TLS, or unix:///path/to.sock[?db=N].',
+      hint: HINT,
     };
     expect(await runBinary(['health', `--redis-url=${url}`])).toEqual({
       code: 1,
@@ -127,7 +130,7 @@ describe.concurrent('a URL that cannot be meant is refused and not shown', () =>
       error: {
         code: 'INVALID_REDIS_URL',
         message: 'Invalid Redis URL: its port is not between 1 and 65535.',
-        hint: 'Write redis://[user:password@]host[:port][/db], rediss://… for TLS, or unix:///path/to.sock[?db=N].',
+        hint: HINT,
       },
     });
   });

@@ -152,7 +152,7 @@ describe('a Redis user who may only read', () => {
       stdout: '',
       stderr:
         `Error: Redis at ${addressOf(redis.url)} refused: this user lacks a permission (${what}).\n` +
-        'See ACL SETUSER: the user needs the commands and the keys session:* and anomaly:*.\n',
+        'See ACL SETUSER: the user needs the commands, and the keys session:*, anomaly:* and tokengate:*.\n',
     });
     expect(await dumpKeyspace(redis)).toEqual(before);
   });

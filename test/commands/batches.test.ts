@@ -552,11 +552,9 @@ describe('a Redis user', () => {
   ])('without the right to %s can reset a batch', async (_, rights, argv) => {
     await redis.client.sendCommand(['ACL', 'SETUSER', 'few', 'reset', 'on', '>pw', '~*', '+@all', ...rights]);
     await seedMany();
-    const {code, stdout, stderr} = await runCommand(
-      ResetSession,
-      ['--all', '--yes', '--format', 'ndjson', ...argv, '--redis-url', redis.url.replace('unix://', 'unix://few:pw@')],
-      redis,
-    );
+    const {code, stdout, stderr} = await runCommand(ResetSession, ['--all', '--yes', '--format', 'ndjson', ...argv], {
+      url: redis.url.replace('unix://', 'unix://few:pw@'),
+    });
     expect({code, stderr}).toEqual({code: 0, stderr: ''});
     expect(parseLines(stdout)).toHaveLength(123);
     expect(parseLines(stdout).filter(({outcome}) => outcome !== 'reset')).toEqual([]);

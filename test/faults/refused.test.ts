@@ -17,7 +17,8 @@ import {
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {until} from '../support/sentinels.js';
 
-const PERMISSION_HINT = 'See ACL SETUSER: the user needs the commands and the keys session:* and anomaly:*.';
+const PERMISSION_HINT =
+  'See ACL SETUSER: the user needs the commands, and the keys session:*, anomaly:* and tokengate:*.';
 const noPermission = (what: string): string => `Redis at ADDRESS refused: this user lacks a permission (${what}).`;
 const rejected = failure(
   'Redis at ADDRESS rejected the user name or password.',

@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import {afterEach, describe, expect, test, vi} from 'vitest';
 
-import {formatGatewayTime, formatUtc, parseDuration, parseGatewayTime, parseTime} from '../../src/lib/time.js';
+import {
+  formatDuration,
+  formatGatewayTime,
+  formatUtc,
+  parseDuration,
+  parseGatewayTime,
+  parseTime,
+} from '../../src/lib/time.js';
 
 const at = (text: string): unknown => ({kind: 'time', at: new Date(text)});
 
@@ -19,19 +26,27 @@ describe('a time as the gateway reads it', () => {
     expect(parseGatewayTime(text)).toEqual(at(time));
   });
 
-  test.each(['2026-11-22T16:33:12Z', '2026-11-22T16:33:12+00:00', '2026-11-22T16:33:12.5-0530'])(
-    '%s has an offset, on which the gateway fails',
-    (text) => {
-      expect(parseGatewayTime(text)).toEqual({kind: 'offset'});
-    },
-  );
+  test.each([
+    ['2026-11-22T16:33:12Z', '2026-11-22T16:33:12.000Z'],
+    ['2026-11-22T16:33:12+00:00', '2026-11-22T16:33:12.000Z'],
+    ['2026-11-22T16:33:12.5-0530', '2026-11-22T22:03:12.500Z'],
+    ['2026-11-22T16:33:12+01:00:30', '2026-11-22T15:32:42.000Z'],
+  ])('%s has an offset, on which the gateway fails', (text, time) => {
+    expect(parseGatewayTime(text)).toEqual({kind: 'offset', at: new Date(time)});
+  });
 
-  test.each(['', 'soon', '1763829192', '2026-13-01T00:00:00', '2026-02-30', '2026-11-22T24:01:00', '2026-11-22T'])(
-    '%j is not readable',
-    (text) => {
-      expect(parseGatewayTime(text)).toEqual({kind: 'unreadable'});
-    },
-  );
+  test.each([
+    '',
+    'soon',
+    '1763829192',
+    '2026-13-01T00:00:00',
+    '2026-02-30',
+    '2026-11-22T24:01:00',
+    '2026-11-22T',
+    '2026-11-22T10:00+24:00',
+  ])('%j is not readable', (text) => {
+    expect(parseGatewayTime(text)).toEqual({kind: 'unreadable'});
+  });
 
   test('what is written is read back to the millisecond, and has no offset', () => {
     fc.assert(
@@ -102,4 +117,17 @@ describe('a point in time as an operator types it', () => {
   ])('%j is refused', (typed) => {
     expect(() => parseTime(typed)).toThrow(expect.objectContaining({code: 'INVALID_TIME'}));
   });
+});
+
+test.each([
+  [1, '1s'],
+  [45_000, '45s'],
+  [60_000, '1m'],
+  [261_000, '4m21s'],
+  [3_600_000, '1h'],
+  [7_505_000, '2h5m'],
+  [3_605_000, '1h'],
+  [273_600_000, '3d4h'],
+])('%i ms are a length of %s', (milliseconds, text) => {
+  expect(formatDuration(milliseconds)).toBe(text);
 });

@@ -17,6 +17,8 @@ export interface Output {
 }
 
 interface CommandClass {
+  id?: string;
+  readonly name: string;
   run(argv: string[], config: Config): Promise<unknown>;
 }
 
@@ -29,6 +31,11 @@ export async function runCommand(
   {url}: {url: string},
 ): Promise<Output & {result: unknown}> {
   config ??= Config.load(ROOT);
+  // As when oclif has found it by the name of its file.
+  command.id ??= command.name
+    .replace(/Command$/, '')
+    .replace(/\B[A-Z]/g, '-$&')
+    .toLowerCase();
   let stdout = '';
   let stderr = '';
   const capture =

@@ -73,7 +73,7 @@ export const echoing = (socket: Socket): void => {
   });
 };
 
-function portOf(server: Server): number {
+export function portOf(server: Server): number {
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
   return address.port;

@@ -1,0 +1,118 @@
+import type {HistoryPart} from '../lib/change-history.js';
+import {nameOf} from '../lib/ids.js';
+import {type KeyRecord, toText, type Value} from '../lib/journal.js';
+import {describeChanged, keyName} from '../lib/key-words.js';
+import {formatUtc} from '../lib/time.js';
+import {formatCount} from './batch-report.js';
+import {stringifyJson} from './json.js';
+import {drawTable} from './table.js';
+import {showText} from './text.js';
+
+export const CHANGE_FORMATS = ['table', 'json', 'ndjson'] as const;
+
+export interface ChangeView {
+  format: (typeof CHANGE_FORMATS)[number];
+  /** One row of the table for each session, not for each change. */
+  isEach: boolean;
+}
+
+/** Changes as text, piece by piece. */
+export async function* renderChanges(
+  pages: AsyncIterable<HistoryPart[]>,
+  {format, isEach}: ChangeView,
+): AsyncGenerator<string> {
+  if (format === 'table') {
+    yield* await renderTable(pages, isEach);
+    return;
+  }
+  const isList = format === 'json';
+  let separator = '';
+  if (isList) yield '[';
+  for await (const parts of pages) {
+    for (const element of parts.flatMap(toChangesJson)) {
+      yield isList ? `${separator}\n  ${stringifyJson(element, '  ', '  ')}` : `${stringifyJson(element)}\n`;
+      separator = ',';
+    }
+  }
+  if (isList) yield separator === '' ? ']\n' : '\n]\n';
+}
+
+const HEADER = ['When (UTC)', 'Change', 'Who', 'What', 'Session', 'Before → after', 'Reason'];
+
+interface Row {
+  part: HistoryPart;
+  /** The first session, and how many there are. */
+  session: string;
+  count: number;
+  keys: KeyRecord[];
+}
+
+async function renderTable(pages: AsyncIterable<HistoryPart[]>, isEach: boolean): Promise<Iterable<string>> {
+  const rows = new Map<string, Row>();
+  for await (const parts of pages) {
+    for (const part of parts) {
+      for (const {id, keys} of part.records) {
+        const key = isEach ? `${part.change} ${id}` : part.change;
+        const row = rows.get(key);
+        if (row) row.count++;
+        else rows.set(key, {part, session: nameOf(id), count: 1, keys});
+      }
+    }
+  }
+  if (rows.size === 0) return ['No changes found.\n'];
+  return drawTable(HEADER, [...rows.values()].map(toCells));
+}
+
+function toCells({part, session, count, keys}: Row): string[] {
+  const {at, change: id, actor, command, undoneBy, undoes, reason} = part;
+  const what = undoes === undefined ? command : `${command} ${undoes}`;
+  return [
+    formatUtc(at).replace(' UTC', ''),
+    id,
+    actor,
+    undoneBy === undefined ? what : `${what} (undone)`,
+    count === 1 ? session : `${formatCount(count)} sessions`,
+    count === 1 ? describeChanged(keys) : '',
+    reason,
+  ].map(showText);
+}
+
+/** What a change did to a session, as scripts see it: a contract. */
+function toChangesJson({
+  at,
+  change,
+  actor,
+  command,
+  version,
+  reason,
+  undoes,
+  undoneBy,
+  records,
+}: HistoryPart): unknown[] {
+  return records.map(({id, keys}) => ({
+    change_id: change,
+    at,
+    actor,
+    command,
+    reason,
+    version,
+    undoes: undoes ?? null,
+    undone_by: undoneBy ?? null,
+    session_id: nameOf(id),
+    before: toKeysJson(keys, ({before}) => before),
+    after: toKeysJson(keys, ({after}) => after ?? false),
+  }));
+}
+
+/** Of the keys that were changed: null for none, else the exact text (null when it was no text) and its TTL. */
+function toKeysJson(keys: readonly KeyRecord[], valueOf: (key: KeyRecord) => Value): Record<string, unknown> {
+  const changed = keys.filter(({after}) => after !== undefined);
+  return Object.fromEntries(
+    changed.map((key) => {
+      const value = valueOf(key);
+      if (value === false) return [keyName(key.shape), null];
+      const {kind, text, ttl} = value;
+      return [keyName(key.shape), {value: kind === 'text' ? toText(text) : null, ttl_ms: ttl < 0 ? null : ttl}];
+    }),
+  );
+}

@@ -1,0 +1,55 @@
+import {quoteStart} from '../lib/amounts.js';
+import type {RecordedRequest} from '../lib/history.js';
+import {formatExactMoney, type Money, toPlainDigits} from '../lib/money.js';
+import {formatUtc} from '../lib/time.js';
+import {toCsvCell} from './csv.js';
+import {stringifyJson} from './json.js';
+import {drawTable} from './table.js';
+import {showText} from './text.js';
+
+export const REQUEST_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
+
+/** A request as scripts see it: a contract. A null cost is not recorded. */
+interface RequestJson {
+  timestamp: Date | null;
+  model: string | null;
+  cost: Money | null;
+  malformed: string | null;
+}
+
+/** A list of requests as text, piece by piece. On a terminal what is otherwise exact is made safe to show. */
+export async function* renderRequests(
+  requests: readonly RecordedRequest[],
+  {format, isTerminal}: {format: (typeof REQUEST_FORMATS)[number]; isTerminal: boolean},
+): AsyncGenerator<string> {
+  switch (format) {
+    case 'table':
+      if (requests.length === 0) yield 'No requests recorded in the last hour.\n';
+      else yield* await drawTable(['Time', 'Model', 'Cost'], requests.map(toRow));
+      break;
+    case 'json':
+      yield `${stringifyJson(requests.map(toJson), '  ')}\n`;
+      break;
+    case 'ndjson':
+      for (const request of requests) yield `${stringifyJson(toJson(request))}\n`;
+      break;
+    case 'csv': {
+      const text = (value: string | null): string =>
+        value === null ? '' : toCsvCell(isTerminal ? showText(value) : value);
+      yield 'timestamp,model,cost,malformed\n';
+      for (const {at, model, cost, malformed} of requests) {
+        const amount = cost === null ? '' : toPlainDigits(cost);
+        yield `${at?.toISOString() ?? ''},${text(model)},${amount},${text(malformed)}\n`;
+      }
+    }
+  }
+}
+
+function toRow({at, model, cost, malformed}: RecordedRequest): string[] {
+  if (at === null) return ['malformed', showText(quoteStart(malformed ?? '')), '-'];
+  return [formatUtc(at), showText(model ?? '-'), cost === null ? 'not recorded' : formatExactMoney(cost)];
+}
+
+function toJson({at, model, cost, malformed}: RecordedRequest): RequestJson {
+  return {timestamp: at, model, cost, malformed};
+}

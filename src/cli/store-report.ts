@@ -1,0 +1,151 @@
+import type {Outcome} from '../lib/batch.js';
+import type {TokengateError} from '../lib/errors.js';
+import {isText, nameOf} from '../lib/ids.js';
+import type {Advice, CheckedPage, Finding, Fixable} from '../lib/store-check.js';
+import {formatCount} from './batch-report.js';
+import {stringifyJson} from './json.js';
+import {writeOutput} from './output.js';
+import {reportLine} from './report.js';
+import {toSessionCommand} from './session-commands.js';
+import {toCommandLine} from './shell-words.js';
+import {showText} from './text.js';
+
+interface ReportOptions {
+  format: 'text' | 'json' | 'ndjson';
+  /** See `BaseCommand.connectionFlags`. */
+  connectionFlags: readonly string[];
+}
+
+type RepairState = 'fixed' | 'would_fix' | 'changed' | 'failed' | 'unknown' | 'not_done';
+
+const WORDS: Record<RepairState, string> = {
+  fixed: 'Fixed',
+  would_fix: 'Would fix',
+  changed: 'Not fixed, since it has changed meanwhile',
+  failed: 'Not fixed',
+  unknown: 'It is unknown whether this was fixed',
+  not_done: 'Not fixed',
+};
+
+/** Prints and counts what a check of the store has found, and what became of the repairs. */
+export class StoreReport {
+  readonly counts = {keys: 0, findings: 0, fixable: 0, fixed: 0, not_fixed: 0};
+  /** Why a repair has failed, or has got no answer. */
+  failure: TokengateError | undefined;
+  private separator = '';
+
+  constructor(private readonly options: ReportOptions) {}
+
+  /** True when nothing is left of what was found. */
+  get isClean(): boolean {
+    return this.counts.fixed === this.counts.findings;
+  }
+
+  async open(): Promise<void> {
+    await this.write({json: '{\n  "findings": ['});
+  }
+
+  async addPage({keys, findings}: CheckedPage): Promise<void> {
+    this.counts.keys += keys;
+    this.counts.findings += findings.length;
+    this.counts.fixable += findings.filter(({repair}) => repair !== null).length;
+    for (const finding of findings) {
+      const {id, key, problem, what, effect, answer, repair} = finding;
+      const commands = this.commandsFor(finding);
+      const fix = repair === null ? [] : [`--fix: ${repair.action}`];
+      const wayOut = [...fix, ...(commands.length === 0 ? [] : [`Use: ${commands.join(' or ')}`])].join('. ');
+      const json = {key, session_id: nameOf(id), problem, found: what, effect, http_status: answer};
+      await this.write({
+        text: `${key}: ${what}: ${effect}.${wayOut === '' ? '' : ` ${wayOut}`}`,
+        type: 'finding',
+        element: {...json, fix: repair?.action ?? null, commands},
+      });
+    }
+  }
+
+  async beginRepairs(): Promise<void> {
+    await this.write({json: `${this.separator === '' ? '' : '\n  '}],\n  "repairs": [`});
+    this.separator = '';
+  }
+
+  async addPlan({key, problem, repair}: Fixable): Promise<void> {
+    const text = `${WORDS.would_fix}: ${key} (${repair.action})`;
+    const element = {key, problem, action: repair.action, outcome: 'would_fix' satisfies RepairState};
+    await this.write({text, type: 'repair', element});
+  }
+
+  async addRepair({key, problem, repair: {action}}: Fixable, outcome: Outcome<null>): Promise<void> {
+    const state = toRepairState(outcome);
+    if (state === 'fixed') this.counts.fixed++;
+    else this.counts.not_fixed++;
+    const error = outcome.state === 'failed' ? outcome.error : 'cause' in outcome ? outcome.cause : undefined;
+    this.failure ??= error;
+    const look = outcome.state === 'unknown' ? ` ${outcome.look}` : '';
+    const why = error === undefined ? '' : `: ${error.message}${look}`;
+    const text = `${WORDS[state]}: ${key} (${action})${why}`;
+    if (state !== 'fixed' && this.options.format === 'text') {
+      reportLine(text);
+      return;
+    }
+    const reason = error === undefined ? {} : {error: {code: error.code, message: `${error.message}${look}`}};
+    await this.write({text, type: 'repair', element: {key, problem, action, outcome: state, ...reason}});
+  }
+
+  /** Ends the document. Gives the sum for people. */
+  async close(): Promise<string> {
+    const {keys, findings, fixable, fixed, not_fixed: notFixed} = this.counts;
+    const end = this.separator === '' ? '' : '\n  ';
+    await this.write({json: `${end}],\n  "summary": ${stringifyJson(this.counts, '  ', '  ')}\n}\n`});
+    const found = findings === 0 ? 'nothing' : `${formatCount(findings)} finding${findings === 1 ? '' : 's'}`;
+    const isTried = fixed + notFixed > 0;
+    const fix = isTried
+      ? `, fixed ${formatCount(fixed)}`
+      : fixable > 0
+        ? `, of which --fix repairs ${formatCount(fixable)}`
+        : '';
+    return `${this.isClean ? '✓' : '✗'} Looked at ${formatCount(keys)} key${keys === 1 ? '' : 's'}: ${found}${fix}`;
+  }
+
+  private commandsFor({id, key, advice}: Finding): string[] {
+    const {connectionFlags} = this.options;
+    const toCommand = (action: Advice): string | null => {
+      switch (action) {
+        case 'set_budget':
+          return toSessionCommand('set-budget', id, {flags: connectionFlags, words: ['AMOUNT']});
+        case 'reset_session':
+          return toSessionCommand('reset-session', id, {flags: connectionFlags});
+        case 'reset_spent':
+          return toSessionCommand('reset-session', id, {flags: [...connectionFlags, '--keep-budget']});
+        case 'freeze':
+          return toSessionCommand('freeze-session', id, {flags: connectionFlags});
+        case 'unfreeze':
+          return toSessionCommand('unfreeze-session', id, {flags: connectionFlags});
+        case 'delete_key':
+          return isText(id) ? toCommandLine(['redis-cli', 'DEL', key]) : null;
+      }
+    };
+    return advice.flatMap((action) => toCommand(action) ?? []);
+  }
+
+  /** Text may be untrusted; `json` is what belongs to the document alone. */
+  private async write(
+    piece: {json: string} | {text: string; type: string; element: Record<string, unknown>},
+  ): Promise<void> {
+    const {format} = this.options;
+    if ('json' in piece) {
+      if (format === 'json') await writeOutput([piece.json]);
+    } else if (format === 'text') {
+      await writeOutput([`${showText(piece.text)}\n`]);
+    } else if (format === 'ndjson') {
+      await writeOutput([`${stringifyJson({type: piece.type, ...piece.element})}\n`]);
+    } else {
+      await writeOutput([`${this.separator}\n    ${stringifyJson(piece.element, '  ', '    ')}`]);
+      this.separator = ',';
+    }
+  }
+}
+
+function toRepairState({state}: Outcome<null>): RepairState {
+  if (state === 'done') return 'fixed';
+  return state === 'unchanged' || state === 'not_found' ? 'changed' : state;
+}

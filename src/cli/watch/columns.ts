@@ -1,0 +1,304 @@
+import {FOREVER} from '../../lib/freezes.js';
+import {formatMoney, formatPercentage, type Money} from '../../lib/money.js';
+import {secondsUntilEmpty} from '../../lib/rates.js';
+import type {Status, Watched, WatchField} from '../../lib/watched.js';
+import {showText} from '../text.js';
+import {fit, type Line, type Look, type Piece, widthOf} from './cells.js';
+
+export const STATUS_LOOKS: Record<Status, Look> = {
+  frozen: 'cyan',
+  invalid: 'magenta',
+  empty: 'red',
+  low: 'yellow',
+  ok: 'green',
+};
+
+/** What is not known, or does not apply. */
+const NOTHING = '-';
+/** A rate, or what follows from it, while there is not enough data. */
+export const NOT_YET = '…';
+
+interface Facts {
+  one: Watched;
+  now: Date;
+  /** Where there is room: amounts have four decimals and a currency sign. */
+  isWide: boolean;
+  /** Whether there is a column for the freeze. */
+  hasFreeze: boolean;
+}
+
+interface Column {
+  title: string;
+  /** Where there is less room. */
+  short?: string;
+  sort?: WatchField;
+  align: 'left' | 'right';
+  text: (facts: Facts) => string;
+  look?: (one: Watched) => Look;
+}
+
+type Name = 'status' | 'id' | 'budget' | 'spent' | 'left' | 'used' | 'rate' | 'empty' | 'requests' | 'freeze';
+
+const COLUMNS: Record<Name, Column> = {
+  status: {
+    title: 'STATUS',
+    sort: 'status',
+    align: 'left',
+    text: statusText,
+    look: ({status}) => STATUS_LOOKS[status],
+  },
+  id: {title: 'SESSION', sort: 'id', align: 'left', text: ({one}) => showText(one.session.id)},
+  budget: amountColumn('BUDGET', 'budget', ({session}) => session.budget),
+  spent: amountColumn('SPENT', 'spent', ({session}) => session.spent),
+  left: amountColumn('LEFT', 'remaining', ({session}) => session.remaining),
+  used: {title: 'USED', sort: 'used', align: 'left', text: ({one, isWide}) => usedText(one, isWide), look: usedLook},
+  rate: {
+    title: '$/MIN',
+    sort: 'rate',
+    align: 'right',
+    text: ({one, isWide}) => rateText(one, isWide),
+    look: ({rate}) => (rate === null || rate.eq(0) ? 'dim' : 'plain'),
+  },
+  empty: {
+    title: 'EMPTY IN',
+    short: 'EMPTY',
+    sort: 'empty',
+    align: 'right',
+    text: ({one}) => emptyText(one),
+    look: emptyLook,
+  },
+  requests: {
+    title: 'REQ/MIN',
+    short: 'REQ',
+    sort: 'requests',
+    align: 'right',
+    text: ({one: {requests}}) => (requests == null ? (requests === null ? 'invalid' : ' ') : String(requests)),
+    look: ({requests}) => (requests === 0 ? 'dim' : 'plain'),
+  },
+  freeze: {
+    title: 'FREEZE',
+    align: 'left',
+    text: ({one, now}) => freezeText(one, now),
+    look: ({status}) => STATUS_LOOKS[status],
+  },
+};
+
+/** In this order, from left to right. */
+const NAMES = Object.keys(COLUMNS) as Name[];
+/** Left out where there is no room for all, in this order. */
+const LEAST_FIRST: readonly Name[] = [
+  'freeze',
+  'requests',
+  'budget',
+  'empty',
+  'status',
+  'spent',
+  'rate',
+  'used',
+  'left',
+];
+/** The ID, and what is said of a freeze, are cut where need be, but not below this. */
+const MIN_WIDTHS: Partial<Record<Name, number>> = {id: 16, freeze: 12};
+const BAR = {min: 4, max: 24};
+/** ` 48.4%` behind the bar, or ` 48%`. */
+const PERCENTAGE = {wide: 7, narrow: 5};
+
+/** From this width on there is room for more digits and for the freeze; and from that on for wider gaps. */
+const WIDE = 120;
+const VERY_WIDE = 140;
+
+/** Which columns there are, and how wide they are; the same until the terminal is resized or a cell needs more. */
+export interface Layout {
+  width: number;
+  isWide: boolean;
+  /** Between two columns. */
+  gap: number;
+  columns: {name: Name; width: number}[];
+  /** What the cells have needed so far. */
+  needs: Record<Name, number>;
+}
+
+/** A layout for these rows, which stays as it was where it can. */
+export function layOut(rows: readonly Watched[], now: Date, width: number, before: Layout | undefined): Layout {
+  const isWide = width >= WIDE;
+  const isSame = before?.width === width;
+  const needs = {} as Record<Name, number>;
+  for (const name of NAMES) {
+    needs[name] = isSame ? before.needs[name] : titleOf(name, isWide).length;
+    if (name === 'used') continue;
+    // How wide it is does not depend on the other columns that there are.
+    const facts = {now, isWide, hasFreeze: isWide};
+    for (const one of rows) needs[name] = Math.max(needs[name], widthOf(COLUMNS[name].text({one, ...facts})));
+  }
+  if (isSame && NAMES.every((name) => needs[name] === before.needs[name])) return before;
+  const gap = width >= VERY_WIDE ? 2 : 1;
+  return {width, isWide, gap, needs, columns: choose(needs, width, gap, isWide)};
+}
+
+/** A layout in which nothing is cut. */
+export function layOutWhole(rows: readonly Watched[], now: Date): Layout {
+  const layout = layOut(rows, now, Number.MAX_SAFE_INTEGER, undefined);
+  return {...layout, width: layout.columns.reduce((sum, {width}) => sum + width + layout.gap, 1)};
+}
+
+/** One column is left for the mark of the selection. */
+function choose(needs: Record<Name, number>, width: number, gap: number, isWide: boolean): Layout['columns'] {
+  const percentage = isWide ? PERCENTAGE.wide : PERCENTAGE.narrow;
+  const least = (name: Name): number =>
+    name === 'used' ? BAR.min + percentage : Math.min(needs[name], MIN_WIDTHS[name] ?? Infinity);
+  const names = new Set(isWide ? NAMES : NAMES.filter((name) => name !== 'freeze'));
+  const spare = (): number => width - 1 - names.size * gap - [...names].reduce((sum, name) => sum + least(name), 0);
+  for (const name of LEAST_FIRST) if (spare() < 0) names.delete(name);
+  const columns = NAMES.filter((name) => names.has(name)).map((name) => ({name, width: least(name)}));
+  // What is left goes to the ID first, then to what is said of a freeze, then to the bar. Where the ID alone has no room
+  // it is less than nothing.
+  let left = spare();
+  for (const name of ['id', 'freeze', 'used'] as const) {
+    const column = columns.find((one) => one.name === name);
+    if (column === undefined) continue;
+    const most = name === 'used' ? BAR.max + percentage : needs[name];
+    const more = Math.min(most - column.width, left);
+    column.width = Math.max(1, column.width + more);
+    left -= more;
+  }
+  return columns;
+}
+
+function titleOf(name: Name, isWide: boolean): string {
+  const {title, short = title} = COLUMNS[name];
+  return isWide ? title : short;
+}
+
+/** Behind the title of the column that is sorted by stands a mark, in the gap between two columns. */
+export function headLine({columns, width, isWide, gap}: Layout, sort: WatchField, reverse: boolean): Line {
+  const cells = columns.map(({name, width: cell}) => {
+    const {sort: field, align} = COLUMNS[name];
+    const mark = (field === sort ? (reverse ? '▲' : '▼') : ' ').padEnd(gap);
+    const title = titleOf(name, isWide);
+    return align === 'left' ? fit(`${title}${mark}`, cell + gap) : fit(title, cell, align) + mark;
+  });
+  return [{text: fit(` ${cells.join('')}`, width), look: 'bar'}];
+}
+
+export function rowLine(one: Watched, now: Date, {columns, isWide, gap, width}: Layout, isSelected: boolean): Line {
+  const pieces: Piece[] = [{text: isSelected ? '>' : ' '}];
+  const facts = {one, now, isWide, hasFreeze: columns.some(({name}) => name === 'freeze')};
+  for (const {name, width: cell} of columns) {
+    const {text, align, look} = COLUMNS[name];
+    const content = text(facts);
+    if (name === 'used') pieces.push(...usedPieces(one, content, cell, isWide));
+    else pieces.push({text: fit(content, cell, align), look: look?.(one) ?? 'plain'});
+    pieces.push({text: ' '.repeat(gap)});
+  }
+  if (!isSelected) return pieces;
+  return [{text: fit(pieces.map(({text}) => text).join(''), width), look: 'selected'}];
+}
+
+/** A bar of the used share, and the share. */
+function usedPieces(one: Watched, percentage: string, width: number, isWide: boolean): Piece[] {
+  const used = one.session.percentageUsed;
+  const look = usedLook(one);
+  const room = isWide ? PERCENTAGE.wide : PERCENTAGE.narrow;
+  const bar = drawBar(used, width - room);
+  return [
+    {text: bar.full, look},
+    {text: bar.rest, look: 'dim'},
+    {text: fit(percentage, room, 'right'), look},
+  ];
+}
+
+export function drawBar(percentage: Money | null, width: number): {full: string; rest: string} {
+  const share = percentage === null ? 0 : Math.min(100, Math.max(0, percentage.toNumber())) / 100;
+  const halves = Math.round(share * width * 2);
+  const full = '━'.repeat(Math.floor(halves / 2)) + (halves % 2 === 1 ? '╸' : '');
+  return {full, rest: '─'.repeat(width - full.length)};
+}
+
+/** How long a freeze lasts stands here where it has no column: `frz 59m`. */
+function statusText({one: {status, session}, now, hasFreeze}: Facts): string {
+  const until = session.freeze?.until;
+  if (hasFreeze || status !== 'frozen' || until == null || until.getTime() === FOREVER.getTime()) return status;
+  return `frz ${timeLeft(until, now).replace(/^(>?\d+[a-z]).*/, '$1')}`;
+}
+
+function usedText({session: {percentageUsed}}: Watched, isWide: boolean): string {
+  if (percentageUsed === null) return NOTHING;
+  if (percentageUsed.gte(1000)) return isWide ? '>999%' : '>9x';
+  // Rounded down: what is not spent yet is not 100 %.
+  return isWide ? formatPercentage(percentageUsed) : `${percentageUsed.toFixed(0, 0)}%`;
+}
+
+function usedLook({session: {percentageUsed}}: Watched): Look {
+  if (percentageUsed === null) return 'dim';
+  return percentageUsed.gte(95) ? 'red' : percentageUsed.gte(80) ? 'yellow' : 'green';
+}
+
+function amountColumn(title: string, sort: WatchField, value: (one: Watched) => Money | null): Column {
+  return {
+    title,
+    sort,
+    align: 'right',
+    text: ({one, isWide}) => amountText(value(one), isWide).replace(isWide ? '' : '$', ''),
+  };
+}
+
+/** Past this an amount is rounded to thousands or millions. */
+const MAX_DIGITS = 1_000_000;
+
+export function amountText(amount: Money | null, isWide: boolean): string {
+  if (amount === null) return 'invalid';
+  if (amount.gte(MAX_DIGITS)) return shortAmount(amount);
+  return isWide ? formatMoney(amount) : `$${amount.toFixed(2)}`;
+}
+
+function shortAmount(amount: Money): string {
+  const units = ['M', 'G', 'T', 'P', 'E'];
+  const index = Math.min(Math.floor((amount.e - 6) / 3), units.length - 1);
+  const scaled = amount.div(`1e${6 + index * 3}`);
+  return scaled.gte(10_000) ? `$${amount.toExponential(2)}` : `$${scaled.toFixed(2)}${units[index] ?? ''}`;
+}
+
+function rateText({rate, session: {spent}}: Watched, isWide: boolean): string {
+  if (rate === null) return spent === null ? NOTHING : NOT_YET;
+  if (rate.eq(0)) return NOTHING;
+  if (rate.gte(MAX_DIGITS)) return shortAmount(rate).slice(1);
+  const digits = rate.toFixed(isWide ? 4 : 3);
+  return /^0\.0*$/.test(digits) ? '>0' : digits;
+}
+
+function emptyText({status, session: {remaining}, rate}: Watched): string {
+  if (status === 'empty') return 'now';
+  if (remaining === null) return NOTHING;
+  if (rate === null) return NOT_YET;
+  const seconds = secondsUntilEmpty(remaining, rate);
+  return seconds === null ? NOTHING : formatLength(seconds);
+}
+
+function emptyLook({status, session: {remaining}, rate}: Watched): Look {
+  const seconds = secondsUntilEmpty(remaining, rate);
+  if (status === 'empty') return 'red';
+  if (seconds === null) return 'dim';
+  return seconds < 600 ? 'red' : seconds < 3600 ? 'yellow' : 'plain';
+}
+
+/** `59m12s  Unusual traffic pattern`; the problem where there is one. */
+function freezeText({status, session: {freeze, problems}}: Watched, now: Date): string {
+  if (status === 'invalid') return showText(problems[0] ?? '');
+  if (status !== 'frozen' || freeze?.until == null) return '';
+  return `${timeLeft(freeze.until, now)}  ${showText(freeze.reason ?? 'no reason')}`;
+}
+
+export function timeLeft(until: Date, now: Date): string {
+  if (until.getTime() === FOREVER.getTime()) return 'no end';
+  return formatLength(Math.max(0, Math.ceil((until.getTime() - now.getTime()) / 1000)));
+}
+
+/** The two largest units: `4m59s`, `1h02m`, `3d04h`. */
+export function formatLength(seconds: number): string {
+  const two = (number: number): string => String(Math.floor(number)).padStart(2, '0');
+  if (seconds < 60) return `${Math.floor(seconds)}s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m${two(seconds % 60)}s`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h${two((seconds % 3600) / 60)}m`;
+  if (seconds < 100 * 86_400) return `${Math.floor(seconds / 86_400)}d${two((seconds % 86_400) / 3600)}h`;
+  return '>99d';
+}

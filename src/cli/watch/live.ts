@@ -1,0 +1,30 @@
+import {TokengateError} from '../../lib/errors.js';
+import {onInterrupt} from '../interrupts.js';
+import {hasColour} from '../style.js';
+import {type Message, openUi, type UiOptions} from './ui.js';
+
+/** @throws TokengateError TERMINAL_REQUIRED where there is none for keys and a screen */
+export function requireTerminal(): void {
+  const {stdin, stdout, env} = process;
+  const isDumb = env['TERM'] === 'dumb';
+  if (stdin.isTTY && stdout.isTTY && !isDumb) return;
+  const why = isDumb ? 'a terminal that can move its cursor, and TERM is dumb' : 'a terminal for stdin and stdout';
+  throw new TokengateError('TERMINAL_REQUIRED', `The live view needs ${why}.`, {
+    hint: 'Use --once for one frame, or --format ndjson for a line for each change.',
+  });
+}
+
+/** Shows the live view until it is left, and gives what is still to be said then. */
+export async function showLive(options: UiOptions): Promise<Message[]> {
+  // A file of its own in the bundle: it needs a library that takes as long to load as all the rest.
+  const {showScreen} = await import('./screen.js');
+  const ui = openUi(options);
+  onInterrupt(ui.leave);
+  const hide = await showScreen({ui, palette: hasColour(process.stdout) ? 'colour' : 'mono'});
+  try {
+    return await ui.left;
+  } finally {
+    hide();
+    ui.close();
+  }
+}

@@ -1,0 +1,33 @@
+import type {ServerInfo} from '../../lib/redis.js';
+import {summarize, type Watched, type WatchField} from '../../lib/watched.js';
+import {hasColour} from '../style.js';
+import {type Line, type Palette, toAnsi} from './cells.js';
+import {headLine, layOut, layOutWhole, rowLine} from './columns.js';
+import {headLines} from './frame.js';
+
+/** Room for the head, where there is no terminal to say how wide it is. */
+const WIDE = 160;
+
+export interface OnceView {
+  server: ServerInfo;
+  now: Date;
+  sort: WatchField;
+  reverse: boolean;
+  /** What limits the sessions, in words. */
+  limits: readonly string[];
+}
+
+/** One frame of the live view, with all its rows: as wide as the terminal, or as it needs where there is none. */
+export function* drawOnce(sessions: readonly Watched[], view: OnceView): Generator<string> {
+  const {stdout} = process;
+  const {server, now, sort, reverse, limits} = view;
+  const palette: Palette = hasColour(stdout) ? 'colour' : stdout.isTTY ? 'mono' : 'none';
+  const layout = stdout.isTTY ? layOut(sessions, now, stdout.columns, undefined) : layOutWhole(sessions, now);
+  const head = {server, now, interval: undefined, trouble: '', summary: summarize(sessions), outOf: undefined};
+  const heads = (width: number): Line[] => headLines({...head, filters: limits}, width);
+  const width = stdout.isTTY ? stdout.columns : Math.max(layout.width, WIDE);
+  const line = (content: Line): string => `${toAnsi(content, palette)}\n`;
+  for (const content of heads(width)) yield line(content);
+  yield line(headLine(layout, sort, reverse));
+  for (const one of sessions) yield line(rowLine(one, now, layout, false));
+}

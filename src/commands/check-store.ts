@@ -1,0 +1,94 @@
+import {Flags} from '@oclif/core';
+
+import {BaseCommand} from '../cli/base-command.js';
+import {formatCount} from '../cli/batch-report.js';
+import {journalFlags, matchFlag} from '../cli/flags.js';
+import {onInterrupt} from '../cli/interrupts.js';
+import {StoreReport} from '../cli/store-report.js';
+import {isSafeText} from '../cli/text.js';
+import {serverTime} from '../lib/clock.js';
+import {TokengateError} from '../lib/errors.js';
+import {type Redis, refuseReplica} from '../lib/redis.js';
+import {makeRepairs, MAX_REPAIRS} from '../lib/repairs.js';
+import {type Fixable, checkStore, isFixable} from '../lib/store-check.js';
+
+export default class CheckStore extends BaseCommand<typeof CheckStore> {
+  static override summary = 'Find what makes the gateway fail, or spend without limit';
+  static override description = `Looks through every key of the gateway, with SCAN, for what it would not have written itself: amounts and times that it can't read (it then answers every request of the session with HTTP 503 or 500), a budget without limit, keys of a wrong type, counters and freezes that don't end, leftovers.
+
+--fix repairs what has one right answer, after a question, each in one atomic step and only if it is still as it was found. For the rest it names the command that an operator may use.
+
+Exit code 0 when nothing is found, or all of it is repaired; 2 when something is left; 1 when that could not be checked.`;
+  static override examples = [
+    {description: 'Look through everything', command: '<%= config.bin %> <%= command.id %>'},
+    {
+      description: 'Repair what has one right answer, from cron',
+      command: '<%= config.bin %> <%= command.id %> --fix --yes',
+    },
+  ];
+  static related = ['health', 'list-sessions'];
+  static exitCodes = {2: 'Something was found, and is left'};
+
+  static override flags = {
+    match: matchFlag,
+    fix: Flags.boolean({description: 'Repair what has one right answer'}),
+    'dry-run': Flags.boolean({description: 'With --fix, print what would be repaired, and change nothing'}),
+    format: Flags.option({
+      options: ['text', 'json', 'ndjson'] as const,
+      description: 'How to print what is found; --json is the same as --format json',
+    })(),
+    ...journalFlags,
+  };
+
+  async run(): Promise<void> {
+    const {match, fix, json, 'dry-run': dryRun, format = json ? 'json' : 'text'} = this.flags;
+    if (json && format !== 'json') {
+      throw new TokengateError('INVALID_USAGE', `--json and --format ${format} contradict each other.`);
+    }
+    if (dryRun && !fix) throw new TokengateError('INVALID_USAGE', '--dry-run goes with --fix.');
+    if (fix && !dryRun) this.refuseWithoutAnswer();
+    const report = new StoreReport({format, connectionFlags: this.connectionFlags});
+    const fixable: Fixable[] = [];
+    const redis = await this.connect();
+    if (fix && !dryRun) refuseReplica(redis);
+    await report.open();
+    for await (const page of checkStore(redis, {match, isPrintable: isSafeText})) {
+      await report.addPage(page);
+      fixable.push(...page.findings.filter(isFixable).slice(0, MAX_REPAIRS - fixable.length));
+    }
+    await report.beginRepairs();
+    if (dryRun) for (const finding of fixable) await report.addPlan(finding);
+    else if (fix && fixable.length > 0) await this.repair(redis, fixable, report);
+    const sum = await report.close();
+    if (format === 'text') this.print(sum);
+    if (report.failure !== undefined) {
+      const {fixed, not_fixed: notFixed} = report.counts;
+      const message = `${report.failure.message} Fixed ${formatCount(fixed)}, not fixed ${formatCount(notFixed)}.`;
+      throw new TokengateError('REPAIR_INCOMPLETE', message, {hint: 'Running it again shows what is left.'});
+    }
+    if (!report.isClean) this.answerNo();
+  }
+
+  private async repair(redis: Redis, fixable: readonly Fixable[], report: StoreReport): Promise<void> {
+    let connection = redis;
+    if (!this.flags.yes) {
+      // A connection that waits for a person would be cut off.
+      redis.close();
+      const {address, database} = redis.server;
+      const what = fixable.length === 1 ? '1 finding' : `${formatCount(fixable.length)} findings`;
+      await this.confirm(`Repair ${what} on ${address} db ${database}?`);
+      connection = await this.connect();
+      refuseReplica(connection);
+    }
+    const stop = new AbortController();
+    onInterrupt(() => {
+      stop.abort();
+    });
+    const now = await serverTime(connection);
+    const journal = this.journal();
+    const options = {now, journal: journal && {...journal, began: now}, stop: stop.signal};
+    for await (const {finding, outcome} of makeRepairs(connection, fixable, options)) {
+      await report.addRepair(finding, outcome);
+    }
+  }
+}

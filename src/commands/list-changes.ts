@@ -1,0 +1,57 @@
+import {Flags} from '@oclif/core';
+
+import {BaseCommand} from '../cli/base-command.js';
+import {CHANGE_FORMATS, renderChanges} from '../cli/change-views.js';
+import {listChanges} from '../lib/change-history.js';
+import {serverTime} from '../lib/clock.js';
+import {TokengateError} from '../lib/errors.js';
+import {parseSessionId} from '../lib/ids.js';
+import {parseDuration, parseTime} from '../lib/time.js';
+
+export default class ListChanges extends BaseCommand<typeof ListChanges> {
+  static override summary = 'List what was changed, when, and by whom';
+  static override description = `Reads the journal that every command keeps of its changes, newest first. A change of many sessions is one line of the table; --session and --change show what it did to each, and so do json and ndjson.
+
+Who made a change is TOKENGATE_ACTOR, or else the user and the host. The journal holds the newest 100,000 entries, or TOKENGATE_JOURNAL_LIMIT; a batch takes one for 50 sessions.`;
+  static override examples = [
+    {description: 'What happened lately', command: '<%= config.bin %> <%= command.id %> --since 24h'},
+    {
+      description: 'Who changed the limits of a session',
+      command: '<%= config.bin %> <%= command.id %> --session my-workflow --limit 5',
+    },
+  ];
+  static related = ['undo-change'];
+
+  static override flags = {
+    session: Flags.string({description: 'Only changes of this session', helpValue: 'SESSION_ID'}),
+    change: Flags.string({description: 'Only this change, with each of its sessions', helpValue: 'CHANGE_ID'}),
+    since: Flags.string({
+      description: 'Only changes in the last 30m, 24h or 7d, or since a time (ISO 8601)',
+      helpValue: 'TIME',
+    }),
+    actor: Flags.string({description: 'Only changes by exactly this actor', helpValue: 'NAME'}),
+    limit: Flags.integer({description: 'At most so many changes', default: 20, min: 1, helpValue: 'N'}),
+    format: Flags.option({
+      options: CHANGE_FORMATS,
+      description: 'How to print them; --json is the same as --format json',
+    })(),
+  };
+
+  async run(): Promise<void> {
+    const {session, change, since, actor, limit, json, format = json ? 'json' : 'table'} = this.flags;
+    if (json && format !== 'json') {
+      throw new TokengateError('INVALID_USAGE', `--json and --format ${format} contradict each other.`);
+    }
+    const id = session === undefined ? undefined : parseSessionId(session);
+    const age =
+      since !== undefined && /^[\dsmhdw]+$/.test(since) && /\D/.test(since) ? parseDuration(since) : undefined;
+    const time = since === undefined || age !== undefined ? undefined : parseTime(since);
+    const redis = await this.connect();
+    const from = age === undefined ? time : new Date((await serverTime(redis)).getTime() - age * 1000);
+    const unreadable: string[] = [];
+    const parts = listChanges(redis, {session: id, change, since: from, actor, limit, unreadable});
+    const isEach = id !== undefined || change !== undefined;
+    await this.write(renderChanges(parts, {format, isEach}));
+    this.warnAll(unreadable);
+  }
+}

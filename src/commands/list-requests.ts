@@ -1,0 +1,45 @@
+import {Flags} from '@oclif/core';
+
+import {BaseCommand} from '../cli/base-command.js';
+import {sessionIdArg} from '../cli/flags.js';
+import {renderRequests, REQUEST_FORMATS} from '../cli/request-views.js';
+import {TokengateError} from '../lib/errors.js';
+import {HISTORY_LENGTH, readHistory} from '../lib/history.js';
+import {nameOf} from '../lib/ids.js';
+
+export default class ListRequests extends BaseCommand<typeof ListRequests> {
+  static override summary = 'List the latest requests of a session';
+  static override description = `The gateway keeps the time and the model of the last ${HISTORY_LENGTH} requests of a session, for an hour after the last one. Newest first.
+
+It writes down no cost, so that is shown as "not recorded", in JSON as null. An entry that the gateway cannot have written is shown as "malformed", with what it is.`;
+  static override examples = [
+    {description: 'What has it been doing?', command: '<%= config.bin %> <%= command.id %> my-workflow'},
+    {
+      description: 'The last ten, for a script',
+      command: '<%= config.bin %> <%= command.id %> my-workflow --limit 10 --format ndjson',
+    },
+  ];
+  static related = ['explain-session', 'anomaly-stats'];
+
+  static override args = {session_id: sessionIdArg};
+  static override flags = {
+    limit: Flags.integer({description: 'At most so many', min: 0, default: HISTORY_LENGTH, helpValue: 'N'}),
+    format: Flags.option({
+      options: REQUEST_FORMATS,
+      description: 'How to print them; --json is the same as --format json',
+    })(),
+  };
+
+  async run(): Promise<void> {
+    const {limit, json, format = json ? 'json' : 'table'} = this.flags;
+    if (json && format !== 'json') {
+      throw new TokengateError('INVALID_USAGE', `--json and --format ${format} contradict each other.`);
+    }
+    const id = this.args.session_id;
+    const {requests, isKnown} = await readHistory(await this.connect(), id, {limit});
+    if (!isKnown) this.warnAll([`Nothing is known of session '${nameOf(id)}'. Is the ID right?`]);
+    await this.write(renderRequests(requests, {format, isTerminal: this.isTerminal}));
+    const count = requests.filter(({malformed}) => malformed !== null).length;
+    if (count > 0) this.warnAll([`${count} of ${requests.length} entries are malformed.`]);
+  }
+}

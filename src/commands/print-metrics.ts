@@ -1,0 +1,60 @@
+import {Flags} from '@oclif/core';
+
+import {BaseCommand} from '../cli/base-command.js';
+import {renderMetrics} from '../cli/exposition.js';
+import {replaceFile} from '../cli/files.js';
+import {matchFlag, whereFlag} from '../cli/flags.js';
+import {stringifyJson} from '../cli/json.js';
+import {serverTime} from '../lib/clock.js';
+import {parseFilter} from '../lib/filter.js';
+import {measure, type Metrics} from '../lib/metrics.js';
+
+export default class PrintMetrics extends BaseCommand<typeof PrintMetrics> {
+  static override summary = 'Print metrics for Prometheus';
+  static override description = `Budgets, spending, freezes and requests of each session, the sums of all, and the state of Redis, in Prometheus's text format. Amounts have all their digits.
+
+--out replaces a file in one step, for the textfile collector of node_exporter, and prints nothing. When anything fails the old file stays, and the exit code is 1: tokengate_last_success_timestamp_seconds says how old it is.
+
+Of more than --max-series sessions, those that have used most of their budget have series of their own, and before them those with a value that cannot be read. The others are summed in tokengate_other_sessions_*.`;
+  static override examples = [
+    {description: 'Look at the metrics', command: '<%= config.bin %> <%= command.id %>'},
+    {
+      description: 'For the textfile collector of node_exporter, from cron',
+      command: '<%= config.bin %> <%= command.id %> --out /var/lib/prometheus/node-exporter/tokengate.prom',
+    },
+    {
+      description: 'The sums alone, of production',
+      command: `<%= config.bin %> <%= command.id %> --match 'prod*' --max-series 0`,
+    },
+  ];
+  static related = ['check-sessions', 'watch-sessions'];
+
+  static override flags = {
+    out: Flags.string({description: 'Replace this file in one step, and print nothing', helpValue: 'FILE'}),
+    'max-series': Flags.integer({
+      description: 'At most so many sessions have series of their own',
+      default: 1000,
+      min: 0,
+      helpValue: 'N',
+    }),
+    match: matchFlag,
+    where: whereFlag,
+  };
+
+  async run(): Promise<void> {
+    const {out, 'max-series': maxSeries, match, where} = this.flags;
+    const filter = where === undefined ? undefined : parseFilter(where);
+    const redis = await this.connect();
+    const metrics = await measure(redis, {match, where: filter, maxSeries, now: await serverTime(redis)});
+    if (out !== undefined) {
+      await replaceFile(out, [...renderMetrics(metrics, {maxSeries, isTerminal: false})].join(''));
+    }
+    if (this.jsonEnabled()) await this.write([`${stringifyJson(toJson(metrics, out), '  ')}\n`]);
+    else if (out === undefined) await this.write(renderMetrics(metrics, {maxSeries, isTerminal: this.isTerminal}));
+  }
+}
+
+function toJson({gauges, sessions, leftOut}: Metrics, out: string | undefined): object {
+  const metrics = gauges.map(({name, help, samples}) => ({name, type: 'gauge', help, samples}));
+  return {file: out ?? null, sessions, left_out: leftOut, metrics};
+}

@@ -1,0 +1,80 @@
+import {Flags} from '@oclif/core';
+
+import {BatchCommand, type BatchStep} from '../cli/batch-command.js';
+import {changeIdsArg, reportFlags} from '../cli/flags.js';
+import {actorName} from '../cli/journal.js';
+import {TokengateError} from '../lib/errors.js';
+import {toText} from '../lib/journal.js';
+import {describeKeys, keyName} from '../lib/key-words.js';
+import {findChanges, type RecordedChange, type Undone, undoing} from '../lib/undo.js';
+
+export default class UndoChange extends BatchCommand<typeof UndoChange> {
+  static override summary = 'Put back what a change replaced';
+  static override description = `Takes a change from the journal (see list-changes), a batch too, and puts back what stood there before, for each session in one atomic step. Asks first.
+
+A session is refused when something is no longer as that change left it, because the gateway has spent since or somebody has changed it: --merge adds what was spent since a reset to what it removed, and replaces the default budget that the gateway has given it since; --force puts back what was there, whatever stands there now.
+
+A freeze that would be over by now is not revived; any other gets the time that is left of it. The undoing is a change itself, and can be undone.`;
+  static override examples = [
+    {description: 'Undo a change', command: '<%= config.bin %> <%= command.id %> k7m2q9x4tv'},
+    {
+      description: 'Undo your own last change, and keep what was spent since',
+      command: '<%= config.bin %> <%= command.id %> --last --merge',
+    },
+  ];
+  static related = ['list-changes'];
+
+  static override args = {change_id: changeIdsArg};
+  static override flags = {
+    last: Flags.boolean({description: 'Your own newest change that is not undone (by TOKENGATE_ACTOR, or user@host)'}),
+    merge: Flags.boolean({description: 'Add what was spent since a reset to what it removed'}),
+    force: Flags.boolean({description: 'Put back what was there, whatever stands there now'}),
+    ...reportFlags,
+  };
+
+  async run(): Promise<void> {
+    const {change_id: ids = []} = this.args as {change_id?: string[]};
+    const {last} = this.flags;
+    if (ids.length > 0 === last) {
+      throw new TokengateError('INVALID_USAGE', 'Name either changes or --last.', {
+        hint: 'See what was changed with: tokengate list-changes',
+      });
+    }
+    const wording = {
+      verb: 'undo',
+      done: 'undone',
+      question: 'Undo',
+      describe: ({keys}: Undone) => (keys.length === 0 ? 'already as it was' : describeKeys(keys)),
+      toJson: toUndoneJson,
+    };
+    await this.runSteps<Undone>(wording, async (redis, now) => {
+      const changes = await findChanges(redis, last ? {lastOf: actorName()} : ids);
+      wording.question = `Undo ${changes.map(describeChange).join(' and ')}, of`;
+      this.warnAll(changes.flatMap((change) => (change.isWhole ? [] : [describeCut(change)])));
+      return changes.map((change) => this.toStep(change, now));
+    });
+  }
+
+  private toStep(change: RecordedChange, began: Date): BatchStep<Undone> {
+    const {merge, force} = this.flags;
+    const journal = this.journal(undefined, change.change);
+    return {
+      selected: {ids: [...change.sessions.keys()].sort(), missing: []},
+      change: (redis, now) => undoing(redis, change, {now, merge, force}),
+      journal: journal && {...journal, began},
+    };
+  }
+}
+
+function describeChange({change, command, actor}: RecordedChange): string {
+  return `${command} (change ${change} by ${actor})`;
+}
+
+function describeCut({change}: RecordedChange): string {
+  return `The journal no longer has all of change ${change}: its oldest entries were dropped.`;
+}
+
+function toUndoneJson({change, keys}: Undone): Record<string, unknown> {
+  const restored = keys.map(({shape, held}) => [keyName(shape), typeof held === 'string' ? toText(held) : null]);
+  return {change_id: change, restored: Object.fromEntries(restored) as Record<string, string | null>};
+}

@@ -1,0 +1,159 @@
+import {Flags} from '@oclif/core';
+
+import {BaseCommand} from '../cli/base-command.js';
+import {describeDecision} from '../cli/decision-views.js';
+import {journalFlags, matchFlag, whereFlag} from '../cli/flags.js';
+import {onInterrupt} from '../cli/interrupts.js';
+import type {MakeJournal} from '../cli/watch/actions.js';
+import {changeLines, toLine, toWatchedJson, type WatchedJson} from '../cli/watch/changes.js';
+import {requireTerminal, showLive} from '../cli/watch/live.js';
+import {drawOnce} from '../cli/watch/once.js';
+import type {Message} from '../cli/watch/ui.js';
+import {DEFAULT_BUDGET, explainSession} from '../lib/decision.js';
+import {TokengateError} from '../lib/errors.js';
+import {openFeed} from '../lib/feed.js';
+import {parseFilter} from '../lib/filter.js';
+import type {RawId} from '../lib/ids.js';
+import type {Money} from '../lib/money.js';
+import type {Redis} from '../lib/redis.js';
+import {parseDuration} from '../lib/time.js';
+import {type Status, sortWatched, summarize, WATCH_FIELDS, type Watched} from '../lib/watched.js';
+import {openWatch, type Watch} from '../lib/watching.js';
+
+const FORMATS = ['text', 'json', 'ndjson'] as const;
+type Format = (typeof FORMATS)[number];
+
+/** Of what is explained. */
+const ANY_REQUEST = {cost: null, isRepeated: false, defaultBudget: DEFAULT_BUDGET};
+
+interface WatchJson {
+  time: Date;
+  sessions: WatchedJson[];
+  totals: {
+    count: number;
+    budget: Money;
+    spent: Money;
+    remaining: Money;
+    percentage_used: Money;
+    statuses: Record<Status, number>;
+  };
+}
+
+export default class WatchSessions extends BaseCommand<typeof WatchSessions> {
+  static override summary = 'Watch sessions spend, live, and act on them';
+  static override description = `A full-screen view of the sessions that have a budget: totals, and a row a session with its status, amounts, rate of spending, time until its budget is spent, requests in the last minute and freeze. The rate is that of the last minute, from what was spent between readings.
+
+Keys: arrows, PgUp, PgDn, Home and End select; f freezes, u unfreezes, + adds budget, r resets, each after a question; e explains; / filters by a part of an ID, a glob or an expression; s and S change the order, i inverts it; ? helps; q quits.
+
+Status: frozen, invalid (a value that the gateway cannot read), empty (the budget is spent), low (80 percent or more is used) or ok.
+
+Without a terminal: --once prints one frame, without rates; --format ndjson prints a line of JSON for each session, then one for each change, until it is interrupted.`;
+  static override examples = [
+    {description: 'See what is spending now', command: '<%= config.bin %> <%= command.id %>'},
+    {
+      description: "A team's sessions that are nearly out of budget",
+      command: `<%= config.bin %> <%= command.id %> --match 'team:*' --where 'used > 80' --sort empty`,
+    },
+    {
+      description: 'One frame, for a script or a ticket',
+      command: '<%= config.bin %> <%= command.id %> --once --sort spent',
+    },
+  ];
+  static related = ['list-sessions', 'check-sessions', 'explain-session'];
+
+  static override flags = {
+    match: matchFlag,
+    where: whereFlag,
+    sort: Flags.option({
+      options: WATCH_FIELDS,
+      description: 'What to sort by, the most pressing first',
+      default: 'rate' as const,
+    })(),
+    reverse: Flags.boolean({description: 'Sort the other way round'}),
+    interval: Flags.string({
+      description: 'From one reading to the next, such as 5s or 1m',
+      default: '2s',
+      helpValue: 'TIME',
+    }),
+    once: Flags.boolean({description: 'Print one frame with all sessions, and end'}),
+    format: Flags.option({
+      options: FORMATS,
+      description: 'The view, or with --once one JSON document (the same as --json), or a line of JSON for each change',
+    })(),
+    ...journalFlags,
+  };
+
+  async run(): Promise<WatchJson | undefined> {
+    const format = this.format();
+    const {match, where, once} = this.flags;
+    const interval = parseDuration(this.flags.interval);
+    const watch = openWatch({match, where: where === undefined ? undefined : parseFilter(where)});
+    if (once) return this.readOnce(watch, format);
+    if (format === 'text') requireTerminal();
+    const stop = new AbortController();
+    const connect = (): Promise<Redis> => this.connect(stop.signal);
+    const countAll = format === 'ndjson';
+    const feed = await openFeed({connect, watch, interval: interval * 1000, countAll, signal: stop.signal});
+    if (format === 'ndjson') {
+      onInterrupt(() => {
+        stop.abort();
+      });
+      for await (const lines of changeLines(feed)) await this.write([lines]);
+    } else {
+      const {sort, reverse} = this.flags;
+      const journal: MakeJournal = (reason) => this.journal(reason);
+      const explain = async (redis: Redis, id: RawId): Promise<string[]> =>
+        describeDecision(await explainSession(redis, id, ANY_REQUEST), this.connectionFlags);
+      this.report(await showLive({feed, interval, sort, reverse, limits: this.limits(), journal, explain}));
+    }
+    stop.abort();
+    return undefined;
+  }
+
+  private async readOnce(watch: Watch, format: Format): Promise<WatchJson | undefined> {
+    const {sort, reverse} = this.flags;
+    const redis = await this.connect();
+    await watch.read(redis, 'all');
+    const {at: now, sessions} = watch.reading();
+    sortWatched(sessions, sort, reverse);
+    if (format === 'json') return toWatchJson(now, sessions);
+    const {server} = redis;
+    if (format === 'ndjson') await this.write(sessions.map((one) => toLine('added', now, one)));
+    else await this.write(drawOnce(sessions, {server, now, sort, reverse, limits: this.limits()}));
+    return undefined;
+  }
+
+  private format(): Format {
+    const {format = this.flags.json ? 'json' : 'text', json, once} = this.flags;
+    const refuse = (why: string): never => {
+      throw new TokengateError('INVALID_USAGE', why);
+    };
+    if (json && format !== 'json') refuse(`--json and --format ${format} contradict each other.`);
+    if (format === 'json' && !once) refuse('One JSON document needs --once; --format ndjson prints changes as lines.');
+    return format;
+  }
+
+  /** What the flags limit the sessions to. */
+  private limits(): string[] {
+    const {match, where} = this.flags;
+    return [...(match === undefined ? [] : [`match ${match}`]), ...(where === undefined ? [] : [`where ${where}`])];
+  }
+
+  /** What a change that was under way when the view was left has come to. */
+  private report(messages: readonly Message[]): void {
+    for (const {text, level} of messages) {
+      if (level === 'error') throw new TokengateError('CHANGE_FAILED', text);
+      if (level === 'done') this.print(text);
+      else this.warnAll([text]);
+    }
+  }
+}
+
+function toWatchJson(time: Date, sessions: Watched[]): WatchJson {
+  const {count, budget, spent, remaining, used, statuses} = summarize(sessions);
+  return {
+    time,
+    sessions: sessions.map(toWatchedJson),
+    totals: {count, budget, spent, remaining, percentage_used: used, statuses},
+  };
+}

@@ -1,0 +1,49 @@
+import type {RawId} from './ids.js';
+import {type Part, readJournal} from './journal.js';
+import type {Redis} from './redis.js';
+
+export interface HistoryOptions {
+  session?: RawId | undefined;
+  change?: string | undefined;
+  since?: Date | undefined;
+  actor?: string | undefined;
+  /** At most so many changes. */
+  limit: number;
+  /** Gets a sentence for entries that this CLI did not write. */
+  unreadable: string[];
+}
+
+/** A part of a change, and the change that undid it, for some of its sessions at least. */
+export interface HistoryPart extends Part {
+  undoneBy: string | undefined;
+}
+
+/** The parts of changes, newest first; those of one change need not follow each other. */
+export async function* listChanges(redis: Redis, options: HistoryOptions): AsyncGenerator<HistoryPart[]> {
+  const {session, change, since, actor, limit, unreadable} = options;
+  const undoneBy = new Map<string, string>();
+  /** Changes that are shown, and before when nothing of them follows. */
+  const shown = new Map<string, Date | undefined>();
+  let count = 0;
+  for await (const page of readJournal(redis, since)) {
+    count += page.unreadable;
+    const parts: HistoryPart[] = [];
+    for (const part of page.parts) {
+      if (part.undoes !== undefined && !undoneBy.has(part.change)) undoneBy.set(part.undoes, part.change);
+      const records = session === undefined ? part.records : part.records.filter(({id}) => id === session);
+      const isMeant =
+        records.length > 0 &&
+        (change === undefined || part.change === change) &&
+        (actor === undefined || part.actor === actor) &&
+        (shown.size < limit || shown.has(part.change));
+      if (!isMeant) continue;
+      shown.set(part.change, part.began);
+      parts.push({...part, records, undoneBy: undoneBy.get(part.change)});
+    }
+    if (parts.length > 0) yield parts;
+    const at = page.parts.at(-1)?.at;
+    const isFull = shown.size >= (change === undefined ? limit : 1);
+    if (isFull && at && [...shown.values()].every((began) => began === undefined || at < began)) break;
+  }
+  if (count > 0) unreadable.push(`${count} entries of the journal were not written by tokengate, and are left out.`);
+}

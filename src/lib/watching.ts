@@ -1,0 +1,276 @@
+import type {StoredAmount} from './amounts.js';
+import {parseCount} from './anomalies.js';
+import {toServerTime} from './clock.js';
+import type {Filter} from './filter.js';
+import {type FreezeState, toFreezeState} from './freezes.js';
+import {matchesGlob} from './glob.js';
+import {isText, nameOf, type RawId} from './ids.js';
+import {
+  BUDGET_KEYS,
+  FREEZE_REASON_KEYS,
+  FROZEN_UNTIL_KEYS,
+  keyOf,
+  type KeyShape,
+  type RedisText,
+  REQUEST_COUNT_KEYS,
+  SPENT_KEYS,
+} from './keys.js';
+import {passes, scanIds, toListed, valuesOf} from './listing.js';
+import {ZERO} from './money.js';
+import {addReading, rateOf, type Spending, startSpending} from './rates.js';
+import {type Command, ErrorReply, type Redis} from './redis.js';
+import {toSession} from './sessions.js';
+import {statusOf, type Watched} from './watched.js';
+
+/** What stood in Redis at one moment. */
+export interface Reading {
+  /** By the server's clock. */
+  at: Date;
+  /** Those that are wanted, in the order of their IDs. */
+  sessions: Watched[];
+}
+
+export interface Wanted {
+  /** A Redis glob over IDs. */
+  match?: string | undefined;
+  where?: Filter | undefined;
+}
+
+export interface Watch {
+  /**
+   * Reads every session: budgets, spending and freezes in one flight, with the counts of requests of those in `closely`
+   * (or of all). Looks for new sessions only every few readings.
+   */
+  read(redis: Redis, closely: readonly RawId[] | 'all'): Promise<void>;
+  /** Reads the counts of requests that have not been read yet, of few sessions. True when there were any. */
+  readClosely(redis: Redis, ids: readonly RawId[]): Promise<boolean>;
+  /** What was read last, of those that are wanted besides what the watch itself is limited to. */
+  reading(wanted?: Wanted): Reading;
+}
+
+/** A new session is seen after at most so many milliseconds. */
+const SCAN_MS = 10_000;
+/** A scan takes at most this part of the time. */
+const SCAN_SHARE = 0.1;
+/** Keys in one MGET, which holds up the server for as long as it takes. */
+const PAGE = 1000;
+
+const FIELDS = ['budget', 'spent'] as const;
+/** Read of every session at every reading. */
+const EACH_READING = [BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS];
+const KEYS = {budget: BUDGET_KEYS, spent: SPENT_KEYS};
+
+const NOT_FROZEN: FreezeState = {isFrozen: false, until: null, reason: null, problems: []};
+
+type Field = (typeof FIELDS)[number];
+
+/** What is kept of one session. */
+interface Known {
+  id: RawId;
+  name: string;
+  amounts: Record<Field, StoredAmount | undefined>;
+  /** As they stood in Redis; null when there was nothing, undefined when they were not read yet. */
+  texts: Record<Field, string | null | undefined>;
+  untilText: string | null;
+  reasonText: string | null;
+  freeze: FreezeState;
+  spending: Spending | undefined;
+  /** An amount is another than that of which `watched` was made. */
+  isStale: boolean;
+  /** Undefined while there is no budget. */
+  watched: Watched | undefined;
+}
+
+/** Keeps what was read of the sessions that have a budget, and what follows from several readings. */
+export function openWatch({match, where}: Wanted): Watch {
+  let known = new Map<RawId, Known>();
+  let list: Known[] = [];
+  let pages: {page: Known[]; commands: Command[]}[] = [];
+  let counted: Known[] = [];
+  let at = new Date(0);
+  let nextScan = -Infinity;
+
+  const scan = async (redis: Redis): Promise<void> => {
+    const start = performance.now();
+    const ids = await scanIds(redis, BUDGET_KEYS, match);
+    const end = performance.now();
+    nextScan = end + Math.max(SCAN_MS, (end - start) / SCAN_SHARE);
+    list = ids.map((id) => known.get(id) ?? toKnown(id));
+    known = new Map(list.map((one) => [one.id, one]));
+    // Made once for many readings.
+    pages = pagesOf(list).map((page) => ({page, commands: EACH_READING.map((shape) => mget(shape, page))}));
+  };
+
+  return {
+    async read(redis, closely) {
+      const isScan = performance.now() >= nextScan;
+      if (isScan) await scan(redis);
+      const before = counted;
+      counted = closely === 'all' ? list : closely.flatMap((id) => known.get(id) ?? []);
+      const countPages = pagesOf(counted);
+      const frozenPages = pagesOf(list.filter(({untilText}) => untilText !== null));
+      const replies = (
+        await redis.pipeline([
+          ['TIME'],
+          ...pages.flatMap(({commands}) => commands),
+          ...frozenPages.map((page) => mget(FREEZE_REASON_KEYS, page)),
+          ...countPages.map((page) => mget(REQUEST_COUNT_KEYS, page)),
+        ])
+      ).values();
+      let isRefused = false;
+      const values = (count: number): (string | null)[] => {
+        const reply: unknown = replies.next().value;
+        isRefused = reply instanceof ErrorReply;
+        return valuesOf(redis, reply, count);
+      };
+      at = toServerTime(redis, replies.next().value);
+      const unclear: Unclear[] = [];
+      const reasons: Known[] = [];
+      for (const {page} of pages) {
+        const budgets = values(page.length);
+        const refused = {budget: isRefused, spent: false};
+        const spents = values(page.length);
+        refused.spent = isRefused;
+        const untils = values(page.length);
+        for (const [index, one] of page.entries()) {
+          const texts = {budget: budgets[index] ?? null, spent: spents[index] ?? null};
+          for (const field of FIELDS) {
+            const [text, old] = [texts[field], one.texts[field]];
+            // MGET gives nothing too for what is of a wrong type or may not be read.
+            const isOpen = old !== null || refused[field] || (isScan && one.amounts[field]?.state === 'invalid');
+            const isUnclear = text === null && isOpen;
+            if (isUnclear) unclear.push({one, field});
+            else if (text !== old) setAmount(one, field, toListed(redis, text));
+            one.texts[field] = text;
+          }
+          const until = untils[index] ?? null;
+          if (until !== null && one.untilText === null) reasons.push(one);
+          one.untilText = until;
+        }
+      }
+      for (const page of frozenPages) setReasons(page, values(page.length));
+      const counts = countPages.map((page) => values(page.length));
+      await readRest(redis, unclear, reasons);
+      for (const one of list) refresh(redis, one, at);
+      // What is not read any more would grow old.
+      if (closely !== 'all') for (const {watched} of before) if (watched !== undefined) watched.requests = undefined;
+      for (const [index, page] of countPages.entries()) setCounts(page, counts[index] ?? []);
+    },
+
+    async readClosely(redis, ids) {
+      const page = ids.flatMap((id) => known.get(id) ?? []).filter((one) => one.watched?.requests === undefined);
+      if (page.length === 0) return false;
+      const [reply] = await redis.pipeline([mget(REQUEST_COUNT_KEYS, page)]);
+      setCounts(page, valuesOf(redis, reply, page.length));
+      counted = [...counted, ...page];
+      return true;
+    },
+
+    reading(wanted = {}) {
+      const glob = wanted.match === undefined ? undefined : Buffer.from(wanted.match);
+      const sessions: Watched[] = [];
+      for (const {id, watched} of list) {
+        if (watched === undefined) continue;
+        if (where !== undefined && !passes(where, watched.session)) continue;
+        if (glob !== undefined && !matchesGlob(glob, Buffer.from(id, 'latin1'))) continue;
+        if (wanted.where !== undefined && !passes(wanted.where, watched.session)) continue;
+        sessions.push(watched);
+      }
+      return {at, sessions};
+    },
+  };
+}
+
+function toKnown(id: RawId): Known {
+  return {
+    id,
+    name: nameOf(id),
+    amounts: {budget: undefined, spent: undefined},
+    texts: {budget: undefined, spent: undefined},
+    untilText: null,
+    reasonText: null,
+    freeze: NOT_FROZEN,
+    spending: undefined,
+    isStale: true,
+    watched: undefined,
+  };
+}
+
+interface Unclear {
+  one: Known;
+  field: Field;
+}
+
+/** Reads what the flight has left open: few values, and none in most readings. */
+async function readRest(redis: Redis, unclear: readonly Unclear[], reasons: readonly Known[]): Promise<void> {
+  if (unclear.length + reasons.length === 0) return;
+  const pages = pagesOf(reasons);
+  const gets = unclear.map(({one, field}): Command => ['GET', keyOf(KEYS[field], one.id)]);
+  const replies = (await redis.pipeline([...gets, ...pages.map((page) => mget(FREEZE_REASON_KEYS, page))])).values();
+  for (const {one, field} of unclear) setAmount(one, field, toListed(redis, replies.next().value));
+  for (const page of pages) setReasons(page, valuesOf(redis, replies.next().value, page.length));
+}
+
+function setAmount(one: Known, field: Field, amount: StoredAmount): void {
+  const old = one.amounts[field];
+  const isSame = old?.state === 'invalid' && amount.state === 'invalid' && old.why === amount.why;
+  if (isSame || old === amount) return;
+  one.amounts[field] = amount;
+  one.isStale = true;
+}
+
+function setReasons(page: readonly Known[], texts: readonly (string | null)[]): void {
+  for (const [index, one] of page.entries()) one.reasonText = texts[index] ?? null;
+}
+
+function setCounts(page: readonly Known[], texts: readonly (string | null)[]): void {
+  for (const [index, {watched}] of page.entries()) {
+    const text = texts[index] ?? null;
+    if (watched !== undefined) watched.requests = text === null ? 0 : parseCount(text);
+  }
+}
+
+/** Brings what is said of a session up to what was read. */
+function refresh(redis: Redis, one: Known, at: Date): void {
+  const {id, name, untilText, reasonText, watched} = one;
+  const {budget, spent} = one.amounts;
+  if (budget === undefined || spent === undefined || budget.state === 'absent') {
+    // Removed. Should it come back, it is seen at the next reading.
+    one.watched = undefined;
+    one.spending = undefined;
+    return;
+  }
+  const amount = spent.state === 'money' ? spent.amount : spent.state === 'absent' ? ZERO : undefined;
+  if (amount === undefined) one.spending = undefined;
+  else if (one.spending === undefined) one.spending = startSpending(at.getTime(), amount);
+  else addReading(one.spending, at.getTime(), amount);
+  const rate = one.spending === undefined ? null : rateOf(one.spending);
+
+  const freeze = untilText === null ? NOT_FROZEN : toFreezeState(redis, name, untilText, reasonText, at);
+  const isChanged = watched === undefined || one.isStale || !isSameFreeze(freeze, one.freeze);
+  one.freeze = freeze;
+  one.isStale = false;
+  if (watched !== undefined && !isChanged) {
+    watched.rate = rate;
+    return;
+  }
+  const session = toSession(id, {budget, spent}, freeze);
+  if (!isText(id)) session.problems.unshift(`The ID of session '${name}' is invalid: its key is not UTF-8 text.`);
+  const facts = {session, status: statusOf(session), rate};
+  if (watched === undefined) one.watched = {id, requests: undefined, ...facts};
+  else Object.assign(watched, facts);
+}
+
+function isSameFreeze(a: FreezeState, b: FreezeState): boolean {
+  return a.isFrozen === b.isFrozen && a.until?.getTime() === b.until?.getTime() && a.reason === b.reason;
+}
+
+function mget(shape: KeyShape, page: readonly Known[]): Command {
+  return ['MGET', ...page.map(({id}): RedisText => keyOf(shape, id))];
+}
+
+function pagesOf<T>(list: readonly T[]): T[][] {
+  const pages: T[][] = [];
+  for (let start = 0; start < list.length; start += PAGE) pages.push(list.slice(start, start + PAGE));
+  return pages;
+}

@@ -1,0 +1,53 @@
+import {afterAll, beforeAll, expect, test} from 'vitest';
+
+import {dumpKeyspace} from '../support/keyspace.js';
+import {openTerminal} from '../support/pty.js';
+import {startRedis, type TestRedis} from '../support/redis-server.js';
+import {runBinary} from '../support/run.js';
+
+const SESSIONS = 10_000;
+/** IDs of any kind, amounts of any kind, a few freezes. */
+const SEED = `
+for i = 1, ${SESSIONS} do
+  local id = 'team:' .. i % 7 .. ' job ' .. i .. (i % 100 == 0 and 'ü' or '')
+  redis.call('SET', 'session:' .. id .. ':budget', i % 3 == 0 and '1e+3' or i .. '.50')
+  if i % 2 == 0 then redis.call('SET', 'session:' .. id .. ':spent', '0.0' .. i) end
+end`;
+
+let redis: TestRedis;
+beforeAll(async () => {
+  redis = await startRedis();
+  await redis.client.sendCommand(['EVAL', SEED, '0']);
+});
+afterAll(() => redis.stop());
+
+test('a batch reset of 10,000 sessions is undone by one command', async () => {
+  const before = await dumpKeyspace(redis);
+  expect(await runBinary(['reset-session', '--all', '--yes', '--quiet'], redis)).toMatchObject({
+    code: 0,
+    stdout: '✓ Reset 10,000\n',
+  });
+  expect(await dumpKeyspace(redis)).toEqual({});
+  expect(await runBinary(['undo-change', '--last', '--yes', '--quiet'], redis)).toEqual({
+    code: 0,
+    stdout: '✓ Undone 10,000\n',
+    stderr: '',
+  });
+  expect(await dumpKeyspace(redis)).toEqual(before);
+});
+
+test('a terminal is told how to undo, and the question says what would be undone', async () => {
+  await redis.client.set('session:one:budget', '5');
+  const options = {url: redis.url, columns: 200, env: {NO_COLOR: '1', TOKENGATE_ACTOR: 'alice'}};
+  const reset = openTerminal(['reset-session', 'one', '--yes'], options);
+  const {screen} = await reset.ended;
+  const [, id = ''] = /Undo: tokengate undo-change ([0-9a-z]{10})/.exec(screen) ?? [];
+  expect(id).not.toBe('');
+  const undo = openTerminal(['undo-change', id], options);
+  await undo.shows(
+    `Undo reset-session (change ${id} by alice), of 1 session on ${redis.url.slice('unix://'.length)} db 0`,
+  );
+  undo.type('y\r');
+  expect(await undo.ended).toMatchObject({code: 0});
+  expect(await redis.client.get('session:one:budget')).toBe('5');
+});

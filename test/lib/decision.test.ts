@@ -1,0 +1,278 @@
+import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+
+import {type BudgetRule, type Decision, explainSession, type NextRequest, type Rule} from '../../src/lib/decision.js';
+import {parseSessionId} from '../../src/lib/ids.js';
+import {parseAmount, ZERO} from '../../src/lib/money.js';
+import {connect, type Redis} from '../../src/lib/redis.js';
+import {startRedis, type TestRedis} from '../support/redis-server.js';
+
+let server: TestRedis;
+let redis: Redis;
+beforeAll(async () => {
+  server = await startRedis();
+  redis = await connect({url: server.url});
+});
+beforeEach(() => server.client.flushDb());
+afterAll(async () => {
+  redis.close();
+  await server.stop();
+});
+
+const amount = (text: string) => parseAmount(text).value;
+const REQUEST: NextRequest = {cost: amount('0.12'), isRepeated: false, defaultBudget: amount('10')};
+const inOneHour = (): string => new Date(Date.now() + 3_600_000).toISOString().slice(0, -1);
+
+/** A list where the gateway keeps a text. */
+const LIST = Symbol('list');
+type Keys = Record<string, string | typeof LIST>;
+
+async function write(id: string, keys: Keys, ttl?: number): Promise<unknown> {
+  return Promise.all(
+    Object.entries(keys).map(([name, value]) => {
+      const key = ['budget', 'spent'].includes(name) ? `session:${id}:${name}` : `anomaly:${id}:${name}`;
+      if (value === LIST) return server.client.lPush(key, 'x');
+      return server.client.sendCommand(['SET', key, value, ...(ttl === undefined ? [] : ['PX', String(ttl)])]);
+    }),
+  );
+}
+
+const explain = (id: string, request: Partial<NextRequest> = {}): Promise<Decision> =>
+  explainSession(redis, parseSessionId(id), {...REQUEST, ...request});
+
+const ruleOf = <Name extends Rule['rule']>({rules}: Decision, name: Name): Extract<Rule, {rule: Name}> =>
+  rules.find(({rule}) => rule === name) as Extract<Rule, {rule: Name}>;
+
+/** What the gateway does, rule by rule: the keys, and its answer to a request (and to the last request once more). */
+type Answer = 429 | 500 | 503 | null;
+const FREEZE: [Keys, Answer][] = [
+  [{}, null],
+  [{freeze_reason: 'left over'}, null],
+  [{frozen_until: inOneHour(), freeze_reason: 'Loop'}, 429],
+  [{frozen_until: inOneHour().slice(0, 19)}, 429],
+  [{frozen_until: '9999-12-31T23:59:59', freeze_reason: 'for good'}, 429],
+  [{frozen_until: '2020-01-01T00:00:00.000001', freeze_reason: 'old'}, null],
+  [{frozen_until: `${inOneHour()}Z`, freeze_reason: 'Loop'}, 500],
+  [{frozen_until: '2020-01-01T00:00:00+00:00'}, 500],
+  [{frozen_until: 'soon'}, 500],
+  [{frozen_until: LIST}, 500],
+];
+const RATE: [Keys, Answer][] = [
+  [{}, null],
+  [{'requests:1min': '99'}, null],
+  [{'requests:1min': '100'}, 429],
+  [{'requests:1min': '101'}, 429],
+  [{'requests:1min': '1.5'}, 500],
+  [{'requests:1min': LIST}, 500],
+];
+const LOOP: [Keys, Answer, Answer][] = [
+  [{}, null, null],
+  [{last_hash: 'abc'}, null, null],
+  [{last_hash: 'abc', identical_count: '1'}, null, null],
+  [{last_hash: 'abc', identical_count: '2'}, null, 429],
+  [{last_hash: 'abc', identical_count: '3'}, null, 429],
+  [{identical_count: '3'}, null, null],
+  [{last_hash: 'abc', identical_count: 'three'}, null, 500],
+  [{last_hash: 'abc', identical_count: LIST}, null, 500],
+  [{last_hash: LIST}, 500, 500],
+];
+const RECORDS: [Keys, Answer][] = [
+  [{}, null],
+  [{velocity: 'x'}, 500],
+  [{history: 'x'}, 500],
+];
+const BUDGET: [Keys, Answer][] = [
+  [{}, null],
+  [{spent: '9.88'}, null],
+  [{spent: '9.8800000000000000001'}, 429],
+  [{budget: '10.0', spent: '2'}, null],
+  [{budget: '5', spent: '4.88'}, null],
+  [{budget: '5', spent: '4.88000000000000000001'}, 429],
+  [{budget: '0.0'}, 429],
+  [{budget: '1e-05'}, 429],
+  [{budget: '1e+16', spent: '7.5E-7'}, null],
+  [{budget: 'nan'}, 503],
+  [{budget: 'ten'}, 503],
+  [{budget: ''}, 503],
+  [{budget: LIST}, 503],
+  [{budget: 'inf', spent: '3'}, null],
+  [{budget: 'inf', spent: 'inf'}, 503],
+  [{budget: '10', spent: 'nan'}, 503],
+  [{budget: '10', spent: 'inf'}, 429],
+  [{budget: '10', spent: LIST}, 503],
+];
+
+describe('the answer to the next request', () => {
+  test('agrees with what the gateway does for every combination of freeze, rate, loop and budget', async () => {
+    const sessions = FREEZE.flatMap((freeze) =>
+      RATE.flatMap((rate) => LOOP.flatMap((loop) => BUDGET.map((budget) => ({freeze, rate, loop, budget})))),
+    ).map((states, index) => ({id: `s${index}`, ...states}));
+    for (let start = 0; start < sessions.length; start += 500) {
+      const some = sessions.slice(start, start + 500);
+      await Promise.all(
+        some.map(({id, freeze, rate, loop, budget}) => write(id, {...freeze[0], ...rate[0], ...loop[0], ...budget[0]})),
+      );
+      const decisions = await Promise.all(some.flatMap(({id}) => [explain(id), explain(id, {isRepeated: true})]));
+      const expected = some.flatMap(({freeze, rate, loop: [, fresh, repeated], budget}) =>
+        [fresh, repeated].map(
+          (loop) => [freeze[1], rate[1], loop, budget[1]].find((answer) => answer !== null) ?? null,
+        ),
+      );
+      expect(decisions.map(({answer}) => answer)).toEqual(expected);
+      expect(decisions.map(({passes}) => passes)).toEqual(expected.map((answer) => answer === null));
+    }
+  });
+
+  test.each(RECORDS)('of a session with %o is %s, before the budget is looked at', async (keys, answer) => {
+    await write('x', {...keys, budget: 'nan'});
+    expect((await explain('x')).answer).toBe(answer ?? 503);
+    await write('x', {'requests:1min': '100'});
+    expect((await explain('x')).answer).toBe(429);
+  });
+
+  test.each([
+    ['0', '0', 429],
+    ['5', '4.99999', null],
+    ['5', '5', 429],
+    ['0', '-1', null],
+    ['-inf', '0', 429],
+    ['10', '-inf', null],
+    ['1e999', '5', null],
+    ['1e-999', '0', 429],
+  ])('of unknown cost with a budget of %s and %s spent', async (budget, spent, answer) => {
+    await write('x', {budget, spent});
+    const decision = await explain('x', {cost: null});
+    expect(decision.answer).toBe(answer);
+  });
+
+  test('of a request that costs nothing is that it passes where nothing is left', async () => {
+    await write('x', {budget: '5', spent: '5'});
+    expect((await explain('x', {cost: ZERO})).passes).toBe(true);
+  });
+
+  test('says that the same request once more would be refused', async () => {
+    await write('x', {last_hash: 'abc', identical_count: '2'});
+    expect(await explain('x')).toMatchObject({passes: true, isLoopNext: true});
+    expect(await explain('x', {isRepeated: true})).toMatchObject({refusedBy: 'loop', isLoopNext: false});
+  });
+});
+
+describe('a rule', () => {
+  test.each([
+    ['79', 'passes'],
+    ['80', 'close'],
+    ['99', 'close'],
+    ['100', 'refuses'],
+  ])('of the request rate, with %s requests, %s', async (count, verdict) => {
+    await write('x', {'requests:1min': count}, 42_000);
+    const decision = await explain('x');
+    const rule = ruleOf(decision, 'request_rate');
+    expect(rule).toMatchObject({verdict, count: Number(count)});
+    expect(rule.countUntil!.getTime() - decision.now.getTime()).toBeGreaterThan(30_000);
+    expect(decision.until).toEqual(verdict === 'refuses' ? rule.countUntil : null);
+  });
+
+  test('of the budget is close from 80 percent on, the next request included', async () => {
+    await write('x', {budget: '10', spent: '7.87'});
+    expect(ruleOf(await explain('x'), 'budget').verdict).toBe('passes');
+    expect(ruleOf(await explain('x', {cost: amount('0.13')}), 'budget').verdict).toBe('close');
+  });
+
+  test('of the budget gives the amounts exactly', async () => {
+    await write('x', {budget: '0.05', spent: '0.02643664999999999982'});
+    const rule = ruleOf(await explain('x'), 'budget');
+    expect(rule.remaining?.toFixed()).toBe('0.02356335000000000018');
+    expect(rule.missing?.toFixed()).toBe('0.09643664999999999982');
+  });
+
+  test('of velocity is not recorded', async () => {
+    expect(ruleOf(await explain('x'), 'velocity')).toMatchObject({verdict: 'not_recorded', answer: null});
+  });
+
+  test('that a freeze ends with its key, where that goes first', async () => {
+    const frozen_until = inOneHour();
+    await write('later', {frozen_until}, 7_200_000);
+    await write('sooner', {frozen_until}, 60_000);
+    await write('never', {frozen_until: '9999-12-31T23:59:59'});
+    await write('bad', {frozen_until: 'soon'}, 60_000);
+    expect((await explain('later')).until).toEqual(new Date(`${frozen_until}Z`));
+    for (const id of ['sooner', 'bad']) {
+      const {until, now} = await explain(id);
+      expect(until!.getTime() - now.getTime()).toBeLessThanOrEqual(60_000);
+    }
+    expect(await explain('never')).toMatchObject({answer: 429, until: null});
+  });
+
+  test('is judged although another refuses, and all of them have to let it pass', async () => {
+    const frozen_until = inOneHour();
+    await write('x', {frozen_until, budget: '1', spent: '3'}, 3_600_000);
+    const decision = await explain('x');
+    expect(decision).toMatchObject({refusedBy: 'freeze', until: null});
+    expect(ruleOf(decision, 'budget').verdict).toBe('refuses');
+  });
+});
+
+describe('the remedies', () => {
+  const remedies = async (keys: Keys, request: Partial<NextRequest> = {}): Promise<string[]> => {
+    await server.client.flushDb();
+    await write('x', keys);
+    const found = (await explain('x', request)).remedies;
+    return found.map((remedy) => ('amount' in remedy ? `${remedy.action} ${remedy.amount.toFixed()}` : remedy.action));
+  };
+
+  test('are none where none is needed', async () => {
+    expect(await remedies({budget: '5'})).toEqual([]);
+  });
+
+  test('are as few as will do', async () => {
+    const frozen = {frozen_until: inOneHour(), 'requests:1min': '100', last_hash: 'abc', identical_count: '3'};
+    expect(await remedies(frozen, {isRepeated: true})).toEqual(['unfreeze']);
+    expect(await remedies({history: LIST, velocity: LIST})).toEqual(['delete_key']);
+    expect(await remedies({...frozen, velocity: 'x', budget: '1', spent: '1'})).toEqual([
+      'unfreeze',
+      'repair',
+      'add_budget 0.12',
+    ]);
+  });
+
+  test.each<[Keys, string[], string[]]>([
+    [{budget: '5', spent: '4.9999'}, ['add_budget 0.12'], []],
+    [{budget: '5', spent: '7'}, ['add_budget 2.12'], ['add_budget 3']],
+    [{budget: 'nan', spent: '7'}, ['set_budget 7.12'], ['set_budget 8']],
+    [{budget: LIST}, ['set_budget 0.12'], ['set_budget 1']],
+    [{budget: '-inf'}, ['set_budget 0.12'], ['set_budget 1']],
+    [{spent: '10.5'}, ['set_budget 10.62'], ['set_budget 11.5']],
+    [{budget: '5', spent: 'nan'}, ['reset_spent'], ['reset_spent']],
+    [{budget: '0.1', spent: 'inf'}, ['reset_spent', 'add_budget 0.02'], ['reset_spent']],
+    [{budget: '5', spent: LIST}, ['delete_key'], ['delete_key']],
+    [{budget: 'inf', spent: 'inf'}, ['reset_spent'], ['reset_spent']],
+    [{budget: 'nan', spent: 'nan'}, ['reset_spent', 'set_budget 0.12'], ['reset_spent', 'set_budget 1']],
+  ])('of %o for a known and for an unknown cost', async (keys, known, unknown) => {
+    expect(await remedies(keys)).toEqual(known);
+    expect(await remedies(keys, {cost: null})).toEqual(unknown);
+  });
+});
+
+describe('what is not there', () => {
+  test('gets the default budget of the gateway', async () => {
+    const decision = await explain('x');
+    expect(decision).toMatchObject({isKnown: false, passes: true});
+    const rule: BudgetRule = ruleOf(decision, 'budget');
+    expect(rule).toMatchObject({isDefault: true, missing: null});
+    expect(rule.remaining?.toFixed()).toBe('10');
+    expect(await explain('x', {defaultBudget: amount('0.1')})).toMatchObject({passes: false, refusedBy: 'budget'});
+  });
+
+  test('is known all the same by any key that it has', async () => {
+    await server.client.rPush('anomaly:x:history', '{}');
+    expect((await explain('x')).isKnown).toBe(true);
+  });
+
+  test('is not made up for a lack of rights', async () => {
+    await server.client.sendCommand(['ACL', 'SETUSER', 'reader', 'on', '>secret', '~session:*', '+get', '+hello']);
+    const url = server.url.replace('unix://', 'unix://reader:secret@');
+    const reader = await connect({url});
+    const asked = explainSession(reader, parseSessionId('x'), REQUEST);
+    await expect(asked).rejects.toMatchObject({code: 'REDIS_NO_PERMISSION'});
+    reader.close();
+  });
+});

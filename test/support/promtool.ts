@@ -1,0 +1,9 @@
+import {type Output, ROOT, runProcess} from './run.js';
+
+/** Prometheus's own checks. `npm test` fetches the program when it is not there. */
+export function promtool(args: string[], input = ''): Promise<Output> {
+  return runProcess('promtool', args, {
+    input,
+    env: {PATH: `${process.env['PATH'] ?? ''}:${ROOT}node_modules/.bin`},
+  });
+}
