@@ -156,9 +156,9 @@ describe('docs/monitoring.md', () => {
     expect(rights(reading)).toHaveLength(6);
     await redis.client.sendCommand(['ACL', 'SETUSER', 'check', 'on', '>a-password', ...rights(reading)]);
     const url = redis.url.replace('//', '//check:a-password@');
-    const command = `tokengate --redis-url ${url} check-sessions --frozen`;
+    const command = `TOKENGATE_REDIS_URL=${url} tokengate check-sessions --frozen`;
     expect(await run(command)).toMatchObject({code: 2, stderr: ''});
-    expect(await run(`tokengate --redis-url ${url} print-metrics`)).toMatchObject({code: 0, stderr: ''});
+    expect(await run(`TOKENGATE_REDIS_URL=${url} tokengate print-metrics`)).toMatchObject({code: 0, stderr: ''});
     expect(await run(`${command} --new-only`)).toMatchObject({code: 1, stdout: ''});
     await redis.client.sendCommand(['ACL', 'SETUSER', 'check', ...rights(more)]);
     expect(await run(`${command} --new-only`)).toMatchObject({code: 2, stderr: ''});

@@ -165,11 +165,11 @@ describe('the lists of the README', () => {
     ),
   );
 
+  const WITH_TESTS_OF_THEIR_OWN = ['list-sessions', 'list-changes', 'list-requests', 'undo-change', 'watch-sessions'];
+
   test('every command has its JSON fields listed', async () => {
     const manifest = JSON.parse(await readFile(`${ROOT}oclif.manifest.json`, 'utf8')) as {commands: object};
-    expect([...fieldsOf.keys(), 'list-sessions', 'list-changes', 'list-requests', 'undo-change'].sort()).toEqual(
-      Object.keys(manifest.commands).sort(),
-    );
+    expect([...fieldsOf.keys(), ...WITH_TESTS_OF_THEIR_OWN].sort()).toEqual(Object.keys(manifest.commands).sort());
   });
 
   test.each([...fieldsOf])('%s --json has the listed fields', async (command, fields) => {
@@ -209,6 +209,16 @@ describe('the lists of the README', () => {
     expect(Object.keys(change!)).toEqual(fieldsAfter('list-changes'));
     const undone = JSON.parse((await run('tokengate undo-change --last --yes --json')).stdout) as BatchJson;
     expect(Object.keys(undone.results[0]!)).toEqual(['session_id', 'outcome', ...fieldsAfter('undo-change')]);
+  });
+
+  test('watch-sessions --once --json has the listed fields', async () => {
+    const [, outer = '', own = ''] =
+      /^- `watch-sessions --once`: (.*?)\. Each .*? has the fields of `get-budget` and (.*?)\. A line/ms.exec(
+        sectionBelow('### JSON'),
+      ) ?? [];
+    const document = JSON.parse((await run('tokengate watch-sessions --once --json')).stdout) as {sessions: object[]};
+    expect(Object.keys(document)).toEqual(namesIn(outer));
+    expect(Object.keys(document.sessions[0]!)).toEqual([...(fieldsOf.get('get-budget') ?? []), ...namesIn(own)]);
   });
 
   test('the columns of a list have the listed names in JSON and CSV', async () => {
