@@ -41,7 +41,8 @@ export async function startServer(program) {
     socket,
     url: `unix://${encodeURI(socket)}`,
     send,
-    countKeys: async () => Number(await send('DBSIZE')),
+    /** But for the journal. */
+    countKeys: async () => Number(await send('DBSIZE')) - Number(await send('EXISTS', 'tokengate:journal')),
     async version() {
       const info = await send('INFO', 'server');
       return /^redis_version:(\S+)/m.exec(info)?.[1] ?? 'unknown';

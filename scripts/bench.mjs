@@ -15,6 +15,7 @@ import {build, installPackages, provide, ROOT} from './setup.mjs';
 
 const OUTPUT = 'docs/benchmarks.md';
 const FORMATS = ['table', 'json', 'ndjson', 'csv', 'ids'];
+const CHANGES = ['reset', 'reset-no-journal', 'reset-journal', 'freeze'];
 
 const options = readOptions();
 installPackages();
@@ -98,7 +99,7 @@ async function measureStarts(meter) {
 async function measureSizes(meter) {
   const rows = [];
   for (const count of options.sessions) {
-    const wanted = [...FORMATS.map((format) => `list-${format}`), 'list-reads', 'reset', 'freeze'].filter(isWanted);
+    const wanted = [...FORMATS.map((format) => `list-${format}`), 'list-reads', ...CHANGES].filter(isWanted);
     if (wanted.length === 0) continue;
     step(`data of ${formatCount(count)} sessions`);
     const data = makeData(count, server.folder);
@@ -138,19 +139,18 @@ async function measureLists(meter, data) {
 
 async function measureChanges(meter, data) {
   const {count, files} = data;
+  const reset = ['reset-session', '--all', '--yes'];
+  const freeze = ['freeze-session', '--all', '--for', '2h', '--reason', 'Benchmark', '--yes'];
   const changes = {
-    reset: {
-      command: ['reset-session', '--all', '--yes'],
-      leaves: 0,
-    },
-    freeze: {
-      command: ['freeze-session', '--all', '--for', '2h', '--reason', 'Benchmark', '--yes'],
-      leaves: data.keys + 2 * count,
-    },
+    reset: {command: reset, leaves: 0, against: 'pipe'},
+    'reset-no-journal': {command: [...reset, '--no-journal'], leaves: 0, against: 'pipe'},
+    'reset-journal': {command: reset, leaves: 0, against: [...reset, '--no-journal']},
+    freeze: {command: freeze, leaves: data.keys + 2 * count, against: 'pipe'},
   };
   const rows = [];
-  for (const [name, {command, leaves}] of Object.entries(changes)) {
+  for (const [name, {command, leaves, against}] of Object.entries(changes)) {
     if (!isWanted(name)) continue;
+    const file = name.split('-')[0];
     step(`${name}, ${formatCount(count)} sessions`);
     const changing = async (change) => {
       await server.load(data);
@@ -162,12 +162,13 @@ async function measureChanges(meter, data) {
     rows.push({
       group: 'change',
       count,
-      what: `\`${command.slice(0, 2).join(' ')}\``,
-      against: `\`redis-cli --pipe\` with ${RESP_FILES[name].says}`,
+      what: `\`${command.filter((word) => !['--yes', '--for', '2h', '--reason', 'Benchmark'].includes(word)).join(' ')}\``,
+      against:
+        against === 'pipe' ? `\`redis-cli --pipe\` with ${RESP_FILES[file].says}` : 'the same with `--no-journal`',
       ...(await measurePairs({
         runs: options.runs,
         ours: () => changing(() => meter.tokengate(command)),
-        theirs: () => changing(() => meter.redisPipe(files[name])),
+        theirs: () => changing(() => (against === 'pipe' ? meter.redisPipe(files[file]) : meter.tokengate(against))),
       })),
     });
   }
