@@ -69,7 +69,10 @@ describe('a filter', () => {
     ['[1] == [1]', 'more than comparisons'],
     ['this == 1', 'more than comparisons'],
     ['used === 1', "can't have ==="],
-  ])('%j is refused: %s', (text, why) => {
+    ['-'.repeat(3000) + '1 < used', 'nested too deeply'],
+    ['('.repeat(100_000), 'nested too deeply'],
+    [`frozen${' || frozen'.repeat(1001)}`, 'nested too deeply'],
+  ])('%.40j is refused: %s', (text, why) => {
     expect(() => parseFilter(text)).toThrow(
       expect.objectContaining({code: 'INVALID_FILTER', message: expect.stringContaining(why)}),
     );
@@ -107,6 +110,12 @@ describe('a filter', () => {
         }
       }),
     );
+  });
+
+  test('a long list of IDs is not too deep', () => {
+    const text = Array.from({length: 1000}, (_, index) => `id == "s${index}"`).join(' || ');
+    expect(parseFilter(text).matches({...facts, id: 's999'})).toBe(true);
+    expect(parseFilter(text).matches({...facts, id: 's1000'})).toBe(false);
   });
 
   test('says whether it must know what is frozen', () => {
