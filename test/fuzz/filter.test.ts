@@ -9,7 +9,10 @@ import {anyString, fuzz} from '../support/fuzz.js';
 const NUMBERS = ['budget', 'spent', 'remaining', 'used'] as const;
 const ORDERS = ['==', '!=', '<', '<=', '>', '>='] as const;
 
-type Operand = {text: string; of: (facts: Facts) => Big | string | boolean | null};
+interface Operand {
+  text: string;
+  of: (facts: Facts) => Big | string | boolean | null;
+}
 /** An expression, and what it comes to: null is not known. */
 interface Expression {
   text: string;
@@ -29,7 +32,7 @@ const facts: fc.Arbitrary<Facts> = fc.record({
   frozen: fc.option(fc.boolean()),
 });
 
-const field = <Name extends keyof Facts>(name: Name): Operand => ({text: name, of: (known) => known[name]});
+const field = (name: keyof Facts): Operand => ({text: name, of: (known) => known[name]});
 const number: fc.Arbitrary<Operand> = fc.oneof(
   fc.constantFrom(...NUMBERS).map(field),
   amount.map((text) => ({text, of: () => new Big(text)})),

@@ -18,7 +18,6 @@ import UnfreezeSession from '../../src/commands/unfreeze-session.js';
 import {matchesGlob} from '../../src/lib/glob.js';
 import {nameOf, rawId} from '../../src/lib/ids.js';
 import {parseStoredMoney, toPlainDigits} from '../../src/lib/money.js';
-import {dumpKeyspace} from '../support/keyspace.js';
 import {
   anyBytes,
   anyMoneyText,
@@ -30,6 +29,7 @@ import {
   someText,
   UNSAFE,
 } from '../support/fuzz.js';
+import {dumpKeyspace} from '../support/keyspace.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {type Output, runCommand} from '../support/run.js';
 
