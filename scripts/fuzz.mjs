@@ -14,7 +14,7 @@ const tally = join(folder, 'tally');
 writeFileSync(tally, '');
 const {status} = spawnSync(
   process.execPath,
-  [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', '--dir', 'test/fuzz', ...process.argv.slice(2)],
+  [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', 'test/fuzz/', ...process.argv.slice(2)],
   {cwd: ROOT, stdio: 'inherit', env: {FUZZ_RUNS: '1000', ...process.env, FUZZ_TALLY: tally}},
 );
 const cases = readFileSync(tally, 'utf8')

@@ -9,6 +9,7 @@ import {installPackages, ROOT} from './setup.mjs';
 /** Tests of modules that have none of their own name, or more than that. */
 const TESTS = {
   'base-command': ['test/commands/*.test.ts'],
+  filter: ['test/lib/filter.test.ts', 'test/fuzz/filter.test.ts'],
   glob: ['test/lib/glob.test.ts', 'test/lib/listing.test.ts'],
   history: ['test/commands/list-requests.test.ts'],
   undo: ['test/lib/undo.test.ts', 'test/commands/journal.test.ts'],

@@ -87,7 +87,6 @@ function compile(node: jsep.Expression, text: string, used: Set<string>, depth: 
   switch (node.type) {
     case 'Identifier': {
       const {name} = node as jsep.Identifier;
-      if (name === 'true' || name === 'false') return {kind: 'truth', evaluate: () => name === 'true'};
       if (!Object.hasOwn(FIELDS, name)) throw refusal(text, `there is no field '${name}'`);
       const field = name as keyof Facts;
       used.add(field);
