@@ -20,6 +20,7 @@ export default {
   plugins: ['@stryker-mutator/vitest-runner', import.meta.filename],
   ignorers: ['messages'],
   coverageAnalysis: 'perTest',
+  ignorePatterns: ['.stryker-tmp', 'reports'],
   concurrency: 1,
   // A mutant that never ends; a server of a test's own may take its time to start.
   timeoutMS: 20_000,

@@ -169,6 +169,7 @@ describe('an amount as it stands in Redis', () => {
 test.each([
   ['10.5', '10.5'],
   ['1e999', 'infinity'],
+  ['10e999', 'infinity'],
   ['-1e999', '-infinity'],
   ['+12E+9999', 'infinity'],
   ['1e-999', '0'],
