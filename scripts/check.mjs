@@ -8,6 +8,7 @@ const CHECKS = {
   lint: 'eslint .',
   types: 'tsc',
   'dead code': 'knip',
+  'reasons for dependencies': 'node scripts/dependencies.mjs',
   // Not `npm run build`, which would write the manifest that is to be checked.
   manifest: 'node scripts/clean.mjs && tsc -p tsconfig.build.json && node scripts/manifest.mjs --check',
   'what a start loads': 'node scripts/loaded.mjs --check',

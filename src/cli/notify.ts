@@ -145,7 +145,7 @@ function toMessage(findings: readonly Finding[], address: string): string {
   });
   const more = findings.length - MAX_LISTED;
   if (more > 0) lines.push(`… and ${more} more: tokengate check-sessions`);
-  return [`*TokenGate* on ${toCode(address)}: ${countOf(findings.length)}`, ...lines].join('\n');
+  return [`*TokenGate* on ${toCode(cut(address))}: ${countOf(findings.length)}`, ...lines].join('\n');
 }
 
 function cut(text: string): string {

@@ -1,8 +1,8 @@
 /**
- * What must not reach a terminal as it is: control characters, line and paragraph separators, invisible format
- * characters (bidi controls among them), blank fillers, unpaired surrogates.
+ * What must not reach a terminal as it is: control characters, line and paragraph separators, format characters (bidi
+ * controls among them), what shows nothing (`DI`: blank fillers, selectors of variants, tags), unpaired surrogates.
  */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u115f\u1160\u3164\uffa0]/gu;
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{DI}]/gu;
 const PLAIN = /^[\x20-\x7e]*$/;
 const NAMED: Record<string, string> = {'\n': '\\n', '\r': '\\r', '\t': '\\t'};
 

@@ -48,6 +48,9 @@ const COMPARISONS: Record<string, (order: number) => boolean> = {
   '>=': (order) => order >= 0,
 };
 
+/** A chain of `||` is as deep as it is long. More would not fit the stack. */
+const MAX_DEPTH = 1000;
+
 /**
  * Reads a filter expression: comparisons of `id`, `budget`, `spent`, `remaining`, `used` (percent) and `frozen` with
  * constants or each other, `&&`, `||`, `!` and parentheses. Numbers are compared exactly. jsep only parses it; nothing
@@ -61,10 +64,11 @@ export function parseFilter(text: string): Filter {
   try {
     tree = jsep(text);
   } catch (error) {
+    if (error instanceof RangeError) throw tooDeep(text);
     throw refusal(text, error instanceof Error ? error.message : String(error));
   }
   const used = new Set<string>();
-  const root = compile(tree, text, used);
+  const root = compile(tree, text, used, 0);
   if (root.kind !== 'truth') throw refusal(text, 'it is neither true nor false');
   return {
     matches: (facts) => root.evaluate(facts) === true,
@@ -73,8 +77,9 @@ export function parseFilter(text: string): Filter {
   };
 }
 
-function compile(node: jsep.Expression, text: string, used: Set<string>): Node {
-  const sub = (child: unknown): Node => compile(child as jsep.Expression, text, used);
+function compile(node: jsep.Expression, text: string, used: Set<string>, depth: number): Node {
+  if (depth > MAX_DEPTH) throw tooDeep(text);
+  const sub = (child: unknown): Node => compile(child as jsep.Expression, text, used, depth + 1);
   const truth = (child: Node): Node => {
     if (child.kind !== 'truth') throw refusal(text, '&&, || and ! stand between comparisons');
     return child;
@@ -82,7 +87,6 @@ function compile(node: jsep.Expression, text: string, used: Set<string>): Node {
   switch (node.type) {
     case 'Identifier': {
       const {name} = node as jsep.Identifier;
-      if (name === 'true' || name === 'false') return {kind: 'truth', evaluate: () => name === 'true'};
       if (!Object.hasOwn(FIELDS, name)) throw refusal(text, `there is no field '${name}'`);
       const field = name as keyof Facts;
       used.add(field);
@@ -152,6 +156,10 @@ function orderOf(left: NonNullable<Value>, right: NonNullable<Value>): number {
 
 function not(value: boolean | null): boolean | null {
   return value === null ? null : !value;
+}
+
+function tooDeep(text: string): TokengateError {
+  return refusal(`${text.slice(0, 60)}…`, 'it is nested too deeply');
 }
 
 function refusal(text: string, why: string): TokengateError {

@@ -79,6 +79,9 @@ export function toFields(journal: Journal, shapes: readonly KeyShape[]): string[
   return [...Object.entries(fields).flat(), 'sessions'];
 }
 
+/** Milliseconds: as long as a date can be from 1970. */
+const MAX_TTL = 8.64e15;
+
 /** Entries that are read in one step. */
 const PAGE = 200;
 
@@ -122,8 +125,8 @@ function parseEntry(entry: string, fields: readonly Buffer[]): Part | undefined 
   const shapes = text('keys')
     .split(' ')
     .map((name) => SESSION_KEYS.find(({suffix}) => suffix === `:${name}`));
-  const at = new Date(Number(entry.split('-')[0]));
   try {
+    const at = parseMoment(entry.split('-')[0] ?? '');
     const sessions: unknown = JSON.parse(texts.get('sessions')?.toString('latin1') ?? '');
     const width = 1 + 2 * shapes.length;
     if (!Array.isArray(sessions) || sessions.length % width !== 0 || text('change') === '') return undefined;
@@ -136,7 +139,7 @@ function parseEntry(entry: string, fields: readonly Buffer[]): Part | undefined 
       reason: text('reason'),
       version: text('version'),
       undoes: text('undoes') || undefined,
-      began: text('began') === '' ? undefined : new Date(Number(text('began'))),
+      began: text('began') === '' ? undefined : parseMoment(text('began')),
       records: Array.from({length: sessions.length / width}, (_, index) =>
         parseSession(sessions.slice(index * width, (index + 1) * width), shapes),
       ),
@@ -144,6 +147,13 @@ function parseEntry(entry: string, fields: readonly Buffer[]): Part | undefined 
   } catch {
     return undefined;
   }
+}
+
+/** Milliseconds since 1970, as far as a date can go. */
+function parseMoment(text: string): Date {
+  const at = new Date(/^\d+$/.test(text) ? Number(text) : NaN);
+  if (Number.isNaN(at.getTime())) throw new TypeError('no time');
+  return at;
 }
 
 function parseSession([id, ...states]: unknown[], shapes: readonly (KeyShape | undefined)[]): ChangedSession {
@@ -160,6 +170,11 @@ function parseValue(state: unknown): Value {
   if (state === false) return false;
   if (state === true) return {kind: 'dump', text: '', ttl: -1};
   const [text, ttl, dump] = Array.isArray(state) ? (state as unknown[]) : [state, -1];
-  if (typeof text !== 'string' || typeof ttl !== 'number') throw new TypeError('no value');
+  if (typeof text !== 'string' || !isTtl(ttl)) throw new TypeError('no value');
   return {kind: dump === undefined ? 'text' : 'dump', text, ttl};
+}
+
+/** As Redis gives one: the end of the life that it takes is a date. */
+function isTtl(ttl: unknown): ttl is number {
+  return typeof ttl === 'number' && Number.isInteger(ttl) && ttl >= -1 && ttl <= MAX_TTL;
 }

@@ -19,6 +19,9 @@ describe('untrusted text', () => {
     ['\u2028', '\\u2028'],
     ['\ud800', '\\ud800'],
     ['\u{e0041}', '\\u{e0041}'],
+    ['\u3164\u115f', '\\u3164\\u115f'],
+    ['a\u{e0102}\ufe0f\u034f', 'a\\u{e0102}\\ufe0f\\u034f'],
+    ['\u{e0002}\u2065', '\\u{e0002}\\u2065'],
     ['\0', '\\x00'],
   ])('%j is shown as %s', (text, shown) => {
     expect(showText(text)).toBe(shown);

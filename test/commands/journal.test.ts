@@ -446,6 +446,23 @@ describe('undo-change', () => {
 });
 
 describe('list-changes', () => {
+  test.each([
+    ['an entry past the end of time', '18446744073709551615-0', '', '["x",false,"1"]'],
+    ['a beginning that is no time', '*', 'NaN', '["x",false,"1"]'],
+    ['a TTL that is no length of time', '*', '', '["x",["1",1e300],false]'],
+    ['a TTL in parts of a millisecond', '*', '', '["x",["1",0.5],false]'],
+    ['a negative TTL', '*', '', '["x",["1",-2],false]'],
+  ])('leaves out %s', async (_, entry, began, sessions) => {
+    await redis.client.xAdd('tokengate:journal', entry, {change: 'c', began, keys: 'budget', sessions});
+    for (const argv of [[], ['--json']]) {
+      expect(await list(...argv)).toMatchObject({
+        code: 0,
+        stderr: 'Warning: 1 entries of the journal were not written by tokengate, and are left out.\n',
+      });
+    }
+    expect(await undo('c', '--yes')).toMatchObject({code: 1, stderr: expect.stringContaining("has no change 'c'")});
+  });
+
   test('of nothing says so', async () => {
     expect(await list()).toMatchObject({code: 0, stdout: 'No changes found.\n'});
     expect(await list('--json')).toMatchObject({code: 0, stdout: '[]\n'});

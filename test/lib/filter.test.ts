@@ -31,6 +31,20 @@ describe('a filter', () => {
     ['spent < budget', true],
     ['budget > -5', true],
     ['true', true],
+    ['false', false],
+    ['frozen != false', false],
+    ['spent != 9', true],
+    ['spent < 9.00000000000000000001', false],
+    ['spent <= 9.00000000000000000001', true],
+    ['spent <= 9', false],
+    ['spent >= 10', false],
+    ['id < "team:alpha"', false],
+    ['id > "team:alpha"', false],
+    ['id > "team:a"', true],
+    ['id < "team:a"', false],
+    ['-spent < -9', true],
+    ['budget > 1 && spent > 100', false],
+    ['spent > 100 || budget > 100', false],
     ['(used > 50 && used < 60) || (used > 80)', true],
     ['used > 50 && used < 60 || used > 80', true],
   ])('%s: %s', (text, matches) => {
@@ -48,12 +62,34 @@ describe('a filter', () => {
   test('what is known can decide all the same', () => {
     expect(parseFilter('spent > 1 || used > 0').matches(invalid)).toBe(true);
     expect(parseFilter('!(spent < 1 && used > 0)').matches(invalid)).toBe(true);
+    expect(parseFilter('used > 0 || spent > 1').matches(invalid)).toBe(true);
+    expect(parseFilter('!(used > 0 && spent < 1)').matches(invalid)).toBe(true);
+  });
+
+  test.each([
+    ['used > 0', true],
+    ['used > 0 && spent > 1', true],
+    ['spent > 1 && used > 0', true],
+    ['used > 0 && spent < 1', false],
+    ['spent < 1 && used > 0', false],
+    ['spent < 1 || used > 0', true],
+    ['used > 0 || spent < 1', true],
+    ['-used < 0', true],
+    ['spent > used', true],
+    ['spent > 1', true],
+    ['spent < 1', false],
+  ])('%s may hold, as far as it is known: %s', (text, mayMatch) => {
+    expect(parseFilter(text).mayMatch(invalid)).toBe(mayMatch);
   });
 
   test.each([
     ['', 'it is empty'],
     ['used', 'neither true nor false'],
+    ['  ', 'it is empty'],
     ['used > ', 'expression'],
+    ['+used > 1', "can't have + there"],
+    ['-id == "a"', "can't have - there"],
+    ['~used > 1', "can't have ~ there"],
     ['used > "90"', 'compares a number with a text'],
     ['used = 90', ''],
     ['used + 1 > 90', "can't have +"],
@@ -69,9 +105,16 @@ describe('a filter', () => {
     ['[1] == [1]', 'more than comparisons'],
     ['this == 1', 'more than comparisons'],
     ['used === 1', "can't have ==="],
-  ])('%j is refused: %s', (text, why) => {
+    ['-'.repeat(3000) + '1 < used', 'nested too deeply'],
+    ['('.repeat(100_000), 'nested too deeply'],
+    [`frozen${' || frozen'.repeat(1001)}`, 'nested too deeply'],
+  ])('%.40j is refused: %s', (text, why) => {
     expect(() => parseFilter(text)).toThrow(
-      expect.objectContaining({code: 'INVALID_FILTER', message: expect.stringContaining(why)}),
+      expect.objectContaining({
+        code: 'INVALID_FILTER',
+        message: expect.stringContaining(why),
+        hint: expect.stringContaining('--where'),
+      }),
     );
   });
 
@@ -107,6 +150,12 @@ describe('a filter', () => {
         }
       }),
     );
+  });
+
+  test('a long list of IDs is not too deep', () => {
+    const text = Array.from({length: 1000}, (_, index) => `id == "s${index}"`).join(' || ');
+    expect(parseFilter(text).matches({...facts, id: 's999'})).toBe(true);
+    expect(parseFilter(text).matches({...facts, id: 's1000'})).toBe(false);
   });
 
   test('says whether it must know what is frozen', () => {

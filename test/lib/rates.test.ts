@@ -64,6 +64,25 @@ test('however the readings fall, steady spending has its rate', () => {
   );
 });
 
+test('a minute ago is where the window begins, and points are five seconds apart', () => {
+  expect(read([0, '0'], [4.999, '1'], [5, '2'], [9, '3']).points.map(({at}) => at - T0)).toEqual([0, 5000]);
+  const steady = (end: number): Spending =>
+    read(...Array.from({length: end / 5 + 1}, (_, index) => [index * 5, String(index)] as const));
+  expect(steady(60).points[0]!.at).toBe(T0);
+  expect(steady(65).points[0]!.at).toBe(T0 + 5000);
+  expect(read([0, '0'], [10, '1'], [69.999, '2']).points[0]!.at).toBe(T0);
+  expect(read([0, '0'], [10, '1'], [70, '2']).points[0]!.at).toBe(T0 + 10_000);
+});
+
+test('the same amount read again, as another object too, leaves the total as it is', () => {
+  const spending = read([0, '5'], [10, '6']);
+  const {total} = spending;
+  addReading(spending, T0 + 20_000, new Big(6));
+  addReading(spending, T0 + 30_000, spending.spent);
+  expect(spending.total).toBe(total);
+  expect(spending.points.map(({total: sum}) => sum.toFixed())).toEqual(['0', '1', '1', '1']);
+});
+
 test('few points are kept, however many readings there are', () => {
   const readings = Array.from({length: 5000}, (_, index) => [index / 10, String(index)] as const);
   expect(read(...readings).points.length).toBeLessThan(15);
@@ -72,6 +91,8 @@ test('few points are kept, however many readings there are', () => {
 test('the time until empty is what remains at that rate', () => {
   expect(secondsUntilEmpty(new Big(10), new Big(2))).toBe(300);
   expect(secondsUntilEmpty(new Big(0), new Big(2))).toBe(0);
+  expect(secondsUntilEmpty(new Big(0), new Big(0))).toBe(0);
+  expect(secondsUntilEmpty(new Big(10), new Big(7))).toBe(85);
   expect(secondsUntilEmpty(new Big(10), new Big(0))).toBeNull();
   expect(secondsUntilEmpty(new Big(10), null)).toBeNull();
   expect(secondsUntilEmpty(null, new Big(2))).toBeNull();

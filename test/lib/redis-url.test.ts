@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest';
 
-import {parseRedisUrl, secretsOfUrl} from '../../src/lib/redis-url.js';
+import {addressOf, parseRedisUrl, secretsOfUrl} from '../../src/lib/redis-url.js';
 
 const NOBODY = {username: undefined, password: undefined};
 const base = {sentinel: undefined, credentials: NOBODY, database: 0, tls: undefined};
@@ -71,8 +71,12 @@ describe('a Redis URL', () => {
         tls: TLS,
       },
     ],
+    ['redis://h:65535/12', {...base, ...tcp('h', 65_535), database: 12}],
+    ['redis://h:1', {...base, ...tcp('h', 1)}],
+    ['rediss://h?ssl_check_hostname=YES', {...base, ...tcp('h'), tls: TLS}],
+    ['rediss://h?ssl_check_hostname=0', {...base, ...tcp('h'), tls: {...TLS, checkName: false}}],
   ])('%j is understood', (url, target) => {
-    expect(parseRedisUrl(url)).toEqual(target);
+    expect(parseRedisUrl(url)).toStrictEqual(target);
   });
 
   test.each([
@@ -125,9 +129,26 @@ describe('a Redis URL', () => {
     ['redis://u:s3#cret@h', '#'],
     ['unix://relative.sock', 'absolute path'],
     ['unix:///', 'absolute path'],
+    ['unix://', 'absolute path'],
+    ['unix://host/path.sock', 'absolute path'],
+    ['2redis://h', 'no scheme'],
+    ['-redis://h', 'no scheme'],
+    ['http://h', 'redis, rediss, unix, redis+sentinel, rediss+sentinel.'],
+    ['redis://h:65536', 'port'],
+    ['redis://h/1234567890', 'database'],
+    ['redis://h/1x', 'database'],
+    ['redis+sentinel://a/ma%20in', "the primary's name holds"],
+    ['rediss://h?ssl_check_hostname=untrue', 'ssl_check_hostname is not'],
+    ['rediss://h?ssl_check_hostname=10', 'ssl_check_hostname is not'],
   ])('%j is refused: %s', (url, why) => {
     expect(() => parseRedisUrl(url)).toThrow(
-      expect.objectContaining({code: 'INVALID_REDIS_URL', message: expect.stringContaining(why)}),
+      expect.objectContaining({
+        code: 'INVALID_REDIS_URL',
+        message: expect.stringContaining(why),
+        hint:
+          'Write redis://[user:password@]host[:port][/db], rediss://… for TLS, unix:///path/to.sock[?db=N], ' +
+          'or redis+sentinel://host[:port],…/primary[/db].',
+      }),
     );
   });
 
@@ -158,4 +179,23 @@ describe('the secrets of a URL', () => {
   ])('%j', (url, secrets) => {
     expect(secretsOfUrl(url)).toEqual(secrets);
   });
+});
+
+test.each([
+  [{host: 'h', port: 1}, 'h:1'],
+  [{host: '::1', port: 6379}, '[::1]:6379'],
+  [{path: '/p.sock'}, '/p.sock'],
+])('%j is shown as %s', (endpoint, address) => {
+  expect(addressOf(endpoint)).toBe(address);
+});
+
+test.each([
+  ['redis://u:pa/ss@h', ['pa/ss']],
+  ['redis://u:a+b@h', ['a+b', 'a b']],
+  ['redis+sentinel://h/m?sentinel_password=a%2Bb&x=1', ['a%2Bb', 'a+b']],
+  ['redis://h/m?sentinel_password=', []],
+  ['redis://h', []],
+  ['no URL', []],
+])('the secrets of %j are %j', (url, secrets) => {
+  expect(secretsOfUrl(url)).toEqual(secrets);
 });

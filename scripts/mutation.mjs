@@ -1,0 +1,36 @@
+// Mutation tests: changes one thing at a time in the source, and looks whether a test notices. All of it takes hours;
+// name a file to mutate only that: `npm run mutation -- --mutate src/lib/money.ts`. Arguments go to Stryker.
+import {spawnSync} from 'node:child_process';
+import {existsSync} from 'node:fs';
+import {basename, join} from 'node:path';
+
+import {installPackages, ROOT} from './setup.mjs';
+
+/** Tests of modules that have none of their own name, or more than that. */
+const TESTS = {
+  'base-command': ['test/commands/*.test.ts'],
+  filter: ['test/lib/filter.test.ts', 'test/fuzz/filter.test.ts'],
+  glob: ['test/lib/glob.test.ts', 'test/lib/listing.test.ts'],
+  history: ['test/commands/list-requests.test.ts'],
+  undo: ['test/lib/undo.test.ts', 'test/commands/journal.test.ts'],
+};
+
+installPackages();
+const args = process.argv.slice(2);
+const at = args.findIndex((word) => word === '--mutate' || word === '-m');
+const files = at === -1 ? [] : (args[at + 1] ?? '').split(',').map((file) => file.replace(/:\d[\d:-]*$/, ''));
+const stryker = join(ROOT, 'node_modules/@stryker-mutator/core/bin/stryker.js');
+const {status} = spawnSync(process.execPath, [stryker, 'run', 'stryker.config.mjs', ...args], {
+  cwd: ROOT,
+  stdio: 'inherit',
+  // Not Stryker's --testFiles, with which it never activates a mutant of what is evaluated once, such as a constant.
+  env: {...process.env, MUTATION_TESTS: [...new Set(files.flatMap(testsOf))].join(',')},
+});
+process.exitCode = status ?? 1;
+
+/** The fewest test files that are to notice every mutant; none stands for all that run in process. */
+function testsOf(file) {
+  const name = basename(file, '.ts');
+  const own = `test/lib/${name}.test.ts`;
+  return TESTS[name] ?? (existsSync(join(ROOT, own)) ? [own] : ['test/lib/*.test.ts', 'test/commands/*.test.ts']);
+}
