@@ -83,7 +83,7 @@ fuzz(
   fc.asyncProperty(commandLine, async ([first, rest]) => {
     const command = ours.find(({id}) => id === first);
     if (command === undefined) return;
-    const {stdout, stderr, code} = await runCommand((await command.load()), rest, redis);
+    const {stdout, stderr, code} = await runCommand(await command.load(), rest, redis);
     check(rest, code, stdout, stderr);
   }),
   4,
