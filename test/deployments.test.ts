@@ -4,6 +4,7 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {makeCertificates} from './support/certificates.js';
+import {startCluster, type TestCluster} from './support/cluster.js';
 import {freePort, startRedis, type TestRedis} from './support/redis-server.js';
 import {ROOT} from './support/run.js';
 import {portOf, type Sentinels, startSentinels} from './support/sentinels.js';
@@ -18,6 +19,7 @@ const EXAMPLES = Array.from(DOCUMENT.matchAll(/^## ([^\n]+)\n|^```console\n([^]*
 
 let deployment: Sentinels;
 let mutual: TestRedis;
+let cluster: TestCluster;
 let shell: Shell;
 /** What stands in the document, and what it is here: addresses, files and URLs of servers. */
 let here: [there: string, here: string][];
@@ -36,6 +38,8 @@ beforeAll(async () => {
   const mutualPort = await freePort();
   mutual = await startRedis({args: ['--tls-port', String(mutualPort), ...files]});
   stops.push(() => mutual.stop());
+  cluster = await startCluster();
+  stops.push(() => cluster.stop());
   const mute = await startServer(silent);
   stops.push(() => mute.stop());
   shell = await makeShell();
@@ -48,6 +52,10 @@ beforeAll(async () => {
   const socket = (await deployment.primary.client.configGet('unixsocket'))['unixsocket'] ?? '';
   here = [
     ...deployment.ports.map((port, index): [string, string] => [`sentinel-${index + 1}:26379`, `127.0.0.1:${port}`]),
+    ...cluster.primaries.map((node, index): [string, string] => [
+      `cluster-${index + 1}:6379`,
+      `127.0.0.1:${portOf(node)}`,
+    ]),
     ['10.0.0.7:6380', `127.0.0.1:${tlsPort}`],
     ['not for 10.0.0.7', 'not for 127.0.0.1'],
     ['prod-redis:6380', `localhost:${tlsPort}`],

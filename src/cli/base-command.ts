@@ -40,6 +40,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   private redis: Redis | undefined;
   /** Shown when the command has done its work: an error stands alone. */
   private connectionWarnings: readonly string[] = [];
+  private readonly doubts = new Set<string>();
 
   override async init(): Promise<void> {
     const {args, flags, strict} = this.ctor;
@@ -58,6 +59,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   /** Connects for reading. */
   protected async connect(signal?: AbortSignal): Promise<Redis> {
     const {warnings, ...options} = this.connection;
+    this.keepDoubts();
     this.redis = await connect({...options, signal});
     const {role, address} = this.redis.server;
     const isStale = role === 'replica';
@@ -66,6 +68,11 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
       ...(isStale ? [`Redis at ${address} is a replica: what it says may be out of date.`] : []),
     ];
     return this.redis;
+  }
+
+  /** A command may connect more than once. */
+  private keepDoubts(): void {
+    for (const doubt of this.redis?.cluster?.doubts ?? []) this.doubts.add(doubt);
   }
 
   /** Connects for a change: not to a replica, and an interrupt waits until it is known what was done. */
@@ -170,7 +177,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   protected override async finally(error: Error | undefined): Promise<void> {
     this.redis?.close();
-    if (error === undefined) this.warnAll(this.connectionWarnings);
+    this.keepDoubts();
+    if (error === undefined) this.warnAll([...this.connectionWarnings, ...this.doubts]);
     await super.finally(error);
   }
 }

@@ -4,7 +4,7 @@ import {setTimeout as wait} from 'node:timers/promises';
 import type {Command, Interfaces} from '@oclif/core';
 
 import {previewBatch, runBatch} from '../lib/batch.js';
-import type {Change} from '../lib/changes.js';
+import type {Change} from '../lib/change-engine.js';
 import {serverTime} from '../lib/clock.js';
 import {TokengateError} from '../lib/errors.js';
 import {parseFilter} from '../lib/filter.js';

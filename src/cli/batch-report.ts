@@ -1,5 +1,5 @@
 import type {Outcome} from '../lib/batch.js';
-import type {Preview} from '../lib/changes.js';
+import type {Preview} from '../lib/change-engine.js';
 import {TokengateError} from '../lib/errors.js';
 import {stringifyJson} from './json.js';
 import {drainOutput, OutputClosed, writeOutput} from './output.js';

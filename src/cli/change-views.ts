@@ -45,17 +45,20 @@ interface Row {
   session: string;
   count: number;
   keys: KeyRecord[];
+  isComplete: boolean;
 }
 
 async function renderTable(pages: AsyncIterable<HistoryPart[]>, isEach: boolean): Promise<Iterable<string>> {
   const rows = new Map<string, Row>();
   for await (const parts of pages) {
     for (const part of parts) {
-      for (const {id, keys} of part.records) {
+      for (const {id, keys, isComplete} of part.records) {
         const key = isEach ? `${part.change} ${id}` : part.change;
         const row = rows.get(key);
-        if (row) row.count++;
-        else rows.set(key, {part, session: nameOf(id), count: 1, keys});
+        if (row) {
+          row.count++;
+          row.isComplete &&= isComplete;
+        } else rows.set(key, {part, session: nameOf(id), count: 1, keys, isComplete});
       }
     }
   }
@@ -63,9 +66,9 @@ async function renderTable(pages: AsyncIterable<HistoryPart[]>, isEach: boolean)
   return drawTable(HEADER, [...rows.values()].map(toCells));
 }
 
-function toCells({part, session, count, keys}: Row): string[] {
+function toCells({part, session, count, keys, isComplete}: Row): string[] {
   const {at, change: id, actor, command, undoneBy, undoes, reason} = part;
-  const what = undoes === undefined ? command : `${command} ${undoes}`;
+  const what = `${undoes === undefined ? command : `${command} ${undoes}`}${isComplete ? '' : ' (not known to be complete)'}`;
   return [
     formatUtc(at).replace(' UTC', ''),
     id,
@@ -89,7 +92,7 @@ function toChangesJson({
   undoneBy,
   records,
 }: HistoryPart): unknown[] {
-  return records.map(({id, keys}) => ({
+  return records.map(({id, keys, isComplete}) => ({
     change_id: change,
     at,
     actor,
@@ -99,6 +102,7 @@ function toChangesJson({
     undoes: undoes ?? null,
     undone_by: undoneBy ?? null,
     session_id: nameOf(id),
+    complete: isComplete,
     before: toKeysJson(keys, ({before}) => before),
     after: toKeysJson(keys, ({after}) => after ?? false),
   }));

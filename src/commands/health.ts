@@ -8,6 +8,8 @@ interface HealthJson {
   version: string | null;
   role: string;
   latency_ms: number;
+  /** Null for one server. */
+  cluster: {primaries: number; replicas: number} | null;
 }
 
 export default class HealthCommand extends BaseCommand<typeof HealthCommand> {
@@ -25,11 +27,16 @@ export default class HealthCommand extends BaseCommand<typeof HealthCommand> {
   async run(): Promise<HealthJson> {
     const health = await checkHealth(await this.connect());
     this.render(health);
-    const {address, database, version = null, role, latency} = health;
-    return {healthy: true, address, database, version, role, latency_ms: Number(latency.toFixed(3))};
+    const {address, database, version = null, role, latency, cluster} = health;
+    return {
+      healthy: true,
+      ...{address, database, version, role},
+      latency_ms: Number(latency.toFixed(3)),
+      cluster: cluster === undefined ? null : {primaries: cluster.primaries, replicas: cluster.replicas},
+    };
   }
 
-  private render({address, database, version, role, latency}: Health): void {
+  private render({address, database, version, role, latency, cluster}: Health): void {
     this.print(
       '✓ Redis connection healthy',
       `Address: ${address}${database === 0 ? '' : ` db ${database}`}`,
@@ -37,5 +44,11 @@ export default class HealthCommand extends BaseCommand<typeof HealthCommand> {
       `Role:    ${role}`,
       `Latency: ${latency.toFixed(1)} ms`,
     );
+    if (cluster === undefined) return;
+    this.print(`Cluster: ${cluster.primaries} primaries, ${cluster.replicas} replicas`);
+    this.warnAll([
+      'On a Cluster a change is atomic for each key, and for a session only where its ID has a {hash tag}; the journal gets its entry before.',
+      'The gateway cannot run on a Cluster.',
+    ]);
   }
 }

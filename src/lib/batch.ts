@@ -1,6 +1,7 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 
-import {type Change, lookAgain, lookAt, type Preview, sendChanges, type Settled} from './changes.js';
+import type {Change, Preview, Settled} from './change-engine.js';
+import {lookAgain, lookAt, sendChanges} from './changes.js';
 import type {TokengateError} from './errors.js';
 import {nameOf, type RawId} from './ids.js';
 import type {Journal} from './journal.js';
@@ -87,7 +88,8 @@ async function fly<T>(
   journal: Journal | undefined,
   isOver: () => boolean,
 ): Promise<Flight<T>> {
-  const before = journal === undefined ? await lookBefore(redis, chunk, change) : undefined;
+  const isKept = journal !== undefined && redis.cluster === undefined;
+  const before = isKept ? undefined : await lookBefore(redis, chunk, change);
   if (before instanceof NoReply) return {chunk, before: undefined, outcomes: undefined, cause: before.error};
   if (isOver()) return {chunk, before, outcomes: undefined, cause: undefined};
   const outcomes = await sendChanges(redis, chunk, change, journal);
@@ -102,17 +104,19 @@ async function toOutcomes<T>(
   cause: TokengateError | undefined,
 ): Promise<Outcome<T>[]> {
   if (outcomes === undefined) return notDone(chunk, cause);
-  const unanswered = chunk.filter((_, index) => outcomes[index] instanceof NoReply);
-  if (unanswered.length === 0) return outcomes as Settled<T>[];
+  const isUnknown = (outcome: unknown): outcome is NoReply => outcome instanceof NoReply && outcome.isSent;
+  const unanswered = chunk.filter((_, index) => isUnknown(outcomes[index]));
+  if (!outcomes.some((outcome) => outcome instanceof NoReply)) return outcomes as Settled<T>[];
   const width = change.lookAt.length;
   const wasThere = (id: RawId, index: number): string =>
     change.preview(id, before?.slice(index * width, (index + 1) * width) ?? []).now;
-  const told = before && chunk.map(wasThere).filter((_, index) => outcomes[index] instanceof NoReply);
-  const looks = (await lookAgain(redis, unanswered, change, journal, told)).values();
+  const told = before && chunk.map(wasThere).filter((_, index) => isUnknown(outcomes[index]));
+  const looks = (unanswered.length === 0 ? [] : await lookAgain(redis, unanswered, change, journal, told)).values();
   return chunk.map((id, index): Outcome<T> => {
     const outcome = outcomes[index];
     if (outcome === undefined) return {id: nameOf(id), state: 'not_done', cause};
     if (!(outcome instanceof NoReply)) return outcome;
+    if (!outcome.isSent) return {id: nameOf(id), state: 'not_done', cause: outcome.error};
     return {id: nameOf(id), state: 'unknown', look: looks.next().value ?? '', cause: outcome.error};
   });
 }

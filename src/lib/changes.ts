@@ -1,75 +1,22 @@
+import {
+  type Change,
+  COMPARE_AND_SET,
+  explainRefusal,
+  type PlannedChange,
+  type Preview,
+  readOld,
+  type ScriptedChange,
+  type Settled,
+  toReply,
+  toScript,
+  type Write,
+} from './change-engine.js';
 import {serverTime} from './clock.js';
 import {TokengateError} from './errors.js';
 import {nameOf, type RawId, sessionNotFound} from './ids.js';
-import {
-  type ChangedSession,
-  type Journal,
-  JOURNAL_KEY,
-  type Old,
-  readJournal,
-  type Stored,
-  toFields,
-  toText,
-} from './journal.js';
-import {keyOf, type KeyShape, type RedisText} from './keys.js';
-import {type Command, ErrorReply, NoReply, type Redis} from './redis.js';
-
-/** What the answer to a change of one session says. */
-export type Settled<T> = {id: string} & (
-  | {state: 'done'; result: T}
-  /** It was as wanted already, or is none of those that are meant. */
-  | {state: 'unchanged'; result: T}
-  | {state: 'not_found'}
-  /** Refused: nothing was changed, or only what `error` says. */
-  | {state: 'failed'; error: TokengateError}
-);
-
-/** What a change would do. */
-export type Preview = {
-  id: string;
-  /** What is there now, in words. */
-  now: string;
-} & ({state: 'done' | 'unchanged' | 'not_found'} | {state: 'failed'; error: TokengateError});
-
-/** How a session is changed: what becomes of it is decided in Redis, by a script, or else here. */
-export type Change<T> = ScriptedChange<T> | PlannedChange<T>;
-
-interface AnyChange {
-  /** The keys that are read and may be written, in the order of `old` and `new`. */
-  shapes: readonly KeyShape[];
-  /** Of these keys the values are read, and tell what is there, and what the change would do. */
-  lookAt: readonly KeyShape[];
-  preview: (id: RawId, values: unknown[]) => Preview;
-}
-
-/** What to write where `expected` stands; null for a key that does not matter. Texts are bytes, one character a byte. */
-export interface Write<T> {
-  state: 'write';
-  expected: (Old | null)[];
-  next: (Stored | null)[];
-  result: T;
-}
-
-export interface PlannedChange<T> extends AnyChange {
-  /** Decides from what was read; again, when something else stands there by the time of writing. */
-  plan: (id: RawId, old: readonly Old[]) => Settled<T> | Write<T>;
-}
-
-interface ScriptedChange<T> extends AnyChange {
-  /**
-   * Lua: the body of a function that decides what becomes of one session. It is given `old`, a list of `Old`; `args`, a
-   * list of texts; and `own`, the text of this session alone. It returns a word and, if something is to change, a table
-   * of what keys are to hold: by the number of the key a text, or `{text, ttl in milliseconds}`, or false for no key.
-   * Keys that it does not name stay. It calls no command.
-   */
-  script: string;
-  args: readonly string[];
-  own?: (id: RawId) => RedisText;
-  /** Reads the word and what was there. */
-  read: (id: RawId, word: string, old: readonly Old[]) => Settled<T>;
-  /** For a user who may not run scripts, where no journal is kept: the commands of a MULTI, and what their replies say. */
-  withoutScript?: {commands: (id: RawId) => Command[]; read: (id: RawId, replies: unknown[]) => Settled<T>};
-}
+import {type ChangedSession, type Journal, type Old, readJournal, toText} from './journal.js';
+import {keyOf, type KeyShape} from './keys.js';
+import {ErrorReply, NoReply, type Redis} from './redis.js';
 
 /** Sessions in one run of the script, which holds up the server for as long as it takes. */
 const GROUP = 50;
@@ -118,11 +65,12 @@ export async function changeOne<T>(
   {journal, what, before: known}: ChangeOptions,
 ): Promise<Settled<T>> {
   // The journal keeps what was there.
-  const before = known ?? (journal === undefined ? (await lookAt(redis, [id], change))[0]?.now : undefined);
+  const isKept = journal !== undefined && redis.cluster === undefined;
+  const before = known ?? (!isKept ? (await lookAt(redis, [id], change))[0]?.now : undefined);
   const [outcome] = await sendChanges(redis, [id], change, journal);
   if (outcome instanceof NoReply) {
-    const {error} = outcome;
-    if (!UNKNOWN_AFTER.has(error.code)) throw error;
+    const {error, isSent} = outcome;
+    if (!isSent || !UNKNOWN_AFTER.has(error.code)) throw error;
     const [look = ''] = await lookAgain(redis, [id], change, journal, before === undefined ? undefined : [before]);
     const code = error.code === 'INTERRUPTED' ? error.code : 'OUTCOME_UNKNOWN';
     const message = `${error.message} It is unknown whether ${what}.`;
@@ -142,6 +90,10 @@ export async function sendChanges<T>(
   change: Change<T>,
   journal: Journal | undefined,
 ): Promise<(Settled<T> | NoReply)[]> {
+  if (redis.cluster !== undefined) {
+    const {changeOnCluster} = await import('./cluster-changes.js');
+    return changeOnCluster(redis, ids, change, journal);
+  }
   return 'plan' in change ? sendPlanned(redis, ids, change, journal) : sendScripted(redis, ids, change, journal);
 }
 
@@ -195,30 +147,6 @@ async function sendPlanned<T>(
     const error = new TokengateError('CONTENDED', 'it keeps changing. Nothing was changed.');
     return {id: nameOf(id), state: 'failed', error};
   });
-}
-
-/** Own: JSON of what has to stand there, and of what to write; null for what does not matter. */
-const COMPARE_AND_SET = `
-  local expected, next = unpack(cjson.decode(own))
-  local new = {}
-  for i = 1, #old do
-    if expected[i] ~= cjson.null and old[i] ~= expected[i] then return 'moved' end
-    if next[i] ~= cjson.null then new[i] = next[i] end
-  end
-  return 'done', new`;
-
-/** What stands there, as bytes. Never rejects. */
-async function readOld(redis: Redis, ids: readonly RawId[], shapes: readonly KeyShape[]): Promise<(Old[] | NoReply)[]> {
-  try {
-    const keys = ids.flatMap((id) => shapes.map((shape) => keyOf(shape, id)));
-    const replies = (await redis.pipelineBytes(keys.map((key) => ['GET', key]))).values();
-    const toOld = (reply: unknown): Old =>
-      reply === null ? false : !Buffer.isBuffer(reply) || reply.toString('latin1');
-    return ids.map(() => shapes.map(() => toOld(replies.next().value)));
-  } catch (error) {
-    if (!(error instanceof TokengateError)) throw error;
-    return ids.map(() => new NoReply(error));
-  }
 }
 
 /** A few sessions share a run of the script. */
@@ -288,6 +216,11 @@ export async function lookAgain<T>(
       const inWords = change.preview(id, now).now;
       if (records === undefined) return `${told(index)}Now: ${inWords}.`;
       const record = records.get(id);
+      if (redis.cluster !== undefined) {
+        const change = `change ${journal?.change ?? ''}`;
+        const entry = record?.isComplete ? `has it, as ${change}: it was done` : `has ${change} as begun`;
+        return `${told(index)}Now: ${inWords}. The journal ${record === undefined ? 'has no such change' : entry}.`;
+      }
       if (record === undefined) return `Before: ${inWords}. Now: ${inWords}. The journal has no such change.`;
       const old = change.lookAt.map((shape, position) => {
         const before = toReplyBefore(record, shape);
@@ -324,140 +257,8 @@ async function findRecords(redis: Redis, {change}: Journal): Promise<Map<RawId, 
   return records;
 }
 
-/** What stood there, as the reply to a GET. */
-export function toReply(old: Old | undefined): unknown {
-  return old === true ? new ErrorReply('WRONGTYPE') : old === false ? null : old;
-}
-
 /** The value before, as the reply to a GET; undefined when the change had nothing to do with that key. */
 function toReplyBefore({keys}: ChangedSession, shape: KeyShape): unknown {
   const value = keys.find((key) => key.shape === shape)?.before;
   return toReply(value === undefined || value === false ? value : value.kind === 'dump' || toText(value.text));
 }
-
-/** What is wrong with the journal itself; any other refusal would meet the change too. */
-const OF_JOURNAL = new Set(['REDIS_NO_PERMISSION', 'WRONG_TYPE']);
-
-function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal | undefined): TokengateError {
-  const [, ofJournal] = /^JOURNAL (.*)$/s.exec(reply.message) ?? [];
-  if (ofJournal !== undefined) {
-    const {code, message} = redis.explain(new ErrorReply(ofJournal));
-    if (!OF_JOURNAL.has(code)) return redis.explain(new ErrorReply(ofJournal));
-    return new TokengateError('JOURNAL_REFUSED', `The journal of changes cannot be written: ${message}`, {
-      hint: 'Nothing was changed. To change it without a record: --no-journal, or TOKENGATE_JOURNAL=off.',
-      cause: reply,
-    });
-  }
-  const error = redis.explain(reply);
-  if (journal === undefined || error.code !== 'REDIS_NO_PERMISSION' || !/'eval/i.test(error.message)) return error;
-  return new TokengateError(error.code, error.message, {
-    hint: 'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and sessions be reset.',
-    cause: reply,
-  });
-}
-
-function toScript<T>(group: readonly RawId[], change: ScriptedChange<T>, journal: Journal | undefined): Command {
-  const {shapes, script, args, own} = change;
-  const [first] = shapes;
-  const source = ENGINE.replace('DECIDE', () => script)
-    .replace('PREFIX', String((first?.prefix.length ?? 0) + 1))
-    .replace('SUFFIX', String(-1 - (first?.suffix.length ?? 0)))
-    .replace(/\n +/g, '\n');
-  const keys = group.flatMap((id) => shapes.map((shape) => keyOf(shape, id)));
-  const owns = own === undefined ? [] : group.map(own);
-  const header = journal === undefined ? [] : toFields(journal, shapes);
-  const counts = [shapes.length, args.length, owns.length].map(String);
-  const limit = journal === undefined ? '' : String(journal.limit);
-  return ['EVAL', source, String(keys.length), ...keys, ...counts, limit, ...args, ...owns, ...header];
-}
-
-/**
- * Changes sessions and records it, all in one atomic step.
- *
- * KEYS: those of each session, one session after the other. ARGV: the number of keys a session, of `args`, of texts of
- * single sessions; the length to which the journal is kept, or nothing for no journal; these `args`, these texts; the
- * fields of the journal's entry but the last. Returns a JSON list: for each session the word, and what its keys held.
- *
- * The entry is written first, since that is what is refused, if anything: what is written once may be written on, even
- * when memory is full. A reset must work then: XTRIM adds nothing, but counts as a write. What is refused after all is
- * taken back.
- */
-const ENGINE = `
-if redis.replicate_commands then redis.replicate_commands() end
-local call, pcall = redis.call, redis.pcall
-local width, nargs, nown, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local args = {unpack(ARGV, 5, 4 + nargs)}
-local journal = '${JOURNAL_KEY}'
-local function decide(old, own)
-DECIDE
-end
-local function refused(reply) return type(reply) == 'table' and reply.err end
-local function state(key, value)
-  if value == false then return false end
-  local ttl = call('PTTL', key)
-  if value == true then return {call('DUMP', key), ttl, 'dump'} end
-  if ttl < 0 then return value end
-  return {value, ttl}
-end
-local function put(key, state)
-  if state == false then return pcall('DEL', key) end
-  if type(state) == 'string' then return pcall('SET', key, state) end
-  if state[3] then return pcall('RESTORE', key, math.max(state[2], 0), state[1], 'REPLACE') end
-  return pcall('SET', key, state[1], 'PX', string.format('%.0f', state[2]))
-end
-local isJournaled = limit ~= ''
-local values = call('MGET', unpack(KEYS))
-local replies, records, puts, dels = {}, {}, {}, {}
-local old, nreplies, nrecords, ndels = {}, 0, 0, 0
-for first = 0, #KEYS - 1, width do
-  for i = 1, width do
-    local value = values[first + i] or call('PTTL', KEYS[first + i]) ~= -2
-    old[i] = value
-    replies[nreplies + 1 + i] = value
-  end
-  local word, new = decide(old, nown > 0 and ARGV[5 + nargs + first / width])
-  replies[nreplies + 1] = word
-  nreplies = nreplies + 1 + width
-  if new then
-    local at, changes = nrecords, false
-    for i = 1, width do
-      local before, after = old[i], new[i]
-      if after == nil or (after == false and before == false) then
-        after = true
-      else
-        changes = true
-        local key = KEYS[first + i]
-        if isJournaled or after then before = state(key, before) end
-        if after then puts[#puts + 1] = {key, after, before} else ndels = ndels + 1 dels[ndels] = key end
-      end
-      records[at + 2 * i] = before
-      records[at + 2 * i + 1] = after
-    end
-    if changes then
-      records[at + 1] = string.sub(KEYS[first + 1], PREFIX, SUFFIX)
-      nrecords = nrecords + 1 + 2 * width
-    end
-  end
-end
-local entry
-if isJournaled and nrecords > 0 then
-  local fields = {unpack(ARGV, 5 + nargs + nown)}
-  for i = nrecords + 1, nrecords + 1 + 2 * width do records[i] = nil end
-  fields[#fields + 1] = cjson.encode(records)
-  entry = #puts == 0 and pcall('XTRIM', journal, 'MAXLEN', '~', limit)
-  if not refused(entry) then entry = pcall('XADD', journal, 'MAXLEN', '~', limit, '*', unpack(fields)) end
-  if refused(entry) then return {err = 'JOURNAL ' .. entry.err} end
-end
-local count, answer = 0, nil
-for i = 1, #puts do
-  answer = put(puts[i][1], puts[i][2])
-  if refused(answer) then break end
-  count = i
-end
-if not refused(answer) and ndels > 0 then answer = pcall('DEL', unpack(dels)) end
-if refused(answer) then
-  for i = count, 1, -1 do put(puts[i][1], puts[i][3]) end
-  if entry then pcall('XDEL', journal, entry) end
-  return answer
-end
-return cjson.encode(replies)`;

@@ -1,4 +1,5 @@
-import {type Change, changeKnown, type Preview, toReply} from './changes.js';
+import {type Change, type Preview, toReply} from './change-engine.js';
+import {changeKnown} from './changes.js';
 import {TokengateError} from './errors.js';
 import {nameOf, type RawId} from './ids.js';
 import type {Journal} from './journal.js';

@@ -3,17 +3,6 @@ import {type RawId, rawId} from './ids.js';
 import {JOURNAL_KEY, type KeyShape, SESSION_KEYS} from './keys.js';
 import {ErrorReply, type Redis} from './redis.js';
 
-/**
- * A Redis Stream of what this CLI has changed. An entry is the change of up to a few dozen sessions, written in the same
- * atomic step. Its ID says when, by the server's clock. Fields, in this order: `change`, an ID that all entries of one
- * command share; `began`, the time before which it has none, for a batch; `command`; `actor`; `reason`; `version` of the CLI; `undoes`,
- * the change that is undone, if any; `keys`, names of keys; `sessions`, a JSON list: for each session its ID and, for each
- * key, what it held before and after. That is false for none, a text, `[text, TTL in milliseconds]`, or
- * `[DUMP, TTL, "dump"]` for what is no text. `true` after says that the key stayed; then there is no TTL before, and
- * `true` before says that it was no text. Its strings are bytes, which need not be UTF-8.
- */
-export {JOURNAL_KEY};
-
 /** Entries that are kept, at least. */
 export const DEFAULT_JOURNAL_LIMIT = 100_000;
 
@@ -54,6 +43,8 @@ export interface KeyRecord {
 export interface ChangedSession {
   id: RawId;
   keys: KeyRecord[];
+  /** False for what had begun, on a cluster, and is not known to have been carried out. */
+  isComplete: boolean;
 }
 
 /** One entry: a part of a change. */
@@ -94,6 +85,7 @@ const PAGE = 200;
 export async function* readJournal(redis: Redis, since?: Date): AsyncGenerator<{parts: Part[]; unreadable: number}> {
   const oldest = since === undefined ? '-' : String(Math.max(0, since.getTime()));
   let newest = '+';
+  const completions = new Map<string, Completion>();
   for (;;) {
     const [page] = await redis.pipelineBytes([['XREVRANGE', JOURNAL_KEY, newest, oldest, 'COUNT', String(PAGE)]]);
     if (page instanceof ErrorReply) {
@@ -104,8 +96,9 @@ export async function* readJournal(redis: Redis, since?: Date): AsyncGenerator<{
       });
     }
     const entries = page as [id: Buffer, fields: Buffer[]][];
-    const parts = entries.flatMap(([id, fields]) => parseEntry(id.toString('latin1'), fields) ?? []);
-    yield {parts, unreadable: entries.length - parts.length};
+    const parsed = entries.map(([id, fields]) => parseEntry(id.toString('latin1'), fields, completions));
+    const parts = parsed.filter((part) => typeof part === 'object');
+    yield {parts, unreadable: parsed.filter((part) => part === undefined).length};
     const last = entries.at(-1)?.[0].toString('latin1');
     if (last === undefined || entries.length < PAGE) return;
     newest = `(${last}`;
@@ -117,17 +110,35 @@ export function toText(bytes: string): string {
   return Buffer.from(bytes, 'latin1').toString();
 }
 
-/** Undefined for what this CLI did not write. */
-function parseEntry(entry: string, fields: readonly Buffer[]): Part | undefined {
+/** What became of a change that had begun. */
+interface Completion {
+  /** Of these sessions only some keys were changed, or none. */
+  only: Map<string, string[]>;
+  unknown: Set<string>;
+}
+
+/** Undefined for what this CLI did not write. A completion, which comes before what it completes, is kept for that. */
+function parseEntry(
+  entry: string,
+  fields: readonly Buffer[],
+  completions: Map<string, Completion>,
+): Part | 'completion' | undefined {
   const pairs = Array.from({length: fields.length / 2}, (_, index) => fields.slice(2 * index, 2 * index + 2));
   const texts = new Map(pairs.map(([name, value]) => [String(name), value]));
   const text = (name: string): string => texts.get(name)?.toString() ?? '';
   const shapes = text('keys')
     .split(' ')
     .map((name) => SESSION_KEYS.find(({suffix}) => suffix === `:${name}`));
+  const json = (name: string): unknown => JSON.parse(texts.get(name)?.toString('latin1') ?? '');
   try {
     const at = parseMoment(entry.split('-')[0] ?? '');
-    const sessions: unknown = JSON.parse(texts.get('sessions')?.toString('latin1') ?? '');
+    const completed = text('completes');
+    if (completed !== '') {
+      const only = (json('only') as [string, ...string[]][]).map(([id, ...keys]) => [id, keys] as const);
+      completions.set(completed, {only: new Map(only), unknown: new Set(json('unknown') as string[])});
+      return 'completion';
+    }
+    const sessions: unknown = json('sessions');
     const width = 1 + 2 * shapes.length;
     if (!Array.isArray(sessions) || sessions.length % width !== 0 || text('change') === '') return undefined;
     return {
@@ -142,7 +153,7 @@ function parseEntry(entry: string, fields: readonly Buffer[]): Part | undefined 
       began: text('began') === '' ? undefined : parseMoment(text('began')),
       records: Array.from({length: sessions.length / width}, (_, index) =>
         parseSession(sessions.slice(index * width, (index + 1) * width), shapes),
-      ),
+      ).flatMap((record) => (text('state') === 'begun' ? (complete(record, completions.get(entry)) ?? []) : record)),
     };
   } catch {
     return undefined;
@@ -163,7 +174,18 @@ function parseSession([id, ...states]: unknown[], shapes: readonly (KeyShape | u
     const [before, after] = states.slice(2 * index, 2 * index + 2);
     return {shape, before: parseValue(before), after: after === true ? undefined : parseValue(after)};
   });
-  return {id: rawId(id), keys};
+  return {id: rawId(id), keys, isComplete: true};
+}
+
+/** What was announced, as it turned out; undefined when nothing came of it. */
+function complete(record: ChangedSession, completion: Completion | undefined): ChangedSession | undefined {
+  const {id, keys} = record;
+  if (completion === undefined || completion.unknown.has(id)) return {...record, isComplete: false};
+  const only = completion.only.get(id);
+  if (only === undefined) return record;
+  const isDone = ({shape}: KeyRecord): boolean => only.includes(shape.suffix.slice(1));
+  if (!keys.some((key) => key.after !== undefined && isDone(key))) return undefined;
+  return {...record, keys: keys.map((key) => (isDone(key) ? key : {...key, after: undefined}))};
 }
 
 function parseValue(state: unknown): Value {

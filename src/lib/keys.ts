@@ -49,9 +49,6 @@ export const SESSION_KEYS = [
   HISTORY_KEYS,
 ] as const satisfies readonly KeyShape[];
 
-/** Stream, no TTL: what this CLI has changed, see `journal.ts`. */
-export const JOURNAL_KEY = 'tokengate:journal';
-
 /** A key of one session. */
 export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
   const key = `${prefix}${id}${suffix}`;
@@ -65,3 +62,18 @@ export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
 export function alertsKey(name: string | undefined): string {
   return name === undefined ? 'tokengate:alerts' : `tokengate:alerts:${name}`;
 }
+
+/**
+ * A Redis Stream of what this CLI has changed. An entry is the change of up to a few dozen sessions, written in the same
+ * atomic step. Its ID says when, by the server's clock. Fields, in this order: `change`, an ID that all entries of one
+ * command share; `began`, the time before which it has none, for a batch; `command`; `actor`; `reason`; `version` of the CLI; `undoes`,
+ * the change that is undone, if any; `keys`, names of keys; `sessions`, a JSON list: for each session its ID and, for each
+ * key, what it held before and after. That is false for none, a text, `[text, TTL in milliseconds]`, or
+ * `[DUMP, TTL, "dump"]` for what is no text. `true` after says that the key stayed; then there is no TTL before, and
+ * `true` before says that it was no text. Its strings are bytes, which need not be UTF-8.
+ *
+ * On a cluster an entry is written before its change, and then has `state`, which is "begun". A later entry has `change`;
+ * `completes`, the ID of that entry; `only`, a JSON list of the sessions that were not changed as announced, each a list of
+ * its ID and the names of the keys that were; and `unknown`, a JSON list of the IDs of which that is not known.
+ */
+export const JOURNAL_KEY = 'tokengate:journal';

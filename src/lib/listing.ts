@@ -44,6 +44,10 @@ export async function scanIds(redis: Redis, {prefix, suffix}: KeyShape, glob?: s
 
 /** Keys that match a pattern, page by page; while one is used the next is under way. A key may come twice. */
 export async function* scanKeys(redis: Redis, pattern: string): AsyncGenerator<Buffer[]> {
+  if (redis.cluster !== undefined) {
+    yield* redis.cluster.scan(pattern);
+    return;
+  }
   const scan = (cursor: string): Promise<unknown[]> =>
     redis.pipelineBytes([['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT]]);
   let answer: Promise<unknown[]> | undefined = scan('0');

@@ -154,12 +154,23 @@ const BY_REPLY = {
     code: 'WRONG_TYPE',
     message: (context) => `A key in ${serverOf(context)} holds the wrong kind of value.`,
   },
+  CLUSTERDOWN: {
+    code: 'REDIS_CLUSTER_DOWN',
+    message: (context) => `${serverOf(context)} says that its cluster serves no such key now.`,
+    hint: 'A primary may be gone: see CLUSTER NODES on any node. Try again when another has taken over.',
+  },
   MOVED: {
     code: 'REDIS_CLUSTER',
-    message: ({address}) => `${address} is part of a Redis Cluster, which the gateway and tokengate do not support.`,
+    message: (context) => `${serverOf(context)} is part of a Redis Cluster, and sends on to another node.`,
+    hint: 'Try again shortly. A cluster is recognised by HELLO or INFO: the user needs the right to one of them.',
+  },
+  TRYAGAIN: {
+    code: 'REDIS_BUSY',
+    message: (context) => `${serverOf(context)} is handing keys on to another node of its cluster.`,
+    hint: 'Try again shortly.',
   },
 } satisfies Record<string, Failure>;
-const CLUSTER_REPLIES = ['MOVED', 'ASK', 'CROSSSLOT', 'CLUSTERDOWN', 'TRYAGAIN'];
+const REDIRECTIONS = ['MOVED', 'ASK', 'CROSSSLOT'];
 
 const BY_REPLY_TEXT: [RegExp, Failure][] = [
   [
@@ -244,7 +255,7 @@ function explainReply(reply: ErrorReply, context: FailureContext): TokengateErro
     });
   }
   const failure =
-    (CLUSTER_REPLIES.includes(word) ? BY_REPLY.MOVED : (BY_REPLY as Record<string, Failure | undefined>)[word]) ??
+    (REDIRECTIONS.includes(word) ? BY_REPLY.MOVED : (BY_REPLY as Record<string, Failure | undefined>)[word]) ??
     BY_REPLY_TEXT.find(([pattern]) => pattern.test(text))?.[1];
   if (failure) return toError(failure, context, reply);
   return new TokengateError('REDIS_ERROR', `${serverOf(context)} answered with an error: ${text}.`, {

@@ -9,9 +9,15 @@ export {ErrorReply};
 
 export type Command = readonly RedisText[];
 
-/** Stands where an answer should be when the connection ended before it: the command may or may not have been done. */
+/**
+ * Stands where an answer should be when the connection ended before it: the command may or may not have been done. Without
+ * `isSent` it certainly was not.
+ */
 export class NoReply {
-  constructor(readonly error: TokengateError) {}
+  constructor(
+    readonly error: TokengateError,
+    readonly isSent = true,
+  ) {}
 }
 
 /** What a server says of itself. */
@@ -32,6 +38,8 @@ export interface NodeOptions {
   timeoutMs: number;
   /** By `performance.now()`: when everything on this connection has to be over. */
   deadline?: number | undefined;
+  /** By `performance.now()`: when the connection has to be there, if that is sooner. */
+  connectBy?: number | undefined;
   /** Ends every operation that is under way with INTERRUPTED. */
   signal?: AbortSignal | undefined;
 }
@@ -41,8 +49,14 @@ export interface RedisNode {
   /** Host and port or socket path; without credentials. */
   readonly address: string;
   readonly facts: Facts;
-  /** Sends commands in one flight. Never rejects: each has its reply, an `ErrorReply` or `NoReply` in its place. */
-  readonly fly: (commands: readonly Command[], options?: {bytes?: boolean}) => Promise<unknown[]>;
+  /** False once the connection has ended. */
+  readonly isOpen: () => boolean;
+  /**
+   * Sends commands in one flight. Never rejects: each has its reply, an `ErrorReply` or `NoReply` in its place.
+   *
+   * @param options.by by `performance.now()`: when the answers have to be there, if that is sooner
+   */
+  readonly fly: (commands: readonly Command[], options?: {bytes?: boolean; by?: number}) => Promise<unknown[]>;
   /** The error that a user should see for an error reply. */
   readonly explain: (reply: ErrorReply) => TokengateError;
   /** Closes the connection at once; never throws, may be called twice. */
@@ -58,7 +72,7 @@ const BYTES = {typeMapping: {[RESP_TYPES.BLOB_STRING]: Buffer}};
  */
 export async function openNode(options: NodeOptions): Promise<RedisNode> {
   const {kind, endpoint, credentials, timeoutMs, signal, deadline = Infinity} = options;
-  const connectBy = Math.min(deadline, performance.now() + timeoutMs);
+  const connectBy = Math.min(deadline, options.connectBy ?? Infinity, performance.now() + timeoutMs);
   const secrets = credentials.password === undefined ? [] : [credentials.password];
   const tls = options.tls && (await import('./redis-tls.js'));
   const context: FailureContext = {
@@ -150,7 +164,9 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
       address: context.address,
       facts,
       close,
-      fly: (commands, {bytes} = {}) => flyUntil(Math.min(deadline, performance.now() + timeoutMs), commands, bytes),
+      isOpen: () => firstError === undefined,
+      fly: (commands, {bytes, by = Infinity} = {}) =>
+        flyUntil(Math.min(deadline, by, performance.now() + timeoutMs), commands, bytes),
       explain: (reply) => explainFailure(reply, context),
     };
   } catch (error) {

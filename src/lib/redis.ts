@@ -1,4 +1,5 @@
 import {TokengateError} from './errors.js';
+import type {RedisText} from './keys.js';
 import {PRIMARY_HINT} from './redis-errors.js';
 import {type Command, ErrorReply, type Facts, NoReply, openNode, type RedisNode} from './redis-node.js';
 import {addressOf, parseRedisUrl, type RedisTarget, type TlsFiles, withTlsFiles} from './redis-url.js';
@@ -23,9 +24,23 @@ export interface ServerInfo extends Pick<Facts, 'role' | 'version'> {
   primary: string | undefined;
 }
 
+/** What is special about a Redis Cluster. */
+export interface Cluster {
+  readonly primaries: number;
+  readonly replicas: number;
+  /** The address of the primary that serves a key; undefined for a key that none does. */
+  primaryOf(key: RedisText): string | undefined;
+  /** All keys that match a pattern, on all primaries, page by page. A key may come twice. */
+  scan(pattern: string): AsyncGenerator<Buffer[]>;
+  /** Sentences for the user: what could not be made sure of. */
+  readonly doubts: Set<string>;
+}
+
 /** A Redis deployment. Every method rejects with a TokengateError, and none waits for ever. */
 export interface Redis {
   readonly server: ServerInfo;
+  /** Undefined when it is one server. */
+  readonly cluster: Cluster | undefined;
   /** Sends one command. An error reply rejects. */
   send(command: Command): Promise<unknown>;
   /** Sends commands in one flight. An error reply stands in its place in the result as an `ErrorReply`. */
@@ -34,7 +49,7 @@ export interface Redis {
   pipelineBytes(commands: readonly Command[]): Promise<unknown[]>;
   /**
    * Sends atomic units in one flight: a single command is one, several are a MULTI/EXEC. Never rejects. For each unit
-   * its replies, or the `ErrorReply` that refused it whole, or `NoReply`.
+   * its replies, or the `ErrorReply` that refused it whole, or `NoReply`. On a cluster only single commands are units.
    */
   units(units: readonly (readonly Command[])[]): Promise<(unknown[] | ErrorReply | NoReply)[]>;
   /** The error that a user should see for an error reply. */
@@ -51,9 +66,9 @@ export interface Redis {
 const DEFAULT_TIMEOUT_MS = 5000;
 
 /**
- * Connects to a Redis, or to the primary that Sentinels name.
+ * Connects to a Redis, to the primary that Sentinels name, or to the cluster that the server is a node of.
  *
- * @throws TokengateError INVALID_REDIS_URL, REDIS_UNREACHABLE, REDIS_TIMEOUT, REDIS_AUTH_FAILED, REDIS_CLUSTER, …
+ * @throws TokengateError INVALID_REDIS_URL, REDIS_UNREACHABLE, REDIS_TIMEOUT, REDIS_AUTH_FAILED, REDIS_CLUSTER_DOWN, …
  */
 export async function connect(options: ConnectOptions): Promise<Redis> {
   const target = withTlsFiles(parseRedisUrl(options.url), options.tls);
@@ -61,6 +76,10 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
   const open = async ({signal, deadline}: {signal?: AbortSignal | undefined; deadline?: number}): Promise<Redis> => {
     const node = await openTarget(target, {timeoutMs, signal, deadline});
     try {
+      if (node.facts.mode === 'cluster') {
+        const {openCluster} = await import('./redis-cluster.js');
+        return await openCluster(node, target, {timeoutMs, signal});
+      }
       const server = await describe(node, target);
       return standalone(node, server, () => open({deadline: performance.now() + timeoutMs}));
     } catch (error) {
@@ -96,15 +115,9 @@ async function openTarget(
   return openPrimary(primary, options);
 }
 
-/** Refuses what is not a standalone Redis: SCAN on a cluster's node would silently show a part of the sessions. */
+/** Refuses what is no Redis that holds sessions. */
 async function describe(node: RedisNode, {database, tls}: RedisTarget): Promise<ServerInfo> {
   const {address, facts} = node;
-  if (facts.mode === 'cluster') {
-    throw new TokengateError(
-      'REDIS_CLUSTER',
-      `${address} is part of a Redis Cluster, which the gateway and tokengate do not support.`,
-    );
-  }
   if (facts.mode === 'sentinel') {
     const {listPrimaries} = await import('./redis-sentinel.js');
     const [name = 'NAME'] = await listPrimaries(node);
@@ -145,6 +158,7 @@ function standalone(node: RedisNode, server: ServerInfo, reopen: Redis['reopen']
   };
   return {
     server,
+    cluster: undefined,
     explain,
     close,
     reopen,

@@ -1,6 +1,6 @@
 import {quoteStart} from './amounts.js';
 import {type Outcome, runBatch} from './batch.js';
-import type {Change} from './changes.js';
+import type {Change} from './change-engine.js';
 import {nameOf, type RawId} from './ids.js';
 import type {Journal} from './journal.js';
 import type {KeyShape} from './keys.js';

@@ -1,7 +1,8 @@
 import {setTimeout as wait} from 'node:timers/promises';
 
 import {describeAmount, describeAmounts, isAbsent, readAmounts, toAmount, toStoredAmount} from './amounts.js';
-import {type Change, changeKnown, type Settled} from './changes.js';
+import type {Change, Settled} from './change-engine.js';
+import {changeKnown} from './changes.js';
 import {TokengateError} from './errors.js';
 import {nameOf, type RawId} from './ids.js';
 import type {Journal, Old} from './journal.js';

@@ -6,7 +6,8 @@ import {
   type StoredAmount,
   toStoredAmount,
 } from './amounts.js';
-import {type Change, changeKnown, changeOne, type Settled, toReply} from './changes.js';
+import {type Change, type Settled, toReply} from './change-engine.js';
+import {changeKnown, changeOne} from './changes.js';
 import {TokengateError} from './errors.js';
 import type {FreezeState} from './freezes.js';
 import {nameOf, type RawId, sessionNotFound} from './ids.js';

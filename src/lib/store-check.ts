@@ -154,6 +154,8 @@ const GROUP = 200;
 
 /** By a script, since a command for each takes longer; but so for a user who may not run scripts. */
 async function readFacts(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
+  // The keys of a script are in one slot.
+  if (redis.cluster !== undefined) return readFactsOneByOne(redis, keys);
   const groups = Array.from({length: Math.ceil(keys.length / GROUP)}, (_, index) =>
     keys.slice(index * GROUP, (index + 1) * GROUP),
   );

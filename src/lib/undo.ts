@@ -1,15 +1,23 @@
-import type {PlannedChange, Settled, Write} from './changes.js';
+import type {PlannedChange, Settled, Write} from './change-engine.js';
 import {TokengateError} from './errors.js';
 import {nameOf, type RawId} from './ids.js';
-import {JOURNAL_KEY, type KeyRecord, type Old, type Part, readJournal, type Stored, type Value} from './journal.js';
+import {type KeyRecord, type Old, type Part, readJournal, type Stored, type Value} from './journal.js';
 import {describeHeld, describeKeys, heldOf, type HeldKey, keyName} from './key-words.js';
-import {BUDGET_KEYS, FREEZE_REASON_KEYS, FROZEN_UNTIL_KEYS, type KeyShape, SESSION_KEYS, SPENT_KEYS} from './keys.js';
+import {
+  BUDGET_KEYS,
+  FREEZE_REASON_KEYS,
+  FROZEN_UNTIL_KEYS,
+  JOURNAL_KEY,
+  type KeyShape,
+  SESSION_KEYS,
+  SPENT_KEYS,
+} from './keys.js';
 import {parseStoredMoney, toPlainDigits} from './money.js';
 import {ErrorReply, type Redis} from './redis.js';
 
 /** A change as the journal tells it, with all that became of it. */
 export interface RecordedChange extends Omit<Part, 'entry' | 'records'> {
-  sessions: Map<RawId, {keys: KeyRecord[]; at: Date}>;
+  sessions: Map<RawId, {keys: KeyRecord[]; at: Date; isComplete: boolean}>;
   /** Changes of the same sessions since, newest first. */
   later: Map<RawId, {change: string; command: string; undoes: string | undefined}[]>;
   /** False when the journal begins after this change did: it has dropped its older entries. */
@@ -104,7 +112,7 @@ function planUndo(
   old: readonly Old[],
   {now, force, merge}: UndoOptions,
 ): Settled<Undone> | Write<Undone> {
-  const {keys, at} = recorded.sessions.get(id) ?? {keys: [], at: now};
+  const {keys, at, isComplete} = recorded.sessions.get(id) ?? {keys: [], at: now, isComplete: true};
   const name = nameOf(id);
   const later = recorded.later.get(id) ?? [];
   const result: Undone = {id: name, change: recorded.change, keys: []};
@@ -118,6 +126,8 @@ function planUndo(
     const before = remaining(key.before, at, now);
     const merged = merge && key.after === false ? mergeWith(shape, before, current, later.length > 0) : undefined;
     const isAsLeft = current === toHeld(remaining(key.after, at, now));
+    // What was announced, and not carried out.
+    if (!isComplete && !isAsLeft && current === toHeld(before)) continue;
     if (!isAsLeft && merged === undefined && !force) {
       // A counter that the gateway has moved on is better than an old one.
       if (MONEY.includes(shape) || FREEZE.includes(shape)) conflicts.push(describeConflict(shape, key, current));
@@ -188,10 +198,14 @@ function addPart(found: Map<string, RecordedChange>, {records, ...facts}: Part):
   const known = found.get(facts.change);
   const change: RecordedChange = known ?? {...facts, sessions: new Map(), later: new Map(), isWhole: true};
   found.set(facts.change, change);
-  for (const {id, keys} of records) {
+  for (const {id, keys, isComplete} of records) {
     const newer = change.sessions.get(id);
-    if (newer === undefined) change.sessions.set(id, {keys: [...keys], at: facts.at});
-    else for (const key of keys) addOlder(newer.keys, key);
+    if (newer === undefined) {
+      change.sessions.set(id, {keys: [...keys], at: facts.at, isComplete});
+      continue;
+    }
+    newer.isComplete &&= isComplete;
+    for (const key of keys) addOlder(newer.keys, key);
   }
 }
 

@@ -20,6 +20,7 @@ test('a healthy Redis is reported with its facts', async () => {
     version: expect.stringMatching(/^\d/),
     role: 'primary',
     latency_ms: expect.any(Number),
+    cluster: null,
   });
 });
 

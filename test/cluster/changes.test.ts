@@ -1,0 +1,195 @@
+import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+
+import {slotOf} from '../../src/lib/cluster-slots.js';
+import {startCluster, type TestCluster} from '../support/cluster.js';
+import {type Output, runBinary} from '../support/run.js';
+
+let cluster: TestCluster;
+beforeAll(async () => {
+  cluster = await startCluster();
+});
+afterAll(() => cluster.stop());
+beforeEach(async () => {
+  for (const {client} of cluster.primaries) await client.flushAll();
+});
+
+const run = async (...argv: string[]): Promise<Output> => runBinary(argv, cluster);
+const json = async (...argv: string[]): Promise<unknown> => {
+  const {code, stdout, stderr} = await run(...argv, '--json');
+  expect({argv, code, stderr}).toEqual({argv, code: 0, stderr: ''});
+  return JSON.parse(stdout) as unknown;
+};
+/** Without the journal. */
+const sessions = async (): Promise<Record<string, string | null>> =>
+  Object.fromEntries([...(await cluster.texts())].filter(([key]) => !key.startsWith('tokengate:')).sort());
+
+describe.each(['plain', '{tagged}', 'ü\n*'])("of a session '%s'", (id) => {
+  test('every change is made, recorded, and can be undone', async () => {
+    expect(await json('set-budget', id, '25.50')).toMatchObject({budget: 25.5, previous_budget: null});
+    expect(await json('add-budget', id, '0.10')).toMatchObject({budget: 25.6, previous_budget: 25.5});
+    await cluster.write({[`session:${id}:spent`]: '12.345'});
+    expect(await json('freeze-session', id, '--reason', 'Bot', '--for', '1h')).toMatchObject({is_frozen: true});
+    const frozen = await sessions();
+    expect(frozen[`anomaly:${id}:freeze_reason`]).toBe('Bot');
+    expect(await json('unfreeze-session', id)).toMatchObject({was_frozen: true});
+    const before = {[`session:${id}:budget`]: '25.6', [`session:${id}:spent`]: '12.345'};
+    expect(await sessions()).toEqual(before);
+    expect(await json('reset-session', id, '--yes')).toMatchObject({removed_budget: 25.6, removed_spent: 12.345});
+    expect(await sessions()).toEqual({});
+
+    const changes = (await json('list-changes')) as {command: string; complete: boolean; change_id: string}[];
+    expect(changes.map(({command, complete}) => [command, complete])).toEqual([
+      ['reset-session', true],
+      ['unfreeze-session', true],
+      ['freeze-session', true],
+      ['add-budget', true],
+      ['set-budget', true],
+    ]);
+    await json('undo-change', changes[0]?.change_id ?? '', '--yes');
+    expect(await sessions()).toEqual(before);
+    await json('undo-change', changes[1]?.change_id ?? '', '--yes');
+    expect(await sessions()).toEqual(frozen);
+    const owner = await cluster.primaryOf(`anomaly:${id}:frozen_until`);
+    expect(await owner.client.pTTL(`anomaly:${id}:frozen_until`)).toBeGreaterThan(3_500_000);
+  });
+});
+
+test('what is refused, or as wanted already, leaves no trace in the journal', async () => {
+  expect(await run('reset-session', 'nobody', '--yes')).toMatchObject({code: 1});
+  expect((await run('unfreeze-session', 'nobody')).code).toBe(0);
+  expect(await json('list-changes')).toEqual([]);
+});
+
+describe('a change that was interrupted', () => {
+  const id = 'half';
+  const names = [`session:${id}:budget`, `session:${id}:spent`];
+  /** As it is left when the process ends before the second step: the entry of what was announced, and no more. */
+  const interrupt = async (): Promise<string> => {
+    await cluster.write({[names[0]!]: '5.0', [names[1]!]: '1.25'});
+    await json('reset-session', id, '--yes');
+    const [{change_id: change} = {change_id: ''}] = (await json('list-changes')) as {change_id: string}[];
+    const node = await cluster.primaryOf('tokengate:journal');
+    const entries = await node.client.xRevRange('tokengate:journal', '+', '-', {COUNT: 1});
+    const {id: entry, message} = entries![0]!;
+    expect(Object.keys(message)).toContain('completes');
+    await node.client.xDel('tokengate:journal', entry);
+    await cluster.write({[names[1]!]: '1.25'});
+    return change;
+  };
+
+  test('is shown as not known to be complete', async () => {
+    const change = await interrupt();
+    expect((await run('list-changes')).stdout).toContain('reset-session (not known to be complete)');
+    expect(await json('list-changes', '--change', change)).toMatchObject([{complete: false, session_id: id}]);
+  });
+
+  test('is undone as far as it was done', async () => {
+    const change = await interrupt();
+    expect(await sessions()).toEqual({[names[1]!]: '1.25'});
+    await json('undo-change', change, '--yes');
+    expect(await sessions()).toEqual({[names[0]!]: '5.0', [names[1]!]: '1.25'});
+    expect((await run('undo-change', change, '--yes')).code).toBe(0);
+  });
+
+  test('is not undone over what came after', async () => {
+    const change = await interrupt();
+    await cluster.write({[names[1]!]: '1.50'});
+    const {code, stderr} = await run('undo-change', change, '--yes');
+    expect(code).toBe(1);
+    expect(stderr).toContain('its spent is $1.50 now, not none as that change left it (it was $1.25 before)');
+    expect(await sessions()).toEqual({[names[1]!]: '1.50'});
+  });
+});
+
+test('a journal that is no stream refuses the change', async () => {
+  await cluster.write({'tokengate:journal': 'text', 'session:a:budget': '5.0'});
+  const {code, stderr} = await run('reset-session', 'a', '--yes');
+  expect(code).toBe(1);
+  expect(stderr).toContain('The journal of changes cannot be written');
+  expect(await sessions()).toEqual({'session:a:budget': '5.0'});
+  expect((await run('reset-session', 'a', '--yes', '--no-journal')).code).toBe(0);
+  expect(await sessions()).toEqual({});
+});
+
+test('memory that is full is no hindrance to a reset', async () => {
+  await cluster.write({'session:a:budget': '5.0', 'session:a:spent': '1.0'});
+  await run('set-budget', 'b', '1');
+  for (const {client} of cluster.primaries) await client.configSet('maxmemory', '1');
+  try {
+    expect((await run('set-budget', 'a', '6')).stderr).toContain('is out of memory');
+    expect(await json('reset-session', 'a', '--yes')).toMatchObject({removed_budget: 5, removed_spent: 1});
+  } finally {
+    for (const {client} of cluster.primaries) await client.configSet('maxmemory', '0');
+  }
+});
+
+describe('a session that is busy', () => {
+  test('loses nothing: what is removed at last is told', async () => {
+    const ids = Array.from({length: 400}, (_, index) => `busy-${index}`);
+    expect(new Set(ids.map((id) => slotOf(`session:${id}:spent`))).size).toBeGreaterThan(300);
+    await cluster.write(Object.fromEntries(ids.map((id) => [`session:${id}:budget`, '5'])));
+    const added = new Map<string, number>();
+    const over = new AbortController();
+    // Spending goes on all the time.
+    const spending = (async () => {
+      const owners = new Map(
+        await Promise.all(ids.map(async (id) => [id, await cluster.primaryOf(`session:${id}:spent`)] as const)),
+      );
+      const spendOn = async (): Promise<void> => {
+        await Promise.all(
+          ids.map(async (id) => {
+            await owners.get(id)?.client.incrBy(`session:${id}:spent`, 1);
+            added.set(id, (added.get(id) ?? 0) + 1);
+          }),
+        );
+      };
+      await spendOn();
+      while (!over.signal.aborted) {
+        await spendOn();
+        await new Promise((resolve) => setTimeout(resolve, 40));
+      }
+    })();
+    while (added.size < ids.length) await new Promise((resolve) => setTimeout(resolve, 5));
+    const {stdout} = await run('reset-session', '--all', '--yes', '--format', 'ndjson');
+    over.abort();
+    await spending;
+    const left = await sessions();
+    const results = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as {session_id: string; outcome: string; removed_spent?: number});
+    expect(results.length).toBe(ids.length);
+    for (const {session_id: id, outcome, removed_spent: removed = 0} of results) {
+      if (outcome !== 'reset') continue;
+      expect([id, removed + Number(left[`session:${id}:spent`] ?? 0)]).toEqual([id, added.get(id)]);
+    }
+    expect(results.filter(({outcome}) => outcome === 'reset').length).toBeGreaterThan(350);
+  });
+});
+
+test('a store is checked and repaired', async () => {
+  const owner = await cluster.primaryOf('anomaly:a:freeze_reason');
+  await owner.client.set('anomaly:a:freeze_reason', 'left over');
+  expect((await run('check-store')).code).toBe(2);
+  expect(await run('check-store', '--fix', '--yes')).toMatchObject({code: 0});
+  expect(await sessions()).toEqual({});
+});
+
+test('health tells that it is a cluster, and what differs', async () => {
+  const {code, stdout, stderr} = await run('health');
+  expect({code, last: stdout.trimEnd().split('\n').at(-1)}).toEqual({
+    code: 0,
+    last: 'Cluster: 3 primaries, 0 replicas',
+  });
+  expect(stderr).toContain('Warning: On a Cluster a change is atomic for each key');
+  const output = await run('health', '--json');
+  expect(JSON.parse(output.stdout)).toMatchObject({healthy: true, cluster: {primaries: 3, replicas: 0}});
+});
+
+test('a database other than 0 is refused', async () => {
+  const {code, stderr} = await runBinary(['get-budget', 'a'], {url: `${cluster.url}/3`});
+  expect({code, stderr}).toEqual({
+    code: 1,
+    stderr: `Error: ${new URL(cluster.url).host} is part of a Redis Cluster, which has no databases.\nLeave out /N or ?db=N in the URL.\n`,
+  });
+});

@@ -1,0 +1,36 @@
+import {expect, test} from 'vitest';
+
+import {parseOwnSlots, parseRedirection, parseSlots} from '../../src/lib/cluster-slots.js';
+
+const asked = {host: 'here', port: 1};
+
+test('a node that does not know its own address is where it was asked', () => {
+  for (const host of [null, '', '?']) {
+    const {owners, primaries} = parseSlots([[5, 7, [host, 7000, 'id', []], ['10.0.0.2', 7001, 'id2', []]]], asked);
+    expect(owners.slice(4, 9)).toEqual([undefined, 'here:7000', 'here:7000', 'here:7000', undefined]);
+    expect(primaries.get('here:7000')?.replicas).toEqual([{host: '10.0.0.2', port: 7001}]);
+  }
+});
+
+test('slots that are on the move are told apart from those that a node owns', () => {
+  const lines = [
+    'a 127.0.0.1:7001@17001 master - 0 1 2 connected 100-200',
+    'b 127.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-2 5 [2->-a] [150-<-a]',
+  ];
+  expect(parseOwnSlots(`${lines.join('\n')}\n`)).toEqual({
+    owned: new Set([0, 1, 2, 5]),
+    leaving: new Set([2]),
+    arriving: new Set([150]),
+  });
+});
+
+test.each([
+  ['MOVED 3999 10.0.0.7:6381', {host: '10.0.0.7', port: 6381}],
+  ['ASK 3999 :6381', {host: 'here', port: 6381}],
+  ['MOVED 1 ?:6381', {host: 'here', port: 6381}],
+  ['MOVED 1 ::1:6381', {host: '::1', port: 6381}],
+  ['MOVED 1 redis.example:6381', {host: 'redis.example', port: 6381}],
+  ['CLUSTERDOWN Hash slot not served', undefined],
+])('%s is read', (message, endpoint) => {
+  expect(parseRedirection(message, asked)).toEqual(endpoint);
+});

@@ -1,0 +1,158 @@
+import {slotOf} from '../../src/lib/cluster-slots.js';
+import {freePort, startRedis, type TestRedis} from './redis-server.js';
+import {portOf, until} from './sentinels.js';
+
+const SLOTS = 16_384;
+
+export interface TestCluster {
+  /** Of one of its nodes. */
+  readonly url: string;
+  readonly primaries: readonly TestRedis[];
+  /** One for each primary, in the same order; none without `replicas`. */
+  readonly replicas: readonly TestRedis[];
+  /** The texts of all keys, as the nodes hold them that serve them now. Null is what is no text. */
+  texts(): Promise<Map<string, string | null>>;
+  /** Writes texts, each on the node that serves it. */
+  write(texts: Record<string, string>): Promise<void>;
+  /** The primary that serves a key, by its first slots. */
+  primaryOf(key: string): Promise<TestRedis>;
+  /** Begins to move a slot: what is not on its node any more is asked of the other. */
+  beginMove(slot: number, from: TestRedis, to: TestRedis): Promise<void>;
+  /** Moves so many keys of a slot; gives how many were moved. */
+  moveKeys(slot: number, from: TestRedis, to: TestRedis, count: number): Promise<number>;
+  endMove(slot: number, from: TestRedis, to: TestRedis): Promise<void>;
+  /** Kills a primary, and resolves when its replica has taken over and every other node knows. */
+  failOver(index: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Three primaries that serve a third of the slots each. */
+export async function startCluster({
+  replicas: hasReplicas = false,
+  args = [],
+}: {replicas?: boolean; args?: string[]} = {}): Promise<TestCluster> {
+  const start = async (): Promise<TestRedis> => {
+    const bus = String(await freePort());
+    return startRedis({
+      tcp: true,
+      args: ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '1000', ...args],
+    });
+  };
+  const primaries = await Promise.all([start(), start(), start()]);
+  const replicas = hasReplicas ? await Promise.all([start(), start(), start()]) : [];
+  const all = [...primaries, ...replicas];
+  const ask = async (node: TestRedis, ...command: string[]): Promise<unknown> =>
+    node.client.sendCommand(['CLUSTER', ...command]);
+  const idOf = async (node: TestRedis): Promise<string> => String(await ask(node, 'MYID'));
+  for (const [index, node] of all.entries()) {
+    await ask(node, 'SET-CONFIG-EPOCH', String(index + 1));
+    if (index < 3) {
+      const [first, last] = [index, index + 1].map((third) => Math.ceil((third * SLOTS) / 3));
+      await ask(node, 'ADDSLOTSRANGE', String(first), String((last ?? 0) - 1));
+    }
+  }
+  for (const node of all.slice(1)) {
+    const bus = String((await node.client.configGet('cluster-port'))['cluster-port']);
+    await ask(primaries[0], 'MEET', '127.0.0.1', portOf(node), bus);
+  }
+  const isAlive = (node: TestRedis): boolean => node.process.exitCode === null && node.process.signalCode === null;
+  const everywhere = async (condition: (node: TestRedis) => Promise<boolean>): Promise<void> =>
+    until(async () => (await Promise.all(all.filter(isAlive).map(condition))).every(Boolean));
+  await everywhere(
+    async (node) =>
+      String(await ask(node, 'NODES'))
+        .trim()
+        .split('\n').length === all.length,
+  );
+  for (const [index, replica] of replicas.entries()) {
+    await ask(replica, 'REPLICATE', await idOf(primaries[index]!));
+  }
+  const isOk = async (node: TestRedis): Promise<boolean> => /^cluster_state:ok/m.test(String(await ask(node, 'INFO')));
+  await everywhere(isOk);
+  const isSynced = async (replica: TestRedis): Promise<boolean> =>
+    /^master_link_status:up/m.test(await replica.client.info('replication'));
+  await until(async () => (await Promise.all(replicas.map(isSynced))).every(Boolean));
+  // Whoever is asked must know of each replica.
+  await everywhere(async (node) => {
+    const ranges = (await ask(node, 'SLOTS')) as unknown[][];
+    return ranges.length === 3 && ranges.every((range) => range.length === (hasReplicas ? 4 : 3));
+  });
+
+  const serving = async (): Promise<TestRedis[]> => {
+    const roles = await Promise.all(
+      all.filter(isAlive).map(async (node) => ({node, role: await node.client.info('replication')})),
+    );
+    return roles.filter(({role}) => /^role:master/m.test(role)).map(({node}) => node);
+  };
+  const nodeOf = async (slot: number): Promise<TestRedis> => {
+    const node = all.find(isAlive)!;
+    const ranges = (await ask(node, 'SLOTS')) as [number, number, [string, number, string]][];
+    const [, , [, port] = []] = ranges.find(([first, last]) => slot >= first && slot <= last) ?? [];
+    return all.find((one) => portOf(one) === String(port))!;
+  };
+  const slotsOf = async (node: TestRedis): Promise<Set<number>> => {
+    const ranges = (await ask(node, 'SLOTS')) as [number, number, [string, number]][];
+    const own = ranges.filter(([, , [, port]]) => String(port) === portOf(node));
+    return new Set(own.flatMap(([first, last]) => Array.from({length: last - first + 1}, (_, index) => first + index)));
+  };
+  return {
+    url: primaries[0].url,
+    primaries,
+    replicas,
+    async texts() {
+      const found = new Map<string, string | null>();
+      for (const node of await serving()) {
+        const keys = await node.client.keys('*');
+        const texts = await Promise.all(keys.map((key) => node.client.get(key).catch(() => null)));
+        for (const [index, key] of keys.entries()) found.set(key, texts[index] ?? null);
+      }
+      return found;
+    },
+    async write(texts) {
+      const maps = await Promise.all(
+        primaries.filter(isAlive).map(async (node) => ({node, slots: await slotsOf(node)})),
+      );
+      await Promise.all(
+        Object.entries(texts).map(async ([key, text]) => {
+          const {node} = maps.find(({slots}) => slots.has(slotOf(key))) ?? {};
+          await node?.client.set(key, text);
+        }),
+      );
+      await Promise.all(
+        primaries.filter(isAlive).map((node) => node.client.sendCommand(['WAIT', hasReplicas ? '1' : '0', '0'])),
+      );
+    },
+    primaryOf: async (key) => nodeOf(slotOf(key)),
+    async beginMove(slot, from, to) {
+      await ask(to, 'SETSLOT', String(slot), 'IMPORTING', await idOf(from));
+      await ask(from, 'SETSLOT', String(slot), 'MIGRATING', await idOf(to));
+    },
+    async moveKeys(slot, from, to, count) {
+      const keys = (await ask(from, 'GETKEYSINSLOT', String(slot), String(count))) as string[];
+      if (keys.length > 0) {
+        await from.client.sendCommand(['MIGRATE', '127.0.0.1', portOf(to), '', '0', '5000', 'KEYS', ...keys]);
+      }
+      return keys.length;
+    },
+    async endMove(slot, from, to) {
+      const id = await idOf(to);
+      for (const node of [to, from, ...primaries.filter((one) => one !== to && one !== from)]) {
+        await ask(node, 'SETSLOT', String(slot), 'NODE', id);
+      }
+    },
+    async failOver(index) {
+      const primary = primaries[index]!;
+      const ended = new Promise((resolve) => primary.process.once('exit', resolve));
+      primary.process.kill('SIGKILL');
+      await ended;
+      const port = portOf(replicas[index]!);
+      await everywhere(async (node) => {
+        const ranges = (await ask(node, 'SLOTS')) as [number, number, [string, number]][];
+        return ranges.some(([, , [, owner]]) => String(owner) === port) && (await isOk(node));
+      });
+    },
+    async stop() {
+      await Promise.all(all.map((node) => node.stop()));
+    },
+  };
+}
