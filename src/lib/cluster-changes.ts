@@ -153,9 +153,12 @@ async function read(
     return ids.map((_, position) => {
       const found = shapes.map((_shape, index): Found | ErrorReply => {
         const at = 2 * (position * shapes.length + index);
-        const [value, ttl] = [replies[at], Number(replies[at + 1])];
+        const [value, life] = [replies[at], replies[at + 1]];
+        if (life instanceof ErrorReply) return life;
+        const ttl = Number(life);
         if (isNoText(value)) {
           const dump: unknown = dumps.next().value;
+          if (dump instanceof ErrorReply) return dump;
           return {old: true, state: [Buffer.isBuffer(dump) ? dump.toString('latin1') : '', ttl, 'dump']};
         }
         if (value instanceof ErrorReply) return value;
@@ -350,18 +353,27 @@ async function lookAgain<T>(
 }
 
 function toStep(id: RawId, writes: readonly KeyWrite[], shapes: readonly KeyShape[]): Command {
+  const keys = writes.map(({index}) => shapes[index] ?? BUDGET_KEYS);
+  const [key, ...others] = keys;
   const plan = [writes.map(({expected}) => expected), writes.map(({next}) => next)];
-  return toScript(
-    [id],
-    {
-      shapes: writes.map(({index}) => shapes[index] ?? BUDGET_KEYS),
-      script: COMPARE_AND_SET,
-      args: [],
-      own: () => Buffer.from(JSON.stringify(plan), 'latin1'),
-    },
-    undefined,
-  );
+  if (key !== undefined && others.length === 0) {
+    return ['EVAL', WRITE, '1', keyOf(key, id), Buffer.from(JSON.stringify(plan.flat()), 'latin1')];
+  }
+  const own = Buffer.from(JSON.stringify(plan), 'latin1');
+  return toScript([id], {shapes: keys, script: COMPARE_AND_SET, args: [], own: () => own}, undefined);
 }
+
+/** What `COMPARE_AND_SET` does, of a single key: it is sent for each. ARGV: JSON of what has to stand there, and of the next. */
+const WRITE = `local k,e,n=KEYS[1],unpack(cjson.decode(ARGV[1]))
+local o=redis.call('MGET',k)[1] or redis.call('PTTL',k)~=-2
+if e~=cjson.null and o~=e then return '["moved"]' end
+local a
+if n==false then a=redis.pcall('DEL',k)
+elseif type(n)=='string' then a=redis.pcall('SET',k,n)
+elseif n[3] then a=redis.pcall('RESTORE',k,math.max(n[2],0),n[1],'REPLACE')
+else a=redis.pcall('SET',k,n[1],'PX',string.format('%.0f',n[2])) end
+if type(a)=='table' and a.err then return a end
+return '["done"]'`;
 
 interface Entry<T> {
   works: Work<T>[];
