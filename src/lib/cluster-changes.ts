@@ -195,7 +195,7 @@ async function decide<T>(
     const answer = answers[position];
     if (answer instanceof NoReply) return group.map(() => answer);
     if (answer instanceof ErrorReply) {
-      const error = explainRefusal(redis, answer, journal);
+      const error = explainOnCluster(redis, answer, journal);
       return group.map(({id}) => ({id: nameOf(id), state: 'failed', error}));
     }
     const decisions = JSON.parse((answer as Buffer).toString('latin1')) as [word: string, next: (Stored | true)[]][];
@@ -461,9 +461,20 @@ function refused(
   reply: ErrorReply,
   journal: Journal | undefined,
 ): Settled<never> {
-  const error = explainRefusal(redis, reply, journal);
+  const error = explainOnCluster(redis, reply, journal);
   if (changed === undefined || changed.size === 0) return {id: nameOf(id), state: 'failed', error};
   return incomplete(id, shapes, changed, 'CHANGE_INCOMPLETE', error.message);
+}
+
+/** Without scripts nothing could compare and set, so that here they are always needed. */
+function explainOnCluster(redis: Redis, reply: ErrorReply, journal: Journal | undefined): TokengateError {
+  const [, text] = /^(?:JOURNAL )?(NOPERM.*'eval.*)$/is.exec(reply.message) ?? [];
+  if (text === undefined) return explainRefusal(redis, reply, journal);
+  const {code, message} = redis.explain(new ErrorReply(text));
+  return new TokengateError(code, message, {
+    hint: 'Every change on a Cluster needs scripts (EVAL), with or without the journal. Nothing was changed.',
+    cause: reply,
+  });
 }
 
 /** Says of a change that could not be finished which keys were changed, and what they held. */

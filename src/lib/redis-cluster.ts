@@ -319,7 +319,7 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
     const node = await nodeAt(endpoint, by);
     const [reply] = await ask(node, [['CLUSTER', 'NODES']], by);
     if (typeof reply === 'string') return parseOwnSlots(reply);
-    const {message} = node.explain(reply as ErrorReply);
+    const {message} = seed.explain(reply as ErrorReply);
     doubts.add(`The list could be incomplete, if keys of the cluster were moved meanwhile: ${message}`);
     return undefined;
   };
@@ -410,11 +410,11 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
     let giveUpAt = Infinity;
     const by = (): number => Math.min(limit(), giveUpAt);
     const failed = new Set<string>();
-    const state: {gone: TokengateError | undefined} = {gone: undefined};
+    /** Returns why a node is gone. */
     const orGone = async function* (
       name: string,
       pages: AsyncIterable<Buffer[]>,
-    ): AsyncGenerator<Buffer[], void, void> {
+    ): AsyncGenerator<Buffer[], TokengateError | undefined, void> {
       try {
         for await (const page of pages) {
           // While others go on there is time.
@@ -424,13 +424,14 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       } catch (error) {
         if (!(error instanceof TokengateError) || !GONE.has(error.code)) throw error;
         failed.add(name);
-        state.gone = error;
         giveUpAt = Math.min(giveUpAt, performance.now() + timeoutMs);
+        return error;
       }
+      return undefined;
     };
     let left = Array.from({length: SLOTS}, (_, slot) => slot);
     for (let round = 0; round < SCAN_ROUNDS;) {
-      state.gone = undefined;
+      let gone: TokengateError | undefined;
       const owners = new Map<string, number[]>();
       for (const slot of left) {
         const owner = map.owners[slot] ?? '';
@@ -442,15 +443,17 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       for (const [owner, slots] of owners) {
         const endpoint = map.primaries.get(owner)?.endpoint;
         if (endpoint === undefined || (round > 0 && slots.length <= FEW_SLOTS)) few.push(...slots);
-        else yield* orGone(owner, scanNode(endpoint, {pattern, slots, seen, by}));
+        else gone = (yield* orGone(owner, scanNode(endpoint, {pattern, slots, seen, by}))) ?? gone;
       }
-      if (few.length > 0) yield* orGone('', readSlots({pattern, slots: few.slice(0, FEW_SLOTS), seen, by}));
+      if (few.length > 0) {
+        gone = (yield* orGone('', readSlots({pattern, slots: few.slice(0, FEW_SLOTS), seen, by}))) ?? gone;
+      }
       left = left.filter((slot) => !seen.has(slot));
       if (left.length === 0) return;
-      if (state.gone === undefined) {
+      if (gone === undefined) {
         round++;
         giveUpAt = Infinity;
-      } else if (performance.now() + PAUSE_MS >= giveUpAt) throw state.gone;
+      } else if (performance.now() + PAUSE_MS >= giveUpAt) throw gone;
       await sleep(PAUSE_MS);
       await refresh(by());
     }
