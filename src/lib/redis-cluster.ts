@@ -126,10 +126,7 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       if (node.isOpen() || isClosed) return node;
       forget(address, known);
     }
-    const {credentials, tls} = target;
-    const opening =
-      nodes.get(address) ??
-      openNode({kind: 'Redis', endpoint, credentials, tls, database: 0, timeoutMs, signal, deadline, connectBy: by});
+    const opening = nodes.get(address) ?? openNamed(endpoint, by);
     nodes.set(address, opening);
     try {
       const node = await opening;
@@ -137,12 +134,19 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       return node;
     } catch (error) {
       forget(address, opening);
-      const isNamedByOthers = error instanceof TokengateError && GONE.has(error.code) && address !== addressOf(first);
-      if (!isNamedByOthers) throw error;
-      throw new TokengateError(error.code, error.message, {
-        hint: `The cluster gives out this address (see cluster-announce-ip); CLUSTER NODES on ${addressOf(first)} tells if the node is up.`,
-        cause: error,
-      });
+      throw error;
+    }
+  };
+  const openNamed = async (endpoint: Endpoint, by: number): Promise<RedisNode> => {
+    const {credentials, tls} = target;
+    try {
+      const limits = {timeoutMs, signal, deadline, connectBy: by};
+      return await openNode({kind: 'Redis', endpoint, credentials, tls, database: 0, ...limits});
+    } catch (error) {
+      const asked = addressOf(first);
+      if (!(error instanceof TokengateError) || !GONE.has(error.code) || addressOf(endpoint) === asked) throw error;
+      const hint = `The cluster names it (see cluster-announce-ip). CLUSTER NODES on ${asked} says whether it is up.`;
+      throw new TokengateError(error.code, error.message, {hint, cause: error});
     }
   };
   const forget = (address: string, known: Promise<RedisNode>): void => {
@@ -218,7 +222,9 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       replies = await unlessReplaced(address, by, answer());
     } catch (error) {
       if (!(error instanceof TokengateError)) throw error;
-      for (const part of parts) part.reply = new NoReply(error, isSent);
+      // Why it could not be sent at first says more than that there was no time left.
+      const told = parts.filter(({reply}) => isSent || !(reply instanceof NoReply));
+      for (const part of told) part.reply = new NoReply(error, isSent);
       return;
     }
     for (const part of parts) {
@@ -430,6 +436,7 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       return undefined;
     };
     let left = Array.from({length: SLOTS}, (_, slot) => slot);
+    let firstGone: TokengateError | undefined;
     for (let round = 0; round < SCAN_ROUNDS;) {
       let gone: TokengateError | undefined;
       const owners = new Map<string, number[]>();
@@ -453,7 +460,8 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       if (gone === undefined) {
         round++;
         giveUpAt = Infinity;
-      } else if (performance.now() + PAUSE_MS >= giveUpAt) throw gone;
+      } else if (performance.now() + PAUSE_MS >= giveUpAt) throw firstGone ?? gone;
+      firstGone = gone && (firstGone ?? gone);
       await sleep(PAUSE_MS);
       await refresh(by());
     }

@@ -31,12 +31,18 @@ export async function startCluster({
   replicas: hasReplicas = false,
   args = [],
 }: {replicas?: boolean; args?: string[]} = {}): Promise<TestCluster> {
-  const start = async (): Promise<TestRedis> => {
+  const start = async (tries = 5): Promise<TestRedis> => {
     const bus = String(await freePort());
-    return startRedis({
-      tcp: true,
-      args: ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '1000', ...args],
-    });
+    try {
+      return await startRedis({
+        tcp: true,
+        args: ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '1000', ...args],
+      });
+    } catch (error) {
+      // So many nodes need so many ports that one may have been taken since it was free.
+      if (tries === 1) throw error;
+      return start(tries - 1);
+    }
   };
   const primaries = await Promise.all([start(), start(), start()]);
   const replicas = hasReplicas ? await Promise.all([start(), start(), start()]) : [];
