@@ -186,10 +186,52 @@ test('health tells that it is a cluster, and what differs', async () => {
   expect(JSON.parse(output.stdout)).toMatchObject({healthy: true, cluster: {primaries: 3, replicas: 0}});
 });
 
-test('a database other than 0 is refused', async () => {
-  const {code, stderr} = await runBinary(['get-budget', 'a'], {url: `${cluster.url}/3`});
+test.each(['/3', '?db=3'])('a database other than 0 is refused: %s', async (database) => {
+  const {code, stderr} = await runBinary(['get-budget', 'a'], {url: `${cluster.url}${database}`});
   expect({code, stderr}).toEqual({
     code: 1,
     stderr: `Error: ${new URL(cluster.url).host} is part of a Redis Cluster, which has no databases.\nLeave out /N or ?db=N in the URL.\n`,
+  });
+});
+
+describe('a user who lacks a right', () => {
+  const without = async (right: string): Promise<{url: string}> => {
+    for (const {client} of cluster.primaries) {
+      await client.sendCommand(['ACL', 'SETUSER', 'some', 'reset', 'on', '>pass', '~*', '+@all', right]);
+    }
+    return {url: cluster.url.replace('://', '://some:pass@')};
+  };
+  const texts = {'session:a:budget': '5.0', 'session:a:spent': '1.0'};
+  beforeEach(() => cluster.write(texts));
+
+  test.each([
+    ['set-budget', 'a', '6', '--no-journal'],
+    ['reset-session', 'a', '--yes'],
+    ['freeze-session', 'a'],
+  ])('of scripts changes nothing by %s %s %s %s', async (...argv) => {
+    const {code, stderr} = await runBinary(
+      argv.filter((word) => word),
+      await without('-eval'),
+    );
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/refused: this user lacks a permission \('eval' command\)\.\n/);
+    expect(stderr).toContain(
+      'Every change on a Cluster needs scripts (EVAL), with or without the journal. Nothing was changed.\n',
+    );
+    expect(await sessions()).toEqual(texts);
+  });
+
+  test('of PTTL writes no journal that could not be read', async () => {
+    const {code, stderr} = await runBinary(['reset-session', 'a', '--yes'], await without('-pttl'));
+    expect({code, isNamed: stderr.includes("('pttl' command)")}).toEqual({code: 1, isNamed: true});
+    expect(await sessions()).toEqual(texts);
+  });
+
+  test('of CLUSTER NODES is told that a list could be incomplete, once', async () => {
+    const {stdout, stderr} = await runBinary(['list-sessions', '--format', 'ids'], await without('-cluster|nodes'));
+    expect(stdout).toBe('a\n');
+    expect(stderr).toMatch(
+      /^Warning: The list could be incomplete, if keys of the cluster were moved meanwhile: .*\n$/,
+    );
   });
 });
