@@ -79,6 +79,8 @@ export async function changeOnCluster<T>(
   const changed = new Map<RawId, Map<number, Found>>(ids.map((id) => [id, new Map<number, Found>()]));
   const doubtful = new Map<RawId, NoReply>();
   let open: readonly RawId[] = [...changed.keys()];
+  /** When the first of its entries was written, which later ones tell: whoever reads back from them looks for it. */
+  let began = journal?.began;
   for (let tries = 0; tries < MAX_TRIES && open.length > 0; tries++) {
     const readings = await read(redis, open, change.shapes);
     const ready: {id: RawId; found: Found[]}[] = [];
@@ -113,7 +115,8 @@ export async function changeOnCluster<T>(
           end: 'open',
         });
     }
-    await carryOut(redis, works, change.shapes, journal);
+    const first = await carryOut(redis, works, change.shapes, journal && {...journal, began});
+    began ??= first;
     for (const {id, done, end, doubt, result} of works) {
       const before = changed.get(id);
       for (const write of done) before?.set(write.index, write);
@@ -282,12 +285,13 @@ function toSteps(id: RawId, writes: readonly KeyWrite[], shapes: readonly KeySha
   return [...bySlot.values()].sort((a, b) => a.rank - b.rank).map((step) => step.writes);
 }
 
+/** Returns when the first entry was written. */
 async function carryOut<T>(
   redis: Redis,
   works: Work<T>[],
   shapes: readonly KeyShape[],
   journal: Journal | undefined,
-): Promise<void> {
+): Promise<Date | undefined> {
   const entries = journal === undefined ? [] : await announce(redis, works, shapes, journal);
   const count = Math.max(0, ...works.map(({steps}) => steps.length));
   for (let number = 0; number < count; number++) {
@@ -307,6 +311,8 @@ async function carryOut<T>(
   }
   for (const work of works) if (work.end === 'open') work.end = 'done';
   if (journal !== undefined) await conclude(redis, entries, shapes, journal);
+  const [first] = entries;
+  return first && new Date(Number.parseInt(first.entry));
 }
 
 /**

@@ -1,6 +1,9 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {slotOf} from '../../src/lib/cluster-slots.js';
+import {rawId} from '../../src/lib/ids.js';
+import {connect, type Redis} from '../../src/lib/redis.js';
+import {resetSession} from '../../src/lib/resets.js';
 import {startCluster, type TestCluster} from '../support/cluster.js';
 import {type Output, runBinary} from '../support/run.js';
 
@@ -164,6 +167,59 @@ describe('a session that is busy', () => {
       expect([id, removed + Number(left[`session:${id}:spent`] ?? 0)]).toEqual([id, added.get(id)]);
     }
     expect(results.filter(({outcome}) => outcome === 'reset').length).toBeGreaterThan(350);
+  });
+});
+
+describe('a session that changes between the steps of its reset', () => {
+  /** Resets it, and lets something happen before each flight of changes. */
+  const reset = async (meanwhile: (flight: number) => Promise<unknown>): Promise<unknown> => {
+    await cluster.write({'session:a:budget': '5.0', 'session:a:spent': '1.0'});
+    const redis = await connect({url: cluster.url});
+    let flights = 0;
+    const watched: Redis = {
+      ...redis,
+      async units(units) {
+        await meanwhile(++flights);
+        return redis.units(units);
+      },
+    };
+    try {
+      const journal = {
+        change: 'k7m2q9x4tv',
+        command: 'reset-session',
+        actor: 'ops',
+        reason: '',
+        version: '1',
+        limit: 1000,
+      };
+      return await resetSession(watched, rawId('a'), {keepBudget: false}, journal).catch((error: unknown) => error);
+    } finally {
+      redis.close();
+    }
+  };
+
+  test('is decided on again, shown as one change, and undone as one', async () => {
+    // The entry, its budget, and then what is spent.
+    const result = await reset(async (flight) => {
+      if (flight === 3) await cluster.write({'session:a:spent': '2.0'});
+    });
+    expect(result).toMatchObject({budget: '5.0', spent: '2.0'});
+    expect(await sessions()).toEqual({});
+    const {stdout} = await run('list-changes');
+    expect(stdout).toContain('budget $5.00 → none, spent $2.00 → none');
+    await json('undo-change', 'k7m2q9x4tv', '--yes');
+    expect(await sessions()).toEqual({'session:a:budget': '5.0', 'session:a:spent': '2.0'});
+  });
+
+  test('again and again is given up, and what was changed is told', async () => {
+    const result = await reset((flight) => cluster.write({'session:a:spent': `${flight}.5`}));
+    expect(result).toMatchObject({
+      code: 'CONTENDED',
+      message: "Session 'a': it keeps changing. Only this was changed: budget (it was '5.0').",
+    });
+    expect(Object.keys(await sessions())).toEqual(['session:a:spent']);
+    await json('undo-change', 'k7m2q9x4tv', '--yes');
+    expect(Object.keys(await sessions())).toEqual(['session:a:budget', 'session:a:spent']);
   });
 });
 
