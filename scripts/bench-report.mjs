@@ -11,7 +11,7 @@ const GROUPS = {
   },
   change: {
     title: 'Batches',
-    text: 'A reset waits a quarter of a second at its end, to look whether spending has come back.',
+    text: 'A reset waits a tenth of a second at its end, to look whether spending has come back.',
   },
 };
 
