@@ -62,6 +62,9 @@ const MOVES = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN)\b/;
 /** After these a node may be replaced by another. */
 const GONE = new Set(['REDIS_UNREACHABLE', 'REDIS_TIMEOUT', 'REDIS_CONNECTION_LOST', 'REDIS_LOADING']);
 
+/** After these it may be that the cluster names addresses that can't be reached from here. */
+const ELSEWHERE = new Set(['REDIS_UNREACHABLE', 'REDIS_TIMEOUT', 'REDIS_CONNECTION_LOST', 'REDIS_PROTOCOL']);
+
 /** A command, or a part of one, that goes to one node. */
 interface Part {
   command: Command;
@@ -144,8 +147,9 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       return await openNode({kind: 'Redis', endpoint, credentials, tls, database: 0, ...limits});
     } catch (error) {
       const asked = addressOf(first);
-      if (!(error instanceof TokengateError) || !GONE.has(error.code) || addressOf(endpoint) === asked) throw error;
-      const hint = `The cluster names it (see cluster-announce-ip). CLUSTER NODES on ${asked} says whether it is up.`;
+      if (!(error instanceof TokengateError) || !ELSEWHERE.has(error.code) || addressOf(endpoint) === asked) throw error;
+      const settings = `cluster-announce-ip${tls === undefined ? '' : ' and tls-cluster'}`;
+      const hint = `The cluster names it (see ${settings}). CLUSTER NODES on ${asked} says whether it is up.`;
       throw new TokengateError(error.code, error.message, {hint, cause: error});
     }
   };
