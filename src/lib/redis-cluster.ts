@@ -147,7 +147,8 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       return await openNode({kind: 'Redis', endpoint, credentials, tls, database: 0, ...limits});
     } catch (error) {
       const asked = addressOf(first);
-      if (!(error instanceof TokengateError) || !ELSEWHERE.has(error.code) || addressOf(endpoint) === asked) throw error;
+      if (!(error instanceof TokengateError) || !ELSEWHERE.has(error.code) || addressOf(endpoint) === asked)
+        throw error;
       const settings = `cluster-announce-ip${tls === undefined ? '' : ' and tls-cluster'}`;
       const hint = `The cluster names it (see ${settings}). CLUSTER NODES on ${asked} says whether it is up.`;
       throw new TokengateError(error.code, error.message, {hint, cause: error});
