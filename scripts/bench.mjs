@@ -111,7 +111,9 @@ async function measureStarts(meter) {
 async function measureSizes(meter) {
   const rows = [];
   for (const count of options.sessions) {
-    const wanted = [...FORMATS.map((format) => `list-${format}`), 'list-sort', 'list-reads', ...CHANGES].filter(isWanted);
+    const wanted = [...FORMATS.map((format) => `list-${format}`), 'list-sort', 'list-reads', ...CHANGES].filter(
+      isWanted,
+    );
     if (wanted.length === 0) continue;
     step(`data of ${formatCount(count)} sessions`);
     const data = makeData(count, server.folder);
