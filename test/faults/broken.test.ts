@@ -1,4 +1,4 @@
-import {breakRedis, type Broken, each, type Expected, failure, fake, FINE, testFaults} from '../support/faults.js';
+import {breakRedis, type Broken, type Expected, failure, fake, FINE, testFaults} from '../support/faults.js';
 import {startProxy, type Verdict} from '../support/proxy.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {answering, closing, echoing, greeting, resetting} from '../support/servers.js';

@@ -3,7 +3,6 @@ import {connect} from 'node:net';
 import {
   breakRedis,
   type Broken,
-  each,
   type Expected,
   failure,
   fake,
