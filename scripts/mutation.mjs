@@ -8,11 +8,37 @@ import {installPackages, ROOT} from './setup.mjs';
 
 /** Tests of modules that have none of their own name, or more than that. */
 const TESTS = {
-  'base-command': ['test/commands/*.test.ts'],
+  alerts: ['test/lib/alerts.test.ts', 'test/commands/check-sessions.test.ts'],
+  amounts: [...commands('get-budget', 'set-budget', 'reset-session')],
+  anomalies: commands('check-sessions'),
+  'base-command': commands('get-budget', 'set-budget', 'freezes', 'health', 'list-sessions', 'reset-session'),
+  'change-engine': ['test/lib/batch.test.ts', ...commands('set-budget', 'freezes', 'reset-session', 'journal')],
+  'change-history': commands('journal'),
+  changes: ['test/lib/batch.test.ts', ...commands('set-budget', 'add-budget', 'freezes', 'reset-session', 'journal')],
+  checks: commands('check-sessions'),
+  clock: commands('freezes'),
+  decision: ['test/lib/decision.test.ts', ...commands('explain-session')],
+  errors: commands('get-budget'),
+  feed: commands('watch-sessions'),
   filter: ['test/lib/filter.test.ts', 'test/fuzz/filter.test.ts'],
+  freezes: commands('freezes', 'freeze-options'),
   glob: ['test/lib/glob.test.ts', 'test/lib/listing.test.ts'],
-  history: ['test/commands/list-requests.test.ts'],
-  undo: ['test/lib/undo.test.ts', 'test/commands/journal.test.ts'],
+  health: commands('health'),
+  history: commands('list-requests'),
+  ids: commands('get-budget', 'freezes', 'list-options'),
+  journal: ['test/lib/undo.test.ts', ...commands('journal')],
+  'key-words': commands('journal'),
+  keys: commands('get-budget', 'freezes', 'list-options'),
+  listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
+  metrics: commands('print-metrics'),
+  repairs: commands('check-store'),
+  resets: commands('reset-session'),
+  resp: ['test/lib/candidates.test.ts'],
+  selection: commands('batches'),
+  sessions: commands('get-budget', 'set-budget', 'add-budget', 'list-sessions'),
+  'store-check': commands('check-store'),
+  undo: ['test/lib/undo.test.ts', ...commands('journal')],
+  watched: ['test/lib/watching.test.ts', ...commands('watch-sessions')],
 };
 
 installPackages();
@@ -27,6 +53,10 @@ const {status} = spawnSync(process.execPath, [stryker, 'run', 'stryker.config.mj
   env: {...process.env, MUTATION_TESTS: [...new Set(files.flatMap(testsOf))].join(',')},
 });
 process.exitCode = status ?? 1;
+
+function commands(...names) {
+  return names.map((name) => `test/commands/${name}.test.ts`);
+}
 
 /** The fewest test files that are to notice every mutant; none stands for all that run in process. */
 function testsOf(file) {
