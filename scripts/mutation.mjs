@@ -21,7 +21,7 @@ const TESTS = {
   errors: commands('get-budget'),
   feed: commands('watch-sessions'),
   filter: ['test/lib/filter.test.ts', 'test/fuzz/filter.test.ts'],
-  freezes: commands('freezes', 'freeze-options'),
+  freezes: ['test/lib/freezes.test.ts', ...commands('freezes')],
   glob: ['test/lib/glob.test.ts', 'test/lib/listing.test.ts'],
   health: commands('health'),
   history: commands('list-requests'),
