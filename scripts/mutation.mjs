@@ -32,7 +32,6 @@ const TESTS = {
   listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
   metrics: commands('print-metrics'),
   repairs: commands('check-store'),
-  resets: commands('reset-session'),
   resp: ['test/lib/candidates.test.ts'],
   selection: commands('batches'),
   sessions: commands('get-budget', 'set-budget', 'add-budget', 'list-sessions'),
