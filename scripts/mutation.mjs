@@ -6,29 +6,28 @@ import {basename, join} from 'node:path';
 
 import {installPackages, ROOT} from './setup.mjs';
 
+/** Tests of what is changed in Redis. */
+const CHANGING = ['test/lib/sessions.test.ts', 'test/lib/resets.test.ts', 'test/lib/freezes.test.ts'];
+
 /** Tests of modules that have none of their own name, or more than that. */
 const TESTS = {
   alerts: ['test/lib/alerts.test.ts', 'test/commands/check-sessions.test.ts'],
   anomalies: commands('check-sessions'),
   'base-command': commands('get-budget', 'set-budget', 'freezes', 'health', 'list-sessions', 'reset-session'),
-  'change-engine': ['test/lib/batch.test.ts', ...commands('set-budget', 'freezes', 'reset-session', 'journal')],
-  'change-history': commands('journal'),
-  changes: ['test/lib/batch.test.ts', ...commands('set-budget', 'add-budget', 'freezes', 'reset-session', 'journal')],
+  'change-engine': ['test/lib/changes.test.ts', ...CHANGING],
+  changes: ['test/lib/changes.test.ts', ...CHANGING, 'test/lib/batch.test.ts'],
   checks: commands('check-sessions'),
-  decision: ['test/lib/decision.test.ts', ...commands('explain-session')],
   feed: commands('watch-sessions'),
   filter: ['test/lib/filter.test.ts', 'test/fuzz/filter.test.ts'],
   freezes: ['test/lib/freezes.test.ts', ...commands('freezes')],
   glob: ['test/lib/glob.test.ts', 'test/lib/listing.test.ts'],
   health: commands('health'),
   history: commands('list-requests'),
-  journal: ['test/lib/undo.test.ts', ...commands('journal')],
   keys: ['test/lib/keys.test.ts', 'test/lib/ids.test.ts'],
   listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
   metrics: commands('print-metrics'),
   repairs: commands('check-store'),
   resp: ['test/lib/candidates.test.ts'],
-  selection: commands('batches'),
   'store-check': commands('check-store'),
   undo: ['test/lib/undo.test.ts', ...commands('journal')],
   watched: ['test/lib/watching.test.ts', ...commands('watch-sessions')],
