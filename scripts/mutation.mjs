@@ -29,7 +29,7 @@ const TESTS = {
   repairs: commands('check-store'),
   resp: ['test/lib/candidates.test.ts'],
   'store-check': commands('check-store'),
-  undo: ['test/lib/undo.test.ts', ...commands('journal')],
+  undo: ['test/lib/undoing.test.ts'],
   watched: ['test/lib/watching.test.ts', ...commands('watch-sessions')],
 };
 
