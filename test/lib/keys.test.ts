@@ -10,6 +10,7 @@ test('every key that a gateway has written is one of a session, by one shape alo
     const shapes = SESSION_KEYS.filter(({prefix, suffix}) => key.startsWith(prefix) && key.endsWith(suffix));
     expect(shapes, key).toHaveLength(1);
     const {prefix, suffix} = shapes[0]!;
+    expect(`${key.split(':')[0]}:`, key).toBe(prefix);
     expect(String(keyOf(shapes[0]!, parseSessionId(key.slice(prefix.length, -suffix.length)))), key).toBe(key);
     met.add(shapes[0]);
   }

@@ -1,5 +1,6 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
+import {toAmount} from '../../src/lib/amounts.js';
 import {NOT_FROZEN} from '../../src/lib/freezes.js';
 import {rawId} from '../../src/lib/ids.js';
 import {type Money, parseAmount, parseStoredMoney, toPlainDigits} from '../../src/lib/money.js';
@@ -171,6 +172,15 @@ describe('a session', () => {
       "The spent of session 'x' is odd: it fails.",
     ]);
     expect(freeze.problems).toHaveLength(1);
+  });
+
+  test.each([
+    ['budget', {budget: null, spent: money('0')}],
+    ['spent', {budget: money('0'), spent: null}],
+  ])('has nothing that remains and has used nothing when its %s is no money', (field, known) => {
+    const zero = toAmount('0');
+    const amounts = {budget: zero, spent: zero, [field]: toAmount('nan')};
+    expect(toSession(x, amounts)).toMatchObject({...known, remaining: null, percentageUsed: null});
   });
 
   test.each([
