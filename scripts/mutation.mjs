@@ -28,6 +28,7 @@ const TESTS = {
   metrics: commands('print-metrics'),
   repairs: commands('check-store'),
   resp: ['test/lib/candidates.test.ts'],
+  'redis-node': ['test/lib/redis.test.ts'],
   'store-check': commands('check-store'),
   undo: ['test/lib/undoing.test.ts'],
   watched: ['test/lib/watching.test.ts', ...commands('watch-sessions')],
