@@ -1,5 +1,6 @@
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
+import type {TokengateError} from '../../src/lib/errors.js';
 import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis, refuseReplica} from '../../src/lib/redis.js';
 import {startProxy} from '../support/proxy.js';
 import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
@@ -48,7 +49,7 @@ const as = ({url}: TestRedis, credentials: string): string => url.replace('://',
 const addressOf = ({url}: TestRedis): string => url.replace(/^[a-z]+:\/\//, '');
 
 describe('a server', () => {
-  test('says what it is', async () => {
+  test('says what it is', () => {
     expect(redis.server).toEqual({
       address: addressOf(server),
       database: 0,
@@ -106,12 +107,16 @@ describe('a server', () => {
 });
 
 describe('a connection fails', () => {
-  const told = async (url: string, options: Partial<ConnectOptions> = {}): Promise<unknown> =>
-    open(url, options).then(
-      () => 'connected',
-      ({code, message, hint}: {code: string; message: string; hint?: string}) =>
-        `${code} ${message}${hint === undefined ? '' : ` | ${hint}`}`.replaceAll(/127\.0\.0\.1:\d+/g, 'ADDRESS'),
-    );
+  const told = async (url: string, options: Partial<ConnectOptions> = {}): Promise<unknown> => {
+    try {
+      await open(url, options);
+      return 'connected';
+    } catch (error) {
+      const {code, message, hint} = error as TokengateError;
+      const line = `${code} ${message}${hint === undefined ? '' : ` | ${hint}`}`;
+      return line.replaceAll(/127\.0\.0\.1:\d+/g, 'ADDRESS');
+    }
+  };
 
   test('for what Redis refuses', async () => {
     expect([
