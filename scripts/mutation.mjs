@@ -12,11 +12,9 @@ const CHANGING = ['test/lib/sessions.test.ts', 'test/lib/resets.test.ts', 'test/
 /** Tests of modules that have none of their own name, or more than that. */
 const TESTS = {
   alerts: ['test/lib/alerts.test.ts', 'test/commands/check-sessions.test.ts'],
-  anomalies: commands('check-sessions'),
   'base-command': commands('get-budget', 'set-budget', 'freezes', 'health', 'list-sessions', 'reset-session'),
   'change-engine': ['test/lib/changes.test.ts', ...CHANGING],
   changes: ['test/lib/changes.test.ts', ...CHANGING, 'test/lib/batch.test.ts'],
-  checks: commands('check-sessions'),
   feed: commands('watch-sessions'),
   filter: ['test/lib/filter.test.ts', 'test/fuzz/filter.test.ts'],
   freezes: ['test/lib/freezes.test.ts', ...commands('freezes')],
