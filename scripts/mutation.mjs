@@ -13,6 +13,7 @@ const CHANGING = ['test/lib/sessions.test.ts', 'test/lib/resets.test.ts', 'test/
 const TESTS = {
   alerts: ['test/lib/alerts.test.ts', 'test/commands/check-sessions.test.ts'],
   'base-command': commands('get-budget', 'set-budget', 'freezes', 'health', 'list-sessions', 'reset-session'),
+  candidates: ['test/lib/candidates.test.ts', 'test/lib/completing.test.ts'],
   'change-engine': ['test/lib/changes.test.ts', ...CHANGING],
   changes: ['test/lib/changes.test.ts', ...CHANGING, 'test/lib/batch.test.ts'],
   feed: commands('watch-sessions'),
@@ -25,7 +26,7 @@ const TESTS = {
   listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
   metrics: commands('print-metrics'),
   repairs: commands('check-store'),
-  resp: ['test/lib/candidates.test.ts'],
+  resp: ['test/lib/completing.test.ts'],
   'redis-node': ['test/lib/redis.test.ts'],
   'store-check': commands('check-store'),
   undo: ['test/lib/undoing.test.ts'],

@@ -1,5 +1,6 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
+import {sendChanges} from '../../src/lib/changes.js';
 import {
   FOREVER,
   type FreezeOptions,
@@ -126,6 +127,19 @@ describe('a freeze', () => {
     expect(await freezeSession(redis, x, freeze(), undefined)).toMatchObject({isKnown});
   });
 
+  test('that ends no sooner is kept, unless it is replaced by force', async () => {
+    await server.client.set('anomaly:x:frozen_until', '2026-11-22T18:00:00');
+    const until = new Date('2026-11-22T18:00:00Z');
+    const replies = async (options: Partial<FreezeOptions>): Promise<unknown> =>
+      sendChanges(redis, [x], freezing(redis, freeze(options)), undefined);
+    expect(await replies({})).toMatchObject([{id: 'x', state: 'unchanged', result: {isKept: true, until, reason: ''}}]);
+    expect(await server.client.get('anomaly:x:frozen_until')).toBe('2026-11-22T18:00:00');
+    expect(await replies({force: true})).toMatchObject([
+      {id: 'x', state: 'done', result: {isKept: false, until: LATER, reason: 'Bot', previous: {until}}},
+    ]);
+    expect(await server.client.get('anomaly:x:frozen_until')).toBe('2026-11-22T17:00:00.000');
+  });
+
   test('that has no reason and ends no sooner is kept without one', async () => {
     await server.client.set('anomaly:x:frozen_until', '2026-11-22T17:00:00.000');
     const frozen = await freezeSession(redis, x, freeze(), undefined);
@@ -152,7 +166,9 @@ describe('the end of a freeze', () => {
     const change = unfreezing(redis, {now: NOW, withReason});
     const [until = null, reason = null] = await server.client.mGet(Object.keys(frozen));
     expect(change.preview(x, [until, reason])).toMatchObject({id: 'x', state});
-    expect(await unfreezeSession(redis, x, {now: NOW, withReason}, undefined)).toMatchObject({id: 'x', ...result});
+    expect(await sendChanges(redis, [x], change, undefined)).toMatchObject([
+      {id: 'x', state, result: {id: 'x', ...result}},
+    ]);
     const left = await server.client.exists(Object.keys(keys).concat('none'));
     expect(left).toBe(withReason === 'B' ? Object.keys(keys).length : 0);
   });

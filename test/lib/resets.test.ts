@@ -1,5 +1,6 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
+import {sendChanges} from '../../src/lib/changes.js';
 import {rawId} from '../../src/lib/ids.js';
 import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
 import {
@@ -56,6 +57,23 @@ describe.each([
     await setUp(budget, spent);
     expect(await resetSession(as(), x, options, undefined)).toEqual(result);
     expect(await left()).toEqual(remains);
+  });
+
+  test.each<[string, typeof BOTH, string | undefined, string | undefined]>([
+    ['done', BOTH, '1', '2'],
+    ['done', BOTH, '1', undefined],
+    ['done', SPENT_ONLY, '1', '2'],
+    ['unchanged', SPENT_ONLY, '1', undefined],
+    ['not_found', BOTH, undefined, undefined],
+  ])('counts as %s: %j of budget %s and spent %s', async (state, options, budget, spent) => {
+    await setUp(budget, spent);
+    const change = resetting(as(), options);
+    expect(await sendChanges(as(), [x], change, undefined)).toMatchObject([{id: 'x', state}]);
+  });
+
+  test('counts as failed where a key is of a wrong type', async () => {
+    await server.client.lPush('session:x:spent', 'a');
+    expect(await sendChanges(as(), [x], resetting(as(), BOTH), undefined)).toMatchObject([{id: 'x', state: 'failed'}]);
   });
 
   test.each([BOTH, SPENT_ONLY])('finds no session to reset: %j', async (options) => {
