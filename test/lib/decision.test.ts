@@ -269,9 +269,7 @@ test('the answer agrees with what the gateway does for every combination of free
     );
     const decisions = await Promise.all(some.flatMap(({id}) => [explain(id), explain(id, {isRepeated: true})]));
     const expected = some.flatMap(({freeze, rate, loop: [, fresh, repeated], budget}) =>
-      [fresh, repeated].map(
-        (loop) => [freeze[1], rate[1], loop, budget[1]].find((answer) => answer !== null) ?? null,
-      ),
+      [fresh, repeated].map((loop) => [freeze[1], rate[1], loop, budget[1]].find((answer) => answer !== null) ?? null),
     );
     expect(decisions.map(({answer}) => answer)).toEqual(expected);
     expect(decisions.map(({passes}) => passes)).toEqual(expected.map((answer) => answer === null));
