@@ -1,7 +1,7 @@
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import type {PlannedChange, ScriptedChange} from '../../src/lib/change-engine.js';
-import {changeKnown, changeOne, lookAt, sendChanges} from '../../src/lib/changes.js';
+import {changeKnown, changeOne, lookAgain, lookAt, sendChanges} from '../../src/lib/changes.js';
 import {TokengateError} from '../../src/lib/errors.js';
 import {type RawId, rawId} from '../../src/lib/ids.js';
 import {type Journal, type Part, readJournal} from '../../src/lib/journal.js';
@@ -146,6 +146,12 @@ describe('a change that is decided here', () => {
     expect(count).toBe(3);
   });
 
+  test('writes bytes, whatever they say', async () => {
+    await server.client.set(BUDGET, 'ü');
+    await sendChanges(redis, [x], planned(), undefined);
+    expect(await server.client.get(BUDGET)).toBe('üü');
+  });
+
   test('does not mind what changes elsewhere', async () => {
     await server.client.set(BUDGET, '1');
     let count = 0;
@@ -216,6 +222,15 @@ describe('for a user who may not run scripts', () => {
     expect(await server.client.get(BUDGET)).toBe('1');
   });
 
+  test('a change is done without one only for that reason', async () => {
+    await server.client.set(BUDGET, '1');
+    const broken = {...resetting(redis, {keepBudget: false}), script: 'return ('};
+    expect(await sendChanges(redis, [x], broken, undefined)).toMatchObject([
+      {id: 'x', state: 'failed', error: {code: 'REDIS_ERROR'}},
+    ]);
+    expect(await server.client.get(BUDGET)).toBe('1');
+  });
+
   test('a change that needs one fails', async () => {
     const [outcome] = await sendChanges(await asPlain(), [x], doubling, undefined);
     expect(outcome).toMatchObject({id: 'x', state: 'failed', error: {code: 'REDIS_NO_PERMISSION'}});
@@ -259,7 +274,7 @@ describe('a change of one session', () => {
     ['not done', 'swallow', JOURNAL, 'Before: budget 1. Now: budget 1. The journal has no such change.'],
   ])('that was %s and got no answer is looked at once more', async (_, verdict, journal, hint) => {
     await server.client.set(BUDGET, '1');
-    const {broken} = await through((request) => (request.includes('EVAL') ? verdict : 'pass'), {timeoutMs: 500});
+    const {broken} = await through((request) => (request.includes('EVAL') ? verdict : 'pass'), {timeoutMs: 1000});
     await expect(changeOne(broken, x, doubling, {...options, journal})).rejects.toMatchObject({
       code: 'OUTCOME_UNKNOWN',
       message: expect.stringMatching(/^.+\. It is unknown whether it was done\.$/),
@@ -285,11 +300,23 @@ describe('a change of one session', () => {
   test('is not taken for a like one that the journal has', async () => {
     await server.client.set(BUDGET, '1');
     await sendChanges(redis, [x], doubling, {...JOURNAL, change: 'c1'});
-    const {broken} = await through((request) => (request.includes('EVAL') ? 'swallow' : 'pass'), {timeoutMs: 500});
+    const {broken} = await through((request) => (request.includes('EVAL') ? 'swallow' : 'pass'), {timeoutMs: 1000});
     await expect(changeOne(broken, x, doubling, {...options, journal: JOURNAL})).rejects.toMatchObject({
       hint: 'Before: budget 11. Now: budget 11. The journal has no such change.',
     });
   });
+
+  test.each(['REDIS_CONNECTION_LOST', 'REDIS_TIMEOUT', 'REDIS_PROTOCOL', 'REDIS_ERROR', 'INTERRUPTED'])(
+    'is in doubt after %s',
+    async (code) => {
+      const reply = new NoReply(new TokengateError(code, 'It ended.'));
+      const broken: Redis = {...redis, units: () => Promise.resolve([reply])};
+      await expect(changeOne(broken, x, doubling, options)).rejects.toMatchObject({
+        code: code === 'INTERRUPTED' ? code : 'OUTCOME_UNKNOWN',
+        message: 'It ended. It is unknown whether it was done.',
+      });
+    },
+  );
 
   test('uses what is known already of what was there', async () => {
     await server.client.set(BUDGET, '1');
@@ -338,6 +365,75 @@ describe('a change of one session', () => {
   ])('that %s is not in doubt', async (_, reply) => {
     const unsent: Redis = {...redis, units: () => Promise.resolve([reply])};
     await expect(changeOne(unsent, x, doubling, options)).rejects.toBe(reply.error);
+  });
+});
+
+describe('a second look', () => {
+  const both: ScriptedChange<unknown> = {
+    ...doubling,
+    lookAt: [SPENT_KEYS, BUDGET_KEYS],
+    preview: (id, values) => {
+      const [spent, budget] = values.map((value) => (value instanceof ErrorReply ? 'odd' : String(value)));
+      return {id, state: 'done', now: `${spent} of ${budget}`};
+    },
+  };
+  const write = (change: string, sessions: unknown[], more: Record<string, string> = {}): Promise<string> =>
+    server.client.xAdd('tokengate:journal', '*', {
+      ...{change, command: 'test', actor: 'me', reason: '', version: '1', keys: 'budget'},
+      sessions: JSON.stringify(sessions),
+      ...more,
+    });
+
+  test('tells what the journal says was there, of each kind, and what it says nothing of as it is', async () => {
+    await server.client.set('session:x:spent', '7');
+    await write('c0', ['x', '1', '2', 'y', false, '2', 'z', true, '2']);
+    await write('c1', ['x', '9', '8']);
+    const done = 'The journal has it, as change c0: it was done.';
+    expect(await lookAgain(redis, [x, y, rawId('z'), rawId('w')], both, JOURNAL)).toEqual([
+      `Before: 7 of 1. Now: 7 of null. ${done}`,
+      `Before: null of null. Now: null of null. ${done}`,
+      `Before: null of odd. Now: null of null. ${done}`,
+      'Before: null of null. Now: null of null. The journal has no such change.',
+    ]);
+  });
+
+  test('on a cluster tells done from begun, and what was read before', async () => {
+    const cluster: Redis = {...redis, cluster: {} as NonNullable<Redis['cluster']>};
+    await write('c0', ['x', '1', '2']);
+    await write('c0', ['y', '1', '2'], {state: 'begun'});
+    expect(await lookAgain(cluster, [x, y, rawId('z')], both, JOURNAL, ['a', 'b', 'c'])).toEqual([
+      'Before: a. Now: null of null. The journal has it, as change c0: it was done.',
+      'Before: b. Now: null of null. The journal has change c0 as begun.',
+      'Before: c. Now: null of null. The journal has no such change.',
+    ]);
+  });
+
+  test('closes what it has opened, and lets a bug fly', async () => {
+    let open = 0;
+    const counted: Redis = {
+      ...redis,
+      async reopen() {
+        const fresh = await redis.reopen();
+        open++;
+        return {
+          ...fresh,
+          close() {
+            open--;
+            fresh.close();
+          },
+        };
+      },
+    };
+    expect(await lookAgain(counted, [x], both, undefined)).toEqual(['Now: null of null.']);
+    const bug = new RangeError('a bug');
+    const failing = {
+      ...both,
+      preview: () => {
+        throw bug;
+      },
+    };
+    await expect(lookAgain(counted, [x], failing, undefined)).rejects.toBe(bug);
+    expect(open).toBe(0);
   });
 });
 
