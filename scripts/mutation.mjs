@@ -20,8 +20,6 @@ const TESTS = {
   filter: ['test/lib/filter.test.ts', 'test/fuzz/filter.test.ts'],
   freezes: ['test/lib/freezes.test.ts', ...commands('freezes')],
   glob: ['test/lib/glob.test.ts', 'test/lib/listing.test.ts'],
-  health: commands('health'),
-  history: commands('list-requests'),
   keys: ['test/lib/keys.test.ts', 'test/lib/ids.test.ts'],
   listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
   metrics: commands('print-metrics'),
@@ -30,7 +28,7 @@ const TESTS = {
   'redis-node': ['test/lib/redis.test.ts'],
   'store-check': commands('check-store'),
   undo: ['test/lib/undoing.test.ts'],
-  watched: ['test/lib/watching.test.ts', ...commands('watch-sessions')],
+  watched: ['test/lib/watching.test.ts'],
 };
 
 installPackages();
