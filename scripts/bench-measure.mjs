@@ -4,7 +4,6 @@ import {existsSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 
 import {feed, run} from './bench-run.mjs';
-import {ROOT} from './setup.mjs';
 
 const GNU_TIME = '/usr/bin/time';
 
@@ -16,7 +15,7 @@ const WRITE_USAGE = `process.on('exit', () => {
 });
 `;
 
-export function makeMeter({folder, cli, socket, url}) {
+export function makeMeter({folder, cli, socket, url}, tokengate) {
   const usageFile = join(folder, 'usage.txt');
   const preload = join(folder, 'write-usage.cjs');
   writeFileSync(preload, WRITE_USAGE);
@@ -26,21 +25,21 @@ export function makeMeter({folder, cli, socket, url}) {
   // the certificates at every start.
   const {PATH, LANG} = process.env;
   const env = {PATH, LANG, HOME: folder, TOKENGATE_REDIS_URL: url, BENCH_USAGE: usageFile};
+  if (!hasGnuTime) env.NODE_OPTIONS = `--require ${preload}`;
 
   const measure = async (start, program, args, ...rest) => {
     rmSync(usageFile, {force: true});
     const [file, words] = hasGnuTime
       ? [GNU_TIME, ['-f', '%M %U %S', '-o', usageFile, program, ...args]]
-      : [program, program === process.execPath ? ['--require', preload, ...args] : args];
+      : [program, args];
     const {seconds} = await start(file, words, ...rest);
     if (!existsSync(usageFile)) return {seconds, cpuSeconds: NaN, peakMiB: NaN};
     const [peakKiB, user, system] = readFileSync(usageFile, 'utf8').trim().split(' ').map(Number);
     return {seconds, cpuSeconds: user + system, peakMiB: peakKiB / 1024};
   };
-  const node = (args, more) => measure(run, process.execPath, args, {env: {...env, ...more}});
   return {
-    node,
-    tokengate: (args, more) => node([join(ROOT, 'bin/run.js'), ...args], more),
+    node: (args) => measure(run, process.execPath, args, {env}),
+    tokengate: (args, more) => measure(run, tokengate, args, {env: {...env, ...more}}),
     redisCli: (args) => measure(run, cli, ['-s', socket, ...args], {env}),
     redisPipe: (file) => measure(feed, cli, ['-s', socket, '--pipe'], file, {env}),
   };

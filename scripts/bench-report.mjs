@@ -11,7 +11,7 @@ const GROUPS = {
   },
   change: {
     title: 'Batches',
-    text: 'A reset waits a quarter of a second at its end, to look whether spending has come back.',
+    text: 'A reset waits a tenth of a second at its end, to look whether spending has come back.',
   },
 };
 
@@ -21,10 +21,11 @@ export function formatReport(rows, {line, date, node, redis, cpus, platform}) {
 Measured on ${date} with Node ${node} and Redis ${redis} on ${cpus} CPUs (${platform}), by
 \`${line}\`.
 
-Each figure is of whole processes, from their start to their end, with output to nowhere: the median of the runs, the
-smallest and the largest in brackets. Ratios are of two runs that followed one another, so they say more than the
-seconds, which are this machine's; peak memory is the largest of all runs. \`NODE_EXTRA_CA_CERTS\` is not set, because
-with it Node 20 parses the certificates at every start, \`node -e 0\` included.
+The package is packed, and installed with \`npm install --global\`. Each figure is of whole processes, from their start to
+their end, with output to nowhere: the median of the runs, the smallest and the largest in brackets. Ratios are of two
+runs that followed one another, so they say more than the seconds, which are this machine's; peak memory is the largest
+of all runs. \`NODE_EXTRA_CA_CERTS\` is not set, because with it Node 20 parses the certificates at every start,
+\`node -e 0\` included.
 
 A ratio of 2 means: twice as long as the program beside it, which does only the Redis part of that work.
 

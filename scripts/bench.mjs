@@ -1,8 +1,8 @@
-// Measures the built CLI as whole processes beside programs that do the least that the same work takes, prints the
+// Measures the CLI, packed and installed as users have it, as whole processes beside programs that do the least that the same work takes, prints the
 // ratios, and writes them into docs/benchmarks.md. It never fails for a time; what was measured must be right, though.
 //
 //   npm run bench -- --sessions 10000,100000 --runs 5 --starts 15 --only list-ndjson,reset
-import {writeFileSync} from 'node:fs';
+import {mkdtempSync, writeFileSync} from 'node:fs';
 import {availableParallelism, constants} from 'node:os';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
@@ -11,7 +11,7 @@ import {makeData, RESP_FILES} from './bench-data.mjs';
 import {makeMeter, measurePairs} from './bench-measure.mjs';
 import {formatReport, formatTables} from './bench-report.mjs';
 import {startServer} from './bench-server.mjs';
-import {build, installPackages, provide, ROOT} from './setup.mjs';
+import {installPacked, installPackages, provide, ROOT} from './setup.mjs';
 
 const OUTPUT = 'docs/benchmarks.md';
 const FORMATS = ['table', 'json', 'ndjson', 'csv', 'ids'];
@@ -19,7 +19,6 @@ const CHANGES = ['reset', 'reset-no-journal', 'reset-journal', 'freeze'];
 
 const options = readOptions();
 installPackages();
-build();
 const [program] = provide('redis');
 const server = await startServer(program);
 let isEnding = false;
@@ -33,7 +32,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 process.stdout.on('error', () => process.exit(1));
 
 try {
-  const meter = makeMeter(server);
+  const meter = makeMeter(server, installPacked(server.folder));
   const rows = [...(await measureStarts(meter)), ...(await measureSizes(meter))];
   if (rows.length === 0) throw new Error(`--only ${options.only.join(',')} chooses nothing.`);
   process.stdout.write(`${formatTables(rows)}\n`);
@@ -71,6 +70,19 @@ async function measureStarts(meter) {
       ...(await measurePairs({
         runs: options.starts,
         ours: () => meter.tokengate(args),
+        theirs: () => meter.node(['-e', '0']),
+      })),
+    });
+  }
+  if (isWanted('start-first')) {
+    step('first run');
+    rows.push({
+      group: 'start',
+      what: '`tokengate health`, the first run of all',
+      against: '`node -e 0`',
+      ...(await measurePairs({
+        runs: options.starts,
+        ours: () => meter.tokengate(['health'], {HOME: mkdtempSync(join(server.folder, 'home-'))}),
         theirs: () => meter.node(['-e', '0']),
       })),
     });

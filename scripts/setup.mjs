@@ -110,6 +110,18 @@ export function build() {
   if (status !== 0) stop(`${output}\nThe build failed: mend what it says above.`);
 }
 
+/** Packs the checkout and installs that below a folder, as `npm install --global` does; gives the path of the program. */
+export function installPacked(folder) {
+  const {name, version} = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  step('Packing and installing');
+  const packed = npm('pack', '--silent', '--pack-destination', folder);
+  if (packed.status !== 0) stop(`${packed.output}\nThe package could not be packed: mend what it says above.`);
+  const archive = join(folder, `${name}-${version}.tgz`);
+  const installed = npm('install', '--global', '--silent', '--omit=dev', '--prefix', folder, archive);
+  if (installed.status !== 0) stop(`${installed.output}\nThe package could not be installed.`);
+  return join(folder, 'bin', name);
+}
+
 /** Installs those of PROGRAMS that are missing, when that needs no password, and gives the path of each. */
 export function provide(...wanted) {
   for (const name of wanted) if (findProgram(name) === undefined && name in UNPACKED) unpack(name);

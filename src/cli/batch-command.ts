@@ -89,9 +89,9 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     const redis = await this.connect();
     const now = await serverTime(redis);
     const steps = await find(redis, now);
-    const all = steps.flatMap(({selected: {ids, missing}}) => [...missing, ...ids]);
-    if (max !== undefined && all.length > max) {
-      const message = `This would ${action.verb} ${formatCount(all.length)} sessions, more than --max ${max}.`;
+    const count = steps.reduce((sum, {selected: {ids, missing}}) => sum + ids.length + missing.length, 0);
+    if (max !== undefined && count > max) {
+      const message = `This would ${action.verb} ${formatCount(count)} sessions, more than --max ${max}.`;
       throw new TokengateError('BATCH_TOO_LARGE', `${message} Nothing was changed.`);
     }
     const format = this.jsonEnabled() ? 'json' : (this.batchFlags.format ?? 'text');
@@ -107,11 +107,11 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       await report.close();
       return;
     }
-    if (yes || all.length === 0) {
+    if (yes || count === 0) {
       await this.changeSelected(redis, now, steps, action, report);
       return;
     }
-    const question = describeQuestion(action.question ?? capitalize(action.verb), all, redis);
+    const question = describeQuestion(action.question ?? capitalize(action.verb), count, steps, redis);
     // A connection that waits for a person would be cut off.
     redis.close();
     await this.confirm(question);
@@ -133,18 +133,21 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     });
     const total = steps.reduce((sum, {selected}) => sum + selected.ids.length, 0);
     const progress = showProgress(total, {isQuiet: report.isQuiet});
+    /** Done, and not looked at again yet. */
     const waiting: {since: number; results: R[]}[] = [];
-    const followUp = async (isOver: boolean): Promise<void> => {
+    // One look after the other, beside the batch: it does not wait for them.
+    let looks = Promise.resolve();
+    const followUp = ({atLeast}: {atLeast: number}): void => {
       const latest = performance.now() - (follow?.afterMs ?? 0);
-      const ripe = waiting.filter(({since}) => isOver || since <= latest);
-      if (!follow || ripe.length === 0) return;
+      const ripe = waiting.filter(({since}) => since <= latest);
+      if (!follow || ripe.length < atLeast) return;
       waiting.splice(0, ripe.length);
-      this.warnAll(
-        await follow.look(
-          redis,
-          ripe.flatMap(({results}) => results),
-        ),
-      );
+      const results = ripe.flatMap(({results}) => results);
+      looks = looks.then(async () => {
+        const warnings = await follow.look(redis, results);
+        if (warnings.length > 0) progress.hide();
+        this.warnAll(warnings);
+      });
     };
     try {
       await report.open();
@@ -158,17 +161,19 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
           if (follow) {
             const results = outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.result] : []));
             if (results.length > 0) waiting.push({since: performance.now(), results});
-            if (waiting.length >= FOLLOW_AT_ONCE && !report.isCutShort) await followUp(false);
+            if (!report.isCutShort) followUp({atLeast: FOLLOW_AT_ONCE});
           }
           await progress.update((count += outcomes.length));
         }
         if (report.isCutShort) stop.abort();
       }
       if (follow && !report.isCutShort) {
-        await wait(Math.max(0, (waiting.at(-1)?.since ?? 0) + follow.afterMs - performance.now()));
-        await followUp(true);
+        const ripeAt = (waiting.at(-1)?.since ?? 0) + follow.afterMs;
+        while (performance.now() < ripeAt) await wait(ripeAt - performance.now());
+        followUp({atLeast: 1});
       }
     } finally {
+      await looks;
       progress.stop();
     }
     try {
@@ -204,9 +209,15 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   }
 }
 
-function describeQuestion(verb: string, ids: readonly RawId[], {server}: Redis): string {
-  const names = ids.slice(0, NAMED).map((id) => `'${nameOf(id)}'`);
-  const more = ids.length > NAMED ? `, and ${formatCount(ids.length - NAMED)} more` : '';
-  const what = ids.length === 1 ? '1 session' : `${formatCount(ids.length)} sessions`;
+function describeQuestion(
+  verb: string,
+  count: number,
+  steps: readonly {selected: Selected}[],
+  {server}: Redis,
+): string {
+  const first = steps.flatMap(({selected: {ids, missing}}) => [...missing, ...ids.slice(0, NAMED)]).slice(0, NAMED);
+  const names = first.map((id) => `'${nameOf(id)}'`);
+  const more = count > NAMED ? `, and ${formatCount(count - NAMED)} more` : '';
+  const what = count === 1 ? '1 session' : `${formatCount(count)} sessions`;
   return `${verb} ${what} on ${server.address} db ${server.database} (${names.join(', ')}${more})?`;
 }

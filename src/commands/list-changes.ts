@@ -12,7 +12,7 @@ export default class ListChanges extends BaseCommand<typeof ListChanges> {
   static override summary = 'List what was changed, when, and by whom';
   static override description = `Reads the journal that every command keeps of its changes, newest first. A change of many sessions is one line of the table; --session and --change show what it did to each, and so do json and ndjson.
 
-Who made a change is TOKENGATE_ACTOR, or else the user and the host. The journal holds the newest 100,000 entries, or TOKENGATE_JOURNAL_LIMIT; a batch takes one for 50 sessions.`;
+Who made a change is TOKENGATE_ACTOR, or else the user and the host. The journal holds the newest 100,000 entries, or TOKENGATE_JOURNAL_LIMIT; a batch takes one for 100 sessions.`;
   static override examples = [
     {description: 'What happened lately', command: '<%= config.bin %> <%= command.id %> --since 24h'},
     {

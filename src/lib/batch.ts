@@ -5,7 +5,7 @@ import {lookAgain, lookAt, sendChanges} from './changes.js';
 import type {TokengateError} from './errors.js';
 import {nameOf, type RawId} from './ids.js';
 import type {Journal} from './journal.js';
-import {keyOf} from './keys.js';
+import {keysOf} from './keys.js';
 import {NoReply, type Redis} from './redis.js';
 
 /** What became of one session of a batch. */
@@ -27,7 +27,7 @@ export interface BatchOptions {
 /** Sessions in one flight: more take memory, not less time. */
 const CHUNK = 500;
 /** Flights that are under way at once, so that the server need not wait for the next. */
-const FLIGHTS = 2;
+const FLIGHTS = 4;
 
 interface Flight<T> {
   chunk: readonly RawId[];
@@ -127,7 +127,7 @@ function notDone(chunk: readonly RawId[], cause: TokengateError | undefined): Ou
 
 /** The values before the change, should its answer never come; read cheaply: what can't be read is taken for absent. */
 async function lookBefore<T>(redis: Redis, chunk: readonly RawId[], {lookAt}: Change<T>): Promise<unknown[] | NoReply> {
-  const keys = chunk.flatMap((id) => lookAt.map((shape) => keyOf(shape, id)));
+  const keys = keysOf(lookAt, chunk);
   const [answer] = await redis.units([[['MGET', ...keys]]]);
   if (answer instanceof NoReply) return answer;
   return Array.isArray(answer) ? (answer[0] as unknown[]) : keys.map(() => null);

@@ -1,7 +1,7 @@
 import {TokengateError} from './errors.js';
 import type {RawId} from './ids.js';
 import {type Journal, type Old, type Stored, toFields} from './journal.js';
-import {JOURNAL_KEY, keyOf, type KeyShape, type RedisText} from './keys.js';
+import {JOURNAL_KEY, type KeyShape, keysOf, type RedisText} from './keys.js';
 import {type Command, ErrorReply, NoReply, type Redis} from './redis.js';
 
 /** What the answer to a change of one session says. */
@@ -73,7 +73,7 @@ export async function readOld(
   shapes: readonly KeyShape[],
 ): Promise<(Old[] | NoReply)[]> {
   try {
-    const keys = ids.flatMap((id) => shapes.map((shape) => keyOf(shape, id)));
+    const keys = keysOf(shapes, ids);
     const replies = (await redis.pipelineBytes(keys.map((key) => ['GET', key]))).values();
     const toOld = (reply: unknown): Old =>
       reply === null ? false : !Buffer.isBuffer(reply) || reply.toString('latin1');
@@ -116,7 +116,7 @@ export function toScript<T>(
     .replace('PREFIX', String((first?.prefix.length ?? 0) + 1))
     .replace('SUFFIX', String(-1 - (first?.suffix.length ?? 0)))
     .replace(/\n +/g, '\n');
-  const keys = group.flatMap((id) => shapes.map((shape) => keyOf(shape, id)));
+  const keys = keysOf(shapes, group);
   const owns = own === undefined ? [] : group.map(own);
   const header = journal === undefined ? [] : toFields(journal, shapes);
   const counts = [shapes.length, args.length, owns.length].map(String);

@@ -15,11 +15,11 @@ import {serverTime} from './clock.js';
 import {TokengateError} from './errors.js';
 import {nameOf, type RawId, sessionNotFound} from './ids.js';
 import {type ChangedSession, type Journal, type Old, readJournal, toText} from './journal.js';
-import {keyOf, type KeyShape} from './keys.js';
+import {type KeyShape, keysOf} from './keys.js';
 import {ErrorReply, NoReply, type Redis} from './redis.js';
 
 /** Sessions in one run of the script, which holds up the server for as long as it takes. */
-const GROUP = 50;
+const GROUP = 100;
 
 /** After these the server may or may not have carried out what it was sent. */
 const UNKNOWN_AFTER = new Set([
@@ -160,14 +160,14 @@ async function sendScripted<T>(
   for (let first = 0; first < ids.length; first += GROUP) groups.push(ids.slice(first, first + GROUP));
   const scripts = groups.map((group) => [toScript(group, change, journal)]);
   const answers = await redis.units(scripts);
+  const width = 1 + change.shapes.length;
   const outcomes = groups.flatMap((group, index): unknown[] => {
     const answer = answers[index];
     if (!Array.isArray(answer)) return group.map(() => answer);
-    const replies = JSON.parse(String(answer[0])) as unknown[];
-    const width = 1 + change.shapes.length;
+    const replies = JSON.parse(String(answer[0])) as (string | Old)[];
     return group.map((id, position) => {
-      const [word, ...old] = replies.slice(position * width, (position + 1) * width);
-      return change.read(id, word as string, old as Old[]);
+      const at = position * width;
+      return change.read(id, replies[at] as string, replies.slice(at + 1, at + width));
     });
   });
   const isRefused = (outcome: unknown): boolean =>
@@ -239,7 +239,7 @@ export async function lookAgain<T>(
 }
 
 async function readValues<T>(redis: Redis, ids: readonly RawId[], {lookAt}: Change<T>): Promise<unknown[][]> {
-  const keys = ids.flatMap((id) => lookAt.map((shape) => keyOf(shape, id)));
+  const keys = keysOf(lookAt, ids);
   const replies = (await redis.pipeline(keys.map((key) => ['GET', key]))).values();
   return ids.map(() => lookAt.map(() => replies.next().value));
 }

@@ -18,6 +18,7 @@ import {
   JOURNAL_KEY,
   keyOf,
   type KeyShape,
+  keysOf,
   SPENT_KEYS,
 } from './keys.js';
 import {type Command, ErrorReply, NoReply, type Redis} from './redis.js';
@@ -140,7 +141,7 @@ async function read(
   shapes: readonly KeyShape[],
 ): Promise<(Found[] | ErrorReply | NoReply)[]> {
   try {
-    const keys = ids.flatMap((id) => shapes.map((shape) => keyOf(shape, id)));
+    const keys = keysOf(shapes, ids);
     const replies = await redis.pipelineBytes(
       keys.flatMap((key) => [
         ['GET', key],

@@ -55,6 +55,15 @@ export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
   return isAscii(id) ? key : Buffer.from(key, 'latin1');
 }
 
+/** Keys of several sessions, one session after the other. */
+export function keysOf(shapes: readonly KeyShape[], ids: readonly RawId[]): RedisText[] {
+  const keys: RedisText[] = [];
+  for (const id of ids) {
+    for (const shape of shapes) keys.push(keyOf(shape, id));
+  }
+  return keys;
+}
+
 /**
  * Hash, TTL 90 days renewed at each change: the crossings that `check-sessions --new-only` has reported, by rule and
  * session. One for each name; our own, the gateway knows nothing of it.
@@ -64,7 +73,7 @@ export function alertsKey(name: string | undefined): string {
 }
 
 /**
- * A Redis Stream of what this CLI has changed. An entry is the change of up to a few dozen sessions, written in the same
+ * A Redis Stream of what this CLI has changed. An entry is the change of up to a hundred sessions, written in the same
  * atomic step. Its ID says when, by the server's clock. Fields, in this order: `change`, an ID that all entries of one
  * command share; `began`, the time before which it has none, for a batch; `command`; `actor`; `reason`; `version` of the CLI; `undoes`,
  * the change that is undone, if any; `keys`, names of keys; `sessions`, a JSON list: for each session its ID and, for each

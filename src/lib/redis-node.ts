@@ -63,6 +63,9 @@ export interface RedisNode {
   readonly close: () => void;
 }
 
+/** Bytes. node-redis sends the rest of a flight that is larger than this only when the event loop has come round again. */
+const WHOLE_FLIGHTS = {writableHighWaterMark: 1 << 20};
+
 const BYTES = {typeMapping: {[RESP_TYPES.BLOB_STRING]: Buffer}};
 
 /**
@@ -90,6 +93,7 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
       ...(tls && options.tls && (await tls.readTlsOptions(options.tls, endpoint))),
       connectTimeout: timeoutMs,
       reconnectStrategy: false,
+      ...WHOLE_FLIGHTS,
     },
   });
 

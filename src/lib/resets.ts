@@ -93,14 +93,15 @@ export function describeRemoved({budget, spent}: Reset): string {
 
 /** What most texts are, plain digits with decimals, is shown as it stands; the rest goes the long way. */
 function describeText(text: string): string {
-  return /^(0|[1-9]\d{0,17})\.\d{2,}$/.test(text) ? `$${text}` : describeAmount(toAmount(text));
+  if (!/^(0|[1-9]\d{0,17})\.\d+$/.test(text)) return describeAmount(toAmount(text));
+  return text.at(-2) === '.' ? `$${text}0` : `$${text}`;
 }
 
 /** Sessions are looked at this many at a time. */
 const PAGE = 1000;
 
 /** How long a request that was in flight at the reset may take to write what it had read, in milliseconds. */
-export const WRITE_BACK_MS = 250;
+export const WRITE_BACK_MS = 100;
 
 /**
  * The gateway reads, adds and writes back in separate steps, so a request in flight can bring back the spending that a

@@ -40,7 +40,7 @@ export async function selectIds(
   if (none) return {ids: [], missing: []};
   const named = match === undefined ? [...ids] : ids.filter(matcher(match));
   const scanned = all || ids.length === 0 ? await scanIds(redis, universe, match) : [];
-  const candidates = sortedOnce(named.length === 0 ? scanned : [...scanned, ...named]);
+  const candidates = named.length === 0 ? scanned : sortedOnce([...scanned, ...named]);
   if (where === undefined) return {ids: candidates, missing: []};
 
   const selected: RawId[] = [];

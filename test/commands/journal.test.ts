@@ -106,7 +106,7 @@ describe('the journal', () => {
   });
 
   test('has a batch as one change, with each session', async () => {
-    const ids = Array.from({length: 120}, (_, index) => `s${index}`);
+    const ids = Array.from({length: 220}, (_, index) => `s${index}`);
     await redis.client.mSet(ids.flatMap((id): [string, string][] => [[`session:${id}:budget`, '1']]));
     await reset('--all', '--note', 'new month');
     const all = await changes();
@@ -114,11 +114,11 @@ describe('the journal', () => {
     expect(new Set(all.map(({change_id: id, reason}) => `${id} ${reason}`)).size).toBe(1);
     expect(await redis.client.xLen('tokengate:journal')).toBe(3);
     const {stdout} = await list();
-    expect(stdout).toContain('120 sessions');
+    expect(stdout).toContain('220 sessions');
     expect(stdout.trimEnd().split('\n')).toHaveLength(5);
     expect((await list('--session', 's7')).stdout).toContain('budget $1.00 → none');
     const {stdout: each} = await list('--change', all[0]!.change_id);
-    expect(each.trimEnd().split('\n')).toHaveLength(124);
+    expect(each.trimEnd().split('\n')).toHaveLength(224);
   });
 
   test.each([
@@ -434,13 +434,13 @@ describe('undo-change', () => {
   });
 
   test('warns when the journal has dropped a part of a batch', async () => {
-    const ids = Array.from({length: 120}, (_, index) => `s${index}`);
+    const ids = Array.from({length: 220}, (_, index) => `s${index}`);
     await redis.client.mSet(ids.flatMap((id): [string, string][] => [[`session:${id}:budget`, '1']]));
     await reset('--all');
     const id = await last();
     await redis.client.xTrim('tokengate:journal', 'MAXLEN', 2);
     const {code, stderr, stdout} = await undo(id, '--yes', '--quiet');
-    expect({code, stdout}).toEqual({code: 0, stdout: '✓ Undone 70\n'});
+    expect({code, stdout}).toEqual({code: 0, stdout: '✓ Undone 120\n'});
     expect(stderr).toBe(`Warning: The journal no longer has all of change ${id}: its oldest entries were dropped.\n`);
   });
 });

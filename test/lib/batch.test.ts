@@ -7,7 +7,7 @@ import {type Reset, resetting} from '../../src/lib/resets.js';
 import {startProxy} from '../support/proxy.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 
-const SESSIONS = 2600;
+const SESSIONS = 5100;
 const ids: RawId[] = Array.from({length: SESSIONS}, (_, index) => rawId(`s${String(index).padStart(4, '0')}`));
 const OPTIONS = {keepBudget: false};
 
@@ -81,7 +81,7 @@ test('what a reset removes comes with what nobody had read before', async () => 
 test('when Redis does the work and the answer is lost, what is there now is told, and nothing more is begun', async () => {
   // In a flight that begins when an earlier one has ended.
   const proxy = await startProxy(server, (request) =>
-    /EVAL\r\n.*session:s1000:/s.test(request) ? 'lose-reply' : 'pass',
+    /EVAL\r\n.*session:s2000:/s.test(request) ? 'lose-reply' : 'pass',
   );
   const through = await connect({url: proxy.url});
   try {

@@ -1,0 +1,73 @@
+import {rawId, type RawId} from './ids.js';
+
+/** IDs of one run: as many as are sorted at a time. */
+const RUN = 16_384;
+
+/** Sorted IDs as bytes, one after the other, and where each ends. */
+interface Run {
+  bytes: Buffer;
+  ends: Uint32Array;
+}
+
+/**
+ * IDs that come in any order, perhaps twice, to be read in the order of their bytes, each once. Of many most are held as
+ * bytes, in sorted runs: as strings a million would take twice the memory, and sorting them at once half of that again.
+ */
+export class SortedIds {
+  private readonly runs: Run[] = [];
+  /** What is not in a run yet. */
+  private recent: RawId[] = [];
+
+  add(ids: readonly RawId[]): void {
+    for (const id of ids) {
+      this.recent.push(id);
+      if (this.recent.length < RUN) continue;
+      this.runs.push(pack(this.recent.sort()));
+      this.recent = [];
+    }
+  }
+
+  /** From the first to the last, or from the last to the first. */
+  *read({reverse}: {reverse: boolean}): Generator<RawId> {
+    const recent = reverse ? this.recent.sort().toReversed() : this.recent.sort();
+    let last: RawId | undefined;
+    for (const id of mergeAll([...this.runs.map((run) => unpack(run, reverse)), recent], reverse)) {
+      if (id !== last) yield id;
+      last = id;
+    }
+  }
+}
+
+function pack(ids: readonly RawId[]): Run {
+  const bytes = Buffer.allocUnsafe(ids.reduce((sum, {length}) => sum + length, 0));
+  const ends = new Uint32Array(ids.length);
+  let end = 0;
+  for (const [index, id] of ids.entries()) {
+    end += bytes.write(id, end, 'latin1');
+    ends[index] = end;
+  }
+  return {bytes, ends};
+}
+
+function* unpack({bytes, ends}: Run, reverse: boolean): Generator<RawId> {
+  for (let count = 0; count < ends.length; count++) {
+    const index = reverse ? ends.length - 1 - count : count;
+    yield rawId(bytes.toString('latin1', ends[index - 1] ?? 0, ends[index]));
+  }
+}
+
+function mergeAll(sources: readonly Iterable<RawId>[], reverse: boolean): Iterable<RawId> {
+  if (sources.length < 2) return sources[0] ?? [];
+  const middle = sources.length >> 1;
+  return merge(mergeAll(sources.slice(0, middle), reverse), mergeAll(sources.slice(middle), reverse), reverse);
+}
+
+function* merge(one: Iterable<RawId>, other: Iterable<RawId>, reverse: boolean): Generator<RawId> {
+  const rest = other[Symbol.iterator]();
+  let next = rest.next();
+  for (const id of one) {
+    for (; next.done !== true && (reverse ? next.value > id : next.value < id); next = rest.next()) yield next.value;
+    yield id;
+  }
+  for (; next.done !== true; next = rest.next()) yield next.value;
+}
