@@ -119,7 +119,7 @@ describe('a check', () => {
       ...{'session:a:budget': '10', 'session:a:spent': '8.5', 'session:b:budget': '10', 'session:b:spent': '10'},
       ...{'session:c:budget': 'nan', 'session:d:budget': '10', 'session:ab:budget': '10', 'session:ab:spent': '9.9'},
       ...{'anomaly:d:frozen_until': '2026-11-22T17:00:00', 'anomaly:a:frozen_until': 'soon'},
-      ...{'anomaly:f:frozen_until': '2026-11-22T17:00:00', 'anomaly:b:frozen_until': '2026-11-22T15:00:00'},
+      ...{'anomaly:aa:frozen_until': '2026-11-22T17:00:00', 'anomaly:b:frozen_until': '2026-11-22T15:00:00'},
     });
   });
   afterAll(async () => {
@@ -127,13 +127,13 @@ describe('a check', () => {
     await server.stop();
   });
 
-  const rules = toRules({warn: money('80'), crit: money('95'), minLeft: money('1'), frozen: true});
-  const calm = toRules({warn: money('80'), crit: money('95'), minLeft: money('1'), frozen: false});
+  const rulesOf = (frozen: boolean): Rule[] =>
+    toRules({warn: money('80'), crit: money('95'), minLeft: money('1'), frozen});
 
   async function check(options: Partial<Parameters<typeof checkSessions>[1]> = {}) {
     const seen: string[] = [];
     const {checked, findings} = await checkSessions(redis, {
-      rules,
+      rules: rulesOf(true),
       now: NOW,
       onSubject: ({id, freeze}) => seen.push(`${id} ${freeze === null ? '-' : String(freeze.isFrozen)}`),
       ...options,
@@ -147,28 +147,33 @@ describe('a check', () => {
       checked: 6,
       lines: [
         'a: critical unreadable_freeze of 1',
+        'aa: critical frozen of 1',
         'ab: critical used 95 of 2',
         'b: critical used 95 of 2',
         'c: critical unreadable_money of 1',
         'd: critical frozen of 1',
-        'f: critical frozen of 1',
         'a: warning used 80 of 1',
         'ab: warning left 1 of 1',
         'b: warning left 1 of 1',
       ],
-      seen: ['a null', 'ab false', 'b false', 'c false', 'd true', 'f true'],
+      seen: ['a null', 'ab false', 'b false', 'c false', 'd true', 'aa true'],
     });
   });
 
+  test('need not be followed', async () => {
+    const {findings} = await checkSessions(redis, {rules: rulesOf(false), now: NOW, match: 'a'});
+    expect(findings.map(({rule}) => rule.severity)).toEqual(['warning']);
+  });
+
   test('does not read freezes that no rule asks for', async () => {
-    expect(await check({rules: calm})).toMatchObject({
+    expect(await check({rules: rulesOf(false)})).toMatchObject({
       checked: 5,
       seen: ['a -', 'ab -', 'b -', 'c -', 'd -'],
     });
   });
 
   test('reads them for a filter, but asks no rule of those without a budget', async () => {
-    expect(await check({rules: calm, where: parseFilter('frozen')})).toEqual({
+    expect(await check({rules: rulesOf(false), where: parseFilter('frozen')})).toEqual({
       checked: 2,
       lines: ['a: warning used 80 of 1'],
       seen: ['a null', 'ab false', 'b false', 'c false', 'd true'],
@@ -177,7 +182,7 @@ describe('a check', () => {
   });
 
   test('is of those that match', async () => {
-    expect(await check({match: 'a*'})).toMatchObject({checked: 2, seen: ['a null', 'ab false']});
-    expect(await check({match: 'f'})).toMatchObject({checked: 1, lines: ['f: critical frozen of 1']});
+    expect(await check({match: 'a*'})).toMatchObject({checked: 3, seen: ['a null', 'ab false', 'aa true']});
+    expect(await check({match: 'aa'})).toMatchObject({checked: 1, lines: ['aa: critical frozen of 1']});
   });
 });
