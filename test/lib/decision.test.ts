@@ -399,6 +399,31 @@ describe('a rule that lets it pass', () => {
   });
 });
 
+test.each<[Keys]>([
+  [{frozen_until: inOneHour()}],
+  [{'requests:1min': '100'}],
+  [{last_hash: 'ab', identical_count: '2'}],
+])('%o alone makes a session known, and is undone by an unfreeze alone', async (keys) => {
+  await write('x', keys);
+  expect(await explain('x', {isRepeated: true})).toMatchObject({isKnown: true, remedies: [{action: 'unfreeze'}]});
+});
+
+test.each(['freeze_reason', 'velocity', 'history', 'spent'])('%s alone makes a session known', async (key) => {
+  await write('x', {[key]: '0'});
+  expect((await explain('x')).isKnown).toBe(true);
+});
+
+test('a freeze has its end and its reason', async () => {
+  await write('x', {frozen_until: '2999-01-01T00:00:00', freeze_reason: 'Loop'});
+  const until = new Date('2999-01-01T00:00:00Z');
+  expect(ruleOf(await explain('x'), 'freeze')).toEqual({
+    ...{rule: 'freeze', verdict: 'refuses', answer: 429, until, problem: null},
+    ...{frozenUntil: until, reason: 'Loop', isOver: false},
+  });
+  await write('x', {frozen_until: 'soon'});
+  expect(ruleOf(await explain('x'), 'freeze')).toMatchObject({frozenUntil: null, reason: 'Loop', isOver: false});
+});
+
 // Last, since it takes longer than all others.
 test('the answer agrees with what the gateway does for every combination of freeze, rate, loop and budget', async () => {
   const sessions = FREEZE.flatMap((freeze) =>
