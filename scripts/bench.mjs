@@ -111,7 +111,9 @@ async function measureStarts(meter) {
 async function measureSizes(meter) {
   const rows = [];
   for (const count of options.sessions) {
-    const wanted = [...FORMATS.map((format) => `list-${format}`), 'list-reads', ...CHANGES].filter(isWanted);
+    const wanted = [...FORMATS.map((format) => `list-${format}`), 'list-sort', 'list-reads', ...CHANGES].filter(
+      isWanted,
+    );
     if (wanted.length === 0) continue;
     step(`data of ${formatCount(count)} sessions`);
     const data = makeData(count, server.folder);
@@ -138,6 +140,14 @@ async function measureLists(meter, data) {
       {ours: () => list(format), theirs: () => meter.redisCli(scan)},
     );
   }
+  await measure(
+    'list-sort',
+    {what: '`list-sessions --sort used --format ndjson`', against: '`redis-cli --scan`'},
+    {
+      ours: () => meter.tokengate(['list-sessions', '--sort', 'used', '--format', 'ndjson']),
+      theirs: () => meter.redisCli(scan),
+    },
+  );
   await measure(
     'list-reads',
     {what: '`list-sessions --format ndjson`', against: '`redis-cli --scan`, then `--pipe` with two `GET`s a session'},

@@ -1,6 +1,6 @@
 import type {HistoryPart} from '../lib/change-history.js';
-import {nameOf} from '../lib/ids.js';
-import {type KeyRecord, toText, type Value} from '../lib/journal.js';
+import {nameOf, type RawId} from '../lib/ids.js';
+import {addOlder, type KeyRecord, toText, type Value} from '../lib/journal.js';
 import {describeChanged, keyName} from '../lib/key-words.js';
 import {formatUtc} from '../lib/time.js';
 import {formatCount} from './batch-report.js';
@@ -39,10 +39,13 @@ export async function* renderChanges(
 
 const HEADER = ['When (UTC)', 'Change', 'Who', 'What', 'Session', 'Before → after', 'Reason'];
 
+/** So many sessions of a change are told apart. */
+const REMEMBERED = 1000;
+
 interface Row {
   part: HistoryPart;
-  /** The first session, and how many there are. */
-  session: string;
+  /** The first of them, and how many there are. */
+  sessions: Set<RawId>;
   count: number;
   keys: KeyRecord[];
   isComplete: boolean;
@@ -55,10 +58,17 @@ async function renderTable(pages: AsyncIterable<HistoryPart[]>, isEach: boolean)
       for (const {id, keys, isComplete} of part.records) {
         const key = isEach ? `${part.change} ${id}` : part.change;
         const row = rows.get(key);
-        if (row) {
+        if (row === undefined) {
+          rows.set(key, {part, sessions: new Set([id]), count: 1, keys: [...keys], isComplete});
+          continue;
+        }
+        row.isComplete &&= isComplete;
+        // On a cluster a session may have been changed in several steps, one soon after the other.
+        if (row.sessions.has(id)) for (const older of keys) addOlder(row.keys, older);
+        else {
           row.count++;
-          row.isComplete &&= isComplete;
-        } else rows.set(key, {part, session: nameOf(id), count: 1, keys, isComplete});
+          if (row.sessions.size < REMEMBERED) row.sessions.add(id);
+        }
       }
     }
   }
@@ -66,7 +76,8 @@ async function renderTable(pages: AsyncIterable<HistoryPart[]>, isEach: boolean)
   return drawTable(HEADER, [...rows.values()].map(toCells));
 }
 
-function toCells({part, session, count, keys, isComplete}: Row): string[] {
+function toCells({part, sessions, count, keys, isComplete}: Row): string[] {
+  const [first] = sessions;
   const {at, change: id, actor, command, undoneBy, undoes, reason} = part;
   const what = `${undoes === undefined ? command : `${command} ${undoes}`}${isComplete ? '' : ' (not known to be complete)'}`;
   return [
@@ -74,7 +85,7 @@ function toCells({part, session, count, keys, isComplete}: Row): string[] {
     id,
     actor,
     undoneBy === undefined ? what : `${what} (undone)`,
-    count === 1 ? session : `${formatCount(count)} sessions`,
+    count === 1 && first !== undefined ? nameOf(first) : `${formatCount(count)} sessions`,
     count === 1 ? describeChanged(keys) : '',
     reason,
   ].map(showText);

@@ -1,3 +1,4 @@
+import {parseRedirection, parseSlots} from './cluster-slots.js';
 import {escapeGlob} from './glob.js';
 import {isText, nameOf, rawId, type RawId} from './ids.js';
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, JOURNAL_KEY, type KeyShape} from './keys.js';
@@ -77,16 +78,36 @@ async function findSessions(
   {end, known}: {end: number; known: FoundId[]},
 ): Promise<FoundId[]> {
   const server = await ask(connection, target, options);
-  if (server.isTypedInFull) known.push({id: options.prefix});
-  const ids = await scan(connection, server, options, end);
-  return ids?.map((id) => ({id: nameOf(id)})) ?? known;
+  const others = server.isOfCluster ? await openPrimaries(connection, target) : [];
+  try {
+    const parts = server.isOfCluster
+      ? await Promise.all(others.map(async (node) => ({node, answers: await ask(node, target, options)})))
+      : [{node: connection, answers: server}];
+    if (parts.some(({answers}) => answers.isTypedInFull)) known.push({id: options.prefix});
+    const lists = await Promise.all(parts.map(({node, answers}) => scan(node, answers, options, end)));
+    if (lists.includes(undefined)) return known;
+    return choose(
+      lists.flatMap((ids) => ids ?? []),
+      options,
+    ).map((id) => ({id: nameOf(id)}));
+  } finally {
+    for (const other of others) other.close();
+  }
+}
+
+/** Each node of a cluster has a part of the sessions. */
+async function openPrimaries(connection: RespConnection, target: RedisTarget): Promise<RespConnection[]> {
+  const [reply] = await connection.send([['CLUSTER', 'SLOTS']]);
+  if (reply instanceof ReplyError) throw new Error(reply.message);
+  const {primaries} = parseSlots(reply, target.endpoints[0]);
+  return Promise.all([...primaries.values()].map(({endpoint}) => openResp({...target, endpoints: [endpoint]})));
 }
 
 /** @param known gets what is right to offer if the time ends here */
 async function readChanges(
   connection: RespConnection,
   target: RedisTarget,
-  {prefix, isOffered, limit}: CandidateOptions,
+  {prefix, isOffered, limit}: Pick<CandidateOptions, 'prefix' | 'isOffered' | 'limit'>,
   known: FoundId[],
 ): Promise<FoundId[]> {
   const login = loginTo(target);
@@ -97,10 +118,15 @@ async function readChanges(
     const replies = await connection.send([...(count === 0 ? login : []), read]);
     const page = replies.pop();
     refuseErrors(replies);
+    const moved = page instanceof ReplyError ? parseRedirection(page.message, target.endpoints[0]) : undefined;
+    if (moved !== undefined) {
+      const other: RedisTarget = {...target, endpoints: [moved.endpoint]};
+      return readChanges(await openResp(other), other, {prefix, isOffered, limit}, known);
+    }
     if (!Array.isArray(page)) break;
     for (const entry of page as [string, string[]][]) {
-      const {id, summary} = describeEntry(entry);
-      if (seen.has(id)) continue;
+      const {id, summary, isChange} = describeEntry(entry);
+      if (!isChange || seen.has(id)) continue;
       seen.add(id);
       if (id.startsWith(prefix) && isOffered(id)) known.push({id, summary});
       if (known.length >= limit) return known;
@@ -112,16 +138,21 @@ async function readChanges(
   return known;
 }
 
-function describeEntry([entry, fields]: [string, string[]]): {id: string; summary: string} {
+function describeEntry([entry, fields]: [string, string[]]): {id: string; summary: string; isChange: boolean} {
   const field = (name: string): string => {
     const index = fields.findIndex((word, position) => position % 2 === 0 && word === name);
-    return Buffer.from(fields[index + 1] ?? '', 'latin1').toString();
+    return index === -1 ? '' : Buffer.from(fields[index + 1] ?? '', 'latin1').toString();
   };
   const time = formatUtc(new Date(Number(entry.split('-')[0])));
-  return {id: field('change'), summary: `${time} ${field('command')} by ${field('actor')}`};
+  return {
+    id: field('change'),
+    summary: `${time} ${field('command')} by ${field('actor')}`,
+    isChange: field('completes') === '',
+  };
 }
 
 interface FirstAnswers {
+  isOfCluster: boolean;
   isTypedInFull: boolean;
   /** Unknown when the user may not ask. */
   keys: number | undefined;
@@ -135,15 +166,17 @@ async function ask(connection: RespConnection, target: RedisTarget, options: Ses
   const login = loginTo(target);
   const replies = await connection.send([
     ...login,
+    ['HELLO', '2'],
     ['DBSIZE'],
     ['TIME'],
     ['EXISTS', `${prefix}${toBytes(options.prefix)}${suffix}`],
     scanCommand('0', options),
   ]);
-  const [page = null, exists, time, keys] = [...replies].reverse();
+  const [page = null, exists, time, keys, hello] = [...replies].reverse();
   refuseErrors(replies.slice(0, login.length));
   const [seconds] = Array.isArray(time) ? time : [];
   return {
+    isOfCluster: Array.isArray(hello) && hello[hello.indexOf('mode') + 1] === 'cluster',
     isTypedInFull: exists === 1 && options.prefix !== '' && options.isOffered(options.prefix),
     keys: typeof keys === 'number' ? keys : undefined,
     now: seconds === undefined ? new Date() : new Date(Number(seconds) * 1000),
@@ -184,19 +217,22 @@ async function scan(
     if (taken > PROBE_MS && start + taken / share > end) return undefined;
     [page = null] = await connection.send([scanCommand(cursor, options)]);
   }
-  const sorted = [...ids].sort();
-  const last = sorted.at(-1);
-  const chosen =
-    sorted.length > options.limit && last !== undefined ? [...sorted.slice(0, options.limit - 1), last] : sorted;
+  const chosen = choose([...ids], options);
   return options.kind === 'frozen' ? chooseFrozen(connection, chosen, now) : chosen;
+}
+
+/** The first, and the last. */
+function choose(ids: RawId[], {limit}: CandidateOptions): RawId[] {
+  const sorted = ids.sort();
+  const last = sorted.at(-1);
+  return sorted.length > limit && last !== undefined ? [...sorted.slice(0, limit - 1), last] : sorted;
 }
 
 /** The gateway removes a freeze that is over only at the session's next request. One it cannot read it does not lift. */
 async function chooseFrozen(connection: RespConnection, ids: readonly RawId[], now: Date): Promise<RawId[]> {
   if (ids.length === 0) return [];
   const {prefix, suffix} = FROZEN_UNTIL_KEYS;
-  const [ends] = await connection.send([['MGET', ...ids.map((id) => `${prefix}${id}${suffix}`)]]);
-  if (!Array.isArray(ends)) return [];
+  const ends = await connection.send(ids.map((id) => ['GET', `${prefix}${id}${suffix}`]));
   return ids.filter((_, index) => {
     const text = ends[index];
     if (typeof text !== 'string') return false;

@@ -64,9 +64,8 @@ export async function changeOne<T>(
   change: Change<T>,
   {journal, what, before: known}: ChangeOptions,
 ): Promise<Settled<T>> {
-  // The journal keeps what was there.
-  const isKept = journal !== undefined && redis.cluster === undefined;
-  const before = known ?? (!isKept ? (await lookAt(redis, [id], change))[0]?.now : undefined);
+  // Read first: should the server never answer again, the journal that keeps it cannot be read.
+  const before = known ?? (await lookAt(redis, [id], change))[0]?.now;
   const [outcome] = await sendChanges(redis, [id], change, journal);
   if (outcome instanceof NoReply) {
     const {error, isSent} = outcome;

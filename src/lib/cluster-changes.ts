@@ -80,6 +80,8 @@ export async function changeOnCluster<T>(
   const changed = new Map<RawId, Map<number, Found>>(ids.map((id) => [id, new Map<number, Found>()]));
   const doubtful = new Map<RawId, NoReply>();
   let open: readonly RawId[] = [...changed.keys()];
+  /** When the first of its entries was written, which later ones tell: whoever reads back from them looks for it. */
+  let began = journal?.began;
   for (let tries = 0; tries < MAX_TRIES && open.length > 0; tries++) {
     const readings = await read(redis, open, change.shapes);
     const ready: {id: RawId; found: Found[]}[] = [];
@@ -114,7 +116,8 @@ export async function changeOnCluster<T>(
           end: 'open',
         });
     }
-    await carryOut(redis, works, change.shapes, journal);
+    const first = await carryOut(redis, works, change.shapes, journal && {...journal, began});
+    began ??= first;
     for (const {id, done, end, doubt, result} of works) {
       const before = changed.get(id);
       for (const write of done) before?.set(write.index, write);
@@ -154,9 +157,12 @@ async function read(
     return ids.map((_, position) => {
       const found = shapes.map((_shape, index): Found | ErrorReply => {
         const at = 2 * (position * shapes.length + index);
-        const [value, ttl] = [replies[at], Number(replies[at + 1])];
+        const [value, life] = [replies[at], replies[at + 1]];
+        if (life instanceof ErrorReply) return life;
+        const ttl = Number(life);
         if (isNoText(value)) {
           const dump: unknown = dumps.next().value;
+          if (dump instanceof ErrorReply) return dump;
           return {old: true, state: [Buffer.isBuffer(dump) ? dump.toString('latin1') : '', ttl, 'dump']};
         }
         if (value instanceof ErrorReply) return value;
@@ -193,7 +199,7 @@ async function decide<T>(
     const answer = answers[position];
     if (answer instanceof NoReply) return group.map(() => answer);
     if (answer instanceof ErrorReply) {
-      const error = explainRefusal(redis, answer, journal);
+      const error = explainOnCluster(redis, answer, journal);
       return group.map(({id}) => ({id: nameOf(id), state: 'failed', error}));
     }
     const decisions = JSON.parse((answer as Buffer).toString('latin1')) as [word: string, next: (Stored | true)[]][];
@@ -280,12 +286,13 @@ function toSteps(id: RawId, writes: readonly KeyWrite[], shapes: readonly KeySha
   return [...bySlot.values()].sort((a, b) => a.rank - b.rank).map((step) => step.writes);
 }
 
+/** Returns when the first entry was written. */
 async function carryOut<T>(
   redis: Redis,
   works: Work<T>[],
   shapes: readonly KeyShape[],
   journal: Journal | undefined,
-): Promise<void> {
+): Promise<Date | undefined> {
   const entries = journal === undefined ? [] : await announce(redis, works, shapes, journal);
   const count = Math.max(0, ...works.map(({steps}) => steps.length));
   for (let number = 0; number < count; number++) {
@@ -305,6 +312,8 @@ async function carryOut<T>(
   }
   for (const work of works) if (work.end === 'open') work.end = 'done';
   if (journal !== undefined) await conclude(redis, entries, shapes, journal);
+  const [first] = entries;
+  return first && new Date(Number.parseInt(first.entry));
 }
 
 /**
@@ -351,18 +360,27 @@ async function lookAgain<T>(
 }
 
 function toStep(id: RawId, writes: readonly KeyWrite[], shapes: readonly KeyShape[]): Command {
+  const keys = writes.map(({index}) => shapes[index] ?? BUDGET_KEYS);
+  const [key, ...others] = keys;
   const plan = [writes.map(({expected}) => expected), writes.map(({next}) => next)];
-  return toScript(
-    [id],
-    {
-      shapes: writes.map(({index}) => shapes[index] ?? BUDGET_KEYS),
-      script: COMPARE_AND_SET,
-      args: [],
-      own: () => Buffer.from(JSON.stringify(plan), 'latin1'),
-    },
-    undefined,
-  );
+  if (key !== undefined && others.length === 0) {
+    return ['EVAL', WRITE, '1', keyOf(key, id), Buffer.from(JSON.stringify(plan.flat()), 'latin1')];
+  }
+  const own = Buffer.from(JSON.stringify(plan), 'latin1');
+  return toScript([id], {shapes: keys, script: COMPARE_AND_SET, args: [], own: () => own}, undefined);
 }
+
+/** What `COMPARE_AND_SET` does, of a single key: it is sent for each. ARGV: JSON of what has to stand there, and of the next. */
+const WRITE = `local k,e,n=KEYS[1],unpack(cjson.decode(ARGV[1]))
+local o=redis.call('MGET',k)[1] or redis.call('PTTL',k)~=-2
+if e~=cjson.null and o~=e then return '["moved"]' end
+local a
+if n==false then a=redis.pcall('DEL',k)
+elseif type(n)=='string' then a=redis.pcall('SET',k,n)
+elseif n[3] then a=redis.pcall('RESTORE',k,math.max(n[2],0),n[1],'REPLACE')
+else a=redis.pcall('SET',k,n[1],'PX',string.format('%.0f',n[2])) end
+if type(a)=='table' and a.err then return a end
+return '["done"]'`;
 
 interface Entry<T> {
   works: Work<T>[];
@@ -450,9 +468,20 @@ function refused(
   reply: ErrorReply,
   journal: Journal | undefined,
 ): Settled<never> {
-  const error = explainRefusal(redis, reply, journal);
+  const error = explainOnCluster(redis, reply, journal);
   if (changed === undefined || changed.size === 0) return {id: nameOf(id), state: 'failed', error};
   return incomplete(id, shapes, changed, 'CHANGE_INCOMPLETE', error.message);
+}
+
+/** Without scripts nothing could compare and set, so that here they are always needed. */
+function explainOnCluster(redis: Redis, reply: ErrorReply, journal: Journal | undefined): TokengateError {
+  const [, text] = /^(?:JOURNAL )?(NOPERM.*'eval.*)$/is.exec(reply.message) ?? [];
+  if (text === undefined) return explainRefusal(redis, reply, journal);
+  const {code, message} = redis.explain(new ErrorReply(text));
+  return new TokengateError(code, message, {
+    hint: 'Every change on a Cluster needs scripts (EVAL), with or without the journal. Nothing was changed.',
+    cause: reply,
+  });
 }
 
 /** Says of a change that could not be finished which keys were changed, and what they held. */

@@ -40,13 +40,12 @@ export function slotOf(key: RedisText): number {
   return crc % SLOTS;
 }
 
-/** Reads the reply to CLUSTER SLOTS. A node that does not know its own address leaves it out: `asked` is where it was met. */
+/** Reads the reply to CLUSTER SLOTS. `asked` is where the node was met that gave it. */
 export function parseSlots(reply: unknown, asked: Endpoint): SlotMap {
   const map: SlotMap = {owners: Array.from({length: SLOTS}), primaries: new Map()};
   const toEndpoint = (node: unknown): Endpoint => {
     const [host, port] = node as [string | null, number];
-    const known = host === null || host === '' || host === '?' ? ('host' in asked ? asked.host : '127.0.0.1') : host;
-    return {host: known, port};
+    return {host: toHost(host, asked), port};
   };
   for (const range of reply as unknown[][]) {
     const [first, last, primary, ...replicas] = range;
@@ -75,10 +74,19 @@ export function parseOwnSlots(reply: string): OwnSlots {
   return own;
 }
 
-/** The endpoint in a redirection: `MOVED 3999 10.0.0.7:6379`. Without a host it is on that of the node that says so. */
-export function parseRedirection(message: string, asked: Endpoint): Endpoint | undefined {
-  const [, host, port] = /^(?:MOVED|ASK) \d+ (.*):(\d+)$/.exec(message) ?? [];
-  if (host === undefined) return undefined;
-  const known = host === '' || host === '?' ? ('host' in asked ? asked.host : '127.0.0.1') : host;
-  return {host: known.replace(/^\[(.*)\]$/, '$1'), port: Number(port)};
+/** A redirection: `MOVED 3999 10.0.0.7:6379`. Without a host it is to that of the node that says so. */
+export function parseRedirection(
+  message: string,
+  asked: Endpoint,
+): {kind: 'MOVED' | 'ASK'; endpoint: Endpoint} | undefined {
+  const [, kind, host = '', port] = /^(MOVED|ASK) \d+ (.*):(\d+)$/.exec(message) ?? [];
+  if (kind === undefined) return undefined;
+  const known = toHost(host, asked).replace(/^\[(.*)\]$/, '$1');
+  return {kind: kind as 'MOVED' | 'ASK', endpoint: {host: known, port: Number(port)}};
+}
+
+/** A node that does not know its own address leaves it out. */
+function toHost(host: string | null, asked: Endpoint): string {
+  if (host !== null && host !== '' && host !== '?') return host;
+  return 'host' in asked ? asked.host : '127.0.0.1';
 }

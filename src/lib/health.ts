@@ -19,6 +19,8 @@ export interface Health extends ServerInfo {
 export async function checkHealth(redis: Redis): Promise<Health> {
   refuseReplica(redis);
   const nobodies = chooseNobodies(redis.cluster);
+  // The connections to the other nodes of a cluster are opened on first use.
+  if (redis.cluster !== undefined) await redis.pipeline(nobodies.map((nobody) => ['GET', keyOf(BUDGET_KEYS, nobody)]));
   const start = hrtime.bigint();
   const replies = await redis.pipeline(
     nobodies.flatMap((nobody) => [

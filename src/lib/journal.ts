@@ -200,3 +200,11 @@ function parseValue(state: unknown): Value {
 function isTtl(ttl: unknown): ttl is number {
   return typeof ttl === 'number' && Number.isInteger(ttl) && ttl >= -1 && ttl <= MAX_TTL;
 }
+
+/** A change may have dealt with a session in several steps: what counts is how it was before the first. */
+export function addOlder(keys: KeyRecord[], older: KeyRecord): void {
+  const index = keys.findIndex(({shape}) => shape === older.shape);
+  const newer = keys[index];
+  if (newer === undefined) keys.push(older);
+  else if (older.after !== undefined) keys[index] = {...newer, before: older.before, after: newer.after ?? older.after};
+}

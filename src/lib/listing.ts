@@ -12,7 +12,7 @@ import {
   FROZEN_UNTIL_KEYS,
   keyOf,
   type KeyShape,
-  type RedisText,
+  keysOf,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from './keys.js';
@@ -101,8 +101,13 @@ export function sortedOnce(ids: RawId[]): RawId[] {
  * budget is left out. With `now` the freeze of each is read too.
  */
 export async function* readSessions(redis: Redis, ids: Iterable<RawId>, now?: Date): AsyncGenerator<Session[]> {
+  for await (const rows of readRows(redis, ids, now))
+    yield rows.flatMap((row) => toListedSession(redis, row, now) ?? []);
+}
+
+async function* readRows(redis: Redis, ids: Iterable<RawId>, now: Date | undefined): AsyncGenerator<Row[]> {
   const pages = inPages(ids);
-  const begin = (): Promise<Page> | undefined => {
+  const begin = (): Promise<Row[]> | undefined => {
     const {value} = pages.next();
     const answer = value && readPage(redis, value, now);
     // When the reader stops early nobody waits for the next page.
@@ -115,7 +120,7 @@ export async function* readSessions(redis: Redis, ids: Iterable<RawId>, now?: Da
     next = begin();
     // The client writes in its next turn: the server then works while this page is used.
     await nextTurn();
-    for (let index = 0; index < page.ids.length; index += SLICE) yield toSessions(redis, page, index, now);
+    for (let start = 0; start < page.length; start += SLICE) yield page.slice(start, start + SLICE);
   }
 }
 
@@ -187,7 +192,7 @@ export interface ListOptions {
 
 /**
  * Sessions that have a budget, page by page. Sorted by ID they are read while they are used, and only their IDs are
- * held in memory; any other order needs them all first.
+ * held in memory; any other order needs what Redis holds of all of them, or of as many as `limit` says.
  */
 export async function* listSessions(redis: Redis, options: ListOptions = {}): AsyncGenerator<Session[]> {
   const {match, where, frozen = false, sort = 'id', reverse = false, limit = Infinity, now} = options;
@@ -196,10 +201,25 @@ export async function* listSessions(redis: Redis, options: ListOptions = {}): As
   const ids = new SortedIds();
   for await (const page of scanPages(redis, BUDGET_KEYS, match)) ids.add(page);
   if (sort !== 'id') {
-    const sessions: Session[] = [];
-    for await (const page of readSessions(redis, ids.read({reverse: false}), now))
-      sessions.push(...page.filter(isWanted));
-    yield sortSessions(sessions, sort, reverse).slice(0, limit);
+    const rows: SortedRow[] = [];
+    const valueIn = (session: Session): Money | null => (sort === 'used' ? session.percentageUsed : session[sort]);
+    const valueOf = (row: Row): Money | null => {
+      const session = toListedSession(redis, row, now);
+      return session === undefined ? null : valueIn(session);
+    };
+    const sorted = (): SortedRow[] => sortRows(rows, reverse, valueOf).slice(0, limit);
+    for await (const page of readRows(redis, ids.read({reverse: false}), now)) {
+      for (const row of page) {
+        const session = toListedSession(redis, row, now);
+        if (session && isWanted(session)) rows.push({row, nearest: toNumber(valueIn(session)), value: undefined});
+      }
+      // What cannot be among the first any more.
+      if (rows.length > 2 * limit + PAGE) rows.splice(0, rows.length, ...sorted());
+    }
+    const wanted = sorted();
+    for (let start = 0; start < wanted.length; start += SLICE) {
+      yield wanted.slice(start, start + SLICE).flatMap(({row}) => toListedSession(redis, row, now) ?? []);
+    }
     return;
   }
   let left = limit;
@@ -228,31 +248,44 @@ function toFacts({id, budget, spent, remaining, percentageUsed, freeze}: Session
 export const SORT_FIELDS = ['id', 'budget', 'spent', 'remaining', 'used'] as const;
 type SortField = (typeof SORT_FIELDS)[number];
 
+/** What Redis answered for one session: little memory beside the session that is made of it. */
+interface Row {
+  id: RawId;
+  /** A text, null, or the error of a GET. */
+  budget: unknown;
+  spent: unknown;
+  until: unknown;
+  reason: unknown;
+}
+
+interface SortedRow {
+  row: Row;
+  /** The binary number next to its value: small, fast to compare, and never the wrong way round. Null for no money. */
+  nearest: number | null;
+  /** Exact; only known once another has the same number. */
+  value: Money | null | undefined;
+}
+
+function toNumber(value: Money | null): number | null {
+  return value === null ? null : Number(value.toString());
+}
+
 /** Sorts in place, and keeps the order of those that are equal; what is not money comes last. */
-function sortSessions(sessions: Session[], field: Exclude<SortField, 'id'>, reverse: boolean): Session[] {
+function sortRows(rows: SortedRow[], reverse: boolean, valueOf: (row: Row) => Money | null): SortedRow[] {
   const direction = reverse ? -1 : 1;
-  const value = (session: Session): Money | null => (field === 'used' ? session.percentageUsed : session[field]);
-  return sessions.sort((a, b) => {
-    const [left, right] = [value(a), value(b)];
-    if (left === null || right === null) return Number(left === null) - Number(right === null);
-    return direction * left.cmp(right);
+  const exact = (sorted: SortedRow): Money | null => (sorted.value ??= valueOf(sorted.row));
+  return rows.sort((a, b) => {
+    if (a.nearest === null || b.nearest === null) return Number(a.nearest === null) - Number(b.nearest === null);
+    if (a.nearest !== b.nearest) return a.nearest < b.nearest ? -direction : direction;
+    return direction * (exact(a)?.cmp(exact(b) ?? ZERO) ?? 0);
   });
 }
 
-/** What Redis answered for some sessions: small beside the sessions that are made of it. */
-interface Page {
-  ids: readonly RawId[];
-  /** Of every budget, then of every spent: a text, null, or the error of a GET. */
-  amounts: unknown[];
-  /** Of every end of a freeze, then of every reason. */
-  freezes: unknown[];
-}
-
 /** MGET answers null for a key of a wrong type too, and fails whole for one that may not be read: GET tells them apart. */
-async function readPage(redis: Redis, ids: readonly RawId[], now: Date | undefined): Promise<Page> {
-  const keysOf = (shape: KeyShape): RedisText[] => ids.map((id) => keyOf(shape, id));
-  const amountKeys = [...keysOf(BUDGET_KEYS), ...keysOf(SPENT_KEYS)];
-  const freezeKeys = now === undefined ? [] : [...keysOf(FROZEN_UNTIL_KEYS), ...keysOf(FREEZE_REASON_KEYS)];
+async function readPage(redis: Redis, ids: readonly RawId[], now: Date | undefined): Promise<Row[]> {
+  const amountKeys = [...keysOf([BUDGET_KEYS], ids), ...keysOf([SPENT_KEYS], ids)];
+  const freezeKeys =
+    now === undefined ? [] : [...keysOf([FROZEN_UNTIL_KEYS], ids), ...keysOf([FREEZE_REASON_KEYS], ids)];
   const [amountReply, freezeReply] = await redis.pipeline([
     ['MGET', ...amountKeys],
     ...(freezeKeys.length === 0 ? [] : [['MGET', ...freezeKeys]]),
@@ -260,25 +293,27 @@ async function readPage(redis: Redis, ids: readonly RawId[], now: Date | undefin
   const values = valuesOf(redis, amountReply, amountKeys.length);
   const unclear = amountKeys.filter((_, index) => values[index] === null);
   const replies = (unclear.length === 0 ? [] : await redis.pipeline(unclear.map((key) => ['GET', key]))).values();
-  const amounts = values.map((value) => value ?? replies.next().value);
-  return {ids, amounts, freezes: now === undefined ? [] : valuesOf(redis, freezeReply, freezeKeys.length)};
+  const amounts = values.map((value): unknown => value ?? replies.next().value);
+  const freezes = now === undefined ? [] : valuesOf(redis, freezeReply, freezeKeys.length);
+  return ids.map((id, index) => ({
+    id,
+    budget: amounts[index],
+    spent: amounts[ids.length + index],
+    until: freezes[index] ?? null,
+    reason: freezes[ids.length + index] ?? null,
+  }));
 }
 
-function toSessions(redis: Redis, {ids, amounts, freezes}: Page, start: number, now: Date | undefined): Session[] {
-  const sessions: Session[] = [];
-  for (let index = start; index < Math.min(start + SLICE, ids.length); index++) {
-    const id = ids[index];
-    const budget = toListed(redis, amounts[index]);
-    if (id === undefined || budget.state === 'absent') continue; // Removed since the scan saw its key.
-    const spent = toListed(redis, amounts[ids.length + index]);
-    const name = nameOf(id);
-    const freeze =
-      now === undefined ? null : toFreezeState(redis, name, freezes[index] ?? null, freezes[ids.length + index], now);
-    const session = toSession(id, {budget, spent}, freeze);
-    if (!isText(id)) session.problems.unshift(`The ID of session '${name}' is invalid: its key is not UTF-8 text.`);
-    sessions.push(session);
-  }
-  return sessions;
+/** Undefined without a budget: it was removed since the scan saw its key. */
+function toListedSession(redis: Redis, row: Row, now: Date | undefined): Session | undefined {
+  const {id} = row;
+  const budget = toListed(redis, row.budget);
+  if (budget.state === 'absent') return undefined;
+  const name = nameOf(id);
+  const freeze = now === undefined ? null : toFreezeState(redis, name, row.until, row.reason, now);
+  const session = toSession(id, {budget, spent: toListed(redis, row.spent)}, freeze);
+  if (!isText(id)) session.problems.unshift(`The ID of session '${name}' is invalid: its key is not UTF-8 text.`);
+  return session;
 }
 
 /** The values of an MGET; where it was refused for lack of a right, it is not known of any key. */

@@ -1,4 +1,5 @@
-import {setTimeout as sleep} from 'node:timers/promises';
+import {setMaxListeners} from 'node:events';
+import {setImmediate as nextTurn, setTimeout as sleep} from 'node:timers/promises';
 
 import {
   parseOwnSlots,
@@ -12,7 +13,7 @@ import {
 import {TokengateError} from './errors.js';
 import {matchesGlob} from './glob.js';
 import {JOURNAL_KEY, type RedisText} from './keys.js';
-import {type Command, ErrorReply, type NodeOptions, NoReply, openNode, type RedisNode} from './redis-node.js';
+import {type Command, ErrorReply, NoReply, openNode, type RedisNode} from './redis-node.js';
 import {addressOf, type Endpoint, type RedisTarget} from './redis-url.js';
 import type {Redis} from './redis.js';
 
@@ -23,8 +24,13 @@ interface ClusterOptions {
   deadline?: number | undefined;
 }
 
-/** Between two attempts, while a primary is being replaced or keys are being moved. */
+/** Between the first two attempts, while a primary is being replaced or keys are being moved; then twice as long each time. */
 const PAUSE_MS = 50;
+const MAX_PAUSE_MS = 400;
+/** A node that takes longer to answer may have been replaced: others are asked. */
+const DOUBT_MS = 1000;
+/** So many nodes are asked at once who serves what. */
+const ASKED = 5;
 /** How long a replica may take to say that it has what was written. */
 const REPLICA_MS = 1000;
 /** Keys that Redis looks at in one step of SCAN. */
@@ -56,6 +62,9 @@ const MOVES = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN)\b/;
 /** After these a node may be replaced by another. */
 const GONE = new Set(['REDIS_UNREACHABLE', 'REDIS_TIMEOUT', 'REDIS_CONNECTION_LOST', 'REDIS_LOADING']);
 
+/** After these it may be that the cluster names addresses that can't be reached from here. */
+const ELSEWHERE = new Set(['REDIS_UNREACHABLE', 'REDIS_TIMEOUT', 'REDIS_CONNECTION_LOST', 'REDIS_PROTOCOL']);
+
 /** A command, or a part of one, that goes to one node. */
 interface Part {
   command: Command;
@@ -64,7 +73,21 @@ interface Part {
   reply: unknown;
   /** Where it goes next, once, in place of the node that the map names. */
   asking: Endpoint | undefined;
+  /** Where it went last. */
+  sentTo: Endpoint | undefined;
 }
+
+/** What of a scan is done in one go. */
+interface ScanPart {
+  pattern: string;
+  slots: readonly number[];
+  /** Gets those of the slots whose keys have all been seen. */
+  seen: Set<number>;
+  /** By `performance.now()`: when the next answer has to be there. */
+  by: () => number;
+}
+
+const ignore = (): void => undefined;
 
 /**
  * The cluster that a node belongs to. Each command goes to the node that serves its key; what that one refuses since
@@ -85,11 +108,17 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       },
     );
   }
+  // Each connection listens to it.
+  if (signal !== undefined) setMaxListeners(0, signal);
   const nodes = new Map<string, Promise<RedisNode>>([[seed.address, Promise.resolve(seed)]]);
-  const origins = new WeakMap<ErrorReply, RedisNode>();
+  /** Which node was the last to say it, by the text of an error reply. */
+  const origins = new Map<string, RedisNode>();
   const doubts = new Set<string>();
   let isClosed = false;
   let map = await askSlots(seed, first);
+  /** By `performance.now()`. Where an answer did not come in time, the rest has to be over in half of that time. */
+  let overAt = Infinity;
+  const limit = (): number => Math.min(deadline, overAt, performance.now() + timeoutMs);
 
   /** The connection to a node, opened when it is first needed, and again when it has ended. */
   const nodeAt = async (endpoint: Endpoint, by: number): Promise<RedisNode> => {
@@ -100,25 +129,29 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       if (node.isOpen() || isClosed) return node;
       forget(address, known);
     }
-    const {credentials, tls} = target;
-    const nodeOptions: NodeOptions = {
-      kind: 'Redis',
-      endpoint,
-      credentials,
-      tls,
-      database: 0,
-      timeoutMs,
-      signal,
-      deadline,
-      connectBy: by,
-    };
-    const opening = nodes.get(address) ?? openNode(nodeOptions);
+    const opening = nodes.get(address) ?? openNamed(endpoint, by);
     nodes.set(address, opening);
     try {
-      return await opening;
+      const node = await opening;
+      if (isClosed) node.close();
+      return node;
     } catch (error) {
       forget(address, opening);
       throw error;
+    }
+  };
+  const openNamed = async (endpoint: Endpoint, by: number): Promise<RedisNode> => {
+    const {credentials, tls} = target;
+    try {
+      const limits = {timeoutMs, signal, deadline, connectBy: by};
+      return await openNode({kind: 'Redis', endpoint, credentials, tls, database: 0, ...limits});
+    } catch (error) {
+      const asked = addressOf(first);
+      if (!(error instanceof TokengateError) || !ELSEWHERE.has(error.code) || addressOf(endpoint) === asked)
+        throw error;
+      const settings = `cluster-announce-ip${tls === undefined ? '' : ' and tls-cluster'}`;
+      const hint = `The cluster names it (see ${settings}). CLUSTER NODES on ${asked} says whether it is up.`;
+      throw new TokengateError(error.code, error.message, {hint, cause: error});
     }
   };
   const forget = (address: string, known: Promise<RedisNode>): void => {
@@ -130,23 +163,27 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
   };
 
   let refreshing: Promise<void> | undefined;
-  /** Asks the nodes that are known, all at once, who serves what. Never rejects. */
+  /** Asks some of the nodes that are known, all at once, who serves what. Never rejects. */
   const refresh = async (by: number): Promise<void> => {
-    const endpoints = [...map.primaries.values()].flatMap(({endpoint, replicas}) => [endpoint, ...replicas]);
-    const ask = async (endpoint: Endpoint): Promise<SlotMap> => askSlots(await nodeAt(endpoint, by), endpoint, by);
-    refreshing ??= Promise.any([first, ...endpoints].map(ask))
+    const askNode = async (endpoint: Endpoint): Promise<SlotMap> => askSlots(await nodeAt(endpoint, by), endpoint, by);
+    refreshing ??= Promise.any(chooseNodes().map(askNode))
       .then(
         (fresh) => {
           map = fresh;
         },
-        () => {
-          // It stays as it was: the next attempt tells.
-        },
+        // It stays as it was: the next attempt tells.
+        ignore,
       )
       .finally(() => {
         refreshing = undefined;
       });
     await refreshing;
+  };
+  /** Others each time, since some may be gone. */
+  const chooseNodes = (): Endpoint[] => {
+    const all = [first, ...[...map.primaries.values()].flatMap(({endpoint, replicas}) => [endpoint, ...replicas])];
+    const start = Math.floor(Math.random() * all.length);
+    return [...all.slice(start), ...all.slice(0, start)].slice(0, ASKED);
   };
 
   /** Sends each part to its node, in one flight for each node. */
@@ -154,9 +191,9 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
     const groups = new Map<string, {endpoint: Endpoint; parts: Part[]}>();
     for (const part of parts) {
       const endpoint = part.asking ?? endpointOf(part.slot);
+      part.sentTo = endpoint;
       if (endpoint === undefined) {
         part.reply = new ErrorReply('CLUSTERDOWN Hash slot not served');
-        origins.set(part.reply as ErrorReply, seed);
         continue;
       }
       const address = addressOf(endpoint);
@@ -173,128 +210,179 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
     bytes: boolean,
     by: number,
   ): Promise<void> => {
-    let node: RedisNode;
-    try {
-      node = await nodeAt(endpoint, by);
-    } catch (error) {
-      if (!(error instanceof TokengateError)) throw error;
-      for (const part of parts) part.reply = new NoReply(error, false);
-      return;
-    }
     const hasReplicas = (map.primaries.get(address)?.replicas.length ?? 0) > 0;
     const isConfirmed = hasReplicas && parts.some(({isRead}) => !isRead) && !unconfirmed.has(address);
     const commands = parts.flatMap(({command, asking}) => (asking === undefined ? [command] : [['ASKING'], command]));
-    if (isConfirmed) commands.push(['WAIT', '1', String(Math.min(REPLICA_MS, timeoutMs / 2))]);
-    const replies = (await node.fly(commands, {bytes, by})).values();
+    if (isConfirmed) commands.push(['WAIT', '1', String(Math.ceil(Math.min(REPLICA_MS, timeoutMs / 2)))]);
+    let isSent = false;
+    const answer = async (): Promise<IterableIterator<unknown>> => {
+      const node = await nodeAt(endpoint, by);
+      isSent = true;
+      const replies = await node.fly(commands, {bytes, by});
+      for (const reply of replies) if (reply instanceof ErrorReply) origins.set(reply.message, node);
+      return replies.values();
+    };
+    let replies: IterableIterator<unknown>;
+    try {
+      replies = await unlessReplaced(address, by, answer());
+    } catch (error) {
+      if (!(error instanceof TokengateError)) throw error;
+      // Why it could not be sent at first says more than that there was no time left.
+      const told = parts.filter(({reply}) => isSent || !(reply instanceof NoReply));
+      for (const part of told) part.reply = new NoReply(error, isSent);
+      return;
+    }
     for (const part of parts) {
       if (part.asking !== undefined) replies.next();
       part.asking = undefined;
       part.reply = replies.next().value;
-      if (!(part.reply instanceof ErrorReply)) continue;
-      origins.set(part.reply, node);
-      if (part.reply.message.startsWith('ASK ')) part.asking = parseRedirection(part.reply.message, endpoint);
-      if (part.reply.message.startsWith('MOVED ')) moveTo(part.slot, parseRedirection(part.reply.message, endpoint));
     }
     if (isConfirmed) confirm(address, parts, replies.next().value);
+  };
+  /**
+   * Waits for a node, but not for one that another has replaced: it may never answer.
+   *
+   * @throws TokengateError REDIS_CONNECTION_LOST
+   */
+  const unlessReplaced = async <T>(address: string, by: number, answer: Promise<T>): Promise<T> => {
+    if (!map.primaries.has(address)) return answer;
+    const over = new AbortController();
+    const watch = async (): Promise<never> => {
+      do {
+        await sleep(DOUBT_MS, undefined, {signal: over.signal});
+        await refresh(by);
+      } while (map.primaries.has(address));
+      const known = nodes.get(address);
+      if (known !== undefined) forget(address, known);
+      known?.then(({close: end}) => {
+        end();
+      }, ignore);
+      throw new TokengateError('REDIS_CONNECTION_LOST', `Another node has taken over from Redis at ${address}.`);
+    };
+    try {
+      return await Promise.race([answer, watch()]);
+    } finally {
+      over.abort();
+    }
   };
   /** Nodes of which it was told already that no replica confirms, and is not waited for. */
   const unconfirmed = new Set<string>();
   /** What no replica has when its primary goes is lost: then it is not known whether it was done. */
   const confirm = (address: string, parts: readonly Part[], reply: unknown): void => {
-    if (reply instanceof NoReply) {
-      for (const part of parts) if (!part.isRead && !(part.reply instanceof ErrorReply)) part.reply = reply;
+    const isDemoted = reply instanceof ErrorReply && reply.message.startsWith('UNBLOCKED');
+    if (reply instanceof NoReply || isDemoted) {
+      const message = `Another node has taken over from Redis at ${address}.`;
+      const lost = isDemoted ? new NoReply(new TokengateError('REDIS_CONNECTION_LOST', message)) : reply;
+      for (const part of parts) if (!part.isRead && !(part.reply instanceof ErrorReply)) part.reply = lost;
     } else if (reply instanceof ErrorReply || reply === 0) {
       unconfirmed.add(address);
       doubts.add(`No replica of ${address} has confirmed what was written: a failover right now could lose it.`);
     }
   };
-  const moveTo = (slot: number, endpoint: Endpoint | undefined): void => {
-    if (endpoint === undefined) return;
-    const address = addressOf(endpoint);
-    map.owners[slot] = address;
-    if (!map.primaries.has(address)) map.primaries.set(address, {endpoint, replicas: []});
-  };
 
   /** Never rejects. */
   const fly = async (commands: readonly Command[], bytes = false): Promise<unknown[]> => {
-    const by = Math.min(deadline, performance.now() + timeoutMs);
+    const by = limit();
     const lists = commands.map(toParts);
     let open = lists.flat();
     for (let tries = 0; open.length > 0; tries++) {
       await send(open, bytes, by);
       open = open.filter(isToBeSentAgain);
-      if (open.length === 0 || signal?.aborted === true || isClosed || performance.now() + PAUSE_MS >= by) break;
-      const isRedirected = open.every(({reply}) => reply instanceof ErrorReply && /^(MOVED|ASK) /.test(reply.message));
-      if (tries > 0 || !isRedirected) await sleep(PAUSE_MS);
-      // A redirection says where to go; another node may not know of it yet.
-      if (!isRedirected) await refresh(by);
+      const pause = Math.min(PAUSE_MS * 2 ** Math.max(0, tries - 1), MAX_PAUSE_MS);
+      if (open.length === 0 || signal?.aborted === true || isClosed || performance.now() + pause >= by) break;
+      const targets = open.map(targetOf);
+      const isKnown = targets.every((target) => target !== undefined && map.primaries.has(addressOf(target.endpoint)));
+      if (tries > 0 || targets.includes(undefined)) await sleep(pause);
+      // A node of which nothing is known may be new, and have replicas.
+      if (!isKnown) await refresh(by);
+      // What a redirection says holds; another node may not know of it yet.
+      for (const [index, part] of open.entries()) {
+        const target = targets[index];
+        if (target?.kind === 'ASK') part.asking = target.endpoint;
+        else if (target !== undefined) moveTo(part.slot, target.endpoint);
+      }
     }
+    const isSilent = ({reply}: Part): boolean => reply instanceof NoReply && reply.error.code === 'REDIS_TIMEOUT';
+    if (open.length > 0 || lists.flat().some(isSilent)) overAt = Math.min(overAt, performance.now() + timeoutMs / 2);
+    for (const part of open) if (part.reply instanceof ErrorReply) part.reply = new NoReply(explain(part.reply), false);
     return lists.map((parts, index) => join(commands[index] ?? [], parts));
+  };
+  const targetOf = ({reply, sentTo = first}: Part): {kind: string; endpoint: Endpoint} | undefined =>
+    reply instanceof ErrorReply ? parseRedirection(reply.message, sentTo) : undefined;
+  const moveTo = (slot: number, endpoint: Endpoint): void => {
+    const address = addressOf(endpoint);
+    map.owners[slot] = address;
+    if (!map.primaries.has(address)) map.primaries.set(address, {endpoint, replicas: []});
   };
   const run = async (commands: readonly Command[], bytes?: boolean): Promise<unknown[]> => {
     const replies = await fly(commands, bytes);
     for (const reply of replies) if (reply instanceof NoReply) throw reply.error;
     return replies;
   };
-  const explain = (reply: ErrorReply): TokengateError => (origins.get(reply) ?? seed).explain(reply);
+  const explain = (reply: ErrorReply): TokengateError => (origins.get(reply.message) ?? seed).explain(reply);
 
-  /** Undefined when it can't be asked. */
+  /**
+   * Undefined when this user may not ask.
+   *
+   * @throws TokengateError when the node is gone
+   */
   const ownSlots = async (endpoint: Endpoint, by: number): Promise<OwnSlots | undefined> => {
-    try {
-      const node = await nodeAt(endpoint, by);
-      const [reply] = await node.fly([['CLUSTER', 'NODES']], {by});
-      if (reply instanceof ErrorReply)
-        doubts.add(
-          `The list could be incomplete, if keys of the cluster were moved meanwhile: ${node.explain(reply).message}`,
-        );
-      return typeof reply === 'string' ? parseOwnSlots(reply) : undefined;
-    } catch (error) {
-      if (!(error instanceof TokengateError)) throw error;
-      return undefined;
-    }
+    const node = await nodeAt(endpoint, by);
+    const [reply] = await ask(node, [['CLUSTER', 'NODES']], by);
+    if (typeof reply === 'string') return parseOwnSlots(reply);
+    const {message} = seed.explain(reply as ErrorReply);
+    doubts.add(`The list could be incomplete, if keys of the cluster were moved meanwhile: ${message}`);
+    return undefined;
+  };
+  /** @throws TokengateError when there is no answer */
+  const ask = async (node: RedisNode, commands: readonly Command[], by: number, bytes = false): Promise<unknown[]> => {
+    const replies = await unlessReplaced(node.address, by, node.fly(commands, {bytes, by}));
+    for (const reply of replies) if (reply instanceof NoReply) throw reply.error;
+    return replies;
   };
 
-  /** Scans one node, and adds to `seen` the slots whose keys were on it all the time. */
-  async function* scanNode(endpoint: Endpoint, pattern: string, seen: Set<number>): AsyncGenerator<Buffer[]> {
-    const limit = (): number => Math.min(deadline, performance.now() + timeoutMs);
-    const before = await ownSlots(endpoint, limit());
-    const node = await nodeAt(endpoint, limit());
+  /** Scans one node, and adds to `seen` those of its slots whose keys were on it all the time. */
+  async function* scanNode(
+    endpoint: Endpoint,
+    {pattern, slots, seen, by}: ScanPart,
+  ): AsyncGenerator<Buffer[], void, void> {
+    const before = await ownSlots(endpoint, by());
+    const node = await nodeAt(endpoint, by());
     const scan = (cursor: string): Promise<unknown[]> =>
-      node.fly([['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT]], {bytes: true});
+      ask(node, [['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT]], by(), true);
     let answer: Promise<unknown[]> | undefined = scan('0');
     while (answer !== undefined) {
       const [page] = await answer;
-      if (page instanceof NoReply) throw page.error;
       if (page instanceof ErrorReply) throw node.explain(page);
       const [next, keys] = page as [Buffer, Buffer[]];
       answer = String(next) === '0' ? undefined : scan(String(next));
+      // When the reader stops early nobody waits for the next page.
+      answer?.catch(ignore);
+      await nextTurn(); // The client writes in its next turn: the server then works while this page is used.
       yield keys;
     }
-    const after = await ownSlots(endpoint, limit());
-    for (const slot of after?.owned ?? []) {
-      if (before?.owned.has(slot) && !before.leaving.has(slot) && !after?.leaving.has(slot)) seen.add(slot);
+    const after = before && (await ownSlots(endpoint, by()));
+    const isKnown = (own: OwnSlots, slot: number): boolean => own.owned.has(slot) && !own.leaving.has(slot);
+    for (const slot of slots) {
+      if (before === undefined || after === undefined || (isKnown(before, slot) && isKnown(after, slot)))
+        seen.add(slot);
     }
   }
 
   /** Reads slots one by one, where their keys come from before where they go to. */
-  async function* readSlots(slots: readonly number[], pattern: string, seen: Set<number>): AsyncGenerator<Buffer[]> {
+  async function* readSlots({pattern, slots, seen, by}: ScanPart): AsyncGenerator<Buffer[], void, void> {
     const glob = Buffer.from(pattern);
-    const by = Math.min(deadline, performance.now() + timeoutMs);
     const endpoints = [...map.primaries.values()].map(({endpoint}) => endpoint);
     const look = async (): Promise<(OwnSlots | undefined)[]> =>
-      Promise.all(endpoints.map((endpoint) => ownSlots(endpoint, by)));
+      Promise.all(endpoints.map((endpoint) => ownSlots(endpoint, by())));
     const before = await look();
     const isSource = (own: OwnSlots | undefined, slot: number): boolean => own?.leaving.has(slot) === true;
     const isPlace = (own: OwnSlots | undefined, slot: number): boolean =>
       !isSource(own, slot) && (own?.owned.has(slot) === true || own?.arriving.has(slot) === true);
-    const failed = new Set<number>();
     for (const belongs of [isSource, isPlace]) {
       for (const [index, endpoint] of endpoints.entries()) {
-        for (const slot of slots.filter((one) => belongs(before[index], one))) {
-          const keys = await keysIn(slot, endpoint, by);
-          if (keys === undefined) failed.add(slot);
-          else yield keys.filter((key) => matchesGlob(glob, key));
-        }
+        const some = slots.filter((slot) => belongs(before[index], slot));
+        if (some.length > 0) yield (await keysIn(some, endpoint, by())).filter((key) => matchesGlob(glob, key));
       }
     }
     const after = await look();
@@ -306,86 +394,97 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
         if (isSource(own, slot)) return isSource(before[index], slot);
         return !isPlace(own, slot) || isPlace(before[index], slot);
       });
-      if (wasThere && isThere && isAsKnown && !failed.has(slot)) seen.add(slot);
+      if (wasThere && isThere && isAsKnown) seen.add(slot);
     }
   }
-  const keysIn = async (slot: number, endpoint: Endpoint, by: number): Promise<Buffer[] | undefined> => {
-    try {
-      const node = await nodeAt(endpoint, by);
-      const [count] = await node.fly([['CLUSTER', 'COUNTKEYSINSLOT', String(slot)]], {by});
-      if (typeof count !== 'number') return undefined;
-      // Those that are written meanwhile need not be seen; a key that goes leaves its place to another.
-      const command = ['CLUSTER', 'GETKEYSINSLOT', String(slot), String(2 * count + 100)];
-      const [keys] = await node.fly([command], {bytes: true, by});
-      return Array.isArray(keys) ? (keys as Buffer[]) : undefined;
-    } catch (error) {
-      if (!(error instanceof TokengateError)) throw error;
-      return undefined;
-    }
+  const keysIn = async (slots: readonly number[], endpoint: Endpoint, by: number): Promise<Buffer[]> => {
+    const node = await nodeAt(endpoint, by);
+    const read = async (commands: readonly Command[], bytes: boolean): Promise<unknown[]> => {
+      const replies = await ask(node, commands, by, bytes);
+      for (const reply of replies) if (reply instanceof ErrorReply) throw node.explain(reply);
+      return replies;
+    };
+    const counts = await read(
+      slots.map((slot) => ['CLUSTER', 'COUNTKEYSINSLOT', String(slot)]),
+      false,
+    );
+    // Those that are written meanwhile need not be seen; a key that goes leaves its place to another.
+    const commands = slots.flatMap((slot, index): Command[] =>
+      counts[index] === 0 ? [] : [['CLUSTER', 'GETKEYSINSLOT', String(slot), String(2 * Number(counts[index]) + 100)]],
+    );
+    return ((await read(commands, true)) as Buffer[][]).flat();
   };
 
-  async function* scan(pattern: string): AsyncGenerator<Buffer[]> {
+  async function* scan(pattern: string): AsyncGenerator<Buffer[], void, void> {
     const seen = new Set<number>();
-    let isSlow: TokengateError | undefined;
-    let progress = performance.now();
-    for (let round = 0; round < SCAN_ROUNDS || isSlow !== undefined; round++) {
-      if (round > 0) {
-        await sleep(PAUSE_MS);
-        await refresh(Math.min(deadline, performance.now() + timeoutMs));
+    /** By `performance.now()`: when a node that is gone has been waited for long enough. */
+    let giveUpAt = Infinity;
+    const by = (): number => Math.min(limit(), giveUpAt);
+    const failed = new Set<string>();
+    /** Returns why a node is gone. */
+    const orGone = async function* (
+      name: string,
+      pages: AsyncIterable<Buffer[]>,
+    ): AsyncGenerator<Buffer[], TokengateError | undefined, void> {
+      try {
+        for await (const page of pages) {
+          // While others go on there is time.
+          if (giveUpAt < Infinity && !failed.has(name)) giveUpAt = performance.now() + timeoutMs;
+          yield page;
+        }
+      } catch (error) {
+        if (!(error instanceof TokengateError) || !GONE.has(error.code)) throw error;
+        failed.add(name);
+        giveUpAt = Math.min(giveUpAt, performance.now() + timeoutMs);
+        return error;
       }
-      isSlow = undefined;
-      const left = Array.from({length: SLOTS}, (_, slot) => slot).filter((slot) => !seen.has(slot));
-      if (left.length === 0) return;
-      const before = seen.size;
+      return undefined;
+    };
+    let left = Array.from({length: SLOTS}, (_, slot) => slot);
+    let firstGone: TokengateError | undefined;
+    for (let round = 0; round < SCAN_ROUNDS;) {
+      let gone: TokengateError | undefined;
       const owners = new Map<string, number[]>();
       for (const slot of left) {
-        const owner = map.owners[slot];
-        if (owner !== undefined) owners.set(owner, [...(owners.get(owner) ?? []), slot]);
+        const owner = map.owners[slot] ?? '';
+        const slots = owners.get(owner);
+        if (slots === undefined) owners.set(owner, [slot]);
+        else slots.push(slot);
       }
       const few: number[] = [];
       for (const [owner, slots] of owners) {
         const endpoint = map.primaries.get(owner)?.endpoint;
-        if (endpoint === undefined) continue;
-        if (round > 0 && slots.length <= FEW_SLOTS) {
-          few.push(...slots);
-          continue;
-        }
-        try {
-          yield* scanNode(endpoint, pattern, seen);
-        } catch (error) {
-          if (!(error instanceof TokengateError) || !GONE.has(error.code)) throw error;
-          isSlow = error;
-        }
+        if (endpoint === undefined || (round > 0 && slots.length <= FEW_SLOTS)) few.push(...slots);
+        else gone = (yield* orGone(owner, scanNode(endpoint, {pattern, slots, seen, by}))) ?? gone;
       }
-      if (round > 0 || few.length > 0)
-        yield* readSlots(left.filter((slot) => !seen.has(slot)).slice(0, FEW_SLOTS), pattern, seen);
-      if (seen.size > before) progress = performance.now();
-      // A primary that is gone and that nobody replaces: a part of the keys can't be listed.
-      else if (isSlow !== undefined && performance.now() - progress > timeoutMs) throw isSlow;
+      if (few.length > 0) {
+        gone = (yield* orGone('', readSlots({pattern, slots: few.slice(0, FEW_SLOTS), seen, by}))) ?? gone;
+      }
+      left = left.filter((slot) => !seen.has(slot));
+      if (left.length === 0) return;
+      if (gone === undefined) {
+        round++;
+        giveUpAt = Infinity;
+      } else if (performance.now() + PAUSE_MS >= giveUpAt) throw firstGone ?? gone;
+      firstGone = gone && (firstGone ?? gone);
+      await sleep(PAUSE_MS);
+      await refresh(by());
     }
-    const left = SLOTS - seen.size;
-    if (left > 0) {
-      const what = `keys of ${left} of the cluster's ${SLOTS} slots`;
-      doubts.add(`The list could be incomplete: ${what} are being moved, or no node serves them.`);
-    }
+    const what = `keys of ${left.length} of the cluster's ${SLOTS} slots`;
+    doubts.add(`The list could be incomplete: ${what} are being moved, or no node serves them.`);
   }
 
   const close = (): void => {
     isClosed = true;
     for (const opening of nodes.values()) {
-      opening.then(
-        (node) => {
-          node.close();
-        },
-        () => {
-          // It was never open.
-        },
-      );
+      opening.then((node) => {
+        node.close();
+      }, ignore);
     }
   };
   const replicas = [...map.primaries.values()].reduce((sum, primary) => sum + primary.replicas.length, 0);
   return {
-    server: {address: seed.address, database: 0, role: 'primary', version: seed.facts.version, primary: undefined},
+    server: {address: seed.address, database: 0, role: 'cluster', version: seed.facts.version, primary: undefined},
     cluster: {
       primaries: map.primaries.size,
       replicas,
@@ -396,8 +495,8 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
     explain,
     close,
     reopen: () => {
-      const endpoints = [...map.primaries.values()].flatMap(({endpoint, replicas: others}) => [endpoint, ...others]);
-      return reopenCluster([first, ...endpoints], target, {timeoutMs, deadline: performance.now() + timeoutMs});
+      const until = Math.min(overAt + timeoutMs / 2, performance.now() + timeoutMs);
+      return reopenCluster(chooseNodes(), target, {timeoutMs, deadline: until});
     },
     pipeline: (commands) => run(commands),
     pipelineBytes: (commands) => run(commands, true),
@@ -469,7 +568,7 @@ function toParts(command: Command): Part[] {
   const name = String(command[0]).toUpperCase();
   const keys = keysOf(name, command);
   const isRead = READS.has(name) || (name === 'EVAL' && keys.length === 0);
-  const part = {isRead, reply: undefined, asking: undefined};
+  const part = {isRead, reply: undefined, asking: undefined, sentTo: undefined};
   if (SPLIT.has(name)) return keys.map((key) => ({...part, command: [name, key], slot: slotOf(key)}));
   return [{...part, command, slot: slotOf(keys[0] ?? JOURNAL_KEY)}];
 }

@@ -16,7 +16,9 @@ export interface ConnectOptions {
   signal?: AbortSignal | undefined;
 }
 
-export interface ServerInfo extends Pick<Facts, 'role' | 'version'> {
+export interface ServerInfo extends Pick<Facts, 'version'> {
+  /** `cluster` for all nodes of one. */
+  role: Facts['role'] | 'cluster';
   /** Host and port or socket path; without credentials. */
   address: string;
   database: number;

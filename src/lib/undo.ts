@@ -1,7 +1,7 @@
 import type {PlannedChange, Settled, Write} from './change-engine.js';
 import {TokengateError} from './errors.js';
 import {nameOf, type RawId} from './ids.js';
-import {type KeyRecord, type Old, type Part, readJournal, type Stored, type Value} from './journal.js';
+import {addOlder, type KeyRecord, type Old, type Part, readJournal, type Stored, type Value} from './journal.js';
 import {describeHeld, describeKeys, heldOf, type HeldKey, keyName} from './key-words.js';
 import {
   BUDGET_KEYS,
@@ -207,14 +207,6 @@ function addPart(found: Map<string, RecordedChange>, {records, ...facts}: Part):
     newer.isComplete &&= isComplete;
     for (const key of keys) addOlder(newer.keys, key);
   }
-}
-
-/** A change may have dealt with a session in several steps: what counts is how it was before the first. */
-function addOlder(keys: KeyRecord[], older: KeyRecord): void {
-  const index = keys.findIndex(({shape}) => shape === older.shape);
-  const newer = keys[index];
-  if (newer === undefined) keys.push(older);
-  else if (older.after !== undefined) keys[index] = {...newer, before: older.before, after: newer.after ?? older.after};
 }
 
 /** Reads again what is newer, for what it says of the same sessions. */

@@ -275,7 +275,7 @@ describe('one TAB', () => {
       return command === 'SCAN' ? '*2\r\n$1\r\n0\r\n*0\r\n' : ':0\r\n';
     });
     await press('tokengate get-budget te', {url: urlOf(server)});
-    expect(commands).toEqual(['DBSIZE', 'TIME', 'EXISTS', 'SCAN']);
+    expect(commands).toEqual(['HELLO', 'DBSIZE', 'TIME', 'EXISTS', 'SCAN']);
     commands.length = 0;
     await press('tokengate get-b', {url: urlOf(server)});
     await press('tokengate list-sessions --format ', {url: urlOf(server)});
@@ -321,7 +321,7 @@ async function listen(answer: (command: string) => string | undefined): Promise<
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     socket.on('data', (data) => {
-      for (const [command] of String(data).matchAll(/^(DBSIZE|TIME|EXISTS|SCAN)(?=\r$)/gm)) {
+      for (const [command] of String(data).matchAll(/^(HELLO|DBSIZE|TIME|EXISTS|SCAN)(?=\r$)/gm)) {
         socket.write(answer(command) ?? '');
       }
     });

@@ -1,6 +1,9 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {slotOf} from '../../src/lib/cluster-slots.js';
+import {rawId} from '../../src/lib/ids.js';
+import {connect, type Redis} from '../../src/lib/redis.js';
+import {resetSession} from '../../src/lib/resets.js';
 import {startCluster, type TestCluster} from '../support/cluster.js';
 import {type Output, runBinary} from '../support/run.js';
 
@@ -167,6 +170,59 @@ describe('a session that is busy', () => {
   });
 });
 
+describe('a session that changes between the steps of its reset', () => {
+  /** Resets it, and lets something happen before each flight of changes. */
+  const reset = async (meanwhile: (flight: number) => Promise<unknown>): Promise<unknown> => {
+    await cluster.write({'session:a:budget': '5.0', 'session:a:spent': '1.0'});
+    const redis = await connect({url: cluster.url});
+    let flights = 0;
+    const watched: Redis = {
+      ...redis,
+      async units(units) {
+        await meanwhile(++flights);
+        return redis.units(units);
+      },
+    };
+    try {
+      const journal = {
+        change: 'k7m2q9x4tv',
+        command: 'reset-session',
+        actor: 'ops',
+        reason: '',
+        version: '1',
+        limit: 1000,
+      };
+      return await resetSession(watched, rawId('a'), {keepBudget: false}, journal).catch((error: unknown) => error);
+    } finally {
+      redis.close();
+    }
+  };
+
+  test('is decided on again, shown as one change, and undone as one', async () => {
+    // The entry, its budget, and then what is spent.
+    const result = await reset(async (flight) => {
+      if (flight === 3) await cluster.write({'session:a:spent': '2.0'});
+    });
+    expect(result).toMatchObject({budget: '5.0', spent: '2.0'});
+    expect(await sessions()).toEqual({});
+    const {stdout} = await run('list-changes');
+    expect(stdout).toContain('budget $5.00 → none, spent $2.00 → none');
+    await json('undo-change', 'k7m2q9x4tv', '--yes');
+    expect(await sessions()).toEqual({'session:a:budget': '5.0', 'session:a:spent': '2.0'});
+  });
+
+  test('again and again is given up, and what was changed is told', async () => {
+    const result = await reset((flight) => cluster.write({'session:a:spent': `${flight}.5`}));
+    expect(result).toMatchObject({
+      code: 'CONTENDED',
+      message: "Session 'a': it keeps changing. Only this was changed: budget (it was '5.0').",
+    });
+    expect(Object.keys(await sessions())).toEqual(['session:a:spent']);
+    await json('undo-change', 'k7m2q9x4tv', '--yes');
+    expect(Object.keys(await sessions())).toEqual(['session:a:budget', 'session:a:spent']);
+  });
+});
+
 test('a store is checked and repaired', async () => {
   const owner = await cluster.primaryOf('anomaly:a:freeze_reason');
   await owner.client.set('anomaly:a:freeze_reason', 'left over');
@@ -186,10 +242,52 @@ test('health tells that it is a cluster, and what differs', async () => {
   expect(JSON.parse(output.stdout)).toMatchObject({healthy: true, cluster: {primaries: 3, replicas: 0}});
 });
 
-test('a database other than 0 is refused', async () => {
-  const {code, stderr} = await runBinary(['get-budget', 'a'], {url: `${cluster.url}/3`});
+test.each(['/3', '?db=3'])('a database other than 0 is refused: %s', async (database) => {
+  const {code, stderr} = await runBinary(['get-budget', 'a'], {url: `${cluster.url}${database}`});
   expect({code, stderr}).toEqual({
     code: 1,
     stderr: `Error: ${new URL(cluster.url).host} is part of a Redis Cluster, which has no databases.\nLeave out /N or ?db=N in the URL.\n`,
+  });
+});
+
+describe('a user who lacks a right', () => {
+  const without = async (right: string): Promise<{url: string}> => {
+    for (const {client} of cluster.primaries) {
+      await client.sendCommand(['ACL', 'SETUSER', 'some', 'reset', 'on', '>pass', '~*', '+@all', right]);
+    }
+    return {url: cluster.url.replace('://', '://some:pass@')};
+  };
+  const texts = {'session:a:budget': '5.0', 'session:a:spent': '1.0'};
+  beforeEach(() => cluster.write(texts));
+
+  test.each([
+    ['set-budget', 'a', '6', '--no-journal'],
+    ['reset-session', 'a', '--yes'],
+    ['freeze-session', 'a'],
+  ])('of scripts changes nothing by %s %s %s %s', async (...argv) => {
+    const {code, stderr} = await runBinary(
+      argv.filter((word) => word),
+      await without('-eval'),
+    );
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/refused: this user lacks a permission \('eval' command\)\.\n/);
+    expect(stderr).toContain(
+      'Every change on a Cluster needs scripts (EVAL), with or without the journal. Nothing was changed.\n',
+    );
+    expect(await sessions()).toEqual(texts);
+  });
+
+  test('of PTTL writes no journal that could not be read', async () => {
+    const {code, stderr} = await runBinary(['reset-session', 'a', '--yes'], await without('-pttl'));
+    expect({code, isNamed: stderr.includes("('pttl' command)")}).toEqual({code: 1, isNamed: true});
+    expect(await sessions()).toEqual(texts);
+  });
+
+  test('of CLUSTER NODES is told that a list could be incomplete, once', async () => {
+    const {stdout, stderr} = await runBinary(['list-sessions', '--format', 'ids'], await without('-cluster|nodes'));
+    expect(stdout).toBe('a\n');
+    expect(stderr).toMatch(
+      /^Warning: The list could be incomplete, if keys of the cluster were moved meanwhile: .*\n$/,
+    );
   });
 });

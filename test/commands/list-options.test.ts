@@ -77,6 +77,25 @@ test.each([
   expect((await idsOf(...argv)).join(' ')).toBe(ids);
 });
 
+test('amounts that differ by less than a binary number can tell are sorted exactly, and equal ones by ID', async () => {
+  const budgets = {a: '0.10000000000000000003', b: '0.1', c: '0.10000000000000000002', d: '0.1'};
+  await redis.client.mSet(Object.entries(budgets).map(([id, budget]) => [`session:tie-${id}:budget`, budget]));
+  const sorted = async (...argv: string[]): Promise<string[]> => idsOf('--match', 'tie-*', '--sort', 'budget', ...argv);
+  expect(await sorted()).toEqual(['tie-b', 'tie-d', 'tie-c', 'tie-a']);
+  expect(await sorted('--reverse')).toEqual(['tie-a', 'tie-c', 'tie-b', 'tie-d']);
+  expect(await sorted('--limit', '2')).toEqual(['tie-b', 'tie-d']);
+});
+
+test('of many in another order the first are listed', async () => {
+  const ids = Array.from({length: 3000}, (_, index) => `many-${String((index * 7919) % 3000).padStart(4, '0')}`);
+  await redis.client.mSet(ids.map((id) => [`session:${id}:budget`, id.slice(5)]));
+  expect(await idsOf('--match', 'many-*', '--sort', 'budget', '--reverse', '--limit', '3')).toEqual([
+    'many-2999',
+    'many-2998',
+    'many-2997',
+  ]);
+});
+
 test('nothing to list is said in each format', async () => {
   const none = ['--limit', '0'];
   expect(await list(...none)).toMatchObject({code: 0, stdout: 'No active sessions found.\n', stderr: ''});

@@ -16,7 +16,7 @@ test('what would take too long is known long before the time is over', async () 
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     socket.on('data', (data) => {
-      for (const [command] of String(data).matchAll(/^(DBSIZE|TIME|EXISTS|SCAN)(?=\r$)/gm)) {
+      for (const [command] of String(data).matchAll(/^(HELLO|DBSIZE|TIME|EXISTS|SCAN)(?=\r$)/gm)) {
         socket.write(command === 'SCAN' ? '*2\r\n$1\r\n7\r\n*0\r\n' : ':9000000000000\r\n');
       }
     });

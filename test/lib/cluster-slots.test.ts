@@ -25,12 +25,15 @@ test('slots that are on the move are told apart from those that a node owns', ()
 });
 
 test.each([
-  ['MOVED 3999 10.0.0.7:6381', {host: '10.0.0.7', port: 6381}],
-  ['ASK 3999 :6381', {host: 'here', port: 6381}],
-  ['MOVED 1 ?:6381', {host: 'here', port: 6381}],
-  ['MOVED 1 ::1:6381', {host: '::1', port: 6381}],
-  ['MOVED 1 redis.example:6381', {host: 'redis.example', port: 6381}],
-  ['CLUSTERDOWN Hash slot not served', undefined],
-])('%s is read', (message, endpoint) => {
-  expect(parseRedirection(message, asked)).toEqual(endpoint);
+  ['MOVED 3999 10.0.0.7:6381', 'MOVED', {host: '10.0.0.7', port: 6381}],
+  ['ASK 3999 :6381', 'ASK', {host: 'here', port: 6381}],
+  ['MOVED 1 ?:6381', 'MOVED', {host: 'here', port: 6381}],
+  ['MOVED 1 ::1:6381', 'MOVED', {host: '::1', port: 6381}],
+  ['MOVED 1 redis.example:6381', 'MOVED', {host: 'redis.example', port: 6381}],
+])('%s is read', (message, kind, endpoint) => {
+  expect(parseRedirection(message, asked)).toEqual({kind, endpoint});
+});
+
+test.each(['CLUSTERDOWN Hash slot not served', 'ERR MOVED 1 a:1', 'MOVED'])('%s is no redirection', (message) => {
+  expect(parseRedirection(message, asked)).toBeUndefined();
 });

@@ -1,4 +1,5 @@
 import {slotOf} from '../../src/lib/cluster-slots.js';
+import type {KeyPair} from './certificates.js';
 import {freePort, startRedis, type TestRedis} from './redis-server.js';
 import {portOf, until} from './sentinels.js';
 
@@ -7,6 +8,8 @@ const SLOTS = 16_384;
 export interface TestCluster {
   /** Of one of its nodes. */
   readonly url: string;
+  /** The same with TLS, when it was started with that. */
+  readonly tlsUrl: string;
   readonly primaries: readonly TestRedis[];
   /** One for each primary, in the same order; none without `replicas`. */
   readonly replicas: readonly TestRedis[];
@@ -21,8 +24,8 @@ export interface TestCluster {
   /** Moves so many keys of a slot; gives how many were moved. */
   moveKeys(slot: number, from: TestRedis, to: TestRedis, count: number): Promise<number>;
   endMove(slot: number, from: TestRedis, to: TestRedis): Promise<void>;
-  /** Kills a primary, and resolves when its replica has taken over and every other node knows. */
-  failOver(index: number): Promise<void>;
+  /** Kills a primary, or makes it silent, and resolves when its replica has taken over and every other node knows. */
+  failOver(index: number, signal?: 'SIGKILL' | 'SIGSTOP'): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -30,13 +33,37 @@ export interface TestCluster {
 export async function startCluster({
   replicas: hasReplicas = false,
   args = [],
-}: {replicas?: boolean; args?: string[]} = {}): Promise<TestCluster> {
-  const start = async (): Promise<TestRedis> => {
+  tls,
+}: {
+  replicas?: boolean;
+  args?: string[];
+  /** The files of the nodes, which speak TLS with each other too. */
+  tls?: KeyPair & {ca: string};
+} = {}): Promise<TestCluster> {
+  const tlsArgs = async (): Promise<string[]> =>
+    tls === undefined
+      ? []
+      : [
+          ...['--tls-port', String(await freePort()), '--tls-cluster', 'yes', '--tls-replication', 'yes'],
+          ...['--tls-cert-file', tls.cert, '--tls-key-file', tls.key, '--tls-ca-cert-file', tls.ca],
+          ...['--tls-auth-clients', 'no'],
+        ];
+  const start = async (tries = 5): Promise<TestRedis> => {
     const bus = String(await freePort());
-    return startRedis({
-      tcp: true,
-      args: ['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '1000', ...args],
-    });
+    try {
+      return await startRedis({
+        tcp: true,
+        args: [
+          ...['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '1000'],
+          ...(await tlsArgs()),
+          ...args,
+        ],
+      });
+    } catch (error) {
+      // So many nodes need so many ports that one may have been taken since it was free.
+      if (tries === 1) throw error;
+      return start(tries - 1);
+    }
   };
   const primaries = await Promise.all([start(), start(), start()]);
   const replicas = hasReplicas ? await Promise.all([start(), start(), start()]) : [];
@@ -55,7 +82,9 @@ export async function startCluster({
     const bus = String((await node.client.configGet('cluster-port'))['cluster-port']);
     await ask(primaries[0], 'MEET', '127.0.0.1', portOf(node), bus);
   }
-  const isAlive = (node: TestRedis): boolean => node.process.exitCode === null && node.process.signalCode === null;
+  const silent = new Set<TestRedis>();
+  const isAlive = (node: TestRedis): boolean =>
+    node.process.exitCode === null && node.process.signalCode === null && !silent.has(node);
   const everywhere = async (condition: (node: TestRedis) => Promise<boolean>): Promise<void> =>
     until(async () => (await Promise.all(all.filter(isAlive).map(condition))).every(Boolean));
   await everywhere(
@@ -97,6 +126,7 @@ export async function startCluster({
   };
   return {
     url: primaries[0].url,
+    tlsUrl: `rediss://127.0.0.1:${(await primaries[0].client.configGet('tls-port'))['tls-port']}`,
     primaries,
     replicas,
     async texts() {
@@ -140,11 +170,12 @@ export async function startCluster({
         await ask(node, 'SETSLOT', String(slot), 'NODE', id);
       }
     },
-    async failOver(index) {
+    async failOver(index, signal = 'SIGKILL') {
       const primary = primaries[index]!;
       const ended = new Promise((resolve) => primary.process.once('exit', resolve));
-      primary.process.kill('SIGKILL');
-      await ended;
+      primary.process.kill(signal);
+      if (signal === 'SIGSTOP') silent.add(primary);
+      else await ended;
       const port = portOf(replicas[index]!);
       await everywhere(async (node) => {
         const ranges = (await ask(node, 'SLOTS')) as [number, number, [string, number]][];

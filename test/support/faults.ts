@@ -28,7 +28,7 @@ export function operator(...rights: string[]): string[] {
 }
 
 /** What stands in Redis before each command. */
-const KEYS = {'session:a:budget': '20', 'session:a:spent': '7.5E-7', 'session:b:budget': '3'};
+export const KEYS = {'session:a:budget': '20', 'session:a:spent': '7.5E-7', 'session:b:budget': '3'};
 
 /** What a command should print: an error, or something else when it gets through. */
 export type Expected =
@@ -40,6 +40,8 @@ export interface Broken {
   url: string;
   argv?: string[];
   env?: Record<string, string>;
+  /** What else stands in the output in the place of an address. */
+  names?: Record<string, string>;
   /** What it holds. */
   look?: () => Promise<unknown>;
   stop: () => Promise<unknown>;
@@ -115,8 +117,8 @@ async function expectFailure(kind: Kind, fault: Fault, broken: Broken): Promise<
   const {protocol, host, pathname} = new URL(broken.url);
   const address = protocol === 'unix:' ? pathname : host;
   const neutral = (text: string): string =>
-    text
-      .replaceAll(address, 'ADDRESS')
+    Object.entries({...broken.names, [address]: 'ADDRESS'})
+      .reduce((some, [there, name]) => some.replaceAll(there, name), text)
       .replaceAll(/\bchange [0-9a-z]{10}\b/g, 'change CHANGE')
       .replace(/^Version: \d+\.\d+\.\d+$/m, 'Version: VERSION')
       .replace(/^Latency: \d+\.\d ms$/m, 'Latency: LATENCY');
