@@ -328,7 +328,10 @@ describe('a change of one session', () => {
 
   test.each([
     [undefined, /^Before: budget 1\. A second look failed: The server at [\d.:]+ closed the connection at once\.$/],
-    [JOURNAL, /^A second look failed: .+\. If it was done, the journal tells what was there: change c0\.$/],
+    [
+      JOURNAL,
+      /^Before: budget 1\. A second look failed: .+\. If it was done, the journal tells what was there: change c0\.$/,
+    ],
   ])('says when the second look fails, too', async (journal, hint) => {
     await server.client.set(BUDGET, '1');
     let isBroken = false;

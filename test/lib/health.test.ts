@@ -55,7 +55,11 @@ describe('the health of a server', () => {
       ...redis,
       cluster,
       pipeline: (commands) => {
-        asked.push(...commands.filter(([name]) => name === 'GET').map(([, key]) => String(primaryOf(key!))));
+        asked.push(
+          ...commands
+            .filter(([name, key]) => name === 'SET' && String(key).startsWith('session:'))
+            .map(([, key]) => String(primaryOf(key!))),
+        );
         return redis.pipeline(commands);
       },
     };
