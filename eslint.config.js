@@ -20,7 +20,7 @@ const restrictedImports = (files, paths, patterns, ignores = []) => ({
 });
 
 export default tseslint.config(
-  {ignores: ['build/', 'dist/', 'node_modules/']},
+  {ignores: ['.stryker-tmp/', 'build/', 'dist/', 'node_modules/', 'reports/']},
   js.configs.recommended,
   {
     files: ['**/*.{ts,tsx}'],

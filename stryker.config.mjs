@@ -24,7 +24,7 @@ export default {
   concurrency: 1,
   // A mutant that never ends; a server of a test's own may take its time to start.
   timeoutMS: 20_000,
-  reporters: ['clear-text', 'json'],
+  reporters: ['progress-append-only', 'clear-text', 'json'],
   jsonReporter: {fileName: 'reports/mutation.json'},
   clearTextReporter: {allowColor: false, reportTests: false, skipFull: true},
   thresholds: {high: 95, low: 85, break: 85},

@@ -2,6 +2,9 @@ import {defineConfig} from 'vitest/config';
 
 const named = (process.env['MUTATION_TESTS'] ?? '').split(',').filter((file) => file !== '');
 
+/** Tests that set the time zone. */
+const ZONED = new Set(['test/lib/time.test.ts', 'test/commands/freeze-options.test.ts']);
+
 /** As the tests run for each mutant: nothing is built, since only tests in this process can meet a mutant. */
 export default defineConfig({
   test: {
@@ -12,10 +15,12 @@ export default defineConfig({
   },
   plugins: [
     {
-      name: 'processes',
-      // Stryker asks for threads, in which no test can set the time zone.
+      name: 'workers',
+      // Stryker asks for threads, the fastest, in which no test can set the time zone. Files share one: what they import
+      // is loaded once.
       configureVitest({project}) {
-        project.config.pool = 'forks';
+        if (named.length === 0 || named.some((file) => ZONED.has(file))) project.config.pool = 'forks';
+        project.config.isolate = false;
       },
     },
   ],

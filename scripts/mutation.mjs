@@ -6,13 +6,29 @@ import {basename, join} from 'node:path';
 
 import {installPackages, ROOT} from './setup.mjs';
 
+/** Tests of what is changed in Redis. */
+const CHANGING = ['test/lib/sessions.test.ts', 'test/lib/resets.test.ts', 'test/lib/freezes.test.ts'];
+
 /** Tests of modules that have none of their own name, or more than that. */
 const TESTS = {
-  'base-command': ['test/commands/*.test.ts'],
+  alerts: ['test/lib/alerts.test.ts', 'test/commands/check-sessions.test.ts'],
+  'base-command': commands('get-budget', 'set-budget', 'freezes', 'health', 'list-sessions', 'reset-session'),
+  candidates: ['test/lib/candidates.test.ts', 'test/lib/completing.test.ts'],
+  'change-engine': ['test/lib/changes.test.ts', ...CHANGING],
+  changes: ['test/lib/changes.test.ts', ...CHANGING, 'test/lib/batch.test.ts'],
+  feed: commands('watch-sessions'),
   filter: ['test/lib/filter.test.ts', 'test/fuzz/filter.test.ts'],
+  freezes: ['test/lib/freezes.test.ts', ...commands('freezes')],
   glob: ['test/lib/glob.test.ts', 'test/lib/listing.test.ts'],
-  history: ['test/commands/list-requests.test.ts'],
-  undo: ['test/lib/undo.test.ts', 'test/commands/journal.test.ts'],
+  keys: ['test/lib/keys.test.ts', 'test/lib/ids.test.ts'],
+  listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
+  metrics: commands('print-metrics'),
+  repairs: commands('check-store'),
+  resp: ['test/lib/completing.test.ts'],
+  'redis-node': ['test/lib/redis.test.ts'],
+  'store-check': commands('check-store'),
+  undo: ['test/lib/undoing.test.ts'],
+  watched: ['test/lib/watching.test.ts'],
 };
 
 installPackages();
@@ -27,6 +43,10 @@ const {status} = spawnSync(process.execPath, [stryker, 'run', 'stryker.config.mj
   env: {...process.env, MUTATION_TESTS: [...new Set(files.flatMap(testsOf))].join(',')},
 });
 process.exitCode = status ?? 1;
+
+function commands(...names) {
+  return names.map((name) => `test/commands/${name}.test.ts`);
+}
 
 /** The fewest test files that are to notice every mutant; none stands for all that run in process. */
 function testsOf(file) {

@@ -67,8 +67,7 @@ async function openServer(endpoint: Endpoint, tls: TlsSettings | undefined): Pro
   socket.on('close', () => {
     fail(new Error('closed'));
   });
-  socket.on('data', (chunk: string) => {
-    unread += chunk;
+  const read = (): void => {
     while (waiting[0] !== undefined) {
       const [{count, resolve}] = waiting as [(typeof waiting)[0]];
       const parsed = parseReplies(unread, 0, count);
@@ -76,6 +75,14 @@ async function openServer(endpoint: Endpoint, tls: TlsSettings | undefined): Pro
       unread = unread.slice(parsed.end);
       waiting.shift();
       resolve(parsed.replies);
+    }
+  };
+  socket.on('data', (chunk: string) => {
+    unread += chunk;
+    try {
+      read();
+    } catch (error) {
+      socket.destroy(error as Error);
     }
   });
   return {

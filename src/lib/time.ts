@@ -5,7 +5,7 @@ import {TokengateError} from './errors.js';
  * character, time down to a fraction, perhaps an offset.
  */
 const ISO =
-  /^(\d{4})-?(\d{2})-?(\d{2})(?:.(\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,](\d+))?)?)?(Z|[+-]\d{2}:?\d{2}(?::?\d{2}(?:\.\d+)?)?)?)?$/su;
+  /^(\d{4})-?(\d{2})-?(\d{2})(?:.(\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,](\d+))?)?)?(Z|([+-])(\d{2}):?(\d{2})(?::?(\d{2})(?:\.\d+)?)?)?)?$/su;
 
 /** With an offset, `at` is the moment that was meant. */
 export type GatewayTime = {kind: 'time'; at: Date} | {kind: 'offset'; at: Date} | {kind: 'unreadable'};
@@ -17,20 +17,19 @@ export type GatewayTime = {kind: 'time'; at: Date} | {kind: 'offset'; at: Date} 
 export function parseGatewayTime(text: string): GatewayTime {
   const match = ISO.exec(text);
   if (!match) return {kind: 'unreadable'};
-  const [, year, month, day, hour = '0', minute = '0', second = '0', fraction = '', offset] = match;
+  const [, year, month, day, hour = '0', minute = '0', second = '0', fraction = '', offset, ...shift] = match;
   const milliseconds = Number(fraction.slice(0, 3).padEnd(3, '0'));
   const at = new Date(0);
   at.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
   at.setUTCHours(Number(hour), Number(minute), Number(second), milliseconds);
+  // What is too large shows in the next larger: a day in the month, a minute in the hour.
   const rolledOver =
     at.getUTCMonth() !== Number(month) - 1 ||
-    at.getUTCDate() !== Number(day) ||
     at.getUTCHours() !== Number(hour) ||
-    at.getUTCMinutes() !== Number(minute) ||
-    at.getUTCSeconds() !== Number(second);
+    at.getUTCMinutes() !== Number(minute);
   if (rolledOver) return {kind: 'unreadable'};
   if (offset === undefined) return {kind: 'time', at};
-  const [, sign, hours = '0', minutes = '0', seconds = '0'] = /^([+-])(\d\d):?(\d\d)(?::?(\d\d))?/.exec(offset) ?? [];
+  const [sign, hours = '0', minutes = '0', seconds = '0'] = shift;
   // Python takes no offset of a day or more.
   if (Number(hours) > 23 || Number(minutes) > 59 || Number(seconds) > 59) return {kind: 'unreadable'};
   const length = (Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)) * 1000;
@@ -88,10 +87,10 @@ export function formatDuration(milliseconds: number): string {
 export function parseTime(typed: string): Date {
   const [, date, time, offset = ''] =
     /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:?\d\d)?)?$/.exec(typed) ?? [];
-  const zone = offset.replace(/^([+-]\d\d):?(\d\d)$/, '$1:$2');
+  const zone = offset.replace(/:?(\d\d)$/, ':$1');
   const at = new Date(`${date ?? ''}T${time ?? '00:00'}${zone}`);
   // A day that the month does not have would roll over into the next.
-  const isReal = date !== undefined && parseGatewayTime(date).kind === 'time';
+  const isReal = parseGatewayTime(date ?? '').kind === 'time';
   if (Number.isNaN(at.getTime()) || !isReal) {
     throw new TokengateError('INVALID_TIME', `Invalid time '${typed}'.`, {
       hint: 'Write it like 2026-11-22T18:00 (local time), 2026-11-22T18:00Z or 2026-11-22T18:00+01:00.',

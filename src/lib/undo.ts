@@ -76,7 +76,7 @@ export async function findChanges(
       hint: 'See what was changed with: tokengate list-changes',
     });
   }
-  const changes = [...found.values()].sort((a, b) => b.at.getTime() - a.at.getTime());
+  const changes = [...found.values()];
   if (!isOver && (await isTrimmed(redis))) for (const change of changes) change.isWhole = change.began === undefined;
   await findLater(redis, changes);
   return changes;
@@ -218,7 +218,7 @@ async function findLater(redis: Redis, changes: readonly RecordedChange[]): Prom
       for (const {id} of records) {
         met.get(other)?.add(id);
         for (const {change, sessions, later} of changes) {
-          if (other === change || !sessions.has(id) || met.get(change)?.has(id)) continue;
+          if (!sessions.has(id) || met.get(change)?.has(id)) continue;
           later.set(id, [...(later.get(id) ?? []), {change: other, command, undoes}]);
         }
       }

@@ -102,26 +102,6 @@ const BUDGET: [Keys, Answer][] = [
 ];
 
 describe('the answer to the next request', () => {
-  test('agrees with what the gateway does for every combination of freeze, rate, loop and budget', async () => {
-    const sessions = FREEZE.flatMap((freeze) =>
-      RATE.flatMap((rate) => LOOP.flatMap((loop) => BUDGET.map((budget) => ({freeze, rate, loop, budget})))),
-    ).map((states, index) => ({id: `s${index}`, ...states}));
-    for (let start = 0; start < sessions.length; start += 500) {
-      const some = sessions.slice(start, start + 500);
-      await Promise.all(
-        some.map(({id, freeze, rate, loop, budget}) => write(id, {...freeze[0], ...rate[0], ...loop[0], ...budget[0]})),
-      );
-      const decisions = await Promise.all(some.flatMap(({id}) => [explain(id), explain(id, {isRepeated: true})]));
-      const expected = some.flatMap(({freeze, rate, loop: [, fresh, repeated], budget}) =>
-        [fresh, repeated].map(
-          (loop) => [freeze[1], rate[1], loop, budget[1]].find((answer) => answer !== null) ?? null,
-        ),
-      );
-      expect(decisions.map(({answer}) => answer)).toEqual(expected);
-      expect(decisions.map(({passes}) => passes)).toEqual(expected.map((answer) => answer === null));
-    }
-  });
-
   test.each(RECORDS)('of a session with %o is %s, before the budget is looked at', async (keys, answer) => {
     await write('x', {...keys, budget: 'nan'});
     expect((await explain('x')).answer).toBe(answer ?? 503);
@@ -275,4 +255,190 @@ describe('what is not there', () => {
     await expect(asked).rejects.toMatchObject({code: 'REDIS_NO_PERMISSION'});
     reader.close();
   });
+});
+
+describe('a rule says what is wrong', () => {
+  test.each<[Rule['rule'], Keys, Answer, string]>([
+    ['freeze', {frozen_until: LIST}, 500, 'the end of the freeze is of a wrong Redis type'],
+    ['freeze', {frozen_until: 'soon'}, 500, "the end of the freeze is 'soon'"],
+    [
+      'freeze',
+      {frozen_until: '2020-01-01T00:00:00Z'},
+      500,
+      "the end of the freeze is '2020-01-01T00:00:00Z', with an offset",
+    ],
+    [
+      'freeze',
+      {frozen_until: '9999-12-31T23:59:59', freeze_reason: LIST},
+      500,
+      'the reason of the freeze is of a wrong Redis type',
+    ],
+    ['request_rate', {'requests:1min': 'x'}, 500, "the request count is 'x', which is not a count"],
+    ['request_rate', {'requests:1min': LIST}, 500, 'the request count is of a wrong Redis type'],
+    ['loop', {last_hash: LIST}, 500, 'the record of the last request is of a wrong Redis type'],
+    [
+      'loop',
+      {last_hash: 'ab', identical_count: 'x'},
+      500,
+      "the count of identical requests is 'x', which is not a count",
+    ],
+    ['loop', {last_hash: 'ab', identical_count: LIST}, 500, 'the count of identical requests is of a wrong Redis type'],
+    ['velocity', {velocity: 'x'}, 500, 'the record of spending is a Redis string'],
+    ['history', {history: 'x'}, 500, 'the history is a Redis string'],
+    ['budget', {budget: 'nan'}, 503, "the budget is 'nan', which is not an amount"],
+    ['budget', {budget: LIST}, 503, 'the budget is of a wrong Redis type'],
+    ['budget', {budget: '1', spent: 'x'}, 503, "what is spent is 'x', which is not an amount"],
+    ['budget', {budget: '1', spent: LIST}, 503, 'what is spent is of a wrong Redis type'],
+    ['budget', {budget: 'inf', spent: 'inf'}, 503, 'the budget and what is spent are both infinite'],
+    ['budget', {budget: '1', spent: 'inf'}, 429, 'what is spent is infinite'],
+    ['budget', {budget: '-inf'}, 429, 'the budget is below all that could be spent'],
+  ])('%s: %o', async (name, keys, answer, problem) => {
+    await write('x', keys);
+    const decision = await explain('x', {isRepeated: true});
+    expect(ruleOf(decision, name)).toMatchObject({verdict: 'refuses', answer, problem});
+    expect(decision.until).toBeNull();
+  });
+
+  test('of an amount that is none gives the other', async () => {
+    await write('x', {budget: '5', spent: 'inf'});
+    expect(ruleOf(await explain('x'), 'budget')).toMatchObject({budget: amount('5'), spent: null, remaining: null});
+    await write('y', {budget: 'inf', spent: '2'});
+    expect(ruleOf(await explain('y'), 'budget')).toMatchObject({budget: null, spent: amount('2'), isUnlimited: true});
+    await write('z', {budget: '5', spent: '-inf'});
+    expect(ruleOf(await explain('z'), 'budget')).toMatchObject({verdict: 'passes', isUnlimited: true});
+  });
+});
+
+describe('a rule says until when', () => {
+  const HOUR = 3_600_000;
+  test.each<[Rule['rule'], Keys]>([
+    ['freeze', {frozen_until: 'soon'}],
+    ['freeze', {frozen_until: LIST}],
+    ['request_rate', {'requests:1min': '100'}],
+    ['request_rate', {'requests:1min': 'x'}],
+    ['loop', {last_hash: 'ab', identical_count: '2'}],
+    ['loop', {last_hash: 'ab', identical_count: 'x'}],
+    ['loop', {last_hash: LIST}],
+  ])('%s %o: as long as the keys live', async (name, keys) => {
+    await write('x', {budget: '10'});
+    await write('x', keys);
+    for (const key of Object.keys(keys)) await server.client.pExpire(`anomaly:x:${key}`, HOUR);
+    const decision = await explain('x', {isRepeated: true});
+    const until = ruleOf(decision, name).until!;
+    expect(until.getTime() - decision.now.getTime()).toBeGreaterThan(HOUR - 60_000);
+    expect(until.getTime() - decision.now.getTime()).toBeLessThanOrEqual(HOUR);
+    expect(decision.until).toEqual(until);
+  });
+
+  test('a loop ends with the first of its two keys', async () => {
+    for (const [first, second] of [
+      ['last_hash', 'identical_count'],
+      ['identical_count', 'last_hash'],
+    ] as const) {
+      await server.client.flushDb();
+      await write('x', {budget: '10', last_hash: 'ab', identical_count: '2'});
+      await server.client.pExpire(`anomaly:x:${second}`, 2 * HOUR);
+      const one = await explain('x', {isRepeated: true});
+      expect(one.until!.getTime() - one.now.getTime()).toBeGreaterThan(HOUR);
+      await server.client.pExpire(`anomaly:x:${first}`, HOUR);
+      const both = await explain('x', {isRepeated: true});
+      expect(both.until!.getTime() - both.now.getTime()).toBeLessThanOrEqual(HOUR);
+    }
+  });
+
+  test('a freeze without end has none, and one whose key goes has that', async () => {
+    await write('x', {budget: '10', frozen_until: '9999-12-31T23:59:59'});
+    expect((await explain('x')).until).toBeNull();
+    await write('y', {budget: '10', frozen_until: '9999-12-31T23:59:58'});
+    expect((await explain('y')).until).toEqual(new Date('9999-12-31T23:59:58Z'));
+  });
+
+  test('of several that refuse the last counts, and one without end is never over', async () => {
+    await write('x', {budget: '10', frozen_until: inOneHour()});
+    await write('x', {'requests:1min': '100'}, 2 * HOUR);
+    const decision = await explain('x');
+    expect(decision.until).toEqual(ruleOf(decision, 'request_rate').until);
+    await write('x', {budget: '0'});
+    expect((await explain('x')).until).toBeNull();
+  });
+});
+
+describe('a rule that lets it pass', () => {
+  test.each([
+    ['79', 'passes'],
+    ['80', 'close'],
+    ['99', 'close'],
+    ['100', 'refuses'],
+  ])('of %s requests: %s', async (count, verdict) => {
+    await write('x', {'requests:1min': count});
+    expect(ruleOf(await explain('x'), 'request_rate')).toMatchObject({verdict, count: Number(count)});
+  });
+
+  test.each<[Keys, string, string]>([
+    [{}, 'passes', 'passes'],
+    [{identical_count: '2'}, 'passes', 'passes'],
+    [{last_hash: 'ab'}, 'passes', 'passes'],
+    [{last_hash: 'ab', identical_count: '1'}, 'passes', 'passes'],
+    [{last_hash: 'ab', identical_count: '2'}, 'close', 'refuses'],
+  ])('of a loop with %o: %s, once more: %s', async (keys, verdict, repeated) => {
+    await write('x', {...keys, budget: '10'});
+    const fresh = await explain('x');
+    expect(ruleOf(fresh, 'loop')).toMatchObject({verdict, ifRepeated: {verdict: repeated}});
+    expect(fresh.isLoopNext).toBe(repeated === 'refuses');
+    const again = await explain('x', {isRepeated: true});
+    expect(ruleOf(again, 'loop').verdict).toBe(repeated);
+    expect(again.isLoopNext).toBe(false);
+  });
+
+  test('has an end of the freeze that is over, and no more of it', async () => {
+    await write('x', {frozen_until: '2020-01-01T00:00:00', freeze_reason: 'old'});
+    expect(ruleOf(await explain('x'), 'freeze')).toEqual({
+      ...{rule: 'freeze', verdict: 'passes', answer: null, until: null, problem: null},
+      ...{frozenUntil: null, reason: null, isOver: true},
+    });
+  });
+});
+
+test.each<[Keys]>([
+  [{frozen_until: inOneHour()}],
+  [{'requests:1min': '100'}],
+  [{last_hash: 'ab', identical_count: '2'}],
+])('%o alone makes a session known, and is undone by an unfreeze alone', async (keys) => {
+  await write('x', keys);
+  expect(await explain('x', {isRepeated: true})).toMatchObject({isKnown: true, remedies: [{action: 'unfreeze'}]});
+});
+
+test.each(['freeze_reason', 'velocity', 'history', 'spent'])('%s alone makes a session known', async (key) => {
+  await write('x', {[key]: '0'});
+  expect((await explain('x')).isKnown).toBe(true);
+});
+
+test('a freeze has its end and its reason', async () => {
+  await write('x', {frozen_until: '2999-01-01T00:00:00', freeze_reason: 'Loop'});
+  const until = new Date('2999-01-01T00:00:00Z');
+  expect(ruleOf(await explain('x'), 'freeze')).toEqual({
+    ...{rule: 'freeze', verdict: 'refuses', answer: 429, until, problem: null},
+    ...{frozenUntil: until, reason: 'Loop', isOver: false},
+  });
+  await write('x', {frozen_until: 'soon'});
+  expect(ruleOf(await explain('x'), 'freeze')).toMatchObject({frozenUntil: null, reason: 'Loop', isOver: false});
+});
+
+// Last, since it takes longer than all others.
+test('the answer agrees with what the gateway does for every combination of freeze, rate, loop and budget', async () => {
+  const sessions = FREEZE.flatMap((freeze) =>
+    RATE.flatMap((rate) => LOOP.flatMap((loop) => BUDGET.map((budget) => ({freeze, rate, loop, budget})))),
+  ).map((states, index) => ({id: `s${index}`, ...states}));
+  for (let start = 0; start < sessions.length; start += 500) {
+    const some = sessions.slice(start, start + 500);
+    await Promise.all(
+      some.map(({id, freeze, rate, loop, budget}) => write(id, {...freeze[0], ...rate[0], ...loop[0], ...budget[0]})),
+    );
+    const decisions = await Promise.all(some.flatMap(({id}) => [explain(id), explain(id, {isRepeated: true})]));
+    const expected = some.flatMap(({freeze, rate, loop: [, fresh, repeated], budget}) =>
+      [fresh, repeated].map((loop) => [freeze[1], rate[1], loop, budget[1]].find((answer) => answer !== null) ?? null),
+    );
+    expect(decisions.map(({answer}) => answer)).toEqual(expected);
+    expect(decisions.map(({passes}) => passes)).toEqual(expected.map((answer) => answer === null));
+  }
 });

@@ -1,0 +1,214 @@
+import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+
+import {sendChanges} from '../../src/lib/changes.js';
+import {
+  FOREVER,
+  type FreezeOptions,
+  freezeSession,
+  freezing,
+  NOT_FROZEN,
+  toFreezeState,
+  unfreezeSession,
+  unfreezing,
+} from '../../src/lib/freezes.js';
+import {rawId} from '../../src/lib/ids.js';
+import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
+import {startProxy} from '../support/proxy.js';
+import {startRedis, type TestRedis} from '../support/redis-server.js';
+
+const NOW = new Date('2026-11-22T16:00:00Z');
+const LATER = new Date('2026-11-22T17:00:00Z');
+const ONE_MS = 1;
+const WRONG_TYPE = new ErrorReply('WRONGTYPE Operation against a key holding the wrong kind of value');
+const x = rawId('x');
+
+let server: TestRedis;
+let redis: Redis;
+beforeAll(async () => {
+  server = await startRedis();
+  redis = await connect({url: server.url});
+});
+beforeEach(() => server.client.flushDb());
+afterAll(async () => {
+  redis.close();
+  await server.stop();
+});
+
+const freeze = (options: Partial<FreezeOptions> = {}): FreezeOptions => ({
+  reason: 'Bot',
+  until: LATER,
+  now: NOW,
+  force: false,
+  ...options,
+});
+
+describe('the freeze keys of a session', () => {
+  const failing = 'the gateway answers its requests with HTTP 500.';
+  test.each([
+    ['no keys', null, null, {isFrozen: false, until: null, reason: null, problems: []}],
+    ['an end to come', '2026-11-22T17:00:00', 'Bot', {isFrozen: true, until: LATER, reason: 'Bot', problems: []}],
+    ['an end in the past', '2026-11-22T15:59:59', null, {isFrozen: false, problems: []}],
+    ['an end this very moment', '2026-11-22T16:00:00', null, {isFrozen: false, until: NOW}],
+    ['a reason alone', null, 'Bot', {isFrozen: false, until: null, reason: 'Bot'}],
+    [
+      'an end with an offset',
+      '2026-11-22T17:00:00Z',
+      'Bot',
+      {
+        isFrozen: null,
+        until: null,
+        reason: 'Bot',
+        problems: [`The freeze end of session 'x' is '2026-11-22T17:00:00Z', with an offset: ${failing}`],
+      },
+    ],
+    ['no time', 'soon', null, {isFrozen: null, problems: [`The freeze end of session 'x' is 'soon': ${failing}`]}],
+    [
+      'an end of a wrong type',
+      WRONG_TYPE,
+      'Bot',
+      {isFrozen: null, problems: [`The freeze end of session 'x' is of a wrong Redis type: ${failing}`]},
+    ],
+    [
+      'a reason of a wrong type',
+      '2026-11-22T17:00:00',
+      WRONG_TYPE,
+      {isFrozen: true, reason: null, problems: ["The freeze reason of session 'x' is of a wrong Redis type."]},
+    ],
+  ])('%s', (_, until, reason, state) => {
+    expect(toFreezeState(redis, 'x', until, reason, NOW)).toMatchObject(state);
+  });
+
+  test.each([
+    ['end', new ErrorReply('NOPERM no'), null],
+    ['reason', null, new ErrorReply('NOPERM no')],
+  ])('an %s that may not be read is no freeze state', (_, until, reason) => {
+    expect(() => toFreezeState(redis, 'x', until, reason, NOW)).toThrow(
+      expect.objectContaining({code: 'REDIS_NO_PERMISSION'}),
+    );
+  });
+
+  test('one problem does not become that of the next session', () => {
+    toFreezeState(redis, 'x', 'soon', WRONG_TYPE, NOW);
+    expect(NOT_FROZEN.problems).toEqual([]);
+  });
+});
+
+describe('a freeze', () => {
+  test.each([
+    ['INVALID_REASON', {reason: ''}],
+    ['INVALID_TIME', {until: NOW}],
+    ['INVALID_TIME', {until: new Date(NOW.getTime() - ONE_MS)}],
+    ['INVALID_TIME', {until: new Date(FOREVER.getTime() + ONE_MS)}],
+    ['INVALID_TIME', {until: new Date(NaN)}],
+  ])('is refused with %s: %j', (code, options) => {
+    expect(() => freezing(redis, freeze(options))).toThrow(expect.objectContaining({code}));
+  });
+
+  test('has a TTL in whole seconds, no shorter than it lasts', async () => {
+    await freezeSession(redis, x, freeze({until: new Date(NOW.getTime() + 1001)}), undefined);
+    const ttl = await server.client.pTTL('anomaly:x:frozen_until');
+    expect(ttl).toBeGreaterThan(1001);
+    expect(ttl).toBeLessThanOrEqual(2000);
+  });
+
+  test('without end has no TTL', async () => {
+    await freezeSession(redis, x, freeze({until: FOREVER}), undefined);
+    expect(await server.client.get('anomaly:x:frozen_until')).toBe('9999-12-31T23:59:59.000');
+    expect(await server.client.ttl('anomaly:x:frozen_until')).toBe(-1);
+    expect(await server.client.ttl('anomaly:x:freeze_reason')).toBe(-1);
+  });
+
+  test.each([
+    ['budget', true],
+    ['spent', true],
+    ['neither', false],
+  ])('of a session with %s says whether it is known', async (key, isKnown) => {
+    if (isKnown) await server.client.set(`session:x:${key}`, '1');
+    expect(await freezeSession(redis, x, freeze(), undefined)).toMatchObject({isKnown});
+  });
+
+  test('that ends no sooner is kept, unless it is replaced by force', async () => {
+    await server.client.set('anomaly:x:frozen_until', '2026-11-22T18:00:00');
+    const until = new Date('2026-11-22T18:00:00Z');
+    const replies = async (options: Partial<FreezeOptions>): Promise<unknown> =>
+      sendChanges(redis, [x], freezing(redis, freeze(options)), undefined);
+    expect(await replies({})).toMatchObject([{id: 'x', state: 'unchanged', result: {isKept: true, until, reason: ''}}]);
+    expect(await server.client.get('anomaly:x:frozen_until')).toBe('2026-11-22T18:00:00');
+    expect(await replies({force: true})).toMatchObject([
+      {id: 'x', state: 'done', result: {isKept: false, until: LATER, reason: 'Bot', previous: {until}}},
+    ]);
+    expect(await server.client.get('anomaly:x:frozen_until')).toBe('2026-11-22T17:00:00.000');
+  });
+
+  test('that has no reason and ends no sooner is kept without one', async () => {
+    await server.client.set('anomaly:x:frozen_until', '2026-11-22T17:00:00.000');
+    const frozen = await freezeSession(redis, x, freeze(), undefined);
+    expect(frozen).toMatchObject({isKept: true, until: LATER, reason: ''});
+    expect(await server.client.exists('anomaly:x:freeze_reason')).toBe(0);
+  });
+});
+
+describe('the end of a freeze', () => {
+  const frozen = {'anomaly:x:frozen_until': '2026-11-22T17:00:00', 'anomaly:x:freeze_reason': 'Bot'};
+  const over = {...frozen, 'anomaly:x:frozen_until': '2026-11-22T15:00:00'};
+  const counter = {'anomaly:x:identical_count': '3'};
+  test.each([
+    ['done', 'a freeze', frozen, undefined, {isKept: false, countersCleared: false}],
+    ['done', 'a freeze with a counter', {...frozen, ...counter}, undefined, {isKept: false, countersCleared: true}],
+    ['done', 'a freeze for the reason asked for', {...frozen, ...counter}, 'Bot', {countersCleared: true}],
+    ['done', 'an end that cannot be read', {...frozen, 'anomaly:x:frozen_until': 'soon'}, undefined, {isKept: false}],
+    ['unchanged', 'a freeze for another reason', {...frozen, ...counter}, 'B', {isKept: true, countersCleared: false}],
+    ['unchanged', 'a freeze that is over', over, undefined, {isKept: false}],
+    ['unchanged', 'one over for another reason', {...over, ...counter}, 'B', {isKept: false, countersCleared: false}],
+    ['unchanged', 'a session that is not frozen', {}, undefined, {isKept: false, countersCleared: false}],
+  ])('is %s for %s', async (state, _, keys, withReason, result) => {
+    if (Object.keys(keys).length > 0) await server.client.mSet(keys);
+    const change = unfreezing(redis, {now: NOW, withReason});
+    const [until = null, reason = null] = await server.client.mGet(Object.keys(frozen));
+    expect(change.preview(x, [until, reason])).toMatchObject({id: 'x', state});
+    expect(await sendChanges(redis, [x], change, undefined)).toMatchObject([
+      {id: 'x', state, result: {id: 'x', ...result}},
+    ]);
+    const left = await server.client.exists(Object.keys(keys).concat('none'));
+    expect(left).toBe(withReason === 'B' ? Object.keys(keys).length : 0);
+  });
+});
+
+describe('what a change would do to a freeze', () => {
+  const until = '2026-11-22T17:00:00';
+  test.each([
+    ['no freeze', {}, null, null, 'done', 'not frozen'],
+    ['one that is over', {}, '2026-11-22T15:00:00', 'Bot', 'done', 'not frozen'],
+    ['one that ends sooner', {}, '2026-11-22T16:59:59', 'a', 'done', 'frozen until 2026-11-22 16:59:59 UTC (a)'],
+    ['one that ends as late', {}, until, 'Bot', 'unchanged', 'frozen until 2026-11-22 17:00:00 UTC (Bot)'],
+    ['one without end', {}, '9999-12-31T23:59:59', null, 'unchanged', 'frozen without end (no reason)'],
+    [
+      'one that ends as late, by force',
+      {force: true},
+      until,
+      'Bot',
+      'done',
+      'frozen until 2026-11-22 17:00:00 UTC (Bot)',
+    ],
+    ['an end of no sense', {}, 'soon', 'Bot', 'done', 'frozen until a time that the gateway cannot read'],
+  ])('%s', (_, options, end, reason, state, now) => {
+    expect(freezing(redis, freeze(options)).preview(x, [end, reason])).toEqual({id: 'x', state, now});
+  });
+});
+
+test.each([
+  ['was frozen', (through: Redis) => freezeSession(through, x, freeze(), undefined)],
+  ['was unfrozen', (through: Redis) => unfreezeSession(through, x, {now: NOW}, undefined)],
+])('without an answer it is unknown whether the session %s', async (what, change) => {
+  const proxy = await startProxy(server, (request) => (request.includes('EVAL') ? 'lose-reply' : 'pass'));
+  const through = await connect({url: proxy.url});
+  try {
+    await expect(change(through)).rejects.toMatchObject({
+      code: 'OUTCOME_UNKNOWN',
+      message: expect.stringContaining(`It is unknown whether session 'x' ${what}.`),
+    });
+  } finally {
+    through.close();
+    await proxy.stop();
+  }
+});

@@ -1,0 +1,28 @@
+import {expect, test} from 'vitest';
+
+import {readSnapshot} from '../../scripts/snapshot.mjs';
+import {parseSessionId} from '../../src/lib/ids.js';
+import {alertsKey, JOURNAL_KEY, keyOf, SESSION_KEYS, VELOCITY_KEYS} from '../../src/lib/keys.js';
+
+test('every key that a gateway has written is one of a session, by one shape alone', () => {
+  const met = new Set<unknown>();
+  for (const {key} of readSnapshot()) {
+    const shapes = SESSION_KEYS.filter(({prefix, suffix}) => key.startsWith(prefix) && key.endsWith(suffix));
+    expect(shapes, key).toHaveLength(1);
+    const {prefix, suffix} = shapes[0]!;
+    expect(`${key.split(':')[0]}:`, key).toBe(prefix);
+    expect(String(keyOf(shapes[0]!, parseSessionId(key.slice(prefix.length, -suffix.length)))), key).toBe(key);
+    met.add(shapes[0]);
+  }
+  // The gateway empties it with each request.
+  expect([...SESSION_KEYS].filter((shape) => !met.has(shape))).toEqual([VELOCITY_KEYS]);
+  expect(VELOCITY_KEYS).toEqual({prefix: 'anomaly:', suffix: ':velocity'});
+});
+
+test('keys of our own are none of a session', () => {
+  expect([alertsKey(undefined), alertsKey('ops'), JOURNAL_KEY]).toEqual([
+    'tokengate:alerts',
+    'tokengate:alerts:ops',
+    'tokengate:journal',
+  ]);
+});

@@ -1,0 +1,178 @@
+import type {ChildProcess} from 'node:child_process';
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+
+import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
+
+import type {TokengateError} from '../../src/lib/errors.js';
+import {openPrimary} from '../../src/lib/redis-sentinel.js';
+import type {Endpoint} from '../../src/lib/redis-url.js';
+import {connect} from '../../src/lib/redis.js';
+import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
+import {portOf, startSentinel} from '../support/sentinels.js';
+import {silent, startServer} from '../support/servers.js';
+
+const SOON = 300;
+
+let primary: TestRedis;
+let replica: TestRedis;
+let folder: string;
+/** Watches `main` (the primary), `stale` (a replica by now) and `gone` (nothing). */
+let sentinel: Endpoint;
+/** Watches nothing. */
+let idle: Endpoint;
+/** Has no Redis behind it. */
+let nobody: Endpoint;
+const processes: ChildProcess[] = [];
+beforeAll(async () => {
+  primary = await startRedis({tcp: true});
+  replica = await startRedis({tcp: true, args: ['--replicaof', '127.0.0.1', portOf(primary)]});
+  folder = await mkdtemp(join(tmpdir(), 'tokengate-sentinel-'));
+  const ports = await Promise.all([freePort(), freePort(), freePort()]);
+  const [watching, idling, gone] = ports;
+  const monitor = (name: string, port: number | string): string => `sentinel monitor ${name} 127.0.0.1 ${port} 9`;
+  processes.push(
+    await startSentinel(folder, watching, [
+      monitor('main', portOf(primary)),
+      monitor('stale', portOf(replica)),
+      monitor('gone', gone),
+    ]),
+    await startSentinel(folder, idling, ['requirepass secret']),
+  );
+  sentinel = {host: '127.0.0.1', port: watching};
+  idle = {host: '127.0.0.1', port: idling};
+  nobody = {host: '127.0.0.1', port: gone};
+});
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end();
+});
+afterAll(async () => {
+  for (const one of processes) one.kill('SIGKILL');
+  await Promise.all([replica.stop(), primary.stop()]);
+  await rm(folder, {recursive: true, force: true});
+});
+
+interface Asked {
+  isPatient?: boolean;
+  signal?: AbortSignal;
+  timeoutMs?: number;
+  password?: string;
+}
+
+/** The address of the primary that is opened, or why none is. */
+async function ask(name: string, sentinels: Endpoint[], asked: Asked = {}): Promise<string> {
+  const {isPatient = false, signal, timeoutMs = 5000, password} = asked;
+  const nobodysCredentials = {username: undefined, password: undefined};
+  try {
+    const node = await openPrimary(
+      {sentinels, name, isPatient, sentinelCredentials: {username: undefined, password}},
+      {credentials: nobodysCredentials, database: 0, tls: undefined, timeoutMs, signal},
+    );
+    node.close();
+    return node.address;
+  } catch (error) {
+    const {code, message, hint} = error as TokengateError;
+    return `${code} ${message}${hint === undefined ? '' : ` | ${hint}`}`;
+  }
+}
+const at = (endpoint: Endpoint): string => `127.0.0.1:${(endpoint as {port: number}).port}`;
+const atReplica = (): string => `127.0.0.1:${portOf(replica)}`;
+
+async function mute(): Promise<Endpoint> {
+  const server = await startServer(silent);
+  ends.push(() => server.stop());
+  return {host: '127.0.0.1', port: Number(new URL(server.url).port)};
+}
+
+describe('the primary', () => {
+  test('is the one that a Sentinel names, whichever of them answers', async () => {
+    const address = `127.0.0.1:${portOf(primary)}`;
+    expect(await ask('main', [sentinel])).toBe(address);
+    expect(await ask('main', [nobody, await mute(), idle, sentinel], {timeoutMs: 5000})).toBe(address);
+  });
+
+  test('is none that is a replica by now', async () => {
+    expect(await ask('stale', [sentinel, sentinel])).toBe(
+      `REDIS_READONLY Redis at ${atReplica()} is a replica, but the primary was expected. | The Sentinels name it as the primary 'stale'. In a failover, try again shortly.`,
+    );
+  });
+
+  test('is none that is gone', async () => {
+    expect(await ask('gone', [nobody, sentinel])).toBe(
+      `REDIS_UNREACHABLE Cannot connect to Redis at ${at(nobody)}: connection refused (is Redis running?). | The Sentinels name it as the primary 'gone'. In a failover, try again shortly.`,
+    );
+  });
+
+  test('is none that they do not know', async () => {
+    expect(await ask('other', [nobody, sentinel])).toMatch(
+      new RegExp(
+        `^UNKNOWN_PRIMARY Sentinel at ${at(sentinel)} knows no primary 'other'\\. \\| It watches: (?=.*main)(?=.*stale)(?=.*gone)\\w+, \\w+, \\w+\\.$`,
+      ),
+    );
+    expect(await ask('other', [idle], {password: 'secret'})).toBe(
+      `UNKNOWN_PRIMARY Sentinel at ${at(idle)} knows no primary 'other'. | It watches none.`,
+    );
+  });
+});
+
+describe('Sentinels', () => {
+  test('that want a password say so', async () => {
+    expect(await ask('main', [idle])).toMatch(
+      new RegExp(
+        `^REDIS_AUTH_FAILED Sentinel at ${at(idle)} requires a password\\. \\| Give it in the URL: \\?sentinel_`,
+      ),
+    );
+  });
+
+  test('that are none are told from those that are', async () => {
+    const redis = {host: '127.0.0.1', port: Number(portOf(primary))};
+    expect(await ask('main', [redis])).toBe(
+      `NOT_A_SENTINEL The server at ${at(redis)} is not a Sentinel. | A redis+sentinel URL names the Sentinels, which mostly listen on port 26379.`,
+    );
+  });
+
+  test('of which none can be used are told with the first to fail', async () => {
+    expect(await ask('main', [nobody])).toBe(
+      `REDIS_UNREACHABLE Cannot connect to Sentinel at ${at(nobody)}: connection refused (is Redis running?). | Check --redis-url or TOKENGATE_REDIS_URL.`,
+    );
+    expect(await ask('main', [nobody, await mute()], {timeoutMs: SOON})).toBe(
+      `REDIS_UNREACHABLE None of the 2 Sentinels can be used. The first to fail: Cannot connect to Sentinel at ${at(nobody)}: connection refused (is Redis running?). | Check --redis-url or TOKENGATE_REDIS_URL.`,
+    );
+  });
+
+  test('that are silent are waited for no longer than the time', async () => {
+    expect(await ask('main', [await mute()], {timeoutMs: SOON})).toMatch(/^REDIS_TIMEOUT .* within 0\.3 s\./);
+  });
+
+  test('are asked no more when it is interrupted', async () => {
+    const stop = new AbortController();
+    const server = await startServer(silent);
+    ends.push(() => server.stop());
+    const asking = ask('main', [nobody, {host: '127.0.0.1', port: Number(new URL(server.url).port)}], {
+      signal: stop.signal,
+      isPatient: true,
+    });
+    await server.connected;
+    stop.abort();
+    expect(await asking).toBe('INTERRUPTED Interrupted.');
+  });
+});
+
+test('after a failover it is asked until the new primary is there, or the time is over', async () => {
+  expect(await ask('stale', [sentinel], {isPatient: true, timeoutMs: 1500})).toMatch(/^REDIS_READONLY /);
+  const asking = ask('stale', [sentinel], {isPatient: true, timeoutMs: 60_000});
+  await replica.client.sendCommand(['REPLICAOF', 'NO', 'ONE']);
+  expect(await asking).toBe(atReplica());
+});
+
+test('a URL that names a Sentinel as if it were a Redis is told how to name it', async () => {
+  await expect(connect({url: `redis://${at(sentinel)}`})).rejects.toMatchObject({
+    code: 'REDIS_SENTINEL',
+    message: `${at(sentinel)} is a Redis Sentinel.`,
+    hint: expect.stringMatching(
+      new RegExp(`^For the primary that it watches, write redis\\+sentinel://${at(sentinel)}/\\w+\\.$`),
+    ),
+  });
+});

@@ -1,0 +1,293 @@
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+
+import type {TokengateError} from '../../src/lib/errors.js';
+import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis, refuseReplica} from '../../src/lib/redis.js';
+import {startProxy} from '../support/proxy.js';
+import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
+import {closing, echoing, type FakeServer, greeting, resetting, silent, startServer} from '../support/servers.js';
+
+const SOON = 300;
+
+let server: TestRedis;
+/** Knows no HELLO. */
+let old: TestRedis;
+let replica: TestRedis;
+let redis: Redis;
+beforeAll(async () => {
+  [server, old] = await Promise.all([
+    startRedis({tcp: true}),
+    startRedis({tcp: true, args: ['--rename-command', 'HELLO', '', '--databases', '4']}),
+  ]);
+  replica = await startRedis({args: ['--replicaof', '127.0.0.1', new URL(server.url).port]});
+  redis = await connect({url: server.url});
+});
+beforeEach(() => server.client.flushDb());
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end();
+});
+afterAll(async () => {
+  redis.close();
+  await Promise.all([replica, old, server].map((one) => one.stop()));
+});
+
+async function open(url: string, options: Partial<ConnectOptions> = {}): Promise<Redis> {
+  const opened = await connect({url, ...options});
+  ends.push(() => {
+    opened.close();
+  });
+  return opened;
+}
+
+async function fake(onConnection: Parameters<typeof startServer>[0]): Promise<FakeServer> {
+  const started = await startServer(onConnection);
+  ends.push(() => started.stop());
+  return started;
+}
+
+const as = ({url}: TestRedis, credentials: string): string => url.replace('://', `://${credentials}@`);
+const addressOf = ({url}: TestRedis): string => url.replace(/^[a-z]+:\/\//, '');
+
+describe('a server', () => {
+  test('says what it is', () => {
+    expect(redis.server).toEqual({
+      address: addressOf(server),
+      database: 0,
+      role: 'primary',
+      version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+      primary: undefined,
+    });
+    expect(redis.cluster).toBeUndefined();
+    refuseReplica(redis);
+  });
+
+  test('that knows no HELLO says the same by INFO', async () => {
+    const {server: info} = await open(`${old.url}/3`);
+    expect(info).toEqual({...redis.server, address: addressOf(old), database: 3});
+  });
+
+  test('that is a replica names its primary, and takes no writes', async () => {
+    const opened = await open(replica.url);
+    expect(opened.server).toMatchObject({role: 'replica', primary: addressOf(server)});
+    expect(() => {
+      refuseReplica(opened);
+    }).toThrow(
+      expect.objectContaining({
+        code: 'REDIS_READONLY',
+        message: `Redis at ${addressOf(replica)} is a read-only replica.`,
+        hint: `Use the primary's address: ${addressOf(server)}.`,
+      }),
+    );
+  });
+
+  test('that is a replica need not name its primary', async () => {
+    await replica.client.aclSetUser('few', ['reset', 'on', '>pw', '~*', '+@all', '-role']);
+    const opened = await open(as(replica, 'few:pw'));
+    expect(opened.server).toMatchObject({role: 'replica', primary: undefined});
+    expect(() => {
+      refuseReplica(opened);
+    }).toThrow(expect.objectContaining({hint: "Use the primary's address."}));
+  });
+
+  test('that may not be asked what it is is used all the same', async () => {
+    await old.client.aclSetUser('few', ['reset', 'on', '>pw', '~*', '+@all', '-info']);
+    const opened = await open(as(old, 'few:pw'));
+    expect(opened.server).toMatchObject({role: 'unknown', version: undefined});
+    expect(await opened.send(['PING'])).toBe('PONG');
+  });
+
+  test('lets in a user into a database', async () => {
+    await server.client.aclSetUser('ops', ['reset', 'on', '>pw', '~*', '+@all']);
+    const opened = await open(`${as(server, 'ops:pw')}/5`);
+    await opened.send(['SET', 'k', 'v']);
+    expect(await opened.send(['ACL', 'WHOAMI'])).toBe('ops');
+    expect(await server.client.exists('k')).toBe(0);
+    await opened.send(['DEL', 'k']);
+  });
+});
+
+describe('a connection fails', () => {
+  const told = async (url: string, options: Partial<ConnectOptions> = {}): Promise<unknown> => {
+    try {
+      await open(url, options);
+      return 'connected';
+    } catch (error) {
+      const {code, message, hint} = error as TokengateError;
+      const line = `${code} ${message}${hint === undefined ? '' : ` | ${hint}`}`;
+      return line.replaceAll(/127\.0\.0\.1:\d+/g, 'ADDRESS');
+    }
+  };
+
+  test('for what Redis refuses', async () => {
+    expect([
+      await told(as(server, 'nobody:secret')),
+      await told(`${server.url}/99`),
+      await told(`${old.url}/4`),
+      await told(as(old, ':secret')),
+    ]).toMatchInlineSnapshot(`
+      [
+        "REDIS_AUTH_FAILED Redis at ADDRESS rejected the user name or password. | In a URL, percent-encode / ? # @ % in either.",
+        "INVALID_REDIS_URL Redis at ADDRESS has no such database. | See /N or ?db=N in the URL; most servers have 0 to 15.",
+        "INVALID_REDIS_URL Redis at ADDRESS has no such database. | See /N or ?db=N in the URL; most servers have 0 to 15.",
+        "REDIS_AUTH_FAILED Redis at ADDRESS has no password set, but one was given. | Is it the right server? Then leave the password out of the URL.",
+      ]
+    `);
+    await server.client.configSet('requirepass', 'secret');
+    const needing = await told(server.url);
+    const given = await told(as(server, ':secret'));
+    await server.client.configSet('requirepass', '');
+    expect([needing, given]).toMatchInlineSnapshot(`
+      [
+        "REDIS_AUTH_FAILED Redis at ADDRESS requires a password. | Give it in the URL: redis://user:password@host:port (best in TOKENGATE_REDIS_URL or a --redis-url-file).",
+        "connected",
+      ]
+    `);
+  });
+
+  test('for what is no Redis', async () => {
+    const failures = [];
+    for (const kind of [greeting('SSH-2.0-OpenSSH_9.6\r\n'), closing, resetting, silent, echoing]) {
+      failures.push(await told(as((await fake(kind)) as unknown as TestRedis, 'ops:hunter2'), {timeoutMs: SOON}));
+    }
+    expect(failures).toMatchInlineSnapshot(`
+      [
+        "REDIS_PROTOCOL The server at ADDRESS does not speak the Redis protocol. | Check --redis-url or TOKENGATE_REDIS_URL.",
+        "REDIS_CONNECTION_LOST The server at ADDRESS closed the connection at once. | Does it expect TLS? Then use rediss://.",
+        "REDIS_CONNECTION_LOST The server at ADDRESS closed the connection at once. | Does it expect TLS? Then use rediss://.",
+        "REDIS_TIMEOUT Redis at ADDRESS did not answer within 0.3 s. | The server may be overloaded, stopped, or behind a firewall.",
+        "REDIS_ERROR Redis at ADDRESS answered with an error: ERR unknown command.",
+      ]
+    `);
+  });
+
+  test('for what does not listen', async () => {
+    const port = await freePort();
+    expect([await told(`redis://127.0.0.1:${port}`), await told('unix:///nowhere/redis.sock')]).toMatchInlineSnapshot(`
+      [
+        "REDIS_UNREACHABLE Cannot connect to Redis at ADDRESS: connection refused (is Redis running?). | Check --redis-url or TOKENGATE_REDIS_URL.",
+        "REDIS_UNREACHABLE Cannot connect to Redis at /nowhere/redis.sock: no such socket file. | Check --redis-url or TOKENGATE_REDIS_URL.",
+      ]
+    `);
+  });
+
+  test('for what ends it: before it begins, or while it waits', async () => {
+    const interrupted = 'INTERRUPTED Interrupted.';
+    expect(await told(server.url, {signal: AbortSignal.abort()})).toBe(interrupted);
+    const stop = new AbortController();
+    const {url, connected} = await fake(silent);
+    const waiting = told(url, {signal: stop.signal});
+    await connected;
+    stop.abort();
+    expect(await waiting).toBe(interrupted);
+  });
+});
+
+describe('commands', () => {
+  test('in one flight have their answers in their places, errors too', async () => {
+    await server.client.lPush('list', 'a');
+    const replies = await redis.pipeline([
+      ['SET', 'k', 'ü'],
+      ['GET', 'k'],
+      ['GET', 'list'],
+      ['GET', 'none'],
+    ]);
+    expect(replies).toEqual(['OK', 'ü', expect.any(ErrorReply), null]);
+    expect(redis.explain(replies[2] as ErrorReply)).toMatchObject({code: 'WRONG_TYPE'});
+    expect(await redis.pipelineBytes([['GET', 'k']])).toEqual([Buffer.from('ü')]);
+    expect(await redis.pipeline([])).toEqual([]);
+  });
+
+  test('alone give their answer, or throw', async () => {
+    expect(await redis.send(['SET', Buffer.from([0xff]), 'v'])).toBe('OK');
+    expect(await redis.send(['GET', Buffer.from([0xff])])).toBe('v');
+    await expect(redis.send(['GET', 'a', 'b'])).rejects.toMatchObject({code: 'REDIS_ERROR'});
+  });
+
+  test('in units are done each as a whole', async () => {
+    await server.client.lPush('list', 'a');
+    const units = await redis.units([
+      [['SET', 'k', '1']],
+      [
+        ['GET', 'k'],
+        ['INCR', 'k'],
+        ['GET', 'list'],
+      ],
+      [['GET', 'list']],
+      [['GET', 'k'], ['NOSUCH'], ['INCR', 'k']],
+      [
+        ['GET', 'k'],
+        ['GET', 'k'],
+      ],
+    ]);
+    expect(units).toEqual([
+      ['OK'],
+      ['1', 2, expect.any(ErrorReply)],
+      expect.any(ErrorReply),
+      expect.any(ErrorReply),
+      ['2', '2'],
+    ]);
+    expect((units[3] as ErrorReply).message).toMatch(/unknown command/i);
+    expect(await redis.units([])).toEqual([]);
+  });
+
+  test('that get no answer are told from those that are refused', async () => {
+    const proxy = await startProxy(server, (request) => (request.includes('INCR') ? 'lose-reply' : 'pass'));
+    ends.push(() => proxy.stop());
+    const broken = await open(proxy.url);
+    const units = await broken.units([
+      [['INCR', 'k']],
+      [
+        ['INCR', 'k'],
+        ['INCR', 'k'],
+      ],
+    ]);
+    for (const unit of units) {
+      expect(unit).toBeInstanceOf(NoReply);
+      expect(unit).toMatchObject({isSent: true, error: {code: 'REDIS_CONNECTION_LOST'}});
+    }
+    await expect(broken.pipeline([['GET', 'k']])).rejects.toMatchObject({code: 'REDIS_CONNECTION_LOST'});
+    await expect(broken.send(['GET', 'k'])).rejects.toMatchObject({code: 'REDIS_CONNECTION_LOST'});
+    const fresh = await broken.reopen();
+    expect(await fresh.send(['GET', 'k'])).toBe('3');
+    fresh.close();
+  });
+
+  test('are waited for no longer than the time', async () => {
+    const proxy = await startProxy(server, (request) => (request.includes('GET') ? 'swallow' : 'pass'));
+    ends.push(() => proxy.stop());
+    const slow = await open(proxy.url, {timeoutMs: 1000});
+    await expect(slow.send(['GET', 'k'])).rejects.toMatchObject({
+      code: 'REDIS_TIMEOUT',
+      message: `Redis at ${proxy.url.slice('redis://'.length)} did not answer within 1 s.`,
+    });
+    // A look at what became of it has that time for all that it does.
+    const look = await slow.reopen();
+    const pings = async (): Promise<never> => {
+      for (;;) await look.send(['PING']);
+    };
+    await expect(pings()).rejects.toMatchObject({code: 'REDIS_TIMEOUT'});
+    look.close();
+  });
+
+  test('that are interrupted end, and a second look does not', async () => {
+    const stop = new AbortController();
+    const proxy = await startProxy(server, (request) => (request.includes('GET') ? 'swallow' : 'pass'));
+    ends.push(() => proxy.stop());
+    const slow = await open(proxy.url, {signal: stop.signal});
+    const waiting = slow.send(['GET', 'k']);
+    void proxy.struck.then(() => {
+      stop.abort();
+    });
+    await expect(waiting).rejects.toMatchObject({code: 'INTERRUPTED'});
+    const look = await slow.reopen();
+    expect(await look.send(['PING'])).toBe('PONG');
+    look.close();
+  });
+
+  test('can be sent no more once it is closed, which may be said twice', async () => {
+    const closed = await open(server.url);
+    closed.close();
+    closed.close();
+    await expect(closed.send(['PING'])).rejects.toMatchObject({code: 'REDIS_CONNECTION_LOST'});
+  });
+});
