@@ -63,13 +63,21 @@ testFaults('Redis refuses', [
     name: 'commands that the user may not run',
     start: () => breakRedis({rights: ['~*', '-@all']}),
     expected: each(failure(noPermission("'get' command"), PERMISSION_HINT), {
+      batch: failure(noPermission("'scan' command"), PERMISSION_HINT),
+      listing: failure(noPermission("'scan' command"), PERMISSION_HINT),
+    }),
+  },
+  {
+    name: 'scripts that the user may not run',
+    start: () => breakRedis({rights: ['~*', '+@all', '-eval']}),
+    expected: {
+      ...FINE,
       write: failure(
         noPermission("'eval' command"),
         'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and sessions be reset.',
       ),
-      batch: failure(noPermission("'scan' command"), PERMISSION_HINT),
-      listing: failure(noPermission("'scan' command"), PERMISSION_HINT),
-    }),
+      batch: bothFailed(noPermission("'eval' command")),
+    },
   },
   {
     name: 'keys that the user may not touch',
