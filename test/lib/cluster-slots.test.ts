@@ -1,8 +1,24 @@
+import fc from 'fast-check';
 import {expect, test} from 'vitest';
 
-import {parseOwnSlots, parseRedirection, parseSlots} from '../../src/lib/cluster-slots.js';
+import {parseOwnSlots, parseRedirection, parseSlots, slotOf} from '../../src/lib/cluster-slots.js';
+import {startRedis} from '../support/redis-server.js';
 
 const asked = {host: 'here', port: 1};
+
+test('the slot of any key is the one that Redis gives it', async () => {
+  const redis = await startRedis({args: ['--cluster-enabled', 'yes']});
+  try {
+    const named = ['', 'a', '123456789', '{a}b', '{}a', 'x{a}{b}', '{a', 'a}', '}{a}', 'a{}{b}', '{{a}}', 'ü{ß}'];
+    const text = fc.array(fc.constantFrom('{', '}', 'a', 'b', 'ü'), {maxLength: 8}).map((parts) => parts.join(''));
+    const keys = [...named, ...fc.sample(text, 500)];
+    const slots = await Promise.all(keys.map((key) => redis.client.sendCommand(['CLUSTER', 'KEYSLOT', key])));
+    expect(keys.map((key) => [key, slotOf(key)])).toEqual(keys.map((key, index) => [key, slots[index]]));
+    expect(slotOf(Buffer.from('{\xff}a', 'latin1'))).toBe(slotOf(Buffer.from('{\xff}b', 'latin1')));
+  } finally {
+    await redis.stop();
+  }
+});
 
 test('a node that does not know its own address is where it was asked', () => {
   for (const host of [null, '', '?']) {
@@ -21,6 +37,23 @@ test('slots that are on the move are told apart from those that a node owns', ()
     owned: new Set([0, 1, 2, 5]),
     leaving: new Set([2]),
     arriving: new Set([150]),
+  });
+});
+
+test('what names no node of its own owns nothing', () => {
+  for (const reply of [
+    '',
+    'a 127.0.0.1:7001@17001 master - 0 1 2 connected 100-200',
+    'a b master,myselfish - 0 0 1 c 1',
+  ]) {
+    expect(parseOwnSlots(reply)).toEqual({owned: new Set(), leaving: new Set(), arriving: new Set()});
+  }
+});
+
+test('without a host, a node that was asked by its socket is on this machine', () => {
+  expect(parseRedirection('MOVED 1 :6381', {path: '/run/redis.sock'})?.endpoint).toEqual({
+    host: '127.0.0.1',
+    port: 6381,
   });
 });
 
