@@ -10,6 +10,10 @@ import {startRedis, type TestRedis} from '../support/redis-server.js';
 const SESSIONS = 5100;
 const ids: RawId[] = Array.from({length: SESSIONS}, (_, index) => rawId(`s${String(index).padStart(4, '0')}`));
 const OPTIONS = {keepBudget: false};
+/** Another for each, so that what is told of one is not taken for another's. */
+const budgetOf = (id: string): string => `${Number(id.slice(1)) + 1}.25`;
+const LOST = 'REDIS_CONNECTION_LOST';
+const JOURNAL = {change: 'abcdefghij', command: 'reset-session', actor: 'me', reason: '', version: '1', limit: 1000};
 
 let server: TestRedis;
 let redis: Redis;
@@ -19,7 +23,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await server.client.flushDb();
-  await server.client.mSet(ids.map((id): [string, string] => [`session:${id}:budget`, '1']));
+  await server.client.mSet(ids.map((id): [string, string] => [`session:${id}:budget`, budgetOf(id)]));
 });
 afterAll(async () => {
   redis.close();
@@ -74,35 +78,44 @@ test('what a reset removes comes with what nobody had read before', async () => 
   expect(first).toEqual({
     id: 's0000',
     state: 'done',
-    result: {id: 's0000', key: 's0000', budget: '1', spent: '7.5E-7'},
+    result: {id: 's0000', key: 's0000', budget: '1.25', spent: '7.5E-7'},
   });
 });
 
-test('when Redis does the work and the answer is lost, what is there now is told, and nothing more is begun', async () => {
-  // In a flight that begins when an earlier one has ended.
-  const proxy = await startProxy(server, (request) =>
-    /EVAL\r\n.*session:s2000:/s.test(request) ? 'lose-reply' : 'pass',
-  );
-  const through = await connect({url: proxy.url});
-  try {
-    const outcomes = await collect(runBatch(through, ids, resetting(through, OPTIONS), running()));
-    expect(outcomes.map(({id}) => id)).toEqual(ids);
-    expect(statesOf(outcomes)).toEqual(new Set(['done', 'unknown', 'not_done']));
-    for (const outcome of outcomes) {
-      const isLeft = (await server.client.exists(`session:${outcome.id}:budget`)) === 1;
-      if (outcome.state === 'done') expect(isLeft).toBe(false);
-      if (outcome.state === 'not_done') expect(isLeft).toBe(true);
-      if (outcome.state !== 'unknown') continue;
-      expect(outcome.look).toBe(
-        `Before: budget $1.00, spent none. Now: budget ${isLeft ? '$1.00' : 'none'}, spent none.`,
-      );
-      expect(outcome.cause.code).toBe('REDIS_CONNECTION_LOST');
+test.each([undefined, JOURNAL])(
+  'when an answer is lost, what was there and is there is told; journal: %j',
+  async (journal) => {
+    // In a flight that begins when an earlier one has ended.
+    const proxy = await startProxy(server, (request) =>
+      /EVAL\r\n.*session:s2000:/s.test(request) ? 'lose-reply' : 'pass',
+    );
+    const through = await connect({url: proxy.url});
+    try {
+      const outcomes = await collect(runBatch(through, ids, resetting(through, OPTIONS), {...running(), journal}));
+      expect(outcomes.map(({id}) => id)).toEqual(ids);
+      expect(statesOf(outcomes)).toEqual(new Set(['done', 'unknown', 'not_done']));
+      for (const outcome of outcomes) {
+        const isLeft = (await server.client.exists(`session:${outcome.id}:budget`)) === 1;
+        if (outcome.state === 'done')
+          expect({isLeft, ...outcome.result}).toMatchObject({isLeft: false, id: outcome.id});
+        if (outcome.state === 'not_done')
+          expect({isLeft, code: outcome.cause?.code}).toEqual({isLeft: true, code: LOST});
+        if (outcome.state !== 'unknown') continue;
+        const budget = `$${budgetOf(outcome.id)}`;
+        const record = journal && (isLeft ? 'has no such change.' : 'has it, as change abcdefghij: it was done.');
+        expect(outcome.look).toBe(
+          `Before: budget ${budget}, spent none. Now: budget ${isLeft ? budget : 'none'}, spent none.${
+            record === undefined ? '' : ` The journal ${record}`
+          }`,
+        );
+        expect(outcome.cause.code).toBe(LOST);
+      }
+    } finally {
+      through.close();
+      await proxy.stop();
     }
-  } finally {
-    through.close();
-    await proxy.stop();
-  }
-});
+  },
+);
 
 test('when the connection ends before the first change all is left, and the cause is told', async () => {
   const proxy = await startProxy(server, (request) => (request.includes('MGET') ? 'lose-reply' : 'pass'));
@@ -128,4 +141,24 @@ test('a preview writes nothing, and can be left at any time', async () => {
     break;
   }
   expect(await changes()).toBe(before);
+});
+
+test('a preview says of each what is there', async () => {
+  const previews = [];
+  for await (const some of previewBatch(redis, [...ids, rawId('none')], resetting(redis, OPTIONS)))
+    previews.push(...some);
+  expect(previews).toEqual([
+    ...ids.map((id) => ({id, state: 'done', now: `budget $${budgetOf(id)}, spent none`})),
+    {id: 'none', state: 'not_found', now: 'budget none, spent none'},
+  ]);
+});
+
+test('four flights are under way at once, and what is stopped while they are read changes no more', async () => {
+  const stop = new AbortController();
+  const outcomes: Outcome<Reset>[] = [];
+  for await (const some of runBatch(redis, ids, resetting(redis, OPTIONS), {journal: JOURNAL, stop: stop.signal})) {
+    outcomes.push(...some);
+    stop.abort();
+  }
+  expect(outcomes.filter(({state}) => state === 'done').map(({id}) => id)).toEqual(ids.slice(0, 2500));
 });
