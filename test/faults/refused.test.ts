@@ -154,7 +154,7 @@ testFaults('Redis refuses', [
   },
   {
     name: 'everything while it runs a script',
-    start: () => breakRedis({spoil: runForEver, mend: ({client}) => client.sendCommand(['SCRIPT', 'KILL'])}),
+    start: () => breakRedis({spoil: runForEver, mend: endScript}),
     expected: failure('Redis at ADDRESS is busy running a script.', 'Try again; SCRIPT KILL ends a script that hangs.'),
   },
   {
@@ -249,8 +249,16 @@ async function runForEver({client, url}: TestRedis): Promise<void> {
   socket.on('error', () => {
     // The server is killed in the end.
   });
-  await until(async () => {
-    const answer = await client.sendCommand<string>(['PING']).catch((error: unknown) => String(error));
-    return answer.includes('BUSY');
-  });
+  await until(async () => isBusy(client));
+}
+
+/** The script goes on for a moment after it was told to end. */
+async function endScript({client}: TestRedis): Promise<void> {
+  await client.sendCommand(['SCRIPT', 'KILL']);
+  await until(async () => !(await isBusy(client)));
+}
+
+async function isBusy(client: TestRedis['client']): Promise<boolean> {
+  const answer = await client.sendCommand<string>(['PING']).catch((error: unknown) => String(error));
+  return answer.includes('BUSY');
 }

@@ -117,7 +117,7 @@ async function expectFailure(kind: Kind, fault: Fault, broken: Broken): Promise<
   const {protocol, host, pathname} = new URL(broken.url);
   const address = protocol === 'unix:' ? pathname : host;
   const neutral = (text: string): string =>
-    Object.entries({...broken.names, [address]: 'ADDRESS'})
+    Object.entries({[address]: 'ADDRESS', ...broken.names})
       .reduce((some, [there, name]) => some.replaceAll(there, name), text)
       .replaceAll(/\bchange [0-9a-z]{10}\b/g, 'change CHANGE')
       .replace(/^Version: \d+\.\d+\.\d+$/m, 'Version: VERSION')
