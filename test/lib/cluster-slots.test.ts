@@ -31,11 +31,11 @@ test('a node that does not know its own address is where it was asked', () => {
 test('slots that are on the move are told apart from those that a node owns', () => {
   const lines = [
     'a 127.0.0.1:7001@17001 master - 0 1 2 connected 100-200',
-    'b 127.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-2 5 [2->-a] [150-<-a]',
+    'b 127.0.0.1:7000@17000 myself,master - 3 4 5 connected 10-12 15 [12->-a] [150-<-a]',
   ];
   expect(parseOwnSlots(`${lines.join('\n')}\n`)).toEqual({
-    owned: new Set([0, 1, 2, 5]),
-    leaving: new Set([2]),
+    owned: new Set([10, 11, 12, 15]),
+    leaving: new Set([12]),
     arriving: new Set([150]),
   });
 });
@@ -62,11 +62,16 @@ test.each([
   ['ASK 3999 :6381', 'ASK', {host: 'here', port: 6381}],
   ['MOVED 1 ?:6381', 'MOVED', {host: 'here', port: 6381}],
   ['MOVED 1 ::1:6381', 'MOVED', {host: '::1', port: 6381}],
+  ['MOVED 1 [::1]:6381', 'MOVED', {host: '::1', port: 6381}],
+  ['MOVED 1 a[1]b:6381', 'MOVED', {host: 'a[1]b', port: 6381}],
   ['MOVED 1 redis.example:6381', 'MOVED', {host: 'redis.example', port: 6381}],
 ])('%s is read', (message, kind, endpoint) => {
   expect(parseRedirection(message, asked)).toEqual({kind, endpoint});
 });
 
-test.each(['CLUSTERDOWN Hash slot not served', 'ERR MOVED 1 a:1', 'MOVED'])('%s is no redirection', (message) => {
-  expect(parseRedirection(message, asked)).toBeUndefined();
-});
+test.each(['CLUSTERDOWN Hash slot not served', 'ERR MOVED 1 a:1', 'MOVED', 'MOVED x a:1', 'ASK 1 a:b', 'ASK 1 a:1 b'])(
+  '%s is no redirection',
+  (message) => {
+    expect(parseRedirection(message, asked)).toBeUndefined();
+  },
+);
