@@ -244,7 +244,8 @@ function explainReply(reply: ErrorReply, context: FailureContext): TokengateErro
   const text = withoutSecrets(reply.message, context);
   const word = /^-?([A-Z]+)\b/.exec(text)?.[1] ?? '';
   const inScript = /user executing the script can't (run this command|access)/.exec(text)?.[1];
-  if (word === 'NOPERM' || inScript !== undefined) {
+  // The last is Valkey's.
+  if (word === 'NOPERM' || inScript !== undefined || text.startsWith('ERR ACL failure in script')) {
     const ofScript = inScript === 'run this command' ? 'a command that a script runs' : undefined;
     const what =
       /'[^']*' command/.exec(text)?.[0] ?? ofScript ?? (/\bkeys?\b/.test(text) ? 'access to a key' : undefined);

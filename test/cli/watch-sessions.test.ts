@@ -1,3 +1,7 @@
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {spendSteadily} from '../support/gateway.js';
@@ -364,8 +368,8 @@ describe('when it ends', () => {
 });
 
 test('Redis goes away and comes back: the last data stays, and is said to be old', async () => {
-  const own = await startRedis({tcp: true});
-  const port = new URL(own.url).port;
+  const folder = await mkdtemp(join(tmpdir(), 'tokengate-watch-'));
+  const own = await startRedis({folder});
   await loadSessions(own, {a: ['20', '5']});
   const live = (screen = openScreen(LIVE, {url: own.url}));
   await live.shows(' a ');
@@ -376,7 +380,7 @@ test('Redis goes away and comes back: the last data stays, and is said to be old
   live.type('r');
   await live.shows("Reset 'a'");
   live.type(ESCAPE);
-  const again = await startRedis({args: ['--port', port]});
+  const again = await startRedis({folder});
   try {
     await loadSessions(again, {a: ['21', '5'], b: ['3']});
     await live.until((text) => text.includes('● live') && text.includes(' b '), 'it was live again');
@@ -385,6 +389,7 @@ test('Redis goes away and comes back: the last data stays, and is said to be old
     expect((await live.ended).code).toBe(0);
   } finally {
     await again.stop();
+    await rm(folder, {recursive: true});
   }
 });
 

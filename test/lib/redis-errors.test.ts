@@ -81,6 +81,8 @@ test('what a user may not do is named', () => {
     "ERR The user executing the script can't run this command or subcommand script: ab",
     "ERR The user executing the script can't access at least one of the keys mentioned script: ab",
     "ERR The user executing the script can't access anything",
+    "ERR ACL failure in script: User few has no permissions to run the 'set' command",
+    'ERR ACL failure in script: No permissions to access a key',
   ];
   expect(words.map((text) => reply(text).split(' | ')[0])).toMatchInlineSnapshot(`
     [
@@ -91,6 +93,8 @@ test('what a user may not do is named', () => {
       "REDIS_NO_PERMISSION Redis at db:6379 refused: this user lacks a permission (a command that a script runs).",
       "REDIS_NO_PERMISSION Redis at db:6379 refused: this user lacks a permission (access to a key).",
       "REDIS_NO_PERMISSION Redis at db:6379 refused: this user lacks a permission.",
+      "REDIS_NO_PERMISSION Redis at db:6379 refused: this user lacks a permission ('set' command).",
+      "REDIS_NO_PERMISSION Redis at db:6379 refused: this user lacks a permission (access to a key).",
     ]
   `);
 });

@@ -32,7 +32,19 @@ interface Options {
 }
 
 /** A redis-server of its own that keeps nothing, in a folder of its own, ready to answer. */
-export async function startRedis({tcp = false, args = [], password, ...options}: Options = {}): Promise<TestRedis> {
+export async function startRedis(options: Options = {}): Promise<TestRedis> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      // Another process may have taken the port meanwhile.
+      const isTaken = String(error).includes('Address already in use');
+      if (!isTaken || options.tcp !== true || tries === 5) throw error;
+    }
+  }
+}
+
+async function startOnce({tcp = false, args = [], password, ...options}: Options): Promise<TestRedis> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'tokengate-redis-')));
   const socket = join(folder, 'redis.sock');
   const port = tcp ? await freePort() : 0;
