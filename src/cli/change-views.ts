@@ -1,7 +1,8 @@
 import type {HistoryPart} from '../lib/change-history.js';
 import {nameOf, type RawId} from '../lib/ids.js';
 import {addOlder, type KeyRecord, toText, type Value} from '../lib/journal.js';
-import {describeChanged, keyName} from '../lib/key-words.js';
+import {describeChanged} from '../lib/key-words.js';
+import {keyName} from '../lib/keys.js';
 import {formatUtc} from '../lib/time.js';
 import {formatCount} from './batch-report.js';
 import {stringifyJson} from './json.js';

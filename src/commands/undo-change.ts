@@ -5,7 +5,8 @@ import {changeIdsArg, reportFlags} from '../cli/flags.js';
 import {actorName} from '../cli/journal.js';
 import {TokengateError} from '../lib/errors.js';
 import {toText} from '../lib/journal.js';
-import {describeKeys, keyName} from '../lib/key-words.js';
+import {describeKeys} from '../lib/key-words.js';
+import {keyName} from '../lib/keys.js';
 import {findChanges, type RecordedChange, type Undone, undoing} from '../lib/undo.js';
 
 export default class UndoChange extends BatchCommand<typeof UndoChange> {

@@ -61,6 +61,14 @@ export interface ScriptedChange<T> extends AnyChange {
   withoutScript?: {commands: (id: RawId) => Command[]; read: (id: RawId, replies: unknown[]) => Settled<T>};
 }
 
+/** How often a session that somebody else has changed in between is tried again. */
+export const MAX_TRIES = 100;
+
+/** What the reply to a GET, as bytes, says that stands there. */
+export function toOld(reply: unknown): Old {
+  return reply === null ? false : !Buffer.isBuffer(reply) || reply.toString('latin1');
+}
+
 /** What stood there, as the reply to a GET. */
 export function toReply(old: Old | undefined): unknown {
   return old === true ? new ErrorReply('WRONGTYPE') : old === false ? null : old;
@@ -75,8 +83,6 @@ export async function readOld(
   try {
     const keys = keysOf(shapes, ids);
     const replies = (await redis.pipelineBytes(keys.map((key) => ['GET', key]))).values();
-    const toOld = (reply: unknown): Old =>
-      reply === null ? false : !Buffer.isBuffer(reply) || reply.toString('latin1');
     return ids.map(() => shapes.map(() => toOld(replies.next().value)));
   } catch (error) {
     if (!(error instanceof TokengateError)) throw error;

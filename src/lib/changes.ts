@@ -2,6 +2,7 @@ import {
   type Change,
   COMPARE_AND_SET,
   explainRefusal,
+  MAX_TRIES,
   type PlannedChange,
   type Preview,
   readOld,
@@ -13,6 +14,7 @@ import {
 } from './change-engine.js';
 import {serverTime} from './clock.js';
 import {TokengateError} from './errors.js';
+import {inGroups} from './groups.js';
 import {nameOf, type RawId, sessionNotFound} from './ids.js';
 import {type ChangedSession, type Journal, type Old, readJournal, toText} from './journal.js';
 import {type KeyShape, keysOf} from './keys.js';
@@ -96,9 +98,6 @@ export async function sendChanges<T>(
   return 'plan' in change ? sendPlanned(redis, ids, change, journal) : sendScripted(redis, ids, change, journal);
 }
 
-/** How often a session that somebody else has changed in between is tried again. */
-const MAX_TRIES = 100;
-
 async function sendPlanned<T>(
   redis: Redis,
   ids: readonly RawId[],
@@ -155,8 +154,7 @@ async function sendScripted<T>(
   change: ScriptedChange<T>,
   journal: Journal | undefined,
 ): Promise<(Settled<T> | NoReply)[]> {
-  const groups: RawId[][] = [];
-  for (let first = 0; first < ids.length; first += GROUP) groups.push(ids.slice(first, first + GROUP));
+  const groups = inGroups(ids, GROUP);
   const scripts = groups.map((group) => [toScript(group, change, journal)]);
   const answers = await redis.units(scripts);
   const width = 1 + change.shapes.length;

@@ -2,13 +2,16 @@ import {
   type Change,
   COMPARE_AND_SET,
   explainRefusal,
+  MAX_TRIES,
   type PlannedChange,
   type ScriptedChange,
   type Settled,
+  toOld,
   toScript,
 } from './change-engine.js';
 import {slotOf} from './cluster-slots.js';
 import {TokengateError} from './errors.js';
+import {inGroups} from './groups.js';
 import {nameOf, type RawId} from './ids.js';
 import {type Journal, type Old, type Stored, toFields, toText} from './journal.js';
 import {
@@ -16,6 +19,7 @@ import {
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
   JOURNAL_KEY,
+  keyName,
   keyOf,
   type KeyShape,
   keysOf,
@@ -25,9 +29,6 @@ import {type Command, ErrorReply, NoReply, type Redis} from './redis.js';
 
 /** Sessions of one entry of the journal, and of one run of the script that decides. */
 const GROUP = 50;
-
-/** How often a session that somebody else has changed in between is tried again. */
-const MAX_TRIES = 100;
 
 /** What one key held when it was read. */
 interface Found {
@@ -187,8 +188,7 @@ async function decide<T>(
   journal: Journal | undefined,
 ): Promise<Decision<T>[]> {
   if ('plan' in change) return ready.map(({id, found}) => plan(id, found, change));
-  const groups: (typeof ready)[] = [];
-  for (let first = 0; first < ready.length; first += GROUP) groups.push(ready.slice(first, first + GROUP));
+  const groups = inGroups(ready, GROUP);
   const answers = await redis
     .pipelineBytes(groups.map((group) => toDecision(group, change)))
     .catch((error: unknown) => {
@@ -345,10 +345,7 @@ async function lookAgain<T>(
   }
   for (const work of lost) {
     const step = stepOf(work);
-    const now = step.map((): Old => {
-      const reply: unknown = replies.next().value;
-      return reply === null ? false : !Buffer.isBuffer(reply) || reply.toString('latin1');
-    });
+    const now = step.map(() => toOld(replies.next().value));
     const isAsBefore = step.every(({old}, index) => now[index] === old);
     const isAsWanted = step.every(({next}, index) => now[index] === (Array.isArray(next) ? next[0] : next));
     if (isAsBefore && !isAsWanted) work.end = 'moved';
@@ -395,8 +392,7 @@ async function announce<T>(
   shapes: readonly KeyShape[],
   journal: Journal,
 ): Promise<Entry<T>[]> {
-  const groups: Work<T>[][] = [];
-  for (let first = 0; first < works.length; first += GROUP) groups.push(works.slice(first, first + GROUP));
+  const groups = inGroups(works, GROUP);
   const [header, sessions] = [toFields(journal, shapes).slice(0, -1), 'sessions'];
   const commands = groups.map((group) => {
     const records = group.flatMap(({id, found, writes}) => [
@@ -431,7 +427,7 @@ async function conclude<T>(
   const commands = entries.map(({works, entry}) => {
     const isUnknown = ({end, doubt}: Work<T>): boolean => doubt !== undefined || (end instanceof NoReply && end.isSent);
     const others = works.filter((work) => work.end !== 'done' && !isUnknown(work));
-    const only = others.map(({id, done}) => [id, ...done.map(({index}) => shapes[index]?.suffix.slice(1) ?? '')]);
+    const only = others.map(({id, done}) => [id, ...done.map(({index}) => keyName(shapes[index] ?? BUDGET_KEYS))]);
     const unknown = works.filter(isUnknown).map(({id}) => id);
     const toBytes = (value: unknown): Buffer => Buffer.from(JSON.stringify(value), 'latin1');
     const fields = ['change', journal.change, 'completes', entry, 'only', toBytes(only), 'unknown', toBytes(unknown)];
@@ -494,7 +490,7 @@ function incomplete(
 ): Settled<never> {
   const told = [...(changed ?? [])].map(([index, {old}]) => {
     const was = typeof old === 'string' ? `'${toText(old)}'` : old ? 'no text' : 'none';
-    return `${shapes[index]?.suffix.slice(1) ?? ''} (it was ${was})`;
+    return `${keyName(shapes[index] ?? BUDGET_KEYS)} (it was ${was})`;
   });
   const what = told.length === 0 ? 'Nothing was changed.' : `Only this was changed: ${told.join(', ')}.`;
   return {id: nameOf(id), state: 'failed', error: new TokengateError(code, `${why} ${what}`)};

@@ -1,6 +1,6 @@
 import {TokengateError} from './errors.js';
 import {type RawId, rawId} from './ids.js';
-import {JOURNAL_KEY, type KeyShape, SESSION_KEYS} from './keys.js';
+import {JOURNAL_KEY, keyName, type KeyShape, SESSION_KEYS} from './keys.js';
 import {ErrorReply, type Redis} from './redis.js';
 
 /** Entries that are kept, at least. */
@@ -65,7 +65,7 @@ export function newChangeId(): string {
 /** The fields of an entry, without the value of the last. */
 export function toFields(journal: Journal, shapes: readonly KeyShape[]): string[] {
   const {change, began, command, actor, reason, version, undoes = ''} = journal;
-  const keys = shapes.map(({suffix}) => suffix.slice(1)).join(' ');
+  const keys = shapes.map(keyName).join(' ');
   const fields = {change, began: String(began?.getTime() ?? ''), command, actor, reason, version, undoes, keys};
   return [...Object.entries(fields).flat(), 'sessions'];
 }
@@ -183,7 +183,7 @@ function complete(record: ChangedSession, completion: Completion | undefined): C
   if (completion === undefined || completion.unknown.has(id)) return {...record, isComplete: false};
   const only = completion.only.get(id);
   if (only === undefined) return record;
-  const isDone = ({shape}: KeyRecord): boolean => only.includes(shape.suffix.slice(1));
+  const isDone = ({shape}: KeyRecord): boolean => only.includes(keyName(shape));
   if (!keys.some((key) => key.after !== undefined && isDone(key))) return undefined;
   return {...record, keys: keys.map((key) => (isDone(key) ? key : {...key, after: undefined}))};
 }

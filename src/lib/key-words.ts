@@ -1,7 +1,7 @@
 import {describeAmount, toAmount} from './amounts.js';
 import {describeEnd} from './freezes.js';
 import {type KeyRecord, type Old, toText, type Value} from './journal.js';
-import {BUDGET_KEYS, FREEZE_REASON_KEYS, FROZEN_UNTIL_KEYS, type KeyShape, SPENT_KEYS} from './keys.js';
+import {BUDGET_KEYS, FREEZE_REASON_KEYS, FROZEN_UNTIL_KEYS, keyName, type KeyShape, SPENT_KEYS} from './keys.js';
 import {parseGatewayTime} from './time.js';
 
 /** What a key holds; a text is bytes, one character a byte. */
@@ -26,11 +26,6 @@ export function describeChanged(keys: readonly KeyRecord[]): string {
   return before
     .map(({name, text}, index) => `${name}${name === '' ? '' : ' '}${text} → ${after[index]?.text ?? ''}`)
     .join(', ');
-}
-
-/** The name of a key without the session: `spent`, `requests:1min`. */
-export function keyName({suffix}: KeyShape): string {
-  return suffix.slice(1);
 }
 
 export function heldOf(value: Value): Old {

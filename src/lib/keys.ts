@@ -64,6 +64,11 @@ export function keysOf(shapes: readonly KeyShape[], ids: readonly RawId[]): Redi
   return keys;
 }
 
+/** The name of a key without the session: `spent`, `requests:1min`. */
+export function keyName({suffix}: KeyShape): string {
+  return suffix.slice(1);
+}
+
 /**
  * Hash, TTL 90 days renewed at each change: the crossings that `check-sessions --new-only` has reported, by rule and
  * session. One for each name; our own, the gateway knows nothing of it.

@@ -1,6 +1,6 @@
 import {setTimeout as wait} from 'node:timers/promises';
 
-import {describeAmount, describeAmounts, isAbsent, readAmounts, toAmount, toStoredAmount} from './amounts.js';
+import {describeAmount, describeAmounts, isAbsent, toAmount, toStoredAmount} from './amounts.js';
 import type {Change, Settled} from './change-engine.js';
 import {changeKnown} from './changes.js';
 import {TokengateError} from './errors.js';
@@ -37,10 +37,7 @@ export async function resetSession(
   options: ResetOptions,
   journal: Journal | undefined,
 ): Promise<Reset> {
-  // Read first: what is removed must be told, even by a server that never answers again.
-  const before = describeAmounts(await readAmounts(redis, id));
-  const what = `session '${nameOf(id)}' was reset`;
-  return changeKnown(redis, id, resetting(redis, options), {journal, what, before});
+  return changeKnown(redis, id, resetting(redis, options), {journal, what: `session '${nameOf(id)}' was reset`});
 }
 
 export function resetting(redis: Redis, options: ResetOptions): Change<Reset> {

@@ -6,7 +6,7 @@ import {
   type StoredAmount,
   toStoredAmount,
 } from './amounts.js';
-import {type Change, type Settled, toReply} from './change-engine.js';
+import {type Change, MAX_TRIES, type Settled, toReply} from './change-engine.js';
 import {changeKnown, changeOne} from './changes.js';
 import {TokengateError} from './errors.js';
 import type {FreezeState} from './freezes.js';
@@ -64,9 +64,6 @@ export async function setBudget(
     what: `the budget of session '${nameOf(id)}' was set`,
   });
 }
-
-/** How often a change made by somebody else in between is met with another try. */
-const MAX_TRIES = 100;
 
 /**
  * Adds an amount (which may be negative) to a budget, exactly, and loses no change that somebody else makes meanwhile.

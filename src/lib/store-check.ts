@@ -3,6 +3,7 @@ import {parseCount} from './anomalies.js';
 import {serverTime} from './clock.js';
 import {FOREVER} from './freezes.js';
 import {matchesGlob} from './glob.js';
+import {inGroups} from './groups.js';
 import {isText, nameOf, rawId, type RawId} from './ids.js';
 import {
   BUDGET_KEYS,
@@ -156,9 +157,7 @@ const GROUP = 200;
 async function readFacts(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
   // The keys of a script are in one slot.
   if (redis.cluster !== undefined) return readFactsOneByOne(redis, keys);
-  const groups = Array.from({length: Math.ceil(keys.length / GROUP)}, (_, index) =>
-    keys.slice(index * GROUP, (index + 1) * GROUP),
-  );
+  const groups = inGroups(keys, GROUP);
   const scripts = groups.map((group): Command => {
     const names = group.map(namesToRead);
     const counts = names.map(({length}) => length).join('');

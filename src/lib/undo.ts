@@ -2,7 +2,7 @@ import type {PlannedChange, Settled, Write} from './change-engine.js';
 import {TokengateError} from './errors.js';
 import {nameOf, type RawId} from './ids.js';
 import {addOlder, type KeyRecord, type Old, type Part, readJournal, type Stored, type Value} from './journal.js';
-import {describeHeld, describeKeys, heldOf, type HeldKey, keyName} from './key-words.js';
+import {describeHeld, describeKeys, heldOf, type HeldKey} from './key-words.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -11,6 +11,7 @@ import {
   type KeyShape,
   SESSION_KEYS,
   SPENT_KEYS,
+  keyName,
 } from './keys.js';
 import {parseStoredMoney, toPlainDigits} from './money.js';
 import {ErrorReply, type Redis} from './redis.js';

@@ -1,4 +1,4 @@
-import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 
 import {
   describeAmounts,
@@ -11,19 +11,13 @@ import {
 } from '../../src/lib/amounts.js';
 import {rawId} from '../../src/lib/ids.js';
 import {toPlainDigits} from '../../src/lib/money.js';
-import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import {ErrorReply, type Redis} from '../../src/lib/redis.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
-});
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+withRedis((own) => ({server, redis} = own));
 
 const BLOCKING = 'the gateway answers its requests with HTTP 503';
 const ABSENT: StoredAmount = {state: 'absent'};

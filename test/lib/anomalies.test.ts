@@ -1,24 +1,17 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 
 import {findAnomalyStats, parseCount, readCount} from '../../src/lib/anomalies.js';
 import {rawId} from '../../src/lib/ids.js';
 import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 const x = rawId('x');
 const NOW = new Date('2026-11-22T16:00:00Z');
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
-});
-beforeEach(() => server.client.flushDb());
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+withRedis((own) => ({server, redis} = own));
 
 describe('a count', () => {
   test.each([

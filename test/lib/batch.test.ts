@@ -1,11 +1,12 @@
-import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest';
+import {beforeEach, expect, test} from 'vitest';
 
 import {type BatchOptions, type Outcome, previewBatch, runBatch} from '../../src/lib/batch.js';
 import {type RawId, rawId} from '../../src/lib/ids.js';
 import {connect, type Redis} from '../../src/lib/redis.js';
 import {type Reset, resetting} from '../../src/lib/resets.js';
 import {startProxy} from '../support/proxy.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 const SESSIONS = 5100;
 const ids: RawId[] = Array.from({length: SESSIONS}, (_, index) => rawId(`s${String(index).padStart(4, '0')}`));
@@ -17,18 +18,8 @@ const JOURNAL = {change: 'abcdefghij', command: 'reset-session', actor: 'me', re
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
-});
-beforeEach(async () => {
-  await server.client.flushDb();
-  await server.client.mSet(ids.map((id): [string, string] => [`session:${id}:budget`, budgetOf(id)]));
-});
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+withRedis((own) => ({server, redis} = own));
+beforeEach(() => server.client.mSet(ids.map((id): [string, string] => [`session:${id}:budget`, budgetOf(id)])));
 
 const running = (): BatchOptions => ({journal: undefined, stop: new AbortController().signal});
 const statesOf = (outcomes: readonly Outcome<Reset>[]): Set<string> => new Set(outcomes.map(({state}) => state));

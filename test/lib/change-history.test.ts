@@ -1,21 +1,14 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {beforeEach, describe, expect, test} from 'vitest';
 
 import {type HistoryOptions, type HistoryPart, listChanges} from '../../src/lib/change-history.js';
 import {parseSessionId} from '../../src/lib/ids.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {Redis} from '../../src/lib/redis.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
-});
-beforeEach(() => server.client.flushDb());
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+withRedis((own) => ({server, redis} = own));
 
 interface Written {
   sessions?: string[];

@@ -1,4 +1,4 @@
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {afterEach, describe, expect, test} from 'vitest';
 
 import type {PlannedChange, ScriptedChange} from '../../src/lib/change-engine.js';
 import {changeKnown, changeOne, lookAgain, lookAt, sendChanges} from '../../src/lib/changes.js';
@@ -9,7 +9,8 @@ import {BUDGET_KEYS, SPENT_KEYS} from '../../src/lib/keys.js';
 import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis} from '../../src/lib/redis.js';
 import {resetting} from '../../src/lib/resets.js';
 import {type Proxy, startProxy, type Verdict} from '../support/proxy.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 const x = rawId('x');
 const y = rawId('y');
@@ -18,18 +19,10 @@ const JOURNAL: Journal = {change: 'c0', command: 'test', actor: 'me', reason: ''
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
-});
-beforeEach(() => server.client.flushDb());
+withRedis((own) => ({server, redis} = own));
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();
-});
-afterAll(async () => {
-  redis.close();
-  await server.stop();
 });
 
 /** Connects through a proxy that breaks what the test chooses. */

@@ -1,22 +1,15 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 
 import {type BudgetRule, type Decision, explainSession, type NextRequest, type Rule} from '../../src/lib/decision.js';
 import {parseSessionId} from '../../src/lib/ids.js';
 import {parseAmount, ZERO} from '../../src/lib/money.js';
 import {connect, type Redis} from '../../src/lib/redis.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
-});
-beforeEach(() => server.client.flushDb());
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+withRedis((own) => ({server, redis} = own));
 
 const amount = (text: string) => parseAmount(text).value;
 const REQUEST: NextRequest = {cost: amount('0.12'), isRepeated: false, defaultBudget: amount('10')};

@@ -1,4 +1,4 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 
 import {sendChanges} from '../../src/lib/changes.js';
 import {
@@ -14,7 +14,8 @@ import {
 import {rawId} from '../../src/lib/ids.js';
 import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
 import {startProxy} from '../support/proxy.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 const NOW = new Date('2026-11-22T16:00:00Z');
 const LATER = new Date('2026-11-22T17:00:00Z');
@@ -24,15 +25,7 @@ const x = rawId('x');
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
-});
-beforeEach(() => server.client.flushDb());
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+withRedis((own) => ({server, redis} = own));
 
 const freeze = (options: Partial<FreezeOptions> = {}): FreezeOptions => ({
   reason: 'Bot',

@@ -1,20 +1,14 @@
-import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 
 import {checkHealth} from '../../src/lib/health.js';
 import {type Cluster, connect, type Redis} from '../../src/lib/redis.js';
 import {dumpKeyspace} from '../support/keyspace.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
-});
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+withRedis((own) => ({server, redis} = own));
 
 const asUser = async (...rights: string[]): Promise<Redis> => {
   await server.client.aclSetUser('few', ['reset', 'on', '>pw', '+@all', ...rights]);

@@ -1,10 +1,11 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 
 import {readHistory} from '../../src/lib/history.js';
 import {rawId} from '../../src/lib/ids.js';
 import {parseStoredMoney} from '../../src/lib/money.js';
 import {connect, type Redis} from '../../src/lib/redis.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 const x = rawId('x');
 const KEY = 'anomaly:x:history';
@@ -12,15 +13,7 @@ const AT = '2026-11-22T16:28:11.630291';
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
-});
-beforeEach(() => server.client.flushDb());
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+withRedis((own) => ({server, redis} = own));
 
 const push = (entry: unknown): Promise<number> =>
   server.client.rPush(KEY, typeof entry === 'string' ? entry : JSON.stringify(entry));

@@ -1,23 +1,16 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 
 import {newChangeId, type Part, readJournal, toFields, toText} from '../../src/lib/journal.js';
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, SPENT_KEYS} from '../../src/lib/keys.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {Redis} from '../../src/lib/redis.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 const KEY = 'tokengate:journal';
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
-});
-beforeEach(() => server.client.flushDb());
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+withRedis((own) => ({server, redis} = own));
 
 const FACTS = {
   change: 'c',

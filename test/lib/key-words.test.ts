@@ -1,7 +1,7 @@
 import {describe, expect, test} from 'vitest';
 
 import type {KeyRecord, Old, Value} from '../../src/lib/journal.js';
-import {describeChanged, describeHeld, describeKeys, heldOf, keyName} from '../../src/lib/key-words.js';
+import {describeChanged, describeHeld, describeKeys, heldOf} from '../../src/lib/key-words.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -119,10 +119,6 @@ describe('what was changed', () => {
   ])('%s', (told, records) => {
     expect(describeChanged(records)).toBe(told);
   });
-});
-
-test('a key is called what follows the session in it', () => {
-  expect([SPENT_KEYS, REQUEST_COUNT_KEYS].map(keyName)).toEqual(['spent', 'requests:1min']);
 });
 
 test('a value is held as its text, or as one that is no text', () => {

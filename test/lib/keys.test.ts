@@ -2,7 +2,16 @@ import {expect, test} from 'vitest';
 
 import {readSnapshot} from '../../scripts/snapshot.mjs';
 import {parseSessionId} from '../../src/lib/ids.js';
-import {alertsKey, JOURNAL_KEY, keyOf, SESSION_KEYS, VELOCITY_KEYS} from '../../src/lib/keys.js';
+import {
+  alertsKey,
+  JOURNAL_KEY,
+  keyName,
+  keyOf,
+  REQUEST_COUNT_KEYS,
+  SESSION_KEYS,
+  SPENT_KEYS,
+  VELOCITY_KEYS,
+} from '../../src/lib/keys.js';
 
 test('every key that a gateway has written is one of a session, by one shape alone', () => {
   const met = new Set<unknown>();
@@ -17,6 +26,10 @@ test('every key that a gateway has written is one of a session, by one shape alo
   // The gateway empties it with each request.
   expect([...SESSION_KEYS].filter((shape) => !met.has(shape))).toEqual([VELOCITY_KEYS]);
   expect(VELOCITY_KEYS).toEqual({prefix: 'anomaly:', suffix: ':velocity'});
+});
+
+test('a key is called what follows the session in it', () => {
+  expect([SPENT_KEYS, REQUEST_COUNT_KEYS].map(keyName)).toEqual(['spent', 'requests:1min']);
 });
 
 test('keys of our own are none of a session', () => {

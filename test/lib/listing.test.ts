@@ -1,24 +1,17 @@
 import fc from 'fast-check';
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {beforeEach, describe, expect, test} from 'vitest';
 
 import {nameOf, parseSessionId, rawId} from '../../src/lib/ids.js';
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, SPENT_KEYS} from '../../src/lib/keys.js';
 import {listSessions, readSessions, scanIds} from '../../src/lib/listing.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
+import type {Redis} from '../../src/lib/redis.js';
 import {isEmpty, selectIds} from '../../src/lib/selection.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
-});
-beforeEach(() => server.client.flushDb());
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+withRedis((own) => ({server, redis} = own));
 
 const setBudgets = (ids: string[]): Promise<unknown> =>
   server.client.mSet(ids.map((id): [string, string] => [`session:${id}:budget`, '1']));

@@ -1,4 +1,4 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {sendChanges} from '../../src/lib/changes.js';
 import {rawId} from '../../src/lib/ids.js';
@@ -12,7 +12,8 @@ import {
   resetting,
 } from '../../src/lib/resets.js';
 import {startProxy} from '../support/proxy.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 const x = rawId('x');
 const BOTH = {keepBudget: false};
@@ -21,19 +22,15 @@ const WRONG_TYPE = new ErrorReply('WRONGTYPE Operation against a key holding the
 
 let server: TestRedis;
 let redis: Redis;
+withRedis((own) => ({server, redis} = own));
 /** May not run scripts. */
 let plain: Redis;
 beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
   await server.client.aclSetUser('plain', ['on', '>p', '~*', '+@all', '-eval', '-evalsha']);
   plain = await connect({url: server.url.replace('unix://', 'unix://plain:p@')});
 });
-beforeEach(() => server.client.flushDb());
-afterAll(async () => {
-  redis.close();
+afterAll(() => {
   plain.close();
-  await server.stop();
 });
 
 const removed = (budget: string | null, spent: string | null): Reset => ({id: 'x', key: x, budget, spent});

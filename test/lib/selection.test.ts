@@ -1,20 +1,20 @@
-import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {beforeEach, describe, expect, test} from 'vitest';
 
 import {parseFilter} from '../../src/lib/filter.js';
 import {parseSessionId} from '../../src/lib/ids.js';
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS} from '../../src/lib/keys.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
+import type {Redis} from '../../src/lib/redis.js';
 import {isEmpty, type Selection, selectIds} from '../../src/lib/selection.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 const NOW = new Date('2026-11-22T16:00:00Z');
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
-  await server.client.mSet({
+withRedis((own) => ({server, redis} = own));
+beforeEach(() =>
+  server.client.mSet({
     'session:a:budget': '1',
     'session:ab:budget': '2',
     'session:b:budget': '3',
@@ -22,12 +22,8 @@ beforeAll(async () => {
     'anomaly:b:frozen_until': '2026-11-22T17:00:00',
     'anomaly:f:frozen_until': '2026-11-22T17:00:00',
     'anomaly:a:frozen_until': '2026-11-22T15:00:00',
-  });
-});
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+  }),
+);
 
 const select = (selection: Partial<Omit<Selection, 'ids'>> & {ids?: string[]}): Selection => ({
   all: false,

@@ -1,4 +1,4 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {toAmount} from '../../src/lib/amounts.js';
 import {NOT_FROZEN} from '../../src/lib/freezes.js';
@@ -7,20 +7,20 @@ import {type Money, parseAmount, parseStoredMoney, toPlainDigits} from '../../sr
 import {connect, type Redis} from '../../src/lib/redis.js';
 import {addBudget, findSession, percentageOf, setBudget, toSession} from '../../src/lib/sessions.js';
 import {startProxy} from '../support/proxy.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 const x = rawId('x');
 const money = (text: string): Money => parseStoredMoney(text)!;
 
 let server: TestRedis;
 let redis: Redis;
+withRedis((own) => ({server, redis} = own));
 /** May not run scripts. */
 let plain: Redis;
 /** May read all, and write nothing. */
 let reader: Redis;
 beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
   await server.client.aclSetUser('plain', ['on', '>p', '~*', '+@all', '-eval', '-evalsha']);
   await server.client.aclSetUser('reader', ['on', '>p', '~*', '+@all', '-eval', '-evalsha', '-set']);
   [plain, reader] = await Promise.all([
@@ -28,10 +28,8 @@ beforeAll(async () => {
     connect({url: server.url.replace('unix://', 'unix://reader:p@')}),
   ]);
 });
-beforeEach(() => server.client.flushDb());
-afterAll(async () => {
-  for (const one of [redis, plain, reader]) one.close();
-  await server.stop();
+afterAll(() => {
+  for (const one of [plain, reader]) one.close();
 });
 
 const budget = (): Promise<string | null> => server.client.get('session:x:budget');

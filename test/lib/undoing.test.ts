@@ -1,4 +1,4 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 
 import {type RawId, rawId} from '../../src/lib/ids.js';
 import type {KeyRecord, Old, Value} from '../../src/lib/journal.js';
@@ -11,9 +11,10 @@ import {
   SPENT_KEYS,
   VELOCITY_KEYS,
 } from '../../src/lib/keys.js';
-import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
+import {ErrorReply, type Redis} from '../../src/lib/redis.js';
 import {findChanges, type RecordedChange, undoing, type UndoOptions} from '../../src/lib/undo.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 
 const x = rawId('x');
 const NOW = new Date('2026-11-22T16:00:10Z');
@@ -23,15 +24,7 @@ const WRONG_TYPE = new ErrorReply('WRONGTYPE Operation against a key holding the
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect({url: server.url});
-});
-beforeEach(() => server.client.flushDb());
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+withRedis((own) => ({server, redis} = own));
 
 const text = (value: string, ttl = -1): Value => ({kind: 'text', text: value, ttl});
 const dump = (ttl = -1): Value => ({kind: 'dump', text: 'DUMP', ttl});

@@ -1,27 +1,18 @@
-import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest';
+import {beforeEach, expect, test} from 'vitest';
 
 import {parseFilter} from '../../src/lib/filter.js';
 import {parseSessionId} from '../../src/lib/ids.js';
 import {connect, type Redis} from '../../src/lib/redis.js';
 import {sortWatched, summarize, WATCH_FIELDS} from '../../src/lib/watched.js';
 import {openWatch} from '../../src/lib/watching.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
+import {withRedis} from '../support/with-redis.js';
 import {loadSessions} from '../support/shell.js';
 
 let server: TestRedis;
 let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = await connect(server);
-});
-beforeEach(async () => {
-  await server.client.flushDb();
-  await loadSessions(server, {a: ['20', '5'], b: ['10', '9'], c: ['5']});
-});
-afterAll(async () => {
-  redis.close();
-  await server.stop();
-});
+withRedis((own) => ({server, redis} = own));
+beforeEach(() => loadSessions(server, {a: ['20', '5'], b: ['10', '9'], c: ['5']}));
 
 test('a session is the same object while nothing in Redis changes', async () => {
   const watch = openWatch({});
