@@ -2,12 +2,10 @@ import {expect, test} from 'vitest';
 
 import {serverTime, toServerTime} from '../../src/lib/clock.js';
 import {ErrorReply, type Redis} from '../../src/lib/redis.js';
-import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 
-let server: TestRedis;
 let redis: Redis;
-withRedis((own) => ({server, redis} = own));
+withRedis((own) => ({redis} = own));
 
 test('the time is that of the server, to the millisecond', async () => {
   expect(toServerTime(redis, ['1763829192', '324963'])).toEqual(new Date('2025-11-22T16:33:12.324Z'));
