@@ -24,7 +24,7 @@ const TESTS = {
   listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
   metrics: commands('print-metrics'),
   repairs: commands('check-store'),
-  resp: ['test/lib/completing.test.ts'],
+  resp: ['test/lib/resp.test.ts', 'test/lib/completing.test.ts'],
   'redis-node': ['test/lib/redis.test.ts'],
   'store-check': commands('check-store'),
   undo: ['test/lib/undoing.test.ts'],
