@@ -118,6 +118,13 @@ const recording = (): {flights: string[][]; recorded: Redis} => {
   };
   return {flights, recorded};
 };
+/** An ID of which two keys share a slot, as few do. */
+const sharing = (): RawId => {
+  const ids = Array.from({length: 100_000}, (_, index) => rawId(`s${index}`));
+  const found = ids.find((id) => slotOf(keyOf(FROZEN_UNTIL_KEYS, id)) === slotOf(keyOf(SPENT_KEYS, id)));
+  if (found === undefined) throw new Error('no such ID');
+  return found;
+};
 const errorOf = (outcome: Settled<unknown> | NoReply | undefined): TokengateError => {
   if (outcome instanceof NoReply || outcome?.state !== 'failed')
     throw new Error(`not failed: ${JSON.stringify(outcome)}`);
@@ -207,7 +214,9 @@ describe('what a script decides', () => {
     await fill();
     const {shapes, args, read, lookAt, preview} = removing();
     const script = `return own == false and 'no own' or 'own', {args[1], args[2]}`;
-    expect(await changeOne(redis, {shapes, args, read, lookAt, preview, script})).toMatchObject({result: {word: 'no own'}});
+    expect(await changeOne(redis, {shapes, args, read, lookAt, preview, script})).toMatchObject({
+      result: {word: 'no own'},
+    });
     expect(await texts()).toEqual({'session:a:budget': 'as ', 'session:a:spent': 'told'});
   });
 
@@ -363,14 +372,9 @@ describe('the journal', () => {
     await write({'session:b:budget': '1'});
     for (const client of nodes.clients) await client.configSet('maxmemory', '1');
     try {
-      const adding = errorOf(
-        await changeOne(
-          redis,
-          writing(() => [false, '2']),
-          JOURNAL,
-        ),
-      );
-      expect(adding.code).toBe('REDIS_OUT_OF_MEMORY');
+      const change = writing((id) => [false, id === A ? false : '2']);
+      const both = await changeOnCluster(redis, [A, rawId('b')], change, JOURNAL);
+      for (const outcome of both) expect(errorOf(outcome).code).toBe('REDIS_OUT_OF_MEMORY');
       expect(await entries()).toEqual([]);
       expect(await changeOne(redis, removing(), JOURNAL)).toMatchObject({state: 'done'});
       const [, concluded] = await entries();
@@ -418,10 +422,7 @@ describe('the steps of a change', () => {
   });
 
   test('of keys that share a slot are one, which comes with the last of them', async () => {
-    const id = Array.from({length: 100_000}, (_, index) => rawId(`s${index}`)).find(
-      (one) => slotOf(keyOf(FROZEN_UNTIL_KEYS, one)) === slotOf(keyOf(SPENT_KEYS, one)),
-    );
-    if (id === undefined) throw new Error('no such ID');
+    const id = sharing();
     const {flights, recorded} = recording();
     const shapes = [FROZEN_UNTIL_KEYS, SPENT_KEYS, BUDGET_KEYS];
     await write({[`anomaly:${id}:frozen_until`]: 'x'});
@@ -451,6 +452,19 @@ describe('the steps of a change', () => {
     ]);
     expect(await texts()).toEqual({'session:{t}:budget': '6'});
     expect(await nodes.clientOf('session:{t}:budget').pTTL('session:{t}:budget')).toBeGreaterThan(890_000);
+  });
+
+  test('of an ID with a hash tag may hold any bytes', async () => {
+    const id = rawId('{\xfc}');
+    const keys = BOTH.map((shape) => keyOf(shape, id));
+    await changeOnCluster(
+      redis,
+      [id],
+      writing(() => ['\xfe', '1']),
+      undefined,
+    );
+    const [value] = await redis.pipelineBytes([['GET', keys[0] ?? '']]);
+    expect(value).toEqual(Buffer.from('\xfe', 'latin1'));
   });
 
   test('of many sessions go in as many flights as the longest has', async () => {
@@ -603,6 +617,14 @@ describe('what is refused', () => {
     const outcomes = await changeOnCluster(on, ids, removing(), JOURNAL);
     expect(outcomes).toMatchObject([{state: 'done'}, {state: 'failed'}, {state: 'done'}]);
     expect((await entries())[1]).toMatchObject({only: '[["y"]]', unknown: '[]'});
+  });
+
+  test('is told to the journal by the bytes of its ID, and the names of its keys', async () => {
+    const id = rawId('\xfc');
+    const on = meanwhile((flight) => (flight === 3 ? [new ErrorReply('OOM no memory')] : undefined));
+    const change = writing(() => ['1', '2'], [FREEZE_REASON_KEYS, FROZEN_UNTIL_KEYS]);
+    expect(await changeOnCluster(on, [id], change, JOURNAL)).toMatchObject([{state: 'failed'}]);
+    expect((await entries())[1]).toMatchObject({only: '[["\xfc","frozen_until"]]', unknown: '[]'});
   });
 
   test('by Redis itself when it is written, is told', async () => {
@@ -796,6 +818,35 @@ describe('what gets no answer', () => {
       [undefined, undefined],
       ['[]', '[]'],
     ]);
+  });
+
+  test('but stands there as wanted, stays unknown, though the rest is tried again', async () => {
+    await fill();
+    const on = meanwhile(async (flight, send) => {
+      if (flight === 2) await write({'session:a:spent': '2.0'});
+      if (flight !== 1) return undefined;
+      await send();
+      return [new NoReply(LOST)];
+    });
+    expect(await changeOne(on, removing())).toEqual(new NoReply(LOST, true));
+    expect(await texts()).toEqual({});
+  });
+
+  test.each([
+    ['as before', 'x'],
+    ['as wanted', '9'],
+  ])('and stands there %s only in part, is unknown, and nothing follows', async (_, frozen) => {
+    const id = sharing();
+    const [until, budget, spent] = [`anomaly:${id}:frozen_until`, `session:${id}:budget`, `session:${id}:spent`];
+    await write({[until]: 'x', [budget]: '5', [spent]: '1'});
+    const on = meanwhile(async (flight) => {
+      if (flight !== 1) return undefined;
+      await write({[until]: frozen, [spent]: '7'});
+      return [new NoReply(LOST)];
+    });
+    const change = writing(() => ['2', '9', '6'], [SPENT_KEYS, FROZEN_UNTIL_KEYS, BUDGET_KEYS]);
+    expect(await changeOnCluster(on, [id], change, undefined)).toEqual([new NoReply(LOST, true)]);
+    expect(await texts()).toEqual({[until]: frozen, [budget]: '5', [spent]: '7'});
   });
 
   test('and stands there as neither, is unknown', async () => {

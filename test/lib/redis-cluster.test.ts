@@ -5,6 +5,8 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import {slotOf} from '../../src/lib/cluster-slots.js';
 import {TokengateError} from '../../src/lib/errors.js';
 import {JOURNAL_KEY} from '../../src/lib/keys.js';
+// Loaded before all tests: a mutant of what is evaluated once would otherwise be that of the first test alone.
+import '../../src/lib/redis-cluster.js';
 import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis} from '../../src/lib/redis.js';
 import {AS_EVER, type FakeCluster, type Judge, type Range, startFakeCluster} from '../support/fake-cluster.js';
 import {until} from '../support/sentinels.js';
