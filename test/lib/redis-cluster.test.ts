@@ -1,12 +1,14 @@
+import type {Socket} from 'node:net';
 import {setImmediate, setTimeout} from 'node:timers/promises';
 
-import {afterEach, beforeEach, describe, expect, test} from 'vitest';
+import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 
 import {slotOf} from '../../src/lib/cluster-slots.js';
 import {TokengateError} from '../../src/lib/errors.js';
 import {JOURNAL_KEY} from '../../src/lib/keys.js';
-// Loaded before all tests: a mutant of what is evaluated once would otherwise be that of the first test alone.
-import '../../src/lib/redis-cluster.js';
+import {openCluster} from '../../src/lib/redis-cluster.js';
+import {openNode} from '../../src/lib/redis-node.js';
+import {parseRedisUrl} from '../../src/lib/redis-url.js';
 import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis} from '../../src/lib/redis.js';
 import {AS_EVER, type FakeCluster, type Judge, type Range, startFakeCluster} from '../support/fake-cluster.js';
 import {until} from '../support/sentinels.js';
@@ -407,6 +409,68 @@ describe('a node that is gone', () => {
     expect(error.cause).toBeInstanceOf(TokengateError);
   });
 
+  test.each([
+    ['closes the connection', 'REDIS_CONNECTION_LOST', (socket: Socket) => socket.destroy()],
+    ['is silent', 'REDIS_TIMEOUT', () => undefined],
+    ['is no Redis', 'REDIS_PROTOCOL', (socket: Socket) => socket.write('SSH-2.0-OpenSSH_9.6\r\n')],
+  ])('since what stands there %s, is named with what may be wrong', async (_, code, act) => {
+    const redis = await open({timeoutMs: SOON});
+    cluster.judge = (node, __, socket) => {
+      if (node !== 1) return AS_EVER;
+      act(socket);
+      return undefined;
+    };
+    const [reply] = await redis.units([[['SET', K1, '1']]]);
+    expect(errorOf(reply)).toEqual({code, isSent: false});
+    expect((reply as NoReply).error.hint).toMatch(/^The cluster names it \(see cluster-announce-ip\)\. /);
+  });
+
+  test('and was named for TLS, may be meant for others', async () => {
+    await cluster.nodes[1]?.stop();
+    const target = parseRedisUrl(cluster.url);
+    const options = {credentials: target.credentials, database: 0, tls: undefined, timeoutMs: SOON};
+    const seed = await openNode({kind: 'Redis', endpoint: target.endpoints[0], ...options});
+    const {tls} = parseRedisUrl('rediss://unused');
+    const redis = await openCluster(seed, {...target, tls}, {timeoutMs: SOON});
+    ends.push(() => {
+      redis.close();
+    });
+    const {hint} = await thrown(redis.send(['GET', K1]));
+    expect(hint).toMatch(/^The cluster names it \(see cluster-announce-ip and tls-cluster\)\. /);
+  });
+
+  test('and still loads its data when it is connected to, is waited for', async () => {
+    const redis = await open();
+    const loading = new Error('LOADING Redis is loading the dataset in memory');
+    cluster.judge = first(1, 'HELLO', loading, loading);
+    expect(await redis.send(['SET', K1, '1'])).toBe('SET on 1');
+  });
+
+  test('is asked for of five others at most, of which some may be replicas', async () => {
+    const large = await startFakeCluster(12);
+    ends.push(() => large.stop());
+    large.ranges = [
+      [0, 5461, 0, 3, 4, 5],
+      [5462, 10_922, 1, 6, 7, 8],
+      [10_923, 16_383, 2, 9, 10, 11],
+    ];
+    const redis = await open({url: large.url});
+    // The order is the node that was given, and each primary with its replicas.
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0.99);
+    ends.push(() => {
+      random.mockRestore();
+    });
+    const asked = new Set<number>();
+    large.judge = (node, [name], socket) => {
+      if (name === 'CLUSTER') asked.add(node);
+      if (name !== 'GET' || node !== 1 || asked.size > 0) return AS_EVER;
+      socket.destroy();
+      return undefined;
+    };
+    expect(await redis.send(['GET', K1])).toBe(`${K1} on 1`);
+    expect([...asked].sort()).toEqual([0, 11, 3, 4].sort());
+  });
+
   test('but was the one that was given, is named as ever', async () => {
     const redis = await open({timeoutMs: SOON});
     await cluster.nodes[0]?.stop();
@@ -652,6 +716,130 @@ describe('a scan', () => {
     expect(order).toEqual([`2 COUNTKEYSINSLOT ${slot(K1)}`]);
   });
 
+  test.each([
+    ['but not afterwards', true, false],
+    ['but only afterwards', false, true],
+  ])('reads a slot again that is on the move at first, or at last: %s', async (_, isBefore, isAfter) => {
+    const redis = await open();
+    const leaves = `[${slot(K1)}->-id2]`;
+    cluster.moving[1] = isBefore ? leaves : '';
+    let isScanned = false;
+    const counted: string[] = [];
+    cluster.judge = (node, [name, word, at]) => {
+      if (node === 1 && name === 'SCAN') {
+        cluster.moving[1] = isAfter ? leaves : '';
+        isScanned = true;
+      }
+      if (word === 'COUNTKEYSINSLOT') counted.push(`${node} ${at ?? ''} ${isScanned}`);
+      return AS_EVER;
+    };
+    expect(await scan(redis)).toEqual([K0, 'x', 'y', K1, K2, 'z', K1]);
+    expect(counted).toEqual([`1 ${slot(K1)} true`]);
+  });
+
+  describe('that reads a slot on its way', () => {
+    const at = slotOf(K1);
+    /** Only the slot of the key has another owner. */
+    const ownedBy = (node: number): Range[] => [
+      [0, 5461, 0],
+      [5462, at - 1, 1],
+      [at, at, node],
+      [at + 1, 10_922, 1],
+      [10_923, 16_383, 2],
+    ];
+    /**
+     * Lets something happen when it is read on the third node, where it goes, and something else when it is asked who
+     * serves what; gives which nodes were read.
+     */
+    const readOf = async (act: () => void, later = (): void => undefined): Promise<number[]> => {
+      const redis = await open();
+      cluster.moving[1] = `[${at}->-id2]`;
+      cluster.moving[2] = `[${at}-<-id1]`;
+      const read: number[] = [];
+      cluster.judge = (node, [, word]) => {
+        if (word === 'SLOTS' && read.length > 1) later();
+        if (word !== 'COUNTKEYSINSLOT') return AS_EVER;
+        read.push(node);
+        if (read.length === 2) act();
+        return AS_EVER;
+      };
+      await scan(redis);
+      expect(doubts(redis)).toEqual([]);
+      return read;
+    };
+
+    test('is content when it has arrived', async () => {
+      const read = await readOf(() => {
+        cluster.moving.splice(1, 2, '', '');
+        cluster.ranges = ownedBy(2);
+      });
+      expect(read).toEqual([1, 2]);
+    });
+
+    test('reads it again when it has come back', async () => {
+      const read = await readOf(() => {
+        cluster.moving.splice(1, 2, '', '');
+      });
+      expect(read).toEqual([1, 2, 1]);
+    });
+
+    test('reads it again when it has gone elsewhere', async () => {
+      const read = await readOf(() => {
+        cluster.moving.splice(1, 2, '', '');
+        cluster.ranges = ownedBy(0);
+      });
+      expect(read).toEqual([1, 2, 0]);
+    });
+
+    test('reads it again when it has turned back', async () => {
+      const read = await readOf(() => {
+        cluster.moving[1] = `[${at}-<-id2]`;
+        cluster.moving[2] = `[${at}->-id1]`;
+        cluster.ranges = ownedBy(2);
+      });
+      expect(read).toEqual([1, 2, 2, 1]);
+    });
+
+    test('reads it again when no node has it for a while', async () => {
+      const read = await readOf(
+        () => {
+          cluster.moving.splice(1, 2, '', '');
+          cluster.ranges = ownedBy(2).filter(([from]) => from !== at);
+        },
+        () => {
+          cluster.ranges = ownedBy(2);
+        },
+      );
+      expect(read).toEqual([1, 2, 2]);
+    });
+
+    test('says what is refused', async () => {
+      const redis = await open();
+      cluster.moving[1] = `[${at}->-id2]`;
+      cluster.judge = (_, [, word]) =>
+        word === 'COUNTKEYSINSLOT'
+          ? new Error("NOPERM no permissions to run 'cluster|countkeysinslot' command")
+          : AS_EVER;
+      const error = await thrown(scan(redis));
+      expect(error.message).toContain(cluster.addressOf(1));
+      expect(error.code).toBe('REDIS_NO_PERMISSION');
+    });
+
+    test('asks for the keys of slots alone that have any', async () => {
+      const redis = await open();
+      cluster.moving[1] = `[${at}->-id2] [${at + 1}->-id2]`;
+      const asked: string[] = [];
+      cluster.judge = (node, [name, word, ...rest]) => {
+        if (name === 'CLUSTER' && word?.endsWith('INSLOT') === true) asked.push([node, word, ...rest].join(' '));
+        return AS_EVER;
+      };
+      await scan(redis);
+      expect(asked).toEqual([
+        ...[`1 COUNTKEYSINSLOT ${at}`, `1 COUNTKEYSINSLOT ${at + 1}`, `1 GETKEYSINSLOT ${at} 102`],
+      ]);
+    });
+  });
+
   test('scans a node again of which many slots have changed', async () => {
     const redis = await open();
     cluster.judge = (node, [name, cursor]) => {
@@ -693,12 +881,39 @@ describe('a scan', () => {
     expect(doubts(redis)).toEqual([]);
   });
 
-  test('gives up when a node stays gone, with why', async () => {
+  test('gives up when a node stays gone, with why, and has given what the others have', async () => {
     const redis = await open({timeoutMs: SOON});
     await cluster.nodes[1]?.stop();
-    const error = await thrown(scan(redis));
+    const found: string[] = [];
+    const error = await thrown(scan(redis, '*', (page) => found.push(...page)));
     expect(error.code).toBe('REDIS_UNREACHABLE');
     expect(error.message).toContain(cluster.addressOf(1));
+    expect(found).toEqual([K0, 'x', 'y', K2, 'z']);
+  });
+
+  test('reads the others to their end, however long that takes, when one is silent', async () => {
+    const redis = await open({timeoutMs: 600});
+    cluster.pages[2] = [['a'], ['b'], ['c'], ['d']];
+    cluster.judge = async (node, [name]) => {
+      if (name !== 'SCAN') return AS_EVER;
+      if (node === 1) return undefined;
+      if (node === 2) await setTimeout(200);
+      return AS_EVER;
+    };
+    const found: string[] = [];
+    const error = await thrown(scan(redis, '*', (page) => found.push(...page)));
+    expect(error.code).toBe('REDIS_TIMEOUT');
+    expect(error.message).toContain(cluster.addressOf(1));
+    expect(found).toEqual([K0, 'x', 'y', 'a', 'b', 'c', 'd']);
+  });
+
+  test('ends at once for what is no failure of a node', async () => {
+    const redis = await open();
+    cluster.judge = first(0, 'SCAN', new Error('WRONGPASS no'));
+    const found: string[] = [];
+    const error = await thrown(scan(redis, '*', (page) => found.push(...page)));
+    expect(error.code).toBe('REDIS_AUTH_FAILED');
+    expect(found).toEqual([]);
   });
 });
 
