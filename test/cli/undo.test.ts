@@ -52,6 +52,31 @@ test('a terminal is told how to undo, and the question says what would be undone
   expect(await redis.client.get('session:one:budget')).toBe('5');
 });
 
+test('a terminal is told how to undo the undoing of several changes, of each that undid something', async () => {
+  const own = await startRedis();
+  try {
+    const options = {url: own.url, columns: 200, env: {NO_COLOR: '1'}};
+    const run = async (...argv: string[]): Promise<string[]> => {
+      const {screen} = await openTerminal([...argv, '--yes'], options).ended;
+      return /Undo: tokengate undo-change ([0-9a-z ]+)/.exec(screen)?.[1]?.split(' ') ?? [];
+    };
+    const ids: string[] = [];
+    for (const id of ['a', 'b', 'c']) {
+      await own.client.set(`session:${id}:budget`, '5');
+      ids.push(...(await run('reset-session', id)));
+    }
+    expect(ids).toHaveLength(3);
+    await own.client.set('session:b:budget', '6'); // So that its undoing is refused.
+    const undoings = await run('undo-change', ...ids);
+    expect(undoings).toHaveLength(2);
+    expect(await own.client.dbSize()).toBe(4);
+    await run('undo-change', ...undoings);
+    expect(await own.client.keys('session:*')).toEqual(['session:b:budget']);
+  } finally {
+    await own.stop();
+  }
+});
+
 test('a terminal that is too narrow for the table shows each change in a few lines', async () => {
   const own = await startRedis();
   try {
