@@ -16,6 +16,7 @@ const TESTS = {
   candidates: ['test/lib/candidates.test.ts', 'test/lib/completing.test.ts'],
   'change-engine': ['test/lib/changes.test.ts', ...CHANGING],
   changes: ['test/lib/changes.test.ts', ...CHANGING, 'test/lib/batch.test.ts'],
+  'cluster-scan': ['test/lib/redis-cluster.test.ts'],
   feed: commands('watch-sessions'),
   filter: ['test/lib/filter.test.ts', 'test/fuzz/filter.test.ts'],
   freezes: ['test/lib/freezes.test.ts', ...commands('freezes')],

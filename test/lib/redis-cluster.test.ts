@@ -642,6 +642,24 @@ describe('a scan', () => {
     expect(doubts(redis)).toEqual([]);
   });
 
+  test('reads a node of few slots as any other, and keys as bytes', async () => {
+    cluster.ranges = [
+      [0, 99, 3],
+      [100, 16_383, 0],
+    ];
+    cluster.pages.splice(0, 4, [], [], [], [['\xff']]);
+    const redis = await open();
+    const asked: string[] = [];
+    cluster.judge = (_, [name, word]) => {
+      if (name === 'CLUSTER') asked.push(word ?? '');
+      return AS_EVER;
+    };
+    const keys: Buffer[] = [];
+    for await (const page of redis.cluster?.scan('*') ?? []) keys.push(...page);
+    expect(keys).toEqual([Buffer.from('\xff', 'latin1')]);
+    expect(asked).toEqual(['NODES', 'NODES', 'NODES', 'NODES']);
+  });
+
   test('can be left at any time', async () => {
     const redis = await open();
     for await (const page of redis.cluster?.scan('*') ?? []) {
@@ -671,6 +689,15 @@ describe('a scan', () => {
         /^The list could be incomplete, if keys of the cluster were moved meanwhile: Redis at .* refused/,
       ),
     ]);
+  });
+
+  test('by a user who may not ask any more what is on the move says so', async () => {
+    const redis = await open();
+    let asked = 0;
+    cluster.judge = (node, [, word]) =>
+      node === 1 && word === 'NODES' && ++asked === 2 ? new Error("NOPERM no 'cluster|nodes' command") : AS_EVER;
+    expect(await scan(redis)).toEqual([K0, 'x', 'y', K1, K2, 'z']);
+    expect(doubts(redis)).toHaveLength(1);
   });
 
   test('reads slots that are on the move one by one, first where their keys leave', async () => {
@@ -837,6 +864,7 @@ describe('a scan', () => {
       expect(asked).toEqual([
         ...[`1 COUNTKEYSINSLOT ${at}`, `1 COUNTKEYSINSLOT ${at + 1}`, `1 GETKEYSINSLOT ${at} 102`],
       ]);
+      expect(cluster.log[1]).toEqual(['SCAN 0 MATCH * COUNT 1000']);
     });
   });
 
@@ -889,6 +917,15 @@ describe('a scan', () => {
     expect(error.code).toBe('REDIS_UNREACHABLE');
     expect(error.message).toContain(cluster.addressOf(1));
     expect(found).toEqual([K0, 'x', 'y', K2, 'z']);
+  });
+
+  test('gives up with the first that was wrong', async () => {
+    const redis = await open({timeoutMs: SOON});
+    cluster.judge = (node, [name]) => {
+      if (node === 1 && name === 'SCAN') void cluster.nodes[1]?.stop();
+      return node === 1 && name === 'SCAN' ? undefined : AS_EVER;
+    };
+    expect((await thrown(scan(redis))).code).toBe('REDIS_CONNECTION_LOST');
   });
 
   test('reads the others to their end, however long that takes, when one is silent', async () => {
