@@ -187,6 +187,17 @@ describe('a command', () => {
     expect((await thrown(redis2.pipeline([['EXISTS', K1, K2]]))).code).not.toBe('REDIS_ERROR');
   });
 
+  test('goes over the connection that is there', async () => {
+    const redis = await open();
+    let opened = 0;
+    cluster.judge = (_, [name]) => {
+      if (name === 'HELLO') opened++;
+      return AS_EVER;
+    };
+    for (const key of [K0, K1, K1, K0]) await redis.send(['GET', key]);
+    expect(opened).toBe(1);
+  });
+
   test('is answered with text, or with bytes', async () => {
     const redis = await open();
     expect(await redis.pipeline([['GET', K1]])).toEqual([`${K1} on 1`]);
@@ -235,6 +246,37 @@ describe('a key that has moved', () => {
     expect(await redis.send(['GET', K1])).toBe(`${K1} on 2`);
     expect(redis.cluster?.primaryOf(K1)).toBe(cluster.addressOf(2));
     expect(cluster.log[1]).toEqual([`GET ${K1}`]);
+  });
+
+  test('is followed without a question to where it is known, but not what is refused beside it', async () => {
+    const redis = await open();
+    const moved = new Error(`MOVED ${slot(K1)} ${cluster.addressOf(2)}`);
+    let asked = 0;
+    const refusing = (other: Error | undefined): Judge => {
+      const [one, two] = [first(1, 'GET', moved), first(0, 'GET', ...(other === undefined ? [] : [other]))];
+      return (node, command, socket) => {
+        if (command[0] === 'CLUSTER') asked++;
+        return node === 1 ? one(node, command, socket) : two(node, command, socket);
+      };
+    };
+    const both = [`${K1} on 2`, `${K0} on 0`];
+    cluster.judge = refusing(undefined);
+    expect(
+      await redis.pipeline([
+        ['GET', K1],
+        ['GET', K0],
+      ]),
+    ).toEqual(both);
+    expect(asked).toBe(0);
+    const fresh = await open();
+    cluster.judge = refusing(new Error('TRYAGAIN not now'));
+    expect(
+      await fresh.pipeline([
+        ['GET', K1],
+        ['GET', K0],
+      ]),
+    ).toEqual(both);
+    expect(asked).toBeGreaterThan(0);
   });
 
   test('may be on a node that was not known, of whose replicas is asked', async () => {
@@ -474,7 +516,9 @@ describe('a node that is gone', () => {
   test('but was the one that was given, is named as ever', async () => {
     const redis = await open({timeoutMs: SOON});
     await cluster.nodes[0]?.stop();
+    expect((await thrown(redis.send(['SET', K0, '1']))).code).toBe('REDIS_CONNECTION_LOST');
     const error = await thrown(redis.send(['SET', K0, '1']));
+    expect(error.code).toBe('REDIS_UNREACHABLE');
     expect(error.message).toContain(cluster.addressOf(0));
     expect(error.hint ?? '').not.toContain('The cluster names it');
   });
@@ -501,27 +545,51 @@ describe('a node that is gone', () => {
     expect(opened).toBe(1);
   });
 
+  /** Whether a slow answer comes in time, when half of the time for one has gone by. */
+  const answersLate = async (redis: Redis, timeoutMs: number): Promise<boolean> => {
+    const over = performance.now() + timeoutMs / 2;
+    await until(() => Promise.resolve(performance.now() > over));
+    cluster.judge = async (_, [name]) => (name === 'GET' ? setTimeout(timeoutMs / 3, 'late') : AS_EVER);
+    const [reply] = await redis.units([[['GET', K2]]]);
+    return Array.isArray(reply);
+  };
+
   test('and silent leaves the rest half of the time', async () => {
     const redis = await open({timeoutMs: SOON});
     cluster.judge = first(1, 'SET', undefined);
-    expect(errorOf((await redis.units([[['SET', K1, '1']]]))[0])).toEqual({code: 'REDIS_TIMEOUT', isSent: true});
-    expect(await redis.send(['GET', K2])).toBe(`${K2} on 2`);
-    const over = performance.now() + SOON / 2;
-    await until(() => Promise.resolve(performance.now() > over));
-    cluster.judge = async (_, [name]) => (name === 'GET' ? setTimeout(SOON / 3, 'late') : AS_EVER);
-    expect((await thrown(redis.send(['GET', K2]))).code).toBe('REDIS_TIMEOUT');
+    const [set, get] = await redis.units([[['SET', K1, '1']], [['GET', K0]]]);
+    expect(errorOf(set)).toEqual({code: 'REDIS_TIMEOUT', isSent: true});
+    expect(get).toEqual([`${K0} on 0`]);
+    expect(await answersLate(redis, SOON)).toBe(false);
+  });
+
+  test('and asked for in vain leaves the rest half of the time', async () => {
+    const redis = await open({timeoutMs: SOON});
+    cluster.judge = (_, [name]) => (name === 'SET' ? new Error('TRYAGAIN not now') : AS_EVER);
+    expect(errorOf((await redis.units([[['SET', K1, '1']]]))[0])).toMatchObject({isSent: false});
+    expect(await answersLate(redis, SOON)).toBe(false);
+  });
+
+  test('at once leaves the rest all of the time', async () => {
+    const redis = await open({timeoutMs: 4 * SOON});
+    cluster.judge = first(1, 'SET', 'close');
+    expect(errorOf((await redis.units([[['SET', K1, '1']]]))[0])).toEqual(LOST);
+    expect(await answersLate(redis, 4 * SOON)).toBe(true);
   });
 
   test('and silent is left when another has taken over', async () => {
     const redis = await open();
-    cluster.judge = (node, [name]) => {
+    let silent: Socket | undefined;
+    cluster.judge = (node, [name], socket) => {
       if (node !== 1 || name !== 'SET') return AS_EVER;
       replace();
+      silent = socket;
       return undefined;
     };
     const [reply] = await redis.units([[['SET', K1, '1']]]);
     expect(errorOf(reply)).toEqual(LOST);
     expect((reply as NoReply).error.message).toBe(`Another node has taken over from Redis at ${cluster.addressOf(1)}.`);
+    await until(() => Promise.resolve(silent?.destroyed === true));
     expect(await redis.send(['SET', K1, '1'])).toBe('SET on 3');
   });
 
@@ -984,7 +1052,7 @@ describe('the end', () => {
 
 describe('a second connection', () => {
   test('is one to whichever node answers', async () => {
-    const redis = await open();
+    const redis = await open({timeoutMs: 1000});
     await cluster.nodes[0]?.stop();
     const fresh = await redis.reopen();
     ends.push(() => {
@@ -993,6 +1061,8 @@ describe('a second connection', () => {
     expect(fresh.server.role).toBe('cluster');
     expect([1, 2].map((node) => cluster.addressOf(node))).toContain(fresh.server.address);
     expect(await fresh.send(['GET', K1])).toBe(`${K1} on 1`);
+    const {hint} = await thrown(fresh.send(['GET', K0]));
+    expect(hint).toContain(`CLUSTER NODES on ${fresh.server.address} says`);
   });
 
   test('is closed where it is not used', async () => {
