@@ -348,7 +348,7 @@ describe('a key that has moved', () => {
   });
 
   test('again and again is not waited for longer than for an answer, and was not changed', async () => {
-    const redis = await open({timeoutMs: SOON});
+    const redis = await open({timeoutMs: 4 * SOON});
     cluster.judge = (_, [name]) => (name === 'SET' ? new Error('TRYAGAIN not now') : AS_EVER);
     const [reply] = await redis.units([[['SET', K1, '1']]]);
     expect(errorOf(reply)).toMatchObject({isSent: false});
@@ -566,7 +566,7 @@ describe('a node that is gone', () => {
   test('and asked for in vain leaves the rest half of the time', async () => {
     const redis = await open({timeoutMs: SOON});
     cluster.judge = (_, [name]) => (name === 'SET' ? new Error('TRYAGAIN not now') : AS_EVER);
-    expect(errorOf((await redis.units([[['SET', K1, '1']]]))[0])).toMatchObject({isSent: false});
+    expect((await redis.units([[['SET', K1, '1']]]))[0]).toBeInstanceOf(NoReply);
     expect(await answersLate(redis, SOON)).toBe(false);
   });
 
