@@ -23,10 +23,8 @@ const TESTS = {
   keys: ['test/lib/keys.test.ts', 'test/lib/ids.test.ts'],
   listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
   metrics: commands('print-metrics'),
-  repairs: commands('check-store'),
   resp: ['test/lib/completing.test.ts'],
   'redis-node': ['test/lib/redis.test.ts'],
-  'store-check': commands('check-store'),
   undo: ['test/lib/undoing.test.ts'],
   watched: ['test/lib/watching.test.ts'],
 };
