@@ -22,7 +22,7 @@ const TESTS = {
   glob: ['test/lib/glob.test.ts', 'test/lib/listing.test.ts'],
   keys: ['test/lib/keys.test.ts', 'test/lib/ids.test.ts'],
   listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
-  metrics: commands('print-metrics'),
+  metrics: ['test/lib/metrics.test.ts', ...commands('print-metrics')],
   resp: ['test/lib/completing.test.ts'],
   'redis-node': ['test/lib/redis.test.ts'],
   undo: ['test/lib/undoing.test.ts'],
