@@ -11,7 +11,6 @@ const CHANGING = ['test/lib/sessions.test.ts', 'test/lib/resets.test.ts', 'test/
 
 /** Tests of modules that have none of their own name, or more than that. */
 const TESTS = {
-  alerts: ['test/lib/alerts.test.ts', 'test/commands/check-sessions.test.ts'],
   'base-command': commands('get-budget', 'set-budget', 'freezes', 'health', 'list-sessions', 'reset-session'),
   candidates: ['test/lib/candidates.test.ts', 'test/lib/completing.test.ts'],
   'change-engine': ['test/lib/changes.test.ts', ...CHANGING],

@@ -2,6 +2,7 @@ import {randomUUID} from 'node:crypto';
 
 import {type Check, type Finding, holds, type Rule, type RuleKind, type Subject} from './checks.js';
 import {TokengateError} from './errors.js';
+import {inGroups} from './groups.js';
 import {rawId, type RawId} from './ids.js';
 import {alertsKey, BUDGET_KEYS, FROZEN_UNTIL_KEYS, keyOf, type RedisText} from './keys.js';
 import {parseStoredMoney} from './money.js';
@@ -200,10 +201,8 @@ function comparing(claims: readonly Claim[]): {
 
 /** Of claims those whose session has no budget any more, or no freeze. */
 async function findGone(redis: Redis, claims: ReadonlySet<Claim>): Promise<Claim[]> {
-  const list = [...claims];
   const gone: Claim[] = [];
-  for (let start = 0; start < list.length; start += CHUNK) {
-    const chunk = list.slice(start, start + CHUNK);
+  for (const chunk of inGroups([...claims], CHUNK)) {
     const replies = await redis.pipeline(
       chunk.map(({kind, id}) => ['EXISTS', keyOf(isAboutFreeze(kind) ? FROZEN_UNTIL_KEYS : BUDGET_KEYS, id)]),
     );
@@ -225,9 +224,8 @@ async function runScript(
   entries: readonly (readonly string[])[],
 ): Promise<unknown[]> {
   const results: unknown[] = [];
-  for (let start = 0; start < entries.length; start += CHUNK) {
-    const words = entries.slice(start, start + CHUNK).flat();
-    const command: Command = ['EVAL', script, '1', key, ...values, ...words.map(toBytes)];
+  for (const chunk of inGroups(entries, CHUNK)) {
+    const command: Command = ['EVAL', script, '1', key, ...values, ...chunk.flat().map(toBytes)];
     const [reply] = await redis.pipeline([command]);
     if (reply instanceof ErrorReply) throw explain(redis, key, reply);
     if (Array.isArray(reply)) results.push(...(reply as unknown[]));
