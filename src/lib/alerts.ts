@@ -160,12 +160,17 @@ async function readClaims(redis: Redis, key: string): Promise<Claim[]> {
     if (reply instanceof ErrorReply) throw explain(redis, key, reply);
     const [next, entries] = reply as [Buffer, Buffer[]];
     cursor = String(next);
-    for (let index = 0; index + 1 < entries.length; index += 2) {
-      const [field = '', value = ''] = entries.slice(index, index + 2).map((text) => text.toString('latin1'));
+    for (const pair of inGroups(entries, 2)) {
+      const [field = '', value = ''] = pair.map((text) => text.toString('latin1'));
       const [, kind, threshold = '', id = ''] = /^([a-z_]+):([\d.]*):(.*)$/s.exec(field) ?? [];
       if (kind === undefined) continue;
-      const limit = threshold === '' ? null : (parseStoredMoney(threshold) ?? null);
-      claims.push({field, value, id: rawId(id), kind: kind as RuleKind, threshold: limit});
+      claims.push({
+        field,
+        value,
+        id: rawId(id),
+        kind: kind as RuleKind,
+        threshold: parseStoredMoney(threshold) ?? null,
+      });
     }
   } while (cursor !== '0');
   return claims;

@@ -188,6 +188,41 @@ test('what is claimed of freezes ends with them, of budgets with those, and of w
   expect(Object.keys(await claims()).sort()).toEqual(['left:20:a:b\n', 'used:80:a:b\n']);
 });
 
+test('what was claimed of many sessions is given up when they are gone, and those that are seen are not looked for', async () => {
+  const [many, own] = [Array.from({length: 3000}, (_, index) => `used:80:s${index}`), await connect(server)];
+  await server.client.hSet('tokengate:alerts', Object.fromEntries(many.map((field) => [field, 'reported:x'])));
+  await spend('85');
+  const looks: number[] = [];
+  const instead: Partial<Redis> = {
+    pipeline(commands) {
+      const count = commands.filter(([name]) => name === 'EXISTS').length;
+      if (count > 0) looks.push(count);
+      return own.pipeline(commands);
+    },
+  };
+  expect(await check({instead})).toEqual(['one warning']);
+  expect(Object.keys(await claims())).toEqual(['used:80:one']);
+  expect(looks).toEqual([500, 500, 500, 500, 500, 500]);
+  looks.splice(0);
+  expect(await check({instead})).toEqual([]);
+  expect(looks).toEqual([]);
+  own.close();
+});
+
+test('an ID of any bytes crosses once', async () => {
+  const id = Buffer.from('\xc3\xa9\xff', 'latin1');
+  const keyOf = (name: string): Buffer => Buffer.concat([Buffer.from('session:'), id, Buffer.from(`:${name}`)]);
+  await server.client.set(keyOf('budget'), '100');
+  await server.client.set(keyOf('spent'), '85');
+  expect(await check()).toEqual([String.raw`é\xff warning`]);
+  expect(await check()).toEqual([]);
+  const field = Buffer.concat([Buffer.from('used:80:'), id]);
+  expect(await server.client.hExists('tokengate:alerts', field)).toBe(1);
+  await server.client.del(keyOf('budget'));
+  expect(await check()).toEqual([]);
+  expect(await claims()).toEqual({});
+});
+
 test('what stands there that is no claim is left alone', async () => {
   await spend('85');
   const other = {odd: '1', 'Used:80:one': '2', 'used:x:one': '3', ' used:80:one': '4'};
@@ -264,7 +299,12 @@ test('when it cannot be kept what has been reported, that is told with the reaso
 test('a refusal of what is kept names the key and what it needs', async () => {
   await spend('85');
   await server.client.set('tokengate:alerts', 'x');
-  await expect(check()).rejects.toMatchObject({code: 'WRONG_TYPE', cause: expect.any(ErrorReply) as ErrorReply});
+  await expect(check()).rejects.toMatchObject({
+    code: 'WRONG_TYPE',
+    message: expect.stringMatching(/^tokengate:alerts in Redis at .* is not a hash\.$/) as string,
+    hint: expect.stringContaining('--state') as string,
+    cause: expect.any(ErrorReply) as ErrorReply,
+  });
   await server.client.flushDb();
   await spend('85');
   await server.client.configSet('maxmemory', '1');
@@ -287,5 +327,6 @@ test.each(['a', 'team-a.b_C9', 'x'.repeat(64)])('%j is a name for what has been 
 });
 
 test.each(['', 'a b', 'a\n', 'a:b', '*', 'é', 'x'.repeat(65)])('%j is no such name', (typed) => {
-  expect(() => parseStateName(typed)).toThrow(expect.objectContaining({code: 'INVALID_USAGE'}) as TokengateError);
+  const hint = 'Write letters, digits, _, . and -, at most 64.';
+  expect(() => parseStateName(typed)).toThrow(expect.objectContaining({code: 'INVALID_USAGE', hint}) as TokengateError);
 });
