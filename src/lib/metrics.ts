@@ -199,13 +199,12 @@ function addUp(sums: Sums, measured: readonly Measured[]): Sums {
   );
 }
 
-/** What cannot be read first, then by the share that is used, then by what is spent. */
+/** What cannot be read first, then by the share that is used, then by what is spent; equal ones stay in the order of the IDs. */
 function byInterest(a: Measured, b: Measured): number {
   return (
     Number(b.isUnreadable) - Number(a.isUnreadable) ||
     (b.session.percentageUsed ?? ZERO).cmp(a.session.percentageUsed ?? ZERO) ||
-    (b.session.spent ?? ZERO).cmp(a.session.spent ?? ZERO) ||
-    (a.session.key < b.session.key ? -1 : 1)
+    (b.session.spent ?? ZERO).cmp(a.session.spent ?? ZERO)
   );
 }
 
