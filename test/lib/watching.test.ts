@@ -6,8 +6,8 @@ import {connect, type Redis} from '../../src/lib/redis.js';
 import {sortWatched, summarize, WATCH_FIELDS} from '../../src/lib/watched.js';
 import {openWatch} from '../../src/lib/watching.js';
 import type {TestRedis} from '../support/redis-server.js';
-import {withRedis} from '../support/with-redis.js';
 import {loadSessions} from '../support/shell.js';
+import {withRedis} from '../support/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;
