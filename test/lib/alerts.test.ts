@@ -1,20 +1,20 @@
-import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest';
+import {expect, test} from 'vitest';
 
 import {parseStateName, reportOnce, type ReportOnceOptions} from '../../src/lib/alerts.js';
 import {checkSessions, type Finding, type Rule, toRules} from '../../src/lib/checks.js';
 import {TokengateError} from '../../src/lib/errors.js';
 import {parseAmount} from '../../src/lib/money.js';
 import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import type {TestRedis} from '../support/redis-server.js';
 import {loadSessions} from '../support/shell.js';
+import {withRedis} from '../support/with-redis.js';
 
 const RULES = toRules({warn: parseAmount('80').value, crit: parseAmount('95').value, minLeft: null, frozen: false});
 const NOTHING: ReadonlySet<Finding> = new Set();
 
 let server: TestRedis;
-beforeAll(async () => (server = await startRedis()));
-beforeEach(() => server.client.flushDb());
-afterAll(() => server.stop());
+let connectAs: (...rights: string[]) => Promise<Redis>;
+withRedis((own) => ({server, connectAs} = own));
 
 interface Steps {
   /** Done when the sessions are about to be read. */
@@ -311,9 +311,7 @@ test('a refusal of what is kept names the key and what it needs', async () => {
   await expect(check()).rejects.toMatchObject({code: 'REDIS_OUT_OF_MEMORY'});
   await server.client.configSet('maxmemory', '0');
   for (const missing of ['-hscan', '-eval']) {
-    await server.client.sendCommand(['ACL', 'SETUSER', 'gate', 'reset', 'on', '>secret', '~*', '+@all', missing]);
-    const gate = await connect({url: server.url.replace('unix://', 'unix://gate:secret@')});
-    await expect(check({instead: gate})).rejects.toMatchObject({
+    await expect(check({instead: await connectAs(missing)})).rejects.toMatchObject({
       code: 'REDIS_NO_PERMISSION',
       hint: expect.stringContaining('kept in tokengate:alerts') as string,
       cause: expect.any(ErrorReply) as ErrorReply,

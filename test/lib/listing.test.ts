@@ -17,14 +17,15 @@ import {
   toListed,
   valuesOf,
 } from '../../src/lib/listing.js';
-import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
+import {ErrorReply, type Redis} from '../../src/lib/redis.js';
 import {isEmpty, selectIds} from '../../src/lib/selection.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;
-withRedis((own) => ({server, redis} = own));
+let connectAs: (...rights: string[]) => Promise<Redis>;
+withRedis((own) => ({server, redis, connectAs} = own));
 
 const setBudgets = (ids: string[]): Promise<unknown> =>
   server.client.mSet(ids.map((id): [string, string] => [`session:${id}:budget`, '1']));
@@ -93,10 +94,8 @@ test.each([
 });
 
 test('keys that cannot be looked for are an error', async () => {
-  await server.client.sendCommand(['ACL', 'SETUSER', 'blind', 'on', '>secret', '~*', '+@all', '-scan']);
-  const blind = await connect({url: server.url.replace('unix://', 'unix://blind:secret@')});
+  const blind = await connectAs('-scan');
   await expect(scanIds(blind, BUDGET_KEYS)).rejects.toMatchObject({code: 'REDIS_NO_PERMISSION'});
-  blind.close();
 });
 
 /** The same connection, and what is sent on it, as text. */
@@ -269,12 +268,10 @@ describe('freezes', () => {
   test('that this user may not read are an error', async () => {
     await server.client.set('anomaly:a:frozen_until', '2099-01-01T00:00:00');
     await server.client.set('anomaly:a:requests:1min', '7');
-    await server.client.sendCommand(['ACL', 'SETUSER', 'half', 'on', '>secret', '~session:*', '+@all']);
-    const half = await connect({url: server.url.replace('unix://', 'unix://half:secret@')});
+    const half = await connectAs('resetkeys', '~session:*');
     const refusal = {code: 'REDIS_NO_PERMISSION'};
     await expect(readFreezes(half, undefined, new Date())).rejects.toMatchObject(refusal);
     await expect(readRequestCounts(half, undefined)).rejects.toMatchObject(refusal);
-    half.close();
   });
 });
 

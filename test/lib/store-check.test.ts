@@ -1,26 +1,14 @@
-import {afterEach, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 
-import {connect, type Redis} from '../../src/lib/redis.js';
+import type {Redis} from '../../src/lib/redis.js';
 import {checkStore, type Finding, isFixable} from '../../src/lib/store-check.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;
-withRedis((own) => ({server, redis} = own));
-
-const others: Redis[] = [];
-afterEach(() => {
-  for (const other of others.splice(0)) other.close();
-});
-
-/** Another user's connection. */
-async function connectAs(...rights: string[]): Promise<Redis> {
-  await server.client.sendCommand(['ACL', 'SETUSER', 'other', 'reset', 'on', '>secret', '+@all', '~*', ...rights]);
-  const other = await connect({url: server.url.replace('unix://', 'unix://other:secret@')});
-  others.push(other);
-  return other;
-}
+let connectAs: (...rights: string[]) => Promise<Redis>;
+withRedis((own) => ({server, redis, connectAs} = own));
 
 const HOUR = 3_600_000;
 const LIST = {list: 'x'};
