@@ -12,12 +12,13 @@ withRedis((own) => ({server, redis, connectAs} = own));
 
 const HOUR = 3_600_000;
 const LIST = {list: 'x'};
-type Value = string | {list: string};
+type Value = string | {list: string} | {hash: string};
 const gatewayTime = (at: number): string => new Date(at).toISOString().slice(0, -1);
 
 async function write(key: string, value: Value, ttl?: number): Promise<void> {
   if (typeof value === 'string') await server.client.set(key, value);
-  else await server.client.lPush(key, value.list);
+  else if ('list' in value) await server.client.lPush(key, value.list);
+  else await server.client.hSet(key, value.hash, '');
   if (ttl !== undefined) await server.client.pExpire(key, ttl);
 }
 
@@ -70,6 +71,7 @@ const POISONS: [key: string, value: Value, ttl?: number][] = [
   ['anomaly:g1:last_hash', LIST, 60_000],
   ['anomaly:g2:last_hash', 'abc'],
   ['anomaly:h1:history', '[]', HOUR],
+  ['anomaly:h2:history', {hash: 'x'}, HOUR],
   ['anomaly:i1:velocity', LIST, HOUR],
   ['anomaly:i2:velocity', '0', HOUR],
 ];
@@ -147,6 +149,9 @@ describe('a check finds', () => {
       anomaly:h1:history: history_wrong_type (500)
         a Redis string: every request fails with HTTP 500
         h1: delete it: :history ["[]","delete"]; no advice
+      anomaly:h2:history: history_wrong_type (500)
+        a Redis hash: every request fails with HTTP 500
+        no repair; delete_key
       anomaly:i1:velocity: velocity_wrong_type (500)
         a Redis list: every request fails with HTTP 500
         no repair; delete_key
