@@ -226,11 +226,11 @@ describe('a check finds', () => {
   });
 
   test('nothing in what was over a moment ago, or is left of it for a moment', async () => {
-    await write('anomaly:a:frozen_until', gatewayTime(Date.now() - 1000), HOUR);
+    await write('anomaly:a:frozen_until', gatewayTime(Date.now()), HOUR);
     await write('anomaly:b:freeze_reason', 'why', 4000);
     expect(await check(redis)).toEqual([]);
     await write('anomaly:a:frozen_until', gatewayTime(Date.now() - 6000), HOUR);
-    await write('anomaly:b:freeze_reason', 'why', 8000);
+    await write('anomaly:b:freeze_reason', 'why', 60_000);
     expect(await problems(redis)).toEqual([
       'anomaly:a:frozen_until freeze_over',
       'anomaly:b:freeze_reason freeze_reason_without_freeze',
@@ -260,7 +260,7 @@ describe('a check finds', () => {
     for (const {repair} of found) {
       expect(repair.steps).toEqual([expect.objectContaining({to: expect.objectContaining({end: expect.any(Date)})})]);
       const {end: written} = repair.steps[0]!.to as {end: Date};
-      expect(Math.abs(written.getTime() - end)).toBeLessThan(2000);
+      expect(Math.abs(written.getTime() - end)).toBeLessThan(60_000);
     }
   });
 
