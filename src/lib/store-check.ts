@@ -95,6 +95,7 @@ export async function* checkStore(
   {match, isPrintable}: {match?: string | undefined; isPrintable: (text: string) => boolean},
 ): AsyncGenerator<CheckedPage> {
   const seen = new Set<string>();
+  // Each problem is one of a single kind of key, or of the ID.
   const isNew = ({id, problem}: Finding): boolean => {
     const name = `${problem} ${id}`;
     if (seen.has(name)) return false;
