@@ -11,7 +11,6 @@ const CHANGING = ['test/lib/sessions.test.ts', 'test/lib/resets.test.ts', 'test/
 
 /** Tests of modules that have none of their own name, or more than that. */
 const TESTS = {
-  alerts: ['test/lib/alerts.test.ts', 'test/commands/check-sessions.test.ts'],
   'base-command': commands('get-budget', 'set-budget', 'freezes', 'health', 'list-sessions', 'reset-session'),
   candidates: ['test/lib/candidates.test.ts', 'test/lib/completing.test.ts'],
   'change-engine': ['test/lib/changes.test.ts', ...CHANGING],
@@ -23,11 +22,9 @@ const TESTS = {
   glob: ['test/lib/glob.test.ts', 'test/lib/listing.test.ts'],
   keys: ['test/lib/keys.test.ts', 'test/lib/ids.test.ts'],
   listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
-  metrics: commands('print-metrics'),
-  repairs: commands('check-store'),
+  metrics: ['test/lib/metrics.test.ts', ...commands('print-metrics')],
   resp: ['test/lib/resp.test.ts', 'test/lib/completing.test.ts'],
   'redis-node': ['test/lib/redis.test.ts'],
-  'store-check': commands('check-store'),
   undo: ['test/lib/undoing.test.ts'],
   watched: ['test/lib/watching.test.ts'],
 };
