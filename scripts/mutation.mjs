@@ -28,7 +28,6 @@ const TESTS = {
   'redis-node': ['test/lib/redis.test.ts'],
   'store-check': commands('check-store'),
   undo: ['test/lib/undoing.test.ts'],
-  watched: ['test/lib/watching.test.ts'],
 };
 
 installPackages();

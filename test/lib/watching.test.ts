@@ -3,7 +3,6 @@ import {beforeEach, expect, test} from 'vitest';
 import {parseFilter} from '../../src/lib/filter.js';
 import {parseSessionId} from '../../src/lib/ids.js';
 import {connect, type Redis} from '../../src/lib/redis.js';
-import {sortWatched, summarize, WATCH_FIELDS} from '../../src/lib/watched.js';
 import {openWatch} from '../../src/lib/watching.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
@@ -79,32 +78,4 @@ test('what is wanted can be narrowed by a glob and by an expression', async () =
   expect(ids()).toEqual(['a', 'b']);
   expect(ids({match: '[b-z]'})).toEqual(['b']);
   expect(ids({where: parseFilter('used < 50')})).toEqual(['a']);
-});
-
-test.each(WATCH_FIELDS)('sorted by %s, what is not known comes last, either way', async (field) => {
-  await server.client.set('session:broken:budget', 'nan');
-  const watch = openWatch({});
-  await watch.read(redis, []);
-  const order = (reverse: boolean): string[] =>
-    sortWatched(watch.reading().sessions, field, reverse).map(({session: {id}}) => id);
-  const forward = order(false);
-  expect([...forward].sort()).toEqual(['a', 'b', 'broken', 'c']);
-  if (!['id', 'status', 'spent', 'rate', 'requests', 'empty'].includes(field)) {
-    expect([forward.at(-1), order(true).at(-1)]).toEqual(['broken', 'broken']);
-  }
-});
-
-test('the sums leave out what is not money', async () => {
-  await server.client.set('session:broken:budget', 'nan');
-  const watch = openWatch({});
-  await watch.read(redis, []);
-  const {count, budget, spent, remaining, used, statuses} = summarize(watch.reading().sessions);
-  expect({
-    count,
-    budget: budget.toFixed(),
-    spent: spent.toFixed(),
-    remaining: remaining.toFixed(),
-    used: used.toFixed(),
-  }).toEqual({count: 4, budget: '35', spent: '14', remaining: '21', used: '40'});
-  expect(statuses).toEqual({frozen: 0, invalid: 1, empty: 0, low: 1, ok: 2});
 });
