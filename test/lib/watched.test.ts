@@ -50,7 +50,7 @@ describe('a session is', () => {
 });
 
 describe('the sums of sessions', () => {
-  const sums = (...sessions: Watched[]): Record<string, unknown> => {
+  const sums = (...sessions: Watched[]): {rate: unknown; [sum: string]: unknown} => {
     const {count, budget, spent, remaining, used, rate, statuses} = summarize(sessions);
     const text = (money: Money | null): string | undefined => money?.toFixed();
     const amounts = {budget: text(budget), spent: text(spent), remaining: text(remaining), used: text(used)};
@@ -85,7 +85,7 @@ describe('the sums of sessions', () => {
 
 describe('sorted', () => {
   /** Neither what comes first nor last of anything is so by its ID or its place. */
-  const LIST = [
+  const list = (): Watched[] => [
     watched('m', {budget: '20', spent: '19', rate: '2', requests: 3, isFrozen: false}),
     watched('b', {budget: 'nan', spent: 'nan', requests: null}),
     watched('x', {budget: '100', spent: '1', rate: '9', requests: 40, isFrozen: true}),
@@ -95,7 +95,7 @@ describe('sorted', () => {
     watched('k', {budget: '3', spent: '1', rate: '0.5'}),
   ];
   const order = (field: WatchField, isReversed: boolean): string =>
-    sortWatched([...LIST], field, isReversed)
+    sortWatched(list(), field, isReversed)
       .map(({id}) => id)
       .join('');
 
