@@ -73,6 +73,43 @@ export const echoing = (socket: Socket): void => {
   });
 };
 
+/** What a server answers: text, a number, nothing, a list of these, or an error; undefined is no answer at all. */
+export type Answer = string | number | null | Answer[] | Error | undefined;
+
+/** Answers each command as the test says, in the Redis protocol. */
+export const answeringBy =
+  (answer: (command: string[]) => Answer) =>
+  (socket: Socket): void => {
+    let unread = '';
+    socket.on('data', (chunk) => {
+      unread += chunk.toString('latin1');
+      for (;;) {
+        const [head = '', count] = /^\*(\d+)\r\n/.exec(unread) ?? [];
+        const words: string[] = [];
+        let end = head.length;
+        while (words.length < Number(count)) {
+          const [line = '', length] = /^\$(\d+)\r\n/.exec(unread.slice(end)) ?? [];
+          const next = end + line.length + Number(length) + 2;
+          if (line === '' || unread.length < next) return;
+          words.push(unread.slice(end + line.length, next - 2));
+          end = next;
+        }
+        if (words.length === 0) return;
+        unread = unread.slice(end);
+        const given = answer(words);
+        if (given !== undefined) socket.write(encode(given), 'latin1');
+      }
+    });
+  };
+
+function encode(answer: Exclude<Answer, undefined>): string {
+  if (answer === null) return '$-1\r\n';
+  if (answer instanceof Error) return `-${answer.message}\r\n`;
+  if (typeof answer === 'number') return `:${answer}\r\n`;
+  if (Array.isArray(answer)) return `*${answer.length}\r\n${answer.map((one) => encode(one ?? null)).join('')}`;
+  return `$${answer.length}\r\n${answer}\r\n`;
+}
+
 export function portOf(server: Server): number {
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
