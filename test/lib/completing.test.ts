@@ -5,7 +5,17 @@ import {JOURNAL_KEY} from '../../src/lib/keys.js';
 import {parseRedisUrl} from '../../src/lib/redis-url.js';
 import {openResp, ReplyError, type RespConnection} from '../../src/lib/resp.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Answer, answeringBy, closing, greeting, silent, startServer} from '../support/servers.js';
+import {
+  type Answer,
+  type AnsweringServer,
+  type Answers,
+  closing,
+  EMPTY_REDIS,
+  greeting,
+  silent,
+  startAnswering,
+  startServer,
+} from '../support/servers.js';
 
 /** Milliseconds; longer than a test may take. */
 const FOREVER = 10 * 60_000;
@@ -33,33 +43,11 @@ const find = (options: Partial<CandidateOptions> = {}, url = redis.url): Promise
 const ids = async (options?: Partial<CandidateOptions>, url?: string): Promise<string[]> =>
   (await find(options, url)).map(({id}) => id);
 
-/** A server of the test's own: what it is sent, and how many connections to it are open. */
-async function fake(answers: Record<string, Answer | ((command: string[]) => Answer)>) {
-  const commands: string[] = [];
-  let open = 0;
-  const answer = answeringBy((command) => {
-    commands.push(command.join(' '));
-    const given = answers[command[0] ?? ''];
-    return typeof given === 'function' ? given(command) : given;
-  });
-  const server = await startServer((socket) => {
-    open++;
-    socket.once('close', () => open--);
-    answer(socket);
-  });
+async function fake(answers: Answers): Promise<AnsweringServer> {
+  const server = await startAnswering({...EMPTY_REDIS, ...answers});
   ends.push(() => server.stop());
-  return {url: server.url, port: Number(new URL(server.url).port), commands, open: () => open};
+  return server;
 }
-/** What a server answers that holds nothing. */
-const EMPTY = {
-  HELLO: ['server', 'redis', 'mode', 'standalone'],
-  DBSIZE: 0,
-  TIME: ['1800000000', '0'],
-  EXISTS: 0,
-  SCAN: ['0', []],
-  AUTH: 'OK',
-  SELECT: 'OK',
-} satisfies Record<string, Answer>;
 /** Such as Redis refuses what a user may not do. */
 const NOPERM = new Error('NOPERM this user has no permissions');
 
@@ -124,7 +112,6 @@ describe('sessions', () => {
   test('that are frozen are so by the clock of the server', async () => {
     const ends = ['2027-01-15T07:59:59', '2027-01-15T08:00:00', '2027-01-15T08:00:01', null, NOPERM];
     const {url} = await fake({
-      ...EMPTY,
       SCAN: ['0', ends.map((_, index) => `anomaly:${index}:frozen_until`)],
       GET: ([, key = '']) => ends[Number(key.split(':')[1])],
     });
@@ -179,8 +166,8 @@ describe('changes', () => {
 
   test('of a cluster are asked of the node that has them', async () => {
     const entry: Answer = ['1800000000000-0', ['change', 'k7', 'command', 'set-budget', 'actor', 'ops']];
-    const other = await fake({...EMPTY, XREVRANGE: [entry]});
-    const node = await fake({...EMPTY, XREVRANGE: new Error(`MOVED 1 127.0.0.1:${other.port}`)});
+    const other = await fake({XREVRANGE: [entry]});
+    const node = await fake({XREVRANGE: new Error(`MOVED 1 127.0.0.1:${other.port}`)});
     expect(await ids({kind: 'changes', prefix: 'k'}, node.url.replace('://', '://ops:pw@'))).toEqual(['k7']);
     const asked = ['AUTH ops pw', `XREVRANGE ${JOURNAL_KEY} + - COUNT 100`];
     expect([node.commands, other.commands]).toEqual([asked, asked]);
@@ -190,13 +177,13 @@ describe('changes', () => {
 
 describe('sessions of a cluster', () => {
   /** Two nodes, of which the test is told the URL of the first. */
-  const startCluster = async (first: Record<string, Answer>, second: Record<string, Answer>) => {
+  const startCluster = async (first: Answers, second: Answers) => {
     const slots = (): Answer => [
       [0, 8191, ['127.0.0.1', one.port, 'id']],
       [8192, 16_383, ['', two.port, 'id']],
     ];
-    const base = {...EMPTY, HELLO: ['server', 'redis', 'mode', 'cluster'], CLUSTER: slots};
-    const one: Awaited<ReturnType<typeof fake>> = await fake({...base, ...first});
+    const base = {HELLO: ['server', 'redis', 'mode', 'cluster'], CLUSTER: slots};
+    const one: AnsweringServer = await fake({...base, ...first});
     const two = await fake({...base, ...second});
     return {one, two};
   };
@@ -240,7 +227,6 @@ describe('the time that it takes', () => {
     let read = 0;
     vi.spyOn(performance, 'now').mockImplementation(() => now);
     const {url} = await fake({
-      ...EMPTY,
       DBSIZE: keys,
       SCAN: () => {
         now += pageMs;
@@ -281,7 +267,7 @@ describe('a server', () => {
 
   test('that is silent offers nothing when the time is over', async () => {
     expect(await ids({limitMs: SOON}, await start(silent))).toEqual([]);
-    const {url, open} = await fake({...EMPTY, SCAN: undefined});
+    const {url, open} = await fake({SCAN: undefined});
     expect(await ids({limitMs: SOON}, url)).toEqual([]);
     await expect.poll(open).toBe(0);
   });

@@ -19,15 +19,17 @@ beforeAll(async () => {
     startRedis({tcp: true, args: ['--rename-command', 'HELLO', '', '--databases', '4']}),
   ]);
   replica = await startRedis({args: ['--replicaof', '127.0.0.1', new URL(server.url).port]});
-  redis = await connect({url: server.url});
 });
-beforeEach(() => server.client.flushDb());
+beforeEach(async () => {
+  await server.client.flushDb();
+  // Not once for all tests: where connecting does not work, they are to fail, not to be left out.
+  redis = await open(server.url);
+});
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 afterAll(async () => {
-  redis.close();
   await Promise.all([replica, old, server].map((one) => one.stop()));
 });
 
