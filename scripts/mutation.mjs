@@ -25,7 +25,6 @@ const TESTS = {
   metrics: commands('print-metrics'),
   repairs: commands('check-store'),
   resp: ['test/lib/completing.test.ts'],
-  'redis-node': ['test/lib/redis.test.ts'],
   'store-check': commands('check-store'),
   undo: ['test/lib/undoing.test.ts'],
 };
