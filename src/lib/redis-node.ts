@@ -129,7 +129,7 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
     context.stage = 'accepted';
   });
   if (signal?.aborted) throw interrupted();
-  signal?.addEventListener('abort', interrupt, {once: true});
+  signal?.addEventListener('abort', interrupt);
 
   /** Waits for the promise; past the time it ends the connection. */
   const until = async <T>(time: number, promise: Promise<T>): Promise<T> => {
