@@ -16,7 +16,6 @@ const TESTS = {
   candidates: ['test/lib/candidates.test.ts', 'test/lib/completing.test.ts'],
   'change-engine': ['test/lib/changes.test.ts', ...CHANGING],
   changes: ['test/lib/changes.test.ts', ...CHANGING, 'test/lib/batch.test.ts'],
-  feed: commands('watch-sessions'),
   filter: ['test/lib/filter.test.ts', 'test/fuzz/filter.test.ts'],
   freezes: ['test/lib/freezes.test.ts', ...commands('freezes')],
   glob: ['test/lib/glob.test.ts', 'test/lib/listing.test.ts'],
