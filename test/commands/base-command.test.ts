@@ -4,6 +4,7 @@ import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 import {BaseCommand} from '../../src/cli/base-command.js';
 import {journalFlags} from '../../src/cli/flags.js';
 import {watchInterrupts} from '../../src/cli/interrupts.js';
+import type {TokengateError} from '../../src/lib/errors.js';
 import type {Journal} from '../../src/lib/journal.js';
 import type {Redis} from '../../src/lib/redis.js';
 import {type Output, runCommand} from '../support/run.js';
@@ -104,8 +105,8 @@ describe('what is typed', () => {
       {word: 'a', more: 'b'},
       {count: '3', loud: true, yes: true, timeout: '2'},
     ]);
-    expect(await seen('--count=--yes=1\n2', 'x=-l=1', '--', '--yes=1')).toMatchObject([
-      {word: 'x=-l=1', more: '--yes=1'},
+    expect(await seen('--count=--yes=1\n2', 'x--yes=-l=1', '--', '--yes=1')).toMatchObject([
+      {word: 'x--yes=-l=1', more: '--yes=1'},
       {count: '--yes=1\n2', yes: false},
     ]);
     expect(await seen('--', '-l=1', '--toString')).toMatchObject([{word: '-l=1', more: '--toString'}, {}]);
@@ -327,6 +328,9 @@ describe('a question', () => {
     expect(inquirer.questions).toMatchObject([{message: 'Really?', default: false}]);
     inquirer.answer = false;
     expect(await run([], asks)).toMatchObject({code: 1, stderr: 'Error: Cancelled: nothing was changed.\n'});
+    const code = (tools: Tools): Promise<unknown> =>
+      asks(tools).catch((error: unknown) => (error as TokengateError).code);
+    expect((await run([], code)).result).toBe('DECLINED');
   });
 
   test('is not asked with --yes', async () => {
