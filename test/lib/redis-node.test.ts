@@ -1,6 +1,7 @@
 import {getEventListeners} from 'node:events';
 import {readFileSync} from 'node:fs';
 import type {Socket} from 'node:net';
+import type {TlsOptions} from 'node:tls';
 
 import {afterAll, afterEach, beforeAll, describe, expect, test, vi} from 'vitest';
 
@@ -11,6 +12,7 @@ import {
   type Answer,
   type AnsweringServer,
   type Answers,
+  closing,
   EMPTY_REDIS,
   silent,
   startAnswering,
@@ -33,8 +35,8 @@ async function answering(answers: Answers = {}): Promise<AnsweringServer> {
   ends.push(() => server.stop());
   return server;
 }
-async function serving(onConnection: (socket: Socket) => void): Promise<{port: number}> {
-  const server = await startServer(onConnection);
+async function serving(onConnection: (socket: Socket) => void, tls?: TlsOptions): Promise<{port: number}> {
+  const server = await startServer(onConnection, tls);
   ends.push(() => server.stop());
   return {port: Number(new URL(server.url).port)};
 }
@@ -257,9 +259,10 @@ describe('over TLS', () => {
     caFile,
   });
 
+  const files = (): TlsOptions => ({cert: readFileSync(made.server.cert), key: readFileSync(made.server.key)});
+
   test('a server is believed that its authority vouches for, and no other', async () => {
-    const {cert, key} = made.server;
-    const server = await startAnswering(EMPTY_REDIS, {cert: readFileSync(cert), key: readFileSync(key)});
+    const server = await startAnswering(EMPTY_REDIS, files());
     ends.push(() => server.stop());
     expect(await (await open(server, {tls: settings(made.ca)})).fly([['DBSIZE']])).toEqual([0]);
     expect(await refusal(server, {tls: settings()})).toMatch(/^REDIS_TLS_FAILED TLS to Redis at ADDRESS failed: /);
@@ -268,5 +271,15 @@ describe('over TLS', () => {
     expect(await refusal(server)).toMatch(/^REDIS_CONNECTION_LOST /);
     const plain = await serving((socket) => socket.resume().write('+OK\r\n'));
     expect(await refusal(plain, {tls: settings(made.ca)})).toMatch(/^REDIS_TLS_FAILED /);
+  });
+
+  test('it is told how far a connection came', async () => {
+    const tls = settings(made.ca);
+    expect(await refusal(await serving(closing, files()), {tls})).toBe(
+      'REDIS_TLS_FAILED TLS to Redis at ADDRESS failed: the server closed the connection after the handshake.',
+    );
+    expect(await refusal(await serving(silent), {tls, timeoutMs: SOON})).toBe(
+      'REDIS_TIMEOUT Cannot connect to Redis at ADDRESS: no answer within 0.1 s.',
+    );
   });
 });
