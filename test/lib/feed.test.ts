@@ -51,7 +51,7 @@ function prepare() {
     const redis = {server: {address: `no. ${number}`}, close: () => state.closed.push(number)};
     return Promise.resolve(redis as unknown as Redis);
   };
-  const nameOf = ({server}: Redis): string => server.address;
+  const nameOf = (redis: Redis | undefined): string => redis?.server.address ?? 'none';
   const listed = (ids: readonly RawId[] | 'all'): string => (ids === 'all' ? ids : `[${ids.join()}]`);
   const watch: Watch = {
     async read(redis, closely) {
