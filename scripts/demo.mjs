@@ -44,9 +44,22 @@ const STEPS = [
     },
   },
   {
+    why: 'Would the gateway let its next request pass now, and why?',
+    line: 'tokengate explain-session bot-attack',
+  },
+  {
     why: 'A job is over: remove its budget and what it has spent. Without --yes this would ask first.',
     line: 'tokengate reset-session batch-job --yes',
     then: {'session:batch-job:budget': null, 'session:batch-job:spent': null},
+  },
+  {
+    why: 'That was the wrong job. What was removed is in the journal of changes, and can be put back.',
+    line: 'tokengate undo-change --last --yes',
+    then: {'session:batch-job:budget': '10.0', 'session:batch-job:spent': '0.000450000000000000100'},
+  },
+  {
+    why: 'Who changed what? Here it was all you.',
+    line: 'tokengate list-changes',
   },
   {
     why: 'For monitoring: can Redis be read and written? The exit code says it too.',

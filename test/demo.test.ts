@@ -28,8 +28,13 @@ describe('npm run demo', () => {
       '$ tokengate anomaly-stats bot-attack',
       '$ tokengate unfreeze-session bot-attack',
       "✓ Session 'bot-attack' unfrozen",
+      '$ tokengate explain-session bot-attack',
+      '✓ The next request passes if it costs no more than $9.998125',
       '$ tokengate reset-session batch-job --yes',
       "✓ Session 'batch-job' reset",
+      '$ tokengate undo-change --last --yes',
+      '✓ Undone 1',
+      '$ tokengate list-changes',
       '$ tokengate health',
       '✓ Redis connection healthy',
     ]);

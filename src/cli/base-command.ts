@@ -92,10 +92,11 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return makeJournal({command: this.id ?? '', version: this.config.version, undoes}, flags, reason);
   }
 
-  /** Tells a person how to undo what was done just now. */
-  protected hintUndo(journal: Journal | undefined): void {
-    if (journal === undefined || this.jsonEnabled() || !process.stderr.isTTY) return;
-    process.stderr.write(`Undo: tokengate undo-change ${journal.change}\n`);
+  /** Tells a person how to undo what was done just now; several were done where several are undone. */
+  protected hintUndo(...journals: (Journal | undefined)[]): void {
+    const changes = journals.flatMap((journal) => journal?.change ?? []);
+    if (changes.length === 0 || this.jsonEnabled() || !process.stderr.isTTY) return;
+    process.stderr.write(`Undo: tokengate undo-change ${changes.join(' ')}\n`);
   }
 
   /** @throws TokengateError DECLINED, CONFIRMATION_REQUIRED, INTERRUPTED */

@@ -135,6 +135,8 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     const progress = showProgress(total, {isQuiet: report.isQuiet});
     /** Done, and not looked at again yet. */
     const waiting: {since: number; results: R[]}[] = [];
+    /** What something was changed under. */
+    const changes = new Set<Journal | undefined>();
     // One look after the other, beside the batch: it does not wait for them.
     let looks = Promise.resolve();
     const followUp = ({atLeast}: {atLeast: number}): void => {
@@ -158,6 +160,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
           progress.hide();
           await report.add(outcomes);
           if (report.isClosed) stop.abort();
+          if (outcomes.some(({state}) => state === 'done')) changes.add(journal);
           if (follow) {
             const results = outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.result] : []));
             if (results.length > 0) waiting.push({since: performance.now(), results});
@@ -179,7 +182,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     try {
       await report.close();
     } finally {
-      if (report.hasChanges && !report.isQuiet) this.hintUndo(steps[0]?.journal);
+      if (!report.isQuiet) this.hintUndo(...changes);
     }
   }
 

@@ -41,11 +41,6 @@ export class BatchReport<R> {
     return this.closedBy !== undefined;
   }
 
-  /** True when at least one session was changed. */
-  get hasChanges(): boolean {
-    return this.count('done') > 0;
-  }
-
   /** True when something has no answer or was not done: the end of the batch is not the end of the work. */
   get isCutShort(): boolean {
     return this.count('unknown') + this.count('not_done') > 0;

@@ -74,7 +74,26 @@ async function renderTable(pages: AsyncIterable<HistoryPart[]>, isEach: boolean)
     }
   }
   if (rows.size === 0) return ['No changes found.\n'];
-  return drawTable(HEADER, [...rows.values()].map(toCells));
+  const cells = [...rows.values()].map(toCells);
+  const lines = [...(await drawTable(HEADER, cells))];
+  const isTooWide = process.stdout.isTTY && (lines[0]?.indexOf('\n') ?? 0) > (process.stdout.columns || Infinity);
+  return isTooWide ? cells.map(toParagraph) : lines;
+}
+
+/** For a terminal that the table does not fit into. */
+function toParagraph([
+  when = '',
+  id = '',
+  actor = '',
+  what = '',
+  session = '',
+  changed = '',
+  reason = '',
+]: string[]): string {
+  const lines = [[`${when} UTC`, id, actor, what, session].join('  ')];
+  if (changed !== '') lines.push(`  ${changed}`);
+  if (reason !== '') lines.push(`  Reason: ${reason}`);
+  return `${lines.join('\n')}\n\n`;
 }
 
 function toCells({part, sessions, count, keys, isComplete}: Row): string[] {

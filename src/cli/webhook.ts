@@ -62,7 +62,9 @@ function failure(why: string): TokengateError {
 function whyNotReached(error: unknown): string {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const first = cause instanceof AggregateError ? (cause.errors as unknown[])[0] : cause;
-  const code = (first as NodeJS.ErrnoException | undefined)?.code ?? '';
+  const {code = '', name} = (first ?? {}) as Partial<NodeJS.ErrnoException>;
+  // From Node.js 24 on it has no code.
+  if (name === 'HTTPParserError') return 'did not answer in HTTP';
   const known: Record<string, string> = {
     ECONNREFUSED: 'refused the connection',
     ENOTFOUND: 'was not found: no such host name',

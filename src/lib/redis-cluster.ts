@@ -1,17 +1,9 @@
 import {setMaxListeners} from 'node:events';
-import {setImmediate as nextTurn, setTimeout as sleep} from 'node:timers/promises';
+import {setTimeout as sleep} from 'node:timers/promises';
 
-import {
-  parseOwnSlots,
-  parseRedirection,
-  parseSlots,
-  type OwnSlots,
-  slotOf,
-  type SlotMap,
-  SLOTS,
-} from './cluster-slots.js';
+import {type ClusterNodes, GONE, scanCluster} from './cluster-scan.js';
+import {parseRedirection, parseSlots, slotOf, type SlotMap} from './cluster-slots.js';
 import {TokengateError} from './errors.js';
-import {matchesGlob} from './glob.js';
 import {JOURNAL_KEY, type RedisText} from './keys.js';
 import {type Command, ErrorReply, NoReply, openNode, type RedisNode} from './redis-node.js';
 import {addressOf, type Endpoint, type RedisTarget} from './redis-url.js';
@@ -33,13 +25,6 @@ const DOUBT_MS = 1000;
 const ASKED = 5;
 /** How long a replica may take to say that it has what was written. */
 const REPLICA_MS = 1000;
-/** Keys that Redis looks at in one step of SCAN. */
-const SCAN_COUNT = '1000';
-/** Slots of a node that are read one by one; for more than these it is scanned again. */
-const FEW_SLOTS = 512;
-/** How often what has moved during a scan is looked at again. */
-const SCAN_ROUNDS = 20;
-
 /** Commands that may be sent again when their answer was lost. Not HSCAN: another node has other cursors. */
 const READS = new Set([
   'CLUSTER',
@@ -59,8 +44,6 @@ const READS = new Set([
 const SPLIT = new Set(['MGET', 'EXISTS']);
 /** With these a node refuses a command that another would take, or that it may take soon: nothing was done. */
 const MOVES = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN)\b/;
-/** After these a node may be replaced by another. */
-const GONE = new Set(['REDIS_UNREACHABLE', 'REDIS_TIMEOUT', 'REDIS_CONNECTION_LOST', 'REDIS_LOADING']);
 
 /** After these it may be that the cluster names addresses that can't be reached from here. */
 const ELSEWHERE = new Set(['REDIS_UNREACHABLE', 'REDIS_TIMEOUT', 'REDIS_CONNECTION_LOST', 'REDIS_PROTOCOL']);
@@ -75,16 +58,6 @@ interface Part {
   asking: Endpoint | undefined;
   /** Where it went last. */
   sentTo: Endpoint | undefined;
-}
-
-/** What of a scan is done in one go. */
-interface ScanPart {
-  pattern: string;
-  slots: readonly number[];
-  /** Gets those of the slots whose keys have all been seen. */
-  seen: Set<number>;
-  /** By `performance.now()`: when the next answer has to be there. */
-  by: () => number;
 }
 
 const ignore = (): void => undefined;
@@ -321,19 +294,6 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
   };
   const explain = (reply: ErrorReply): TokengateError => (origins.get(reply.message) ?? seed).explain(reply);
 
-  /**
-   * Undefined when this user may not ask.
-   *
-   * @throws TokengateError when the node is gone
-   */
-  const ownSlots = async (endpoint: Endpoint, by: number): Promise<OwnSlots | undefined> => {
-    const node = await nodeAt(endpoint, by);
-    const [reply] = await ask(node, [['CLUSTER', 'NODES']], by);
-    if (typeof reply === 'string') return parseOwnSlots(reply);
-    const {message} = seed.explain(reply as ErrorReply);
-    doubts.add(`The list could be incomplete, if keys of the cluster were moved meanwhile: ${message}`);
-    return undefined;
-  };
   /** @throws TokengateError when there is no answer */
   const ask = async (node: RedisNode, commands: readonly Command[], by: number, bytes = false): Promise<unknown[]> => {
     const replies = await unlessReplaced(node.address, by, node.fly(commands, {bytes, by}));
@@ -341,138 +301,16 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
     return replies;
   };
 
-  /** Scans one node, and adds to `seen` those of its slots whose keys were on it all the time. */
-  async function* scanNode(
-    endpoint: Endpoint,
-    {pattern, slots, seen, by}: ScanPart,
-  ): AsyncGenerator<Buffer[], void, void> {
-    const before = await ownSlots(endpoint, by());
-    const node = await nodeAt(endpoint, by());
-    const scan = (cursor: string): Promise<unknown[]> =>
-      ask(node, [['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT]], by(), true);
-    let answer: Promise<unknown[]> | undefined = scan('0');
-    while (answer !== undefined) {
-      const [page] = await answer;
-      if (page instanceof ErrorReply) throw node.explain(page);
-      const [next, keys] = page as [Buffer, Buffer[]];
-      answer = String(next) === '0' ? undefined : scan(String(next));
-      // When the reader stops early nobody waits for the next page.
-      answer?.catch(ignore);
-      await nextTurn(); // The client writes in its next turn: the server then works while this page is used.
-      yield keys;
-    }
-    const after = before && (await ownSlots(endpoint, by()));
-    const isKnown = (own: OwnSlots, slot: number): boolean => own.owned.has(slot) && !own.leaving.has(slot);
-    for (const slot of slots) {
-      if (before === undefined || after === undefined || (isKnown(before, slot) && isKnown(after, slot)))
-        seen.add(slot);
-    }
-  }
-
-  /** Reads slots one by one, where their keys come from before where they go to. */
-  async function* readSlots({pattern, slots, seen, by}: ScanPart): AsyncGenerator<Buffer[], void, void> {
-    const glob = Buffer.from(pattern);
-    const endpoints = [...map.primaries.values()].map(({endpoint}) => endpoint);
-    const look = async (): Promise<(OwnSlots | undefined)[]> =>
-      Promise.all(endpoints.map((endpoint) => ownSlots(endpoint, by())));
-    const before = await look();
-    const isSource = (own: OwnSlots | undefined, slot: number): boolean => own?.leaving.has(slot) === true;
-    const isPlace = (own: OwnSlots | undefined, slot: number): boolean =>
-      !isSource(own, slot) && (own?.owned.has(slot) === true || own?.arriving.has(slot) === true);
-    for (const belongs of [isSource, isPlace]) {
-      for (const [index, endpoint] of endpoints.entries()) {
-        const some = slots.filter((slot) => belongs(before[index], slot));
-        if (some.length > 0) yield (await keysIn(some, endpoint, by())).filter((key) => matchesGlob(glob, key));
-      }
-    }
-    const after = await look();
-    for (const slot of slots) {
-      const wasThere = before.some((own) => isSource(own, slot) || isPlace(own, slot));
-      const isThere = after.some((own) => isSource(own, slot) || isPlace(own, slot));
-      // Its keys have moved on the way that was known, if at all.
-      const isAsKnown = after.every((own, index) => {
-        if (isSource(own, slot)) return isSource(before[index], slot);
-        return !isPlace(own, slot) || isPlace(before[index], slot);
-      });
-      if (wasThere && isThere && isAsKnown) seen.add(slot);
-    }
-  }
-  const keysIn = async (slots: readonly number[], endpoint: Endpoint, by: number): Promise<Buffer[]> => {
-    const node = await nodeAt(endpoint, by);
-    const read = async (commands: readonly Command[], bytes: boolean): Promise<unknown[]> => {
-      const replies = await ask(node, commands, by, bytes);
-      for (const reply of replies) if (reply instanceof ErrorReply) throw node.explain(reply);
-      return replies;
-    };
-    const counts = await read(
-      slots.map((slot) => ['CLUSTER', 'COUNTKEYSINSLOT', String(slot)]),
-      false,
-    );
-    // Those that are written meanwhile need not be seen; a key that goes leaves its place to another.
-    const commands = slots.flatMap((slot, index): Command[] =>
-      counts[index] === 0 ? [] : [['CLUSTER', 'GETKEYSINSLOT', String(slot), String(2 * Number(counts[index]) + 100)]],
-    );
-    return ((await read(commands, true)) as Buffer[][]).flat();
+  const scanned: ClusterNodes = {
+    timeoutMs,
+    map: () => map,
+    refresh,
+    limit,
+    nodeAt,
+    ask,
+    explain: (reply) => seed.explain(reply),
+    doubts,
   };
-
-  async function* scan(pattern: string): AsyncGenerator<Buffer[], void, void> {
-    const seen = new Set<number>();
-    /** By `performance.now()`: when a node that is gone has been waited for long enough. */
-    let giveUpAt = Infinity;
-    const by = (): number => Math.min(limit(), giveUpAt);
-    const failed = new Set<string>();
-    /** Returns why a node is gone. */
-    const orGone = async function* (
-      name: string,
-      pages: AsyncIterable<Buffer[]>,
-    ): AsyncGenerator<Buffer[], TokengateError | undefined, void> {
-      try {
-        for await (const page of pages) {
-          // While others go on there is time.
-          if (giveUpAt < Infinity && !failed.has(name)) giveUpAt = performance.now() + timeoutMs;
-          yield page;
-        }
-      } catch (error) {
-        if (!(error instanceof TokengateError) || !GONE.has(error.code)) throw error;
-        failed.add(name);
-        giveUpAt = Math.min(giveUpAt, performance.now() + timeoutMs);
-        return error;
-      }
-      return undefined;
-    };
-    let left = Array.from({length: SLOTS}, (_, slot) => slot);
-    let firstGone: TokengateError | undefined;
-    for (let round = 0; round < SCAN_ROUNDS;) {
-      let gone: TokengateError | undefined;
-      const owners = new Map<string, number[]>();
-      for (const slot of left) {
-        const owner = map.owners[slot] ?? '';
-        const slots = owners.get(owner);
-        if (slots === undefined) owners.set(owner, [slot]);
-        else slots.push(slot);
-      }
-      const few: number[] = [];
-      for (const [owner, slots] of owners) {
-        const endpoint = map.primaries.get(owner)?.endpoint;
-        if (endpoint === undefined || (round > 0 && slots.length <= FEW_SLOTS)) few.push(...slots);
-        else gone = (yield* orGone(owner, scanNode(endpoint, {pattern, slots, seen, by}))) ?? gone;
-      }
-      if (few.length > 0) {
-        gone = (yield* orGone('', readSlots({pattern, slots: few.slice(0, FEW_SLOTS), seen, by}))) ?? gone;
-      }
-      left = left.filter((slot) => !seen.has(slot));
-      if (left.length === 0) return;
-      if (gone === undefined) {
-        round++;
-        giveUpAt = Infinity;
-      } else if (performance.now() + PAUSE_MS >= giveUpAt) throw firstGone ?? gone;
-      firstGone = gone && (firstGone ?? gone);
-      await sleep(PAUSE_MS);
-      await refresh(by());
-    }
-    const what = `keys of ${left.length} of the cluster's ${SLOTS} slots`;
-    doubts.add(`The list could be incomplete: ${what} are being moved, or no node serves them.`);
-  }
 
   const close = (): void => {
     isClosed = true;
@@ -489,7 +327,7 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       primaries: map.primaries.size,
       replicas,
       primaryOf: (key) => map.owners[slotOf(key)],
-      scan,
+      scan: (pattern) => scanCluster(scanned, pattern),
       doubts,
     },
     explain,

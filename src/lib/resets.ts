@@ -90,7 +90,7 @@ export function describeRemoved({budget, spent}: Reset): string {
 
 /** What most texts are, plain digits with decimals, is shown as it stands; the rest goes the long way. */
 function describeText(text: string): string {
-  if (!/^(0|[1-9]\d{0,17})\.\d+$/.test(text)) return describeAmount(toAmount(text));
+  if (!/^(0|[1-9]\d{0,17})\.(\d\d?|\d+[1-9])$/.test(text)) return describeAmount(toAmount(text));
   return text.at(-2) === '.' ? `$${text}0` : `$${text}`;
 }
 
