@@ -120,7 +120,7 @@ export async function startAnswering(answers: Answers, tls?: TlsOptions): Promis
 }
 
 /** Answers each command on a connection. */
-export function answerEach(socket: Socket, answer: (command: string[]) => Answer): void {
+function answerEach(socket: Socket, answer: (command: string[]) => Answer): void {
   let unread = '';
   socket.on('data', (chunk) => {
     unread += chunk.toString('latin1');
