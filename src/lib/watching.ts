@@ -121,7 +121,7 @@ export function openWatch({match, where}: Wanted): Watch {
         const reply: unknown = replies.next().value;
         return {texts: valuesOf(redis, reply, length), isRefused: reply instanceof ErrorReply};
       };
-      at = toServerTime(redis, replies.next().value);
+      const time = toServerTime(redis, replies.next().value);
       const unclear: Unclear[] = [];
       const reasons: Known[] = [];
       for (const {page} of pages) {
@@ -144,6 +144,7 @@ export function openWatch({match, where}: Wanted): Watch {
       for (const page of frozenPages) setReasons(page, take(page).texts);
       const counts = countPages.map((page) => take(page).texts);
       await readRest(redis, unclear, reasons);
+      at = time;
       for (const one of list) refresh(redis, one, at);
       // What is not read any more would grow old.
       for (const {watched} of before) if (watched !== undefined) watched.requests = undefined;

@@ -278,8 +278,10 @@ describe('over TLS', () => {
     expect(await refusal(await serving(closing, files()), {tls})).toBe(
       'REDIS_TLS_FAILED TLS to Redis at ADDRESS failed: the server closed the connection after the handshake.',
     );
-    expect(await refusal(await serving(silent), {tls, timeoutMs: SOON})).toBe(
+    const plain = await answering();
+    expect(await refusal(plain, {tls, timeoutMs: SOON})).toBe(
       'REDIS_TIMEOUT Cannot connect to Redis at ADDRESS: no answer within 0.1 s.',
     );
+    await expect.poll(plain.open).toBe(0);
   });
 });

@@ -120,8 +120,10 @@ test('what could not be read to its end is read again', async () => {
   };
   const watch = openWatch({});
   const readBroken = async (): Promise<void> => {
+    const {at} = watch.reading();
     [isBroken] = [true, flights.splice(0)];
     await expect(watch.read(breaking, [])).rejects.toThrow('lost');
+    expect(watch.reading().at).toBe(at);
     isBroken = false;
     await watch.read(breaking, []);
   };
