@@ -25,7 +25,7 @@ type Tools = Pick<Probe, 'args' | 'flags'> & {
   connect(signal?: AbortSignal): Promise<Redis>;
   connectToChange(): Promise<Redis>;
   journal(reason?: string, undoes?: string): Journal | undefined;
-  hintUndo(journal: Journal | undefined): void;
+  hintUndo(...journals: (Journal | undefined)[]): void;
   confirm(question: string): Promise<void>;
   refuseWithoutAnswer(): void;
   answerNo(): void;
@@ -372,6 +372,12 @@ describe('a change', () => {
     onTerminal(process.stderr);
     const {result, stderr} = await run([], hints);
     expect(stderr).toBe(`Undo: tokengate undo-change ${String(result)}\n`);
+    const several = await run([], (tools) => {
+      const journals = [tools.journal(), undefined, tools.journal()];
+      tools.hintUndo(...journals);
+      return journals.flatMap((journal) => journal?.change ?? []).join(' ');
+    });
+    expect(several.stderr).toBe(`Undo: tokengate undo-change ${String(several.result)}\n`);
     expect((await run(['--json'], hints)).stderr).toBe('');
     expect((await run(['--no-journal'], hints)).stderr).toBe('');
   });
