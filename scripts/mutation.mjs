@@ -11,20 +11,18 @@ const CHANGING = ['test/lib/sessions.test.ts', 'test/lib/resets.test.ts', 'test/
 
 /** Tests of modules that have none of their own name, or more than that. */
 const TESTS = {
-  alerts: ['test/lib/alerts.test.ts', 'test/commands/check-sessions.test.ts'],
   'base-command': commands('base-command'),
   candidates: ['test/lib/candidates.test.ts', 'test/lib/completing.test.ts'],
   'change-engine': ['test/lib/changes.test.ts', ...CHANGING],
   changes: ['test/lib/changes.test.ts', ...CHANGING, 'test/lib/batch.test.ts'],
+  'cluster-scan': ['test/lib/redis-cluster.test.ts'],
   filter: ['test/lib/filter.test.ts', 'test/fuzz/filter.test.ts'],
   freezes: ['test/lib/freezes.test.ts', ...commands('freezes')],
   glob: ['test/lib/glob.test.ts', 'test/lib/listing.test.ts'],
   keys: ['test/lib/keys.test.ts', 'test/lib/ids.test.ts'],
   listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
-  metrics: commands('print-metrics'),
-  repairs: commands('check-store'),
-  resp: ['test/lib/completing.test.ts'],
-  'store-check': commands('check-store'),
+  metrics: ['test/lib/metrics.test.ts', ...commands('print-metrics')],
+  resp: ['test/lib/resp.test.ts', 'test/lib/completing.test.ts'],
   undo: ['test/lib/undoing.test.ts'],
 };
 

@@ -2,6 +2,7 @@ import {randomUUID} from 'node:crypto';
 
 import {type Check, type Finding, holds, type Rule, type RuleKind, type Subject} from './checks.js';
 import {TokengateError} from './errors.js';
+import {inGroups} from './groups.js';
 import {rawId, type RawId} from './ids.js';
 import {alertsKey, BUDGET_KEYS, FROZEN_UNTIL_KEYS, keyOf, type RedisText} from './keys.js';
 import {parseStoredMoney} from './money.js';
@@ -159,12 +160,17 @@ async function readClaims(redis: Redis, key: string): Promise<Claim[]> {
     if (reply instanceof ErrorReply) throw explain(redis, key, reply);
     const [next, entries] = reply as [Buffer, Buffer[]];
     cursor = String(next);
-    for (let index = 0; index + 1 < entries.length; index += 2) {
-      const [field = '', value = ''] = entries.slice(index, index + 2).map((text) => text.toString('latin1'));
+    for (const pair of inGroups(entries, 2)) {
+      const [field = '', value = ''] = pair.map((text) => text.toString('latin1'));
       const [, kind, threshold = '', id = ''] = /^([a-z_]+):([\d.]*):(.*)$/s.exec(field) ?? [];
       if (kind === undefined) continue;
-      const limit = threshold === '' ? null : (parseStoredMoney(threshold) ?? null);
-      claims.push({field, value, id: rawId(id), kind: kind as RuleKind, threshold: limit});
+      claims.push({
+        field,
+        value,
+        id: rawId(id),
+        kind: kind as RuleKind,
+        threshold: parseStoredMoney(threshold) ?? null,
+      });
     }
   } while (cursor !== '0');
   return claims;
@@ -200,10 +206,8 @@ function comparing(claims: readonly Claim[]): {
 
 /** Of claims those whose session has no budget any more, or no freeze. */
 async function findGone(redis: Redis, claims: ReadonlySet<Claim>): Promise<Claim[]> {
-  const list = [...claims];
   const gone: Claim[] = [];
-  for (let start = 0; start < list.length; start += CHUNK) {
-    const chunk = list.slice(start, start + CHUNK);
+  for (const chunk of inGroups([...claims], CHUNK)) {
     const replies = await redis.pipeline(
       chunk.map(({kind, id}) => ['EXISTS', keyOf(isAboutFreeze(kind) ? FROZEN_UNTIL_KEYS : BUDGET_KEYS, id)]),
     );
@@ -225,9 +229,8 @@ async function runScript(
   entries: readonly (readonly string[])[],
 ): Promise<unknown[]> {
   const results: unknown[] = [];
-  for (let start = 0; start < entries.length; start += CHUNK) {
-    const words = entries.slice(start, start + CHUNK).flat();
-    const command: Command = ['EVAL', script, '1', key, ...values, ...words.map(toBytes)];
+  for (const chunk of inGroups(entries, CHUNK)) {
+    const command: Command = ['EVAL', script, '1', key, ...values, ...chunk.flat().map(toBytes)];
     const [reply] = await redis.pipeline([command]);
     if (reply instanceof ErrorReply) throw explain(redis, key, reply);
     if (Array.isArray(reply)) results.push(...(reply as unknown[]));

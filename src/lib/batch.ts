@@ -3,6 +3,7 @@ import {setImmediate as nextTurn} from 'node:timers/promises';
 import type {Change, Preview, Settled} from './change-engine.js';
 import {lookAgain, lookAt, sendChanges} from './changes.js';
 import type {TokengateError} from './errors.js';
+import {inGroups} from './groups.js';
 import {nameOf, type RawId} from './ids.js';
 import type {Journal} from './journal.js';
 import {keysOf} from './keys.js';
@@ -58,10 +59,8 @@ export async function* runBatch<T>(
       flights.push(fly(redis, ids.slice(next, next + CHUNK), change, journal, isOver));
     }
   };
-  for (;;) {
-    begin();
-    const flight = await flights.shift();
-    if (flight === undefined) break;
+  begin();
+  for (let flight = await flights.shift(); flight !== undefined; flight = await flights.shift()) {
     cause ??= flight.cause;
     begin();
     // The client writes in its next turn: the server then works while this chunk is reported.
@@ -77,7 +76,7 @@ export async function* previewBatch<T>(
   ids: readonly RawId[],
   change: Change<T>,
 ): AsyncGenerator<Preview[]> {
-  for (let start = 0; start < ids.length; start += CHUNK) yield lookAt(redis, ids.slice(start, start + CHUNK), change);
+  for (const chunk of inGroups(ids, CHUNK)) yield lookAt(redis, chunk, change);
 }
 
 /** Changes a chunk. Where no journal keeps what was there before, that is read first. Never rejects. */

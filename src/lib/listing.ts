@@ -5,6 +5,7 @@ import {readCount} from './anomalies.js';
 import type {Facts, Filter} from './filter.js';
 import {type FreezeState, toFreezeState} from './freezes.js';
 import {matchesGlob} from './glob.js';
+import {inGroups} from './groups.js';
 import {isText, nameOf, rawId, type RawId} from './ids.js';
 import {
   BUDGET_KEYS,
@@ -42,9 +43,9 @@ export async function scanIds(redis: Redis, shape: KeyShape, glob?: string): Pro
   return sortedOnce(ids);
 }
 
-async function* scanPages(redis: Redis, {prefix, suffix}: KeyShape, glob?: string): AsyncGenerator<RawId[]> {
+async function* scanPages(redis: Redis, {prefix, suffix}: KeyShape, glob = '*'): AsyncGenerator<RawId[]> {
   const {pattern, isExact} = narrow(glob);
-  const bytesOfGlob = isExact || glob === undefined ? undefined : Buffer.from(glob);
+  const bytesOfGlob = isExact ? undefined : Buffer.from(glob);
   for await (const keys of scanKeys(redis, `${prefix}${pattern}${suffix}`)) {
     const page: RawId[] = [];
     for (const key of keys) {
@@ -82,9 +83,8 @@ export async function* scanKeys(redis: Redis, pattern: string): AsyncGenerator<B
  * pattern only narrows it down (`isExact` is false), and each ID has to be matched.
  */
 export function narrow(glob = '*'): {pattern: string; isExact: boolean} {
-  const [literal = '', special = ''] = /^([^[\\*?]*)(.*)$/su.exec(glob)?.slice(1) ?? [];
-  const isExact = !/[[\\]/.test(special);
-  return {pattern: isExact ? glob : `${literal}*`, isExact};
+  const isExact = !/[[\\]/.test(glob);
+  return {pattern: isExact ? glob : glob.replace(/[[\\*?].*/s, '*'), isExact};
 }
 
 /** Sorts the IDs in the order of their bytes, in place, and leaves each once. */
@@ -120,7 +120,7 @@ async function* readRows(redis: Redis, ids: Iterable<RawId>, now: Date | undefin
     next = begin();
     // The client writes in its next turn: the server then works while this page is used.
     await nextTurn();
-    for (let start = 0; start < page.length; start += SLICE) yield page.slice(start, start + SLICE);
+    yield* inGroups(page, SLICE);
   }
 }
 
@@ -166,8 +166,7 @@ async function readAll<T>(
 ): Promise<Map<RawId, T>> {
   const ids = await scanIds(redis, shapes[0], match);
   const found = new Map<RawId, T>();
-  for (let start = 0; start < ids.length; start += PAGE) {
-    const page = ids.slice(start, start + PAGE);
+  for (const page of inGroups(ids, PAGE)) {
     const replies = await redis.pipeline(page.flatMap((id) => shapes.map((shape) => ['GET', keyOf(shape, id)])));
     for (const [index, id] of page.entries()) {
       found.set(id, read(id, replies.slice(index * shapes.length, (index + 1) * shapes.length)));
@@ -216,10 +215,7 @@ export async function* listSessions(redis: Redis, options: ListOptions = {}): As
       // What cannot be among the first any more.
       if (rows.length > 2 * limit + PAGE) rows.splice(0, rows.length, ...sorted());
     }
-    const wanted = sorted();
-    for (let start = 0; start < wanted.length; start += SLICE) {
-      yield wanted.slice(start, start + SLICE).flatMap(({row}) => toListedSession(redis, row, now) ?? []);
-    }
+    for (const some of inGroups(sorted(), SLICE)) yield some.flatMap(({row}) => toListedSession(redis, row, now) ?? []);
     return;
   }
   let left = limit;

@@ -72,10 +72,10 @@ export async function measure(redis: Redis, options: MetricsOptions): Promise<Me
   for await (const page of readSessions(redis, await scanIds(redis, BUDGET_KEYS, match))) {
     const measured: Measured[] = [];
     for (const session of page) {
-      session.freeze = freezes.get(session.key) ?? NOT_FROZEN;
+      const freeze = freezes.get(session.key) ?? NOT_FROZEN;
       const count = requests.get(session.key);
-      if (where !== undefined && !mayPass(where, session)) continue;
-      measured.push(toMeasured(session, count === undefined ? 0 : count));
+      if (where !== undefined && !mayPass(where, {...session, freeze})) continue;
+      measured.push(toMeasured(session, freeze, count === undefined ? 0 : count));
     }
     all = addUp(all, measured);
     counts.frozen += measured.filter(({freeze}) => freeze.isFrozen).length;
@@ -199,18 +199,16 @@ function addUp(sums: Sums, measured: readonly Measured[]): Sums {
   );
 }
 
-/** What cannot be read first, then by the share that is used, then by what is spent. */
+/** What cannot be read first, then by the share that is used, then by what is spent; equal ones stay in the order of the IDs. */
 function byInterest(a: Measured, b: Measured): number {
   return (
     Number(b.isUnreadable) - Number(a.isUnreadable) ||
     (b.session.percentageUsed ?? ZERO).cmp(a.session.percentageUsed ?? ZERO) ||
-    (b.session.spent ?? ZERO).cmp(a.session.spent ?? ZERO) ||
-    (a.session.key < b.session.key ? -1 : 1)
+    (b.session.spent ?? ZERO).cmp(a.session.spent ?? ZERO)
   );
 }
 
-function toMeasured(session: Session, requests: number | null): Measured {
-  const freeze = session.freeze ?? NOT_FROZEN;
+function toMeasured(session: Session, freeze: FreezeState, requests: number | null): Measured {
   const isUnreadable =
     session.budget === null || session.spent === null || freeze.isFrozen === null || requests === null;
   return {session, freeze, requests, isUnreadable};

@@ -27,7 +27,6 @@ const ASKED = 5;
 const REPLICA_MS = 1000;
 /** Commands that may be sent again when their answer was lost. Not HSCAN: another node has other cursors. */
 const READS = new Set([
-  'CLUSTER',
   'EXISTS',
   'GET',
   'GETRANGE',

@@ -95,8 +95,9 @@ export async function* checkStore(
   {match, isPrintable}: {match?: string | undefined; isPrintable: (text: string) => boolean},
 ): AsyncGenerator<CheckedPage> {
   const seen = new Set<string>();
-  const isNew = ({key, id, problem}: Finding): boolean => {
-    const name = problem.startsWith('id_') ? `${problem} ${id}` : `${problem} ${key}`;
+  // Each problem is one of a single kind of key, or of the ID.
+  const isNew = ({id, problem}: Finding): boolean => {
+    const name = `${problem} ${id}`;
     if (seen.has(name)) return false;
     if (seen.size < REMEMBERED) seen.add(name);
     return true;
@@ -221,7 +222,7 @@ function toFacts(key: SessionKey, values: IterableIterator<unknown>): KeyFacts {
     ...key,
     type,
     ttl,
-    text: type === 'string' && Buffer.isBuffer(text) ? text.toString('latin1') : null,
+    text: Buffer.isBuffer(text) ? text.toString('latin1') : null,
     otherTtl,
   };
 }

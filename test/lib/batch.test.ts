@@ -1,8 +1,9 @@
-import {beforeEach, expect, test} from 'vitest';
+import {beforeEach, describe, expect, test, vi} from 'vitest';
 
 import {type BatchOptions, type Outcome, previewBatch, runBatch} from '../../src/lib/batch.js';
+import {TokengateError} from '../../src/lib/errors.js';
 import {type RawId, rawId} from '../../src/lib/ids.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
+import {type Command, connect, ErrorReply, NoReply, type Redis} from '../../src/lib/redis.js';
 import {type Reset, resetting} from '../../src/lib/resets.js';
 import {startProxy} from '../support/proxy.js';
 import type {TestRedis} from '../support/redis-server.js';
@@ -152,4 +153,119 @@ test('four flights are under way at once, and what is stopped while they are rea
     stop.abort();
   }
   expect(outcomes.filter(({state}) => state === 'done').map(({id}) => id)).toEqual(ids.slice(0, 2500));
+});
+
+describe('a part of a flight', () => {
+  const gone = new TokengateError(LOST, 'It is gone.');
+  const some = ids.slice(0, 450);
+  /** Carries out what it is sent, but for the scripts of some groups of a hundred sessions, which get these answers. */
+  const answering = (replies: ReadonlyMap<number, ErrorReply | NoReply>, more: Partial<Redis> = {}): Redis => ({
+    ...redis,
+    ...more,
+    async units(units) {
+      const isScript = (unit: readonly Command[]): boolean => unit[0]?.[0] === 'EVAL';
+      const own = units.filter((unit, index) => !(isScript(unit) && replies.has(index)));
+      const sent = (await redis.units(own)).values();
+      return units.map((unit, index) => (own.includes(unit) ? sent.next().value! : replies.get(index)!));
+    },
+  });
+
+  test('that gets no answer is told apart from what was not sent, and from what was done', async () => {
+    const on = answering(
+      new Map([
+        [1, new NoReply(gone)],
+        [2, new NoReply(gone, false)],
+      ]),
+    );
+    const outcomes = await collect(runBatch(on, some, resetting(redis, OPTIONS), running()));
+    expect(outcomes.map(({id}) => id)).toEqual(some);
+    expect(outcomes.map(({state}) => state)).toEqual([
+      ...Array.from({length: 100}, () => 'done'),
+      ...Array.from({length: 100}, () => 'unknown'),
+      ...Array.from({length: 100}, () => 'not_done'),
+      ...Array.from({length: 150}, () => 'done'),
+    ]);
+    for (const outcome of outcomes.slice(100, 200)) {
+      const budget = `budget $${budgetOf(outcome.id)}, spent none`;
+      expect(outcome).toMatchObject({look: `Before: ${budget}. Now: ${budget}.`, cause: gone});
+    }
+    for (const outcome of outcomes.slice(200, 300)) expect(outcome).toMatchObject({cause: gone});
+  });
+
+  test('that was certainly not sent is looked at no more, and nothing follows', async () => {
+    const reopen = vi.fn<Redis['reopen']>();
+    const on = answering(new Map([[0, new NoReply(gone, false)]]), {reopen});
+    const outcomes = await collect(runBatch(on, ids, resetting(redis, OPTIONS), running()));
+    expect(outcomes.map(({id}) => id)).toEqual(ids);
+    expect(outcomes[0]).toEqual({id: 's0000', state: 'not_done', cause: gone});
+    expect(outcomes.at(-1)).toEqual({id: 's5099', state: 'not_done', cause: gone});
+    expect(reopen).not.toHaveBeenCalled();
+  });
+
+  test('that is refused is no reason to end', async () => {
+    const on = answering(new Map([[0, new ErrorReply('ERR odd')]]));
+    const outcomes = await collect(runBatch(on, ids, resetting(redis, OPTIONS), running()));
+    const failed = outcomes.filter(({state}) => state === 'failed').map(({id}) => id);
+    expect(failed).toHaveLength(11 * 100);
+    expect(outcomes.filter(({state}) => state === 'done')).toHaveLength(ids.length - failed.length);
+  });
+});
+
+describe('what was there before', () => {
+  const onCluster = (): Redis => ({
+    ...redis,
+    cluster: {
+      primaries: 1,
+      replicas: 0,
+      primaryOf: () => undefined,
+      scan: () => expect.unreachable(),
+      doubts: new Set(),
+    },
+  });
+  /** The reads that a batch sends before its changes. */
+  const readsOf = async (on: Redis, journal: typeof JOURNAL | undefined): Promise<readonly Command[]> => {
+    const reads: Command[] = [];
+    const units: Redis['units'] = (list) => {
+      reads.push(...list.flat().filter(([name]) => name === 'MGET'));
+      return redis.units(list);
+    };
+    await collect(runBatch({...on, units}, ids.slice(0, 2), resetting(redis, OPTIONS), {...running(), journal}));
+    return reads;
+  };
+  const READ = ['MGET', ...['s0000', 's0001'].flatMap((id) => [`session:${id}:budget`, `session:${id}:spent`])];
+
+  test('is read where no journal tells it in the end', async () => {
+    expect(await readsOf(redis, JOURNAL)).toEqual([]);
+    expect(await readsOf(redis, undefined)).toEqual([READ]);
+    expect(await readsOf(onCluster(), JOURNAL)).toEqual([READ]);
+    expect(await readsOf(onCluster(), undefined)).toEqual([READ]);
+  });
+
+  test('and cannot be read, is no hindrance', async () => {
+    const units: Redis['units'] = async (list) =>
+      list[0]?.[0]?.[0] === 'MGET' ? [new ErrorReply('NOPERM no mget')] : redis.units(list);
+    const outcomes = await collect(runBatch({...redis, units}, ids, resetting(redis, OPTIONS), running()));
+    expect(statesOf(outcomes)).toEqual(new Set(['done']));
+    const gone = new NoReply(new TokengateError(LOST, 'Gone.'));
+    const lost: Redis['units'] = async (list) => {
+      const answers = await units(list);
+      return answers.map((answer) => (answer instanceof ErrorReply ? answer : gone));
+    };
+    const [outcome] = await collect(
+      runBatch({...redis, units: lost}, [rawId('x')], resetting(redis, OPTIONS), running()),
+    );
+    expect(outcome).toMatchObject({look: 'Before: budget none, spent none. Now: budget none, spent none.'});
+  });
+
+  test('is read, and the batch stopped, changes no more', async () => {
+    const stop = new AbortController();
+    const units: Redis['units'] = (list) => {
+      stop.abort();
+      return redis.units(list);
+    };
+    const options = {journal: undefined, stop: stop.signal};
+    const outcomes = await collect(runBatch({...redis, units}, ids, resetting(redis, OPTIONS), options));
+    expect(outcomes).toEqual(ids.map((id) => ({id, state: 'not_done', cause: undefined})));
+    expect(await server.client.dbSize()).toBe(SESSIONS);
+  });
 });

@@ -1,17 +1,31 @@
 import fc from 'fast-check';
 import {beforeEach, describe, expect, test} from 'vitest';
 
+import {TokengateError} from '../../src/lib/errors.js';
+import {parseFilter} from '../../src/lib/filter.js';
 import {nameOf, parseSessionId, rawId} from '../../src/lib/ids.js';
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, SPENT_KEYS} from '../../src/lib/keys.js';
-import {listSessions, readSessions, scanIds} from '../../src/lib/listing.js';
-import type {Redis} from '../../src/lib/redis.js';
+import {
+  listSessions,
+  mayPass,
+  narrow,
+  passes,
+  readFreezes,
+  readRequestCounts,
+  readSessions,
+  scanIds,
+  toListed,
+  valuesOf,
+} from '../../src/lib/listing.js';
+import {ErrorReply, type Redis} from '../../src/lib/redis.js';
 import {isEmpty, selectIds} from '../../src/lib/selection.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;
-withRedis((own) => ({server, redis} = own));
+let connectAs: (...rights: string[]) => Promise<Redis>;
+withRedis((own) => ({server, redis, connectAs} = own));
 
 const setBudgets = (ids: string[]): Promise<unknown> =>
   server.client.mSet(ids.map((id): [string, string] => [`session:${id}:budget`, '1']));
@@ -58,7 +72,122 @@ describe('the IDs of all keys of a kind', () => {
   });
 });
 
+test('a glob that is matched here matches bytes, in a name that is not UTF-8 too', async () => {
+  await setBudgets(['ä', 'xä', 'ö']);
+  await server.client.set(Buffer.from('session:x\xe4:budget', 'latin1'), '1');
+  expect(await scan('[x]*')).toEqual(['xä', String.raw`x\xe4`]);
+  expect(await scan('x[ä]*')).toEqual(['xä']);
+});
+
+test.each([
+  [undefined, '*', true],
+  ['', '', true],
+  ['team:*', 'team:*', true],
+  ['a?b', 'a?b', true],
+  ['[ab]c', '*', false],
+  ['team:[ab]c', 'team:*', false],
+  [String.raw`a\*b`, 'a*', false],
+  ['a*b[c', 'a*', false],
+  ['a?\n[b]', 'a*', false],
+])('of the glob %j Redis is asked for %j', (glob, pattern, isExact) => {
+  expect(narrow(glob)).toEqual({pattern, isExact});
+});
+
+test('keys that cannot be looked for are an error', async () => {
+  const blind = await connectAs('-scan');
+  await expect(scanIds(blind, BUDGET_KEYS)).rejects.toMatchObject({code: 'REDIS_NO_PERMISSION'});
+});
+
+/** The same connection, and what is sent on it, as text. */
+function recorded(): {on: Redis; sent: string[][]} {
+  const sent: string[][] = [];
+  const on: Redis = {
+    ...redis,
+    pipeline(commands) {
+      sent.push(commands.map((command) => command.join(' ')));
+      return redis.pipeline(commands);
+    },
+  };
+  return {on, sent};
+}
+
+async function collect<T>(pages: AsyncIterable<T[]>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const page of pages) {
+    all.push(...page);
+  }
+  return all;
+}
+
 describe('reading sessions', () => {
+  test('asks for what is needed, and for values that MGET leaves unclear again', async () => {
+    await setBudgets(['a', 'b']);
+    await server.client.mSet({'session:a:spent': '1', 'session:b:spent': '2'});
+    const ids = ['a', 'b'].map(parseSessionId);
+    const amounts = 'MGET session:a:budget session:b:budget session:a:spent session:b:spent';
+    const plain = recorded();
+    const [a] = await collect(readSessions(plain.on, ids));
+    expect(a?.freeze).toBeNull();
+    expect(plain.sent).toEqual([[amounts]]);
+
+    await server.client.del('session:b:spent');
+    const frozen = recorded();
+    await collect(readSessions(frozen.on, ids, new Date()));
+    const freezes =
+      'MGET anomaly:a:frozen_until anomaly:b:frozen_until anomaly:a:freeze_reason anomaly:b:freeze_reason';
+    expect(frozen.sent).toEqual([[amounts, freezes], ['GET session:b:spent']]);
+  });
+
+  test.each([
+    [2000, [1000, 1000]],
+    [2001, [1000, 1000, 1]],
+  ])('of %i asks for %j at a time, and gives a hundred', async (count, sizes) => {
+    const ids = Array.from({length: count}, (_, index) => String(index).padStart(4, '0'));
+    await server.client.mSet(ids.flatMap((id) => [`session:${id}:budget`, '1', `session:${id}:spent`, '0']));
+    const {on, sent} = recorded();
+    const found: string[] = [];
+    for await (const page of readSessions(on, ids.map(parseSessionId))) {
+      expect(page.length).toBe(found.length < 2000 ? 100 : 1);
+      found.push(...page.map(({id}) => id));
+    }
+    expect(found).toEqual(ids);
+    // MGET, and the two keys of each.
+    expect(sent.map(([mget]) => (mget!.split(' ').length - 1) / 2)).toEqual(sizes);
+  });
+
+  test('gives each its own freeze', async () => {
+    await setBudgets(['a', 'b', 'c', 'd']);
+    for (const id of ['a', 'b', 'd']) {
+      await server.client.mSet({
+        [`anomaly:${id}:frozen_until`]: `2099-01-01T00:00:0${'abcd'.indexOf(id)}`,
+        [`anomaly:${id}:freeze_reason`]: `because of ${id}`,
+      });
+    }
+    const found = await collect(readSessions(redis, ['a', 'b', 'c', 'd'].map(parseSessionId), new Date()));
+    expect(found.map(({freeze}) => freeze)).toEqual([
+      {isFrozen: true, until: new Date('2099-01-01T00:00:00Z'), reason: 'because of a', problems: []},
+      {isFrozen: true, until: new Date('2099-01-01T00:00:01Z'), reason: 'because of b', problems: []},
+      {isFrozen: false, until: null, reason: null, problems: []},
+      {isFrozen: true, until: new Date('2099-01-01T00:00:03Z'), reason: 'because of d', problems: []},
+    ]);
+  });
+
+  test('takes only a lack of a right for values that are not known', () => {
+    const noPermission = new ErrorReply('NOPERM No permissions to access a key');
+    expect(valuesOf(redis, ['1', null], 2)).toEqual(['1', null]);
+    expect(valuesOf(redis, noPermission, 2)).toEqual([null, null]);
+    expect(() => valuesOf(redis, new ErrorReply('MASTERDOWN Link with MASTER is down'), 2)).toThrow(TokengateError);
+    expect(toListed(redis, noPermission)).toEqual({
+      state: 'invalid',
+      why: 'not readable',
+      effect: 'this Redis user lacks a permission on its key',
+    });
+    expect(toListed(redis, '7')).toMatchObject({state: 'money'});
+    for (const other of ["NOPERM this user has no permissions to run the 'get' command", 'MASTERDOWN no key']) {
+      expect(() => toListed(redis, new ErrorReply(other))).toThrow(TokengateError);
+    }
+  });
+
   test('leaves out those that have gone since they were found, and gives the others in the order given', async () => {
     await setBudgets(['a', 'c']);
     const ids = ['c', 'b', 'a'].map(parseSessionId);
@@ -84,6 +213,94 @@ describe('reading sessions', () => {
     expect(found).toEqual(['0', '1', '10', '100', '1000']);
     expect(Number(after) - Number(before)).toBeLessThan(ids.length / 2);
   });
+});
+
+describe('a list', () => {
+  test('of none reads none', async () => {
+    await setBudgets(['a', 'b']);
+    for (const sort of ['id', 'budget'] as const) {
+      expect(await collect(listSessions(redis, {limit: 0, sort}))).toEqual([]);
+    }
+    const {on, sent} = recorded();
+    await collect(listSessions(on, {limit: 0}));
+    expect(sent).toEqual([]);
+  });
+
+  test('in any order comes a hundred at a time', async () => {
+    const ids = Array.from({length: 200}, (_, index) => String(index).padStart(3, '0'));
+    await setBudgets(ids);
+    for (const sort of ['id', 'budget'] as const) {
+      const sizes: number[] = [];
+      for await (const page of listSessions(redis, {sort})) sizes.push(page.length);
+      expect(sizes).toEqual([100, 100]);
+    }
+  });
+
+  test('of the frozen holds none of whom that was not asked', async () => {
+    await setBudgets(['a', 'b']);
+    await server.client.set('anomaly:b:frozen_until', '2099-01-01T00:00:00');
+    expect(await collect(listSessions(redis, {frozen: true}))).toEqual([]);
+    expect(await collect(listSessions(redis, {frozen: true, now: new Date()}))).toMatchObject([{id: 'b'}]);
+  });
+});
+
+describe('freezes', () => {
+  test('are all that there are, over or not, of those whose ID matches', async () => {
+    const ids = Array.from({length: 1001}, (_, index) => `many${String(index).padStart(4, '0')}`);
+    await server.client.mSet(ids.map((id): [string, string] => [`anomaly:${id}:frozen_until`, '2099-01-01T00:00:00']));
+    await server.client.mSet({
+      'anomaly:over:frozen_until': '2020-01-01T00:00:00',
+      'anomaly:odd:frozen_until': 'soon',
+      'anomaly:left:freeze_reason': 'nothing',
+      'anomaly:over:freeze_reason': 'was over',
+      'anomaly:many1000:freeze_reason': 'the last',
+    });
+    const now = new Date();
+    const all = await readFreezes(redis, undefined, now);
+    expect([...all.keys()]).toEqual([...ids, 'odd', 'over']);
+    expect(all.get(rawId('many0000'))).toMatchObject({isFrozen: true, reason: null});
+    expect(all.get(rawId('many1000'))).toMatchObject({isFrozen: true, reason: 'the last'});
+    expect(all.get(rawId('odd'))).toMatchObject({isFrozen: null, problems: [expect.stringContaining("'odd'")]});
+    expect(all.get(rawId('over'))?.isFrozen).toBe(false);
+    expect([...(await readFreezes(redis, 'o[vx]er', now)).keys()]).toEqual(['over']);
+  });
+
+  test('that this user may not read are an error', async () => {
+    await server.client.set('anomaly:a:frozen_until', '2099-01-01T00:00:00');
+    await server.client.set('anomaly:a:requests:1min', '7');
+    const half = await connectAs('resetkeys', '~session:*');
+    const refusal = {code: 'REDIS_NO_PERMISSION'};
+    await expect(readFreezes(half, undefined, new Date())).rejects.toMatchObject(refusal);
+    await expect(readRequestCounts(half, undefined)).rejects.toMatchObject(refusal);
+  });
+});
+
+test('counts of requests are those that stand there, and null for what is none', async () => {
+  await server.client.mSet({
+    'anomaly:a:requests:1min': '7',
+    'anomaly:b:requests:1min': 'many',
+    'anomaly:x:identical_count': '2',
+  });
+  await server.client.lPush('anomaly:c:requests:1min', '1');
+  expect(await readRequestCounts(redis, undefined)).toEqual(
+    new Map([
+      ['a', 7],
+      ['b', null],
+      ['c', null],
+    ]),
+  );
+  expect(await readRequestCounts(redis, 'a*')).toEqual(new Map([['a', 7]]));
+});
+
+test('a filter lets pass what cannot be read where that is asked for', async () => {
+  await server.client.mSet({'session:bad:budget': 'nan', 'session:good:budget': '1'});
+  const [bad, good] = await collect(listSessions(redis));
+  const [above, below] = [parseFilter('budget > 5'), parseFilter('budget < 5')];
+  expect([bad!, good!].map((session) => [passes(above, session), mayPass(above, session)])).toEqual([
+    [false, true],
+    [false, false],
+  ]);
+  expect(passes(below, good!) && mayPass(below, good!)).toBe(true);
 });
 
 describe('a selection', () => {

@@ -1,18 +1,35 @@
-import {afterAll, beforeAll, beforeEach} from 'vitest';
+import {afterAll, afterEach, beforeAll, beforeEach} from 'vitest';
 
 import {connect, type Redis} from '../../src/lib/redis.js';
 import {startRedis, type TestRedis} from './redis-server.js';
 
+interface Own {
+  server: TestRedis;
+  redis: Redis;
+  /** Connects as another user, who has all rights, changed by these in the words of `ACL SETUSER`; until the test ends. */
+  connectAs: (...rights: string[]) => Promise<Redis>;
+}
+
 /** Gives the tests of a file a server of their own, which each finds empty, and a connection to it. */
-export function withRedis(give: (own: {server: TestRedis; redis: Redis}) => void): void {
+export function withRedis(give: (own: Own) => void): void {
   let server: TestRedis;
   let redis: Redis;
+  const others: Redis[] = [];
+  const connectAs = async (...rights: string[]): Promise<Redis> => {
+    await server.client.sendCommand(['ACL', 'SETUSER', 'other', 'reset', 'on', '>secret', '+@all', '~*', ...rights]);
+    const other = await connect({url: server.url.replace('unix://', 'unix://other:secret@')});
+    others.push(other);
+    return other;
+  };
   beforeAll(async () => {
     server = await startRedis();
     redis = await connect({url: server.url});
-    give({server, redis});
+    give({server, redis, connectAs});
   });
   beforeEach(() => server.client.flushDb());
+  afterEach(() => {
+    for (const other of others.splice(0)) other.close();
+  });
   afterAll(async () => {
     redis.close();
     await server.stop();

@@ -1,0 +1,59 @@
+import {createClient} from 'redis';
+import {afterAll, beforeAll, beforeEach} from 'vitest';
+
+import {slotOf, SLOTS} from '../../src/lib/cluster-slots.js';
+import type {RedisText} from '../../src/lib/keys.js';
+import {connect, type Redis} from '../../src/lib/redis.js';
+import {startCluster} from './cluster.js';
+
+type Client = Awaited<ReturnType<typeof openClient>>;
+
+/** Three primaries that serve a third of the slots each. */
+export interface Nodes {
+  readonly urls: readonly string[];
+  /** In the same order. */
+  readonly clients: readonly Client[];
+  /** Of the primary that serves a key, or a slot. */
+  clientOf(key: RedisText | number): Client;
+}
+
+/**
+ * Gives the tests of a file a cluster, which each finds empty, and a connection to it. It is that of the environment, in
+ * place of one of their own, where mutants share it: see `shared-cluster.ts`.
+ */
+export function withCluster(give: (own: {nodes: Nodes; redis: Redis}) => void): void {
+  const ends: (() => unknown)[] = [];
+  let clients: Client[];
+  beforeAll(async () => {
+    let urls = process.env['TEST_CLUSTER']?.split(' ');
+    if (urls === undefined) {
+      const cluster = await startCluster();
+      ends.push(() => cluster.stop());
+      urls = cluster.primaries.map(({url}) => url);
+    }
+    clients = await Promise.all(urls.map(openClient));
+    const redis = await connect({url: urls[0] ?? ''});
+    ends.unshift(
+      () => {
+        redis.close();
+      },
+      ...clients.map((client) => () => {
+        client.destroy();
+      }),
+    );
+    const clientOf = (key: RedisText | number): Client => {
+      const slot = typeof key === 'number' ? key : slotOf(key);
+      return clients[Math.floor((slot * clients.length) / SLOTS)]!;
+    };
+    give({nodes: {urls, clients, clientOf}, redis});
+  });
+  beforeEach(() => Promise.all(clients.map((client) => client.flushAll())));
+  afterAll(async () => {
+    for (const end of ends) await end();
+  });
+}
+
+async function openClient(url: string) {
+  const client = createClient({url, RESP: 2, socket: {reconnectStrategy: false}});
+  return client.on('error', () => undefined).connect();
+}
