@@ -11,12 +11,11 @@ const CHANGING = ['test/lib/sessions.test.ts', 'test/lib/resets.test.ts', 'test/
 
 /** Tests of modules that have none of their own name, or more than that. */
 const TESTS = {
-  'base-command': commands('get-budget', 'set-budget', 'freezes', 'health', 'list-sessions', 'reset-session'),
+  'base-command': commands('base-command'),
   candidates: ['test/lib/candidates.test.ts', 'test/lib/completing.test.ts'],
   'change-engine': ['test/lib/changes.test.ts', ...CHANGING],
   changes: ['test/lib/changes.test.ts', ...CHANGING, 'test/lib/batch.test.ts'],
   'cluster-scan': ['test/lib/redis-cluster.test.ts'],
-  feed: commands('watch-sessions'),
   filter: ['test/lib/filter.test.ts', 'test/fuzz/filter.test.ts'],
   freezes: ['test/lib/freezes.test.ts', ...commands('freezes')],
   glob: ['test/lib/glob.test.ts', 'test/lib/listing.test.ts'],
@@ -24,9 +23,7 @@ const TESTS = {
   listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
   metrics: ['test/lib/metrics.test.ts', ...commands('print-metrics')],
   resp: ['test/lib/resp.test.ts', 'test/lib/completing.test.ts'],
-  'redis-node': ['test/lib/redis.test.ts'],
   undo: ['test/lib/undoing.test.ts'],
-  watched: ['test/lib/watching.test.ts'],
 };
 
 installPackages();

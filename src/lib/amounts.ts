@@ -15,7 +15,7 @@ export interface Amounts {
   spent: StoredAmount;
 }
 
-const ABSENT: StoredAmount = {state: 'absent'};
+export const ABSENT: StoredAmount = {state: 'absent'};
 
 /** Reads both amounts of a session in one flight. */
 export async function readAmounts(redis: Redis, id: RawId): Promise<Amounts> {

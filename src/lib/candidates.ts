@@ -120,8 +120,13 @@ async function readChanges(
     refuseErrors(replies);
     const moved = page instanceof ReplyError ? parseRedirection(page.message, target.endpoints[0]) : undefined;
     if (moved !== undefined) {
-      const other: RedisTarget = {...target, endpoints: [moved.endpoint]};
-      return readChanges(await openResp(other), other, {prefix, isOffered, limit}, known);
+      const there: RedisTarget = {...target, endpoints: [moved.endpoint]};
+      const other = await openResp(there);
+      try {
+        return await readChanges(other, there, {prefix, isOffered, limit}, known);
+      } finally {
+        other.close();
+      }
     }
     if (!Array.isArray(page)) break;
     for (const entry of page as [string, string[]][]) {

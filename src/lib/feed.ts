@@ -119,9 +119,9 @@ export async function openFeed({connect, watch, interval, countAll = false, sign
   };
   const run = async (first: number): Promise<void> => {
     let delay = first;
-    for (;;) {
+    while (!isStopped()) {
       await sleep(delay);
-      if (signal.aborted) return;
+      if (isStopped()) return;
       delay = await readAgain();
       // A connection that the signal has ended is no trouble.
       if (!isStopped()) notify();

@@ -82,6 +82,7 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
     ...{kind, address: addressOf(endpoint), timeoutMs, secrets, stage: 'connecting'},
     explainTls: tls?.explainTls,
   };
+  const ended = new AbortController();
   const client = new RedisClient({
     RESP: 2,
     maintNotifications: 'disabled',
@@ -94,6 +95,7 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
       connectTimeout: timeoutMs,
       reconnectStrategy: false,
       ...WHOLE_FLIGHTS,
+      ...{signal: ended.signal},
     },
   });
 
@@ -105,6 +107,8 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
     } catch {
       // Already closed.
     }
+    // The client lets go of a socket that is still connecting, which would then stay open.
+    ended.abort();
   };
   const explainThrown = (error: unknown): TokengateError => explainFailure(error, context, firstError);
   /** Those who wait on the connection. A promise that outlives them all would keep every answer in memory. */
@@ -116,7 +120,7 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
     for (const reject of waiting) reject(firstError);
   };
   const interrupt = (): void => {
-    fail(new TokengateError('INTERRUPTED', 'Interrupted.'));
+    fail(interrupted());
   };
   client.on('error', (error: unknown) => {
     fail(error ?? new Error('unknown error'));
@@ -124,8 +128,8 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
   client.on('connect', () => {
     context.stage = 'accepted';
   });
-  if (signal?.aborted) interrupt();
-  signal?.addEventListener('abort', interrupt, {once: true});
+  if (signal?.aborted) throw interrupted();
+  signal?.addEventListener('abort', interrupt);
 
   /** Waits for the promise; past the time it ends the connection. */
   const until = async <T>(time: number, promise: Promise<T>): Promise<T> => {
@@ -177,6 +181,10 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
     close();
     throw error;
   }
+}
+
+function interrupted(): TokengateError {
+  return new TokengateError('INTERRUPTED', 'Interrupted.');
 }
 
 /** Gives user, password and database in the flight that asks what the server is. */

@@ -1,7 +1,7 @@
 import {X509Certificate, createPrivateKey, type KeyObject} from 'node:crypto';
 import {readFile, stat} from 'node:fs/promises';
 import {isIP} from 'node:net';
-import {checkServerIdentity, type ConnectionOptions, createSecureContext, type PeerCertificate} from 'node:tls';
+import {checkServerIdentity, type ConnectionOptions, type PeerCertificate} from 'node:tls';
 
 import {TokengateError} from './errors.js';
 import {type FailureContext, oneLine, serverOf} from './redis-errors.js';
@@ -50,7 +50,6 @@ async function readCertificates(file: string, what: string): Promise<string> {
   const pem = await readPem(file, what);
   try {
     new X509Certificate(pem);
-    createSecureContext({ca: pem});
   } catch {
     throw invalidFile(file, what, 'holds no certificate in PEM form', 'It begins with -----BEGIN CERTIFICATE-----.');
   }
@@ -70,14 +69,13 @@ function parseKey(pem: string, file: string): KeyObject {
 
 async function readPem(file: string, what: string): Promise<string> {
   const why: Record<string, string> = {ENOENT: 'does not exist', EACCES: 'may not be read', ENOTDIR: 'does not exist'};
-  const stats = await stat(file).catch((error: unknown) => {
-    throw invalidFile(file, what, why[(error as NodeJS.ErrnoException).code ?? ''] ?? 'cannot be read');
-  });
+  const refuse = (error: unknown): never => {
+    throw invalidFile(file, what, why[String((error as NodeJS.ErrnoException).code)] ?? 'cannot be read');
+  };
+  const stats = await stat(file).catch(refuse);
   if (!stats.isFile()) throw invalidFile(file, what, 'is not a file');
   if (stats.size > MAX_FILE_BYTES) throw invalidFile(file, what, 'is larger than 1 MiB');
-  return readFile(file, 'utf8').catch((error: unknown) => {
-    throw invalidFile(file, what, why[(error as NodeJS.ErrnoException).code ?? ''] ?? 'cannot be read');
-  });
+  return readFile(file, 'utf8').catch(refuse);
 }
 
 function invalidFile(file: string, what: string, why: string, hint?: string): TokengateError {

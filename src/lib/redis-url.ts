@@ -215,7 +215,7 @@ function readTls(parameters: Parameters): TlsSettings {
 
 function readBoolean(text: string): boolean {
   if (!/^(true|false|yes|no|1|0)$/i.test(text)) refuse('its ssl_check_hostname is not true or false');
-  return /^(true|yes|1)$/i.test(text);
+  return ['true', 'yes', '1'].includes(text.toLowerCase());
 }
 
 function readHostAndPort(text: string, defaultPort: number): {host: string; port: number} {

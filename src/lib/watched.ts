@@ -79,10 +79,10 @@ export const WATCH_FIELDS = [
 ] as const;
 export type WatchField = (typeof WATCH_FIELDS)[number];
 
-/** Sorts in place; those that are equal by their IDs, and what is not known comes last. */
+/** Sorts in place; those that are equal by their IDs, of which each is there once, and what is not known comes last. */
 export function sortWatched(sessions: Watched[], field: WatchField, reverse: boolean): Watched[] {
   const direction = reverse ? -1 : 1;
-  const byId = (a: Watched, b: Watched): number => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+  const byId = (a: Watched, b: Watched): number => (a.id < b.id ? -1 : 1);
   if (field === 'id') return sessions.sort((a, b) => direction * byId(a, b));
   const compare = COMPARE[field];
   return sessions.sort((a, b) => {

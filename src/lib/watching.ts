@@ -1,8 +1,10 @@
-import type {StoredAmount} from './amounts.js';
+import {isDeepStrictEqual} from 'node:util';
+
+import {ABSENT, type StoredAmount} from './amounts.js';
 import {parseCount} from './anomalies.js';
 import {toServerTime} from './clock.js';
 import type {Filter} from './filter.js';
-import {type FreezeState, toFreezeState} from './freezes.js';
+import {type FreezeState, NOT_FROZEN, toFreezeState} from './freezes.js';
 import {matchesGlob} from './glob.js';
 import {isText, nameOf, type RawId} from './ids.js';
 import {
@@ -60,15 +62,13 @@ const FIELDS = ['budget', 'spent'] as const;
 const EACH_READING = [BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS];
 const KEYS = {budget: BUDGET_KEYS, spent: SPENT_KEYS};
 
-const NOT_FROZEN: FreezeState = {isFrozen: false, until: null, reason: null, problems: []};
-
 type Field = (typeof FIELDS)[number];
 
 /** What is kept of one session. */
 interface Known {
   id: RawId;
   name: string;
-  amounts: Record<Field, StoredAmount | undefined>;
+  amounts: Record<Field, StoredAmount>;
   /** As they stood in Redis; null when there was nothing, undefined when they were not read yet. */
   texts: Record<Field, string | null | undefined>;
   untilText: string | null;
@@ -117,48 +117,44 @@ export function openWatch({match, where}: Wanted): Watch {
           ...countPages.map((page) => mget(REQUEST_COUNT_KEYS, page)),
         ])
       ).values();
-      let isRefused = false;
-      const values = (count: number): (string | null)[] => {
+      const take = ({length}: readonly Known[]): {texts: (string | null)[]; isRefused: boolean} => {
         const reply: unknown = replies.next().value;
-        isRefused = reply instanceof ErrorReply;
-        return valuesOf(redis, reply, count);
+        return {texts: valuesOf(redis, reply, length), isRefused: reply instanceof ErrorReply};
       };
-      at = toServerTime(redis, replies.next().value);
+      const time = toServerTime(redis, replies.next().value);
       const unclear: Unclear[] = [];
       const reasons: Known[] = [];
       for (const {page} of pages) {
-        const budgets = values(page.length);
-        const refused = {budget: isRefused, spent: false};
-        const spents = values(page.length);
-        refused.spent = isRefused;
-        const untils = values(page.length);
+        const answers = {budget: take(page), spent: take(page)};
+        const untils = take(page).texts;
         for (const [index, one] of page.entries()) {
-          const texts = {budget: budgets[index] ?? null, spent: spents[index] ?? null};
           for (const field of FIELDS) {
-            const [text, old] = [texts[field], one.texts[field]];
+            const {texts, isRefused} = answers[field];
+            const [text, old] = [texts[index] ?? null, one.texts[field]];
             // MGET gives nothing too for what is of a wrong type or may not be read.
-            const isOpen = old !== null || refused[field] || (isScan && one.amounts[field]?.state === 'invalid');
-            const isUnclear = text === null && isOpen;
-            if (isUnclear) unclear.push({one, field});
-            else if (text !== old) setAmount(one, field, toListed(redis, text));
-            one.texts[field] = text;
+            const isOpen = old !== null || isRefused || (isScan && one.amounts[field].state === 'invalid');
+            if (text === null && isOpen) unclear.push({one, field});
+            else if (text !== old) setAmount(one, field, text, toListed(redis, text));
           }
           const until = untils[index] ?? null;
           if (until !== null && one.untilText === null) reasons.push(one);
           one.untilText = until;
         }
       }
-      for (const page of frozenPages) setReasons(page, values(page.length));
-      const counts = countPages.map((page) => values(page.length));
+      for (const page of frozenPages) setReasons(page, take(page).texts);
+      const counts = countPages.map((page) => take(page).texts);
       await readRest(redis, unclear, reasons);
+      at = time;
       for (const one of list) refresh(redis, one, at);
       // What is not read any more would grow old.
-      if (closely !== 'all') for (const {watched} of before) if (watched !== undefined) watched.requests = undefined;
+      for (const {watched} of before) if (watched !== undefined) watched.requests = undefined;
       for (const [index, page] of countPages.entries()) setCounts(page, counts[index] ?? []);
     },
 
     async readClosely(redis, ids) {
-      const page = ids.flatMap((id) => known.get(id) ?? []).filter((one) => one.watched?.requests === undefined);
+      const page = ids
+        .flatMap((id) => known.get(id) ?? [])
+        .filter(({watched}) => watched !== undefined && watched.requests === undefined);
       if (page.length === 0) return false;
       const [reply] = await redis.pipeline([mget(REQUEST_COUNT_KEYS, page)]);
       setCounts(page, valuesOf(redis, reply, page.length));
@@ -185,7 +181,7 @@ function toKnown(id: RawId): Known {
   return {
     id,
     name: nameOf(id),
-    amounts: {budget: undefined, spent: undefined},
+    amounts: {budget: ABSENT, spent: ABSENT},
     texts: {budget: undefined, spent: undefined},
     untilText: null,
     reasonText: null,
@@ -207,14 +203,13 @@ async function readRest(redis: Redis, unclear: readonly Unclear[], reasons: read
   const pages = pagesOf(reasons);
   const gets = unclear.map(({one, field}): Command => ['GET', keyOf(KEYS[field], one.id)]);
   const replies = (await redis.pipeline([...gets, ...pages.map((page) => mget(FREEZE_REASON_KEYS, page))])).values();
-  for (const {one, field} of unclear) setAmount(one, field, toListed(redis, replies.next().value));
+  for (const {one, field} of unclear) setAmount(one, field, null, toListed(redis, replies.next().value));
   for (const page of pages) setReasons(page, valuesOf(redis, replies.next().value, page.length));
 }
 
-function setAmount(one: Known, field: Field, amount: StoredAmount): void {
-  const old = one.amounts[field];
-  const isSame = old?.state === 'invalid' && amount.state === 'invalid' && old.why === amount.why;
-  if (isSame || old === amount) return;
+function setAmount(one: Known, field: Field, text: string | null, amount: StoredAmount): void {
+  one.texts[field] = text;
+  if (isDeepStrictEqual(one.amounts[field], amount)) return;
   one.amounts[field] = amount;
   one.isStale = true;
 }
@@ -234,7 +229,7 @@ function setCounts(page: readonly Known[], texts: readonly (string | null)[]): v
 function refresh(redis: Redis, one: Known, at: Date): void {
   const {id, name, untilText, reasonText, watched} = one;
   const {budget, spent} = one.amounts;
-  if (budget === undefined || spent === undefined || budget.state === 'absent') {
+  if (budget.state === 'absent') {
     // Removed. Should it come back, it is seen at the next reading.
     one.watched = undefined;
     one.spending = undefined;

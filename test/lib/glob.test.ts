@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 
-import {matchesGlob} from '../../src/lib/glob.js';
+import {escapeGlob, matchesGlob} from '../../src/lib/glob.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 
 let redis: TestRedis;
@@ -19,12 +19,30 @@ test.each([
   ['??', 'é', true],
   ['[a-c]x', 'bx', true],
   ['[^a]x', 'ax', false],
+  ['[b-d]', 'a', false],
+  ['[b-d]', 'b', true],
+  ['[b-d]', 'd', true],
+  ['[b-d]', 'e', false],
+  ['[d-b]', 'b', true],
+  ['[d-b]', 'd', true],
+  ['[\\\\]', '\\', true],
+  ['[\\', '\\', true],
+  ['a*', 'ab\0', true],
+  ['a?', 'a', false],
   ['a\\*', 'a*', true],
   ['a\\*', 'ab', false],
   ['', '', true],
   ['', 'a', false],
 ])('%j and %j: %s', (glob, text, matches) => {
   expect(matchesGlob(Buffer.from(glob), Buffer.from(text))).toBe(matches);
+});
+
+test('what is escaped stands for itself alone', () => {
+  const text = 'a*b?c[d]e^f-g\\h**';
+  const glob = escapeGlob(text);
+  expect(glob).toBe('a\\*b\\?c\\[d]e^f-g\\\\h\\*\\*');
+  expect(matchesGlob(Buffer.from(glob), Buffer.from(text))).toBe(true);
+  expect(matchesGlob(Buffer.from(glob), Buffer.from('aXbYcde^f-g\\hZ'))).toBe(false);
 });
 
 // Only ASCII: whether a byte past 127 is in a range depends on the machine that Redis was built for.

@@ -11,7 +11,15 @@ import type {Endpoint} from '../../src/lib/redis-url.js';
 import {connect} from '../../src/lib/redis.js';
 import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
 import {portOf, startSentinel} from '../support/sentinels.js';
-import {silent, startServer} from '../support/servers.js';
+import {
+  type AnsweringServer,
+  type Answers,
+  closing,
+  EMPTY_REDIS,
+  silent,
+  startAnswering,
+  startServer,
+} from '../support/servers.js';
 
 const SOON = 300;
 
@@ -80,11 +88,22 @@ async function ask(name: string, sentinels: Endpoint[], asked: Asked = {}): Prom
 const at = (endpoint: Endpoint): string => `127.0.0.1:${(endpoint as {port: number}).port}`;
 const atReplica = (): string => `127.0.0.1:${portOf(replica)}`;
 
-async function mute(): Promise<Endpoint> {
-  const server = await startServer(silent);
+async function serving(onConnection: Parameters<typeof startServer>[0]): Promise<{host: string; port: number}> {
+  const server = await startServer(onConnection);
   ends.push(() => server.stop());
   return {host: '127.0.0.1', port: Number(new URL(server.url).port)};
 }
+const mute = (): Promise<Endpoint> => serving(silent);
+
+async function answering(answers: Answers = {}): Promise<AnsweringServer & {host: string}> {
+  const server = await startAnswering({...EMPTY_REDIS, ...answers});
+  ends.push(() => server.stop());
+  return {host: '127.0.0.1', ...server};
+}
+/** A Sentinel that names the server as the primary, whatever it is asked for. */
+const naming = (named: () => {port: number}): ReturnType<typeof answering> =>
+  answering({HELLO: ['mode', 'sentinel'], SENTINEL: () => ['127.0.0.1', String(named().port)]});
+const REPLICA: Answers = {HELLO: ['mode', 'standalone', 'role', 'replica']};
 
 describe('the primary', () => {
   test('is the one that a Sentinel names, whichever of them answers', async () => {
@@ -157,6 +176,77 @@ describe('Sentinels', () => {
     await server.connected;
     stop.abort();
     expect(await asking).toBe('INTERRUPTED Interrupted.');
+  });
+});
+
+describe('what Sentinels say', () => {
+  test('is believed of the first, and the others are let go', async () => {
+    const named = await answering();
+    const [known, slow] = [await naming(() => named), await answering({HELLO: ['mode', 'sentinel']})];
+    expect(await ask('main', [slow, known])).toBe(at(named));
+    await expect.poll(() => [known.open(), slow.open(), named.open()]).toEqual([0, 0, 0]);
+  });
+
+  test('is tried once, however many of them say it', async () => {
+    const replicas = await answering(REPLICA);
+    const sentinels = await Promise.all([1, 2, 3].map(() => naming(() => replicas)));
+    expect(await ask('main', sentinels)).toMatch(/^REDIS_READONLY /);
+    expect(replicas.commands).toEqual(['HELLO 2']);
+    await expect.poll(replicas.open).toBe(0);
+  });
+
+  test.each([
+    ['is silent', silent, 'REDIS_TIMEOUT'],
+    ['closes the connection', closing, 'REDIS_CONNECTION_LOST'],
+  ])('may be a primary that %s: a failover is likely', async (_, onConnection, code) => {
+    const gone = await serving(onConnection);
+    const told = await ask('main', [await naming(() => gone)], {timeoutMs: SOON});
+    expect(told).toMatch(new RegExp(`^${code} .*In a failover, try again shortly\\.$`));
+  });
+
+  test('may be a primary that refuses: no failover mends that', async () => {
+    const closed = await answering({HELLO: new Error('NOAUTH Authentication required.')});
+    expect(await ask('main', [await naming(() => closed)])).toMatch(/^REDIS_AUTH_FAILED (?!.*failover)/);
+  });
+
+  test('may be an error, or nothing', async () => {
+    const [refusing, unanswered, idling] = [
+      await answering({HELLO: ['mode', 'sentinel'], SENTINEL: new Error('NOPERM no permissions to run the command')}),
+      await answering({HELLO: ['mode', 'sentinel']}),
+      await answering({
+        HELLO: ['mode', 'sentinel'],
+        SENTINEL: ([, word]) => (word === 'MASTERS' ? new Error('NOPERM no permissions to run the command') : null),
+      }),
+    ];
+    expect(await ask('main', [refusing])).toMatch(/^REDIS_NO_PERMISSION Sentinel at /);
+    expect(await ask('main', [unanswered], {timeoutMs: SOON})).toMatch(/^REDIS_TIMEOUT Sentinel at /);
+    expect(await ask('main', [idling])).toMatch(/^UNKNOWN_PRIMARY .* \| It watches none\.$/);
+    await expect.poll(() => [refusing.open(), unanswered.open(), idling.open()]).toEqual([0, 0, 0]);
+  });
+});
+
+describe('whoever is patient', () => {
+  test('asks again until a primary is named', async () => {
+    const [replicas, named] = [await answering(REPLICA), await answering()];
+    let rounds = 0;
+    const known = await naming(() => (rounds++ < 2 ? replicas : named));
+    expect(await ask('main', [known])).toMatch(/^REDIS_READONLY /);
+    expect(rounds).toBe(1);
+    expect(await ask('main', [known], {isPatient: true})).toBe(at(named));
+    expect(rounds).toBe(3);
+  });
+
+  test('stops when it is interrupted', async () => {
+    const stop = new AbortController();
+    const replicas = await answering(REPLICA);
+    let rounds = 0;
+    const known = await naming(() => {
+      if (++rounds === 2) stop.abort();
+      return replicas;
+    });
+    const asking = ask('main', [known], {isPatient: true, signal: stop.signal, timeoutMs: 60_000});
+    expect(await asking).toBe('INTERRUPTED Interrupted.');
+    expect(rounds).toBe(2);
   });
 });
 

@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest';
 
-import {addressOf, parseRedisUrl, secretsOfUrl} from '../../src/lib/redis-url.js';
+import {addressOf, parseRedisUrl, secretsOfUrl, type TlsFiles, withTlsFiles} from '../../src/lib/redis-url.js';
 
 const NOBODY = {username: undefined, password: undefined};
 const base = {sentinel: undefined, credentials: NOBODY, database: 0, tls: undefined};
@@ -115,7 +115,7 @@ describe('a Redis URL', () => {
     ['redis://a,b', 'several hosts'],
     ['redis://a:1,b:2/0', 'several hosts'],
     ['redis://h?sentinel_password=x', 'scheme is not redis+sentinel'],
-    ['redis+sentinel://h', "primary's name is missing"],
+    ['redis+sentinel://h', "primary's name is missing, as in redis+sentinel://host:26379/mymaster"],
     ['redis+sentinel://h/', "primary's name is missing"],
     ['redis+sentinel:///main', 'host is missing'],
     ['redis+sentinel://a,,b/main', 'host is missing'],
@@ -162,6 +162,48 @@ describe('a Redis URL', () => {
     'redis+sentinel://h/main?sentinel_pasword=s3cret',
   ])('no error holds a part of %j', (url) => {
     expect(() => parseRedisUrl(url)).toThrow(expect.objectContaining({message: expect.not.stringContaining('s3cret')}));
+  });
+});
+
+describe('settings of TLS beside the URL', () => {
+  const URL_FILES = 'ssl_ca_certs=url.ca&ssl_certfile=url.crt&ssl_keyfile=url.key';
+  const tlsOf = (url: string, files?: TlsFiles): unknown => withTlsFiles(parseRedisUrl(url), files).tls;
+
+  test.each<[string, TlsFiles | undefined, object]>([
+    ['rediss://h', {caFile: 'ca'}, {caFile: 'ca'}],
+    ['rediss://h', {certFile: 'crt'}, {certFile: 'crt'}],
+    ['rediss://h', {certFile: 'crt', keyFile: 'key'}, {certFile: 'crt', keyFile: 'key'}],
+    ['rediss://h?ssl_check_hostname=no', {serverName: 'db'}, {checkName: false, serverName: 'db'}],
+    [`rediss://h?${URL_FILES}`, undefined, {caFile: 'url.ca', certFile: 'url.crt', keyFile: 'url.key'}],
+    [
+      `rediss://h?${URL_FILES}`,
+      {serverName: 'db'},
+      {caFile: 'url.ca', certFile: 'url.crt', keyFile: 'url.key', serverName: 'db'},
+    ],
+    [`rediss://h?${URL_FILES}`, {caFile: 'ca'}, {caFile: 'ca', certFile: 'url.crt', keyFile: 'url.key'}],
+    [`rediss://h?${URL_FILES}`, {keyFile: 'key'}, {caFile: 'url.ca', certFile: 'url.crt', keyFile: 'key'}],
+    // The URL's key is none of another certificate.
+    [`rediss://h?${URL_FILES}`, {certFile: 'crt'}, {caFile: 'url.ca', certFile: 'crt', keyFile: undefined}],
+  ])('win over those of %s: %j', (url, files, settings) => {
+    expect(tlsOf(url, files)).toEqual({...TLS, ...settings});
+  });
+
+  test('are none where all are left out, and change nothing else', () => {
+    const [plain, secure] = [parseRedisUrl('redis://u:p@h/3'), parseRedisUrl('rediss://u:p@h/3')];
+    const nothing = {caFile: undefined, certFile: undefined, keyFile: undefined, serverName: undefined};
+    expect([withTlsFiles(plain), withTlsFiles(plain, nothing), withTlsFiles(secure, nothing)]).toEqual([
+      ...[plain, plain, secure],
+    ]);
+    expect(withTlsFiles(secure, {serverName: 'db'})).toEqual({...secure, tls: {...TLS, serverName: 'db'}});
+  });
+
+  test.each<[string, TlsFiles, string]>([
+    ['redis://h', {caFile: 'ca'}, 'There are settings of TLS, but the URL is not one of TLS.'],
+    ['unix:///s', {serverName: 'db'}, 'There are settings of TLS, but the URL is not one of TLS.'],
+    ['rediss://h', {keyFile: 'key'}, 'There is a key of TLS without its certificate.'],
+  ])('are refused for %s: %j', (url, files, message) => {
+    const hint = expect.stringContaining(message.includes('key') ? '--tls-cert' : 'rediss://');
+    expect(() => tlsOf(url, files)).toThrow(expect.objectContaining({code: 'INVALID_USAGE', message, hint}));
   });
 });
 

@@ -1,10 +1,27 @@
+import {readFileSync} from 'node:fs';
+import type {TlsOptions} from 'node:tls';
+
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import type {TokengateError} from '../../src/lib/errors.js';
 import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis, refuseReplica} from '../../src/lib/redis.js';
+import {makeCertificates} from '../support/certificates.js';
 import {startProxy} from '../support/proxy.js';
 import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
-import {closing, echoing, type FakeServer, greeting, resetting, silent, startServer} from '../support/servers.js';
+import {
+  type Answer,
+  type AnsweringServer,
+  type Answers,
+  closing,
+  echoing,
+  EMPTY_REDIS,
+  type FakeServer,
+  greeting,
+  resetting,
+  silent,
+  startAnswering,
+  startServer,
+} from '../support/servers.js';
 
 const SOON = 300;
 
@@ -19,15 +36,17 @@ beforeAll(async () => {
     startRedis({tcp: true, args: ['--rename-command', 'HELLO', '', '--databases', '4']}),
   ]);
   replica = await startRedis({args: ['--replicaof', '127.0.0.1', new URL(server.url).port]});
-  redis = await connect({url: server.url});
 });
-beforeEach(() => server.client.flushDb());
+beforeEach(async () => {
+  await server.client.flushDb();
+  // Not once for all tests: where connecting does not work, they are to fail, not to be left out.
+  redis = await open(server.url);
+});
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 afterAll(async () => {
-  redis.close();
   await Promise.all([replica, old, server].map((one) => one.stop()));
 });
 
@@ -41,6 +60,12 @@ async function open(url: string, options: Partial<ConnectOptions> = {}): Promise
 
 async function fake(onConnection: Parameters<typeof startServer>[0]): Promise<FakeServer> {
   const started = await startServer(onConnection);
+  ends.push(() => started.stop());
+  return started;
+}
+
+async function answering(answers: Answers, tls?: TlsOptions): Promise<AnsweringServer> {
+  const started = await startAnswering({...EMPTY_REDIS, ...answers}, tls);
   ends.push(() => started.stop());
   return started;
 }
@@ -103,6 +128,143 @@ describe('a server', () => {
     expect(await opened.send(['ACL', 'WHOAMI'])).toBe('ops');
     expect(await server.client.exists('k')).toBe(0);
     await opened.send(['DEL', 'k']);
+  });
+});
+
+describe('a replica', () => {
+  const REPLICA: Answers = {HELLO: ['mode', 'standalone', 'role', 'replica']};
+
+  test.each<[string, Answer]>([
+    ['is one no more', ['master', 0, []]],
+    ['may not say so', new Error('NOPERM this user has no permissions')],
+    ['is asked in vain', null],
+  ])('that %s names no primary', async (_, ROLE) => {
+    const opened = await open((await answering({...REPLICA, ROLE})).url);
+    expect(opened.server).toMatchObject({role: 'replica', primary: undefined});
+  });
+
+  test('names its primary as an address', async () => {
+    const opened = await open((await answering({...REPLICA, ROLE: ['slave', '::1', 6380, 'connected', 1]})).url);
+    expect(opened.server.primary).toBe('[::1]:6380');
+  });
+
+  test('that does not answer when it is asked fails, and is left', async () => {
+    const {url, ...asked} = await answering({...REPLICA, ROLE: undefined});
+    await expect(connect({url, timeoutMs: SOON})).rejects.toMatchObject({code: 'REDIS_TIMEOUT'});
+    await expect.poll(asked.open).toBe(0);
+  });
+});
+
+test('a primary is asked nothing more than what it is', async () => {
+  const asked = await answering({});
+  const opened = await open(asked.url);
+  expect(asked.commands).toEqual(['HELLO 2']);
+  expect(opened.server).toMatchObject({role: 'primary', version: '7.0.0', primary: undefined});
+});
+
+describe('a cluster', () => {
+  const startNode = async (answers: Answers = {}): Promise<AnsweringServer> => {
+    const node: AnsweringServer = await answering({
+      HELLO: ['mode', 'cluster', 'role', 'master'],
+      CLUSTER: () => [[0, 16_383, ['127.0.0.1', node.port, 'id']]],
+      ...answers,
+    });
+    return node;
+  };
+
+  test('is used through any of its nodes', async () => {
+    const node = await startNode({GET: 'v'});
+    const opened = await open(node.url);
+    expect(opened.cluster).toMatchObject({primaries: 1, replicas: 0});
+    expect(opened.server.role).toBe('cluster');
+    expect(await opened.send(['GET', 'k'])).toBe('v');
+    expect(node.commands).toEqual(['HELLO 2', 'CLUSTER SLOTS', 'GET k']);
+  });
+
+  test('has the time and the signal of the connection', async () => {
+    const slow = await open((await startNode()).url, {timeoutMs: SOON});
+    await expect(slow.send(['GET', 'k'])).rejects.toMatchObject({code: 'REDIS_TIMEOUT'});
+    const stop = new AbortController();
+    const other = await startNode();
+    const node = await startNode({CLUSTER: () => [[0, 16_383, ['127.0.0.1', other.port, 'id']]], GET: undefined});
+    const opened = await open(node.url, {signal: stop.signal});
+    const waiting = opened.send(['GET', 'k']);
+    await expect.poll(() => other.commands).toContain('GET k');
+    stop.abort();
+    await expect(waiting).rejects.toMatchObject({code: 'INTERRUPTED'});
+  });
+
+  test('that cannot be used is left', async () => {
+    const node = await startNode();
+    await expect(connect({url: `${node.url}/1`})).rejects.toMatchObject({code: 'INVALID_REDIS_URL'});
+    await expect.poll(node.open).toBe(0);
+  });
+});
+
+describe('a Sentinel', () => {
+  const SENTINEL: Answers = {HELLO: ['mode', 'sentinel', 'role', 'master']};
+  const hinted = (url: string, options: Partial<ConnectOptions> = {}): Promise<string> =>
+    connect({url, ...options}).then(
+      () => 'connected',
+      (error: unknown) => {
+        const {code, message, hint} = error as TokengateError;
+        return `${code} ${message} ${hint}`.replaceAll(/127\.0\.0\.1:\d+/g, 'ADDRESS');
+      },
+    );
+
+  test('is none to ask for sessions, but names what to ask', async () => {
+    const masters = [
+      ['name', 'main', 'ip', '10.0.0.1'],
+      ['name', 'other'],
+    ];
+    const watching = await answering({...SENTINEL, SENTINEL: masters});
+    expect(await hinted(watching.url)).toBe(
+      'REDIS_SENTINEL ADDRESS is a Redis Sentinel. For the primary that it watches, write redis+sentinel://ADDRESS/main.',
+    );
+    expect(watching.commands).toEqual(['HELLO 2', 'SENTINEL MASTERS']);
+    await expect.poll(watching.open).toBe(0);
+    const idle = await answering({...SENTINEL, SENTINEL: []});
+    expect(await hinted(idle.url)).toContain('write redis+sentinel://ADDRESS/NAME.');
+    const made = makeCertificates();
+    ends.push(() => made.remove());
+    const files = {cert: readFileSync(made.server.cert), key: readFileSync(made.server.key)};
+    const secure = await answering({...SENTINEL, SENTINEL: masters}, files);
+    expect(await hinted(secure.url.replace('redis', 'rediss'), {tls: {caFile: made.ca}})).toContain(
+      'write rediss+sentinel://ADDRESS/main.',
+    );
+  });
+
+  test('names the primary, which is asked as the user and for the database of the URL', async () => {
+    const primary = await answering({SET: 'OK'});
+    const names = ['127.0.0.1', String(primary.port)];
+    const sentinel = await answering({...SENTINEL, SENTINEL: names});
+    const {host} = new URL(sentinel.url);
+    const opened = await open(`redis+sentinel://ops:pw@${host}/main/3?sentinel_password=other`);
+    expect(opened.server).toMatchObject({address: names.join(':'), role: 'primary', database: 3});
+    expect(sentinel.commands).toEqual(['AUTH other', 'HELLO 2', 'SENTINEL GET-MASTER-ADDR-BY-NAME main']);
+    expect(primary.commands).toEqual(['AUTH ops pw', 'HELLO 2', 'SELECT 3']);
+  });
+
+  test('is asked again in a second look, since another primary may be about to be chosen', async () => {
+    const primary = await answering({});
+    const replica = await answering({HELLO: ['mode', 'standalone', 'role', 'replica']});
+    let named = primary;
+    const sentinel = await answering({
+      ...SENTINEL,
+      SENTINEL() {
+        const {port} = named;
+        if (named === replica) named = primary;
+        return ['127.0.0.1', String(port)];
+      },
+    });
+    const url = sentinel.url.replace('redis', 'redis+sentinel') + '/main';
+    const opened = await open(url);
+    named = replica;
+    await expect(connect({url})).rejects.toMatchObject({code: 'REDIS_READONLY'});
+    named = replica;
+    const look = await opened.reopen();
+    expect(look.server.address).toBe(`127.0.0.1:${primary.port}`);
+    look.close();
   });
 });
 
