@@ -7,8 +7,8 @@ import {watchInterrupts} from '../../src/cli/interrupts.js';
 import type {TokengateError} from '../../src/lib/errors.js';
 import type {Journal} from '../../src/lib/journal.js';
 import type {Redis} from '../../src/lib/redis.js';
+import {type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/resp-server.js';
 import {type Output, runCommand} from '../support/run.js';
-import {type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/servers.js';
 
 const inquirer = vi.hoisted(() => ({answer: true, questions: [] as unknown[]}));
 vi.mock('inquirer', () => ({

@@ -5,17 +5,8 @@ import {JOURNAL_KEY} from '../../src/lib/keys.js';
 import {parseRedisUrl} from '../../src/lib/redis-url.js';
 import {openResp, ReplyError, type RespConnection} from '../../src/lib/resp.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {
-  type Answer,
-  type AnsweringServer,
-  type Answers,
-  closing,
-  EMPTY_REDIS,
-  greeting,
-  silent,
-  startAnswering,
-  startServer,
-} from '../support/servers.js';
+import {type Answer, type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/resp-server.js';
+import {closing, greeting, silent, startServer} from '../support/servers.js';
 
 /** Milliseconds; longer than a test may take. */
 const FOREVER = 10 * 60_000;

@@ -8,16 +8,8 @@ import {afterAll, afterEach, beforeAll, describe, expect, test, vi} from 'vitest
 import type {TokengateError} from '../../src/lib/errors.js';
 import {ErrorReply, type NodeOptions, NoReply, openNode, type RedisNode} from '../../src/lib/redis-node.js';
 import {type Certificates, makeCertificates} from '../support/certificates.js';
-import {
-  type Answer,
-  type AnsweringServer,
-  type Answers,
-  closing,
-  EMPTY_REDIS,
-  silent,
-  startAnswering,
-  startServer,
-} from '../support/servers.js';
+import {type Answer, type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/resp-server.js';
+import {closing, silent, startServer} from '../support/servers.js';
 
 const NOBODY = {username: undefined, password: undefined};
 /** Milliseconds; longer than a test may take. */

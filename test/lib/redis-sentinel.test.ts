@@ -10,16 +10,9 @@ import {openPrimary} from '../../src/lib/redis-sentinel.js';
 import type {Endpoint} from '../../src/lib/redis-url.js';
 import {connect} from '../../src/lib/redis.js';
 import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
+import {type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/resp-server.js';
 import {portOf, startSentinel} from '../support/sentinels.js';
-import {
-  type AnsweringServer,
-  type Answers,
-  closing,
-  EMPTY_REDIS,
-  silent,
-  startAnswering,
-  startServer,
-} from '../support/servers.js';
+import {closing, silent, startServer} from '../support/servers.js';
 
 const SOON = 300;
 

@@ -8,20 +8,8 @@ import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis, refuseRep
 import {makeCertificates} from '../support/certificates.js';
 import {startProxy} from '../support/proxy.js';
 import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
-import {
-  type Answer,
-  type AnsweringServer,
-  type Answers,
-  closing,
-  echoing,
-  EMPTY_REDIS,
-  type FakeServer,
-  greeting,
-  resetting,
-  silent,
-  startAnswering,
-  startServer,
-} from '../support/servers.js';
+import {type Answer, type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/resp-server.js';
+import {closing, echoing, type FakeServer, greeting, resetting, silent, startServer} from '../support/servers.js';
 
 const SOON = 300;
 

@@ -1,4 +1,5 @@
 import type {Socket} from 'node:net';
+import type {TlsOptions} from 'node:tls';
 
 import {type FakeServer, startServer} from './servers.js';
 
@@ -14,6 +15,7 @@ const forever = new Promise<never>(() => undefined);
 /** Speaks the protocol of Redis, and answers each command of a connection in turn with what the test chooses. */
 export async function startRespServer(
   answer: (command: string[], socket: Socket) => Answer | Promise<Answer>,
+  tls?: TlsOptions,
 ): Promise<RespServer> {
   const server = await startServer((socket) => {
     let unread = '';
@@ -32,8 +34,38 @@ export async function startRespServer(
         });
       }
     });
-  });
+  }, tls);
   return {...server, port: Number(new URL(server.url).port)};
+}
+
+/** What a server answers, by the first word of the command. */
+export type Answers = Record<string, Answer | ((command: string[]) => Answer)>;
+
+export interface AnsweringServer extends RespServer {
+  /** All that it was sent, in order. */
+  readonly commands: readonly string[];
+}
+
+/** What a Redis answers that holds nothing. */
+export const EMPTY_REDIS = {
+  HELLO: ['server', 'redis', 'version', '7.0.0', 'mode', 'standalone', 'role', 'master'],
+  AUTH: 'OK',
+  SELECT: 'OK',
+  DBSIZE: 0,
+  TIME: ['1800000000', '0'],
+  EXISTS: 0,
+  SCAN: ['0', []],
+} satisfies Answers;
+
+/** The same, with an answer for each kind of command. */
+export async function startAnswering(answers: Answers, tls?: TlsOptions): Promise<AnsweringServer> {
+  const commands: string[] = [];
+  const server = await startRespServer((command) => {
+    commands.push(command.join(' '));
+    const given = answers[command[0] ?? ''];
+    return typeof given === 'function' ? given(command) : given;
+  }, tls);
+  return {...server, commands};
 }
 
 /** Undefined while a part of it is missing. */

@@ -6,6 +6,8 @@ export interface FakeServer {
   readonly url: string;
   /** Resolves when the first client has connected. */
   readonly connected: Promise<void>;
+  /** How many connections to it are open. */
+  readonly open: () => number;
   stop(): Promise<void>;
 }
 
@@ -28,6 +30,7 @@ export async function startServer(onConnection: (socket: Socket) => void, tls?: 
   return {
     url: `redis://127.0.0.1:${portOf(server)}`,
     connected,
+    open: () => sockets.size,
     async stop() {
       for (const socket of sockets) socket.destroy();
       await new Promise((closed) => server.close(closed));
@@ -74,82 +77,6 @@ export const echoing = (socket: Socket): void => {
     socket.write(`-ERR unknown command, with args beginning with: ${words.join(' ')}\r\n`.repeat(commands));
   });
 };
-
-/** What a server answers: text, a number, nothing, a list of these, or an error; undefined is no answer at all. */
-export type Answer = string | number | null | Answer[] | Error | undefined;
-
-/** What a server answers, by the first word of the command. */
-export type Answers = Record<string, Answer | ((command: string[]) => Answer)>;
-
-export interface AnsweringServer {
-  readonly url: string;
-  readonly port: number;
-  /** All that it was sent, in order. */
-  readonly commands: readonly string[];
-  /** How many connections to it are open. */
-  readonly open: () => number;
-  stop(): Promise<void>;
-}
-
-/** What a Redis answers that holds nothing. */
-export const EMPTY_REDIS = {
-  HELLO: ['server', 'redis', 'version', '7.0.0', 'mode', 'standalone', 'role', 'master'],
-  AUTH: 'OK',
-  SELECT: 'OK',
-  DBSIZE: 0,
-  TIME: ['1800000000', '0'],
-  EXISTS: 0,
-  SCAN: ['0', []],
-} satisfies Answers;
-
-/** Speaks the Redis protocol, and answers each command as the test says. */
-export async function startAnswering(answers: Answers, tls?: TlsOptions): Promise<AnsweringServer> {
-  const commands: string[] = [];
-  let open = 0;
-  const server = await startServer((socket) => {
-    open++;
-    socket.once('close', () => open--);
-    answerEach(socket, (command) => {
-      commands.push(command.join(' '));
-      const given = answers[command[0] ?? ''];
-      return typeof given === 'function' ? given(command) : given;
-    });
-  }, tls);
-  const {url} = server;
-  return {url, port: Number(new URL(url).port), commands, open: () => open, stop: () => server.stop()};
-}
-
-/** Answers each command on a connection. */
-function answerEach(socket: Socket, answer: (command: string[]) => Answer): void {
-  let unread = '';
-  socket.on('data', (chunk) => {
-    unread += chunk.toString('latin1');
-    for (;;) {
-      const [head = '', count] = /^\*(\d+)\r\n/.exec(unread) ?? [];
-      const words: string[] = [];
-      let end = head.length;
-      while (words.length < Number(count)) {
-        const [line = '', length] = /^\$(\d+)\r\n/.exec(unread.slice(end)) ?? [];
-        const next = end + line.length + Number(length) + 2;
-        if (line === '' || unread.length < next) return;
-        words.push(unread.slice(end + line.length, next - 2));
-        end = next;
-      }
-      if (words.length === 0) return;
-      unread = unread.slice(end);
-      const given = answer(words);
-      if (given !== undefined) socket.write(encode(given), 'latin1');
-    }
-  });
-}
-
-function encode(answer: Exclude<Answer, undefined>): string {
-  if (answer === null) return '$-1\r\n';
-  if (answer instanceof Error) return `-${answer.message}\r\n`;
-  if (typeof answer === 'number') return `:${answer}\r\n`;
-  if (Array.isArray(answer)) return `*${answer.length}\r\n${answer.map((one) => encode(one ?? null)).join('')}`;
-  return `$${answer.length}\r\n${answer}\r\n`;
-}
 
 export function portOf(server: Server): number {
   const address = server.address();
