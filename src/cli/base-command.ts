@@ -10,7 +10,7 @@ import {makeJournal} from './journal.js';
 import {stringifyJson} from './json.js';
 import {drainOutput, writeOutput} from './output.js';
 import {canAsk, confirm, confirmationRequired} from './prompts.js';
-import {reportError, reportWarning, wantsJson} from './report.js';
+import {ANSWER_NO, reportError, reportWarning, wantsJson} from './report.js';
 import {paint} from './style.js';
 import {showText} from './text.js';
 
@@ -117,7 +117,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   /** The question that the command asks was answered "no": exit code 2, unless it fails. */
   protected answerNo(): void {
-    process.exitCode ??= 2;
+    process.exitCode ??= ANSWER_NO;
   }
 
   /**

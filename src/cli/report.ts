@@ -24,6 +24,9 @@ export function wantsJson(argv: readonly string[]): boolean {
   );
 }
 
+/** The exit code of a command whose question was answered "no". */
+export const ANSWER_NO = 2;
+
 /** Says what went wrong on stderr, in one or two lines or as JSON, and sets the exit code. The one place that does. */
 export function reportError(error: unknown, {json, command}: {json: boolean; command?: string | undefined}): void {
   if (error instanceof OutputClosed) return;
@@ -32,6 +35,8 @@ export function reportError(error: unknown, {json, command}: {json: boolean; com
     return;
   }
   const report = toReport(error, command);
+  // A "no" that could not be told is no answer.
+  if (process.exitCode === ANSWER_NO) process.exitCode = undefined;
   process.exitCode ??= report.code === 'INTERRUPTED' ? 130 : 1;
   if (json) {
     const {code, message, hint = null} = report;

@@ -73,24 +73,28 @@ test('a reader that begins late and reads line by line gets every row', async ()
 });
 
 describe('an output that cannot be written', () => {
-  test.each([['list-sessions --format ndjson'], ['get-budget s000001'], ['get-budget s000001 --json'], ['--help']])(
-    '%s > /dev/full: exit 1 and one message',
-    async (words) => {
-      const {code, stdout, stderr} = await bash(`tokengate ${words} > /dev/full`);
-      expect({code, stdout}).toEqual({code: 1, stdout: ''});
-      if (words.endsWith('--json')) {
-        expect(JSON.parse(stderr)).toEqual({
-          error: {
-            code: 'OUTPUT_FAILED',
-            message: 'Cannot write the output: no space left on the device.',
-            hint: null,
-          },
-        });
-      } else {
-        expect(stderr).toBe('Error: Cannot write the output: no space left on the device.\n');
-      }
-    },
-  );
+  test.each([
+    ['list-sessions --format ndjson'],
+    ['get-budget s000001'],
+    ['get-budget s000001 --json'],
+    ['explain-session s000001 --cost 999'],
+    ['explain-session s000001 --cost 999 --json'],
+    ['--help'],
+  ])('%s > /dev/full: exit 1 and one message', async (words) => {
+    const {code, stdout, stderr} = await bash(`tokengate ${words} > /dev/full`);
+    expect({code, stdout}).toEqual({code: 1, stdout: ''});
+    if (words.endsWith('--json')) {
+      expect(JSON.parse(stderr)).toEqual({
+        error: {
+          code: 'OUTPUT_FAILED',
+          message: 'Cannot write the output: no space left on the device.',
+          hint: null,
+        },
+      });
+    } else {
+      expect(stderr).toBe('Error: Cannot write the output: no space left on the device.\n');
+    }
+  });
 
   test('stderr on /dev/full changes neither the answer nor the exit code', async () => {
     expect(await bash('tokengate get-budget nobody 2> /dev/full')).toEqual({code: 1, stdout: '', stderr: ''});
