@@ -1,7 +1,8 @@
 import {describe, expect, test} from 'vitest';
 
 import {checkHealth} from '../../src/lib/health.js';
-import {type Cluster, connect, type Redis} from '../../src/lib/redis.js';
+import type {RedisText} from '../../src/lib/keys.js';
+import {type Cluster, type Command, connect, type Redis} from '../../src/lib/redis.js';
 import {dumpKeyspace} from '../support/keyspace.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
@@ -41,23 +42,41 @@ describe('the health of a server', () => {
     await expect(checkHealth(replica)).rejects.toMatchObject({code: 'REDIS_READONLY'});
   });
 
-  test('is asked of each primary of a cluster', async () => {
-    const asked: string[] = [];
+  /** A connection that keeps what it was sent, a list for each flight. */
+  const recording = (cluster?: Cluster): {flights: (readonly Command[])[]; recorded: Redis} => {
+    const flights: (readonly Command[])[] = [];
+    const pipeline: Redis['pipeline'] = (commands) => {
+      flights.push(commands);
+      return redis.pipeline(commands);
+    };
+    return {flights, recorded: {...redis, cluster, pipeline}};
+  };
+  const asksOf = (key: RedisText): Command[] => {
+    const id = String(key).slice('session:'.length, -':budget'.length);
+    return [
+      ['GET', `session:${id}:budget`],
+      ['SET', `session:${id}:budget`, '0', 'XX'],
+      ['SET', `anomaly:${id}:frozen_until`, '0', 'XX'],
+    ];
+  };
+
+  test('is asked in one flight, of an ID that no session has', async () => {
+    const {flights, recorded} = recording();
+    await checkHealth(recorded);
+    const [[[, key = ''] = []] = []] = flights;
+    expect(key).toMatch(/^session:tokengate-health-[0-9a-z]+:budget$/);
+    expect(flights).toEqual([asksOf(key)]);
+    await checkHealth(recorded);
+    expect(flights[1]?.[0]).not.toEqual(flights[0]?.[0]);
+  });
+
+  test('is asked of each primary of a cluster, once its connections are there', async () => {
     const primaryOf: Cluster['primaryOf'] = (key) => ['a', 'b', undefined][String(key).charCodeAt(25) % 3];
     const cluster = {primaries: 2, replicas: 1, primaryOf} as Cluster;
-    const all: Redis = {
-      ...redis,
-      cluster,
-      pipeline: (commands) => {
-        asked.push(
-          ...commands
-            .filter(([name, key]) => name === 'SET' && String(key).startsWith('session:'))
-            .map(([, key]) => String(primaryOf(key!))),
-        );
-        return redis.pipeline(commands);
-      },
-    };
-    expect((await checkHealth(all)).cluster).toBe(cluster);
-    expect(asked.sort()).toEqual(['a', 'b', 'undefined']);
+    const {flights, recorded} = recording(cluster);
+    expect((await checkHealth(recorded)).cluster).toBe(cluster);
+    const keys = flights[0]?.map(([, key = '']) => key) ?? [];
+    expect(keys.map((key) => String(primaryOf(key))).sort()).toEqual(['a', 'b', 'undefined']);
+    expect(flights).toEqual([keys.map((key) => ['GET', key]), keys.flatMap(asksOf)]);
   });
 });

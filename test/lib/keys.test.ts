@@ -1,12 +1,14 @@
 import {expect, test} from 'vitest';
 
 import {readSnapshot} from '../../scripts/snapshot.mjs';
-import {parseSessionId} from '../../src/lib/ids.js';
+import {parseSessionId, rawId} from '../../src/lib/ids.js';
 import {
   alertsKey,
+  BUDGET_KEYS,
   JOURNAL_KEY,
   keyName,
   keyOf,
+  keysOf,
   REQUEST_COUNT_KEYS,
   SESSION_KEYS,
   SPENT_KEYS,
@@ -26,6 +28,16 @@ test('every key that a gateway has written is one of a session, by one shape alo
   // The gateway empties it with each request.
   expect([...SESSION_KEYS].filter((shape) => !met.has(shape))).toEqual([VELOCITY_KEYS]);
   expect(VELOCITY_KEYS).toEqual({prefix: 'anomaly:', suffix: ':velocity'});
+});
+
+test('the keys of several sessions come one session after the other', () => {
+  expect(keysOf([BUDGET_KEYS, SPENT_KEYS], [rawId('a'), rawId('b')])).toEqual([
+    'session:a:budget',
+    'session:a:spent',
+    'session:b:budget',
+    'session:b:spent',
+  ]);
+  expect(keysOf([SPENT_KEYS], [])).toEqual([]);
 });
 
 test('a key is called what follows the session in it', () => {
