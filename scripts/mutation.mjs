@@ -23,6 +23,7 @@ const TESTS = {
   listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
   metrics: ['test/lib/metrics.test.ts', ...commands('print-metrics')],
   resp: ['test/lib/resp.test.ts', 'test/lib/completing.test.ts'],
+  scan: ['test/lib/listing.test.ts'],
   undo: ['test/lib/undoing.test.ts'],
 };
 

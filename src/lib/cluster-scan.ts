@@ -1,10 +1,11 @@
-import {setImmediate as nextTurn, setTimeout as sleep} from 'node:timers/promises';
+import {setTimeout as sleep} from 'node:timers/promises';
 
 import {type OwnSlots, parseOwnSlots, type SlotMap, SLOTS} from './cluster-slots.js';
 import {TokengateError} from './errors.js';
 import {matchesGlob} from './glob.js';
 import {type Command, ErrorReply, type RedisNode} from './redis-node.js';
 import type {Endpoint} from './redis-url.js';
+import {scanServer} from './scan.js';
 
 /** The nodes of a cluster, to be scanned. Times are by `performance.now()`. */
 export interface ClusterNodes {
@@ -35,8 +36,6 @@ interface Part {
   by: () => number;
 }
 
-/** Keys that Redis looks at in one step of SCAN. */
-const SCAN_COUNT = '1000';
 /** Slots of a node that are read one by one; for more than these it is scanned again. */
 const FEW_SLOTS = 512;
 /** How often what has moved during a scan is looked at again. */
@@ -121,19 +120,8 @@ async function* scanNode(
 ): AsyncGenerator<Buffer[], void, void> {
   const before = await readOwnSlots(nodes, endpoint, by());
   const node = await nodes.nodeAt(endpoint, by());
-  const scan = (cursor: string): Promise<unknown[]> =>
-    nodes.ask(node, [['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT]], by(), true);
-  let answer: Promise<unknown[]> | undefined = scan('0');
-  while (answer !== undefined) {
-    const [page] = await answer;
-    if (page instanceof ErrorReply) throw node.explain(page);
-    const [next, keys] = page as [Buffer, Buffer[]];
-    answer = String(next) === '0' ? undefined : scan(String(next));
-    // When the reader stops early nobody waits for the next page.
-    answer?.catch(() => undefined);
-    await nextTurn(); // The client writes in its next turn: the server then works while this page is used.
-    yield keys;
-  }
+  const ask = async (command: Command): Promise<unknown> => (await nodes.ask(node, [command], by(), true))[0];
+  yield* scanServer({ask, explain: (reply) => node.explain(reply)}, pattern);
   const after = before && (await readOwnSlots(nodes, endpoint, by()));
   const isKnown = (own: OwnSlots, slot: number): boolean => own.owned.has(slot) && !own.leaving.has(slot);
   for (const slot of slots) {

@@ -8,10 +8,10 @@ import {
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
   JOURNAL_KEY,
+  keyName,
   type KeyShape,
   SESSION_KEYS,
   SPENT_KEYS,
-  keyName,
 } from './keys.js';
 import {parseStoredMoney, toPlainDigits} from './money.js';
 import {ErrorReply, type Redis} from './redis.js';
