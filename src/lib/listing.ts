@@ -21,7 +21,7 @@ import {type Money, ZERO} from './money.js';
 import {type Command, ErrorReply, type Redis} from './redis.js';
 import {scanServer} from './scan.js';
 import {type Session, toSession} from './sessions.js';
-import {SortedIds} from './sorted-ids.js';
+import {SortedIds, sortPages} from './sorted-ids.js';
 
 /**
  * Sessions are read this many at a time. Measured on lists of 100,000: with 250 they take 5 % more CPU time; with 4000 no
@@ -33,10 +33,7 @@ const SLICE = 100;
 
 /** The ID in every key of a shape, each once, sorted. With a Redis glob, of those that match it. */
 export async function scanIds(redis: Redis, shape: KeyShape, glob?: string): Promise<RawId[]> {
-  const ids: RawId[] = [];
-  // Sorted while Redis looks for the next, so that less is left to be sorted at the end.
-  for await (const page of scanPages(redis, shape, glob)) for (const id of page.sort()) ids.push(id);
-  return sortedOnce(ids);
+  return sortPages(scanPages(redis, shape, glob));
 }
 
 async function* scanPages(redis: Redis, {prefix, suffix}: KeyShape, glob = '*'): AsyncGenerator<RawId[]> {
@@ -70,15 +67,6 @@ export async function* scanKeys(redis: Redis, pattern: string): AsyncGenerator<B
 export function narrow(glob = '*'): {pattern: string; isExact: boolean} {
   const isExact = !/[[\\]/.test(glob);
   return {pattern: isExact ? glob : glob.replace(/[[\\*?].*/s, '*'), isExact};
-}
-
-/** Sorts the IDs in the order of their bytes, in place, and leaves each once. */
-export function sortedOnce(ids: RawId[]): RawId[] {
-  ids.sort();
-  let count = 0;
-  for (const id of ids) if (count === 0 || id !== ids[count - 1]) ids[count++] = id;
-  ids.length = count;
-  return ids;
 }
 
 /**

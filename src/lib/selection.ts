@@ -2,8 +2,9 @@ import type {Filter} from './filter.js';
 import {matchesGlob} from './glob.js';
 import type {RawId} from './ids.js';
 import type {KeyShape} from './keys.js';
-import {passes, readSessions, scanIds, sortedOnce} from './listing.js';
+import {passes, readSessions, scanIds} from './listing.js';
 import type {Redis} from './redis.js';
+import {sortedOnce} from './sorted-ids.js';
 
 /** Which sessions are meant: those named, or all, or both; of these, those that `match` and `where` let through. */
 export interface Selection {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import {expect, test} from 'vitest';
 
 import {type RawId, rawId} from '../../src/lib/ids.js';
-import {SortedIds} from '../../src/lib/sorted-ids.js';
+import {SortedIds, sortedOnce, sortPages} from '../../src/lib/sorted-ids.js';
 
 const inOrder = (ids: readonly RawId[]): RawId[] =>
   [...new Set(ids)].sort((a, b) => Buffer.compare(Buffer.from(a, 'latin1'), Buffer.from(b, 'latin1')));
@@ -13,31 +13,39 @@ function read(pages: readonly RawId[][], reverse = false): RawId[] {
   return [...sorted.read({reverse})];
 }
 
-test('any IDs, in any pages, are read in the order of their bytes, each once', () => {
+async function* inTurn(pages: readonly RawId[][]): AsyncGenerator<RawId[]> {
+  for (const page of pages) yield Promise.resolve([...page]);
+}
+
+test('any IDs, in any pages, are sorted in the order of their bytes, each once', async () => {
   const id = fc
     .array(fc.integer({min: 0, max: 255}), {maxLength: 6})
     .map((bytes) => rawId(Buffer.from(bytes).toString('latin1')));
-  fc.assert(
-    fc.property(fc.array(fc.array(id)), (pages) => {
-      expect(read(pages)).toEqual(inOrder(pages.flat()));
-      expect(read(pages, true)).toEqual(inOrder(pages.flat()).reverse());
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.array(id)), async (pages) => {
+      const sorted = inOrder(pages.flat());
+      expect(read(pages)).toEqual(sorted);
+      expect(read(pages, true)).toEqual(sorted.toReversed());
+      expect(await sortPages(inTurn(pages))).toEqual(sorted);
+      expect(sortedOnce(pages.flat())).toEqual(sorted);
     }),
   );
 });
 
-test.each([16_383, 16_384, 16_385, 100_000])(
-  '%i IDs, a fifth of which come twice, are read in their order',
-  (count) => {
-    // In an order that jumps about, with a page that ends where no run does.
-    const ids = Array.from({length: count}, (_, index) => rawId(`ü-${(index * 7919) % count}`));
-    const pages = Array.from({length: Math.ceil(count / 997)}, (_, index) => ids.slice(index * 997, (index + 1) * 997));
-    pages.push(ids.slice(0, count / 5));
-    expect(read(pages)).toEqual(inOrder(ids));
-    expect(read(pages, true)).toEqual(inOrder(ids).reverse());
-  },
-);
+test.each([16_383, 16_384, 16_385, 100_000])('%i IDs, a fifth of which come twice, are sorted', async (count) => {
+  // In an order that jumps about, with a page that ends where no run does.
+  const ids = Array.from({length: count}, (_, index) => rawId(`ü-${(index * 7919) % count}`));
+  const pages = Array.from({length: Math.ceil(count / 997)}, (_, index) => ids.slice(index * 997, (index + 1) * 997));
+  pages.push(ids.slice(0, count / 5));
+  const sorted = inOrder(ids);
+  expect(read(pages)).toEqual(sorted);
+  expect(read(pages, true)).toEqual(sorted.toReversed());
+  expect(await sortPages(inTurn(pages))).toEqual(sorted);
+});
 
-test('no IDs are none', () => {
+test('no IDs are none', async () => {
+  expect(await sortPages(inTurn([]))).toEqual([]);
+  expect(await sortPages(inTurn([[], []]))).toEqual([]);
   expect(read([])).toEqual([]);
   expect(read([[]], true)).toEqual([]);
 });
