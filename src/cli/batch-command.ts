@@ -171,9 +171,10 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
         if (report.isCutShort) stop.abort();
       }
       if (follow && !report.isCutShort) {
-        const ripeAt = (waiting.at(-1)?.since ?? 0) + follow.afterMs;
-        while (performance.now() < ripeAt) await wait(ripeAt - performance.now());
-        followUp({atLeast: 1});
+        for (let [next] = waiting; next !== undefined; [next] = waiting) {
+          await wait(Math.max(0, next.since + follow.afterMs - performance.now()));
+          followUp({atLeast: 1});
+        }
       }
     } finally {
       await looks;
