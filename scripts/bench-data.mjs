@@ -1,4 +1,4 @@
-// Sessions such as a gateway leaves, and the same work on them as files for `redis-cli --pipe`.
+// Sessions such as a gateway leaves, their IDs, and the same work on them as files for `redis-cli --pipe`.
 import {closeSync, openSync, writeSync} from 'node:fs';
 import {join} from 'node:path';
 
@@ -32,22 +32,29 @@ const TEAMS = ['alpha', 'checkout', 'search', 'données', 'research'];
 /** Writes the files, of the same sessions each time. */
 export function makeData(count, folder) {
   let keys = 0;
-  const files = {};
+  const files = {ids: join(folder, 'ids.txt')};
+  writeSessions(files.ids, count, ({id}) => `${id}\n`);
   for (const [name, {commands}] of Object.entries(RESP_FILES)) {
     files[name] = join(folder, `${name}.resp`);
-    const file = openSync(files[name], 'w');
-    let text = '';
-    for (let index = 0; index < count; index++) {
-      const lines = commands(sessionAt(index));
+    writeSessions(files[name], count, (session) => {
+      const lines = commands(session);
       if (name === 'load') keys += lines.length;
-      for (const words of lines) text += encode(words);
-      if (text.length < 1_000_000 && index < count - 1) continue;
-      writeSync(file, text);
-      text = '';
-    }
-    closeSync(file);
+      return lines.map(encode).join('');
+    });
   }
   return {count, keys, files};
+}
+
+function writeSessions(path, count, toText) {
+  const file = openSync(path, 'w');
+  let text = '';
+  for (let index = 0; index < count; index++) {
+    text += toText(sessionAt(index));
+    if (text.length < 1_000_000 && index < count - 1) continue;
+    writeSync(file, text);
+    text = '';
+  }
+  closeSync(file);
 }
 
 function sessionAt(index) {

@@ -39,7 +39,7 @@ export function makeMeter({folder, cli, socket, url}, tokengate) {
   };
   return {
     node: (args) => measure(run, process.execPath, args, {env}),
-    tokengate: (args, more) => measure(run, tokengate, args, {env: {...env, ...more}}),
+    tokengate: (args, {input, ...more} = {}) => measure(run, tokengate, args, {input, env: {...env, ...more}}),
     redisCli: (args) => measure(run, cli, ['-s', socket, ...args], {env}),
     redisPipe: (file) => measure(feed, cli, ['-s', socket, '--pipe'], file, {env}),
   };

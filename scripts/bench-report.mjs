@@ -11,7 +11,9 @@ const GROUPS = {
   },
   change: {
     title: 'Batches',
-    text: 'A reset waits a tenth of a second at its end, to look whether spending has come back.',
+    text:
+      'A reset waits a tenth of a second at its end, to look whether spending has come back. `redis-cli --pipe` is told the IDs, as is ' +
+      '`--stdin`; `--all` has to find them first.',
   },
 };
 

@@ -15,7 +15,8 @@ import {installPacked, installPackages, provide, ROOT} from './setup.mjs';
 
 const OUTPUT = 'docs/benchmarks.md';
 const FORMATS = ['table', 'json', 'ndjson', 'csv', 'ids'];
-const CHANGES = ['reset', 'reset-no-journal', 'reset-journal', 'freeze'];
+const CHANGES = ['reset-stdin', 'reset-all', 'reset-scan', 'reset-no-journal', 'reset-journal', 'freeze'];
+const SCAN = ['--scan', '--pattern', 'session:*:budget'];
 
 const options = readOptions();
 installPackages();
@@ -125,7 +126,6 @@ async function measureSizes(meter) {
 async function measureLists(meter, data) {
   const {count, files} = data;
   await server.load(data);
-  const scan = ['--scan', '--pattern', 'session:*:budget'];
   const list = (format) => meter.tokengate(['list-sessions', '--format', format]);
   const rows = [];
   const measure = async (name, row, pair) => {
@@ -137,7 +137,7 @@ async function measureLists(meter, data) {
     await measure(
       `list-${format}`,
       {what: `\`list-sessions --format ${format}\``, against: '`redis-cli --scan`'},
-      {ours: () => list(format), theirs: () => meter.redisCli(scan)},
+      {ours: () => list(format), theirs: () => meter.redisCli(SCAN)},
     );
   }
   await measure(
@@ -145,7 +145,7 @@ async function measureLists(meter, data) {
     {what: '`list-sessions --sort used --format ndjson`', against: '`redis-cli --scan`'},
     {
       ours: () => meter.tokengate(['list-sessions', '--sort', 'used', '--format', 'ndjson']),
-      theirs: () => meter.redisCli(scan),
+      theirs: () => meter.redisCli(SCAN),
     },
   );
   await measure(
@@ -153,7 +153,7 @@ async function measureLists(meter, data) {
     {what: '`list-sessions --format ndjson`', against: '`redis-cli --scan`, then `--pipe` with two `GET`s a session'},
     {
       ours: () => list('ndjson'),
-      theirs: async () => addUp(await meter.redisCli(scan), await meter.redisPipe(files.read)),
+      theirs: async () => addUp(await meter.redisCli(SCAN), await meter.redisPipe(files.read)),
     },
   );
   return rows;
@@ -163,16 +163,29 @@ async function measureChanges(meter, data) {
   const {count, files} = data;
   const reset = ['reset-session', '--all', '--yes'];
   const freeze = ['freeze-session', '--all', '--for', '2h', '--reason', 'Benchmark', '--yes'];
+  const pipe = (file) => ({
+    against: `\`redis-cli --pipe\` with ${RESP_FILES[file].says}`,
+    theirs: () => meter.redisPipe(files[file]),
+  });
   const changes = {
-    reset: {command: reset, leaves: 0, against: 'pipe'},
-    'reset-no-journal': {command: [...reset, '--no-journal'], leaves: 0, against: 'pipe'},
-    'reset-journal': {command: reset, leaves: 0, against: [...reset, '--no-journal']},
-    freeze: {command: freeze, leaves: data.keys + 2 * count, against: 'pipe'},
+    'reset-stdin': {command: ['reset-session', '--stdin', '--yes'], input: files.ids, ...pipe('reset')},
+    'reset-all': {command: reset, ...pipe('reset')},
+    'reset-scan': {
+      command: reset,
+      against: `\`redis-cli --scan\`, then \`--pipe\` with ${RESP_FILES.reset.says}`,
+      theirs: async () => addUp(await meter.redisCli(SCAN), await meter.redisPipe(files.reset)),
+    },
+    'reset-no-journal': {command: [...reset, '--no-journal'], ...pipe('reset')},
+    'reset-journal': {
+      command: reset,
+      against: 'the same with `--no-journal`',
+      theirs: () => meter.tokengate([...reset, '--no-journal']),
+    },
+    freeze: {command: freeze, leaves: data.keys + 2 * count, ...pipe('freeze')},
   };
   const rows = [];
-  for (const [name, {command, leaves, against}] of Object.entries(changes)) {
+  for (const [name, {command, input, leaves = 0, against, theirs}] of Object.entries(changes)) {
     if (!isWanted(name)) continue;
-    const file = name.split('-')[0];
     step(`${name}, ${formatCount(count)} sessions`);
     const changing = async (change) => {
       await server.load(data);
@@ -185,12 +198,11 @@ async function measureChanges(meter, data) {
       group: 'change',
       count,
       what: `\`${command.filter((word) => !['--yes', '--for', '2h', '--reason', 'Benchmark'].includes(word)).join(' ')}\``,
-      against:
-        against === 'pipe' ? `\`redis-cli --pipe\` with ${RESP_FILES[file].says}` : 'the same with `--no-journal`',
+      against,
       ...(await measurePairs({
         runs: options.runs,
-        ours: () => changing(() => meter.tokengate(command)),
-        theirs: () => changing(() => (against === 'pipe' ? meter.redisPipe(files[file]) : meter.tokengate(against))),
+        ours: () => changing(() => meter.tokengate(command, {input})),
+        theirs: () => changing(theirs),
       })),
     });
   }
