@@ -1,5 +1,5 @@
 import {quoteStart} from '../lib/amounts.js';
-import type {RecordedRequest} from '../lib/history.js';
+import type {RecordedRequest} from '../lib/request-history.js';
 import {formatExactMoney, type Money, toPlainDigits} from '../lib/money.js';
 import {formatUtc} from '../lib/time.js';
 import {toCsvCell} from './csv.js';

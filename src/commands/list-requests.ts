@@ -4,7 +4,7 @@ import {BaseCommand} from '../cli/base-command.js';
 import {sessionIdArg} from '../cli/flags.js';
 import {renderRequests, REQUEST_FORMATS} from '../cli/request-views.js';
 import {TokengateError} from '../lib/errors.js';
-import {HISTORY_LENGTH, readHistory} from '../lib/history.js';
+import {HISTORY_LENGTH, readHistory} from '../lib/request-history.js';
 import {nameOf} from '../lib/ids.js';
 
 export default class ListRequests extends BaseCommand<typeof ListRequests> {

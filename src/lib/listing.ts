@@ -6,7 +6,7 @@ import type {Facts, Filter} from './filter.js';
 import {type FreezeState, toFreezeState} from './freezes.js';
 import {matchesGlob} from './glob.js';
 import {inGroups} from './groups.js';
-import {isText, nameOf, rawId, type RawId} from './ids.js';
+import {nameOf, rawId, type RawId} from './ids.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -278,11 +278,8 @@ function toListedSession(redis: Redis, row: Row, now: Date | undefined): Session
   const {id} = row;
   const budget = toListed(redis, row.budget);
   if (budget.state === 'absent') return undefined;
-  const name = nameOf(id);
-  const freeze = now === undefined ? null : toFreezeState(redis, name, row.until, row.reason, now);
-  const session = toSession(id, {budget, spent: toListed(redis, row.spent)}, freeze);
-  if (!isText(id)) session.problems.unshift(`The ID of session '${name}' is invalid: its key is not UTF-8 text.`);
-  return session;
+  const freeze = now === undefined ? null : toFreezeState(redis, nameOf(id), row.until, row.reason, now);
+  return toSession(id, {budget, spent: toListed(redis, row.spent)}, freeze);
 }
 
 /** The values of an MGET; where it was refused for lack of a right, it is not known of any key. */

@@ -10,7 +10,7 @@ import {type Change, MAX_TRIES, type Settled, toReply} from './change-engine.js'
 import {changeKnown, changeOne} from './changes.js';
 import {TokengateError} from './errors.js';
 import type {FreezeState} from './freezes.js';
-import {nameOf, type RawId, sessionNotFound} from './ids.js';
+import {isText, nameOf, type RawId, sessionNotFound} from './ids.js';
 import type {Journal} from './journal.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from './keys.js';
 import {formatExactMoney, type Money, toPlainDigits, type TypedAmount, ZERO} from './money.js';
@@ -156,7 +156,8 @@ export function toSession(id: RawId, {budget, spent}: Amounts, freeze: FreezeSta
   const name = nameOf(id);
   const limit = budget.state === 'money' ? budget.amount : null;
   const used = spent.state === 'money' ? spent.amount : spent.state === 'absent' ? ZERO : null;
-  const problems = freeze === null ? [] : [...freeze.problems];
+  const problems = isText(id) ? [] : [`The ID of session '${name}' is invalid: its key is not UTF-8 text.`];
+  if (freeze !== null) problems.push(...freeze.problems);
   for (const [field, value] of Object.entries({budget, spent})) {
     if (value.state === 'invalid') problems.push(`The ${field} of session '${name}' is ${value.why}: ${value.effect}.`);
   }

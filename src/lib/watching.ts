@@ -6,7 +6,8 @@ import {toServerTime} from './clock.js';
 import type {Filter} from './filter.js';
 import {type FreezeState, NOT_FROZEN, toFreezeState} from './freezes.js';
 import {matchesGlob} from './glob.js';
-import {isText, nameOf, type RawId} from './ids.js';
+import {inGroups} from './groups.js';
+import {nameOf, type RawId} from './ids.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -250,7 +251,6 @@ function refresh(redis: Redis, one: Known, at: Date): void {
     return;
   }
   const session = toSession(id, {budget, spent}, freeze);
-  if (!isText(id)) session.problems.unshift(`The ID of session '${name}' is invalid: its key is not UTF-8 text.`);
   const facts = {session, status: statusOf(session), rate};
   if (watched === undefined) one.watched = {id, requests: undefined, ...facts};
   else Object.assign(watched, facts);
@@ -265,7 +265,5 @@ function mget(shape: KeyShape, page: readonly Known[]): Command {
 }
 
 function pagesOf<T>(list: readonly T[]): T[][] {
-  const pages: T[][] = [];
-  for (let start = 0; start < list.length; start += PAGE) pages.push(list.slice(start, start + PAGE));
-  return pages;
+  return inGroups(list, PAGE);
 }

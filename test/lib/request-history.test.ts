@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest';
 
-import {readHistory} from '../../src/lib/history.js';
+import {readHistory} from '../../src/lib/request-history.js';
 import {rawId} from '../../src/lib/ids.js';
 import {parseStoredMoney} from '../../src/lib/money.js';
 import {connect, type Redis} from '../../src/lib/redis.js';
