@@ -1,6 +1,6 @@
 import {quoteStart} from '../lib/amounts.js';
-import type {RecordedRequest} from '../lib/request-history.js';
 import {formatExactMoney, type Money, toPlainDigits} from '../lib/money.js';
+import type {RecordedRequest} from '../lib/request-history.js';
 import {formatUtc} from '../lib/time.js';
 import {toCsvCell} from './csv.js';
 import {stringifyJson} from './json.js';

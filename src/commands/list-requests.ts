@@ -4,8 +4,8 @@ import {BaseCommand} from '../cli/base-command.js';
 import {sessionIdArg} from '../cli/flags.js';
 import {renderRequests, REQUEST_FORMATS} from '../cli/request-views.js';
 import {TokengateError} from '../lib/errors.js';
-import {HISTORY_LENGTH, readHistory} from '../lib/request-history.js';
 import {nameOf} from '../lib/ids.js';
+import {HISTORY_LENGTH, readHistory} from '../lib/request-history.js';
 
 export default class ListRequests extends BaseCommand<typeof ListRequests> {
   static override summary = 'List the latest requests of a session';

@@ -36,7 +36,7 @@ function mergeLists(one: readonly RawId[], other: readonly RawId[]): RawId[] {
 
 function once(sorted: RawId[]): RawId[] {
   let count = 0;
-  for (const id of sorted) if (count === 0 || id !== sorted[count - 1]) sorted[count++] = id;
+  for (const id of sorted) if (id !== sorted[count - 1]) sorted[count++] = id;
   sorted.length = count;
   return sorted;
 }
