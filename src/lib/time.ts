@@ -2,10 +2,11 @@ import {TokengateError} from './errors.js';
 
 /**
  * Python's `datetime.fromisoformat` (3.11), as far as a gateway or an operator can have written it: date, any one
- * character, time down to a fraction, perhaps an offset.
+ * character, time down to a fraction, perhaps an offset. Dashes and colons stand everywhere or nowhere. U+FFFD is what
+ * is read in place of bytes that are no text.
  */
 const ISO =
-  /^(\d{4})-?(\d{2})-?(\d{2})(?:.(\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,](\d+))?)?)?(Z|([+-])(\d{2}):?(\d{2})(?::?(\d{2})(?:\.\d+)?)?)?)?$/su;
+  /^(?!0000)(\d{4})(-?)(\d{2})\2(\d{2})(?:[^\ufffd](\d{2})(?:(:?)(\d{2})(?:\6(\d{2}))?)?(?:[.,](\d+))?(Z|([+-])(\d{2}):?(\d{2})(?::?(\d{2})(?:\.\d+)?)?)?)?$/su;
 
 /** With an offset, `at` is the moment that was meant. */
 export type GatewayTime = {kind: 'time'; at: Date} | {kind: 'offset'; at: Date} | {kind: 'unreadable'};
@@ -17,7 +18,7 @@ export type GatewayTime = {kind: 'time'; at: Date} | {kind: 'offset'; at: Date} 
 export function parseGatewayTime(text: string): GatewayTime {
   const match = ISO.exec(text);
   if (!match) return {kind: 'unreadable'};
-  const [, year, month, day, hour = '0', minute = '0', second = '0', fraction = '', offset, ...shift] = match;
+  const [, year, , month, day, hour = '0', , minute = '0', second = '0', fraction = '', offset, ...shift] = match;
   const milliseconds = Number(fraction.slice(0, 3).padEnd(3, '0'));
   const at = new Date(0);
   at.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
