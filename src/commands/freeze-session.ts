@@ -3,7 +3,15 @@ import {Flags} from '@oclif/core';
 import {BatchCommand} from '../cli/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/flags.js';
 import {serverTime} from '../lib/clock.js';
-import {describeEnd, FOREVER, type Freeze, freezeSession, type FreezeOptions, freezing} from '../lib/freezes.js';
+import {
+  describeEnd,
+  describeFreeze,
+  FOREVER,
+  type Freeze,
+  freezeSession,
+  type FreezeOptions,
+  freezing,
+} from '../lib/freezes.js';
 import type {RawId} from '../lib/ids.js';
 import {BUDGET_KEYS} from '../lib/keys.js';
 import {parseDuration, parseTime} from '../lib/time.js';
@@ -89,16 +97,14 @@ IDs that are named, from stdin or all are taken together; of these only those ar
   }
 
   private render({id, until, reason, previous, isKept, isKnown}: Freeze): void {
+    this.warnAll(previous.problems);
     if (isKept) {
       this.print(`Session '${id}' is frozen ${describeEnd(until)} already`, `Reason: ${reason}`);
       this.warnAll(['That freeze ends no sooner, so it was kept. Use --force to replace it.']);
     } else {
       this.print(`✓ Session '${id}' frozen ${describeEnd(until)}`, `Reason: ${reason}`);
-      if (previous.isFrozen && previous.until !== null) {
-        this.print(`It was frozen ${describeEnd(previous.until)} (${previous.reason ?? 'no reason'})`);
-      }
+      if (previous.isFrozen !== false) this.print(`It was ${describeFreeze(previous)}`);
     }
-    this.warnAll(previous.problems);
     if (!isKnown) this.warnAll([`Session '${id}' has no budget and no spending yet. Is the ID right?`]);
   }
 }
@@ -109,6 +115,6 @@ function toFreezeJson({until, reason, previous}: Freeze): Omit<FreezeJson, 'sess
     freeze_reason: reason,
     frozen_until: until,
     previously_frozen_until: previous.isFrozen ? previous.until : null,
-    previous_freeze_reason: previous.isFrozen ? previous.reason : null,
+    previous_freeze_reason: previous.isFrozen === false ? null : previous.reason,
   };
 }

@@ -74,6 +74,13 @@ export function describeEnd(until: Date): string {
   return until.getTime() === FOREVER.getTime() ? 'without end' : `until ${formatUtc(until)}`;
 }
 
+/** `frozen until 2026-11-22 16:45:22 UTC (Bot)`, or `not frozen`. May hold untrusted text. */
+export function describeFreeze({isFrozen, until, reason}: FreezeState): string {
+  if (isFrozen === false) return 'not frozen';
+  const end = until === null ? 'until a time that the gateway cannot read' : describeEnd(until);
+  return `frozen ${end} (${reason ?? 'no reason'})`;
+}
+
 /**
  * Freezes a session: both keys in one atomic step, with the same TTL, in the form that the gateway obeys. A freeze that
  * ends no sooner is kept unless forced.
@@ -125,6 +132,7 @@ export function freezing(redis: Redis, {reason, until, now, force}: FreezeOption
       const name = nameOf(id);
       const previous = toFreezeState(redis, name, toReply(oldUntil), toReply(oldReason), now);
       const isKept = word === 'kept';
+      if (isKept && previous.until === null) throw new RangeError('a freeze is kept that cannot be read');
       return {
         id: name,
         state: isKept ? 'unchanged' : 'done',
@@ -183,20 +191,50 @@ export function toFreezeState(redis: Redis, name: string, until: unknown, reason
   return {...state, isFrozen: null};
 }
 
+/** A character of UTF-8 text, as patterns of Lua. Not U+FFFD, which is read in place of bytes that are none. */
+const CHARACTERS = [
+  '[%z\\1-\\127]',
+  '[\\194-\\223][\\128-\\191]',
+  '\\224[\\160-\\191][\\128-\\191]',
+  '[\\225-\\236\\238][\\128-\\191][\\128-\\191]',
+  '\\237[\\128-\\159][\\128-\\191]',
+  '\\239[\\128-\\190][\\128-\\191]',
+  '\\239\\191[\\128-\\188\\190\\191]',
+  '\\240[\\144-\\191][\\128-\\191][\\128-\\191]',
+  '[\\241-\\243][\\128-\\191][\\128-\\191][\\128-\\191]',
+  '\\244[\\128-\\143][\\128-\\191][\\128-\\191]',
+];
+
+const AFTER_CHARACTER = CHARACTERS.map((one) => `string.match(rest, '^${one}(%d[%d:]*[.,]?%d*)$')`).join(' or ');
+
 /**
  * Old: frozen_until, freeze_reason, budget, spent. Args: end, reason, TTL in milliseconds (empty for none), `force` or
- * empty. Keeps a freeze that ends no sooner. Ends that the gateway can read compare as text once they are digits alone,
- * and as many.
+ * empty. Keeps a freeze that ends no sooner. Reads what `parseGatewayTime` reads as a time without an offset, and nothing
+ * else, as digits: these compare as text.
  */
 const FREEZE = `
-  local function comparable(text)
+  local function read(text)
     if type(text) ~= 'string' then return nil end
-    local date, rest = string.match(text, '^(%d%d%d%d%-?%d%d%-?%d%d)(.*)$')
-    if not date or string.find(rest, '[^%d:.,]', 2) then return nil end
-    return string.sub(string.gsub(date .. rest, '%D', '') .. string.rep('0', 20), 1, 20)
+    local year, _, month, day, rest = string.match(text, '^(%d%d%d%d)(%-?)(%d%d)%2(%d%d)(.*)$')
+    if not year or year == '0000' then return nil end
+    local days = ({31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31})[tonumber(month)]
+    if month == '02' and year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0) then days = 29 end
+    if not days or day == '00' or tonumber(day) > days then return nil end
+    local digits, fraction = '', ''
+    if rest ~= '' then
+      local clock, point
+      clock, point, fraction = string.match(${AFTER_CHARACTER} or '', '^([%d:]+)([.,]?)(%d*)$')
+      if not clock or (point == '') ~= (fraction == '') then return nil end
+      digits = string.gsub(clock, ':', '')
+      local spaced = string.sub(string.gsub(digits, '%d%d', ':%0'), 2)
+      if #digits % 2 == 1 or #digits > 6 or (clock ~= digits and clock ~= spaced) then return nil end
+    end
+    digits = digits .. string.rep('0', 6 - #digits)
+    if digits > '235959' or not string.find(digits, '^..[0-5].[0-5]') then return nil end
+    return year .. month .. day .. digits .. string.sub(fraction .. '000000', 1, 6)
   end
-  local current = comparable(old[1])
-  if args[4] == '' and current and current >= comparable(args[1]) then return 'kept' end
+  local current = args[4] == '' and read(old[1])
+  if current and current >= read(args[1]) then return 'kept' end
   local ttl = tonumber(args[3])
   if not ttl then return 'done', {args[1], args[2]} end
   return 'done', {{args[1], ttl}, {args[2], ttl}}`;
@@ -218,10 +256,4 @@ function lookingAtFreeze(
       return {id: nameOf(id), state: isAsWanted(state) ? 'unchanged' : 'done', now: describeFreeze(state)};
     },
   };
-}
-
-function describeFreeze({isFrozen, until, reason}: FreezeState): string {
-  if (isFrozen === null) return 'frozen until a time that the gateway cannot read';
-  if (!isFrozen || until === null) return 'not frozen';
-  return `frozen ${describeEnd(until)} (${reason ?? 'no reason'})`;
 }

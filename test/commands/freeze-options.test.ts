@@ -200,12 +200,41 @@ describe('a freeze that ends no sooner', () => {
     expect(await reasonOf('x')).toBe(kept);
   });
 
-  test.each(['2099-01-01T00:00:00Z', 'soon', '2099-01-01T00:00:00+00:00'])(
-    'an end that the gateway cannot read, %s, is replaced',
-    async (found) => {
-      await freezeAs('x', found, 'broken');
-      await freeze('x', '--reason', 'short');
-      expect(await reasonOf('x')).toBe('short');
+  describe.each(['2099-01-01T00:00:00Z', 'soon', '2099-01-01T00:00:00+00:00', '2099-02-30T00:00:00', '4102444800'])(
+    'an end that the gateway cannot read, %s,',
+    (found) => {
+      test('is replaced, and said so', async () => {
+        await freezeAs('x', found, 'broken');
+        const {stdout, stderr, code} = await freeze('x', '--reason', 'short');
+        expect({code, stdout: stdout.replace(TIME, 'TIME')}).toEqual({
+          code: 0,
+          stdout:
+            "✓ Session 'x' frozen until TIME\nReason: short\n" +
+            'It was frozen until a time that the gateway cannot read (broken)\n',
+        });
+        expect(stderr).toContain(`Warning: The freeze end of session 'x' is '${found}'`);
+        expect(await reasonOf('x')).toBe('short');
+        expect(await endOf('x')).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}$/);
+      });
+
+      test('is replaced in a batch, as its dry run says', async () => {
+        await freezeAs('x', found, 'broken');
+        expect((await freeze('--all', '--dry-run')).stdout).toBe(
+          "Would freeze session 'x': frozen until a time that the gateway cannot read (broken)\nWould freeze 1\n",
+        );
+        expect((await freeze('--all', '--yes')).stdout).toContain('✓ Frozen 1\n');
+        expect(await reasonOf('x')).toBe('Manual freeze');
+      });
+
+      test('is told to scripts by its reason', async () => {
+        await freezeAs('x', found, 'broken');
+        expect((await runCommand(FreezeSession, ['x', '--json'], redis)).result).toMatchObject({
+          freeze_reason: 'Manual freeze',
+          frozen_until: new Date(`${(await endOf('x'))!}Z`),
+          previously_frozen_until: null,
+          previous_freeze_reason: 'broken',
+        });
+      });
     },
   );
 

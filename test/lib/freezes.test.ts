@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
 import {sendChanges} from '../../src/lib/changes.js';
@@ -13,6 +14,8 @@ import {
 } from '../../src/lib/freezes.js';
 import {rawId} from '../../src/lib/ids.js';
 import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
+import {parseGatewayTime} from '../../src/lib/time.js';
+import {anyBytes, fuzz} from '../support/fuzz.js';
 import {startProxy} from '../support/proxy.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
@@ -133,6 +136,24 @@ describe('a freeze', () => {
     expect(await server.client.get('anomaly:x:frozen_until')).toBe('2026-11-22T17:00:00.000');
   });
 
+  test.each(['2099-02-30T00:00:00', '2099-13-45', '99999999', '4102444800', '2099-0101', '2099-01-01T24:00', 'foo'])(
+    'is set where %s stands, which the gateway cannot read',
+    async (found) => {
+      await server.client.set('anomaly:x:frozen_until', found);
+      const change = freezing(redis, freeze());
+      expect(change.preview(x, [found, null]).state).toBe('done');
+      expect(await sendChanges(redis, [x], change, undefined)).toMatchObject([
+        {state: 'done', result: {isKept: false, until: LATER, previous: {isFrozen: null, until: null}}},
+      ]);
+      expect(await server.client.get('anomaly:x:frozen_until')).toBe('2026-11-22T17:00:00.000');
+    },
+  );
+
+  test('that cannot be read is never told as one that is kept', () => {
+    const change = freezing(redis, freeze());
+    expect(() => 'read' in change && change.read(x, 'kept', ['soon', false, false, false])).toThrow(RangeError);
+  });
+
   test('that has no reason and ends no sooner is kept without one', async () => {
     await server.client.set('anomaly:x:frozen_until', '2026-11-22T17:00:00.000');
     const frozen = await freezeSession(redis, x, freeze(), undefined);
@@ -140,6 +161,72 @@ describe('a freeze', () => {
     expect(await server.client.exists('anomaly:x:freeze_reason')).toBe(0);
   });
 });
+
+/** Texts that are an end, or nearly one. */
+const nearlyEnd = ((): fc.Arbitrary<Buffer> => {
+  const two = fc.oneof(
+    fc.constantFrom('00', '01', '02', '12', '23', '24', '28', '29', '30', '31', '59', '60'),
+    fc.nat(99).map(String),
+  );
+  const year = fc.constantFrom('2026', '2096', '2100', '2400', '9999', '0000', '1999');
+  const mark = (...marks: string[]): fc.Arbitrary<string> => fc.constantFrom(...marks);
+  const character = fc.oneof(
+    mark('T', ' ', '\0', '\n', '5', '–', '👍', '\ufffd', '', 'TT').map((text) => Buffer.from(text)),
+    fc
+      .constantFrom(
+        'c3',
+        'c080',
+        'e08080',
+        'eda080',
+        'ee8080',
+        'efbfbe',
+        'f0908080',
+        'f48fbfbf',
+        'f4908080',
+        '80',
+        'ff',
+      )
+      .map((hex) => Buffer.from(hex, 'hex')),
+    anyBytes,
+  );
+  const colon = mark(':', ':', '', '');
+  const date = fc.tuple(year, mark('-', '-', ''), two, mark('-', '-', ''), two).map((parts) => parts.join(''));
+  const clock = fc.oneof(
+    two,
+    fc.tuple(two, colon, two).map((parts) => parts.join('')),
+    fc.tuple(two, colon, two, colon, two).map((parts) => parts.join('')),
+  );
+  const end = mark('', '', '.', '.5', ',123456789', '.5.5', 'Z', '+00:00', ':', 'x');
+  const real = fc
+    .date({min: new Date('2026-11-22T16:00'), max: new Date('9999-12-31'), noInvalidDate: true})
+    .map((at) => Buffer.from(at.toISOString().slice(0, -1)));
+  return fc.oneof(
+    date.map((text) => Buffer.from(text)),
+    fc
+      .tuple(date, character, clock, end)
+      .map(([day, sign, time, rest]) => Buffer.concat([Buffer.from(day), sign, Buffer.from(time + rest)])),
+    real,
+    anyBytes,
+  );
+})();
+
+fuzz(
+  'a freeze is kept where the gateway reads an end that is no sooner, and nowhere else',
+  fc.asyncProperty(fc.array(nearlyEnd, {minLength: 200, maxLength: 200}), async (ends) => {
+    const ids = ends.map((_, index) => rawId(String(index)));
+    await Promise.all(ends.map((end, index) => server.client.set(`anomaly:${index}:frozen_until`, end)));
+    const change = freezing(redis, freeze());
+    const outcomes = await sendChanges(redis, ids, change, undefined);
+    for (const [index, end] of ends.entries()) {
+      const time = parseGatewayTime(end.toString());
+      const isKept = time.kind === 'time' && time.at >= LATER;
+      const state = isKept ? 'unchanged' : 'done';
+      expect([end, outcomes[index]]).toMatchObject([end, {state, result: {isKept}}]);
+      expect(change.preview(rawId('x'), [end.toString(), null]).state).toBe(state);
+    }
+  }),
+  4,
+);
 
 describe('the end of a freeze', () => {
   const frozen = {'anomaly:x:frozen_until': '2026-11-22T17:00:00', 'anomaly:x:freeze_reason': 'Bot'};
@@ -183,7 +270,7 @@ describe('what a change would do to a freeze', () => {
       'done',
       'frozen until 2026-11-22 17:00:00 UTC (Bot)',
     ],
-    ['an end of no sense', {}, 'soon', 'Bot', 'done', 'frozen until a time that the gateway cannot read'],
+    ['an end of no sense', {}, 'soon', 'Bot', 'done', 'frozen until a time that the gateway cannot read (Bot)'],
   ])('%s', (_, options, end, reason, state, now) => {
     expect(freezing(redis, freeze(options)).preview(x, [end, reason])).toEqual({id: 'x', state, now});
   });
