@@ -10,15 +10,12 @@ import {makeJournal} from './journal.js';
 import {stringifyJson} from './json.js';
 import {drainOutput, writeOutput} from './output.js';
 import {canAsk, confirm, confirmationRequired} from './prompts.js';
-import {ANSWER_NO, reportError, reportWarning, wantsJson} from './report.js';
+import {ANSWER_NO, MAX_WARNINGS, reportError, reportWarning, wantsJson} from './report.js';
 import {paint} from './style.js';
 import {showText} from './text.js';
 
 type FlagsOf<T extends typeof Command> = Interfaces.InferredFlags<typeof globalFlags & T['flags']>;
 type ArgsOf<T extends typeof Command> = Interfaces.InferredArgs<T['args']>;
-
-/** Past this many warnings of one kind the rest are only counted. */
-const MAX_WARNINGS = 20;
 
 /** The first character of a line that is coloured. */
 const MARKS: Record<string, 'green' | 'red'> = {'✓': 'green', '✗': 'red'};

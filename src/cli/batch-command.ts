@@ -39,6 +39,8 @@ export interface BatchWording<R> {
   done: string;
   /** What was done to one, for people; may hold untrusted text. */
   describe: (result: R) => string;
+  /** What is wrong with one, to be warned of; may hold untrusted text. */
+  problems?: (result: R) => readonly string[];
   toJson: (result: R) => Record<string, unknown>;
   /** Looks again at those that are done, when they are so old, and says what is wrong with them. */
   follow?: {afterMs: number; look: (redis: Redis, results: R[]) => Promise<string[]>};

@@ -3,13 +3,14 @@ import type {Preview} from '../lib/change-engine.js';
 import {TokengateError} from '../lib/errors.js';
 import {stringifyJson} from './json.js';
 import {drainOutput, OutputClosed, writeOutput} from './output.js';
-import {reportLine} from './report.js';
+import {MAX_WARNINGS, reportLine, reportWarning} from './report.js';
 import {showText} from './text.js';
 
 interface Wording<R> {
   verb: string;
   done: string;
   describe: (result: R) => string;
+  problems?: (result: R) => readonly string[];
   toJson: (result: R) => Record<string, unknown>;
 }
 
@@ -30,6 +31,7 @@ export class BatchReport<R> {
   private readonly counts = new Map<State, number>();
   private firstNotDone: string | undefined;
   private separator = '';
+  private warnings = 0;
 
   constructor(
     private readonly wording: Wording<R>,
@@ -68,6 +70,7 @@ export class BatchReport<R> {
       if (outcome.state === 'not_done') this.firstNotDone ??= outcome.id;
       if ('cause' in outcome) this.endedBy ??= outcome.cause?.message;
       const failure = describeFailure(outcome);
+      if ('result' in outcome) this.warn(this.wording.problems?.(outcome.result) ?? []);
       if (this.options.format !== 'text') {
         text += this.element(this.toJson(outcome, failure));
       } else if (failure !== undefined) {
@@ -124,6 +127,7 @@ export class BatchReport<R> {
       await this.write(`${this.options.dryRun ? '' : '✓ '}${capitalize(summary)}\n`);
     }
     await this.settle(drainOutput);
+    if (this.warnings > MAX_WARNINGS) reportWarning(`${formatCount(this.warnings - MAX_WARNINGS)} more of this kind.`);
     if (failures.length === 0 && !this.isClosed) return;
     const from =
       this.firstNotDone === undefined ? '' : ` Not done from '${this.firstNotDone}' on, in the order of the IDs.`;
@@ -131,6 +135,10 @@ export class BatchReport<R> {
     throw new TokengateError('BATCH_INCOMPLETE', `${why === '' ? '' : `${why} `}${capitalize(summary)}.${from}`, {
       hint: this.isCutShort ? 'Running it again finishes the work.' : undefined,
     });
+  }
+
+  private warn(messages: readonly string[]): void {
+    for (const message of messages) if (++this.warnings <= MAX_WARNINGS) reportWarning(message);
   }
 
   private describe(): string {

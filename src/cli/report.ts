@@ -27,6 +27,9 @@ export function wantsJson(argv: readonly string[]): boolean {
 /** The exit code of a command whose question was answered "no". */
 export const ANSWER_NO = 2;
 
+/** Past this many warnings of one kind the rest are only counted. */
+export const MAX_WARNINGS = 20;
+
 /** Says what went wrong on stderr, in one or two lines or as JSON, and sets the exit code. The one place that does. */
 export function reportError(error: unknown, {json, command}: {json: boolean; command?: string | undefined}): void {
   if (error instanceof OutputClosed) return;

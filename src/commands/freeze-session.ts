@@ -76,6 +76,7 @@ IDs that are named, from stdin or all are taken together; of these only those ar
       change: (redis, now) => freezing(redis, optionsAt(now)),
       reason: this.flags.reason,
       describe: ({until, reason}) => `${describeEnd(until)} (${reason})`,
+      problems: ({previous}) => previous.problems,
       toJson: toFreezeJson,
     });
     return undefined;

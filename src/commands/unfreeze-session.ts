@@ -3,7 +3,14 @@ import {Flags} from '@oclif/core';
 import {BatchCommand} from '../cli/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/flags.js';
 import {serverTime} from '../lib/clock.js';
-import {describeEnd, type Unfreeze, unfreezeSession, unfreezing} from '../lib/freezes.js';
+import {
+  describeCleared,
+  describeFreeze,
+  describeUnfreeze,
+  type Unfreeze,
+  unfreezeSession,
+  unfreezing,
+} from '../lib/freezes.js';
 import type {RawId} from '../lib/ids.js';
 import {FROZEN_UNTIL_KEYS} from '../lib/keys.js';
 
@@ -19,7 +26,7 @@ export default class UnfreezeSession extends BatchCommand<typeof UnfreezeSession
   static override summary = 'End the freeze of sessions';
   static override description = `Also clears the counters of identical requests and of requests in the last minute, which would freeze the session again at its next request.
 
-A session that is not frozen is no error.
+A session that is not frozen is no error; its counters are cleared, too.
 
 IDs that are named, from stdin or all (that are frozen) are taken together; of these only those are meant that --match and --where let through. --match or --where alone stands for all. A batch asks first.`;
   static override examples = [
@@ -45,7 +52,8 @@ IDs that are named, from stdin or all (that are frozen) are taken together; of t
       done: 'unfrozen',
       universe: FROZEN_UNTIL_KEYS,
       change: (redis, now) => unfreezing(redis, {now, withReason}),
-      describe: describePrevious,
+      describe: describeUnfreeze,
+      problems: ({previous}) => previous.problems,
       toJson: toUnfreezeJson,
     });
     return undefined;
@@ -60,22 +68,17 @@ IDs that are named, from stdin or all (that are frozen) are taken together; of t
   }
 
   private render(unfreeze: Unfreeze): void {
-    const {id, previous, isKept, countersCleared} = unfreeze;
+    const {id, previous, isKept} = unfreeze;
     this.warnAll(previous.problems);
     if (isKept) {
-      this.print(`Session '${id}' is frozen for another reason and stays so: ${describePrevious(unfreeze)}`);
+      this.print(`Session '${id}' is frozen for another reason and stays so: ${describeFreeze(previous)}`);
     } else if (previous.isFrozen === false) {
-      this.print(`Session '${id}' is not frozen${countersCleared ? '; its counters are cleared' : ''}`);
+      const cleared = describeCleared(unfreeze);
+      this.print(`Session '${id}' is not frozen${cleared === '' ? '' : `; ${cleared}`}`);
     } else {
-      this.print(`✓ Session '${id}' unfrozen`);
-      if (previous.until !== null) this.print(`It ${describePrevious(unfreeze)}`);
+      this.print(`✓ Session '${id}' unfrozen`, `It was ${describeFreeze(previous)}`);
     }
   }
-}
-
-function describePrevious({previous: {isFrozen, until, reason}}: Unfreeze): string {
-  if (isFrozen === false || until === null) return 'was not frozen';
-  return `was frozen ${describeEnd(until)} (${reason ?? 'no reason'})`;
 }
 
 function toUnfreezeJson({previous, isKept, countersCleared}: Unfreeze): Omit<UnfreezeJson, 'session_id'> {

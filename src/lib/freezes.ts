@@ -1,4 +1,4 @@
-import {type Change, type Preview, toReply} from './change-engine.js';
+import {type Change, toReply} from './change-engine.js';
 import {changeKnown} from './changes.js';
 import {TokengateError} from './errors.js';
 import {nameOf, type RawId} from './ids.js';
@@ -8,7 +8,6 @@ import {
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
   IDENTICAL_COUNT_KEYS,
-  type KeyShape,
   LAST_HASH_KEYS,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
@@ -49,6 +48,8 @@ export interface Unfreeze {
   isKept: boolean;
   /** True when a counter was removed that could have frozen the session again. */
   countersCleared: boolean;
+  /** True when it was not frozen, but what an earlier freeze had left was removed. */
+  leftoversCleared: boolean;
 }
 
 export interface FreezeOptions {
@@ -79,6 +80,23 @@ export function describeFreeze({isFrozen, until, reason}: FreezeState): string {
   if (isFrozen === false) return 'not frozen';
   const end = until === null ? 'until a time that the gateway cannot read' : describeEnd(until);
   return `frozen ${end} (${reason ?? 'no reason'})`;
+}
+
+/** What an unfreeze did to a session: `was frozen until …`, or what it removed. May hold untrusted text. */
+export function describeUnfreeze(unfreeze: Unfreeze): string {
+  const {previous} = unfreeze;
+  const cleared = describeCleared(unfreeze);
+  return cleared === '' ? `was ${describeFreeze(previous)}` : `${cleared}; it was not frozen`;
+}
+
+/** `its counters are cleared`, of a session that was not frozen; else nothing. */
+export function describeCleared({previous, countersCleared, leftoversCleared}: Unfreeze): string {
+  const what = [
+    ...(leftoversCleared ? ['what was left of a freeze'] : []),
+    ...(countersCleared ? ['its counters'] : []),
+  ];
+  if (previous.isFrozen !== false || what.length === 0) return '';
+  return `${what.join(' and ')} ${countersCleared ? 'are' : 'is'} cleared`;
 }
 
 /**
@@ -146,37 +164,56 @@ export function freezing(redis: Redis, {reason, until, now, force}: FreezeOption
         },
       };
     },
-    ...lookingAtFreeze(redis, now, (state) => !force && state.isFrozen === true && (state.until ?? now) >= until),
+    lookAt: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS],
+    preview(id, [oldUntil, oldReason]) {
+      const state = toFreezeState(redis, nameOf(id), oldUntil, oldReason, now);
+      const isKept = !force && state.isFrozen === true && (state.until ?? now) >= until;
+      return {id: nameOf(id), state: isKept ? 'unchanged' : 'done', now: describeFreeze(state)};
+    },
   };
 }
 
 export function unfreezing(redis: Redis, {now, withReason}: UnfreezeOptions): Change<Unfreeze> {
   return {
-    shapes: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS, IDENTICAL_COUNT_KEYS, LAST_HASH_KEYS, REQUEST_COUNT_KEYS],
+    shapes: UNFREEZE_KEYS,
     script: UNFREEZE,
     args: withReason === undefined ? [] : [withReason],
     read(id, word, [oldUntil, oldReason, ...counters]) {
       const name = nameOf(id);
       const previous = toFreezeState(redis, name, toReply(oldUntil), toReply(oldReason), now);
-      const isKept = word === 'kept' && previous.isFrozen !== false;
-      const isChanged = !isKept && previous.isFrozen !== false;
-      const countersCleared = word !== 'kept' && counters.some((counter) => counter !== false);
-      const result = {id: name, previous, isKept, countersCleared};
-      return {id: name, state: isChanged ? 'done' : 'unchanged', result};
+      const isMeant = word !== 'kept';
+      const isFrozen = previous.isFrozen !== false;
+      const hadFreezeKeys = oldUntil !== false || oldReason !== false;
+      const countersCleared = isMeant && counters.some((counter) => counter !== false);
+      const leftoversCleared = isMeant && hadFreezeKeys && !isFrozen;
+      return {
+        id: name,
+        state: isMeant && (hadFreezeKeys || countersCleared) ? 'done' : 'unchanged',
+        result: {id: name, previous, isKept: isFrozen && !isMeant, countersCleared, leftoversCleared},
+      };
     },
-    ...lookingAtFreeze(
-      redis,
-      now,
-      (state) => state.isFrozen === false || (withReason !== undefined && state.reason !== withReason),
-    ),
+    lookAt: UNFREEZE_KEYS,
+    preview(id, [until, reason, ...counters]) {
+      const name = nameOf(id);
+      const state = toFreezeState(redis, name, until, reason, now);
+      for (const counter of counters) refuseUnreadable(redis, counter);
+      const hasFreezeKeys = until !== null || reason !== null;
+      const hasCounters = counters.some((counter) => counter !== null);
+      const isMeant = withReason === undefined || (until !== null && reason === withReason);
+      const rest = [...(hasFreezeKeys ? ['what is left of a freeze'] : []), ...(hasCounters ? ['counters'] : [])];
+      const withRest = state.isFrozen === false && rest.length > 0 ? `, with ${rest.join(' and ')}` : '';
+      return {
+        id: name,
+        state: isMeant && (hasFreezeKeys || hasCounters) ? 'done' : 'unchanged',
+        now: `${describeFreeze(state)}${withRest}`,
+      };
+    },
   };
 }
 
 /** Reads the replies to GET `frozen_until` and GET `freeze_reason` of the session of that name. */
 export function toFreezeState(redis: Redis, name: string, until: unknown, reason: unknown, now: Date): FreezeState {
-  for (const reply of [until, reason]) {
-    if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
-  }
+  for (const reply of [until, reason]) refuseUnreadable(redis, reply);
   const state: FreezeState = {...NOT_FROZEN, reason: typeof reason === 'string' ? reason : null, problems: []};
   if (reason instanceof ErrorReply) {
     state.problems.push(`The freeze reason of session '${name}' is of a wrong Redis type.`);
@@ -239,21 +276,20 @@ const FREEZE = `
   if not ttl then return 'done', {args[1], args[2]} end
   return 'done', {{args[1], ttl}, {args[2], ttl}}`;
 
+const UNFREEZE_KEYS = [
+  FROZEN_UNTIL_KEYS,
+  FREEZE_REASON_KEYS,
+  IDENTICAL_COUNT_KEYS,
+  LAST_HASH_KEYS,
+  REQUEST_COUNT_KEYS,
+] as const;
+
 /** Old: frozen_until, freeze_reason, and the counters. Args: nothing, or the only reason that is meant. */
 const UNFREEZE = `
   if args[1] and not (old[1] and old[2] == args[1]) then return 'kept' end
   return 'done', {false, false, false, false, false}`;
 
-function lookingAtFreeze(
-  redis: Redis,
-  now: Date,
-  isAsWanted: (state: FreezeState) => boolean,
-): {lookAt: readonly KeyShape[]; preview: (id: RawId, values: unknown[]) => Preview} {
-  return {
-    lookAt: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS],
-    preview(id, [until, reason]) {
-      const state = toFreezeState(redis, nameOf(id), until, reason, now);
-      return {id: nameOf(id), state: isAsWanted(state) ? 'unchanged' : 'done', now: describeFreeze(state)};
-    },
-  };
+/** A key of a wrong type is one that is there; what may not be read is nothing to decide on. */
+function refuseUnreadable(redis: Redis, reply: unknown): void {
+  if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
 }

@@ -269,7 +269,7 @@ describe('unfreeze-session --with-reason', () => {
       const {code, stdout} = await unfreeze('x', `--with-reason=${reason}`);
       expect({code, stdout: stdout.replace(TIME, 'TIME')}).toEqual({
         code: 0,
-        stdout: "Session 'x' is frozen for another reason and stays so: was frozen until TIME (incident 42)\n",
+        stdout: "Session 'x' is frozen for another reason and stays so: frozen until TIME (incident 42)\n",
       });
     }
     expect(await endOf('x')).not.toBeNull();

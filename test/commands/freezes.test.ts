@@ -4,7 +4,7 @@ import AnomalyStats from '../../src/commands/anomaly-stats.js';
 import FreezeSession from '../../src/commands/freeze-session.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {runCommand} from '../support/run.js';
+import {type Output, runCommand} from '../support/run.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));
@@ -114,9 +114,110 @@ describe('unfreeze-session', () => {
   test.each(['2026-11-22T16:33:12Z', 'soon'])('lifts a freeze that the gateway cannot read: %s', async (until) => {
     await redis.client.set('anomaly:x:frozen_until', until);
     const {code, stdout, stderr} = await runCommand(UnfreezeSession, ['x'], redis);
-    expect({code, stdout}).toEqual({code: 0, stdout: "✓ Session 'x' unfrozen\n"});
+    expect({code, stdout}).toEqual({
+      code: 0,
+      stdout: "✓ Session 'x' unfrozen\nIt was frozen until a time that the gateway cannot read (no reason)\n",
+    });
     expect(stderr).toContain('HTTP 500');
     expect(await redis.client.exists('anomaly:x:frozen_until')).toBe(0);
+  });
+});
+
+describe('unfreeze-session in a batch', () => {
+  const batch = (...argv: string[]): Promise<Output> => runCommand(UnfreezeSession, ['x', 'y', ...argv], redis);
+  const counters = {'anomaly:x:identical_count': '3', 'anomaly:x:requests:1min': '200'};
+  const over = {'anomaly:x:frozen_until': '2020-01-01T00:00:00', 'anomaly:x:freeze_reason': 'old'};
+
+  test.each([
+    ['counters', counters, 'not frozen, with counters', 'its counters are cleared'],
+    [
+      'a freeze that is over',
+      over,
+      'not frozen, with what is left of a freeze',
+      'what was left of a freeze is cleared',
+    ],
+    [
+      'a reason alone',
+      {'anomaly:x:freeze_reason': 'old'},
+      'not frozen, with what is left of a freeze',
+      'what was left of a freeze is cleared',
+    ],
+    [
+      'both',
+      {...counters, ...over},
+      'not frozen, with what is left of a freeze and counters',
+      'what was left of a freeze and its counters are cleared',
+    ],
+  ])('says of a session with %s that is not frozen what it does to it', async (_, keys, now, cleared) => {
+    await redis.client.mSet(keys);
+    expect((await batch('--dry-run')).stdout).toBe(
+      `Would unfreeze session 'x': ${now}\nWould leave session 'y': not frozen\nWould unfreeze 1, unchanged 1\n`,
+    );
+    const dry = await batch('--dry-run', '--json');
+    expect(JSON.parse(dry.stdout)).toMatchObject({
+      results: [
+        {session_id: 'x', outcome: 'would_unfreeze', now},
+        {session_id: 'y', outcome: 'unchanged'},
+      ],
+      summary: {would_unfreeze: 1, unchanged: 1},
+    });
+    expect(await redis.client.exists(Object.keys(keys))).toBe(Object.keys(keys).length);
+
+    expect(await batch('--yes')).toEqual(
+      expect.objectContaining({
+        code: 0,
+        stderr: '',
+        stdout:
+          `Session 'x' unfrozen: ${cleared}; it was not frozen\n` +
+          "Session 'y' unchanged: was not frozen\n✓ Unfrozen 1, unchanged 1\n",
+      }),
+    );
+    expect(await redis.client.keys('anomaly:*')).toEqual([]);
+    expect(await redis.client.xLen('tokengate:journal')).toBe(1);
+    await batch('--yes');
+    expect(await redis.client.xLen('tokengate:journal')).toBe(1);
+
+    await redis.client.mSet(keys);
+    expect((await runCommand(UnfreezeSession, ['x'], redis)).stdout).toBe(`Session 'x' is not frozen; ${cleared}\n`);
+    await redis.client.mSet(keys);
+    expect(JSON.parse((await batch('--yes', '--json')).stdout)).toMatchObject({
+      results: [
+        {
+          session_id: 'x',
+          outcome: 'unfrozen',
+          was_frozen: false,
+          counters_cleared: 'anomaly:x:identical_count' in keys,
+        },
+        {session_id: 'y', outcome: 'unchanged', was_frozen: false, counters_cleared: false},
+      ],
+      summary: {unfrozen: 1, unchanged: 1},
+    });
+  });
+
+  test('says of a freeze that the gateway cannot read that there was one, and warns', async () => {
+    const warning = /^Warning: The freeze end of session 'x' is 'foo': the gateway answers .* HTTP 500\.\n$/;
+    const unread = 'frozen until a time that the gateway cannot read (Bot)';
+    await redis.client.mSet({'anomaly:x:frozen_until': 'foo', 'anomaly:x:freeze_reason': 'Bot'});
+    const other = await runCommand(UnfreezeSession, ['x', '--with-reason', 'other'], redis);
+    expect(other.stdout).toBe(`Session 'x' is frozen for another reason and stays so: ${unread}\n`);
+    expect(other.stderr).toMatch(warning);
+    const kept = await batch('--with-reason', 'other', '--yes');
+    expect(kept.stdout).toContain(`Session 'x' unchanged: was ${unread}\n`);
+    expect(kept.stderr).toMatch(warning);
+    const {code, stdout, stderr} = await batch('--yes');
+    expect({code, stdout}).toEqual({
+      code: 0,
+      stdout: `Session 'x' unfrozen: was ${unread}\nSession 'y' unchanged: was not frozen\n✓ Unfrozen 1, unchanged 1\n`,
+    });
+    expect(stderr).toMatch(warning);
+  });
+
+  test('warns of 20 freezes that cannot be read, and counts the rest', async () => {
+    for (let i = 0; i < 22; i++) await redis.client.set(`anomaly:${i}:frozen_until`, 'foo');
+    const {stdout, stderr} = await runCommand(UnfreezeSession, ['--all', '--yes', '--quiet'], redis);
+    expect(stdout).toBe('✓ Unfrozen 22\n');
+    expect(stderr.split('\n')).toHaveLength(22);
+    expect(stderr).toMatch(/\nWarning: 2 more of this kind\.\n$/);
   });
 });
 

@@ -13,6 +13,7 @@ import {
   unfreezing,
 } from '../../src/lib/freezes.js';
 import {rawId} from '../../src/lib/ids.js';
+import {keysOf} from '../../src/lib/keys.js';
 import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
 import {parseGatewayTime} from '../../src/lib/time.js';
 import {anyBytes, fuzz} from '../support/fuzz.js';
@@ -238,20 +239,32 @@ describe('the end of a freeze', () => {
     ['done', 'a freeze for the reason asked for', {...frozen, ...counter}, 'Bot', {countersCleared: true}],
     ['done', 'an end that cannot be read', {...frozen, 'anomaly:x:frozen_until': 'soon'}, undefined, {isKept: false}],
     ['unchanged', 'a freeze for another reason', {...frozen, ...counter}, 'B', {isKept: true, countersCleared: false}],
-    ['unchanged', 'a freeze that is over', over, undefined, {isKept: false}],
+    ['done', 'a freeze that is over', over, undefined, {isKept: false, leftoversCleared: true}],
+    ['done', 'one over for the reason asked for', over, 'Bot', {isKept: false, leftoversCleared: true}],
+    ['done', 'a counter alone', counter, undefined, {isKept: false, countersCleared: true, leftoversCleared: false}],
+    ['unchanged', 'a counter alone, with a reason', counter, 'B', {isKept: false, countersCleared: false}],
+    ['unchanged', 'a reason alone, for that reason', {'anomaly:x:freeze_reason': 'B'}, 'B', {leftoversCleared: false}],
     ['unchanged', 'one over for another reason', {...over, ...counter}, 'B', {isKept: false, countersCleared: false}],
     ['unchanged', 'a session that is not frozen', {}, undefined, {isKept: false, countersCleared: false}],
   ])('is %s for %s', async (state, _, keys, withReason, result) => {
     if (Object.keys(keys).length > 0) await server.client.mSet(keys);
     const change = unfreezing(redis, {now: NOW, withReason});
-    const [until = null, reason = null] = await server.client.mGet(Object.keys(frozen));
-    expect(change.preview(x, [until, reason])).toMatchObject({id: 'x', state});
+    const values = await server.client.mGet(keysOf(change.lookAt, [x]).map(String));
+    expect(change.preview(x, values)).toMatchObject({id: 'x', state});
     expect(await sendChanges(redis, [x], change, undefined)).toMatchObject([
       {id: 'x', state, result: {id: 'x', ...result}},
     ]);
     const left = await server.client.exists(Object.keys(keys).concat('none'));
     expect(left).toBe(withReason === 'B' ? Object.keys(keys).length : 0);
   });
+});
+
+test('counters that may not be read are nothing to decide on, those of a wrong type are counters', () => {
+  const {preview} = unfreezing(redis, {now: NOW});
+  expect(preview(x, [null, null, WRONG_TYPE, null, null])).toMatchObject({state: 'done'});
+  expect(() => preview(x, [null, null, new ErrorReply('NOPERM no'), null, null])).toThrow(
+    expect.objectContaining({code: 'REDIS_NO_PERMISSION'}),
+  );
 });
 
 describe('what a change would do to a freeze', () => {

@@ -1,6 +1,6 @@
 import {serverTime} from '../../lib/clock.js';
 import {TokengateError} from '../../lib/errors.js';
-import {describeEnd, FOREVER, freezeSession, unfreezeSession} from '../../lib/freezes.js';
+import {describeCleared, describeEnd, FOREVER, freezeSession, unfreezeSession} from '../../lib/freezes.js';
 import type {Journal} from '../../lib/journal.js';
 import {formatExactMoney, type Money, parseAmount} from '../../lib/money.js';
 import {type Redis, refuseReplica} from '../../lib/redis.js';
@@ -78,10 +78,13 @@ export const ACTIONS: readonly Action[] = [
     confirmations: YES,
     async run({redis, session: {key}, journal}) {
       const options = {now: await serverTime(redis)};
-      const {id, previous, countersCleared} = await unfreezeSession(redis, key, options, journal());
-      const cleared = countersCleared ? '; its counters are cleared' : '';
+      const unfreeze = await unfreezeSession(redis, key, options, journal());
+      const {id, previous} = unfreeze;
+      const cleared = describeCleared(unfreeze);
       const text =
-        previous.isFrozen === false ? `Session '${id}' is not frozen${cleared}` : `✓ Session '${id}' unfrozen`;
+        previous.isFrozen === false
+          ? `Session '${id}' is not frozen${cleared === '' ? '' : `; ${cleared}`}`
+          : `✓ Session '${id}' unfrozen`;
       return {text, warnings: previous.problems};
     },
   },
