@@ -21,7 +21,7 @@ const ONE_HOUR = 3600;
 interface FreezeJson {
   session_id: string;
   is_frozen: true;
-  freeze_reason: string;
+  freeze_reason: string | null;
   frozen_until: Date;
   previously_frozen_until: Date | null;
   previous_freeze_reason: string | null;
@@ -75,7 +75,7 @@ IDs that are named, from stdin or all are taken together; of these only those ar
       universe: BUDGET_KEYS,
       change: (redis, now) => freezing(redis, optionsAt(now)),
       reason: this.flags.reason,
-      describe: ({until, reason}) => `${describeEnd(until)} (${reason})`,
+      describe: ({until, reason}) => `${describeEnd(until)} (${reason ?? 'no reason'})`,
       problems: ({previous}) => previous.problems,
       toJson: toFreezeJson,
     });
@@ -99,13 +99,11 @@ IDs that are named, from stdin or all are taken together; of these only those ar
 
   private render({id, until, reason, previous, isKept, isKnown}: Freeze): void {
     this.warnAll(previous.problems);
-    if (isKept) {
-      this.print(`Session '${id}' is frozen ${describeEnd(until)} already`, `Reason: ${reason}`);
-      this.warnAll(['That freeze ends no sooner, so it was kept. Use --force to replace it.']);
-    } else {
-      this.print(`✓ Session '${id}' frozen ${describeEnd(until)}`, `Reason: ${reason}`);
-      if (previous.isFrozen !== false) this.print(`It was ${describeFreeze(previous)}`);
-    }
+    const end = describeEnd(until);
+    this.print(isKept ? `Session '${id}' is frozen ${end} already` : `✓ Session '${id}' frozen ${end}`);
+    if (reason !== null) this.print(`Reason: ${reason}`);
+    if (isKept) this.warnAll(['That freeze ends no sooner, so it was kept. Use --force to replace it.']);
+    else if (previous.isFrozen !== false) this.print(`It was ${describeFreeze(previous)}`);
     if (!isKnown) this.warnAll([`Session '${id}' has no budget and no spending yet. Is the ID right?`]);
   }
 }

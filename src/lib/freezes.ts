@@ -33,7 +33,8 @@ export interface Freeze {
   id: string;
   /** The end of the freeze that holds now. */
   until: Date;
-  reason: string;
+  /** Untrusted text; null for a freeze that is kept and has none. */
+  reason: string | null;
   /** What was found. When that freeze ends no sooner it is kept, and `isKept` is true. */
   previous: FreezeState;
   isKept: boolean;
@@ -157,7 +158,7 @@ export function freezing(redis: Redis, {reason, until, now, force}: FreezeOption
         result: {
           id: name,
           until: isKept ? (previous.until ?? until) : until,
-          reason: isKept ? (previous.reason ?? '') : reason,
+          reason: isKept ? previous.reason : reason,
           previous,
           isKept,
           isKnown: budget !== false || spent !== false,

@@ -174,6 +174,17 @@ describe('a freeze that ends no sooner', () => {
     });
   });
 
+  test('has no reason where none stands there', async () => {
+    await redis.client.set('anomaly:x:frozen_until', inHours(5));
+    const {stdout, result} = await runCommand(FreezeSession, ['x', '--json'], redis);
+    expect(JSON.parse(stdout)).toMatchObject({freeze_reason: null, previous_freeze_reason: null});
+    expect(result).toMatchObject({freeze_reason: null});
+    expect((await freeze('x')).stdout.replace(TIME, 'TIME')).toBe("Session 'x' is frozen until TIME already\n");
+    expect((await freeze('x', '--all', '--yes')).stdout.replace(TIME, 'TIME')).toBe(
+      "Session 'x' unchanged: until TIME (no reason)\n✓ Frozen 0, unchanged 1\n",
+    );
+  });
+
   test('is replaced with --force', async () => {
     await freezeAs('x', inHours(5), 'long');
     const {code, stdout} = await freeze('x', '--reason', 'short', '--force');

@@ -129,7 +129,7 @@ describe('a freeze', () => {
     const until = new Date('2026-11-22T18:00:00Z');
     const replies = async (options: Partial<FreezeOptions>): Promise<unknown> =>
       sendChanges(redis, [x], freezing(redis, freeze(options)), undefined);
-    expect(await replies({})).toMatchObject([{id: 'x', state: 'unchanged', result: {isKept: true, until, reason: ''}}]);
+    expect(await replies({})).toMatchObject([{id: 'x', state: 'unchanged', result: {isKept: true, until, reason: null}}]);
     expect(await server.client.get('anomaly:x:frozen_until')).toBe('2026-11-22T18:00:00');
     expect(await replies({force: true})).toMatchObject([
       {id: 'x', state: 'done', result: {isKept: false, until: LATER, reason: 'Bot', previous: {until}}},
@@ -158,7 +158,7 @@ describe('a freeze', () => {
   test('that has no reason and ends no sooner is kept without one', async () => {
     await server.client.set('anomaly:x:frozen_until', '2026-11-22T17:00:00.000');
     const frozen = await freezeSession(redis, x, freeze(), undefined);
-    expect(frozen).toMatchObject({isKept: true, until: LATER, reason: ''});
+    expect(frozen).toMatchObject({isKept: true, until: LATER, reason: null});
     expect(await server.client.exists('anomaly:x:freeze_reason')).toBe(0);
   });
 });

@@ -66,7 +66,7 @@ export const ACTIONS: readonly Action[] = [
       const until = seconds === undefined ? FOREVER : new Date(now.getTime() + seconds * 1000);
       const freeze = await freezeSession(redis, session.key, {reason, until, now, force: false}, journal(reason));
       if (!freeze.isKept) return {text: `✓ Session '${freeze.id}' frozen ${describeEnd(freeze.until)}`, warnings: []};
-      const text = `Session '${freeze.id}' is frozen ${describeEnd(freeze.until)} already (${freeze.reason})`;
+      const text = `Session '${freeze.id}' is frozen ${describeEnd(freeze.until)} already (${freeze.reason ?? 'no reason'})`;
       return {text, warnings: ['That freeze ends no sooner, so it was kept. Unfreeze the session first.']};
     },
   },
