@@ -88,9 +88,10 @@ export async function addBudget(
     }
     const sum = budget.amount.plus(amount);
     if (sum.lt(ZERO)) {
+      const would = budget.amount.lt(ZERO) ? 'still be' : 'fall';
       throw new TokengateError(
         'BUDGET_BELOW_ZERO',
-        `The budget of session '${nameOf(id)}' is ${formatExactMoney(budget.amount)}: it would fall below zero.`,
+        `The budget of session '${nameOf(id)}' is ${formatExactMoney(budget.amount)}: it would ${would} below zero.`,
       );
     }
     const change = budgetSetting(redis, {text: toPlainDigits(sum), value: sum}, budget.text);

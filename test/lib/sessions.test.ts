@@ -83,6 +83,8 @@ describe('an addition', () => {
     ['SESSION_NOT_FOUND', undefined, '1', "Session 'x' not found."],
     ['INVALID_BUDGET', 'nan', '1', "The budget of session 'x' is 'nan', which is not an amount."],
     ['BUDGET_BELOW_ZERO', '5', '-5.01', "The budget of session 'x' is $5.00: it would fall below zero."],
+    ['BUDGET_BELOW_ZERO', '-10', '5', "The budget of session 'x' is -$10.00: it would still be below zero."],
+    ['BUDGET_BELOW_ZERO', '-10', '-5', "The budget of session 'x' is -$10.00: it would still be below zero."],
   ])('is refused with %s', async (code, before, amount, message) => {
     if (before !== undefined) await server.client.set('session:x:budget', before);
     await expect(addBudget(redis, x, money(amount), undefined)).rejects.toMatchObject({code, message});
