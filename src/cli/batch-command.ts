@@ -93,7 +93,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     const steps = await find(redis, now);
     const count = steps.reduce((sum, {selected: {ids, missing}}) => sum + ids.length + missing.length, 0);
     if (max !== undefined && count > max) {
-      const message = `This would ${action.verb} ${formatCount(count)} sessions, more than --max ${max}.`;
+      const message = `This would ${action.verb} ${formatSessions(count)}, more than --max ${max}.`;
       throw new TokengateError('BATCH_TOO_LARGE', `${message} Nothing was changed.`);
     }
     const format = this.jsonEnabled() ? 'json' : (this.batchFlags.format ?? 'text');
@@ -215,6 +215,10 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   }
 }
 
+function formatSessions(count: number): string {
+  return count === 1 ? '1 session' : `${formatCount(count)} sessions`;
+}
+
 function describeQuestion(
   verb: string,
   count: number,
@@ -224,6 +228,5 @@ function describeQuestion(
   const first = steps.flatMap(({selected: {ids, missing}}) => [...missing, ...ids.slice(0, NAMED)]).slice(0, NAMED);
   const names = first.map((id) => `'${nameOf(id)}'`);
   const more = count > NAMED ? `, and ${formatCount(count - NAMED)} more` : '';
-  const what = count === 1 ? '1 session' : `${formatCount(count)} sessions`;
-  return `${verb} ${what} on ${server.address} db ${server.database} (${names.join(', ')}${more})?`;
+  return `${verb} ${formatSessions(count)} on ${server.address} db ${server.database} (${names.join(', ')}${more})?`;
 }

@@ -208,7 +208,8 @@ describe('what is no target, or none that is clear,', () => {
     [['--all', '--null'], '-0 goes with --stdin.'],
     [['--where', 'used >'], "Invalid filter 'used >'"],
     [['--where', ''], "Invalid filter ''"],
-    [['--all', '--max', '-1'], '--max'],
+    [['--all', '--max', '-1'], "Error: --max takes a whole number of at least 0, not '-1'.\n"],
+    [['a', '--max', '0'], 'Error: This would reset 1 session, more than --max 0. Nothing was changed.\n'],
     [['a', 'b', ''], 'The session ID is empty.'],
     [['--all', '--format', 'csv'], '--format'],
   ])('changes nothing: %j', async (argv, why) => {

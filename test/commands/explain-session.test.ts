@@ -151,7 +151,11 @@ describe('explain-session', () => {
   });
 
   test.each([['-1'], ['nan'], ['$1'], ['1e3']])('a cost of %s is refused', async (cost) => {
-    expect(await explain('x', `--cost=${cost}`)).toMatchObject({code: 1, stdout: ''});
+    expect(await explain('x', `--cost=${cost}`)).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^Error: --cost: Invalid amount '.*': .*\.\nWrite US dollars as plain digits.*\n$/),
+    });
   });
 
   test.each(["it's", 'user 42', '-dash', 'a*[b]?\\', 'évil\u001b[31m\u202e', 'two\nlines\n', '$(id) "x"'])(

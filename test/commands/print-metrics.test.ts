@@ -315,8 +315,8 @@ test('--json has the same', async () => {
 });
 
 test.each([
-  [['--max-series', '-1'], 'Expected an integer greater than or equal to 0'],
-  [['--max-series', 'many'], 'Expected an integer'],
+  [['--max-series', '-1'], "Error: --max-series takes a whole number of at least 0, not '-1'.\n"],
+  [['--max-series', 'many'], "Error: --max-series takes a whole number, not 'many'.\n"],
   [['--where', 'x > 1'], "there is no field 'x'"],
 ])('%j: exit code 1', async (argv, message) => {
   const {code, stdout, stderr} = await print(...argv);
