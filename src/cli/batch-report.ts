@@ -32,6 +32,8 @@ export class BatchReport<R> {
   private firstNotDone: string | undefined;
   private separator = '';
   private warnings = 0;
+  /** What to do about what failed. */
+  private readonly hints = new Set<string>();
 
   constructor(
     private readonly wording: Wording<R>,
@@ -68,6 +70,7 @@ export class BatchReport<R> {
     for (const outcome of outcomes) {
       this.countOne(outcome.state);
       if (outcome.state === 'not_done') this.firstNotDone ??= outcome.id;
+      if (outcome.state === 'failed' && outcome.error.hint !== undefined) this.hints.add(outcome.error.hint);
       if ('cause' in outcome) this.endedBy ??= outcome.cause?.message;
       const failure = describeFailure(outcome);
       if ('result' in outcome) this.warn(this.wording.problems?.(outcome.result) ?? []);
@@ -133,8 +136,15 @@ export class BatchReport<R> {
       this.firstNotDone === undefined ? '' : ` Not done from '${this.firstNotDone}' on, in the order of the IDs.`;
     const why = [this.endedBy, this.closedBy].flatMap((message) => message ?? []).join(' ');
     throw new TokengateError('BATCH_INCOMPLETE', `${why === '' ? '' : `${why} `}${capitalize(summary)}.${from}`, {
-      hint: this.isCutShort ? 'Running it again finishes the work.' : undefined,
+      hint: this.describeHints(),
     });
+  }
+
+  private describeHints(): string | undefined {
+    const isUntouched = this.count('done') + this.count('unknown') === 0;
+    const hints = [...this.hints].map((hint) => (isUntouched ? hint : hint.replace(/ ?Nothing was changed\. ?/, '')));
+    if (this.isCutShort) hints.push('Running it again finishes the work.');
+    return hints.length === 0 ? undefined : hints.join(' ');
   }
 
   private warn(messages: readonly string[]): void {

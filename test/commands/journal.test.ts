@@ -1,5 +1,6 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
 
+import {BatchReport} from '../../src/cli/batch-report.js';
 import AddBudget from '../../src/commands/add-budget.js';
 import FreezeSession from '../../src/commands/freeze-session.js';
 import ListChanges from '../../src/commands/list-changes.js';
@@ -7,6 +8,7 @@ import ResetSession from '../../src/commands/reset-session.js';
 import SetBudget from '../../src/commands/set-budget.js';
 import UndoChange from '../../src/commands/undo-change.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
+import {TokengateError} from '../../src/lib/errors.js';
 import {dumpKeyspace, gatewayKeys} from '../support/keyspace.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {type Output, runCommand} from '../support/run.js';
@@ -198,8 +200,28 @@ describe('a journal that cannot be written', () => {
     const many = await runCommand(ResetSession, ['--all', '--yes', '--json'], {url});
     expect(many.code).toBe(1);
     expect(JSON.parse(many.stdout)).toMatchObject({results: [{error: {code: 'JOURNAL_REFUSED'}}, {outcome: 'failed'}]});
+    const hint = 'Nothing was changed. To change it without a record: --no-journal, or TOKENGATE_JOURNAL=off.';
+    expect(JSON.parse(many.stderr)).toMatchObject({error: {code: 'BATCH_INCOMPLETE', hint}});
+    expect((await runCommand(ResetSession, ['x', 'y', '--yes'], {url})).stderr).toMatch(
+      new RegExp(`^(Error: Session '[xy]': The journal .*\\n){2}Error: Reset 0, failed 2\\.\\n${hint}\\n$`),
+    );
     expect(await dumpKeyspace(redis)).toEqual(before);
     expect(await runCommand(ResetSession, ['--all', '--yes', '--no-journal'], {url})).toMatchObject({code: 0});
+  });
+
+  test('in the middle of a batch is not told as nothing changed', async () => {
+    const report = new BatchReport(
+      {verb: 'reset', done: 'reset', describe: () => '', toJson: () => ({})},
+      {format: 'text', quiet: true, dryRun: false},
+    );
+    const error = new TokengateError('JOURNAL_REFUSED', 'No.', {hint: 'Nothing was changed. Try --no-journal.'});
+    await report.add([
+      {id: 'x', state: 'failed', error},
+      {id: 'y', state: 'failed', error},
+    ]);
+    await expect(report.close()).rejects.toMatchObject({hint: error.hint});
+    await report.add([{id: 'z', state: 'done', result: undefined}]);
+    await expect(report.close()).rejects.toMatchObject({hint: 'Try --no-journal.'});
   });
 
   test.each([
