@@ -7,6 +7,7 @@ import {readIds} from '../../src/cli/id-lines.js';
 import FreezeSession from '../../src/commands/freeze-session.js';
 import ListSessions from '../../src/commands/list-sessions.js';
 import ResetSession from '../../src/commands/reset-session.js';
+import UndoChange from '../../src/commands/undo-change.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
 import {nameOf} from '../../src/lib/ids.js';
 import {dumpKeyspace} from '../support/keyspace.js';
@@ -216,6 +217,27 @@ describe('what is no target, or none that is clear,', () => {
     const before = await dumpKeyspace(redis);
     expect(await reset(...argv)).toMatchObject({code: 1, stdout: '', stderr: expect.stringContaining(why)});
     expect(await dumpKeyspace(redis)).toEqual(before);
+  });
+
+  test.each([
+    ['reset-session', ResetSession],
+    ['freeze-session', FreezeSession],
+    ['unfreeze-session', UnfreezeSession],
+    ['undo-change', UndoChange],
+  ])('changes nothing: %s that is to print two things', async (name, command) => {
+    const before = await dumpKeyspace(redis);
+    for (const format of ['text', 'ndjson']) {
+      for (const targets of name === 'undo-change' ? [['--last']] : [['a'], ['a', 'b'], ['--all', '--dry-run']]) {
+        const argv = [...targets, '--format', format, '--json', '--yes'];
+        const {code, stdout, stderr} = await runCommand(command, argv, redis);
+        expect({code, stdout}).toEqual({code: 1, stdout: ''});
+        expect(JSON.parse(stderr)).toMatchObject({
+          error: {code: 'INVALID_USAGE', message: `--json and --format ${format} contradict each other.`},
+        });
+      }
+    }
+    expect(await dumpKeyspace(redis)).toEqual(before);
+    expect(await reset('a', '--format', 'json', '--json')).toMatchObject({code: 0});
   });
 
   test('--max refuses a larger batch, its dry run too, and lets one of that size pass', async () => {
@@ -447,7 +469,9 @@ describe('the report', () => {
         },
       },
     ]);
-    expect(stderr).toBe('Error: Reset 2, failed 1.\n');
+    expect(stderr).toBe(
+      'Error: Reset 2, failed 1.\nThe gateway never writes that. Look at the key with redis-cli, and remove it there.\n',
+    );
     expect(await redis.client.keys(`session:${id}:*`)).toHaveLength(2);
   });
 
