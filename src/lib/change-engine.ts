@@ -29,6 +29,8 @@ interface AnyChange {
   shapes: readonly KeyShape[];
   /** Of these keys the values are read, and tell what is there, and what the change would do. */
   lookAt: readonly KeyShape[];
+  /** Of these the reply to PTTL follows the values, except where it is only told what was there. */
+  lives?: readonly KeyShape[];
   preview: (id: RawId, values: unknown[]) => Preview;
 }
 
@@ -50,7 +52,8 @@ export interface ScriptedChange<T> extends AnyChange {
    * Lua: the body of a function that decides what becomes of one session. It is given `old`, a list of `Old`; `args`, a
    * list of texts; and `own`, the text of this session alone. It returns a word and, if something is to change, a table
    * of what keys are to hold: by the number of the key a text, or `{text, ttl in milliseconds}`, or false for no key.
-   * Keys that it does not name stay. It calls no command.
+   * Keys that it does not name stay. It calls no command, but may ask for `expiry(number of the key, now)`: when that key
+   * expires, in milliseconds since 1970, or `math.huge`. This `now` is for a user who may not ask the server for the time.
    */
   script: string;
   args: readonly string[];
@@ -130,6 +133,15 @@ export function toScript<T>(
   return ['EVAL', source, String(keys.length), ...keys, ...counts, limit, ...args, ...owns, ...header];
 }
 
+/** Needs `ttl(i)`, the PTTL of a key. */
+export const EXPIRY = `
+local function expiry(i, now)
+  local left = ttl(i)
+  if left == -1 then return math.huge end
+  local time = redis.pcall('TIME')
+  return left + (time.err and tonumber(now) or time[1] * 1000 + time[2] / 1000)
+end`;
+
 /**
  * Changes sessions and records it, all in one atomic step.
  *
@@ -147,6 +159,9 @@ local call, pcall = redis.call, redis.pcall
 local width, nargs, nown, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local args = {unpack(ARGV, 5, 4 + nargs)}
 local journal = '${JOURNAL_KEY}'
+local first = 0
+local function ttl(i) return call('PTTL', KEYS[first + i]) end
+${EXPIRY}
 local function decide(old, own)
 DECIDE
 end
@@ -168,7 +183,8 @@ local isJournaled = limit ~= ''
 local values = call('MGET', unpack(KEYS))
 local replies, records, puts, dels = {}, {}, {}, {}
 local old, nreplies, nrecords, ndels = {}, 0, 0, 0
-for first = 0, #KEYS - 1, width do
+for at = 0, #KEYS - 1, width do
+  first = at
   for i = 1, width do
     local value = values[first + i] or call('PTTL', KEYS[first + i]) ~= -2
     old[i] = value

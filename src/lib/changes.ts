@@ -18,7 +18,7 @@ import {inGroups} from './groups.js';
 import {nameOf, type RawId, sessionNotFound} from './ids.js';
 import {type ChangedSession, type Journal, type Old, readJournal, toText} from './journal.js';
 import {type KeyShape, keysOf} from './keys.js';
-import {ErrorReply, NoReply, type Redis} from './redis.js';
+import {type Command, ErrorReply, NoReply, type Redis} from './redis.js';
 
 /** Sessions in one run of the script, which holds up the server for as long as it takes. */
 const GROUP = 100;
@@ -235,10 +235,14 @@ export async function lookAgain<T>(
   }
 }
 
-async function readValues<T>(redis: Redis, ids: readonly RawId[], {lookAt}: Change<T>): Promise<unknown[][]> {
-  const keys = keysOf(lookAt, ids);
-  const replies = (await redis.pipeline(keys.map((key) => ['GET', key]))).values();
-  return ids.map(() => lookAt.map(() => replies.next().value));
+async function readValues<T>(redis: Redis, ids: readonly RawId[], change: Change<T>): Promise<unknown[][]> {
+  const {lookAt, lives = []} = change;
+  const commands = ids.flatMap((id) => [
+    ...keysOf(lookAt, [id]).map((key): Command => ['GET', key]),
+    ...keysOf(lives, [id]).map((key): Command => ['PTTL', key]),
+  ]);
+  const replies = (await redis.pipeline(commands)).values();
+  return ids.map(() => [...lookAt, ...lives].map(() => replies.next().value));
 }
 
 /** How far back the entry of a change is looked for that has got no answer just now, in milliseconds. */

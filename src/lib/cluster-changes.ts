@@ -1,6 +1,7 @@
 import {
   type Change,
   COMPARE_AND_SET,
+  EXPIRY,
   explainRefusal,
   MAX_TRIES,
   type PlannedChange,
@@ -233,7 +234,8 @@ function toDecision<T>(
   group: readonly {id: RawId; found: readonly Found[]}[],
   {script, args, own}: ScriptedChange<T>,
 ): Command {
-  const olds = JSON.stringify(group.map(({found}) => found.map(({old}) => old)));
+  const ttls = (found: readonly Found[]): number[] => found.map(({state}) => (Array.isArray(state) ? state[1] : -1));
+  const olds = JSON.stringify(group.map(({found}) => [found.map(({old}) => old), ttls(found)]));
   const owns = own === undefined ? [] : group.map(({id}) => own(id));
   const source = DECIDE.replace('SCRIPT', () => script);
   return ['EVAL', source, '0', String(args.length), String(owns.length), Buffer.from(olds, 'latin1'), ...args, ...owns];
@@ -241,17 +243,22 @@ function toDecision<T>(
 
 /**
  * The script of a change, on what was read. ARGV: the number of its arguments, and of texts of single sessions; JSON of
- * what the keys of each session hold; these arguments, and texts. Returns a JSON list: for each session the word, and for
+ * what the keys of each session hold, and their PTTLs; these arguments, and texts. Returns a JSON list: for each session the word, and for
  * each key what it is to hold, or true when it stays.
  */
 const DECIDE = `
 local nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2])
 local args = {unpack(ARGV, 4, 3 + nargs)}
+local ttls
+local function ttl(i) return ttls[i] end
+${EXPIRY}
 local function decide(old, own)
 SCRIPT
 end
 local replies = {}
-for at, old in ipairs(cjson.decode(ARGV[3])) do
+for at, found in ipairs(cjson.decode(ARGV[3])) do
+  local old = found[1]
+  ttls = found[2]
   local word, new = decide(old, nown > 0 and ARGV[3 + nargs + at])
   local states = {}
   for i = 1, #old do

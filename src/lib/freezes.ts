@@ -13,7 +13,7 @@ import {
   SPENT_KEYS,
 } from './keys.js';
 import {ErrorReply, type Redis} from './redis.js';
-import {formatGatewayTime, formatUtc, parseGatewayTime} from './time.js';
+import {formatDuration, formatGatewayTime, formatUtc, parseGatewayTime} from './time.js';
 
 /** What the two freeze keys of a session say. */
 export interface FreezeState {
@@ -143,10 +143,11 @@ export function freezing(redis: Redis, {reason, until, now, force}: FreezeOption
   }
   const isForever = until.getTime() === FOREVER.getTime();
   const ttl = isForever ? '' : String(seconds * 1000);
+  const started = now.getTime() - performance.now();
   return {
     shapes: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS, BUDGET_KEYS, SPENT_KEYS],
     script: FREEZE,
-    args: [formatGatewayTime(until), reason, ttl, force ? 'force' : ''],
+    args: [formatGatewayTime(until), reason, ttl, force ? 'force' : '', String(until.getTime()), String(now.getTime())],
     read(id, word, [oldUntil, oldReason, budget, spent]) {
       const name = nameOf(id);
       const previous = toFreezeState(redis, name, toReply(oldUntil), toReply(oldReason), now);
@@ -166,10 +167,19 @@ export function freezing(redis: Redis, {reason, until, now, force}: FreezeOption
       };
     },
     lookAt: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS],
-    preview(id, [oldUntil, oldReason]) {
+    lives: [FROZEN_UNTIL_KEYS],
+    preview(id, [oldUntil, oldReason, left]) {
       const state = toFreezeState(redis, nameOf(id), oldUntil, oldReason, now);
-      const isKept = !force && state.isFrozen === true && (state.until ?? now) >= until;
-      return {id: nameOf(id), state: isKept ? 'unchanged' : 'done', now: describeFreeze(state)};
+      const isLater = state.isFrozen === true && (state.until ?? now) >= until;
+      // A key without a TTL has -1, and one of which nothing is known NaN.
+      const life = Number(left);
+      const endsSooner = isLater && life >= 0 && started + performance.now() + life < until.getTime();
+      const sooner = endsSooner ? `, but its key expires in ${formatDuration(life)}` : '';
+      return {
+        id: nameOf(id),
+        state: isLater && !endsSooner && !force ? 'unchanged' : 'done',
+        now: `${describeFreeze(state)}${sooner}`,
+      };
     },
   };
 }
@@ -247,7 +257,7 @@ const AFTER_CHARACTER = CHARACTERS.map((one) => `string.match(rest, '^${one}(%d[
 
 /**
  * Old: frozen_until, freeze_reason, budget, spent. Args: end, reason, TTL in milliseconds (empty for none), `force` or
- * empty. Keeps a freeze that ends no sooner. Reads what `parseGatewayTime` reads as a time without an offset, and nothing
+ * empty, end and now in milliseconds. Keeps a freeze that ends no sooner, and whose key does not expire sooner. Reads what `parseGatewayTime` reads as a time without an offset, and nothing
  * else, as digits: these compare as text.
  */
 const FREEZE = `
@@ -272,7 +282,7 @@ const FREEZE = `
     return year .. month .. day .. digits .. string.sub(fraction .. '000000', 1, 6)
   end
   local current = args[4] == '' and read(old[1])
-  if current and current >= read(args[1]) then return 'kept' end
+  if current and current >= read(args[1]) and expiry(1, args[6]) >= tonumber(args[5]) then return 'kept' end
   local ttl = tonumber(args[3])
   if not ttl then return 'done', {args[1], args[2]} end
   return 'done', {{args[1], ttl}, {args[2], ttl}}`;

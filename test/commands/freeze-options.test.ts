@@ -211,6 +211,46 @@ describe('a freeze that ends no sooner', () => {
     expect(await reasonOf('x')).toBe(kept);
   });
 
+  test.each([
+    ['2099-01-01T00:00:00', ['--for', '1h']],
+    ['9999-12-31T23:59:59', ['--forever']],
+  ])('%s, whose key expires sooner, is none', async (found, flags) => {
+    const setFound = async (): Promise<unknown> => {
+      await redis.client.del('anomaly:x:freeze_reason');
+      return redis.client.set('anomaly:x:frozen_until', found, {expiration: {type: 'EX', value: 100}});
+    };
+    await setFound();
+    expect((await freeze('x', '--all', ...flags, '--dry-run')).stdout).toMatch(
+      /^Would freeze session 'x': frozen .* \(no reason\), but its key expires in 1m(40|39)s\n/,
+    );
+    expect((await freeze('x', ...flags)).stdout).toMatch(
+      /^✓ Session 'x' frozen .*\nReason: Manual freeze\nIt was frozen /,
+    );
+    await setFound();
+    expect((await freeze('x', '--all', '--yes', ...flags)).stdout).toContain('✓ Frozen 1\n');
+    const ttl = await redis.client.ttl('anomaly:x:frozen_until');
+    expect(ttl === -1 || ttl > 3500).toBe(true);
+  });
+
+  test('of the same --until is kept, with its reason, and by its TTL', async () => {
+    const until = `${inHours(0.3)}Z`;
+    for (const reason of ['first', 'second']) await freeze('x', '--until', until, '--reason', reason);
+    expect(await reasonOf('x')).toBe('first');
+    expect((await freeze('x', '--all', '--until', until, '--dry-run')).stdout).toContain("Would leave session 'x'");
+    await freeze('x', '--all', '--until', until, '--reason', 'third', '--yes');
+    expect(await reasonOf('x')).toBe('first');
+  });
+
+  test('is kept by its TTL for a user who may not ask for the time', async () => {
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'few', 'reset', 'on', '>pw', '~*', '+@all', '-time']);
+    const as = {url: redis.url.replace('unix://', 'unix://few:pw@')};
+    await redis.client.set('anomaly:x:frozen_until', '2099-01-01T00:00:00', {expiration: {type: 'EX', value: 7200}});
+    expect((await runCommand(FreezeSession, ['x', '--for', '1h'], as)).stdout).toContain(
+      "Session 'x' is frozen until 2099",
+    );
+    expect((await runCommand(FreezeSession, ['x', '--for', '3h'], as)).stdout).toContain("✓ Session 'x' frozen");
+  });
+
   describe.each(['2099-01-01T00:00:00Z', 'soon', '2099-01-01T00:00:00+00:00', '2099-02-30T00:00:00', '4102444800'])(
     'an end that the gateway cannot read, %s,',
     (found) => {
