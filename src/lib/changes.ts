@@ -4,6 +4,7 @@ import {
   explainRefusal,
   MAX_TRIES,
   type PlannedChange,
+  prepare,
   type Preview,
   readOld,
   type ScriptedChange,
@@ -108,10 +109,11 @@ async function sendPlanned<T>(
   let open = ids;
   for (let tries = 0; tries < MAX_TRIES && open.length > 0; tries++) {
     const olds = (await readOld(redis, open, change.shapes)).values();
+    const trouble = await prepare(redis, change);
     const writes = new Map<RawId, Write<T>>();
     for (const id of open) {
       const old = olds.next().value;
-      const outcome = old === undefined || old instanceof NoReply ? old : change.plan(id, old);
+      const outcome = old === undefined || old instanceof NoReply ? old : (trouble ?? change.plan(id, old));
       if (outcome === undefined) continue;
       if (outcome instanceof NoReply || outcome.state !== 'write') outcomes.set(id, outcome);
       else writes.set(id, outcome);
