@@ -28,7 +28,9 @@ A freeze that would be over by now is not revived; any other gets the time that 
 
   static override args = {change_id: changeIdsArg};
   static override flags = {
-    last: Flags.boolean({description: 'Your own newest change that is not undone (by TOKENGATE_ACTOR, or user@host)'}),
+    last: Flags.boolean({
+      description: 'Your own newest change with something left to undo (by TOKENGATE_ACTOR, or user@host)',
+    }),
     merge: Flags.boolean({description: 'Add what was spent since a reset to what it removed'}),
     force: Flags.boolean({description: 'Put back what was there, whatever stands there now'}),
     ...reportFlags,
