@@ -26,6 +26,19 @@ const json = async (...argv: string[]): Promise<unknown> => {
 const sessions = async (): Promise<Record<string, string | null>> =>
   Object.fromEntries([...(await cluster.texts())].filter(([key]) => !key.startsWith('tokengate:')).sort());
 
+test('a freeze whose key expires before its end, or that cannot be read, is replaced', async () => {
+  const key = 'anomaly:a:frozen_until';
+  const {client} = await cluster.primaryOf(key);
+  for (const found of ['2099-01-01T00:00:00', '4102444800']) {
+    await client.set(key, found, {expiration: {type: 'EX', value: 100}});
+    expect(await run('freeze-session', 'a', '--for', '1h')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("✓ Session 'a' frozen until "),
+    });
+    expect(await client.ttl(key)).toBeGreaterThan(3500);
+  }
+});
+
 describe.each(['plain', '{tagged}', 'ü\n*'])("of a session '%s'", (id) => {
   test('every change is made, recorded, and can be undone', async () => {
     expect(await json('set-budget', id, '25.50')).toMatchObject({budget: 25.5, previous_budget: null});
@@ -34,6 +47,7 @@ describe.each(['plain', '{tagged}', 'ü\n*'])("of a session '%s'", (id) => {
     expect(await json('freeze-session', id, '--reason', 'Bot', '--for', '1h')).toMatchObject({is_frozen: true});
     const frozen = await sessions();
     expect(frozen[`anomaly:${id}:freeze_reason`]).toBe('Bot');
+    expect(await json('freeze-session', id, '--reason', 'Kept', '--for', '30m')).toMatchObject({freeze_reason: 'Bot'});
     expect(await json('unfreeze-session', id)).toMatchObject({was_frozen: true});
     const before = {[`session:${id}:budget`]: '25.6', [`session:${id}:spent`]: '12.345'};
     expect(await sessions()).toEqual(before);
@@ -55,6 +69,27 @@ describe.each(['plain', '{tagged}', 'ü\n*'])("of a session '%s'", (id) => {
     const owner = await cluster.primaryOf(`anomaly:${id}:frozen_until`);
     expect(await owner.client.pTTL(`anomaly:${id}:frozen_until`)).toBeGreaterThan(3_500_000);
   });
+});
+
+test('two who undo the same reset with --merge add what was spent once', async () => {
+  const ids = Array.from({length: 300}, (_, index) => `s${index}`);
+  const all = (budget: string, spent: string): Record<string, string> =>
+    Object.fromEntries(
+      ids.flatMap((id) => [
+        [`session:${id}:budget`, budget],
+        [`session:${id}:spent`, spent],
+      ]),
+    );
+  await cluster.write(all('50', '20'));
+  expect((await run('reset-session', '--all', '--yes', '--quiet')).code).toBe(0);
+  await cluster.write(all('10.0', '1.5'));
+  const [{change_id: change} = {change_id: ''}] = (await json('list-changes', '--limit', '1')) as {change_id: string}[];
+  const undo = (): Promise<Output> => run('undo-change', change, '--merge', '--yes', '--json');
+  const outcomes = (await Promise.all([undo(), undo()])).flatMap(
+    ({stdout}) => (JSON.parse(stdout) as {results: {outcome: string}[]}).results,
+  );
+  expect(new Set(Object.values(await sessions()))).toEqual(new Set(['50', '21.5']));
+  expect(outcomes.filter(({outcome}) => outcome === 'undone')).toHaveLength(300);
 });
 
 test('what is refused, or as wanted already, leaves no trace in the journal', async () => {
