@@ -129,7 +129,9 @@ describe('a freeze', () => {
     const until = new Date('2026-11-22T18:00:00Z');
     const replies = async (options: Partial<FreezeOptions>): Promise<unknown> =>
       sendChanges(redis, [x], freezing(redis, freeze(options)), undefined);
-    expect(await replies({})).toMatchObject([{id: 'x', state: 'unchanged', result: {isKept: true, until, reason: null}}]);
+    expect(await replies({})).toMatchObject([
+      {id: 'x', state: 'unchanged', result: {isKept: true, until, reason: null}},
+    ]);
     expect(await server.client.get('anomaly:x:frozen_until')).toBe('2026-11-22T18:00:00');
     expect(await replies({force: true})).toMatchObject([
       {id: 'x', state: 'done', result: {isKept: false, until: LATER, reason: 'Bot', previous: {until}}},
