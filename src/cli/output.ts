@@ -33,6 +33,39 @@ export async function writeOutput(pieces: Iterable<string> | AsyncIterable<strin
   if (chunk !== '') await writeChunk(chunk);
 }
 
+/** The output of work that is done, whether or not it can be told of there: failures of stdout end nothing. */
+export class WorkOutput {
+  /** Why stdout takes no more, once it does not. */
+  closedBy: string | undefined;
+
+  /** Writes to stdout, and to stderr once stdout takes no more. */
+  async write(text: string): Promise<void> {
+    await this.attempt(() => writeOutput([text]));
+    if (this.closedBy !== undefined) process.stderr.write(text);
+  }
+
+  /** Waits until stdout has taken all that was written, or takes no more. */
+  async drain(): Promise<void> {
+    await this.attempt(drainOutput);
+  }
+
+  private async attempt(output: () => Promise<void>): Promise<void> {
+    if (this.closedBy !== undefined) return;
+    try {
+      await output();
+    } catch (error) {
+      this.closedBy = explainClosing(error);
+    }
+  }
+}
+
+/** Why stdout takes no more, as a sentence; any other error is thrown on. */
+export function explainClosing(error: unknown): string {
+  if (error instanceof OutputClosed) return 'The reader of the output has gone.';
+  if (error instanceof TokengateError) return error.message;
+  throw error;
+}
+
 /**
  * Waits until stdout has taken all that was written.
  *

@@ -483,6 +483,53 @@ describe('check-store --fix', () => {
     expect(stderr).toContain('Fixed 0, not fixed 1.\n');
   });
 
+  describe('whose output takes no more', () => {
+    const COUNT = 2500;
+    const run = async (rest: string): Promise<Output> => {
+      await redis.client.mSet(
+        Array.from({length: COUNT}, (_, index): [string, string] => [`anomaly:s${index}:requests:1min`, '5']),
+      );
+      const shell = await makeShell();
+      try {
+        return await shell.run(`tokengate check-store --fix --yes ${rest}; exit "\${PIPESTATUS[0]}"`, redis);
+      } finally {
+        await shell.remove();
+      }
+    };
+    const withoutEnd = async (): Promise<number> => {
+      const keys = await redis.client.keys('anomaly:*');
+      const ttls = await Promise.all(keys.map((key) => redis.client.ttl(key)));
+      return ttls.filter((ttl) => ttl === -1).length;
+    };
+
+    test.each([
+      ['| head -1', 'The reader of the output has gone.'],
+      ['--format ndjson | head -1', 'The reader of the output has gone.'],
+      ['> /dev/full', 'Cannot write the output: no space left on the device.'],
+    ])('while it tells what it has found, changes nothing: %s', async (rest, why) => {
+      const {code, stderr} = await run(rest);
+      expect({code, stderr}).toEqual({code: 1, stderr: `Error: ${why} Nothing was fixed.\n`});
+      expect(await withoutEnd()).toBe(COUNT);
+    });
+
+    test.each([['text'], ['ndjson']])('while it repairs, stops and tells on stderr what it did: %s', async (format) => {
+      const {code, stdout, stderr} = await run(`--format ${format} | head -${COUNT + 1}`);
+      expect(code).toBe(1);
+      const left = await withoutEnd();
+      const fixed = COUNT - left;
+      const withComma = (count: number): string => count.toLocaleString('en');
+      expect(stderr).toContain(
+        `Error: The reader of the output has gone. Fixed ${withComma(fixed)}, not fixed ${withComma(left)}.`,
+      );
+      expect(stderr.includes('Running it again shows what is left.')).toBe(left > 0);
+      expect(stdout.trimEnd().split('\n')).toHaveLength(COUNT + 1);
+      // A pipe that nobody read took some; all that follow are told of.
+      const told = stderr.match(format === 'text' ? /^Fixed: anomaly:/gm : /"outcome":"fixed"/g) ?? [];
+      expect(told.length).toBeGreaterThan(0);
+      expect(told.length).toBeLessThan(fixed);
+    });
+  });
+
   test('a check that could not be made is an error', async () => {
     await redis.client.sendCommand(['ACL', 'SETUSER', 'blind', 'on', '>secret', '~session:*', '+@all']);
     await write('anomaly:x:requests:1min', 'many');
