@@ -321,8 +321,7 @@ describe('check-store --fix', () => {
     await write('session:d:spent', '1.50', HOUR);
     await write('anomaly:e:requests:1min', '99');
     expect((await checkJson('--fix', '--yes')).summary).toMatchObject({not_fixed: 0});
-    // The reason of b has nothing to end with before its freeze has an end.
-    expect(await checkJson('--fix', '--yes')).toMatchObject({code: 0});
+    expect(await problems()).toEqual([]);
     expect(await redis.client.get('anomaly:a:frozen_until')).toBe(gatewayTime(end));
     expect(await redis.client.pTTL('anomaly:a:frozen_until')).toBeGreaterThan(1.9 * HOUR);
     expect(await redis.client.get('anomaly:b:frozen_until')).toBe(gatewayTime(end));
@@ -337,6 +336,31 @@ describe('check-store --fix', () => {
     expect(await redis.client.pTTL('session:d:spent')).toBe(-1);
     expect(await redis.client.pTTL('anomaly:e:requests:1min')).toBeGreaterThan(50_000);
   });
+
+  test.each([
+    ['that has no end', [gatewayTime(Date.now() + HOUR), undefined], undefined, 1],
+    ['with an offset, without an end', [`${gatewayTime(Date.now() + HOUR)}Z`, undefined], undefined, 1],
+    ['with an offset', [`${gatewayTime(Date.now() + HOUR)}Z`, HOUR], undefined, 2],
+    ['with an offset, whose reason is no text', [`${gatewayTime(Date.now() + HOUR)}Z`, undefined], LIST, 2],
+    ['without end and with an offset', ['9999-12-31T23:59:59Z', undefined], undefined, 1],
+    ['that is over', ['2026-01-01T00:00:00', HOUR], undefined, 2],
+    ['that is over, whose reason is no text', ['2026-01-01T00:00:00', HOUR], LIST, 2],
+    ['that is over, without an end', ['2026-01-01T00:00:00', undefined], undefined, 1],
+  ] as [string, [string, number?], Value | undefined, number][])(
+    'repairs a freeze %s, and its reason, in one run',
+    async (_, [until, ttl], reason = 'why', count) => {
+      await write('anomaly:x:frozen_until', until, ttl);
+      await write('anomaly:x:freeze_reason', reason);
+      const {code, repairs, summary} = await checkJson('--fix', '--yes');
+      expect(repairs.map(({outcome}) => outcome)).toEqual(Array.from({length: count}, () => 'fixed'));
+      expect({code, summary}).toMatchObject({code: 0, summary: {findings: count, fixed: count, not_fixed: 0}});
+      expect(await checkJson()).toMatchObject({code: 0, findings: []});
+      const ttls = await Promise.all(
+        ['frozen_until', 'freeze_reason'].map((name) => redis.client.pTTL(`anomaly:x:${name}`)),
+      );
+      if (reason === 'why') expect(Math.abs(ttls[0]! - ttls[1]!)).toBeLessThan(5000);
+    },
+  );
 
   test('changes nothing with --dry-run', async () => {
     await write('anomaly:x:requests:1min', 'many');
