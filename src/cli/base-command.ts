@@ -10,7 +10,9 @@ import {makeJournal} from './journal.js';
 import {stringifyJson} from './json.js';
 import {drainOutput, writeOutput} from './output.js';
 import {canAsk, confirm, confirmationRequired} from './prompts.js';
+import {redisCliOptions} from './redis-cli.js';
 import {ANSWER_NO, reportError, reportWarning, wantsJson} from './report.js';
+import type {SameServer} from './session-commands.js';
 import {paint} from './style.js';
 import {showText} from './text.js';
 
@@ -132,6 +134,11 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
         .replace(/\/\/.*@/s, '//USER:PASSWORD@')
         .replace(/(password=)[^&]*/g, '$1PASSWORD'),
     ]);
+  }
+
+  /** For commands that are shown for copying. */
+  protected sameServer({server}: Redis): SameServer {
+    return {flags: this.connectionFlags, redisCli: redisCliOptions(this.connection, server)};
   }
 
   /** True when stdout is a terminal. */

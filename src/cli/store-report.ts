@@ -1,21 +1,19 @@
 import type {Outcome} from '../lib/batch.js';
 import {TokengateError} from '../lib/errors.js';
-import {isText, nameOf} from '../lib/ids.js';
+import {nameOf} from '../lib/ids.js';
 import type {Advice, CheckedPage, Finding, Fixable} from '../lib/store-check.js';
 import {formatCount} from './batch-report.js';
 import {stringifyJson} from './json.js';
 import {drainOutput, explainClosing, WorkOutput, writeOutput} from './output.js';
 import {reportLine} from './report.js';
-import {toSessionCommand} from './session-commands.js';
-import {toCommandLine} from './shell-words.js';
+import {type SameServer, toKeyDeletion, toSessionCommand} from './session-commands.js';
 import {showText} from './text.js';
 
 interface ReportOptions {
   format: 'text' | 'json' | 'ndjson';
   /** Whether repairs follow what is found. */
   willRepair: boolean;
-  /** See `BaseCommand.connectionFlags`. */
-  connectionFlags: readonly string[];
+  server: SameServer;
 }
 
 type RepairState = 'fixed' | 'would_fix' | 'changed' | 'failed' | 'unknown' | 'not_done';
@@ -136,21 +134,21 @@ export class StoreReport {
   }
 
   private commandsFor({id, key, advice}: Finding): string[] {
-    const {connectionFlags} = this.options;
+    const {server} = this.options;
     const toCommand = (action: Advice): string | null => {
       switch (action) {
         case 'set_budget':
-          return toSessionCommand('set-budget', id, {flags: connectionFlags, words: ['AMOUNT']});
+          return toSessionCommand('set-budget', id, {flags: server.flags, words: ['AMOUNT']});
         case 'reset_session':
-          return toSessionCommand('reset-session', id, {flags: connectionFlags});
+          return toSessionCommand('reset-session', id, {flags: server.flags});
         case 'reset_spent':
-          return toSessionCommand('reset-session', id, {flags: [...connectionFlags, '--keep-budget']});
+          return toSessionCommand('reset-session', id, {flags: [...server.flags, '--keep-budget']});
         case 'freeze':
-          return toSessionCommand('freeze-session', id, {flags: connectionFlags});
+          return toSessionCommand('freeze-session', id, {flags: server.flags});
         case 'unfreeze':
-          return toSessionCommand('unfreeze-session', id, {flags: connectionFlags});
+          return toSessionCommand('unfreeze-session', id, {flags: server.flags});
         case 'delete_key':
-          return isText(id) ? toCommandLine(['redis-cli', 'DEL', key]) : null;
+          return toKeyDeletion(id, key, server);
       }
     };
     return advice.flatMap((action) => toCommand(action) ?? []);

@@ -48,10 +48,10 @@ Exit code 0 when nothing is found, or all of it is repaired; 2 when something is
     if (dryRun && !fix) throw new TokengateError('INVALID_USAGE', '--dry-run goes with --fix.');
     if (fix && !dryRun) this.refuseWithoutAnswer();
     const willRepair = fix && !dryRun;
-    const report = new StoreReport({format, willRepair, connectionFlags: this.connectionFlags});
     const fixable: Fixable[] = [];
     const redis = await this.connect();
     if (willRepair) refuseReplica(redis);
+    const report = new StoreReport({format, willRepair, server: this.sameServer(redis)});
     await report.open();
     for await (const page of checkStore(redis, {match, isPrintable: isSafeText})) {
       await report.addPage(page);

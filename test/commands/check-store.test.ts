@@ -308,6 +308,31 @@ describe('check-store prints', () => {
   });
 });
 
+test('the redis-cli line that is advised deletes on the server and in the database that were looked at', async () => {
+  const url = `${redis.url}?db=2`;
+  const socket = new URL(redis.url).pathname;
+  await write('session:w:spent', LIST);
+  await redis.client.select(2);
+  const shell = await makeShell();
+  try {
+    for (const command of ['check-store', 'explain-session w']) {
+      await redis.client.set('session:w:budget', '5');
+      await write('session:w:spent', LIST);
+      const {stdout} = await shell.run(`tokengate ${command} --redis-url '${url}'`, {url: 'redis://127.0.0.1:1'});
+      const [line = ''] = /redis-cli .*/.exec(stdout) ?? [];
+      expect(line).toBe(`redis-cli -s ${socket} -n 2 DEL session:w:spent`);
+      expect(await shell.run(line, {url: 'redis://127.0.0.1:1'})).toMatchObject({code: 0, stdout: '1\n'});
+      expect(await redis.client.exists('session:w:spent')).toBe(0);
+    }
+    await redis.client.flushDb();
+    await redis.client.select(0);
+    expect(await redis.client.exists('session:w:spent')).toBe(1);
+  } finally {
+    await redis.client.select(0);
+    await shell.remove();
+  }
+});
+
 describe('check-store --fix', () => {
   test('writes what was meant, and keeps the ends', async () => {
     const end = Date.now() + HOUR;
