@@ -13,6 +13,7 @@ import {canAsk, confirm, confirmationRequired} from './prompts.js';
 import {redisCliOptions} from './redis-cli.js';
 import {ANSWER_NO, reportError, reportWarning, wantsJson} from './report.js';
 import type {SameServer} from './session-commands.js';
+import {toCommandLine} from './shell-words.js';
 import {paint} from './style.js';
 import {showText} from './text.js';
 
@@ -98,7 +99,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   protected hintUndo(...journals: (Journal | undefined)[]): void {
     const changes = journals.flatMap((journal) => journal?.change ?? []);
     if (changes.length === 0 || this.jsonEnabled() || !process.stderr.isTTY) return;
-    process.stderr.write(`Undo: tokengate undo-change ${changes.join(' ')}\n`);
+    const command = toCommandLine(['tokengate', 'undo-change', ...this.connectionFlags, ...changes]);
+    if (command !== null) process.stderr.write(`Undo: ${command}\n`);
   }
 
   /** @throws TokengateError DECLINED, CONFIRMATION_REQUIRED, INTERRUPTED */
