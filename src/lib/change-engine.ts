@@ -93,6 +93,11 @@ export async function readOld(
 /** What is wrong with the journal itself; any other refusal would meet the change too. */
 const OF_JOURNAL = new Set(['REDIS_NO_PERMISSION', 'WRONG_TYPE']);
 
+/** True when scripts are refused as such: to this user, or by a server that does not know EVAL (any more). */
+export function isScriptRefusal({message}: ErrorReply): boolean {
+  return /^(NOPERM.*'eval|ERR unknown command ['`]eval)/is.test(message);
+}
+
 export function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal | undefined): TokengateError {
   const [, ofJournal] = /^JOURNAL (.*)$/s.exec(reply.message) ?? [];
   if (ofJournal !== undefined) {
@@ -104,7 +109,11 @@ export function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal
     });
   }
   const error = redis.explain(reply);
-  if (journal === undefined || error.code !== 'REDIS_NO_PERMISSION' || !/'eval/i.test(error.message)) return error;
+  if (!isScriptRefusal(reply)) return error;
+  if (journal === undefined) {
+    const {code, message, hint = 'This change needs scripts (EVAL). See rename-command of the server.'} = error;
+    return new TokengateError(code, message, {hint, cause: reply});
+  }
   return new TokengateError(error.code, error.message, {
     hint: 'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and sessions be reset.',
     cause: reply,

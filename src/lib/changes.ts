@@ -2,6 +2,7 @@ import {
   type Change,
   COMPARE_AND_SET,
   explainRefusal,
+  isScriptRefusal,
   MAX_TRIES,
   type PlannedChange,
   type Preview,
@@ -167,8 +168,7 @@ async function sendScripted<T>(
       return change.read(id, replies[at] as string, replies.slice(at + 1, at + width));
     });
   });
-  const isRefused = (outcome: unknown): boolean =>
-    outcome instanceof ErrorReply && /^NOPERM.*'eval/i.test(outcome.message);
+  const isRefused = (outcome: unknown): boolean => outcome instanceof ErrorReply && isScriptRefusal(outcome);
   const {withoutScript} = change;
   const refused = ids.filter((_, index) => isRefused(outcomes[index]));
   const canDoWithout = withoutScript !== undefined && journal === undefined && refused.length > 0;

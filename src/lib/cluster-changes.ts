@@ -2,6 +2,7 @@ import {
   type Change,
   COMPARE_AND_SET,
   explainRefusal,
+  isScriptRefusal,
   MAX_TRIES,
   type PlannedChange,
   type ScriptedChange,
@@ -471,9 +472,9 @@ function refused(
 
 /** Without scripts nothing could compare and set, so that here they are always needed. */
 function explainOnCluster(redis: Redis, reply: ErrorReply, journal: Journal | undefined): TokengateError {
-  const [, text] = /^(?:JOURNAL )?(NOPERM.*'eval.*)$/is.exec(reply.message) ?? [];
-  if (text === undefined) return explainRefusal(redis, reply, journal);
-  const {code, message} = redis.explain(new ErrorReply(text));
+  const bare = new ErrorReply(reply.message.replace(/^JOURNAL /, ''));
+  if (!isScriptRefusal(bare)) return explainRefusal(redis, reply, journal);
+  const {code, message} = redis.explain(bare);
   return new TokengateError(code, message, {
     hint: 'Every change on a Cluster needs scripts (EVAL), with or without the journal. Nothing was changed.',
     cause: reply,

@@ -1,5 +1,6 @@
 import {quoteStart} from './amounts.js';
 import {parseCount} from './anomalies.js';
+import {isScriptRefusal} from './change-engine.js';
 import {serverTime} from './clock.js';
 import {FOREVER} from './freezes.js';
 import {matchesGlob} from './glob.js';
@@ -165,7 +166,7 @@ async function readFacts(redis: Redis, keys: readonly SessionKey[]): Promise<Key
     return ['EVAL', READ, String(names.flat().length), ...names.flat(), counts];
   });
   const answers = await redis.pipelineBytes(scripts);
-  const isRefused = answers.some((answer) => answer instanceof ErrorReply && /^NOPERM.*'eval/i.test(answer.message));
+  const isRefused = answers.some((answer) => answer instanceof ErrorReply && isScriptRefusal(answer));
   if (isRefused) return readFactsOneByOne(redis, keys);
   return groups.flatMap((group, index) => {
     const answer = answers[index];
