@@ -2,6 +2,7 @@ import {TokengateError} from './errors.js';
 import type {RawId} from './ids.js';
 import {type Journal, type Old, type Stored, toFields} from './journal.js';
 import {JOURNAL_KEY, type KeyShape, keysOf, type RedisText} from './keys.js';
+import {isScriptRefusal} from './redis-errors.js';
 import {type Command, ErrorReply, NoReply, type Redis} from './redis.js';
 
 /** What the answer to a change of one session says. */
@@ -92,11 +93,6 @@ export async function readOld(
 
 /** What is wrong with the journal itself; any other refusal would meet the change too. */
 const OF_JOURNAL = new Set(['REDIS_NO_PERMISSION', 'WRONG_TYPE']);
-
-/** True when scripts are refused as such: to this user, or by a server that does not know EVAL (any more). */
-export function isScriptRefusal({message}: ErrorReply): boolean {
-  return /^(NOPERM.*'eval|ERR unknown command ['`]eval)/is.test(message);
-}
 
 export function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal | undefined): TokengateError {
   const [, ofJournal] = /^JOURNAL (.*)$/s.exec(reply.message) ?? [];

@@ -2,7 +2,6 @@ import {
   type Change,
   COMPARE_AND_SET,
   explainRefusal,
-  isScriptRefusal,
   MAX_TRIES,
   type PlannedChange,
   type Preview,
@@ -19,6 +18,7 @@ import {inGroups} from './groups.js';
 import {nameOf, type RawId, sessionNotFound} from './ids.js';
 import {type ChangedSession, type Journal, type Old, readJournal, toText} from './journal.js';
 import {type KeyShape, keysOf} from './keys.js';
+import {isScriptRefusal} from './redis-errors.js';
 import {ErrorReply, NoReply, type Redis} from './redis.js';
 
 /** Sessions in one run of the script, which holds up the server for as long as it takes. */

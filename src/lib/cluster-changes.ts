@@ -2,7 +2,6 @@ import {
   type Change,
   COMPARE_AND_SET,
   explainRefusal,
-  isScriptRefusal,
   MAX_TRIES,
   type PlannedChange,
   type ScriptedChange,
@@ -26,6 +25,7 @@ import {
   keysOf,
   SPENT_KEYS,
 } from './keys.js';
+import {isScriptRefusal} from './redis-errors.js';
 import {type Command, ErrorReply, NoReply, type Redis} from './redis.js';
 
 /** Sessions of one entry of the journal, and of one run of the script that decides. */

@@ -1,6 +1,5 @@
 import {quoteStart} from './amounts.js';
 import {parseCount} from './anomalies.js';
-import {isScriptRefusal} from './change-engine.js';
 import {serverTime} from './clock.js';
 import {FOREVER} from './freezes.js';
 import {matchesGlob} from './glob.js';
@@ -23,6 +22,7 @@ import {
 } from './keys.js';
 import {narrow, scanKeys} from './listing.js';
 import {parseGatewayNumber, ZERO} from './money.js';
+import {isScriptRefusal} from './redis-errors.js';
 import {type Command, ErrorReply, type Redis} from './redis.js';
 import {type Repair, type Step, VALUE_LIMIT} from './repairs.js';
 import {formatGatewayTime, formatUtc, parseGatewayTime} from './time.js';
