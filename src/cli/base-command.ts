@@ -8,7 +8,7 @@ import {globalFlags} from './flags.js';
 import {onInterrupt} from './interrupts.js';
 import {makeJournal} from './journal.js';
 import {stringifyJson} from './json.js';
-import {drainOutput, writeOutput} from './output.js';
+import {drainOutput, keepAnswer, writeOutput} from './output.js';
 import {canAsk, confirm, confirmationRequired} from './prompts.js';
 import {redisCliOptions} from './redis-cli.js';
 import {ANSWER_NO, reportError, reportWarning, wantsJson} from './report.js';
@@ -44,6 +44,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   /** Shown when the command has done its work: an error stands alone. */
   private connectionWarnings: readonly string[] = [];
   private readonly doubts = new Set<string>();
+  /** True when what is printed tells of a change. */
+  private isChange = false;
 
   override async init(): Promise<void> {
     const {args, flags, strict} = this.ctor;
@@ -80,6 +82,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   /** Connects for a change: not to a replica, and an interrupt waits until it is known what was done. */
   protected async connectToChange(): Promise<Redis> {
+    this.isChange = true;
     const controller = new AbortController();
     onInterrupt(() => {
       controller.abort();
@@ -153,6 +156,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (this.jsonEnabled()) return;
     for (const line of lines) {
       const text = showText(line);
+      if (this.isChange) keepAnswer(text);
       const style = MARKS[text.charAt(0)];
       const painted = style === undefined ? text : paint(style, text.charAt(0), process.stdout) + text.slice(1);
       process.stdout.write(`${painted}\n`);
@@ -177,6 +181,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   protected override logJson(value: unknown): void {
+    if (this.isChange) keepAnswer(stringifyJson(value));
     process.stdout.write(`${stringifyJson(value, '  ')}\n`);
   }
 

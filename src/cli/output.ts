@@ -5,6 +5,8 @@ export class OutputClosed extends Error {}
 
 let failure: NodeJS.ErrnoException | undefined;
 let isReported = false;
+/** In pieces, what a change says that was made. */
+const answer: string[] = [];
 
 /** Takes over from oclif's listener, which crashes on anything but a closed pipe. Call it once oclif is loaded. */
 export function watchOutput(): void {
@@ -15,6 +17,11 @@ export function watchOutput(): void {
   process.stderr.on('error', () => {
     // Nowhere left to say it.
   });
+}
+
+/** Keeps a piece of what a change prints: it was made, whether or not stdout takes it, so that a failure repeats it. */
+export function keepAnswer(text: string): void {
+  answer.push(text);
 }
 
 /**
@@ -99,5 +106,7 @@ function throwFailure(): void {
   isReported = true;
   if (failure.code === 'EPIPE') throw new OutputClosed();
   const reason = failure.code === 'ENOSPC' ? 'no space left on the device' : (failure.code ?? failure.message);
-  throw new TokengateError('OUTPUT_FAILED', `Cannot write the output: ${reason}.`);
+  throw new TokengateError('OUTPUT_FAILED', `Cannot write the output: ${reason}.`, {
+    hint: answer.length === 0 ? undefined : `What it would have said: ${answer.join('; ')}`,
+  });
 }
