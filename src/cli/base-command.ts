@@ -8,9 +8,12 @@ import {globalFlags} from './flags.js';
 import {onInterrupt} from './interrupts.js';
 import {makeJournal} from './journal.js';
 import {stringifyJson} from './json.js';
-import {drainOutput, writeOutput} from './output.js';
+import {drainOutput, keepAnswer, writeOutput} from './output.js';
 import {canAsk, confirm, confirmationRequired} from './prompts.js';
+import {redisCliOptions} from './redis-cli.js';
 import {ANSWER_NO, MAX_WARNINGS, reportError, reportWarning, wantsJson} from './report.js';
+import type {SameServer} from './session-commands.js';
+import {toCommandLine} from './shell-words.js';
 import {paint} from './style.js';
 import {showText} from './text.js';
 
@@ -38,6 +41,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   /** Shown when the command has done its work: an error stands alone. */
   private connectionWarnings: readonly string[] = [];
   private readonly doubts = new Set<string>();
+  /** True when what is printed tells of a change. */
+  private isChange = false;
 
   override async init(): Promise<void> {
     const {args, flags, strict} = this.ctor;
@@ -74,6 +79,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   /** Connects for a change: not to a replica, and an interrupt waits until it is known what was done. */
   protected async connectToChange(): Promise<Redis> {
+    this.isChange = true;
     const controller = new AbortController();
     onInterrupt(() => {
       controller.abort();
@@ -93,7 +99,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   protected hintUndo(...journals: (Journal | undefined)[]): void {
     const changes = journals.flatMap((journal) => journal?.change ?? []);
     if (changes.length === 0 || this.jsonEnabled() || !process.stderr.isTTY) return;
-    process.stderr.write(`Undo: tokengate undo-change ${changes.join(' ')}\n`);
+    const command = toCommandLine(['tokengate', 'undo-change', ...this.connectionFlags, ...changes]);
+    if (command !== null) process.stderr.write(`Undo: ${command}\n`);
   }
 
   /** @throws TokengateError DECLINED, CONFIRMATION_REQUIRED, INTERRUPTED */
@@ -131,6 +138,11 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     ]);
   }
 
+  /** For commands that are shown for copying. */
+  protected sameServer({server}: Redis): SameServer {
+    return {flags: this.connectionFlags, redisCli: redisCliOptions(this.connection, server)};
+  }
+
   /** True when stdout is a terminal. */
   protected get isTerminal(): boolean {
     return process.stdout.isTTY;
@@ -141,6 +153,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (this.jsonEnabled()) return;
     for (const line of lines) {
       const text = showText(line);
+      if (this.isChange) keepAnswer(text);
       const style = MARKS[text.charAt(0)];
       const painted = style === undefined ? text : paint(style, text.charAt(0), process.stdout) + text.slice(1);
       process.stdout.write(`${painted}\n`);
@@ -165,6 +178,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   protected override logJson(value: unknown): void {
+    if (this.isChange) keepAnswer(stringifyJson(value));
     process.stdout.write(`${stringifyJson(value, '  ')}\n`);
   }
 

@@ -2,7 +2,7 @@ import type {Outcome} from '../lib/batch.js';
 import type {Preview} from '../lib/change-engine.js';
 import {TokengateError} from '../lib/errors.js';
 import {stringifyJson} from './json.js';
-import {drainOutput, OutputClosed, writeOutput} from './output.js';
+import {WorkOutput} from './output.js';
 import {MAX_WARNINGS, reportLine, reportWarning} from './report.js';
 import {showText} from './text.js';
 
@@ -24,8 +24,7 @@ type State = Outcome<unknown>['state'];
 
 /** Counts and reports what became of each session of a batch. Its end and the exit code always agree with what it said. */
 export class BatchReport<R> {
-  /** Why stdout takes no more, once it does not: what comes then is reported on stderr. */
-  private closedBy: string | undefined;
+  private readonly output = new WorkOutput();
   /** Why the batch ended early, when it was not interrupted. */
   private endedBy: string | undefined;
   private readonly counts = new Map<State, number>();
@@ -42,7 +41,7 @@ export class BatchReport<R> {
 
   /** True when stdout takes no more: no reason to change what could not be told of. */
   get isClosed(): boolean {
-    return this.closedBy !== undefined;
+    return this.output.closedBy !== undefined;
   }
 
   /** True when something has no answer or was not done: the end of the batch is not the end of the work. */
@@ -133,12 +132,12 @@ export class BatchReport<R> {
     } else if (this.options.format === 'text' && failures.length === 0) {
       await this.write(`${this.options.dryRun ? '' : '✓ '}${capitalize(summary)}\n`);
     }
-    await this.settle(drainOutput);
+    await this.output.drain();
     if (this.warnings > MAX_WARNINGS) reportWarning(`${formatCount(this.warnings - MAX_WARNINGS)} more of this kind.`);
     if (failures.length === 0 && !this.isClosed) return;
     const from =
       this.firstNotDone === undefined ? '' : ` Not done from '${this.firstNotDone}' on, in the order of the IDs.`;
-    const why = [this.endedBy, this.closedBy].flatMap((message) => message ?? []).join(' ');
+    const why = [this.endedBy, this.output.closedBy].flatMap((message) => message ?? []).join(' ');
     throw new TokengateError('BATCH_INCOMPLETE', `${why === '' ? '' : `${why} `}${capitalize(summary)}.${from}`, {
       hint: this.describeHints(),
     });
@@ -196,22 +195,8 @@ export class BatchReport<R> {
     this.counts.set(state, this.count(state) + 1);
   }
 
-  /** Once stdout takes no more, what was done is said on stderr all the same. */
   private async write(text: string): Promise<void> {
-    if (text === '') return;
-    await this.settle(() => writeOutput([text]));
-    if (this.isClosed) process.stderr.write(text);
-  }
-
-  private async settle(output: () => Promise<void>): Promise<void> {
-    if (this.isClosed) return;
-    try {
-      await output();
-    } catch (error) {
-      if (error instanceof OutputClosed) this.closedBy = 'The reader of the output has gone.';
-      else if (error instanceof TokengateError) this.closedBy = error.message;
-      else throw error;
-    }
+    if (text !== '') await this.output.write(text);
   }
 }
 

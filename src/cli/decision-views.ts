@@ -5,7 +5,7 @@ import {isText} from '../lib/ids.js';
 import {formatExactMoney, type Money, toPlainDigits} from '../lib/money.js';
 import {percentageOf} from '../lib/sessions.js';
 import {formatDuration, formatUtc} from '../lib/time.js';
-import {toGlob, toSessionCommand} from './session-commands.js';
+import {type SameServer, toGlob, toKeyDeletion, toSessionCommand} from './session-commands.js';
 import {toCommandLine} from './shell-words.js';
 
 /** A rule as scripts see it: a contract. What follows are facts of that rule. */
@@ -34,7 +34,7 @@ export interface DecisionJson {
   commands: string[];
 }
 
-export function toDecisionJson(decision: Decision, connectionFlags: readonly string[] = []): DecisionJson {
+export function toDecisionJson(decision: Decision, server: SameServer): DecisionJson {
   const {passes, request} = decision;
   return {
     session_id: decision.id,
@@ -51,23 +51,23 @@ export function toDecisionJson(decision: Decision, connectionFlags: readonly str
       const {verdict, answer, until, problem} = rule;
       return {rule: rule.rule, verdict, http_status: answer, until, problem, ...factsOf(rule)};
     }),
-    commands: toCommands(decision, decision.remedies, connectionFlags),
+    commands: toCommands(decision, decision.remedies, server),
   };
 }
 
 /** A decision for people, line by line. May hold untrusted text. */
-export function describeDecision(decision: Decision, connectionFlags: readonly string[] = []): string[] {
+export function describeDecision(decision: Decision, server: SameServer): string[] {
   const {id, rules, remedies, isLoopNext} = decision;
   const labelled = rules.map((rule) => `${LABELS[rule.rule].padEnd(WIDTH)} ${describeRule(rule, decision)}`);
   return [
     `${'Session:'.padEnd(WIDTH)} ${id}`,
     ...labelled,
     describeAnswer(decision),
-    ...describeRemedies('To let it pass:', decision, remedies, connectionFlags),
+    ...describeRemedies('To let it pass:', decision, remedies, server),
     ...(isLoopNext
       ? [
           `The same request as the last one would be refused (${describeLoop(decision)}).`,
-          ...describeRemedies('To forget the last one:', decision, [{action: 'unfreeze'}], connectionFlags),
+          ...describeRemedies('To forget the last one:', decision, [{action: 'unfreeze'}], server),
         ]
       : []),
   ];
@@ -182,33 +182,33 @@ function describeRemedies(
   title: string,
   decision: Decision,
   remedies: readonly Remedy[],
-  connectionFlags: readonly string[],
+  server: SameServer,
 ): string[] {
   if (remedies.length === 0) return [];
-  const commands = toCommands(decision, remedies, connectionFlags);
+  const commands = toCommands(decision, remedies, server);
   if (commands.length === remedies.length) return [title, ...commands.map((command) => `  ${command}`)];
   return [`${title} no command line can hold this ID; name it to --stdin as JSON, or by --match.`];
 }
 
 /** Commands to paste into a shell; without those that no shell can hold the ID for. */
-function toCommands({id, key}: Decision, remedies: readonly Remedy[], connectionFlags: readonly string[]): string[] {
+function toCommands({id, key}: Decision, remedies: readonly Remedy[], server: SameServer): string[] {
   const commands = remedies.map((remedy) => {
     switch (remedy.action) {
       case 'unfreeze':
-        return toSessionCommand('unfreeze-session', key, {flags: connectionFlags});
+        return toSessionCommand('unfreeze-session', key, {flags: server.flags});
       case 'repair':
         return isText(key)
-          ? toCommandLine(['tokengate', 'check-store', ...connectionFlags, '--fix', `--match=${toGlob(id)}`])
+          ? toCommandLine(['tokengate', 'check-store', ...server.flags, '--fix', `--match=${toGlob(id)}`])
           : null;
       case 'add_budget':
-        return toSessionCommand('add-budget', key, {flags: connectionFlags, words: [toPlainDigits(remedy.amount)]});
+        return toSessionCommand('add-budget', key, {flags: server.flags, words: [toPlainDigits(remedy.amount)]});
       case 'set_budget':
-        return toSessionCommand('set-budget', key, {flags: connectionFlags, words: [toPlainDigits(remedy.amount)]});
+        return toSessionCommand('set-budget', key, {flags: server.flags, words: [toPlainDigits(remedy.amount)]});
       case 'reset_spent':
-        return toSessionCommand('reset-session', key, {flags: [...connectionFlags, '--keep-budget']});
+        return toSessionCommand('reset-session', key, {flags: [...server.flags, '--keep-budget']});
       case 'delete_key': {
         const {prefix, suffix} = remedy.shape;
-        return isText(key) ? toCommandLine(['redis-cli', 'DEL', `${prefix}${id}${suffix}`]) : null;
+        return toKeyDeletion(key, `${prefix}${id}${suffix}`, server);
       }
     }
   });

@@ -14,8 +14,13 @@ export function makeJournal(
   reason = '',
 ): Journal | undefined {
   const limit = readLimit();
-  if (isOff() || flags['no-journal']) return undefined;
+  if (readIsOff() || flags['no-journal']) return undefined;
   return {...facts, change: newChangeId(), actor: actorName(), reason: flags.note ?? reason, limit};
+}
+
+/** True when no change is recorded. */
+export function isJournalOff(): boolean {
+  return process.env['TOKENGATE_JOURNAL'] === 'off';
 }
 
 /** `TOKENGATE_ACTOR`, or else who runs this where. */
@@ -30,7 +35,7 @@ export function actorName(): string {
   }
 }
 
-function isOff(): boolean {
+function readIsOff(): boolean {
   const value = process.env['TOKENGATE_JOURNAL'] ?? 'on';
   if (value === 'on' || value === 'off') return value === 'off';
   throw new TokengateError('INVALID_USAGE', `TOKENGATE_JOURNAL is '${value}'.`, {hint: 'Set it to on or off.'});

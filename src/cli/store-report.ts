@@ -1,19 +1,19 @@
 import type {Outcome} from '../lib/batch.js';
-import type {TokengateError} from '../lib/errors.js';
-import {isText, nameOf} from '../lib/ids.js';
+import {TokengateError} from '../lib/errors.js';
+import {nameOf} from '../lib/ids.js';
 import type {Advice, CheckedPage, Finding, Fixable} from '../lib/store-check.js';
 import {formatCount} from './batch-report.js';
 import {stringifyJson} from './json.js';
-import {writeOutput} from './output.js';
+import {drainOutput, explainClosing, WorkOutput, writeOutput} from './output.js';
 import {reportLine} from './report.js';
-import {toSessionCommand} from './session-commands.js';
-import {toCommandLine} from './shell-words.js';
+import {type SameServer, toKeyDeletion, toSessionCommand} from './session-commands.js';
 import {showText} from './text.js';
 
 interface ReportOptions {
   format: 'text' | 'json' | 'ndjson';
-  /** See `BaseCommand.connectionFlags`. */
-  connectionFlags: readonly string[];
+  /** Whether repairs follow what is found. */
+  willRepair: boolean;
+  server: SameServer;
 }
 
 type RepairState = 'fixed' | 'would_fix' | 'changed' | 'failed' | 'unknown' | 'not_done';
@@ -31,14 +31,21 @@ const WORDS: Record<RepairState, string> = {
 export class StoreReport {
   readonly counts = {keys: 0, findings: 0, fixable: 0, fixed: 0, not_fixed: 0};
   /** Why a repair has failed, or has got no answer. */
-  failure: TokengateError | undefined;
+  private failure: TokengateError | undefined;
   private separator = '';
+  /** Of the repairs, once they have begun. */
+  private repairOutput: WorkOutput | undefined;
 
   constructor(private readonly options: ReportOptions) {}
 
   /** True when nothing is left of what was found. */
   get isClean(): boolean {
     return this.counts.fixed === this.counts.findings;
+  }
+
+  /** True when stdout takes no more: no reason to repair what could not be told of. */
+  get isClosed(): boolean {
+    return this.repairOutput?.closedBy !== undefined;
   }
 
   async open(): Promise<void> {
@@ -66,6 +73,9 @@ export class StoreReport {
   async beginRepairs(): Promise<void> {
     await this.write({json: `${this.separator === '' ? '' : '\n  '}],\n  "repairs": [`});
     this.separator = '';
+    if (!this.options.willRepair) return;
+    await this.attempt(drainOutput);
+    this.repairOutput = new WorkOutput();
   }
 
   async addPlan({key, problem, repair}: Fixable): Promise<void> {
@@ -84,7 +94,8 @@ export class StoreReport {
     const why = error === undefined ? '' : `: ${error.message}${look}`;
     const text = `${WORDS[state]}: ${key} (${action})${why}`;
     if (state !== 'fixed' && this.options.format === 'text') {
-      reportLine(text);
+      // The sum tells of what did not begin.
+      if (state !== 'not_done') reportLine(text);
       return;
     }
     const reason = error === undefined ? {} : {error: {code: error.code, message: `${error.message}${look}`}};
@@ -106,22 +117,38 @@ export class StoreReport {
     return `${this.isClean ? '✓' : '✗'} Looked at ${formatCount(keys)} key${keys === 1 ? '' : 's'}: ${found}${fix}`;
   }
 
+  /**
+   * Waits until the sum is told too.
+   *
+   * @throws TokengateError REPAIR_INCOMPLETE when a repair has failed, or could not be told of
+   */
+  async finish(): Promise<void> {
+    const {fixed, not_fixed: notFixed} = this.counts;
+    if (fixed + notFixed > 0) await this.repairOutput?.drain();
+    const why = [this.failure?.message, this.repairOutput?.closedBy].flatMap((message) => message ?? []);
+    if (why.length === 0) return;
+    const message = `${why.join(' ')} Fixed ${formatCount(fixed)}, not fixed ${formatCount(notFixed)}.`;
+    throw new TokengateError('REPAIR_INCOMPLETE', message, {
+      hint: notFixed > 0 ? 'Running it again shows what is left.' : undefined,
+    });
+  }
+
   private commandsFor({id, key, advice}: Finding): string[] {
-    const {connectionFlags} = this.options;
+    const {server} = this.options;
     const toCommand = (action: Advice): string | null => {
       switch (action) {
         case 'set_budget':
-          return toSessionCommand('set-budget', id, {flags: connectionFlags, words: ['AMOUNT']});
+          return toSessionCommand('set-budget', id, {flags: server.flags, words: ['AMOUNT']});
         case 'reset_session':
-          return toSessionCommand('reset-session', id, {flags: connectionFlags});
+          return toSessionCommand('reset-session', id, {flags: server.flags});
         case 'reset_spent':
-          return toSessionCommand('reset-session', id, {flags: [...connectionFlags, '--keep-budget']});
+          return toSessionCommand('reset-session', id, {flags: [...server.flags, '--keep-budget']});
         case 'freeze':
-          return toSessionCommand('freeze-session', id, {flags: connectionFlags});
+          return toSessionCommand('freeze-session', id, {flags: server.flags});
         case 'unfreeze':
-          return toSessionCommand('unfreeze-session', id, {flags: connectionFlags});
+          return toSessionCommand('unfreeze-session', id, {flags: server.flags});
         case 'delete_key':
-          return isText(id) ? toCommandLine(['redis-cli', 'DEL', key]) : null;
+          return toKeyDeletion(id, key, server);
       }
     };
     return advice.flatMap((action) => toCommand(action) ?? []);
@@ -133,14 +160,29 @@ export class StoreReport {
   ): Promise<void> {
     const {format} = this.options;
     if ('json' in piece) {
-      if (format === 'json') await writeOutput([piece.json]);
+      if (format === 'json') await this.put(piece.json);
     } else if (format === 'text') {
-      await writeOutput([`${showText(piece.text)}\n`]);
+      await this.put(`${showText(piece.text)}\n`);
     } else if (format === 'ndjson') {
-      await writeOutput([`${stringifyJson({type: piece.type, ...piece.element})}\n`]);
+      await this.put(`${stringifyJson({type: piece.type, ...piece.element})}\n`);
     } else {
-      await writeOutput([`${this.separator}\n    ${stringifyJson(piece.element, '  ', '    ')}`]);
+      await this.put(`${this.separator}\n    ${stringifyJson(piece.element, '  ', '    ')}`);
       this.separator = ',';
+    }
+  }
+
+  private async put(text: string): Promise<void> {
+    if (this.repairOutput === undefined) await this.attempt(() => writeOutput([text]));
+    else await this.repairOutput.write(text);
+  }
+
+  /** @throws TokengateError REPAIR_INCOMPLETE when repairs would have followed what can't be told of */
+  private async attempt(output: () => Promise<void>): Promise<void> {
+    try {
+      await output();
+    } catch (error) {
+      if (!this.options.willRepair) throw error;
+      throw new TokengateError('REPAIR_INCOMPLETE', `${explainClosing(error)} Nothing was fixed.`);
     }
   }
 }

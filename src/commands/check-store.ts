@@ -18,7 +18,7 @@ export default class CheckStore extends BaseCommand<typeof CheckStore> {
 
 --fix repairs what has one right answer, after a question, each in one atomic step and only if it is still as it was found. For the rest it names the command that an operator may use.
 
-Exit code 0 when nothing is found, or all of it is repaired; 2 when something is left; 1 when that could not be checked.`;
+Exit code 0 when nothing is found, or all of it is repaired; 2 when something is left; 1 when that could not be checked, or a repair failed or could not be told of.`;
   static override examples = [
     {description: 'Look through everything', command: '<%= config.bin %> <%= command.id %>'},
     {
@@ -47,10 +47,11 @@ Exit code 0 when nothing is found, or all of it is repaired; 2 when something is
     }
     if (dryRun && !fix) throw new TokengateError('INVALID_USAGE', '--dry-run goes with --fix.');
     if (fix && !dryRun) this.refuseWithoutAnswer();
-    const report = new StoreReport({format, connectionFlags: this.connectionFlags});
+    const willRepair = fix && !dryRun;
     const fixable: Fixable[] = [];
     const redis = await this.connect();
-    if (fix && !dryRun) refuseReplica(redis);
+    if (willRepair) refuseReplica(redis);
+    const report = new StoreReport({format, willRepair, server: this.sameServer(redis)});
     await report.open();
     for await (const page of checkStore(redis, {match, isPrintable: isSafeText})) {
       await report.addPage(page);
@@ -58,14 +59,10 @@ Exit code 0 when nothing is found, or all of it is repaired; 2 when something is
     }
     await report.beginRepairs();
     if (dryRun) for (const finding of fixable) await report.addPlan(finding);
-    else if (fix && fixable.length > 0) await this.repair(redis, fixable, report);
+    else if (willRepair && fixable.length > 0) await this.repair(redis, fixable, report);
     const sum = await report.close();
     if (format === 'text') this.print(sum);
-    if (report.failure !== undefined) {
-      const {fixed, not_fixed: notFixed} = report.counts;
-      const message = `${report.failure.message} Fixed ${formatCount(fixed)}, not fixed ${formatCount(notFixed)}.`;
-      throw new TokengateError('REPAIR_INCOMPLETE', message, {hint: 'Running it again shows what is left.'});
-    }
+    await report.finish();
     if (!report.isClean) this.answerNo();
   }
 
@@ -89,6 +86,7 @@ Exit code 0 when nothing is found, or all of it is repaired; 2 when something is
     const options = {now, journal: journal && {...journal, began: now}, stop: stop.signal};
     for await (const {finding, outcome} of makeRepairs(connection, fixable, options)) {
       await report.addRepair(finding, outcome);
+      if (report.isClosed) stop.abort();
     }
   }
 }

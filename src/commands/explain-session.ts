@@ -36,10 +36,12 @@ Exit code 0 when the next request passes, 2 when it does not.`;
   async run(): Promise<DecisionJson> {
     const {cost = null, identical, 'default-budget': defaultBudget = DEFAULT_BUDGET} = this.flags;
     const request = {cost, isRepeated: identical, defaultBudget};
-    const decision = await explainSession(await this.connect(), this.args.session_id, request);
+    const redis = await this.connect();
+    const decision = await explainSession(redis, this.args.session_id, request);
     if (!decision.isKnown) this.warnAll([`Nothing is known of session '${decision.id}'. Is the ID right?`]);
-    this.print(...describeDecision(decision, this.connectionFlags));
+    const server = this.sameServer(redis);
+    this.print(...describeDecision(decision, server));
     if (!decision.passes) this.answerNo();
-    return toDecisionJson(decision, this.connectionFlags);
+    return toDecisionJson(decision, server);
   }
 }

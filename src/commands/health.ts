@@ -1,4 +1,5 @@
 import {BaseCommand} from '../cli/base-command.js';
+import {isJournalOff} from '../cli/journal.js';
 import {checkHealth, type Health} from '../lib/health.js';
 
 interface HealthJson {
@@ -10,11 +11,15 @@ interface HealthJson {
   latency_ms: number;
   /** Null for one server. */
   cluster: {primaries: number; replicas: number} | null;
+  /** False when what the gateway does is possible, but not all that this CLI does. */
+  can_change: boolean;
 }
 
 export default class HealthCommand extends BaseCommand<typeof HealthCommand> {
   static override summary = 'Check that Redis can be read and written';
-  static override description = `Connects, logs in, reads, and passes every check of a write without writing anything. Exit code 1 when any of it fails.`;
+  static override description = `Connects, logs in, reads, and passes every check of a write without writing anything. Exit code 1 when any of it fails.
+
+A warning says when changes fail all the same, since scripts or the journal are refused.`;
   static override examples = [
     {description: 'Check the connection', command: '<%= config.bin %> <%= command.id %>'},
     {
@@ -25,7 +30,7 @@ export default class HealthCommand extends BaseCommand<typeof HealthCommand> {
   static related = ['check-store', 'list-sessions'];
 
   async run(): Promise<HealthJson> {
-    const health = await checkHealth(await this.connect());
+    const health = await checkHealth(await this.connect(), {changes: isJournalOff() ? 'unrecorded' : 'recorded'});
     this.render(health);
     const {address, database, version = null, role, latency, cluster} = health;
     return {
@@ -33,10 +38,11 @@ export default class HealthCommand extends BaseCommand<typeof HealthCommand> {
       ...{address, database, version, role},
       latency_ms: Number(latency.toFixed(3)),
       cluster: cluster === undefined ? null : {primaries: cluster.primaries, replicas: cluster.replicas},
+      can_change: health.changeProblem === undefined,
     };
   }
 
-  private render({address, database, version, role, latency, cluster}: Health): void {
+  private render({address, database, version, role, latency, cluster, changeProblem}: Health): void {
     this.print(
       '✓ Redis connection healthy',
       `Address: ${address}${database === 0 ? '' : ` db ${database}`}`,
@@ -44,6 +50,7 @@ export default class HealthCommand extends BaseCommand<typeof HealthCommand> {
       `Role:    ${role}`,
       `Latency: ${latency.toFixed(1)} ms`,
     );
+    if (changeProblem !== undefined) this.warnAll([changeProblem]);
     if (cluster === undefined) return;
     this.print(`Cluster: ${cluster.primaries} primaries, ${cluster.replicas} replicas`);
     this.warnAll([

@@ -71,11 +71,21 @@ IDs that are named, from stdin or all are taken together; of these only those ar
     const redis = await this.connectToChange();
     const journal = this.journal();
     const reset = await resetSession(redis, id, {keepBudget: this.flags['keep-budget']}, journal);
-    this.print(`✓ Session '${reset.id}' reset`, `Removed: ${describeRemoved(reset)}`);
-    this.hintUndo(journal);
+    this.render(reset);
+    if (!isNothing(reset)) this.hintUndo(journal);
     this.warnAll(await findWriteBack(redis, reset));
     return {session_id: reset.id, ...toRemovedJson(reset)};
   }
+
+  private render(reset: Reset): void {
+    if (isNothing(reset)) this.print(`Session '${reset.id}' unchanged: it has no spending`);
+    else this.print(`✓ Session '${reset.id}' reset`, `Removed: ${describeRemoved(reset)}`);
+  }
+}
+
+/** Only where the budget was kept: a session without both is not found. */
+function isNothing({budget, spent}: Reset): boolean {
+  return budget === null && spent === null;
 }
 
 function toRemovedJson({budget, spent}: Reset): Omit<ResetJson, 'session_id'> {

@@ -103,7 +103,7 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
       const {sort, reverse} = this.flags;
       const journal: MakeJournal = (reason) => this.journal(reason);
       const explain = async (redis: Redis, id: RawId): Promise<string[]> =>
-        describeDecision(await explainSession(redis, id, ANY_REQUEST), this.connectionFlags);
+        describeDecision(await explainSession(redis, id, ANY_REQUEST), this.sameServer(redis));
       this.report(await showLive({feed, interval, sort, reverse, limits: this.limits(), journal, explain}));
     }
     stop.abort();

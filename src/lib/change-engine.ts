@@ -2,6 +2,7 @@ import {TokengateError} from './errors.js';
 import type {RawId} from './ids.js';
 import {type Journal, type Old, type Stored, toFields} from './journal.js';
 import {JOURNAL_KEY, type KeyShape, keysOf, type RedisText} from './keys.js';
+import {isScriptRefusal} from './redis-errors.js';
 import {type Command, ErrorReply, NoReply, type Redis} from './redis.js';
 
 /** What the answer to a change of one session says. */
@@ -120,7 +121,11 @@ export function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal
     });
   }
   const error = redis.explain(reply);
-  if (journal === undefined || error.code !== 'REDIS_NO_PERMISSION' || !/'eval/i.test(error.message)) return error;
+  if (!isScriptRefusal(reply)) return error;
+  if (journal === undefined) {
+    const {code, message, hint = 'This change needs scripts (EVAL). See rename-command of the server.'} = error;
+    return new TokengateError(code, message, {hint, cause: reply});
+  }
   return new TokengateError(error.code, error.message, {
     hint: 'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and sessions be reset.',
     cause: reply,

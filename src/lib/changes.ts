@@ -19,6 +19,7 @@ import {inGroups} from './groups.js';
 import {nameOf, type RawId, sessionNotFound} from './ids.js';
 import {type ChangedSession, type Journal, type Old, readJournal, toText} from './journal.js';
 import {type KeyShape, keysOf} from './keys.js';
+import {isScriptRefusal} from './redis-errors.js';
 import {type Command, ErrorReply, NoReply, type Redis} from './redis.js';
 
 /** Sessions in one run of the script, which holds up the server for as long as it takes. */
@@ -188,8 +189,7 @@ async function sendScripted<T>(
   journal: Journal | undefined,
 ): Promise<(Settled<T> | NoReply)[]> {
   const outcomes = await runScripts(redis, ids, change, journal);
-  const isRefused = (outcome: unknown): boolean =>
-    outcome instanceof ErrorReply && /^NOPERM.*'eval/i.test(outcome.message);
+  const isRefused = (outcome: unknown): boolean => outcome instanceof ErrorReply && isScriptRefusal(outcome);
   const {withoutScript} = change;
   const refused = ids.filter((_, index) => isRefused(outcomes[index]));
   const canDoWithout = withoutScript !== undefined && journal === undefined && refused.length > 0;

@@ -27,6 +27,7 @@ import {
   keysOf,
   SPENT_KEYS,
 } from './keys.js';
+import {isScriptRefusal} from './redis-errors.js';
 import {type Command, ErrorReply, NoReply, type Redis} from './redis.js';
 
 /** Sessions of one entry of the journal, and of one run of the script that decides. */
@@ -482,9 +483,9 @@ function refused(
 
 /** Without scripts nothing could compare and set, so that here they are always needed. */
 function explainOnCluster(redis: Redis, reply: ErrorReply, journal: Journal | undefined): TokengateError {
-  const [, text] = /^(?:JOURNAL )?(NOPERM.*'eval.*)$/is.exec(reply.message) ?? [];
-  if (text === undefined) return explainRefusal(redis, reply, journal);
-  const {code, message} = redis.explain(new ErrorReply(text));
+  const bare = new ErrorReply(reply.message.replace(/^JOURNAL /, ''));
+  if (!isScriptRefusal(bare)) return explainRefusal(redis, reply, journal);
+  const {code, message} = redis.explain(bare);
   return new TokengateError(code, message, {
     hint: 'Every change on a Cluster needs scripts (EVAL), with or without the journal. Nothing was changed.',
     cause: reply,

@@ -264,6 +264,11 @@ function explainReply(reply: ErrorReply, context: FailureContext): TokengateErro
   });
 }
 
+/** True when scripts are refused as such: to this user, or by a server that does not know EVAL (any more). */
+export function isScriptRefusal({message}: ErrorReply): boolean {
+  return /^(NOPERM.*'eval|ERR unknown command ['`]eval)/is.test(message);
+}
+
 function toError(failure: Failure, context: FailureContext, cause: unknown): TokengateError {
   const hint = typeof failure.hint === 'function' ? failure.hint(context) : failure.hint;
   return new TokengateError(failure.code, failure.message(context), {hint, cause});

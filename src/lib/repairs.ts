@@ -11,7 +11,7 @@ export interface Repair {
   id: RawId;
   /** What is done, as in "to …". */
   action: string;
-  /** For each key that matters. */
+  /** For each key that matters; the first is the one that was found. */
   steps: Step[];
 }
 
@@ -23,8 +23,8 @@ export interface Step {
    */
   expected: string | boolean | null;
   /**
-   * What becomes of it. A text is written in place of what is there, if there is one; it ends at that time, or after so
-   * many milliseconds.
+   * What becomes of it. A text is written in place of what is there; without one what is there stays, if it is a text. It
+   * ends at that time, or after so many milliseconds.
    */
   to: 'stay' | 'delete' | {text?: string; end: Date | number | 'never'};
 }
@@ -44,38 +44,57 @@ export interface RepairOptions {
 
 /**
  * Makes repairs, each in one atomic step, and yields what became of each: `unchanged` was not as it was found any more, and
- * was left alone.
+ * was left alone. What another repair puts right beside its own key comes after that one, and was done with it.
  */
 export async function* makeRepairs<T extends {repair: Repair}>(
   redis: Redis,
   findings: readonly T[],
   {now, journal, stop}: RepairOptions,
 ): AsyncGenerator<{finding: T; outcome: Outcome<null>}> {
+  const beside = new Set(findings.flatMap(({repair}) => keysBeside(repair)));
+  const isBeside = ({repair}: T): boolean => beside.has(ownKey(repair));
   const kinds = new Map<string, T[]>();
-  for (const finding of findings) {
-    const kind = finding.repair.steps.map(({shape}) => shape.suffix).join();
+  for (const finding of [...findings.filter((one) => !isBeside(one)), ...findings.filter(isBeside)]) {
+    const kind = [isBeside(finding), ...finding.repair.steps.map(({shape}) => shape.suffix)].join();
     const others = kinds.get(kind);
     if (others === undefined) kinds.set(kind, [finding]);
     else others.push(finding);
   }
+  const settled = new Set<string>();
   let isOver = false;
-  for (const some of kinds.values()) {
-    if (isOver) {
-      for (const finding of some) {
-        yield {finding, outcome: {id: nameOf(finding.repair.id), state: 'not_done', cause: undefined}};
-      }
-      continue;
+  for (const kind of kinds.values()) {
+    const some: T[] = [];
+    for (const finding of kind) {
+      const id = nameOf(finding.repair.id);
+      if (settled.has(ownKey(finding.repair))) yield {finding, outcome: {id, state: 'done', result: null}};
+      else if (isOver) yield {finding, outcome: {id, state: 'not_done', cause: undefined}};
+      else some.push(finding);
     }
     const ids = some.map(({repair}) => repair.id);
     const left = some.values();
     for await (const outcomes of runBatch(redis, ids, repairing(some, now), {journal, stop})) {
       for (const outcome of outcomes) {
         const {value: finding} = left.next();
-        if (finding !== undefined) yield {finding, outcome};
+        if (finding === undefined) continue;
+        if (outcome.state === 'done') for (const key of keysBeside(finding.repair)) settled.add(key);
+        yield {finding, outcome};
         isOver ||= outcome.state === 'not_done' || outcome.state === 'unknown';
       }
     }
   }
+}
+
+/** What is repaired: a key with a text, or one with something else. */
+function ownKey({id, steps: [step]}: Repair): string {
+  return `${step?.shape.suffix ?? ''} ${typeof step?.expected === 'string' ? 'text' : 'other'} ${id}`;
+}
+
+/** What is put right of other keys than its own: an end is given to a text alone. */
+function keysBeside({id, steps: [, ...others]}: Repair): string[] {
+  return others.flatMap(({shape: {suffix}, to}) => {
+    if (to === 'stay') return [];
+    return [`${suffix} text ${id}`, ...(to === 'delete' ? [`${suffix} other ${id}`] : [])];
+  });
 }
 
 /** Repairs of the same keys, one for each session. */
@@ -121,7 +140,7 @@ const REPAIR = `
     if step[2] == 'delete' then new[i] = false end
     if step[2] == 'write' then
       local text = step[3] == cjson.null and old[i] or step[3]
-      new[i] = step[4] == 0 and text or {text, step[4]}
+      if type(text) == 'string' then new[i] = step[4] == 0 and text or {text, step[4]} end
     end
   end
   return 'done', new`;

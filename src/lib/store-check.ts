@@ -22,6 +22,7 @@ import {
 } from './keys.js';
 import {narrow, scanKeys} from './listing.js';
 import {parseGatewayNumber, ZERO} from './money.js';
+import {isScriptRefusal} from './redis-errors.js';
 import {type Command, ErrorReply, type Redis} from './redis.js';
 import {type Repair, type Step, VALUE_LIMIT} from './repairs.js';
 import {formatGatewayTime, formatUtc, parseGatewayTime} from './time.js';
@@ -165,7 +166,7 @@ async function readFacts(redis: Redis, keys: readonly SessionKey[]): Promise<Key
     return ['EVAL', READ, String(names.flat().length), ...names.flat(), counts];
   });
   const answers = await redis.pipelineBytes(scripts);
-  const isRefused = answers.some((answer) => answer instanceof ErrorReply && /^NOPERM.*'eval/i.test(answer.message));
+  const isRefused = answers.some((answer) => answer instanceof ErrorReply && isScriptRefusal(answer));
   if (isRefused) return readFactsOneByOne(redis, keys);
   return groups.flatMap((group, index) => {
     const answer = answers[index];
@@ -348,7 +349,7 @@ function judgeFrozenUntil(facts: KeyFacts, now: Date): Finding[] {
   if (time.kind === 'offset') {
     const written = formatGatewayTime(time.at);
     const end = ttl >= 0 ? new Date(now.getTime() + ttl) : isForever ? 'never' : time.at;
-    const repair = isOver ? ending : repairOf(facts, `write ${written}`, {text: written, end});
+    const repair = isOver ? ending : withReason(repairOf(facts, `write ${written}`, {text: written, end}), end);
     return [{...finding, ...FAILS_500, problem: 'frozen_until_offset', what: `${quote(text)}, with an offset`, repair}];
   }
   if (isOver) {
@@ -357,9 +358,14 @@ function judgeFrozenUntil(facts: KeyFacts, now: Date): Finding[] {
     return [{...finding, problem: 'freeze_over', what, effect, answer: null, repair: ending}];
   }
   if (ttl !== NO_END || isForever) return [];
-  const repair = repairOf(facts, 'let it end with its freeze', {end: time.at});
+  const repair = withReason(repairOf(facts, 'let it, and its reason, end with its freeze', {end: time.at}), time.at);
   const effect = 'it stays after its freeze has ended, until a request comes';
   return [{...finding, problem: 'freeze_without_ttl', what: 'a freeze without a TTL', effect, answer: null, repair}];
+}
+
+/** The reason of a freeze, if there is one, ends with it. */
+function withReason({steps, ...repair}: Repair, end: Date | 'never'): Repair {
+  return {...repair, steps: [...steps, {shape: FREEZE_REASON_KEYS, expected: null, to: {end}}]};
 }
 
 function judgeReason(facts: KeyFacts, now: Date): Finding[] {

@@ -1,4 +1,4 @@
-import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {dumpKeyspace} from '../support/keyspace.js';
 import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
@@ -121,6 +121,46 @@ test('a Redis without GETDEL resets a session all the same', async () => {
   } finally {
     await old.stop();
   }
+});
+
+describe('a Redis whose EVAL is renamed', () => {
+  let redis: TestRedis;
+  beforeAll(async () => (redis = await startRedis({args: ['--rename-command', 'EVAL', '']})));
+  beforeEach(async () => {
+    await redis.client.flushDb();
+    await redis.client.mSet({'session:a:budget': '20', 'session:b:budget': '30', 'anomaly:a:last_hash': 'x'});
+  });
+  afterAll(() => redis.stop());
+  const refusal = (): string =>
+    `Error: Redis at ${addressOf(redis.url)} answered with an error: ERR unknown command 'EVAL'.\n`;
+
+  test.each([
+    [['set-budget', 'a', '5'], 'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and'],
+    [['freeze-session', 'a', '--no-journal'], 'This change needs scripts (EVAL). See rename-command of the server.'],
+  ])('refuses %j', async (argv, hint) => {
+    const {code, stdout, stderr} = await runBinary(argv, redis);
+    expect({code, stdout}).toEqual({code: 1, stdout: ''});
+    expect(stderr).toContain(`${refusal()}${hint}`);
+    expect(await redis.client.get('session:a:budget')).toBe('20');
+    expect(await redis.client.dbSize()).toBe(3);
+  });
+
+  test('has budgets set and sessions reset without the journal', async () => {
+    const run = async (...argv: string[]): Promise<unknown> => runBinary([...argv, '--no-journal'], redis);
+    expect(await run('set-budget', 'a', '5')).toMatchObject({
+      code: 0,
+      stdout: "✓ Budget set for 'a': $5.00\nPrevious budget: $20.00\n",
+    });
+    expect(await run('reset-session', 'a', '--yes')).toMatchObject({code: 0, stderr: ''});
+    expect(await run('reset-session', '--all', '--yes')).toMatchObject({code: 0, stderr: ''});
+    expect(await redis.client.keys('*')).toEqual(['anomaly:a:last_hash']);
+  });
+
+  test('is looked through by check-store', async () => {
+    const {code, stdout} = await runBinary(['check-store'], redis);
+    expect(code).toBe(2);
+    expect(stdout).toContain('anomaly:a:last_hash: a record without a TTL');
+  });
 });
 
 describe('a Redis user who may only read', () => {

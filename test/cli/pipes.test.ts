@@ -96,6 +96,40 @@ describe('an output that cannot be written', () => {
     }
   });
 
+  test.each([
+    ['set-budget full 5', "✓ Budget set for 'full': $5.00", {budget: 5}],
+    ['add-budget full 1.50', "✓ Budget of 'full': $6.50; Previous budget: $5.00", {budget: 6.5}],
+    ['freeze-session full --reason x', "✓ Session 'full' frozen until .* UTC; Reason: x", {freeze_reason: 'x'}],
+    ['unfreeze-session full', "✓ Session 'full' unfrozen; It was frozen until .* \\(x\\)", {session_id: 'full'}],
+    [
+      'reset-session full --yes',
+      "✓ Session 'full' reset; Removed: budget $7.00, spent $2.00",
+      {removed_budget: 7, removed_spent: 2},
+    ],
+  ])('%s > /dev/full says on stderr what was done', async (words, said, json) => {
+    const seed = async (): Promise<void> => {
+      const isNew = words.startsWith('set-budget');
+      await redis.client.del(['session:full:budget', 'session:full:spent', 'anomaly:full:frozen_until']);
+      if (!isNew) await redis.client.set('session:full:budget', words.startsWith('add') ? '5' : '7');
+      if (words.startsWith('reset')) await redis.client.set('session:full:spent', '2');
+      if (words.startsWith('unfreeze')) await bash('tokengate freeze-session full --reason x');
+    };
+    await seed();
+    const {code, stdout, stderr} = await bash(`tokengate ${words} > /dev/full`);
+    expect({code, stdout}).toEqual({code: 1, stdout: ''});
+    const hint = new RegExp(`^What it would have said: ${said.replaceAll('$', '\\$')}$`, 'm');
+    expect(stderr).toContain('Error: Cannot write the output: no space left on the device.\n');
+    expect(stderr).toMatch(hint);
+    await seed();
+    const {error} = JSON.parse(
+      (await bash(`tokengate ${words} --json > /dev/full`)).stderr.replace(/^Warning.*\n/, ''),
+    ) as {
+      error: {code: string; hint: string};
+    };
+    expect(error.code).toBe('OUTPUT_FAILED');
+    expect(JSON.parse(error.hint.replace('What it would have said: ', ''))).toMatchObject(json);
+  });
+
   test('stderr on /dev/full changes neither the answer nor the exit code', async () => {
     expect(await bash('tokengate get-budget nobody 2> /dev/full')).toEqual({code: 1, stdout: '', stderr: ''});
     expect(await bash('tokengate list-sessions --format ndjson 2> /dev/full | tail -1')).toMatchObject({

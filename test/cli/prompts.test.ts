@@ -75,6 +75,14 @@ describe('reset-session on a terminal', () => {
     );
   });
 
+  test('offers no undoing of a reset that removed nothing', async () => {
+    await redis.client.del('session:a:spent');
+    const argv = ['reset-session', 'a', '--keep-budget', '--yes'];
+    const {code, screen} = await openTerminal(argv, redis).ended;
+    expect({code, screen}).toEqual({code: 0, screen: "Session 'a' unchanged: it has no spending\r\n"});
+    expect(await dumpKeyspace(redis)).toEqual({'session:a:budget': expect.anything()});
+  });
+
   test('asks nothing with --json, and refuses', async () => {
     const before = await dumpKeyspace(redis);
     const {code, screen} = await openTerminal(['reset-session', 'a', '--json'], redis).ended;

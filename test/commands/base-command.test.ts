@@ -378,6 +378,10 @@ describe('a change', () => {
       return journals.flatMap((journal) => journal?.change ?? []).join(' ');
     });
     expect(several.stderr).toBe(`Undo: tokengate undo-change ${String(several.result)}\n`);
+    const elsewhere = await run(['--redis-url', 'redis://ops:p@ss@prod/1', '--tls-ca=a b.pem'], hints);
+    expect(elsewhere.stderr).toBe(
+      `Undo: tokengate undo-change --redis-url redis://USER:PASSWORD@prod/1 --tls-ca 'a b.pem' ${String(elsewhere.result)}\n`,
+    );
     expect((await run(['--json'], hints)).stderr).toBe('');
     expect((await run(['--no-journal'], hints)).stderr).toBe('');
   });

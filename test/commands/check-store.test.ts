@@ -308,6 +308,31 @@ describe('check-store prints', () => {
   });
 });
 
+test('the redis-cli line that is advised deletes on the server and in the database that were looked at', async () => {
+  const url = `${redis.url}?db=2`;
+  const socket = new URL(redis.url).pathname;
+  await write('session:w:spent', LIST);
+  await redis.client.select(2);
+  const shell = await makeShell();
+  try {
+    for (const command of ['check-store', 'explain-session w']) {
+      await redis.client.set('session:w:budget', '5');
+      await write('session:w:spent', LIST);
+      const {stdout} = await shell.run(`tokengate ${command} --redis-url '${url}'`, {url: 'redis://127.0.0.1:1'});
+      const [line = ''] = /redis-cli .*/.exec(stdout) ?? [];
+      expect(line).toBe(`redis-cli -s ${socket} -n 2 DEL session:w:spent`);
+      expect(await shell.run(line, {url: 'redis://127.0.0.1:1'})).toMatchObject({code: 0, stdout: '1\n'});
+      expect(await redis.client.exists('session:w:spent')).toBe(0);
+    }
+    await redis.client.flushDb();
+    await redis.client.select(0);
+    expect(await redis.client.exists('session:w:spent')).toBe(1);
+  } finally {
+    await redis.client.select(0);
+    await shell.remove();
+  }
+});
+
 describe('check-store --fix', () => {
   test('writes what was meant, and keeps the ends', async () => {
     const end = Date.now() + HOUR;
@@ -321,8 +346,7 @@ describe('check-store --fix', () => {
     await write('session:d:spent', '1.50', HOUR);
     await write('anomaly:e:requests:1min', '99');
     expect((await checkJson('--fix', '--yes')).summary).toMatchObject({not_fixed: 0});
-    // The reason of b has nothing to end with before its freeze has an end.
-    expect(await checkJson('--fix', '--yes')).toMatchObject({code: 0});
+    expect(await problems()).toEqual([]);
     expect(await redis.client.get('anomaly:a:frozen_until')).toBe(gatewayTime(end));
     expect(await redis.client.pTTL('anomaly:a:frozen_until')).toBeGreaterThan(1.9 * HOUR);
     expect(await redis.client.get('anomaly:b:frozen_until')).toBe(gatewayTime(end));
@@ -337,6 +361,31 @@ describe('check-store --fix', () => {
     expect(await redis.client.pTTL('session:d:spent')).toBe(-1);
     expect(await redis.client.pTTL('anomaly:e:requests:1min')).toBeGreaterThan(50_000);
   });
+
+  test.each([
+    ['that has no end', [gatewayTime(Date.now() + HOUR), undefined], undefined, 1],
+    ['with an offset, without an end', [`${gatewayTime(Date.now() + HOUR)}Z`, undefined], undefined, 1],
+    ['with an offset', [`${gatewayTime(Date.now() + HOUR)}Z`, HOUR], undefined, 2],
+    ['with an offset, whose reason is no text', [`${gatewayTime(Date.now() + HOUR)}Z`, undefined], LIST, 2],
+    ['without end and with an offset', ['9999-12-31T23:59:59Z', undefined], undefined, 1],
+    ['that is over', ['2026-01-01T00:00:00', HOUR], undefined, 2],
+    ['that is over, whose reason is no text', ['2026-01-01T00:00:00', HOUR], LIST, 2],
+    ['that is over, without an end', ['2026-01-01T00:00:00', undefined], undefined, 1],
+  ] as [string, [string, number?], Value | undefined, number][])(
+    'repairs a freeze %s, and its reason, in one run',
+    async (_, [until, ttl], reason = 'why', count) => {
+      await write('anomaly:x:frozen_until', until, ttl);
+      await write('anomaly:x:freeze_reason', reason);
+      const {code, repairs, summary} = await checkJson('--fix', '--yes');
+      expect(repairs.map(({outcome}) => outcome)).toEqual(Array.from({length: count}, () => 'fixed'));
+      expect({code, summary}).toMatchObject({code: 0, summary: {findings: count, fixed: count, not_fixed: 0}});
+      expect(await checkJson()).toMatchObject({code: 0, findings: []});
+      const ttls = await Promise.all(
+        ['frozen_until', 'freeze_reason'].map((name) => redis.client.pTTL(`anomaly:x:${name}`)),
+      );
+      if (reason === 'why') expect(Math.abs(ttls[0]! - ttls[1]!)).toBeLessThan(5000);
+    },
+  );
 
   test('changes nothing with --dry-run', async () => {
     await write('anomaly:x:requests:1min', 'many');
@@ -481,6 +530,53 @@ describe('check-store --fix', () => {
     expect(stdout).toContain('✗ Looked at 1 key: 1 finding, fixed 0\n');
     expect(stderr).toContain('Error: Not fixed: anomaly:x:requests:1min (delete it): ');
     expect(stderr).toContain('Fixed 0, not fixed 1.\n');
+  });
+
+  describe('whose output takes no more', () => {
+    const COUNT = 2500;
+    const run = async (rest: string): Promise<Output> => {
+      await redis.client.mSet(
+        Array.from({length: COUNT}, (_, index): [string, string] => [`anomaly:s${index}:requests:1min`, '5']),
+      );
+      const shell = await makeShell();
+      try {
+        return await shell.run(`tokengate check-store --fix --yes ${rest}; exit "\${PIPESTATUS[0]}"`, redis);
+      } finally {
+        await shell.remove();
+      }
+    };
+    const withoutEnd = async (): Promise<number> => {
+      const keys = await redis.client.keys('anomaly:*');
+      const ttls = await Promise.all(keys.map((key) => redis.client.ttl(key)));
+      return ttls.filter((ttl) => ttl === -1).length;
+    };
+
+    test.each([
+      ['| head -1', 'The reader of the output has gone.'],
+      ['--format ndjson | head -1', 'The reader of the output has gone.'],
+      ['> /dev/full', 'Cannot write the output: no space left on the device.'],
+    ])('while it tells what it has found, changes nothing: %s', async (rest, why) => {
+      const {code, stderr} = await run(rest);
+      expect({code, stderr}).toEqual({code: 1, stderr: `Error: ${why} Nothing was fixed.\n`});
+      expect(await withoutEnd()).toBe(COUNT);
+    });
+
+    test.each([['text'], ['ndjson']])('while it repairs, stops and tells on stderr what it did: %s', async (format) => {
+      const {code, stdout, stderr} = await run(`--format ${format} | head -${COUNT + 1}`);
+      expect(code).toBe(1);
+      const left = await withoutEnd();
+      const fixed = COUNT - left;
+      const withComma = (count: number): string => count.toLocaleString('en');
+      expect(stderr).toContain(
+        `Error: The reader of the output has gone. Fixed ${withComma(fixed)}, not fixed ${withComma(left)}.`,
+      );
+      expect(stderr.includes('Running it again shows what is left.')).toBe(left > 0);
+      expect(stdout.trimEnd().split('\n')).toHaveLength(COUNT + 1);
+      // A pipe that nobody read took some; all that follow are told of.
+      const told = stderr.match(format === 'text' ? /^Fixed: anomaly:/gm : /"outcome":"fixed"/g) ?? [];
+      expect(told.length).toBeGreaterThan(0);
+      expect(told.length).toBeLessThan(fixed);
+    });
   });
 
   test('a check that could not be made is an error', async () => {

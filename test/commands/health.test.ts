@@ -21,6 +21,7 @@ test('a healthy Redis is reported with its facts', async () => {
     role: 'primary',
     latency_ms: expect.any(Number),
     cluster: null,
+    can_change: true,
   });
 });
 
@@ -30,6 +31,20 @@ test('the check writes nothing', async () => {
   const changes = (info: string): string | undefined => /rdb_changes_since_last_save:(\d+)/.exec(info)?.[1];
   expect(changes(await redis.client.info('persistence'))).toBe(changes(before));
   expect(await redis.client.dbSize()).toBe(0);
+});
+
+test('a user whose changes would be refused is warned, and Redis is healthy all the same', async () => {
+  await redis.client.aclSetUser('plain', ['reset', 'on', '>pw', '+@all', '~*', '-eval']);
+  const plain = {url: redis.url.replace('redis://', 'redis://plain:pw@')};
+  const warning = 'Warning: Every change fails, since the journal needs scripts (EVAL): Redis at';
+  const text = await runCommand(Health, [], plain);
+  expect(text).toMatchObject({code: 0, stdout: expect.stringContaining('✓ Redis connection healthy\n')});
+  expect(text.stderr).toContain(warning);
+  const json = await runCommand(Health, ['--json'], plain);
+  expect(JSON.parse(json.stdout)).toMatchObject({healthy: true, can_change: false});
+  expect(json).toMatchObject({code: 0, stderr: expect.stringContaining(warning)});
+  await redis.client.aclSetUser('plain', ['+eval', 'resetkeys', '~session:*', '~anomaly:*']);
+  expect((await runCommand(Health, [], plain)).stderr).toContain('since the journal cannot be written');
 });
 
 test.each([

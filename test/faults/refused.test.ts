@@ -77,6 +77,13 @@ testFaults('Redis refuses', [
         'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and sessions be reset.',
       ),
       batch: bothFailed(noPermission("'eval' command")),
+      health: {
+        ...FINE.health,
+        stderr: [
+          `Warning: Every change fails, since the journal needs scripts (EVAL): ${noPermission("'eval' command")} ` +
+            'Without it, --no-journal, budgets can only be set, and sessions be reset.',
+        ],
+      },
     },
   },
   {

@@ -20,7 +20,7 @@ describe('the health of a server', () => {
   test('is what it is, and how long one round trip takes, and writes nothing', async () => {
     const before = performance.now();
     const {latency, ...rest} = await checkHealth(redis);
-    expect(rest).toEqual({...redis.server, cluster: undefined});
+    expect(rest).toEqual({...redis.server, cluster: undefined, changeProblem: undefined});
     expect(latency).toBeGreaterThan(0);
     expect(latency).toBeLessThan(performance.now() - before);
     expect(await dumpKeyspace(server)).toEqual({});
@@ -35,6 +35,47 @@ describe('the health of a server', () => {
     const few = await asUser(...rights);
     await expect(checkHealth(few)).rejects.toMatchObject({code: 'REDIS_NO_PERMISSION'});
     few.close();
+  });
+
+  const SCRIPTS =
+    /^Every change fails, since the journal needs scripts \(EVAL\): .* Without it, --no-journal, budgets can /;
+  const JOURNAL =
+    /^Every change fails, since the journal cannot be written: .* --no-journal, or TOKENGATE_JOURNAL=off\.$/;
+  test.each([
+    [
+      'run scripts',
+      ['~*', '-eval'],
+      SCRIPTS,
+      /^Without scripts \(EVAL\) budgets can only be set, and .*'eval' command/,
+    ],
+    ['reach the journal', ['~session:*', '~anomaly:*'], JOURNAL, undefined],
+    ['trim the journal', ['~*', '-xtrim'], JOURNAL, undefined],
+    ['add to the journal', ['~*', '-xadd'], JOURNAL, undefined],
+    ['reach more than the journal', ['~session:*', '~anomaly:*', '~tokengate:journal'], undefined, undefined],
+  ])('has a problem with changes for a user who may not %s', async (_, rights, recorded, unrecorded) => {
+    const few = await asUser(...rights);
+    const problem = async (changes: 'recorded' | 'unrecorded'): Promise<string | undefined> =>
+      (await checkHealth(few, {changes})).changeProblem;
+    for (const [changes, expected] of [
+      ['recorded', recorded],
+      ['unrecorded', unrecorded],
+    ] as const) {
+      if (expected === undefined) expect(await problem(changes)).toBeUndefined();
+      else expect(await problem(changes)).toMatch(expected);
+    }
+    expect((await checkHealth(few)).changeProblem).toBeUndefined();
+    expect(await dumpKeyspace(server)).toEqual({});
+    few.close();
+  });
+
+  test('has a problem with changes where the journal is no stream, and leaves a journal as it is', async () => {
+    await server.client.set('tokengate:journal', 'x');
+    expect((await checkHealth(redis, {changes: 'recorded'})).changeProblem).toMatch(/holds the wrong kind of value/);
+    await server.client.del('tokengate:journal');
+    await server.client.xAdd('tokengate:journal', '*', {a: 'b'});
+    const before = await dumpKeyspace(server);
+    expect((await checkHealth(redis, {changes: 'recorded'})).changeProblem).toBeUndefined();
+    expect(await dumpKeyspace(server)).toEqual(before);
   });
 
   test('is bad on a replica', async () => {
@@ -68,6 +109,21 @@ describe('the health of a server', () => {
     expect(flights).toEqual([asksOf(key)]);
     await checkHealth(recorded);
     expect(flights[1]?.[0]).not.toEqual(flights[0]?.[0]);
+  });
+
+  test('is asked in the same flight with what changes need', async () => {
+    const {flights, recorded} = recording();
+    await checkHealth(recorded, {changes: 'recorded'});
+    const [[[, key = ''] = []] = []] = flights;
+    const id = String(key).slice('session:'.length, -':budget'.length);
+    expect(flights).toEqual([
+      [
+        ...asksOf(key),
+        ['EVAL', 'return 1', '1', key],
+        ['XTRIM', 'tokengate:journal', 'MAXLEN', '~', '1000000000000'],
+        ['XADD', `tokengate:journal:${id}`, 'NOMKSTREAM', '*', 'a', 'b'],
+      ],
+    ]);
   });
 
   test('is asked of each primary of a cluster, once its connections are there', async () => {

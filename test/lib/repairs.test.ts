@@ -123,6 +123,56 @@ test('no repair is asked for: nothing is done', async () => {
   expect(await make([])).toEqual([]);
 });
 
+test('what another repair deletes is done with it, and is repaired on its own where that one is not made', async () => {
+  for (const id of ['a', 'b']) {
+    await server.client.mSet({[`anomaly:${id}:frozen_until`]: 'then', [`anomaly:${id}:freeze_reason`]: 'why'});
+  }
+  await server.client.set('anomaly:c:freeze_reason', 'other');
+  const ends = (id: string): {repair: Repair} => repair(id, step(FREEZE_REASON_KEYS, 'why', {end: HOUR}));
+  const deletes = (id: string, expected: string): {repair: Repair} =>
+    repair(id, step(FROZEN_UNTIL_KEYS, expected, 'delete'), step(FREEZE_REASON_KEYS, null, 'delete'));
+  expect(await make([ends('a'), ends('b'), ends('c'), deletes('a', 'then'), deletes('b', 'now')])).toEqual([
+    'c unchanged',
+    'a done',
+    'b unchanged',
+    'a done',
+    'b done',
+  ]);
+  expect((await server.client.keys('*')).sort()).toEqual([
+    'anomaly:b:freeze_reason',
+    'anomaly:b:frozen_until',
+    'anomaly:c:freeze_reason',
+  ]);
+  expect(await server.client.pTTL('anomaly:b:freeze_reason')).toBeGreaterThan(0.9 * HOUR);
+});
+
+test('an end that another repair gives is recorded once', async () => {
+  await server.client.mSet({'anomaly:a:frozen_until': 'then', 'anomaly:a:freeze_reason': 'why'});
+  const journal = {change: 'c', command: 'check-store', actor: 'a', reason: '', version: '1', limit: 10};
+  const findings = [
+    repair('a', step(FREEZE_REASON_KEYS, 'why', {end: HOUR})),
+    repair('a', step(FROZEN_UNTIL_KEYS, 'then', {end: HOUR}), step(FREEZE_REASON_KEYS, null, {end: HOUR})),
+  ];
+  expect(await make(findings, {...running(), journal})).toEqual(['a done', 'a done']);
+  expect(await server.client.xLen('tokengate:journal')).toBe(1);
+  expect(await server.client.pTTL('anomaly:a:freeze_reason')).toBeGreaterThan(0.9 * HOUR);
+});
+
+test('an end without a text is given to a text alone', async () => {
+  await server.client.set('anomaly:text:freeze_reason', 'why');
+  await server.client.lPush('anomaly:list:freeze_reason', 'why');
+  const ids = ['text', 'list', 'none'];
+  await server.client.mSet(ids.map((id): [string, string] => [`anomaly:${id}:frozen_until`, 'then']));
+  const findings = ids.map((id) =>
+    repair(id, step(FROZEN_UNTIL_KEYS, 'then', {text: 'now', end: HOUR}), step(FREEZE_REASON_KEYS, null, {end: HOUR})),
+  );
+  expect(await make(findings)).toEqual(ids.map((id) => `${id} done`));
+  expect(await server.client.mGet(ids.map((id) => `anomaly:${id}:frozen_until`))).toEqual(['now', 'now', 'now']);
+  expect(await server.client.pTTL('anomaly:text:freeze_reason')).toBeGreaterThan(0.9 * HOUR);
+  expect(await server.client.pTTL('anomaly:list:freeze_reason')).toBe(-1);
+  expect(await server.client.exists('anomaly:none:freeze_reason')).toBe(0);
+});
+
 test('those that are stopped before they begin are not done', async () => {
   await server.client.set('session:a:spent', '1');
   const findings = [

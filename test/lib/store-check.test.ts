@@ -100,10 +100,10 @@ describe('a check finds', () => {
         no repair; unfreeze or freeze
       anomaly:c4:frozen_until: frozen_until_offset (500)
         '2099-01-01T00:00:00+01:00', with an offset: every request fails with HTTP 500
-        c4: write 2098-12-31T23:00:00.000: :frozen_until ["2099-01-01T00:00:00+01:00",{"text":"2098-12-31T23:00:00.000","end":"2098-12-31T23:00:00.000Z"}]; no advice
+        c4: write 2098-12-31T23:00:00.000: :frozen_until ["2099-01-01T00:00:00+01:00",{"text":"2098-12-31T23:00:00.000","end":"2098-12-31T23:00:00.000Z"}], :freeze_reason [null,{"end":"2098-12-31T23:00:00.000Z"}]; no advice
       anomaly:c5:frozen_until: frozen_until_offset (500)
         '9999-12-31T23:59:59Z', with an offset: every request fails with HTTP 500
-        c5: write 9999-12-31T23:59:59.000: :frozen_until ["9999-12-31T23:59:59Z",{"text":"9999-12-31T23:59:59.000","end":"never"}]; no advice
+        c5: write 9999-12-31T23:59:59.000: :frozen_until ["9999-12-31T23:59:59Z",{"text":"9999-12-31T23:59:59.000","end":"never"}], :freeze_reason [null,{"end":"never"}]; no advice
       anomaly:c6:frozen_until: frozen_until_offset (500)
         '2020-01-01T00:00:00Z', with an offset: every request fails with HTTP 500
         c6: delete it, and its reason: :frozen_until ["2020-01-01T00:00:00Z","delete"], :freeze_reason [null,"delete"]; no advice
@@ -112,7 +112,7 @@ describe('a check finds', () => {
         c7: delete it, and its reason: :frozen_until ["2020-01-01T00:00:00.5","delete"], :freeze_reason [null,"delete"]; no advice
       anomaly:c8:frozen_until: freeze_without_ttl (null)
         a freeze without a TTL: it stays after its freeze has ended, until a request comes
-        c8: let it end with its freeze: :frozen_until ["2099-01-01T00:00:00",{"end":"2099-01-01T00:00:00.000Z"}]; no advice
+        c8: let it, and its reason, end with its freeze: :frozen_until ["2099-01-01T00:00:00",{"end":"2099-01-01T00:00:00.000Z"}], :freeze_reason [null,{"end":"2099-01-01T00:00:00.000Z"}]; no advice
       anomaly:d1:freeze_reason: freeze_reason_wrong_type (500)
         a Redis list: every request fails with HTTP 500 while the session is frozen
         d1: delete it: :freeze_reason [true,"delete"]; no advice
@@ -258,7 +258,9 @@ describe('a check finds', () => {
       'let it end with its freeze',
     ]);
     for (const {repair} of found) {
-      expect(repair.steps).toEqual([expect.objectContaining({to: expect.objectContaining({end: expect.any(Date)})})]);
+      expect(repair.steps.slice(0, 1)).toEqual([
+        expect.objectContaining({to: expect.objectContaining({end: expect.any(Date)})}),
+      ]);
       const {end: written} = repair.steps[0]!.to as {end: Date};
       expect(Math.abs(written.getTime() - end)).toBeLessThan(60_000);
     }
