@@ -139,6 +139,14 @@ describe('the sessions that are meant', () => {
     expect(await redis.client.exists('session:orphan:spent')).toBe(0);
   });
 
+  test('a freeze of a wrong type is neither frozen nor not', async () => {
+    await redis.client.rPush('anomaly:a:frozen_until', 'x');
+    for (const where of ['frozen', '!frozen']) {
+      const {code, stdout} = await reset('a', '--where', where, '--dry-run');
+      expect([code, stdout]).toEqual([0, 'Would reset 0\n']);
+    }
+  });
+
   test('--where is asked of sessions with a budget: others that are named are not found', async () => {
     const {code, stdout, stderr} = await reset('a', 'orphan', '--where', 'spent > 0', '--format', 'ndjson');
     expect(code).toBe(1);

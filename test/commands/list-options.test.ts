@@ -308,3 +308,13 @@ describe('for any sessions', () => {
     );
   });
 });
+
+test('a freeze end of a wrong type is not known, and is warned of', async () => {
+  await redis.client.rPush('anomaly:alpha:frozen_until', 'x');
+  const {stdout, stderr} = await list('--columns', 'id,frozen,until', '--format', 'ndjson', '--match', 'alpha');
+  expect(stdout).toBe('{"session_id":"alpha","is_frozen":null,"frozen_until":null}\n');
+  expect(stderr).toBe(
+    "Warning: The freeze end of session 'alpha' is of a wrong Redis type: the gateway answers its requests with HTTP 500.\n",
+  );
+  expect(await idsOf('--where', '!frozen', '--match', 'a*')).toEqual([]);
+});
