@@ -61,7 +61,11 @@ export function reportWarning(message: string): void {
 }
 
 function toReport(error: unknown, command: string | undefined): Report {
-  if (error instanceof TokengateError) return {code: error.code, message: error.message, hint: error.hint};
+  if (error instanceof TokengateError) {
+    // oclif puts its own words around what is wrong with a flag's value.
+    const message = error.message.replace(/^Parsing --\S+ \n\t(.*)\nSee more help with --help$/s, '$1');
+    return {code: error.code, message, hint: error.hint};
+  }
   if (isOfOclif(error)) {
     const hint = `${guessFlags(error)}See: tokengate ${command === undefined ? '' : `${command} `}--help`;
     return {code: 'INVALID_USAGE', message: usageMessage(error), hint};

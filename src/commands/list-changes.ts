@@ -1,6 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/base-command.js';
+import {countFlag} from '../cli/flags.js';
 import {CHANGE_FORMATS, renderChanges} from '../cli/change-views.js';
 import {listChanges} from '../lib/change-history.js';
 import {serverTime} from '../lib/clock.js';
@@ -30,7 +31,7 @@ Who made a change is TOKENGATE_ACTOR, or else the user and the host. The journal
       helpValue: 'TIME',
     }),
     actor: Flags.string({description: 'Only changes by exactly this actor', helpValue: 'NAME'}),
-    limit: Flags.integer({description: 'At most so many changes', default: 20, min: 1, helpValue: 'N'}),
+    limit: countFlag({description: 'At most so many changes', default: 20, min: 1}),
     format: Flags.option({
       options: CHANGE_FORMATS,
       description: 'How to print them; --json is the same as --format json',

@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/base-command.js';
-import {matchFlag, nullFlag, whereFlag} from '../cli/flags.js';
+import {countFlag, matchFlag, nullFlag, whereFlag} from '../cli/flags.js';
 import {DEFAULT_COLUMNS, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/session-views.js';
 import {serverTime} from '../lib/clock.js';
 import {TokengateError} from '../lib/errors.js';
@@ -39,7 +39,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     frozen: Flags.boolean({description: 'Only those that are frozen', helpGroup: 'SELECTION'}),
     sort: Flags.option({options: SORT_FIELDS, description: 'What to sort by', helpGroup: 'OUTPUT', default: 'id'})(),
     reverse: Flags.boolean({description: 'Sort the other way round', helpGroup: 'OUTPUT'}),
-    limit: Flags.integer({description: 'At most so many', helpGroup: 'SELECTION', min: 0, helpValue: 'N'}),
+    limit: countFlag({description: 'At most so many', helpGroup: 'SELECTION'}),
     columns: Flags.string({
       description: 'Columns to print, separated by commas',
       helpGroup: 'OUTPUT',

@@ -1,5 +1,6 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
+import CheckSessions from '../../src/commands/check-sessions.js';
 import ExplainSession from '../../src/commands/explain-session.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {type Output, runBinary, runCommand} from '../support/run.js';
@@ -187,4 +188,14 @@ describe('explain-session', () => {
     const [command] = (JSON.parse(plain.stdout) as {commands: [string]}).commands;
     expect(await shell.run(command, {})).toMatchObject({code: 0});
   });
+});
+
+test.each(['--cost', '--default-budget'])('%s that is no amount is said as elsewhere', async (flag) => {
+  const {code, stdout, stderr} = await explain('x', flag, 'nope');
+  expect([code, stdout, stderr]).toEqual([
+    1,
+    '',
+    (await runCommand(CheckSessions, ['--min-left', 'nope'], redis)).stderr,
+  ]);
+  expect(stderr).toMatch(/^Error: Invalid amount 'nope'/);
 });

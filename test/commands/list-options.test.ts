@@ -318,3 +318,12 @@ test('a freeze end of a wrong type is not known, and is warned of', async () => 
   );
   expect(await idsOf('--where', '!frozen', '--match', 'a*')).toEqual([]);
 });
+
+test.each(['x', '', '-1', '1.5', '0x5', ' 1'])('--limit %j is no count', async (typed) => {
+  const {code, stderr} = await list('--limit', typed);
+  expect([code, stderr]).toEqual([
+    1,
+    `Error: Invalid number '${typed}' for --limit.\nWrite a whole number, 0 or more.\n`,
+  ]);
+  expect(JSON.parse((await list('--limit', typed, '--json')).stderr)).toMatchObject({error: {code: 'INVALID_USAGE'}});
+});
