@@ -25,6 +25,8 @@ export interface ListView {
   format: ListFormat;
   columns: readonly ColumnName[];
   totals: boolean;
+  /** What a table says that has no rows. */
+  none: string;
   /** Separates IDs by NUL in place of a line feed. */
   nul: boolean;
   /** On a terminal what is otherwise exact is made safe to show. */
@@ -160,7 +162,7 @@ async function* renderTable(
     if (view.totals) totals = addToTotals(totals, page);
   }
   if (rows.length === 0) {
-    yield 'No active sessions found.\n';
+    yield view.none;
     return;
   }
   if (view.totals) rows.push(totalCells(totals, view.columns));

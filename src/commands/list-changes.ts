@@ -48,7 +48,8 @@ Who made a change is TOKENGATE_ACTOR, or else the user and the host. The journal
       since !== undefined && /^[\dsmhdw]+$/.test(since) && /\D/.test(since) ? parseDuration(since) : undefined;
     const time = since === undefined || age !== undefined ? undefined : parseTime(since);
     const redis = await this.connect();
-    const from = age === undefined ? time : new Date((await serverTime(redis)).getTime() - age * 1000);
+    // Further back than a date can go is the beginning.
+    const from = age === undefined ? time : new Date(Math.max(0, (await serverTime(redis)).getTime() - age * 1000));
     const unreadable: string[] = [];
     const parts = listChanges(redis, {session: id, change, since: from, actor, limit, unreadable});
     const isEach = id !== undefined || change !== undefined;

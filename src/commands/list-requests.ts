@@ -38,7 +38,8 @@ It writes down no cost, so that is shown as "not recorded", in JSON as null. An 
     const id = this.args.session_id;
     const {requests, isKnown} = await readHistory(await this.connect(), id, {limit});
     if (!isKnown) this.warnAll([`Nothing is known of session '${nameOf(id)}'. Is the ID right?`]);
-    await this.write(renderRequests(requests, {format, isTerminal: this.isTerminal}));
+    const none = limit === 0 ? '' : 'No requests recorded in the last hour.\n';
+    await this.write(renderRequests(requests, {format, none, isTerminal: this.isTerminal}));
     const count = requests.filter(({malformed}) => malformed !== null).length;
     if (count > 0) this.warnAll([`${count} of ${requests.length} entries are malformed.`]);
   }

@@ -61,7 +61,9 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const leftOut: string[] = [];
     const watched = collectProblems(pages, problems);
     const {isTerminal} = this;
-    await this.write(renderSessions(watched, {format, columns, totals, nul, isTerminal, leftOut}));
+    // Those that were not asked for are no proof that there are none.
+    const none = limit === 0 ? '' : 'No active sessions found.\n';
+    await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, leftOut}));
     this.warnAll(problems);
     if (leftOut.length > 0) {
       const message = `Left out, since NUL is in their IDs: '${leftOut.join("', '")}'.`;

@@ -97,7 +97,7 @@ test('of many in another order the first are listed', async () => {
 });
 
 test('nothing to list is said in each format', async () => {
-  const none = ['--limit', '0'];
+  const none = ['--match', 'none'];
   expect(await list(...none)).toMatchObject({code: 0, stdout: 'No active sessions found.\n', stderr: ''});
   expect(await list(...none, '--json')).toMatchObject({code: 0, stdout: '[]\n', stderr: ''});
   expect(await list(...none, '--format', 'ndjson')).toMatchObject({code: 0, stdout: '', stderr: ''});
@@ -107,6 +107,11 @@ test('nothing to list is said in each format', async () => {
     sessions: [],
     totals: {count: 0, budget: 0, spent: 0, remaining: 0, percentage_used: 0},
   });
+});
+
+test('none that are asked for are not said to be none that there are', async () => {
+  expect(await list('--limit', '0')).toMatchObject({code: 0, stdout: '', stderr: ''});
+  expect(await list('--limit', '0', '--json')).toMatchObject({code: 0, stdout: '[]\n', stderr: ''});
 });
 
 test.each([
@@ -320,10 +325,10 @@ test('a freeze end of a wrong type is not known, and is warned of', async () => 
 });
 
 test.each(['x', '', '-1', '1.5', '0x5', ' 1'])('--limit %j is no count', async (typed) => {
-  const {code, stderr} = await list('--limit', typed);
-  expect([code, stderr]).toEqual([
-    1,
-    `Error: Invalid number '${typed}' for --limit.\nWrite a whole number, 0 or more.\n`,
-  ]);
-  expect(JSON.parse((await list('--limit', typed, '--json')).stderr)).toMatchObject({error: {code: 'INVALID_USAGE'}});
+  const message = `Invalid number '${typed}' for --limit.`;
+  const hint = 'Write a whole number, 0 or more.';
+  expect((await list('--limit', typed)).stderr).toContain(`Error: ${message}\n${hint}\n`);
+  const {code, stdout, stderr} = await list('--limit', typed, '--json');
+  expect([code, stdout]).toEqual([1, '']);
+  expect(JSON.parse(stderr.slice(stderr.indexOf('{')))).toEqual({error: {code: 'INVALID_USAGE', message, hint}});
 });
