@@ -194,3 +194,19 @@ test.each(['--cost', '--default-budget'])('%s that is no amount is said as elsew
   expect(elsewhere.stderr).toMatch(/^Error: Invalid amount 'nope'/);
   expect(await runBinary(['explain-session', 'x', flag, 'nope'], redis)).toEqual(elsewhere);
 });
+
+test('a freeze that is over is said to be, and when', async () => {
+  await redis.client.mSet({'session:x:budget': '10', 'anomaly:x:frozen_until': '2020-01-01T00:00:00'});
+  expect((await explain('x')).stdout).toContain(
+    'passes, frozen until 2020-01-01 00:00:00 UTC, which is over: the gateway clears that at the next request\n',
+  );
+});
+
+test('one command that repairs two keys is shown once', async () => {
+  await redis.client.mSet({'session:x:budget': '10', 'anomaly:x:history': 'x', 'anomaly:x:velocity': 'x'});
+  const {stdout} = await explain('x');
+  expect(stdout.match(/check-store/g)).toHaveLength(1);
+  expect(JSON.parse((await runBinary(['explain-session', 'x', '--json'], redis)).stdout)).toMatchObject({
+    commands: ["tokengate check-store --fix '--match=x'"],
+  });
+});
