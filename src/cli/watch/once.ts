@@ -22,10 +22,12 @@ export function* drawOnce(sessions: readonly Watched[], view: OnceView): Generat
   const {stdout} = process;
   const {server, now, sort, reverse, limits} = view;
   const palette: Palette = hasColour(stdout) ? 'colour' : stdout.isTTY ? 'mono' : 'none';
-  const layout = stdout.isTTY ? layOut(sessions, now, stdout.columns, undefined) : layOutWhole(sessions, now);
+  // A terminal that does not know its size says 0.
+  const columns = stdout.isTTY && stdout.columns > 0 ? stdout.columns : undefined;
+  const layout = columns === undefined ? layOutWhole(sessions, now) : layOut(sessions, now, columns, undefined);
   const head = {server, now, interval: undefined, trouble: '', summary: summarize(sessions), outOf: undefined};
   const heads = (width: number): Line[] => headLines({...head, filters: limits}, width);
-  const width = stdout.isTTY ? stdout.columns : Math.max(layout.width, WIDE);
+  const width = columns ?? Math.max(layout.width, WIDE);
   const line = (content: Line): string => `${toAnsi(content, palette)}\n`;
   for (const content of heads(width)) yield line(content);
   yield line(headLine(layout, sort, reverse));
