@@ -401,7 +401,7 @@ test('--once on a terminal that does not know its size is as wide as it needs', 
     env: {NO_COLOR: '1'},
   }).ended;
   expect(code).toBe(0);
-  expect(shown).toMatch(/^ tokengate .*\r\n Sessions 5 .*\r\n Budget .*\r\n/);
+  expect(shown.replaceAll(/\x1b\[[\d;]*m/g, '')).toMatch(/^ tokengate .*\r\n Sessions 5 .*\r\n Budget .*\r\n/);
 });
 
 describe('without a terminal', () => {
