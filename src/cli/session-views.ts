@@ -104,13 +104,16 @@ const FREEZE_COLUMNS: readonly ColumnName[] = ['frozen', 'until', 'reason'];
  * @throws TokengateError INVALID_COLUMNS
  */
 export function parseColumns(typed: string): ColumnName[] {
-  return typed.split(',').map((part) => {
+  const names = typed.split(',').map((part) => {
     const name = part.trim();
     if (Object.hasOwn(COLUMNS, name)) return name as ColumnName;
     throw new TokengateError('INVALID_COLUMNS', `There is no column '${name}'.`, {
       hint: `Columns: ${COLUMN_NAMES.join(', ')}.`,
     });
   });
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new TokengateError('INVALID_COLUMNS', `The column '${twice}' is named twice.`);
+  return names;
 }
 
 /** True when a column shows the freeze, which takes another read. */
@@ -235,7 +238,8 @@ function totalCells({count, budget, spent, remaining}: Totals, columns: readonly
     remaining: formatMoney(remaining),
     used: formatPercentage(percentageOf(budget, spent)),
   };
-  return columns.map((name) => cells[name] ?? '');
+  // Where there is no ID, a column that has no sum has room for how many there are.
+  return columns.map((name, index) => cells[name] ?? (index === 0 && !columns.includes('id') ? (cells.id ?? '') : ''));
 }
 
 function usedCell({budget, spent, percentageUsed}: Session): string {

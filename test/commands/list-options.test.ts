@@ -121,6 +121,7 @@ test.each([
   [['--where', 'used >']],
   [['--columns', 'id,price']],
   [['--columns', '']],
+  [['--columns', 'id,budget, id']],
   [['--columns', 'constructor']],
   [['--totals', '--format', 'csv']],
   [['--totals', '--format', 'ndjson']],
@@ -228,6 +229,8 @@ describe('--totals', () => {
   test('stand under the columns that are shown', async () => {
     const {stdout} = await list('--totals', '--columns', 'reason,spent,id', '--match', 'alpha');
     expect(stdout.split('\n').at(-3)).toBe('║        ║ $9.5000 ║ Total (1)  ║');
+    const frozen = await list('--totals', '--columns', 'frozen,reason', '--match', 'alpha');
+    expect(frozen.stdout.split('\n').at(-3)).toBe('║ Total (1) ║        ║');
   });
 });
 
