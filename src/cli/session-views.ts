@@ -1,8 +1,8 @@
 import {TokengateError} from '../lib/errors.js';
 import {describeEnd} from '../lib/freezes.js';
-import {addToTotals, NO_TOTALS, type Totals} from '../lib/listing.js';
+import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../lib/listing.js';
 import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../lib/money.js';
-import {type BudgetChange, percentageOf, type Session} from '../lib/sessions.js';
+import {type BudgetChange, type Session} from '../lib/sessions.js';
 import {toCsvCell} from './csv.js';
 import {writeIdLine} from './id-lines.js';
 import {stringifyJson} from './json.js';
@@ -31,6 +31,8 @@ export interface ListView {
   nul: boolean;
   /** On a terminal what is otherwise exact is made safe to show. */
   isTerminal: boolean;
+  /** Gets what `totals` come to. */
+  onTotals: (totals: Totals) => void;
   /** Gets the IDs that cannot be printed: those that hold NUL, where NUL ends an ID. */
   leftOut: string[];
 }
@@ -129,7 +131,7 @@ export async function* renderSessions(pages: AsyncIterable<Session[]>, view: Lis
       yield* renderTable(pages, columns, view);
       break;
     case 'json':
-      yield* renderJson(pages, columns, view.totals);
+      yield* renderJson(pages, columns, view);
       break;
     case 'ndjson': {
       const toJson = jsonWriter(columns);
@@ -168,7 +170,10 @@ async function* renderTable(
     yield view.none;
     return;
   }
-  if (view.totals) rows.push(totalCells(totals, view.columns));
+  if (view.totals) {
+    rows.push(totalCells(totals, view.columns));
+    view.onTotals(totals);
+  }
   yield* await drawTable(
     columns.map(({title}) => title),
     rows,
@@ -179,7 +184,7 @@ async function* renderTable(
 async function* renderJson(
   pages: AsyncIterable<Session[]>,
   columns: readonly Column[],
-  withTotals: boolean,
+  {totals: withTotals, onTotals}: ListView,
 ): AsyncGenerator<string> {
   const indent = withTotals ? '    ' : '  ';
   const toJson = jsonWriter(columns, `\n${indent}`);
@@ -198,7 +203,8 @@ async function* renderJson(
   const end = separator === '' ? '' : `\n${indent.slice(2)}`;
   if (withTotals) {
     const {count, budget, spent, remaining} = totals;
-    const sums = {count, budget, spent, remaining, percentage_used: percentageOf(budget, spent)};
+    const sums = {count, budget, spent, remaining, percentage_used: usedOf(totals)};
+    onTotals(totals);
     yield `${end}],\n  "totals": ${stringifyJson(sums, '  ', '  ')}\n}\n`;
   } else {
     yield `${end}]\n`;
@@ -230,13 +236,14 @@ function toCsvLine(columns: readonly Column[], session: Session, {isTerminal}: L
   return `${cells.join(',')}\n`;
 }
 
-function totalCells({count, budget, spent, remaining}: Totals, columns: readonly ColumnName[]): string[] {
+function totalCells(totals: Totals, columns: readonly ColumnName[]): string[] {
+  const {count, budget, spent, remaining} = totals;
   const cells: Partial<Record<ColumnName, string>> = {
     id: `Total (${count})`,
     budget: formatMoney(budget),
     spent: formatMoney(spent),
     remaining: formatMoney(remaining),
-    used: formatPercentage(percentageOf(budget, spent)),
+    used: formatPercentage(usedOf(totals)),
   };
   // Where there is no ID, a column that has no sum has room for how many there are.
   return columns.map((name, index) => cells[name] ?? (index === 0 && !columns.includes('id') ? (cells.id ?? '') : ''));

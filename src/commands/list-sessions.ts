@@ -6,7 +6,7 @@ import {DEFAULT_COLUMNS, LIST_FORMATS, needsFreeze, parseColumns, renderSessions
 import {serverTime} from '../lib/clock.js';
 import {TokengateError} from '../lib/errors.js';
 import {parseFilter} from '../lib/filter.js';
-import {listSessions, SORT_FIELDS} from '../lib/listing.js';
+import {describePartial, listSessions, SORT_FIELDS, type Totals} from '../lib/listing.js';
 
 export default class ListSessions extends BaseCommand<typeof ListSessions> {
   static override summary = 'List the sessions that have a budget';
@@ -59,11 +59,14 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const pages = listSessions(redis, {match, where: filter, frozen, sort, reverse, limit, now});
     const problems: string[] = [];
     const leftOut: string[] = [];
+    const onTotals = ({partial}: Totals): void => {
+      problems.push(...describePartial(partial));
+    };
     const watched = collectProblems(pages, problems);
     const {isTerminal} = this;
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
-    await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, leftOut}));
+    await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
     if (leftOut.length > 0) {
       const message = `Left out, since NUL is in their IDs: '${leftOut.join("', '")}'.`;

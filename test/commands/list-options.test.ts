@@ -221,6 +221,19 @@ describe('--totals', () => {
     });
   });
 
+  test('compare amounts of the same sessions alone, and say that something is left out', async () => {
+    await redis.client.mSet({'session:p:budget': '100', 'session:q:budget': 'inf', 'session:q:spent': '90'});
+    const totals = ['--totals', '--match', '[pq]'];
+    const {stdout, stderr} = await list(...totals);
+    expect(stdout.split('\n').at(-3)).toBe('║ Total (2)  ║ $100.0000 ║ $90.0000 ║ $100.0000 ║ 0.0%    ║');
+    const warning = 'Warning: The sums leave out what is not an amount, of one session.\n';
+    expect(stderr).toContain(warning);
+    const json = await list(...totals, '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({totals: {budget: 100, spent: 90, percentage_used: 0}});
+    expect(json.stderr).toContain(warning);
+    expect((await list('--totals', '--match', 'p')).stderr).toBe('');
+  });
+
   test('are of the sessions that are listed', async () => {
     const {stdout} = await list('--totals', '--json', '--sort', 'budget', '--reverse', '--limit', '2');
     expect(JSON.parse(stdout)).toMatchObject({totals: {count: 2, budget: 110, spent: 9.5}});
