@@ -31,7 +31,7 @@ function describeCommands({commands}) {
     .sort((a, b) => (a.id < b.id ? -1 : 1));
   const globals = Object.assign({}, ...shown.map(({flags}) => pick(flags, isGlobal)));
   return [
-    'Every command takes these flags, before its name or after it:',
+    'Every command but `help` and `autocomplete` takes these flags, before its name or after it:',
     listFlags(globals),
     ...shown.flatMap(describeCommand),
   ].join('\n\n');

@@ -1,3 +1,6 @@
+import {isUtf8} from 'node:buffer';
+import {readFileSync} from 'node:fs';
+
 import type {Config} from '@oclif/core';
 
 import {TokengateError} from '../lib/errors.js';
@@ -51,4 +54,25 @@ export function readArgv(argv: readonly string[], config: Config): string[] {
 
 function missingValue(flag: string, why = ''): TokengateError {
   return new TokengateError('INVALID_USAGE', `Flag ${flag} expects a value${why}.`, {hint: 'See: tokengate --help'});
+}
+
+/**
+ * Node.js puts U+FFFD in the place of what is no UTF-8 text: such an ID would then be that of another session. Where the
+ * system does not tell what was typed, U+FFFD is taken for itself.
+ *
+ * @throws TokengateError INVALID_USAGE
+ */
+export function refuseInvalidText(argv: readonly string[]): void {
+  if (!argv.some((word) => word.includes('\ufffd'))) return;
+  let typed: Buffer;
+  try {
+    typed = readFileSync('/proc/self/cmdline');
+  } catch {
+    return;
+  }
+  const words = typed.toString('latin1').split('\0').slice(0, -1).slice(-argv.length);
+  if (words.every((word) => isUtf8(Buffer.from(word, 'latin1')))) return;
+  throw new TokengateError('INVALID_USAGE', 'An argument is not UTF-8 text.', {
+    hint: 'Sessions whose IDs are not can be chosen with --match, --where or --stdin.',
+  });
 }

@@ -49,6 +49,8 @@ export interface BatchStep<R> {
   selected: Selected;
   change: (redis: Redis, now: Date) => Change<R>;
   journal: Journal | undefined;
+  /** Fields of every result in JSON. */
+  facts?: Record<string, unknown>;
 }
 
 type BatchFlags = Interfaces.InferredFlags<typeof batchFlags & typeof globalFlags>;
@@ -98,10 +100,10 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     const report = new BatchReport<R>(action, {format, quiet, dryRun});
     if (dryRun) {
       await report.open();
-      for (const {selected, change} of steps) {
-        await report.addMissing(selected.missing.map(nameOf));
+      for (const {selected, change, facts} of steps) {
+        await report.addMissing(selected.missing.map(nameOf), facts);
         for await (const previews of previewBatch(redis, selected.ids, change(redis, now))) {
-          await report.addPreviews(previews);
+          await report.addPreviews(previews, facts);
         }
       }
       await report.close();
@@ -154,11 +156,11 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     try {
       await report.open();
       let count = 0;
-      for (const {selected, change, journal} of steps) {
-        await report.addMissing(selected.missing.map(nameOf));
+      for (const {selected, change, journal, facts} of steps) {
+        await report.addMissing(selected.missing.map(nameOf), facts);
         for await (const outcomes of runBatch(redis, selected.ids, change(redis, now), {journal, stop: stop.signal})) {
           progress.hide();
-          await report.add(outcomes);
+          await report.add(outcomes, facts);
           if (report.isClosed) stop.abort();
           if (outcomes.some(({state}) => state === 'done')) changes.add(journal);
           if (follow) {

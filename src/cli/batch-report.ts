@@ -57,11 +57,15 @@ export class BatchReport<R> {
     await this.write(`{\n  "action": ${JSON.stringify(verb)},\n  "dry_run": ${this.options.dryRun},\n  "results": [`);
   }
 
-  async addMissing(ids: readonly string[]): Promise<void> {
-    await this.add(ids.map((id) => ({id, state: 'not_found'})));
+  async addMissing(ids: readonly string[], facts?: Record<string, unknown>): Promise<void> {
+    await this.add(
+      ids.map((id) => ({id, state: 'not_found'})),
+      facts,
+    );
   }
 
-  async add(outcomes: readonly Outcome<R>[]): Promise<void> {
+  /** @param facts further fields of each in JSON */
+  async add(outcomes: readonly Outcome<R>[], facts?: Record<string, unknown>): Promise<void> {
     let text = '';
     for (const outcome of outcomes) {
       this.countOne(outcome.state);
@@ -69,7 +73,7 @@ export class BatchReport<R> {
       if ('cause' in outcome) this.endedBy ??= outcome.cause?.message;
       const failure = describeFailure(outcome);
       if (this.options.format !== 'text') {
-        text += this.element(this.toJson(outcome, failure));
+        text += this.element(this.toJson(outcome, failure, facts));
       } else if (failure !== undefined) {
         if (outcome.state !== 'not_done') reportLine(failure.message);
       } else if (!this.options.quiet && 'result' in outcome) {
@@ -80,7 +84,7 @@ export class BatchReport<R> {
     await this.write(text);
   }
 
-  async addPreviews(previews: readonly Preview[]): Promise<void> {
+  async addPreviews(previews: readonly Preview[], facts?: Record<string, unknown>): Promise<void> {
     const {verb} = this.wording;
     const refused: Outcome<R>[] = [];
     let text = '';
@@ -95,11 +99,11 @@ export class BatchReport<R> {
         if (!this.options.quiet) text += `${showText(`${would} session '${id}': ${now}`)}\n`;
       } else {
         const outcome = state === 'done' ? `would_${verb}` : 'unchanged';
-        text += this.element({session_id: id, outcome, now});
+        text += this.element({session_id: id, outcome, ...facts, now});
       }
     }
     await this.write(text);
-    await this.add(refused);
+    await this.add(refused, facts);
   }
 
   /** @throws TokengateError BATCH_INCOMPLETE when not all was done */
@@ -148,9 +152,13 @@ export class BatchReport<R> {
       .join(', ');
   }
 
-  private toJson(outcome: Outcome<R>, failure: TokengateError | undefined): Record<string, unknown> {
+  private toJson(
+    outcome: Outcome<R>,
+    failure: TokengateError | undefined,
+    more: Record<string, unknown> | undefined,
+  ): Record<string, unknown> {
     const state = outcome.state === 'done' ? this.wording.done : outcome.state;
-    const facts = {session_id: outcome.id, outcome: state};
+    const facts = {session_id: outcome.id, outcome: state, ...more};
     if ('result' in outcome) return {...facts, ...this.wording.toJson(outcome.result)};
     return failure === undefined ? facts : {...facts, error: {code: failure.code, message: failure.message}};
   }

@@ -48,6 +48,9 @@ interface Row {
   /** The first of them, and how many there are. */
   sessions: Set<RawId>;
   count: number;
+  /** Records, and how many of them were undone. */
+  records: number;
+  undone: number;
   keys: KeyRecord[];
   isComplete: boolean;
 }
@@ -56,14 +59,17 @@ async function renderTable(pages: AsyncIterable<HistoryPart[]>, isEach: boolean)
   const rows = new Map<string, Row>();
   for await (const parts of pages) {
     for (const part of parts) {
-      for (const {id, keys, isComplete} of part.records) {
+      for (const [index, {id, keys, isComplete}] of part.records.entries()) {
+        const undone = part.undoneBy[index] === undefined ? 0 : 1;
         const key = isEach ? `${part.change} ${id}` : part.change;
         const row = rows.get(key);
         if (row === undefined) {
-          rows.set(key, {part, sessions: new Set([id]), count: 1, keys: [...keys], isComplete});
+          rows.set(key, {part, sessions: new Set([id]), count: 1, records: 1, undone, keys: [...keys], isComplete});
           continue;
         }
         row.isComplete &&= isComplete;
+        row.records++;
+        row.undone += undone;
         // On a cluster a session may have been changed in several steps, one soon after the other.
         if (row.sessions.has(id)) for (const older of keys) addOlder(row.keys, older);
         else {
@@ -96,15 +102,15 @@ function toParagraph([
   return `${lines.join('\n')}\n\n`;
 }
 
-function toCells({part, sessions, count, keys, isComplete}: Row): string[] {
+function toCells({part, sessions, count, records, undone, keys, isComplete}: Row): string[] {
   const [first] = sessions;
-  const {at, change: id, actor, command, undoneBy, undoes, reason} = part;
+  const {at, change: id, actor, command, undoes, reason} = part;
   const what = `${undoes === undefined ? command : `${command} ${undoes}`}${isComplete ? '' : ' (not known to be complete)'}`;
   return [
     formatUtc(at).replace(' UTC', ''),
     id,
     actor,
-    undoneBy === undefined ? what : `${what} (undone)`,
+    undone === 0 ? what : `${what} (${undone < records ? 'partly ' : ''}undone)`,
     count === 1 && first !== undefined ? nameOf(first) : `${formatCount(count)} sessions`,
     count === 1 ? describeChanged(keys) : '',
     reason,
@@ -123,7 +129,7 @@ function toChangesJson({
   undoneBy,
   records,
 }: HistoryPart): unknown[] {
-  return records.map(({id, keys, isComplete}) => ({
+  return records.map(({id, keys, isComplete}, index) => ({
     change_id: change,
     at,
     actor,
@@ -131,7 +137,7 @@ function toChangesJson({
     reason,
     version,
     undoes: undoes ?? null,
-    undone_by: undoneBy ?? null,
+    undone_by: undoneBy[index] ?? null,
     session_id: nameOf(id),
     complete: isComplete,
     before: toKeysJson(keys, ({before}) => before),

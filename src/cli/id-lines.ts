@@ -1,7 +1,7 @@
 import {isUtf8} from 'node:buffer';
 
 import {TokengateError} from '../lib/errors.js';
-import {parseSessionId, type RawId, rawId} from '../lib/ids.js';
+import {isText, nameOf, parseSessionId, type RawId, rawId} from '../lib/ids.js';
 import {stringifyJson} from './json.js';
 
 const LINE_FEED = 0x0a;
@@ -11,10 +11,20 @@ const OPENING_BRACE = 0x7b;
 /**
  * One ID a line, or ended by NUL. An ID that a line cannot hold, or that could be taken for a line of JSON, is written
  * as JSON, so that `readIds` reads back exactly what was written.
+ *
+ * @returns undefined for an ID that NUL cannot end: one that holds NUL, or is no text
  */
-export function writeIdLine(id: string, nul: boolean): string {
-  if (nul) return `${id}\0`;
-  return /^\{|[\n\r]/.test(id) ? `${stringifyJson({session_id: id})}\n` : `${id}\n`;
+export function writeIdLine(id: RawId, nul: boolean): string | undefined {
+  const name = nameOf(id);
+  const hex = hexOf(id);
+  if (nul) return hex !== undefined || name.includes('\0') ? undefined : `${name}\0`;
+  if (hex !== undefined) return `${stringifyJson({session_id: name, session_id_hex: hex})}\n`;
+  return /^\{|[\n\r]/.test(name) ? `${stringifyJson({session_id: name})}\n` : `${name}\n`;
+}
+
+/** The bytes of an ID that is no UTF-8 text, and whose name could be that of another. */
+export function hexOf(id: RawId): string | undefined {
+  return isText(id) ? undefined : Buffer.from(id, 'latin1').toString('hex');
 }
 
 /**
@@ -34,16 +44,20 @@ export function readIds(input: Buffer, nul: boolean): RawId[] {
     if (stop === start) continue;
     const id = !nul && input[start] === OPENING_BRACE ? idInJson(input.toString('utf8', start, stop)) : undefined;
     // Cut out as bytes: a piece of one long text is slow to compare.
-    ids.push(id === undefined ? rawId(input.toString('latin1', start, stop)) : parseSessionId(id));
+    ids.push(id ?? rawId(input.toString('latin1', start, stop)));
   }
   return ids;
 }
 
-function idInJson(line: string): string | undefined {
+function idInJson(line: string): RawId | undefined {
+  let value: {session_id?: unknown; session_id_hex?: unknown};
   try {
-    const {session_id: id} = JSON.parse(line) as {session_id?: unknown};
-    return typeof id === 'string' ? id : undefined;
+    value = JSON.parse(line) as typeof value;
   } catch {
     return undefined;
   }
+  const {session_id: id, session_id_hex: hex} = value;
+  if (typeof hex === 'string' && /^(?:[\da-f]{2})+$/.test(hex))
+    return rawId(Buffer.from(hex, 'hex').toString('latin1'));
+  return typeof id === 'string' ? parseSessionId(id) : undefined;
 }

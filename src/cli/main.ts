@@ -1,6 +1,6 @@
 import {Config, type Interfaces, run, settings} from '@oclif/core';
 
-import {readArgv} from './argv.js';
+import {readArgv, refuseInvalidText} from './argv.js';
 import {watchInterrupts} from './interrupts.js';
 import {drainOutput, watchOutput} from './output.js';
 import {reportError, wantsJson} from './report.js';
@@ -32,6 +32,7 @@ export async function main(options: Interfaces.Options): Promise<never> {
   watchInterrupts();
   watchOutput();
   try {
+    refuseInvalidText(typed);
     // Without a way to install plugins there are none of the user's, and no folder of theirs to fail on.
     const config = await Config.load({...options, userPlugins: false});
     const argv = readArgv(typed, config);

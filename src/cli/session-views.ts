@@ -4,7 +4,7 @@ import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../lib/listing.js';
 import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../lib/money.js';
 import {type BudgetChange, type Session} from '../lib/sessions.js';
 import {toCsvCell} from './csv.js';
-import {writeIdLine} from './id-lines.js';
+import {hexOf, writeIdLine} from './id-lines.js';
 import {stringifyJson} from './json.js';
 import {drawTable} from './table.js';
 import {showText} from './text.js';
@@ -33,7 +33,7 @@ export interface ListView {
   isTerminal: boolean;
   /** Gets what `totals` come to. */
   onTotals: (totals: Totals) => void;
-  /** Gets the IDs that cannot be printed: those that hold NUL, where NUL ends an ID. */
+  /** Gets the IDs that cannot be printed where NUL ends an ID: they would name other sessions when read back. */
   leftOut: string[];
 }
 
@@ -143,16 +143,15 @@ export async function* renderSessions(pages: AsyncIterable<Session[]>, view: Lis
       for await (const page of pages) yield page.map((session) => toCsvLine(columns, session, view)).join('');
       break;
     case 'ids':
-      for await (const page of pages) yield page.map(({id}) => toIdLine(id, view)).join('');
+      for await (const page of pages) yield page.map((session) => toIdLine(session, view)).join('');
   }
 }
 
-/** An ID that holds NUL would name other sessions when it is read back. */
-function toIdLine(id: string, {nul, isTerminal, leftOut}: ListView): string {
+function toIdLine({id, key}: Session, {nul, isTerminal, leftOut}: ListView): string {
   if (isTerminal) return `${showText(id)}\n`;
-  if (!nul || !id.includes('\0')) return writeIdLine(id, nul);
-  leftOut.push(id);
-  return '';
+  const line = writeIdLine(key, nul);
+  if (line === undefined) leftOut.push(id);
+  return line ?? '';
 }
 
 async function* renderTable(
@@ -218,9 +217,12 @@ function jsonWriter(columns: readonly Column[], newline = ''): (session: Session
     before: `${index === 0 ? '{' : ','}${inner}"${key}":${newline === '' ? '' : ' '}`,
     value,
   }));
+  const hasId = columns.some(({key}) => key === 'session_id');
   return (session) => {
     let text = '';
     for (const {before, value} of fields) text += before + stringifyJson(value(session));
+    const hex = hasId ? hexOf(session.key) : undefined;
+    if (hex !== undefined) text += `,${inner}"session_id_hex":${newline === '' ? '' : ' '}"${hex}"`;
     return `${text}${newline}}`;
   };
 }

@@ -69,7 +69,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
     if (leftOut.length > 0) {
-      const message = `Left out, since NUL is in their IDs: '${leftOut.join("', '")}'.`;
+      const message = `Left out, since NUL cannot end their IDs: '${leftOut.join("', '")}'.`;
       throw new TokengateError('LIST_INCOMPLETE', message, {hint: 'Without -0 every ID can be listed.'});
     }
   }

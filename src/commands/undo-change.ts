@@ -4,10 +4,11 @@ import {BatchCommand, type BatchStep} from '../cli/batch-command.js';
 import {changeIdsArg, reportFlags} from '../cli/flags.js';
 import {actorName} from '../cli/journal.js';
 import {TokengateError} from '../lib/errors.js';
-import {toText} from '../lib/journal.js';
+import {type Old, toText} from '../lib/journal.js';
 import {describeKeys} from '../lib/key-words.js';
 import {keyName} from '../lib/keys.js';
-import {findChanges, type RecordedChange, type Undone, undoing} from '../lib/undo.js';
+import type {Redis} from '../lib/redis.js';
+import {findChanges, findLast, type RecordedChange, type Undone, undoing} from '../lib/undo.js';
 
 export default class UndoChange extends BatchCommand<typeof UndoChange> {
   static override summary = 'Put back what a change replaced';
@@ -27,7 +28,9 @@ A freeze that would be over by now is not revived; any other gets the time that 
 
   static override args = {change_id: changeIdsArg};
   static override flags = {
-    last: Flags.boolean({description: 'Your own newest change that is not undone (by TOKENGATE_ACTOR, or user@host)'}),
+    last: Flags.boolean({
+      description: 'Your own newest change with something left to undo (by TOKENGATE_ACTOR, or user@host)',
+    }),
     merge: Flags.boolean({description: 'Add what was spent since a reset to what it removed'}),
     force: Flags.boolean({description: 'Put back what was there, whatever stands there now'}),
     ...reportFlags,
@@ -49,20 +52,29 @@ A freeze that would be over by now is not revived; any other gets the time that 
       toJson: toUndoneJson,
     };
     await this.runSteps<Undone>(wording, async (redis, now) => {
-      const changes = await findChanges(redis, last ? {lastOf: actorName()} : ids);
+      const changes = last ? [await this.findLast(redis, now)] : await findChanges(redis, ids);
       wording.question = `Undo ${changes.map(describeChange).join(' and ')}, of`;
       this.warnAll(changes.flatMap((change) => (change.isWhole ? [] : [describeCut(change)])));
-      return changes.map((change) => this.toStep(change, now));
+      const previewed = new Map<string, Old>();
+      return changes.map((change) => this.toStep(change, now, previewed));
     });
   }
 
-  private toStep(change: RecordedChange, began: Date): BatchStep<Undone> {
+  private async findLast(redis: Redis, now: Date): Promise<RecordedChange> {
+    const {change, passed} = await findLast(redis, actorName(), now);
+    this.warnAll(passed.map((one) => `Nothing is left to undo of ${describeChange(one)}; an older change is undone.`));
+    return change;
+  }
+
+  private toStep(change: RecordedChange, began: Date, previewed: Map<string, Old>): BatchStep<Undone> {
     const {merge, force} = this.flags;
     const journal = this.journal(undefined, change.change);
+    const options = {merge, force, as: journal?.change};
     return {
       selected: {ids: [...change.sessions.keys()].sort(), missing: []},
-      change: (redis, now) => undoing(redis, change, {now, merge, force}),
+      change: (redis, now) => undoing(redis, change, {...options, now}, previewed),
       journal: journal && {...journal, began},
+      facts: {change_id: change.change},
     };
   }
 }
@@ -75,7 +87,7 @@ function describeCut({change}: RecordedChange): string {
   return `The journal no longer has all of change ${change}: its oldest entries were dropped.`;
 }
 
-function toUndoneJson({change, keys}: Undone): Record<string, unknown> {
+function toUndoneJson({keys}: Undone): Record<string, unknown> {
   const restored = keys.map(({shape, held}) => [keyName(shape), typeof held === 'string' ? toText(held) : null]);
-  return {change_id: change, restored: Object.fromEntries(restored) as Record<string, string | null>};
+  return {restored: Object.fromEntries(restored) as Record<string, string | null>};
 }

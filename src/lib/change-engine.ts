@@ -41,6 +41,8 @@ export interface Write<T> {
 }
 
 export interface PlannedChange<T> extends AnyChange {
+  /** Called between reading and `plan`, with the connection: reads what else this depends on. */
+  prepare?: (redis: Redis) => Promise<void>;
   /** Decides from what was read; again, when something else stands there by the time of writing. */
   plan: (id: RawId, old: readonly Old[]) => Settled<T> | Write<T>;
 }
@@ -72,6 +74,17 @@ export function toOld(reply: unknown): Old {
 /** What stood there, as the reply to a GET. */
 export function toReply(old: Old | undefined): unknown {
   return old === true ? new ErrorReply('WRONGTYPE') : old === false ? null : old;
+}
+
+/** Why nothing can be planned, if that is so. Never rejects. */
+export async function prepare<T>(redis: Redis, change: PlannedChange<T>): Promise<NoReply | undefined> {
+  try {
+    await change.prepare?.(redis);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    return new NoReply(error, false);
+  }
 }
 
 /** What stands there, as bytes. Never rejects. */

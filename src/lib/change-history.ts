@@ -1,6 +1,7 @@
 import type {RawId} from './ids.js';
 import {type Part, readJournal} from './journal.js';
 import type {Redis} from './redis.js';
+import {Undoings} from './undoings.js';
 
 export interface HistoryOptions {
   session?: RawId | undefined;
@@ -13,15 +14,15 @@ export interface HistoryOptions {
   unreadable: string[];
 }
 
-/** A part of a change, and the change that undid it, for some of its sessions at least. */
+/** A part of a change, and what undid it: by the position of the session. */
 export interface HistoryPart extends Part {
-  undoneBy: string | undefined;
+  undoneBy: (string | undefined)[];
 }
 
 /** The parts of changes, newest first; those of one change need not follow each other. */
 export async function* listChanges(redis: Redis, options: HistoryOptions): AsyncGenerator<HistoryPart[]> {
   const {session, change, since, actor, limit, unreadable} = options;
-  const undoneBy = new Map<string, string>();
+  const undoings = new Undoings();
   /** Changes that are shown, and before when nothing of them follows. */
   const shown = new Map<string, Date | undefined>();
   let count = 0;
@@ -29,7 +30,7 @@ export async function* listChanges(redis: Redis, options: HistoryOptions): Async
     count += page.unreadable;
     const parts: HistoryPart[] = [];
     for (const part of page.parts) {
-      if (part.undoes !== undefined && !undoneBy.has(part.change)) undoneBy.set(part.undoes, part.change);
+      undoings.add(part);
       const records = session === undefined ? part.records : part.records.filter(({id}) => id === session);
       const isMeant =
         records.length > 0 &&
@@ -38,7 +39,7 @@ export async function* listChanges(redis: Redis, options: HistoryOptions): Async
         (shown.size < limit || shown.has(part.change));
       if (!isMeant) continue;
       shown.set(part.change, part.began);
-      parts.push({...part, records, undoneBy: undoneBy.get(part.change)});
+      parts.push({...part, records, undoneBy: records.map(({id}) => undoings.of(part.change, id))});
     }
     if (parts.length > 0) yield parts;
     const at = page.parts.at(-1)?.at;

@@ -4,6 +4,7 @@ import {
   explainRefusal,
   MAX_TRIES,
   type PlannedChange,
+  prepare,
   type Preview,
   readOld,
   type ScriptedChange,
@@ -108,10 +109,11 @@ async function sendPlanned<T>(
   let open = ids;
   for (let tries = 0; tries < MAX_TRIES && open.length > 0; tries++) {
     const olds = (await readOld(redis, open, change.shapes)).values();
+    const trouble = await prepare(redis, change);
     const writes = new Map<RawId, Write<T>>();
     for (const id of open) {
       const old = olds.next().value;
-      const outcome = old === undefined || old instanceof NoReply ? old : change.plan(id, old);
+      const outcome = old === undefined || old instanceof NoReply ? old : (trouble ?? change.plan(id, old));
       if (outcome === undefined) continue;
       if (outcome instanceof NoReply || outcome.state !== 'write') outcomes.set(id, outcome);
       else writes.set(id, outcome);
@@ -147,14 +149,15 @@ async function sendPlanned<T>(
   });
 }
 
-/** A few sessions share a run of the script. */
-async function sendScripted<T>(
+/** A few sessions share a run of the script. For each the outcome, or the `ErrorReply` that refused it. */
+async function runScripts<T>(
   redis: Redis,
   ids: readonly RawId[],
   change: ScriptedChange<T>,
   journal: Journal | undefined,
-): Promise<(Settled<T> | NoReply)[]> {
-  const groups = inGroups(ids, GROUP);
+  size = GROUP,
+): Promise<unknown[]> {
+  const groups = inGroups(ids, size);
   const scripts = groups.map((group) => [toScript(group, change, journal)]);
   const answers = await redis.units(scripts);
   const width = 1 + change.shapes.length;
@@ -167,6 +170,24 @@ async function sendScripted<T>(
       return change.read(id, replies[at] as string, replies.slice(at + 1, at + width));
     });
   });
+  // One session that this user may not touch must not keep those beside it from being changed.
+  const beside = size === 1 ? [] : ids.filter((_, index) => isAboutKeys(outcomes[index]));
+  if (beside.length < 2) return outcomes;
+  const alone = (await runScripts(redis, beside, change, journal, 1)).values();
+  return outcomes.map((outcome): unknown => (isAboutKeys(outcome) ? alone.next().value : outcome));
+}
+
+function isAboutKeys(outcome: unknown): boolean {
+  return outcome instanceof ErrorReply && /^NOPERM.* key/is.test(outcome.message);
+}
+
+async function sendScripted<T>(
+  redis: Redis,
+  ids: readonly RawId[],
+  change: ScriptedChange<T>,
+  journal: Journal | undefined,
+): Promise<(Settled<T> | NoReply)[]> {
+  const outcomes = await runScripts(redis, ids, change, journal);
   const isRefused = (outcome: unknown): boolean =>
     outcome instanceof ErrorReply && /^NOPERM.*'eval/i.test(outcome.message);
   const {withoutScript} = change;
@@ -187,7 +208,15 @@ async function sendScripted<T>(
 /** Reads what each is about, and what the change would do to it. */
 export async function lookAt<T>(redis: Redis, ids: readonly RawId[], change: Change<T>): Promise<Preview[]> {
   const values = (await readValues(redis, ids, change)).values();
-  return ids.map((id) => change.preview(id, values.next().value ?? []));
+  return ids.map((id): Preview => {
+    try {
+      return change.preview(id, values.next().value ?? []);
+    } catch (error) {
+      // What this user may not read is no reason to say nothing of the others.
+      if (!(error instanceof TokengateError)) throw error;
+      return {id: nameOf(id), now: 'not readable', state: 'failed', error};
+    }
+  });
 }
 
 /**

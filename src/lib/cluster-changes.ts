@@ -4,6 +4,7 @@ import {
   explainRefusal,
   MAX_TRIES,
   type PlannedChange,
+  prepare,
   type ScriptedChange,
   type Settled,
   toOld,
@@ -187,7 +188,10 @@ async function decide<T>(
   change: Change<T>,
   journal: Journal | undefined,
 ): Promise<Decision<T>[]> {
-  if ('plan' in change) return ready.map(({id, found}) => plan(id, found, change));
+  if ('plan' in change) {
+    const trouble = await prepare(redis, change);
+    return ready.map(({id, found}) => trouble ?? plan(id, found, change));
+  }
   const groups = inGroups(ready, GROUP);
   const answers = await redis
     .pipelineBytes(groups.map((group) => toDecision(group, change)))

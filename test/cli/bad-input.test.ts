@@ -2,7 +2,7 @@ import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {dumpKeyspace} from '../support/keyspace.js';
 import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
-import {runBinary} from '../support/run.js';
+import {BIN, NODE, runBinary, runProcess} from '../support/run.js';
 
 let redis: TestRedis;
 let before: Record<string, string>;
@@ -171,4 +171,16 @@ describe.concurrent('Redis is away', () => {
       hint: 'Check --redis-url or TOKENGATE_REDIS_URL.',
     });
   });
+});
+
+test.runIf(process.platform === 'linux')('an ID that is no text is not taken for another', async () => {
+  const script = `exec '${NODE}' '${BIN}' set-budget "$(printf 'caf\\351')" 5`;
+  expect(await runProcess('sh', ['-c', script], {url: redis.url})).toEqual({
+    code: 1,
+    stdout: '',
+    stderr:
+      'Error: An argument is not UTF-8 text.\n' +
+      'Sessions whose IDs are not can be chosen with --match, --where or --stdin.\n',
+  });
+  expect(await dumpKeyspace(redis)).toEqual(before);
 });

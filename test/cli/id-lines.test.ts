@@ -19,7 +19,13 @@ const oddId = fc.oneof(
 test('any IDs written as lines are read back exactly', () => {
   fc.assert(
     fc.property(fc.array(oddId), (ids) => {
-      expect(read(ids.map((id) => writeIdLine(id, false)).join(''))).toEqual(raw(...ids));
+      expect(
+        read(
+          raw(...ids)
+            .map((id) => writeIdLine(id, false))
+            .join(''),
+        ),
+      ).toEqual(raw(...ids));
     }),
     {numRuns: 1000},
   );
@@ -29,10 +35,37 @@ test('any IDs without NUL are read back exactly when NUL ends each', () => {
   const withoutNul = oddId.filter((id) => !id.includes('\0'));
   fc.assert(
     fc.property(fc.array(withoutNul), (ids) => {
-      expect(readIds(Buffer.from(ids.map((id) => writeIdLine(id, true)).join('')), true)).toEqual(raw(...ids));
+      expect(
+        readIds(
+          Buffer.from(
+            raw(...ids)
+              .map((id) => writeIdLine(id, true))
+              .join(''),
+          ),
+          true,
+        ),
+      ).toEqual(raw(...ids));
     }),
     {numRuns: 1000},
   );
+});
+
+test('any bytes written as lines are read back exactly, and are none where NUL would end them', () => {
+  const bytes = fc.uint8Array({minLength: 1, maxLength: 5}).map((list) => rawId(Buffer.from(list).toString('latin1')));
+  fc.assert(
+    fc.property(fc.array(bytes), (ids) => {
+      expect(read(ids.map((id) => writeIdLine(id, false)).join(''))).toEqual(ids);
+      for (const id of ids) {
+        const line = writeIdLine(id, true);
+        if (line !== undefined) expect(readIds(Buffer.from(line), true)).toEqual([id]);
+      }
+    }),
+  );
+  expect([rawId('a\xff'), rawId('a\0b'), rawId('a')].map((id) => writeIdLine(id, true))).toEqual([
+    undefined,
+    undefined,
+    'a\0',
+  ]);
 });
 
 describe('lines', () => {
@@ -49,6 +82,9 @@ describe('lines', () => {
     ['{"budget":20}\n', ['{"budget":20}']],
     ['{"session_id":"a"\n', ['{"session_id":"a"']],
     ['["a"]\n"b"\nnull\n', ['["a"]', '"b"', 'null']],
+    ['{"session_id":"a","session_id_hex":"zz"}\n', ['a']],
+    ['{"session_id":"a","session_id_hex":""}\n', ['a']],
+    ['{"session_id":"a","session_id_hex":5}\n', ['a']],
   ])('%j is %j', (text, ids) => {
     expect(read(text)).toEqual(raw(...ids));
   });

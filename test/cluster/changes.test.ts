@@ -57,6 +57,27 @@ describe.each(['plain', '{tagged}', 'ü\n*'])("of a session '%s'", (id) => {
   });
 });
 
+test('two who undo the same reset with --merge add what was spent once', async () => {
+  const ids = Array.from({length: 300}, (_, index) => `s${index}`);
+  const all = (budget: string, spent: string): Record<string, string> =>
+    Object.fromEntries(
+      ids.flatMap((id) => [
+        [`session:${id}:budget`, budget],
+        [`session:${id}:spent`, spent],
+      ]),
+    );
+  await cluster.write(all('50', '20'));
+  expect((await run('reset-session', '--all', '--yes', '--quiet')).code).toBe(0);
+  await cluster.write(all('10.0', '1.5'));
+  const [{change_id: change} = {change_id: ''}] = (await json('list-changes', '--limit', '1')) as {change_id: string}[];
+  const undo = (): Promise<Output> => run('undo-change', change, '--merge', '--yes', '--json');
+  const outcomes = (await Promise.all([undo(), undo()])).flatMap(
+    ({stdout}) => (JSON.parse(stdout) as {results: {outcome: string}[]}).results,
+  );
+  expect(new Set(Object.values(await sessions()))).toEqual(new Set(['50', '21.5']));
+  expect(outcomes.filter(({outcome}) => outcome === 'undone')).toHaveLength(300);
+});
+
 test('what is refused, or as wanted already, leaves no trace in the journal', async () => {
   expect(await run('reset-session', 'nobody', '--yes')).toMatchObject({code: 1});
   expect((await run('unfreeze-session', 'nobody')).code).toBe(0);

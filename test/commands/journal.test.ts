@@ -343,8 +343,66 @@ describe('undo-change', () => {
     await freeze('x', '--for', '30m');
     await unfreeze('x');
     await backdate(3_600_000);
-    expect(await undo('--last', '--yes')).toMatchObject({code: 0, stdout: expect.stringContaining('not frozen')});
+    expect(await undo(await last(), '--yes')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('already as it was'),
+    });
     expect(await gatewayKeys(redis)).toEqual([]);
+  });
+
+  test('--last passes over what there is nothing left of, and says so', async () => {
+    await redis.client.set('session:x:budget', '1');
+    await set('x', '2');
+    await freeze('x', '--for', '30m');
+    await backdate(3_600_000);
+    await redis.client.del(['anomaly:x:frozen_until', 'anomaly:x:freeze_reason']);
+    expect(await undo('--last', '--yes')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("Session 'x' undone: budget $1.00"),
+      stderr: expect.stringMatching(
+        /^Warning: Nothing is left to undo of freeze-session \(change \w+ by .+\); an older change is undone\.\n/,
+      ),
+    });
+    expect(await undo('--last', '--yes')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('of which anything is left to undo'),
+    });
+  });
+
+  test('a dry run of several changes goes on from what it would have undone', async () => {
+    await redis.client.set('session:x:budget', '1');
+    await set('x', '2');
+    await set('x', '3');
+    const ids = (await changes()).map(({change_id: id}) => id);
+    const dry = await undo(...ids, '--dry-run', '--json');
+    expect(dry).toMatchObject({code: 0});
+    expect(JSON.parse(dry.stdout)).toMatchObject({
+      results: ids.map((id) => ({session_id: 'x', outcome: 'would_undo', change_id: id})),
+    });
+    const real = await undo(...ids, '--yes', '--json');
+    expect(JSON.parse(real.stdout)).toMatchObject({
+      results: [
+        {session_id: 'x', outcome: 'undone', change_id: ids[0], restored: {budget: '2'}},
+        {session_id: 'x', outcome: 'undone', change_id: ids[1], restored: {budget: '1'}},
+      ],
+    });
+  });
+
+  test('that was refused for a session leaves that one not undone, and stays the last', async () => {
+    await redis.client.mSet({'session:a:budget': '5', 'session:a:spent': '1', 'session:b:budget': '6'});
+    await set('b', '7');
+    await reset('a', 'b');
+    await redis.client.set('session:b:budget', '10.0');
+    expect(await undo('--last', '--yes')).toMatchObject({code: 1});
+    const [newest, ...rows] = await changes();
+    expect(
+      rows.filter(({command}) => command === 'reset-session').map((row) => [row.session_id, row.undone_by]),
+    ).toEqual([
+      ['a', newest!.change_id],
+      ['b', null],
+    ]);
+    expect(await undo('--last', '--force', '--yes')).toMatchObject({code: 0});
+    expect(await redis.client.get('session:b:budget')).toBe('7');
   });
 
   test('of a freeze leaves one that has run out as it is, and restores the one before it', async () => {

@@ -2,6 +2,7 @@ import {Big} from 'big.js';
 import fc from 'fast-check';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
+import {readIds} from '../../src/cli/id-lines.js';
 import ListSessions from '../../src/commands/list-sessions.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {type Output, runCommand} from '../support/run.js';
@@ -264,9 +265,22 @@ describe('--format ids', () => {
     expect(await list('--format', 'ids', '-0', '--match', '[ab]*')).toMatchObject({
       code: 1,
       stdout: 'alpha\0beta\0',
-      stderr: "Error: Left out, since NUL is in their IDs: 'beta\\x00gamma'.\nWithout -0 every ID can be listed.\n",
+      stderr:
+        "Error: Left out, since NUL cannot end their IDs: 'beta\\x00gamma'.\nWithout -0 every ID can be listed.\n",
     });
     expect((await list('--format', 'ids', '--match', 'beta*')).stdout).toBe('beta\nbeta\0gamma\n');
+  });
+
+  test('an ID that is no text comes with its bytes, by which it is found again', async () => {
+    const strange = Buffer.from('session:a\xff:budget', 'latin1');
+    await redis.client.set(strange, '9');
+    await redis.client.set('session:a\\xff:budget', '3');
+    const line = '{"session_id":"a\\\\xff","session_id_hex":"61ff"}\n';
+    const wanted = ['--where', 'budget == 9', '--columns', 'id'];
+    for (const format of ['ids', 'ndjson']) expect((await list(...wanted, '--format', format)).stdout).toBe(line);
+    expect(JSON.parse((await list(...wanted, '--json')).stdout)).toEqual([JSON.parse(line)]);
+    expect(readIds(Buffer.from(line), false)).toEqual(['a\xff']);
+    expect(await list(...wanted, '--format', 'ids', '-0')).toMatchObject({code: 1, stdout: ''});
   });
 });
 

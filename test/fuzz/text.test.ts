@@ -96,9 +96,9 @@ describe('session IDs', () => {
     'come back from lines, and from what is ended by NUL',
     fc.property(fc.array(someText), (ids) => {
       const raw = ids.map(parseSessionId);
-      expect(readIds(Buffer.from(ids.map((id) => writeIdLine(id, false)).join('')), false)).toEqual(raw);
+      expect(readIds(Buffer.from(raw.map((id) => writeIdLine(id, false)).join('')), false)).toEqual(raw);
       const withoutNul = ids.filter((id) => !id.includes('\0'));
-      const lines = withoutNul.map((id) => writeIdLine(id, true)).join('');
+      const lines = withoutNul.map((id) => writeIdLine(parseSessionId(id), true)).join('');
       expect(readIds(Buffer.from(lines), true)).toEqual(withoutNul.map(parseSessionId));
     }),
   );

@@ -63,22 +63,28 @@ describe('what was changed', () => {
   test('says what undid it', async () => {
     const {pages} = await list();
     expect(pages.flat().map(({change, undoneBy}) => [change, undoneBy])).toEqual([
-      ['c3', undefined],
-      ['c1', undefined],
-      ['c2', 'c3'],
-      ['c1', undefined],
+      ['c3', [undefined]],
+      ['c1', [undefined]],
+      // c3 was refused for this session.
+      ['c2', [undefined]],
+      ['c1', [undefined, undefined]],
+    ]);
+    await write(3500, 'c4', {sessions: ['b'], undoes: 'c1'});
+    expect((await list({change: 'c1'})).pages.flat().map(({undoneBy}) => undoneBy)).toEqual([
+      [undefined],
+      [undefined, 'c4'],
     ]);
   });
 
   test('is not undone by what was undone itself', async () => {
-    await write(4000, 'c4', {undoes: 'c3'});
-    const {pages} = await list();
+    await write(4000, 'c4', {undoes: 'c1'});
+    await write(5000, 'c5', {undoes: 'c4'});
+    const {pages} = await list({session: parseSessionId('a')});
     expect(pages.flat().map(({change, undoneBy}) => [change, undoneBy])).toEqual([
-      ['c4', undefined],
-      ['c3', 'c4'],
-      ['c1', undefined],
-      ['c2', undefined],
-      ['c1', undefined],
+      ['c5', [undefined]],
+      ['c4', ['c5']],
+      ['c3', [undefined]],
+      ['c1', [undefined]],
     ]);
   });
 });

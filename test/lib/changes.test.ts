@@ -19,7 +19,8 @@ const JOURNAL: Journal = {change: 'c0', command: 'test', actor: 'me', reason: ''
 
 let server: TestRedis;
 let redis: Redis;
-withRedis((own) => ({server, redis} = own));
+let connectAs: (...rights: string[]) => Promise<Redis>;
+withRedis((own) => ({server, redis, connectAs} = own));
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();
@@ -448,4 +449,41 @@ test('what changes would do is looked up for each session in its place', async (
     {id: 'x', state: 'done', now: 'null of null'},
     {id: 'y', state: 'done', now: '1 of 2'},
   ]);
+});
+
+describe('a user who may not touch the keys of some sessions', () => {
+  test('changes the others, and is told what would become of each', async () => {
+    await server.client.mSet({'session:a1:budget': '1', 'session:b1:budget': '2', 'session:a2:budget': '3'});
+    const user = await connectAs('resetkeys', '~session:a*', '~tokengate:*');
+    const ids = ['a1', 'b1', 'a2'].map(rawId);
+    const reset = resetting(user, {keepBudget: false});
+    const refused = {id: 'b1', state: 'failed', error: {code: 'REDIS_NO_PERMISSION'}};
+    expect(await lookAt(user, ids, reset)).toMatchObject([
+      {id: 'a1', state: 'done', now: 'budget $1.00, spent none'},
+      {...refused, now: 'not readable'},
+      {id: 'a2', state: 'done', now: 'budget $3.00, spent none'},
+    ]);
+    expect(await sendChanges(user, ids, reset, JOURNAL)).toMatchObject([
+      {id: 'a1', state: 'done', result: {budget: '1'}},
+      refused,
+      {id: 'a2', state: 'done', result: {budget: '3'}},
+    ]);
+    expect(await server.client.keys('session:*')).toEqual(['session:b1:budget']);
+    const records = (await entries()).flatMap((part) => part.records);
+    expect(records.map(({id}) => id).sort()).toEqual(['a1', 'a2']);
+  });
+
+  test('is asked for each alone no more often than once', async () => {
+    const user = await connectAs('resetkeys', '~session:a*');
+    const sent: number[] = [];
+    const counting: Redis = {...user, units: (units) => (sent.push(units.length), user.units(units))};
+    const outcomes = await sendChanges(
+      counting,
+      ['b1', 'b2'].map(rawId),
+      resetting(user, {keepBudget: false}),
+      JOURNAL,
+    );
+    expect(outcomes).toMatchObject([{state: 'failed'}, {state: 'failed'}]);
+    expect(sent).toEqual([1, 2]);
+  });
 });

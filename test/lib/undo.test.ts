@@ -12,7 +12,7 @@ import {parseAmount} from '../../src/lib/money.js';
 import {connect, type Redis} from '../../src/lib/redis.js';
 import {resetSession, resetting} from '../../src/lib/resets.js';
 import {addBudget, setBudget} from '../../src/lib/sessions.js';
-import {findChanges, undoing} from '../../src/lib/undo.js';
+import {findChanges, type RecordedChange, undoing} from '../../src/lib/undo.js';
 import {gatewayKeys} from '../support/keyspace.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 
@@ -210,6 +210,57 @@ describe('two operators, whose changes are undone in reverse order', () => {
       ),
       {numRuns: 60},
     );
+  });
+});
+
+describe('two operators, who undo the same change with --merge at the same time', () => {
+  const COUNT = 1200;
+  const ids = Array.from({length: COUNT}, (_, index) => parseSessionId(`s${String(index).padStart(4, '0')}`));
+  let change: string;
+
+  beforeEach(async () => {
+    await server.client.mSet(ids.flatMap((id) => [`session:${id}:budget`, '50', `session:${id}:spent`, '20']));
+    const journal = journalOf('me', await serverTime(operators[0]!));
+    const reset = resetting(operators[0]!, {keepBudget: false});
+    for await (const outcomes of runBatch(operators[0]!, ids, reset, {journal, stop: new AbortController().signal})) {
+      expect(outcomes.every(({state}) => state === 'done')).toBe(true);
+    }
+    change = journal.change;
+    await server.client.mSet(ids.flatMap((id) => [`session:${id}:budget`, '10.0', `session:${id}:spent`, '1.5']));
+  });
+
+  /** Undoes what was found, and counts what became of it. */
+  async function undoFound(redis: Redis, [recorded]: RecordedChange[]): Promise<Record<string, number>> {
+    const now = await serverTime(redis);
+    const journal = {...journalOf('undoer', now), undoes: change};
+    const options = {now, force: false, merge: true, as: journal.change};
+    const counts: Record<string, number> = {};
+    const batch = runBatch(redis, ids, undoing(redis, recorded!, options), {
+      journal,
+      stop: new AbortController().signal,
+    });
+    for await (const outcomes of batch) {
+      for (const {state} of outcomes) counts[state] = (counts[state] ?? 0) + 1;
+    }
+    return counts;
+  }
+  const spent = async (): Promise<string[]> => [
+    ...new Set(await Promise.all(ids.map(async (id) => String(await server.client.get(`session:${id}:spent`))))),
+  ];
+
+  test('add the spending once, whoever was first', async () => {
+    const [one, other] = await Promise.all(operators.map((redis) => findChanges(redis, [change])));
+    const [a, b] = await Promise.all([undoFound(operators[0]!, one!), undoFound(operators[1]!, other!)]);
+    expect(await spent()).toEqual(['21.5']);
+    expect((a['done'] ?? 0) + (b['done'] ?? 0)).toBe(COUNT);
+    expect((a['unchanged'] ?? 0) + (b['unchanged'] ?? 0)).toBe(COUNT);
+  });
+
+  test('add it once when one has asked first, and was answered last', async () => {
+    const asked = await findChanges(operators[0]!, [change]);
+    expect(await undoFound(operators[1]!, await findChanges(operators[1]!, [change]))).toEqual({done: COUNT});
+    expect(await undoFound(operators[0]!, asked)).toEqual({unchanged: COUNT});
+    expect(await spent()).toEqual(['21.5']);
   });
 });
 

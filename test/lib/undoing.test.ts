@@ -12,7 +12,7 @@ import {
   VELOCITY_KEYS,
 } from '../../src/lib/keys.js';
 import {ErrorReply, type Redis} from '../../src/lib/redis.js';
-import {findChanges, type RecordedChange, undoing, type UndoOptions} from '../../src/lib/undo.js';
+import {findChanges, findLast, type RecordedChange, undoing, type UndoOptions} from '../../src/lib/undo.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 
@@ -38,6 +38,7 @@ function recorded(keys: KeyRecord[], {later = [] as Later, isComplete = true} = 
     at: TEN_SECONDS_AGO,
     sessions: new Map([[x, {keys, at: TEN_SECONDS_AGO, isComplete}]]),
     later: new Map(later.length === 0 ? [] : [[x, later]]),
+    newest: undefined,
     isWhole: true,
   };
 }
@@ -169,9 +170,13 @@ describe('undoing refuses', () => {
   });
 
   test('to hint at merging when that was asked for', () => {
-    const change = recorded([key(SPENT_KEYS, text('nan'), false)]);
-    expect(plan(change, ['1'])).toContain('--merge');
-    expect(plan(change, ['1'], {merge: true})).not.toContain('--merge');
+    const keys = [key(BUDGET_KEYS, text('1'), text('2')), key(SPENT_KEYS, text('2'), false)];
+    expect(plan(recorded(keys), ['2', '1'])).toContain('--merge');
+    expect(plan(recorded(keys), ['3', '1'], {merge: true})).not.toContain('--merge');
+  });
+
+  test('to hint at merging when that would be refused too', () => {
+    expect(plan(recorded([key(SPENT_KEYS, text('nan'), false)]), ['1'])).not.toContain('--merge');
   });
 });
 
@@ -213,6 +218,17 @@ describe('undoing leaves alone', () => {
   });
 });
 
+test('a freeze that is over by its text is not revived, even when its keys had no end', () => {
+  const keys = (until: string): KeyRecord[] => [
+    key(FROZEN_UNTIL_KEYS, text(until), false),
+    key(FREEZE_REASON_KEYS, text('r'), false),
+  ];
+  expect(plan(recorded(keys('2026-11-22T16:00:10.000')), [false, false])).toBe('unchanged');
+  expect(plan(recorded(keys('2026-11-22T16:00:10.000')), ['x', 'y'], {force: true})).toEqual([false, false]);
+  expect(plan(recorded(keys('2026-11-22T16:00:10.001')), [false, false])).toEqual(['2026-11-22T16:00:10.001', 'r']);
+  expect(plan(recorded(keys('no time')), [false, false])).toEqual(['no time', 'r']);
+});
+
 describe('undoing with --merge', () => {
   const merged = (keys: KeyRecord[], old: Old[], later: Later = []): unknown =>
     plan(recorded(keys, {later}), old, {merge: true});
@@ -222,7 +238,7 @@ describe('undoing with --merge', () => {
     const spent = key(SPENT_KEYS, text('0.02643664999999999982'), false);
     expect(merged([spent], ['1e-05'])).toEqual(['0.02644664999999999982']);
     expect(merged([spent], [false])).toEqual(['0.02643664999999999982']);
-    expect(merged([key(SPENT_KEYS, false, false)], [false])).toEqual([false]);
+    expect(merged([key(SPENT_KEYS, false, false)], [false])).toBe('unchanged');
   });
 
   test.each<[string, KeyRecord, Old]>([
@@ -303,8 +319,13 @@ describe('changes in the journal', () => {
       ...(state !== undefined && {state}),
     });
   }
-  const found = async (wanted: Parameters<typeof findChanges>[1]): Promise<string[]> =>
+  const found = async (wanted: string[]): Promise<string[]> =>
     (await findChanges(redis, wanted)).map(({change}) => change);
+  /** The last change, after those that were passed over. */
+  const last = async (actor = 'me'): Promise<string[]> => {
+    const {change, passed} = await findLast(redis, actor, NOW);
+    return [...passed, change].map((one) => one.change);
+  };
 
   test('are found by their IDs, the newest first', async () => {
     for (const [index, change] of ['a', 'b', 'c', 'd'].entries()) await write(1000 + index, change);
@@ -358,26 +379,51 @@ describe('changes in the journal', () => {
   });
 
   test('are the last of an actor that neither undoes nor is undone', async () => {
+    await server.client.set('session:x:budget', '2');
     await write(1000, 'a');
     await write(1001, 'b');
     await write(1002, 'c', {actor: 'bob'});
-    expect(await found({lastOf: 'me'})).toEqual(['b']);
-    expect(await found({lastOf: 'bob'})).toEqual(['c']);
+    expect(await last()).toEqual(['b']);
+    expect(await last('bob')).toEqual(['c']);
     await write(1003, 'u', {undoes: 'b'});
-    expect(await found({lastOf: 'me'})).toEqual(['a']);
-    await write(1004, 'v', {undoes: 'a', actor: 'bob'});
-    await expect(found({lastOf: 'me'})).rejects.toMatchObject({
+    expect(await last()).toEqual(['a']);
+    await write(1004, 'redo', {undoes: 'u'});
+    expect(await last()).toEqual(['b']);
+    await write(1005, 'u2', {undoes: 'b'});
+    await write(1006, 'v', {undoes: 'a', actor: 'bob'});
+    await expect(last()).rejects.toMatchObject({
       code: 'CHANGE_NOT_FOUND',
       message: 'The journal has no change by me that is not undone.',
     });
   });
 
+  test('are the last even when it was undone for some of its sessions', async () => {
+    await server.client.mSet({'session:x:budget': '2', 'session:y:budget': '7'});
+    await write(1000, 'a');
+    await write(1001, 'b', {sessions: ['x', '1', '2', 'y', '1', '2']});
+    await write(1002, 'u', {undoes: 'b'});
+    expect(await last()).toEqual(['b']);
+    await write(1003, 'v', {undoes: 'b', sessions: ['y', '2', '1']});
+    expect(await last()).toEqual(['a']);
+  });
+
+  test('are the last of which something is left', async () => {
+    await server.client.set('session:x:budget', '2');
+    await write(1000, 'a');
+    // A freeze that is over: nothing stands there, and nothing stood there before.
+    await write(1001, 'over', {keys: 'frozen_until', sessions: ['x', false, [END, 1000]]});
+    await write(1002, 'over', {keys: 'freeze_reason', sessions: ['x', false, ['r', 1000]], began: 1000});
+    expect(await last()).toEqual(['over', 'a']);
+    await server.client.set('anomaly:x:frozen_until', 'another');
+    expect(await last()).toEqual(['over']);
+  });
+
   test('are the last batch as a whole, past what came between', async () => {
     await write(1000, 'batch', {began: 1000});
-    for (let at = 1001; at < 1300; at++) await write(at, 'other', {sessions: ['y', '1', '2']});
+    for (let at = 1001; at < 1300; at++) await write(at, 'other', {actor: 'bob', sessions: ['y', '1', '2']});
     await write(1300, 'batch', {began: 1000, sessions: ['z', '1', '2']});
-    const [change] = await findChanges(redis, {lastOf: 'me'});
-    expect([...change!.sessions.keys()]).toEqual(['z', 'x']);
+    const {change} = await findLast(redis, 'me', NOW);
+    expect([...change.sessions.keys()]).toEqual(['z', 'x']);
   });
 
   test('are looked for no further back than the oldest of them can be', async () => {
@@ -390,8 +436,8 @@ describe('changes in the journal', () => {
     expect(reads).toBe(2);
     await findChanges(counting, ['new', 'batch']);
     expect(reads).toBe(4);
-    await findChanges(counting, {lastOf: 'me'});
-    expect(reads).toBe(6);
+    await findLast(counting, 'me', NOW);
+    expect(reads).toBe(7);
   });
 
   test('are told with what changed the same sessions since, newest first', async () => {
