@@ -51,7 +51,7 @@ const page = [
 writeFileSync(join(ROOT, 'dist/tokengate.1'), `${page.join('\n')}\n`);
 
 function describeCommand(command) {
-  const {id, summary, description = '', args, flags, examples = []} = command;
+  const {id, summary, description = '', args, flags, examples = [], environment = {}} = command;
   const words = Object.values(args).map(({name, required, multiple}) => {
     const shown = `${italic(name.toUpperCase())}${multiple ? '...' : ''}`;
     return required ? shown : `[${shown}]`;
@@ -68,6 +68,7 @@ function describeCommand(command) {
       .flatMap((part) => ['.PP', text(render(part, id))]),
     ...Object.values(args).flatMap(({name, description: what}) => term(italic(name.toUpperCase()), what)),
     ...own.flatMap(describeFlag),
+    ...Object.entries(environment).flatMap(([name, meaning]) => term(bold(name), meaning)),
     ...exitCodes.flatMap(([code, meaning]) => term(`Exit status ${bold(code)}`, meaning)),
     ...examples.flatMap(({description: what, command: line}) => example(what, render(line, id))),
     ...(related.length === 0 ? [] : ['.PP', `See also: ${text(related.join(', '))}.`]),

@@ -6,7 +6,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import {makeCertificates} from './support/certificates.js';
 import {startCluster, type TestCluster} from './support/cluster.js';
 import {freePort, startRedis, type TestRedis} from './support/redis-server.js';
-import {ROOT} from './support/run.js';
+import {type Output, ROOT, runBinary} from './support/run.js';
 import {portOf, type Sentinels, startSentinels} from './support/sentinels.js';
 import {silent, startServer} from './support/servers.js';
 import {loadSessions, makeShell, type Shell} from './support/shell.js';
@@ -122,4 +122,90 @@ describe('the examples of docs/deployments.md', () => {
 
 test('every other block of code is one of those', () => {
   expect(DOCUMENT.match(/^```\w+$/gm)?.every((line) => line === '```console')).toBe(true);
+});
+
+describe('a user who may only look', () => {
+  const [, base = ''] = /resetkeys (.*)/.exec(DOCUMENT) ?? [];
+  const BASE = base.replaceAll("'", '').split(' ');
+  const rows = Array.from(
+    DOCUMENT.matchAll(/^\| `([\w-]+)`[^|]*\| ((?:`[+%]\S+` *)+)\|$/gm),
+    ([, command = '', more = '']) => ({
+      command,
+      more: more.replaceAll('`', '').trim().split(/ +/),
+    }),
+  );
+  const ALL = [...new Set([...BASE, ...rows.flatMap(({more}) => more)])];
+  let redis: TestRedis;
+  beforeAll(async () => {
+    redis = await startRedis();
+    await loadSessions(redis, {a: ['10', '1'], b: ['10', '9']});
+    const {client} = redis;
+    await client.set('anomaly:b:frozen_until', '2099-01-01T00:00:00');
+    await client.set('anomaly:b:freeze_reason', 'why');
+    await client.set('anomaly:a:identical_count', 'x');
+    await client.rPush('anomaly:a:history', '{"timestamp": "2026-11-23T00:00:00", "model": "m", "cost": 0.0}');
+    await runBinary(['add-budget', 'a', '5'], redis);
+  });
+  afterAll(() => redis.stop());
+
+  /** What a command gives a user of these rights alone. */
+  const runAs = async (rights: readonly string[], argv: string[]): Promise<Output> => {
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'looks', 'reset', 'on', '>s3cret', ...rights]);
+    return runBinary(argv, {url: redis.url.replace('unix://', 'unix://looks:s3cret@')});
+  };
+  const argvOf = (command: string): string[] => [
+    command,
+    ...(['check-store', 'list-changes'].includes(command) ? [] : ['a']),
+  ];
+
+  test.each([
+    ['get-budget', 'a'],
+    ['list-sessions', '--columns', 'id,budget,spent,frozen,reason'],
+    ['list-sessions', '--where', '!frozen'],
+    ['anomaly-stats', 'a'],
+    ['check-sessions', '--frozen'],
+    ['watch-sessions', '--once', '--format', 'ndjson', '--match', 'none'],
+  ])('needs no more than is listed first for %s %s', async (...argv) => {
+    const expected = await runBinary(argv, redis);
+    expect(expected.code).not.toBe(1);
+    expect(await runAs(BASE, argv)).toEqual(expected);
+  });
+
+  test('measures all but whether Redis takes writes', async () => {
+    const namesIn = ({stdout}: Output): string[] => stdout.match(/^# TYPE \w+/gm) ?? [];
+    const measured = namesIn(await runAs(BASE, ['print-metrics']));
+    const all = namesIn(await runBinary(['print-metrics'], redis));
+    expect(all.filter((name) => !measured.includes(name))).toEqual(['# TYPE tokengate_redis_writable']);
+  });
+
+  test('finds the other commands in the table', () => {
+    expect(rows.map(({command}) => command)).toEqual([
+      'explain-session',
+      'list-requests',
+      'check-store',
+      'list-changes',
+    ]);
+  });
+
+  test.each(rows)('needs what is listed for $command, and no less', async ({command, more}) => {
+    const {code, stdout} = await runBinary(argvOf(command), redis);
+    expect(code).not.toBe(1);
+    expect(await runAs([...BASE, ...more], argvOf(command))).toEqual({code, stdout, stderr: ''});
+    for (const right of more) {
+      const others = [...BASE, ...more].filter((one) => one !== right);
+      expect(await runAs(others, argvOf(command))).toMatchObject({code: 1, stdout: ''});
+    }
+  });
+
+  test.each([
+    ['reset-session', '--all'],
+    ['reset-session', '--where', '!frozen'],
+    ['freeze-session', 'a'],
+    ['unfreeze-session', '--all'],
+    ['check-store', '--fix'],
+  ])('can look at what %s %s would do with all of them', async (...argv) => {
+    const expected = await runBinary([...argv, '--dry-run'], redis);
+    expect(expected.code).not.toBe(1);
+    expect(await runAs(ALL, [...argv, '--dry-run'])).toEqual(expected);
+  });
 });

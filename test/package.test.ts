@@ -93,7 +93,7 @@ describe('the packed package', () => {
     // npm takes `prepare` for one too, and warns of it.
     expect(Object.keys(scripts).filter((name) => /install$|^pre|^post/.test(name))).toEqual([]);
     // What the two plugins of oclif need; all else is in the bundle.
-    const shared = ['@oclif/core', 'string-width'];
+    const shared = ['@oclif/core'];
     const present = Object.keys(devDependencies).filter((name) => existsSync(join(home, 'node_modules', name)));
     expect(present.filter((name) => !shared.includes(name))).toEqual([]);
   });

@@ -54,7 +54,7 @@ function parseTimeout(typed: string): number {
   const milliseconds = /^(\d+\.?\d*|\.\d+)$/.test(typed) ? Math.round(Number(typed) * 1000) : 0;
   if (milliseconds >= 1 && milliseconds <= MAX_TIMEOUT_SECONDS * 1000) return milliseconds;
   throw new TokengateError('INVALID_TIMEOUT', `'${typed}' is not a time limit in seconds.`, {
-    hint: `Write a number above 0, up to ${MAX_TIMEOUT_SECONDS}, such as 5 or 0.5.`,
+    hint: `Write a number from 0.001 to ${MAX_TIMEOUT_SECONDS}, such as 5 or 0.5.`,
   });
 }
 

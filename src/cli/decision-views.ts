@@ -107,9 +107,10 @@ function describeRule(rule: Rule, decision: Decision): string {
   }
 }
 
-function describeFreeze({frozenUntil, until, reason, isOver}: FreezeRule, decision: Decision): string {
+function describeFreeze({frozenUntil, until, reason, endedAt}: FreezeRule, decision: Decision): string {
   if (frozenUntil === null) {
-    return isOver ? 'frozen until now: the gateway clears that at the next request' : 'not frozen';
+    if (endedAt === null) return 'not frozen';
+    return `frozen ${describeEnd(endedAt)}, which is over: the gateway clears that at the next request`;
   }
   const left = until === null ? '' : `, for ${formatDuration(until.getTime() - decision.now.getTime())} more`;
   return `frozen ${describeEnd(until ?? frozenUntil)}${left} (${reason ?? 'no reason'})`;

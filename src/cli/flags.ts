@@ -1,5 +1,6 @@
 import {Args, Flags} from '@oclif/core';
 
+import {TokengateError} from '../lib/errors.js';
 import {parseSessionId, type RawId} from '../lib/ids.js';
 import {type Money, parseAmount, type TypedAmount} from '../lib/money.js';
 
@@ -49,6 +50,18 @@ export const amountFlag = Flags.custom<Money>({
   helpValue: 'AMOUNT',
 });
 
+/** A flag whose value is a count. One beyond all that there can be is as good as the largest. */
+export const countFlag = Flags.custom<number, {min?: number}>({
+  parse(typed, _, {name, min = 0}) {
+    const count = Math.min(Number(typed), Number.MAX_SAFE_INTEGER);
+    if (/^\d+$/.test(typed) && count >= min) return Promise.resolve(count);
+    throw new TokengateError('INVALID_USAGE', `Invalid number '${typed}' for --${name}.`, {
+      hint: `Write a whole number, ${min} or more.`,
+    });
+  },
+  helpValue: 'N',
+});
+
 export const matchFlag = Flags.string({
   helpGroup: 'SELECTION',
   description: 'Only IDs that match a Redis glob: * any text, ? one byte, [ab] [^a] [a-z] one of a set, \\* a star',
@@ -78,7 +91,7 @@ export const journalFlags = {
 
 /** How the commands that change many sessions go about it, and how they say what they did. */
 export const reportFlags = {
-  max: Flags.integer({description: 'Refuse a batch of more sessions', helpGroup: 'SELECTION', min: 0, helpValue: 'N'}),
+  max: countFlag({description: 'Refuse a batch of more sessions', helpGroup: 'SELECTION'}),
   'dry-run': Flags.boolean({description: 'Print what would be done, and change nothing'}),
   quiet: Flags.boolean({
     char: 'q',

@@ -37,6 +37,8 @@ export interface MoreHelp {
   related?: readonly string[];
   /** Codes of its own, such as `{2: 'Differences were found'}`. */
   exitCodes?: Readonly<Record<string, string>>;
+  /** Variables of its own. */
+  environment?: Readonly<Record<string, string>>;
 }
 
 export function exitCodesOf({exitCodes = {}}: MoreHelp): Rows {
@@ -45,13 +47,16 @@ export function exitCodesOf({exitCodes = {}}: MoreHelp): Rows {
   return [...own, ...others].sort(([a], [b]) => Number(a) - Number(b));
 }
 
-/** Those of the global flags that have one come first. */
-export function environmentOf(flags: readonly {name: string; env?: string | undefined}[]): Rows {
+/** Those of the global flags that have one come first, then a command's own. */
+export function environmentOf(
+  flags: readonly {name: string; env?: string | undefined}[],
+  {environment = {}}: Partial<MoreHelp> = {},
+): Rows {
   const [url, ...others] = ENVIRONMENT;
   const own = flags.flatMap(({name, env}) =>
     env === undefined || env === url?.[0] ? [] : [[env, `The same as --${name}`] as const],
   );
-  return [...(url ? [url] : []), ...own, ...others];
+  return [...(url ? [url] : []), ...own, ...Object.entries(environment), ...others];
 }
 
 /** Those that it names, else those that have a word of its name in theirs; of those only what there is. */

@@ -110,7 +110,10 @@ class TokengateCommandHelp extends CommandHelp {
     const related = relatedTo(command, this.config.commands);
     const more = [
       {header: 'EXIT CODES', body: toTable(exitCodesOf(command))},
-      {header: 'ENVIRONMENT', body: toTable(environmentOf(Object.values(this.command.flags).filter(isGlobal)))},
+      {
+        header: 'ENVIRONMENT',
+        body: toTable(environmentOf(Object.values(this.command.flags).filter(isGlobal), command)),
+      },
       {header: 'SEE ALSO', body: related.map((id) => `${this.config.bin} help ${id.replaceAll(':', ' ')}`).join('\n')},
     ];
     const filled = more.filter(({body}) => body.length > 0);

@@ -63,12 +63,11 @@ export function reportWarning(message: string): void {
   writeError(`${paint('yellow', 'Warning:', process.stderr)} ${showText(message)}\n`);
 }
 
-/** What oclif makes of an error in the value of a flag. */
-const OF_FLAG = /^Parsing (--[\w-]+) \n\t([^]*)\nSee more help with --help$/;
-
 function toReport(error: unknown, command: string | undefined): Report {
   if (error instanceof TokengateError) {
-    return {code: error.code, message: error.message.replace(OF_FLAG, '$1: $2'), hint: error.hint};
+    // oclif puts its own words around what is wrong with a flag's value.
+    const message = error.message.replace(/^Parsing --\S+ \n\t(.*)\nSee more help with --help$/s, '$1');
+    return {code: error.code, message, hint: error.hint};
   }
   if (isOfOclif(error)) {
     const hint = `${guessFlags(error)}See: tokengate ${command === undefined ? '' : `${command} `}--help`;
@@ -98,9 +97,6 @@ function usageMessage(error: Error): string {
     return `Unknown flag${flags.length === 1 ? '' : 's'}: ${flags.join(', ')}.`;
   }
   const line = error.message
-    .replace(OF_FLAG, '$1: $2')
-    .replace(/^(--[\w-]+): Expected an integer(.*?) but received: (.*)$/s, "$1 takes a whole number$2, not '$3'")
-    .replace(/ greater than or equal to (-?\d+), not/, ' of at least $1, not')
     .replace(/\nSee more help with --help/g, '')
     .replace(/^The following errors? occurred:\s*([^\n]*)[^]*/, '$1')
     .replace(/\s*\n\s*/g, ' ')

@@ -17,14 +17,17 @@ interface RequestJson {
   malformed: string | null;
 }
 
-/** A list of requests as text, piece by piece. On a terminal what is otherwise exact is made safe to show. */
+/**
+ * A list of requests as text, piece by piece. `none` is what a table says that has no rows. On a
+ * terminal what is otherwise exact is made safe to show.
+ */
 export async function* renderRequests(
   requests: readonly RecordedRequest[],
-  {format, isTerminal}: {format: (typeof REQUEST_FORMATS)[number]; isTerminal: boolean},
+  {format, none, isTerminal}: {format: (typeof REQUEST_FORMATS)[number]; none: string; isTerminal: boolean},
 ): AsyncGenerator<string> {
   switch (format) {
     case 'table':
-      if (requests.length === 0) yield 'No requests recorded in the last hour.\n';
+      if (requests.length === 0) yield none;
       else yield* await drawTable(['Time', 'Model', 'Cost'], requests.map(toRow));
       break;
     case 'json':

@@ -1,8 +1,8 @@
 import {TokengateError} from '../lib/errors.js';
 import {describeEnd} from '../lib/freezes.js';
-import {addToTotals, NO_TOTALS, type Totals} from '../lib/listing.js';
+import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../lib/listing.js';
 import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../lib/money.js';
-import {type BudgetChange, percentageOf, type Session} from '../lib/sessions.js';
+import {type BudgetChange, type Session} from '../lib/sessions.js';
 import {toCsvCell} from './csv.js';
 import {hexOf, writeIdLine} from './id-lines.js';
 import {stringifyJson} from './json.js';
@@ -25,10 +25,14 @@ export interface ListView {
   format: ListFormat;
   columns: readonly ColumnName[];
   totals: boolean;
+  /** What a table says that has no rows. */
+  none: string;
   /** Separates IDs by NUL in place of a line feed. */
   nul: boolean;
   /** On a terminal what is otherwise exact is made safe to show. */
   isTerminal: boolean;
+  /** Gets what `totals` come to. */
+  onTotals: (totals: Totals) => void;
   /** Gets the IDs that cannot be printed where NUL ends an ID: they would name other sessions when read back. */
   leftOut: string[];
 }
@@ -102,13 +106,16 @@ const FREEZE_COLUMNS: readonly ColumnName[] = ['frozen', 'until', 'reason'];
  * @throws TokengateError INVALID_COLUMNS
  */
 export function parseColumns(typed: string): ColumnName[] {
-  return typed.split(',').map((part) => {
+  const names = typed.split(',').map((part) => {
     const name = part.trim();
     if (Object.hasOwn(COLUMNS, name)) return name as ColumnName;
     throw new TokengateError('INVALID_COLUMNS', `There is no column '${name}'.`, {
       hint: `Columns: ${COLUMN_NAMES.join(', ')}.`,
     });
   });
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new TokengateError('INVALID_COLUMNS', `The column '${twice}' is named twice.`);
+  return names;
 }
 
 /** True when a column shows the freeze, which takes another read. */
@@ -124,7 +131,7 @@ export async function* renderSessions(pages: AsyncIterable<Session[]>, view: Lis
       yield* renderTable(pages, columns, view);
       break;
     case 'json':
-      yield* renderJson(pages, columns, view.totals);
+      yield* renderJson(pages, columns, view);
       break;
     case 'ndjson': {
       const toJson = jsonWriter(columns);
@@ -159,10 +166,13 @@ async function* renderTable(
     if (view.totals) totals = addToTotals(totals, page);
   }
   if (rows.length === 0) {
-    yield 'No active sessions found.\n';
+    yield view.none;
     return;
   }
-  if (view.totals) rows.push(totalCells(totals, view.columns));
+  if (view.totals) {
+    rows.push(totalCells(totals, view.columns));
+    view.onTotals(totals);
+  }
   yield* await drawTable(
     columns.map(({title}) => title),
     rows,
@@ -173,7 +183,7 @@ async function* renderTable(
 async function* renderJson(
   pages: AsyncIterable<Session[]>,
   columns: readonly Column[],
-  withTotals: boolean,
+  {totals: withTotals, onTotals}: ListView,
 ): AsyncGenerator<string> {
   const indent = withTotals ? '    ' : '  ';
   const toJson = jsonWriter(columns, `\n${indent}`);
@@ -192,7 +202,8 @@ async function* renderJson(
   const end = separator === '' ? '' : `\n${indent.slice(2)}`;
   if (withTotals) {
     const {count, budget, spent, remaining} = totals;
-    const sums = {count, budget, spent, remaining, percentage_used: percentageOf(budget, spent)};
+    const sums = {count, budget, spent, remaining, percentage_used: usedOf(totals)};
+    onTotals(totals);
     yield `${end}],\n  "totals": ${stringifyJson(sums, '  ', '  ')}\n}\n`;
   } else {
     yield `${end}]\n`;
@@ -227,15 +238,17 @@ function toCsvLine(columns: readonly Column[], session: Session, {isTerminal}: L
   return `${cells.join(',')}\n`;
 }
 
-function totalCells({count, budget, spent, remaining}: Totals, columns: readonly ColumnName[]): string[] {
+function totalCells(totals: Totals, columns: readonly ColumnName[]): string[] {
+  const {count, budget, spent, remaining} = totals;
   const cells: Partial<Record<ColumnName, string>> = {
     id: `Total (${count})`,
     budget: formatMoney(budget),
     spent: formatMoney(spent),
     remaining: formatMoney(remaining),
-    used: formatPercentage(percentageOf(budget, spent)),
+    used: formatPercentage(usedOf(totals)),
   };
-  return columns.map((name) => cells[name] ?? '');
+  // Where there is no ID, a column that has no sum has room for how many there are.
+  return columns.map((name, index) => cells[name] ?? (index === 0 && !columns.includes('id') ? (cells.id ?? '') : ''));
 }
 
 function usedCell({budget, spent, percentageUsed}: Session): string {

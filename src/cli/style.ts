@@ -1,10 +1,10 @@
-import {styleText} from 'node:util';
-
-type Style = 'green' | 'red' | 'yellow';
+/** What a terminal is sent for a colour. */
+const COLOURS = {red: 31, green: 32, yellow: 33};
 
 /** Colours text for a stream that is a terminal; NO_COLOR, FORCE_COLOR and TERM=dumb decide before that. */
-export function paint(style: Style, text: string, stream: NodeJS.WriteStream): string {
-  return hasColour(stream) ? styleText(style, text) : text;
+export function paint(colour: keyof typeof COLOURS, text: string, stream: NodeJS.WriteStream): string {
+  // Node.js's styleText asks stdout, whichever stream is meant, and takes an empty NO_COLOR for one that is set.
+  return hasColour(stream) ? `\x1b[${COLOURS[colour]}m${text}\x1b[39m` : text;
 }
 
 /** NO_COLOR, FORCE_COLOR and TERM=dumb decide before the stream does. */

@@ -43,6 +43,7 @@ A webhook gets JSON with a "text", as Slack takes it, of what is new. Its URL st
   ];
   static related = ['list-sessions', 'print-metrics', 'watch-sessions'];
   static exitCodes = {2: 'A session is near a limit'};
+  static environment = {TOKENGATE_WEBHOOK_URL: 'Where to post what is new, where --webhook-file is not given'};
 
   static override flags = {
     warn: Flags.string({

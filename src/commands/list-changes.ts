@@ -1,6 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/base-command.js';
+import {countFlag} from '../cli/flags.js';
 import {CHANGE_FORMATS, renderChanges} from '../cli/change-views.js';
 import {listChanges} from '../lib/change-history.js';
 import {serverTime} from '../lib/clock.js';
@@ -30,7 +31,7 @@ Who made a change is TOKENGATE_ACTOR, or else the user and the host. The journal
       helpValue: 'TIME',
     }),
     actor: Flags.string({description: 'Only changes by exactly this actor', helpValue: 'NAME'}),
-    limit: Flags.integer({description: 'At most so many changes', default: 20, min: 1, helpValue: 'N'}),
+    limit: countFlag({description: 'At most so many changes', default: 20, min: 1}),
     format: Flags.option({
       options: CHANGE_FORMATS,
       description: 'How to print them; --json is the same as --format json',
@@ -47,7 +48,8 @@ Who made a change is TOKENGATE_ACTOR, or else the user and the host. The journal
       since !== undefined && /^[\dsmhdw]+$/.test(since) && /\D/.test(since) ? parseDuration(since) : undefined;
     const time = since === undefined || age !== undefined ? undefined : parseTime(since);
     const redis = await this.connect();
-    const from = age === undefined ? time : new Date((await serverTime(redis)).getTime() - age * 1000);
+    // Further back than a date can go is the beginning.
+    const from = age === undefined ? time : new Date(Math.max(0, (await serverTime(redis)).getTime() - age * 1000));
     const unreadable: string[] = [];
     const parts = listChanges(redis, {session: id, change, since: from, actor, limit, unreadable});
     const isEach = id !== undefined || change !== undefined;

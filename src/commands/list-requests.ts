@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/base-command.js';
-import {sessionIdArg} from '../cli/flags.js';
+import {countFlag, sessionIdArg} from '../cli/flags.js';
 import {renderRequests, REQUEST_FORMATS} from '../cli/request-views.js';
 import {TokengateError} from '../lib/errors.js';
 import {nameOf} from '../lib/ids.js';
@@ -23,7 +23,7 @@ It writes down no cost, so that is shown as "not recorded", in JSON as null. An 
 
   static override args = {session_id: sessionIdArg};
   static override flags = {
-    limit: Flags.integer({description: 'At most so many', min: 0, default: HISTORY_LENGTH, helpValue: 'N'}),
+    limit: countFlag({description: 'At most so many', default: HISTORY_LENGTH}),
     format: Flags.option({
       options: REQUEST_FORMATS,
       description: 'How to print them; --json is the same as --format json',
@@ -38,7 +38,8 @@ It writes down no cost, so that is shown as "not recorded", in JSON as null. An 
     const id = this.args.session_id;
     const {requests, isKnown} = await readHistory(await this.connect(), id, {limit});
     if (!isKnown) this.warnAll([`Nothing is known of session '${nameOf(id)}'. Is the ID right?`]);
-    await this.write(renderRequests(requests, {format, isTerminal: this.isTerminal}));
+    const none = limit === 0 ? '' : 'No requests recorded in the last hour.\n';
+    await this.write(renderRequests(requests, {format, none, isTerminal: this.isTerminal}));
     const count = requests.filter(({malformed}) => malformed !== null).length;
     if (count > 0) this.warnAll([`${count} of ${requests.length} entries are malformed.`]);
   }

@@ -1,12 +1,12 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/base-command.js';
-import {matchFlag, nullFlag, whereFlag} from '../cli/flags.js';
+import {countFlag, matchFlag, nullFlag, whereFlag} from '../cli/flags.js';
 import {DEFAULT_COLUMNS, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/session-views.js';
 import {serverTime} from '../lib/clock.js';
 import {TokengateError} from '../lib/errors.js';
 import {parseFilter} from '../lib/filter.js';
-import {listSessions, SORT_FIELDS} from '../lib/listing.js';
+import {describePartial, listSessions, SORT_FIELDS, type Totals} from '../lib/listing.js';
 
 export default class ListSessions extends BaseCommand<typeof ListSessions> {
   static override summary = 'List the sessions that have a budget';
@@ -39,7 +39,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     frozen: Flags.boolean({description: 'Only those that are frozen', helpGroup: 'SELECTION'}),
     sort: Flags.option({options: SORT_FIELDS, description: 'What to sort by', helpGroup: 'OUTPUT', default: 'id'})(),
     reverse: Flags.boolean({description: 'Sort the other way round', helpGroup: 'OUTPUT'}),
-    limit: Flags.integer({description: 'At most so many', helpGroup: 'SELECTION', min: 0, helpValue: 'N'}),
+    limit: countFlag({description: 'At most so many', helpGroup: 'SELECTION'}),
     columns: Flags.string({
       description: 'Columns to print, separated by commas',
       helpGroup: 'OUTPUT',
@@ -59,9 +59,14 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const pages = listSessions(redis, {match, where: filter, frozen, sort, reverse, limit, now});
     const problems: string[] = [];
     const leftOut: string[] = [];
+    const onTotals = ({partial}: Totals): void => {
+      problems.push(...describePartial(partial));
+    };
     const watched = collectProblems(pages, problems);
     const {isTerminal} = this;
-    await this.write(renderSessions(watched, {format, columns, totals, nul, isTerminal, leftOut}));
+    // Those that were not asked for are no proof that there are none.
+    const none = limit === 0 ? '' : 'No active sessions found.\n';
+    await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
     if (leftOut.length > 0) {
       const message = `Left out, since NUL cannot end their IDs: '${leftOut.join("', '")}'.`;

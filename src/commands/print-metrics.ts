@@ -3,7 +3,7 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../cli/base-command.js';
 import {renderMetrics} from '../cli/exposition.js';
 import {replaceFile} from '../cli/files.js';
-import {matchFlag, whereFlag} from '../cli/flags.js';
+import {countFlag, matchFlag, whereFlag} from '../cli/flags.js';
 import {stringifyJson} from '../cli/json.js';
 import {serverTime} from '../lib/clock.js';
 import {parseFilter} from '../lib/filter.js';
@@ -31,11 +31,9 @@ Of more than --max-series sessions, those that have used most of their budget ha
 
   static override flags = {
     out: Flags.string({description: 'Replace this file in one step, and print nothing', helpValue: 'FILE'}),
-    'max-series': Flags.integer({
+    'max-series': countFlag({
       description: 'At most so many sessions have series of their own',
       default: 1000,
-      min: 0,
-      helpValue: 'N',
     }),
     match: matchFlag,
     where: whereFlag,

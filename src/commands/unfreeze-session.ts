@@ -41,6 +41,7 @@ IDs that are named, from stdin or all (that are frozen) are taken together; of t
   static override args = {session_id: sessionIdsArg};
   static override flags = {
     ...batchFlags,
+    all: {...batchFlags.all, description: 'Every session that has a freeze'},
     'with-reason': Flags.string({description: 'Only those frozen for exactly this reason', helpValue: 'TEXT'}),
   };
 

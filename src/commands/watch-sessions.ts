@@ -14,10 +14,11 @@ import {TokengateError} from '../lib/errors.js';
 import {openFeed} from '../lib/feed.js';
 import {parseFilter} from '../lib/filter.js';
 import type {RawId} from '../lib/ids.js';
+import {describePartial} from '../lib/listing.js';
 import type {Money} from '../lib/money.js';
 import type {Redis} from '../lib/redis.js';
 import {parseDuration} from '../lib/time.js';
-import {type Status, sortWatched, summarize, WATCH_FIELDS, type Watched} from '../lib/watched.js';
+import {type Status, sortWatched, summarize, type Summary, WATCH_FIELDS, type Watched} from '../lib/watched.js';
 import {openWatch, type Watch} from '../lib/watching.js';
 
 const FORMATS = ['text', 'json', 'ndjson'] as const;
@@ -116,11 +117,17 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
     await watch.read(redis, 'all');
     const {at: now, sessions} = watch.reading();
     sortWatched(sessions, sort, reverse);
-    if (format === 'json') return toWatchJson(now, sessions);
     const {server} = redis;
-    if (format === 'ndjson') await this.write(sessions.map((one) => toLine('added', now, one)));
-    else await this.write(drawOnce(sessions, {server, now, sort, reverse, limits: this.limits()}));
-    return undefined;
+    if (format === 'ndjson') {
+      await this.write(sessions.map((one) => toLine('added', now, one)));
+      return undefined;
+    }
+    const summary = summarize(sessions);
+    if (format === 'text') {
+      await this.write(drawOnce(sessions, {server, now, sort, reverse, limits: this.limits(), summary}));
+    }
+    this.warnAll(describePartial(summary.partial));
+    return format === 'json' ? toWatchJson(now, sessions, summary) : undefined;
   }
 
   private format(): Format {
@@ -149,8 +156,8 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
   }
 }
 
-function toWatchJson(time: Date, sessions: Watched[]): WatchJson {
-  const {count, budget, spent, remaining, used, statuses} = summarize(sessions);
+function toWatchJson(time: Date, sessions: Watched[], summary: Summary): WatchJson {
+  const {count, budget, spent, remaining, used, statuses} = summary;
   return {
     time,
     sessions: sessions.map(toWatchedJson),

@@ -40,8 +40,8 @@ export interface FreezeRule extends Judged {
   frozenUntil: Date | null;
   /** Untrusted text. */
   reason: string | null;
-  /** A freeze whose end has passed: the gateway clears it at the next request. */
-  isOver: boolean;
+  /** The end of a freeze that has passed: the gateway clears it at the next request. Null without one. */
+  endedAt: Date | null;
 }
 
 export interface RequestRateRule extends Judged {
@@ -232,7 +232,7 @@ function failing(problem: string, until: Date | null = null): Judged {
 
 function judgeFreeze({values, ttls}: DecisionFacts, now: Date): FreezeRule {
   const {frozenUntil: stored, reason} = values;
-  const none = {rule: 'freeze' as const, frozenUntil: null, reason: null, isOver: false};
+  const none = {rule: 'freeze' as const, frozenUntil: null, reason: null, endedAt: null};
   if (stored === null) return {...none, ...PASSES};
   const keyEnd = expiry(now, ttls.frozenUntil);
   const known = {...none, reason: typeof reason === 'string' ? reason : null};
@@ -242,7 +242,7 @@ function judgeFreeze({values, ttls}: DecisionFacts, now: Date): FreezeRule {
     const offset = time.kind === 'offset' ? ', with an offset' : '';
     return {...known, ...failing(`the end of the freeze is ${quoteStart(stored)}${offset}`, keyEnd)};
   }
-  if (time.at <= now) return {...none, ...PASSES, isOver: true};
+  if (time.at <= now) return {...none, ...PASSES, endedAt: time.at};
   const end = keyEnd !== null && keyEnd < time.at ? keyEnd : time.at;
   const until = time.at.getTime() === FOREVER.getTime() && keyEnd === null ? null : end;
   const frozen = {...known, frozenUntil: time.at};
@@ -332,7 +332,10 @@ function findRemedies(
     ['history', HISTORY_KEYS],
   ] as const) {
     // Of any other type it is not sure what is meant.
-    if (refuses(rule)) remedies.push(types[rule] === 'string' ? {action: 'repair'} : {action: 'delete_key', shape});
+    if (!refuses(rule)) continue;
+    if (types[rule] !== 'string') remedies.push({action: 'delete_key', shape});
+    // One repair is of all keys.
+    else if (remedies.every(({action}) => action !== 'repair')) remedies.push({action: 'repair'});
   }
   if (!refuses('budget')) return remedies;
   if (spent === null) {

@@ -3,7 +3,7 @@ import {setImmediate as nextTurn} from 'node:timers/promises';
 import {type StoredAmount, toStoredAmount} from './amounts.js';
 import {readCount} from './anomalies.js';
 import type {Facts, Filter} from './filter.js';
-import {type FreezeState, toFreezeState} from './freezes.js';
+import {type FreezeState, NOT_FROZEN, toFreezeState} from './freezes.js';
 import {matchesGlob} from './glob.js';
 import {inGroups} from './groups.js';
 import {nameOf, rawId, type RawId} from './ids.js';
@@ -20,7 +20,7 @@ import {
 import {type Money, ZERO} from './money.js';
 import {type Command, ErrorReply, type Redis} from './redis.js';
 import {scanServer} from './scan.js';
-import {type Session, toSession} from './sessions.js';
+import {percentageOf, type Session, toSession} from './sessions.js';
 import {SortedIds, sortPages} from './sorted-ids.js';
 
 /**
@@ -250,27 +250,64 @@ function sortRows(rows: SortedRow[], reverse: boolean, valueOf: (row: Row) => Mo
   });
 }
 
-/** MGET answers null for a key of a wrong type too, and fails whole for one that may not be read: GET tells them apart. */
+/**
+ * MGET answers null for a key of a wrong type too, and fails whole for one that may not be read: GET tells them apart.
+ * Few sessions are frozen, so that only how many of the ends exist is asked, of all of them at once.
+ */
 async function readPage(redis: Redis, ids: readonly RawId[], now: Date | undefined): Promise<Row[]> {
+  const count = ids.length;
   const amountKeys = [...keysOf([BUDGET_KEYS], ids), ...keysOf([SPENT_KEYS], ids)];
-  const freezeKeys =
-    now === undefined ? [] : [...keysOf([FROZEN_UNTIL_KEYS], ids), ...keysOf([FREEZE_REASON_KEYS], ids)];
-  const [amountReply, freezeReply] = await redis.pipeline([
+  const endKeys = now === undefined ? [] : keysOf([FROZEN_UNTIL_KEYS], ids);
+  const freezeKeys = now === undefined ? [] : [...endKeys, ...keysOf([FREEZE_REASON_KEYS], ids)];
+  const [amountReply, freezeReply, existing] = await redis.pipeline([
     ['MGET', ...amountKeys],
-    ...(freezeKeys.length === 0 ? [] : [['MGET', ...freezeKeys]]),
+    ...(now === undefined
+      ? []
+      : [
+          ['MGET', ...freezeKeys],
+          ['EXISTS', ...endKeys],
+        ]),
   ]);
-  const values = valuesOf(redis, amountReply, amountKeys.length);
-  const unclear = amountKeys.filter((_, index) => values[index] === null);
-  const replies = (unclear.length === 0 ? [] : await redis.pipeline(unclear.map((key) => ['GET', key]))).values();
-  const amounts = values.map((value): unknown => value ?? replies.next().value);
   const freezes = now === undefined ? [] : valuesOf(redis, freezeReply, freezeKeys.length);
+  const isRefused = freezeReply instanceof ErrorReply;
+  const areEndsUnclear = isRefused || (now !== undefined && hidesSome(redis, freezes.slice(0, count), existing));
+  const isReasonUnclear = (index: number): boolean => isRefused || freezes[index] !== null;
+
+  const keys = [...amountKeys, ...freezeKeys];
+  const values: unknown[] = [...valuesOf(redis, amountReply, amountKeys.length), ...freezes];
+  const unclear = [...keys.keys()].filter((index) => {
+    if (values[index] !== null) return false;
+    return index < 2 * count || (index < 3 * count ? areEndsUnclear : isReasonUnclear(index - 3 * count));
+  });
+  const replies = unclear.length === 0 ? [] : await redis.pipeline(unclear.map((index) => ['GET', keys[index] ?? '']));
+  for (const [nth, index] of unclear.entries()) values[index] = replies[nth];
   return ids.map((id, index) => ({
     id,
-    budget: amounts[index],
-    spent: amounts[ids.length + index],
-    until: freezes[index] ?? null,
-    reason: freezes[ids.length + index] ?? null,
+    budget: values[index],
+    spent: values[count + index],
+    until: values[2 * count + index] ?? null,
+    reason: values[3 * count + index] ?? null,
   }));
+}
+
+/**
+ * True when there are more (or fewer) keys than MGET gave values of, so that a null may stand for one of a wrong type.
+ * Where EXISTS is not allowed, it is not known.
+ */
+export function hidesSome(redis: Redis, values: readonly unknown[], existing: unknown): boolean {
+  if (!(existing instanceof ErrorReply)) return existing !== values.filter((value) => value !== null).length;
+  if (!existing.message.startsWith('NOPERM')) throw redis.explain(existing);
+  return false;
+}
+
+/** Like an amount, a freeze that this user may not read is not known, and no reason to show nothing. */
+export function toListedFreeze(redis: Redis, name: string, until: unknown, reason: unknown, now: Date): FreezeState {
+  const problem = (what: string): string =>
+    `The freeze ${what} of session '${name}' is not readable: this Redis user lacks a permission on its key.`;
+  if (isUnreadable(until)) return {...NOT_FROZEN, isFrozen: null, problems: [problem('end')]};
+  if (!isUnreadable(reason)) return toFreezeState(redis, name, until, reason, now);
+  const state = toFreezeState(redis, name, until, null, now);
+  return until === null ? state : {...state, problems: [...state.problems, problem('reason')]};
 }
 
 /** Undefined without a budget: it was removed since the scan saw its key. */
@@ -278,7 +315,7 @@ function toListedSession(redis: Redis, row: Row, now: Date | undefined): Session
   const {id} = row;
   const budget = toListed(redis, row.budget);
   if (budget.state === 'absent') return undefined;
-  const freeze = now === undefined ? null : toFreezeState(redis, nameOf(id), row.until, row.reason, now);
+  const freeze = now === undefined ? null : toListedFreeze(redis, nameOf(id), row.until, row.reason, now);
   return toSession(id, {budget, spent: toListed(redis, row.spent)}, freeze);
 }
 
@@ -291,10 +328,14 @@ export function valuesOf(redis: Redis, reply: unknown, count: number): (string |
 
 /** A key that this user may not read is no reason to show none. */
 export function toListed(redis: Redis, reply: unknown): StoredAmount {
-  if (reply instanceof ErrorReply && /^NOPERM.* key/i.test(reply.message)) {
+  if (isUnreadable(reply)) {
     return {state: 'invalid', why: 'not readable', effect: 'this Redis user lacks a permission on its key'};
   }
   return toStoredAmount(redis, reply);
+}
+
+function isUnreadable(reply: unknown): boolean {
+  return reply instanceof ErrorReply && /^NOPERM.* key/i.test(reply.message);
 }
 
 /** Sums over sessions; what is not money is left out. */
@@ -302,10 +343,19 @@ export interface Totals {
   count: number;
   budget: Money;
   spent: Money;
+  /** Of those whose two amounts are both money. */
   remaining: Money;
+  /** What is in these sums of sessions of which one amount is not money, or both. */
+  partial: {count: number; budget: Money; spent: Money};
 }
 
-export const NO_TOTALS: Totals = {count: 0, budget: ZERO, spent: ZERO, remaining: ZERO};
+export const NO_TOTALS: Totals = {
+  count: 0,
+  budget: ZERO,
+  spent: ZERO,
+  remaining: ZERO,
+  partial: {count: 0, budget: ZERO, spent: ZERO},
+};
 
 export function addToTotals(totals: Totals, sessions: readonly Session[]): Totals {
   const sum = (field: 'budget' | 'spent' | 'remaining'): Money =>
@@ -315,5 +365,22 @@ export function addToTotals(totals: Totals, sessions: readonly Session[]): Total
     budget: sum('budget'),
     spent: sum('spent'),
     remaining: sum('remaining'),
+    partial: sessions.reduce(addPartial, totals.partial),
   };
+}
+
+export function addPartial(sum: Totals['partial'], {budget, spent}: Session): Totals['partial'] {
+  if (budget !== null && spent !== null) return sum;
+  return {count: sum.count + 1, budget: sum.budget.plus(budget ?? ZERO), spent: sum.spent.plus(spent ?? ZERO)};
+}
+
+/** Spent, in percent of the budget, of those whose two amounts are both money. */
+export function usedOf({budget, spent, partial}: Totals): Money {
+  return percentageOf(budget.minus(partial.budget), spent.minus(partial.spent));
+}
+
+/** A sentence for what the sums leave out, if they do. */
+export function describePartial({count}: Totals['partial']): string[] {
+  if (count === 0) return [];
+  return [`The sums leave out what is not an amount, of ${count === 1 ? 'one session' : `${count} sessions`}.`];
 }

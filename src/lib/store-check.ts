@@ -337,7 +337,7 @@ function judgeFrozenUntil(facts: KeyFacts, now: Date): Finding[] {
     return [{...finding, ...FAILS_500, problem: 'frozen_until_wrong_type', what: `a Redis ${facts.type}`, advice}];
   }
   const time = parseGatewayTime(utf8(text));
-  if (time.kind === 'unreadable' || time.at > FOREVER) {
+  if (time.kind === 'unreadable' || time.at.getUTCFullYear() > FOREVER.getUTCFullYear()) {
     return [
       {...finding, ...FAILS_500, problem: 'frozen_until_unreadable', what: `${quote(text)}, which is no time`, advice},
     ];

@@ -1,7 +1,8 @@
 import type {RawId} from './ids.js';
+import {addPartial, NO_TOTALS, type Totals, usedOf} from './listing.js';
 import {type Money, ZERO} from './money.js';
 import {secondsUntilEmpty} from './rates.js';
-import {percentageOf, type Session} from './sessions.js';
+import type {Session} from './sessions.js';
 
 /** How a session stands. `empty` has spent its budget: the gateway refuses its requests, as it does when `frozen`. */
 export const STATUSES = ['frozen', 'invalid', 'empty', 'low', 'ok'] as const;
@@ -30,12 +31,8 @@ export function statusOf({budget, spent, remaining, percentageUsed, freeze}: Ses
 }
 
 /** What the sessions of a reading come to. What is not money is left out. */
-export interface Summary {
-  count: number;
-  budget: Money;
-  spent: Money;
-  remaining: Money;
-  /** Spent, in percent of the budget. */
+export interface Summary extends Totals {
+  /** Spent, in percent of the budget, of those whose two amounts are both money. */
   used: Money;
   /** US dollars a minute; null until there is enough data of any. */
   rate: Money | null;
@@ -45,10 +42,8 @@ export interface Summary {
 
 export function summarize(sessions: readonly Watched[]): Summary {
   const summary: Summary = {
+    ...NO_TOTALS,
     count: sessions.length,
-    budget: ZERO,
-    spent: ZERO,
-    remaining: ZERO,
     used: ZERO,
     rate: null,
     statuses: {frozen: 0, invalid: 0, empty: 0, low: 0, ok: 0},
@@ -59,9 +54,10 @@ export function summarize(sessions: readonly Watched[]): Summary {
       const amount = session[field];
       if (amount !== null && amount !== ZERO) summary[field] = summary[field].plus(amount);
     }
+    summary.partial = addPartial(summary.partial, session);
     if (rate !== null) summary.rate = rate === ZERO ? (summary.rate ?? ZERO) : (summary.rate ?? ZERO).plus(rate);
   }
-  summary.used = percentageOf(summary.budget, summary.spent);
+  summary.used = usedOf(summary);
   return summary;
 }
 

@@ -4,7 +4,7 @@ import {ABSENT, type StoredAmount} from './amounts.js';
 import {parseCount} from './anomalies.js';
 import {toServerTime} from './clock.js';
 import type {Filter} from './filter.js';
-import {type FreezeState, NOT_FROZEN, toFreezeState} from './freezes.js';
+import {type FreezeState, NOT_FROZEN} from './freezes.js';
 import {matchesGlob} from './glob.js';
 import {inGroups} from './groups.js';
 import {nameOf, type RawId} from './ids.js';
@@ -18,7 +18,7 @@ import {
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from './keys.js';
-import {passes, scanIds, toListed, valuesOf} from './listing.js';
+import {hidesSome, passes, scanIds, toListed, toListedFreeze, valuesOf} from './listing.js';
 import {ZERO} from './money.js';
 import {addReading, rateOf, type Spending, startSpending} from './rates.js';
 import {type Command, ErrorReply, type Redis} from './redis.js';
@@ -61,7 +61,7 @@ const PAGE = 1000;
 const FIELDS = ['budget', 'spent'] as const;
 /** Read of every session at every reading. */
 const EACH_READING = [BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS];
-const KEYS = {budget: BUDGET_KEYS, spent: SPENT_KEYS};
+const KEYS = {budget: BUDGET_KEYS, spent: SPENT_KEYS, until: FROZEN_UNTIL_KEYS};
 
 type Field = (typeof FIELDS)[number];
 
@@ -72,7 +72,8 @@ interface Known {
   amounts: Record<Field, StoredAmount>;
   /** As they stood in Redis; null when there was nothing, undefined when they were not read yet. */
   texts: Record<Field, string | null | undefined>;
-  untilText: string | null;
+  /** The end of the freeze as it stood in Redis, or the error of its GET; null when there was none. */
+  until: string | ErrorReply | null;
   reasonText: string | null;
   freeze: FreezeState;
   spending: Spending | undefined;
@@ -90,32 +91,37 @@ export function openWatch({match, where}: Wanted): Watch {
   let counted: Known[] = [];
   let at = new Date(0);
   let nextScan = -Infinity;
+  /** The list is of a scan that was not read to its end since. */
+  let isNew = true;
 
   const scan = async (redis: Redis): Promise<void> => {
     const start = performance.now();
     const ids = await scanIds(redis, BUDGET_KEYS, match);
     const end = performance.now();
     nextScan = end + Math.max(SCAN_MS, (end - start) / SCAN_SHARE);
+    isNew = true;
     list = ids.map((id) => known.get(id) ?? toKnown(id));
     known = new Map(list.map((one) => [one.id, one]));
     // Made once for many readings.
-    pages = pagesOf(list).map((page) => ({page, commands: EACH_READING.map((shape) => mget(shape, page))}));
+    pages = pagesOf(list).map((page) => ({page, commands: EACH_READING.map((shape) => ask('MGET', shape, page))}));
   };
 
   return {
     async read(redis, closely) {
-      const isScan = performance.now() >= nextScan;
-      if (isScan) await scan(redis);
+      if (performance.now() >= nextScan) await scan(redis);
+      const isScan = isNew;
       const before = counted;
       counted = closely === 'all' ? list : closely.flatMap((id) => known.get(id) ?? []);
       const countPages = pagesOf(counted);
-      const frozenPages = pagesOf(list.filter(({untilText}) => untilText !== null));
+      const frozenPages = pagesOf(list.filter(({until}) => typeof until === 'string'));
       const replies = (
         await redis.pipeline([
           ['TIME'],
-          ...pages.flatMap(({commands}) => commands),
-          ...frozenPages.map((page) => mget(FREEZE_REASON_KEYS, page)),
-          ...countPages.map((page) => mget(REQUEST_COUNT_KEYS, page)),
+          ...pages.flatMap(({page, commands}) =>
+            isScan ? [...commands, ask('EXISTS', FROZEN_UNTIL_KEYS, page)] : commands,
+          ),
+          ...frozenPages.map((page) => ask('MGET', FREEZE_REASON_KEYS, page)),
+          ...countPages.map((page) => ask('MGET', REQUEST_COUNT_KEYS, page)),
         ])
       ).values();
       const take = ({length}: readonly Known[]): {texts: (string | null)[]; isRefused: boolean} => {
@@ -127,7 +133,9 @@ export function openWatch({match, where}: Wanted): Watch {
       const reasons: Known[] = [];
       for (const {page} of pages) {
         const answers = {budget: take(page), spent: take(page)};
-        const untils = take(page).texts;
+        const untils = take(page);
+        // At other readings a key of a wrong type is seen where there was something before.
+        const isHidden = isScan && hidesSome(redis, untils.texts, replies.next().value);
         for (const [index, one] of page.entries()) {
           for (const field of FIELDS) {
             const {texts, isRefused} = answers[field];
@@ -137,14 +145,19 @@ export function openWatch({match, where}: Wanted): Watch {
             if (text === null && isOpen) unclear.push({one, field});
             else if (text !== old) setAmount(one, field, text, toListed(redis, text));
           }
-          const until = untils[index] ?? null;
-          if (until !== null && one.untilText === null) reasons.push(one);
-          one.untilText = until;
+          const until = untils.texts[index] ?? null;
+          if (until === null && (isHidden || untils.isRefused || one.until !== null)) {
+            unclear.push({one, field: 'until'});
+          } else {
+            if (until !== null && typeof one.until !== 'string') reasons.push(one);
+            one.until = until;
+          }
         }
       }
       for (const page of frozenPages) setReasons(page, take(page).texts);
       const counts = countPages.map((page) => take(page).texts);
       await readRest(redis, unclear, reasons);
+      isNew = false;
       at = time;
       for (const one of list) refresh(redis, one, at);
       // What is not read any more would grow old.
@@ -157,7 +170,7 @@ export function openWatch({match, where}: Wanted): Watch {
         .flatMap((id) => known.get(id) ?? [])
         .filter(({watched}) => watched !== undefined && watched.requests === undefined);
       if (page.length === 0) return false;
-      const [reply] = await redis.pipeline([mget(REQUEST_COUNT_KEYS, page)]);
+      const [reply] = await redis.pipeline([ask('MGET', REQUEST_COUNT_KEYS, page)]);
       setCounts(page, valuesOf(redis, reply, page.length));
       counted = [...counted, ...page];
       return true;
@@ -184,7 +197,7 @@ function toKnown(id: RawId): Known {
     name: nameOf(id),
     amounts: {budget: ABSENT, spent: ABSENT},
     texts: {budget: undefined, spent: undefined},
-    untilText: null,
+    until: null,
     reasonText: null,
     freeze: NOT_FROZEN,
     spending: undefined,
@@ -195,7 +208,7 @@ function toKnown(id: RawId): Known {
 
 interface Unclear {
   one: Known;
-  field: Field;
+  field: Field | 'until';
 }
 
 /** Reads what the flight has left open: few values, and none in most readings. */
@@ -203,8 +216,14 @@ async function readRest(redis: Redis, unclear: readonly Unclear[], reasons: read
   if (unclear.length + reasons.length === 0) return;
   const pages = pagesOf(reasons);
   const gets = unclear.map(({one, field}): Command => ['GET', keyOf(KEYS[field], one.id)]);
-  const replies = (await redis.pipeline([...gets, ...pages.map((page) => mget(FREEZE_REASON_KEYS, page))])).values();
-  for (const {one, field} of unclear) setAmount(one, field, null, toListed(redis, replies.next().value));
+  const replies = (
+    await redis.pipeline([...gets, ...pages.map((page) => ask('MGET', FREEZE_REASON_KEYS, page))])
+  ).values();
+  for (const {one, field} of unclear) {
+    const reply: unknown = replies.next().value;
+    if (field === 'until') one.until = reply as Known['until'];
+    else setAmount(one, field, null, toListed(redis, reply));
+  }
   for (const page of pages) setReasons(page, valuesOf(redis, replies.next().value, page.length));
 }
 
@@ -228,7 +247,7 @@ function setCounts(page: readonly Known[], texts: readonly (string | null)[]): v
 
 /** Brings what is said of a session up to what was read. */
 function refresh(redis: Redis, one: Known, at: Date): void {
-  const {id, name, untilText, reasonText, watched} = one;
+  const {id, name, until, reasonText, watched} = one;
   const {budget, spent} = one.amounts;
   if (budget.state === 'absent') {
     // Removed. Should it come back, it is seen at the next reading.
@@ -242,7 +261,7 @@ function refresh(redis: Redis, one: Known, at: Date): void {
   else addReading(one.spending, at.getTime(), amount);
   const rate = one.spending === undefined ? null : rateOf(one.spending);
 
-  const freeze = untilText === null ? NOT_FROZEN : toFreezeState(redis, name, untilText, reasonText, at);
+  const freeze = until === null ? NOT_FROZEN : toListedFreeze(redis, name, until, reasonText, at);
   const isChanged = watched === undefined || one.isStale || !isSameFreeze(freeze, one.freeze);
   one.freeze = freeze;
   one.isStale = false;
@@ -260,8 +279,8 @@ function isSameFreeze(a: FreezeState, b: FreezeState): boolean {
   return a.isFrozen === b.isFrozen && a.until?.getTime() === b.until?.getTime() && a.reason === b.reason;
 }
 
-function mget(shape: KeyShape, page: readonly Known[]): Command {
-  return ['MGET', ...page.map(({id}): RedisText => keyOf(shape, id))];
+function ask(command: 'MGET' | 'EXISTS', shape: KeyShape, page: readonly Known[]): Command {
+  return [command, ...page.map(({id}): RedisText => keyOf(shape, id))];
 }
 
 function pagesOf<T>(list: readonly T[]): T[][] {

@@ -37,6 +37,17 @@ const help = async (...argv: string[]): Promise<string> => {
 /** Headings, in their order. */
 const headingsOf = (text: string): string[] => [...text.matchAll(/^[A-Z][A-Z ]+$/gm)].map(([heading]) => heading);
 
+test('variables of one command stand in its help and in the page', async () => {
+  const variable = 'TOKENGATE_WEBHOOK_URL';
+  expect((await help('check-sessions', '--help')).split('\nENVIRONMENT\n')[1]).toContain(`  ${variable} `);
+  expect(await help('list-sessions', '--help')).not.toContain(variable);
+  expect(PAGE).toContain(`\\fB${variable}\\fR`);
+});
+
+test('the help of unfreeze-session says which are all', async () => {
+  expect(await help('unfreeze-session', '--help')).toMatch(/--all +Every session that has a freeze\n/);
+});
+
 describe('the help of all', () => {
   test('names every command, and what holds for each', async () => {
     const text = await help();

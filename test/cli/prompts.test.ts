@@ -169,6 +169,7 @@ describe('colour', () => {
   const RED_ERROR = '\x1b[31mError:\x1b[39m';
   test.each([
     ['is there on a terminal', {}, GREEN_TICK, RED_ERROR],
+    ['is there with an empty NO_COLOR', {NO_COLOR: ''}, GREEN_TICK, RED_ERROR],
     ['is not there with NO_COLOR=1', {NO_COLOR: '1'}, '✓', 'Error:'],
     ['is not there with FORCE_COLOR=0', {FORCE_COLOR: '0'}, '✓', 'Error:'],
     ['is not there on a dumb terminal', {TERM: 'dumb'}, '✓', 'Error:'],
@@ -193,6 +194,14 @@ describe('colour', () => {
     expect((await runBinary(['set-budget', 'b', '5'], options)).stdout).toBe(`${tick} Budget set for 'b': $5.00\n`);
     expect((await runBinary(['get-budget', 'c'], options)).stderr).toMatch(`${error} Session 'c' not found.\n`);
   });
+
+  test.each(['> /dev/null', '| cat > /dev/null'])(
+    'of an error is there when stdout is not a terminal: %s',
+    async (redirect) => {
+      const {screen} = await openTerminal(['get-budget', 'c'], {...redis, redirect}).ended;
+      expect(screen).toContain(RED_ERROR);
+    },
+  );
 
   test('is never in JSON', async () => {
     const {code, screen} = await openTerminal(['get-budget', 'a', '--json'], redis).ended;

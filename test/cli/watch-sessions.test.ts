@@ -6,6 +6,7 @@ import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from
 
 import {spendSteadily} from '../support/gateway.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
+import {openTerminal} from '../support/pty.js';
 import {runBinary} from '../support/run.js';
 import {openScreen, type Screen} from '../support/screen.js';
 import {loadSessions} from '../support/shell.js';
@@ -391,6 +392,16 @@ test('Redis goes away and comes back: the last data stays, and is said to be old
     await again.stop();
     await rm(folder, {recursive: true});
   }
+});
+
+test('--once on a terminal that does not know its size is as wide as it needs', async () => {
+  const {code, screen: shown} = await openTerminal(['watch-sessions', '--once'], {
+    url: redis.url,
+    columns: 0,
+    env: {NO_COLOR: '1'},
+  }).ended;
+  expect(code).toBe(0);
+  expect(shown.replaceAll(/\x1b\[[\d;]*m/g, '')).toMatch(/^ tokengate .*\r\n Sessions 5 .*\r\n Budget .*\r\n/);
 });
 
 describe('without a terminal', () => {

@@ -140,6 +140,14 @@ describe('the sessions that are meant', () => {
     expect(await redis.client.exists('session:orphan:spent')).toBe(0);
   });
 
+  test('a freeze of a wrong type is neither frozen nor not', async () => {
+    await redis.client.rPush('anomaly:a:frozen_until', 'x');
+    for (const where of ['frozen', '!frozen']) {
+      const {code, stdout} = await reset('a', '--where', where, '--dry-run');
+      expect([code, stdout]).toEqual([0, 'Would reset 0\n']);
+    }
+  });
+
   test('--where is asked of sessions with a budget: others that are named are not found', async () => {
     const {code, stdout, stderr} = await reset('a', 'orphan', '--where', 'spent > 0', '--format', 'ndjson');
     expect(code).toBe(1);
@@ -209,7 +217,7 @@ describe('what is no target, or none that is clear,', () => {
     [['--all', '--null'], '-0 goes with --stdin.'],
     [['--where', 'used >'], "Invalid filter 'used >'"],
     [['--where', ''], "Invalid filter ''"],
-    [['--all', '--max', '-1'], "Error: --max takes a whole number of at least 0, not '-1'.\n"],
+    [['--all', '--max', '-1'], "Error: Invalid number '-1' for --max.\n"],
     [['a', '--max', '0'], 'Error: This would reset 1 session, more than --max 0. Nothing was changed.\n'],
     [['a', 'b', ''], 'The session ID is empty.'],
     [['--all', '--format', 'csv'], '--format'],

@@ -154,7 +154,7 @@ describe('explain-session', () => {
     expect(await explain('x', `--cost=${cost}`)).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/^Error: --cost: Invalid amount '.*': .*\.\nWrite US dollars as plain digits.*\n$/),
+      stderr: expect.stringMatching(/^Error: Invalid amount '.*': .*\.\nWrite US dollars as plain digits.*\n$/),
     });
   });
 
@@ -190,5 +190,27 @@ describe('explain-session', () => {
     const plain = await runBinary(['explain-session', 'x', '--redis-url', redis.url, '--json']);
     const [command] = (JSON.parse(plain.stdout) as {commands: [string]}).commands;
     expect(await shell.run(command, {})).toMatchObject({code: 0});
+  });
+});
+
+test.each(['--cost', '--default-budget'])('%s that is no amount is said as elsewhere', async (flag) => {
+  const elsewhere = await runBinary(['check-sessions', '--min-left', 'nope'], redis);
+  expect(elsewhere.stderr).toMatch(/^Error: Invalid amount 'nope'/);
+  expect(await runBinary(['explain-session', 'x', flag, 'nope'], redis)).toEqual(elsewhere);
+});
+
+test('a freeze that is over is said to be, and when', async () => {
+  await redis.client.mSet({'session:x:budget': '10', 'anomaly:x:frozen_until': '2020-01-01T00:00:00'});
+  expect((await explain('x')).stdout).toContain(
+    'passes, frozen until 2020-01-01 00:00:00 UTC, which is over: the gateway clears that at the next request\n',
+  );
+});
+
+test('one command that repairs two keys is shown once', async () => {
+  await redis.client.mSet({'session:x:budget': '10', 'anomaly:x:history': 'x', 'anomaly:x:velocity': 'x'});
+  const {stdout} = await explain('x');
+  expect(stdout.match(/check-store/g)).toHaveLength(1);
+  expect(JSON.parse((await runBinary(['explain-session', 'x', '--json'], redis)).stdout)).toMatchObject({
+    commands: ["tokengate check-store --fix '--match=x'"],
   });
 });

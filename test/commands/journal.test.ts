@@ -594,6 +594,7 @@ describe('list-changes', () => {
     expect(await changes('--limit', '2')).toHaveLength(4);
     expect(await changes('--since', '1h')).toHaveLength(4);
     expect(await changes('--since', '3h')).toHaveLength(5);
+    expect(await changes('--since', '999999999w')).toHaveLength(5);
     expect(await changes('--since', new Date(Date.now() - 3_600_000).toISOString())).toHaveLength(4);
     expect(await list('--since', 'yesterday')).toMatchObject({code: 1});
   });

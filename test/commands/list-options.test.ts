@@ -98,7 +98,7 @@ test('of many in another order the first are listed', async () => {
 });
 
 test('nothing to list is said in each format', async () => {
-  const none = ['--limit', '0'];
+  const none = ['--match', 'none'];
   expect(await list(...none)).toMatchObject({code: 0, stdout: 'No active sessions found.\n', stderr: ''});
   expect(await list(...none, '--json')).toMatchObject({code: 0, stdout: '[]\n', stderr: ''});
   expect(await list(...none, '--format', 'ndjson')).toMatchObject({code: 0, stdout: '', stderr: ''});
@@ -110,6 +110,11 @@ test('nothing to list is said in each format', async () => {
   });
 });
 
+test('none that are asked for are not said to be none that there are', async () => {
+  expect(await list('--limit', '0')).toMatchObject({code: 0, stdout: '', stderr: ''});
+  expect(await list('--limit', '0', '--json')).toMatchObject({code: 0, stdout: '[]\n', stderr: ''});
+});
+
 test.each([
   [['--limit', '-1']],
   [['--limit', 'ten']],
@@ -117,6 +122,7 @@ test.each([
   [['--where', 'used >']],
   [['--columns', 'id,price']],
   [['--columns', '']],
+  [['--columns', 'id,budget, id']],
   [['--columns', 'constructor']],
   [['--totals', '--format', 'csv']],
   [['--totals', '--format', 'ndjson']],
@@ -216,6 +222,19 @@ describe('--totals', () => {
     });
   });
 
+  test('compare amounts of the same sessions alone, and say that something is left out', async () => {
+    await redis.client.mSet({'session:p:budget': '100', 'session:q:budget': 'inf', 'session:q:spent': '90'});
+    const totals = ['--totals', '--match', '[pq]'];
+    const {stdout, stderr} = await list(...totals);
+    expect(stdout.split('\n').at(-3)).toBe('║ Total (2)  ║ $100.0000 ║ $90.0000 ║ $100.0000 ║ 0.0%    ║');
+    const warning = 'Warning: The sums leave out what is not an amount, of one session.\n';
+    expect(stderr).toContain(warning);
+    const json = await list(...totals, '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({totals: {budget: 100, spent: 90, percentage_used: 0}});
+    expect(json.stderr).toContain(warning);
+    expect((await list('--totals', '--match', 'p')).stderr).toBe('');
+  });
+
   test('are of the sessions that are listed', async () => {
     const {stdout} = await list('--totals', '--json', '--sort', 'budget', '--reverse', '--limit', '2');
     expect(JSON.parse(stdout)).toMatchObject({totals: {count: 2, budget: 110, spent: 9.5}});
@@ -224,6 +243,8 @@ describe('--totals', () => {
   test('stand under the columns that are shown', async () => {
     const {stdout} = await list('--totals', '--columns', 'reason,spent,id', '--match', 'alpha');
     expect(stdout.split('\n').at(-3)).toBe('║        ║ $9.5000 ║ Total (1)  ║');
+    const frozen = await list('--totals', '--columns', 'frozen,reason', '--match', 'alpha');
+    expect(frozen.stdout.split('\n').at(-3)).toBe('║ Total (1) ║        ║');
   });
 });
 
@@ -321,4 +342,23 @@ describe('for any sessions', () => {
       {numRuns: 150},
     );
   });
+});
+
+test('a freeze end of a wrong type is not known, and is warned of', async () => {
+  await redis.client.rPush('anomaly:alpha:frozen_until', 'x');
+  const {stdout, stderr} = await list('--columns', 'id,frozen,until', '--format', 'ndjson', '--match', 'alpha');
+  expect(stdout).toBe('{"session_id":"alpha","is_frozen":null,"frozen_until":null}\n');
+  expect(stderr).toBe(
+    "Warning: The freeze end of session 'alpha' is of a wrong Redis type: the gateway answers its requests with HTTP 500.\n",
+  );
+  expect(await idsOf('--where', '!frozen', '--match', 'a*')).toEqual([]);
+});
+
+test.each(['x', '', '-1', '1.5', '0x5', ' 1'])('--limit %j is no count', async (typed) => {
+  const message = `Invalid number '${typed}' for --limit.`;
+  const hint = 'Write a whole number, 0 or more.';
+  expect((await list('--limit', typed)).stderr).toContain(`Error: ${message}\n${hint}\n`);
+  const {code, stdout, stderr} = await list('--limit', typed, '--json');
+  expect([code, stdout]).toEqual([1, '']);
+  expect(JSON.parse(stderr.slice(stderr.indexOf('{')))).toEqual({error: {code: 'INVALID_USAGE', message, hint}});
 });

@@ -103,6 +103,8 @@ describe('list-requests', () => {
     expect(await count('--limit', '200')).toBe(200);
     expect(await count('--limit', '1')).toBe(1);
     expect(await count('--limit', '0')).toBe(0);
+    expect(await count('--limit', '99999999999999999999')).toBe(250);
+    expect(await list('x', '--limit', '0')).toMatchObject({code: 0, stdout: '', stderr: ''});
   });
 
   test('a session without requests has none, and one that is not known is warned of', async () => {

@@ -315,8 +315,8 @@ test('--json has the same', async () => {
 });
 
 test.each([
-  [['--max-series', '-1'], "Error: --max-series takes a whole number of at least 0, not '-1'.\n"],
-  [['--max-series', 'many'], "Error: --max-series takes a whole number, not 'many'.\n"],
+  [['--max-series', '-1'], "Invalid number '-1' for --max-series.\nWrite a whole number, 0 or more."],
+  [['--max-series', 'many'], "Invalid number 'many' for --max-series."],
   [['--where', 'x > 1'], "there is no field 'x'"],
 ])('%j: exit code 1', async (argv, message) => {
   const {code, stdout, stderr} = await print(...argv);

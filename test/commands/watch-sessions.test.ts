@@ -32,6 +32,18 @@ describe('--once', () => {
     `);
   });
 
+  test('says that sums leave out what is not an amount', async () => {
+    await redis.client.set('session:b:budget', 'inf');
+    const stderr = 'Warning: The sums leave out what is not an amount, of one session.\n';
+    const argv = ['--once', '--match', '[ab]'];
+    const text = await runCommand(WatchSessions, argv, redis);
+    expect(text).toMatchObject({code: 0, stderr});
+    expect(text.stdout).toMatch(/^ Budget \$20\.0000 {2}Spent \$5\.0264 .* 25\.0% {2}Left \$15\.0000/m);
+    const json = await runCommand(WatchSessions, [...argv, '--json'], redis);
+    expect(json).toMatchObject({stderr, result: {totals: {count: 2}}});
+    expect(json.stdout).toContain('"percentage_used": 25,');
+  });
+
   test('with --json, exactly, with totals', async () => {
     const {code, result, stdout} = await runCommand(WatchSessions, ['--once', '--json', '--match', '[ab]'], redis);
     expect(code).toBe(0);

@@ -200,6 +200,7 @@ describe('the remedies', () => {
     const frozen = {frozen_until: inOneHour(), 'requests:1min': '100', last_hash: 'abc', identical_count: '3'};
     expect(await remedies(frozen, {isRepeated: true})).toEqual(['unfreeze']);
     expect(await remedies({history: LIST, velocity: LIST})).toEqual(['delete_key']);
+    expect(await remedies({history: 'x', velocity: 'x'})).toEqual(['repair']);
     expect(await remedies({...frozen, velocity: 'x', budget: '1', spent: '1'})).toEqual([
       'unfreeze',
       'repair',
@@ -387,7 +388,7 @@ describe('a rule that lets it pass', () => {
     await write('x', {frozen_until: '2020-01-01T00:00:00', freeze_reason: 'old'});
     expect(ruleOf(await explain('x'), 'freeze')).toEqual({
       ...{rule: 'freeze', verdict: 'passes', answer: null, until: null, problem: null},
-      ...{frozenUntil: null, reason: null, isOver: true},
+      ...{frozenUntil: null, reason: null, endedAt: new Date('2020-01-01T00:00:00Z')},
     });
   });
 });
@@ -411,10 +412,10 @@ test('a freeze has its end and its reason', async () => {
   const until = new Date('2999-01-01T00:00:00Z');
   expect(ruleOf(await explain('x'), 'freeze')).toEqual({
     ...{rule: 'freeze', verdict: 'refuses', answer: 429, until, problem: null},
-    ...{frozenUntil: until, reason: 'Loop', isOver: false},
+    ...{frozenUntil: until, reason: 'Loop', endedAt: null},
   });
   await write('x', {frozen_until: 'soon'});
-  expect(ruleOf(await explain('x'), 'freeze')).toMatchObject({frozenUntil: null, reason: 'Loop', isOver: false});
+  expect(ruleOf(await explain('x'), 'freeze')).toMatchObject({frozenUntil: null, reason: 'Loop', endedAt: null});
 });
 
 // Last, since it takes longer than all others.

@@ -6,6 +6,7 @@ import {parseFilter} from '../../src/lib/filter.js';
 import {nameOf, parseSessionId, rawId} from '../../src/lib/ids.js';
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, SPENT_KEYS} from '../../src/lib/keys.js';
 import {
+  hidesSome,
   listSessions,
   mayPass,
   narrow,
@@ -135,7 +136,8 @@ describe('reading sessions', () => {
     await collect(readSessions(frozen.on, ids, new Date()));
     const freezes =
       'MGET anomaly:a:frozen_until anomaly:b:frozen_until anomaly:a:freeze_reason anomaly:b:freeze_reason';
-    expect(frozen.sent).toEqual([[amounts, freezes], ['GET session:b:spent']]);
+    const existing = 'EXISTS anomaly:a:frozen_until anomaly:b:frozen_until';
+    expect(frozen.sent).toEqual([[amounts, freezes, existing], ['GET session:b:spent']]);
   });
 
   test.each([
@@ -170,6 +172,46 @@ describe('reading sessions', () => {
       {isFrozen: false, until: null, reason: null, problems: []},
       {isFrozen: true, until: new Date('2099-01-01T00:00:03Z'), reason: 'because of d', problems: []},
     ]);
+  });
+
+  test('does not take a freeze of a wrong type for none', async () => {
+    await setBudgets(['a', 'b', 'c', 'd']);
+    await server.client.rPush('anomaly:a:frozen_until', 'x');
+    await server.client.set('anomaly:b:frozen_until', '2099-01-01T00:00:00');
+    await server.client.rPush('anomaly:b:freeze_reason', 'x');
+    await server.client.set('anomaly:c:frozen_until', '2099-01-01T00:00:00');
+    const read = async (on: Redis): Promise<unknown[]> => {
+      const found = await collect(readSessions(on, ['a', 'b', 'c', 'd'].map(parseSessionId), new Date()));
+      return found.map(({freeze, problems}) => [freeze?.isFrozen, ...problems]);
+    };
+    const odd = "The freeze reason of session 'b' is of a wrong Redis type.";
+    const rest = [[true, odd], [true], [false]];
+    const why = 'of a wrong Redis type: the gateway answers its requests with HTTP 500.';
+    expect(await read(redis)).toEqual([[null, `The freeze end of session 'a' is ${why}`], ...rest]);
+    // Who may not ask for it is told what MGET says.
+    expect(await read(await connectAs('-exists'))).toEqual([[false], ...rest]);
+  });
+
+  test('takes no freeze for over that this user may not read', async () => {
+    await setBudgets(['a', 'b', 'c', 'd']);
+    for (const id of ['a', 'b', 'c']) await server.client.set(`anomaly:${id}:frozen_until`, '2099-01-01T00:00:00');
+    await server.client.set('anomaly:a:freeze_reason', 'why');
+    const half = await connectAs('resetkeys', '~session:*', '~anomaly:a:*', '~anomaly:[bd]:frozen_until');
+    const found = await collect(readSessions(half, ['a', 'b', 'c', 'd'].map(parseSessionId), new Date()));
+    const lacks = 'is not readable: this Redis user lacks a permission on its key.';
+    expect(found.map(({freeze, problems}) => [freeze?.isFrozen, freeze?.reason, ...problems])).toEqual([
+      [true, 'why'],
+      [true, null, `The freeze reason of session 'b' ${lacks}`],
+      [null, null, `The freeze end of session 'c' ${lacks}`],
+      [false, null],
+    ]);
+  });
+
+  test('fails where it is not told how many freezes there are', () => {
+    const refusal = new ErrorReply("NOPERM this user has no permissions to run the 'exists' command");
+    expect([hidesSome(redis, ['x', null], 1), hidesSome(redis, ['x', null], 2)]).toEqual([false, true]);
+    expect(hidesSome(redis, ['x', null], refusal)).toBe(false);
+    expect(() => hidesSome(redis, [], new ErrorReply('MASTERDOWN Link with MASTER is down'))).toThrow(TokengateError);
   });
 
   test('takes only a lack of a right for values that are not known', () => {

@@ -65,7 +65,7 @@ describe('the sums of sessions', () => {
       budget: '35',
       spent: '14.5',
       remaining: '21',
-      used: '41.42857142857142857143',
+      used: '40',
       rate: '1',
       statuses: {frozen: 1, invalid: 1, empty: 0, low: 1, ok: 1},
     });

@@ -11,7 +11,8 @@ import {withRedis} from '../support/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;
-withRedis((own) => ({server, redis} = own));
+let connectAs: (...rights: string[]) => Promise<Redis>;
+withRedis((own) => ({server, redis, connectAs} = own));
 beforeEach(() => loadSessions(server, {a: ['20', '5'], b: ['10', '9'], c: ['5']}));
 
 afterEach(() => {
@@ -74,7 +75,11 @@ test('a reading is one flight, in which only what is frozen or looked at closely
     'MGET session:a:spent session:b:spent session:c:spent',
     'MGET anomaly:a:frozen_until anomaly:b:frozen_until anomaly:c:frozen_until',
   ];
-  expect(flights.splice(0)).toEqual([each, ['GET session:c:spent', 'MGET anomaly:b:freeze_reason']]);
+  const existing = 'EXISTS anomaly:a:frozen_until anomaly:b:frozen_until anomaly:c:frozen_until';
+  expect(flights.splice(0)).toEqual([
+    [...each, existing],
+    ['GET session:c:spent', 'MGET anomaly:b:freeze_reason'],
+  ]);
   await watch.read(seen, []);
   expect(flights.splice(0)).toEqual([[...each, 'MGET anomaly:b:freeze_reason']]);
   await server.client.set('anomaly:c:frozen_until', '2099-01-01T00:00:00');
@@ -91,7 +96,48 @@ test('a reading is one flight, in which only what is frozen or looked at closely
       'MGET anomaly:b:freeze_reason anomaly:c:freeze_reason',
       'MGET anomaly:a:requests:1min anomaly:b:requests:1min anomaly:c:requests:1min',
     ],
+    ['GET anomaly:b:frozen_until'],
   ]);
+});
+
+test('a freeze of a wrong type is not taken for none', async () => {
+  const {now} = performance;
+  let ahead = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + ahead);
+  await server.client.rPush('anomaly:a:frozen_until', 'x');
+  const {redis: seen, flights} = observed();
+  const watch = openWatch({where: parseFilter('!frozen')});
+  await watch.read(seen, 'all');
+  // Unknown, and so neither frozen nor not.
+  expect(statuses(watch)).toEqual(['b low', 'c ok']);
+  const all = openWatch({});
+  await all.read(seen, 'all');
+  expect(statuses(all)).toEqual(['a invalid', 'b low', 'c ok']);
+  // Seen at once where there was something, else with the next scan.
+  await server.client.rPush('anomaly:c:frozen_until', 'x');
+  await server.client.del('anomaly:a:frozen_until');
+  await all.read(seen, 'all');
+  expect(statuses(all)).toEqual(['a ok', 'b low', 'c ok']);
+  ahead = 20_000;
+  await all.read(seen, 'all');
+  expect(statuses(all)).toEqual(['a ok', 'b low', 'c invalid']);
+  await server.client.del('anomaly:c:frozen_until');
+  await server.client.mSet({'anomaly:c:frozen_until': '2099-01-01T00:00:00', 'anomaly:c:freeze_reason': 'why'});
+  await all.read(seen, 'all');
+  expect(of(all, 'c')?.session.freeze).toMatchObject({isFrozen: true, reason: 'why'});
+  // One that is not there is not asked for again.
+  flights.splice(0);
+  await all.read(seen, 'all');
+  expect(flights).toHaveLength(1);
+});
+
+test('a freeze that this user may not read is not taken for none', async () => {
+  await server.client.set('anomaly:a:frozen_until', '2099-01-01T00:00:00');
+  const half = await connectAs('resetkeys', '~session:*', '~anomaly:[ab]:*');
+  const watch = openWatch({});
+  await watch.read(half, []);
+  await watch.read(half, []);
+  expect(statuses(watch)).toEqual(['a frozen', 'b low', 'c invalid']);
 });
 
 test('a thousand keys are asked for at a time', async () => {
@@ -104,7 +150,7 @@ test('a thousand keys are asked for at a time', async () => {
   const watch = openWatch({});
   await watch.read(seen, 'all');
   const sizes = (flights[0] ?? []).map((command) => command.split(' ').length - 1);
-  expect(sizes).toEqual([0, 1000, 1000, 1000, 1000, 1000, 1000, 1, 1, 1, 1000, 1000, 1]);
+  expect(sizes).toEqual([0, ...Array<number>(8).fill(1000), 1, 1, 1, 1, 1000, 1000, 1]);
   expect(watch.reading().sessions.map(({session}) => `${session.id} ${session.spent?.toFixed()}`)).toEqual(
     names.map((id, n) => `${id} ${n / 1000}`),
   );

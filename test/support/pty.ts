@@ -26,10 +26,14 @@ interface TerminalOptions {
 export function openTerminal(argv: string[], options: TerminalOptions = {}): Terminal {
   const {redirect = '', columns = 100} = options;
   const words = [NODE, BIN, ...argv].map(quote).join(' ');
-  const child = spawn('script', ['-qec', `stty cols ${columns} rows 30; exec ${words} ${redirect}`, '/dev/null'], {
-    env: {...userEnv(options), TERM: options.env?.['TERM'] ?? 'xterm-256color'},
-    stdio: 'pipe',
-  });
+  const child = spawn(
+    'script',
+    ['-qec', `stty cols ${columns} rows ${columns === 0 ? 0 : 30}; exec ${words} ${redirect}`, '/dev/null'],
+    {
+      env: {...userEnv(options), TERM: options.env?.['TERM'] ?? 'xterm-256color'},
+      stdio: 'pipe',
+    },
+  );
   let screen = '';
   let watch = (): void => {
     // Nobody waits for anything yet.

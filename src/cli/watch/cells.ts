@@ -1,6 +1,5 @@
-import {eastAsianWidth} from 'get-east-asian-width';
-
 import {showText} from '../text.js';
+import {widthOf, widthOfCharacter} from '../width.js';
 
 /** How a piece of a line looks. The meaning is always in its text too. */
 export type Look = 'plain' | 'dim' | 'bold' | 'red' | 'green' | 'yellow' | 'cyan' | 'magenta' | 'bar' | 'selected';
@@ -41,21 +40,6 @@ export function toAnsi(line: Line, palette: Palette): string {
       return code === '' || text === '' ? text : `\x1b[${code}m${text}\x1b[0m`;
     })
     .join('');
-}
-
-const PLAIN = /^[\x20-\x7e]*$/;
-const COMBINING = /^[\p{Mn}\p{Me}]$/u;
-
-/** Columns that a terminal gives to a text that is safe to show. */
-export function widthOf(text: string): number {
-  if (PLAIN.test(text)) return text.length;
-  let width = 0;
-  for (const character of text) width += widthOfCharacter(character);
-  return width;
-}
-
-function widthOfCharacter(character: string): number {
-  return COMBINING.test(character) ? 0 : eastAsianWidth(character.codePointAt(0) ?? 0);
 }
 
 /** The text in exactly so many columns: cut, with `…` at the end, or padded. */

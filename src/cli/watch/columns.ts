@@ -3,7 +3,8 @@ import {formatMoney, formatPercentage, type Money} from '../../lib/money.js';
 import {secondsUntilEmpty} from '../../lib/rates.js';
 import type {Status, Watched, WatchField} from '../../lib/watched.js';
 import {showText} from '../text.js';
-import {fit, type Line, type Look, type Piece, widthOf} from './cells.js';
+import {widthOf} from '../width.js';
+import {fit, type Line, type Look, type Piece} from './cells.js';
 
 export const STATUS_LOOKS: Record<Status, Look> = {
   frozen: 'cyan',

@@ -1,5 +1,5 @@
 import type {ServerInfo} from '../../lib/redis.js';
-import {summarize, type Watched, type WatchField} from '../../lib/watched.js';
+import type {Summary, Watched, WatchField} from '../../lib/watched.js';
 import {hasColour} from '../style.js';
 import {type Line, type Palette, toAnsi} from './cells.js';
 import {headLine, layOut, layOutWhole, rowLine} from './columns.js';
@@ -15,17 +15,20 @@ export interface OnceView {
   reverse: boolean;
   /** What limits the sessions, in words. */
   limits: readonly string[];
+  summary: Summary;
 }
 
 /** One frame of the live view, with all its rows: as wide as the terminal, or as it needs where there is none. */
 export function* drawOnce(sessions: readonly Watched[], view: OnceView): Generator<string> {
   const {stdout} = process;
-  const {server, now, sort, reverse, limits} = view;
+  const {server, now, sort, reverse, limits, summary} = view;
   const palette: Palette = hasColour(stdout) ? 'colour' : stdout.isTTY ? 'mono' : 'none';
-  const layout = stdout.isTTY ? layOut(sessions, now, stdout.columns, undefined) : layOutWhole(sessions, now);
-  const head = {server, now, interval: undefined, trouble: '', summary: summarize(sessions), outOf: undefined};
+  // A terminal that does not know its size says 0.
+  const columns = stdout.isTTY && stdout.columns > 0 ? stdout.columns : undefined;
+  const layout = columns === undefined ? layOutWhole(sessions, now) : layOut(sessions, now, columns, undefined);
+  const head = {server, now, interval: undefined, trouble: '', summary, outOf: undefined};
   const heads = (width: number): Line[] => headLines({...head, filters: limits}, width);
-  const width = stdout.isTTY ? stdout.columns : Math.max(layout.width, WIDE);
+  const width = columns ?? Math.max(layout.width, WIDE);
   const line = (content: Line): string => `${toAnsi(content, palette)}\n`;
   for (const content of heads(width)) yield line(content);
   yield line(headLine(layout, sort, reverse));

@@ -4,6 +4,9 @@ const LEAVE = '\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l';
 /** Between these a terminal that knows them shows nothing half done; others ignore them. */
 const [BEGIN, END] = ['\x1b[?2026h', '\x1b[?2026l'];
 
+/** Of a terminal that does not know its size. */
+const [COLUMNS, ROWS] = [80, 24];
+
 /** The terminal as a screen of lines. */
 export interface Terminal {
   readonly columns: number;
@@ -32,20 +35,20 @@ export function openTerminal({stdin, stdout}: Pick<NodeJS.Process, 'stdin' | 'st
   const redraw = (): void => {
     shown = [];
     // Made for another size, lines would pile up at the lower end.
-    wanted = wanted.slice(0, stdout.rows);
+    wanted = wanted.slice(0, terminal.rows);
     if (isOpen) stdout.write('\x1b[0m\x1b[2J');
     draw();
   };
   const terminal: Terminal = {
     get columns() {
-      return stdout.columns;
+      return stdout.columns || COLUMNS;
     },
     get rows() {
-      return stdout.rows;
+      return stdout.rows || ROWS;
     },
     show(frame) {
       // Without the last line feed: the screen would move up.
-      wanted = frame.split('\n').slice(0, stdout.rows);
+      wanted = frame.split('\n').slice(0, terminal.rows);
       draw();
     },
     redraw,

@@ -1,0 +1,17 @@
+import {eastAsianWidth} from 'get-east-asian-width';
+
+const PLAIN = /^[\x20-\x7e]*$/;
+/** What stands on the character before it: marks, and the vowels and final consonants of a Hangul syllable in parts. */
+const COMBINING = /^[\p{Mn}\p{Me}\u1160-\u11ff\ud7b0-\ud7ff]$/u;
+
+/** Columns that a terminal gives to a text that is safe to show. */
+export function widthOf(text: string): number {
+  if (PLAIN.test(text)) return text.length;
+  let width = 0;
+  for (const character of text) width += widthOfCharacter(character);
+  return width;
+}
+
+export function widthOfCharacter(character: string): number {
+  return COMBINING.test(character) ? 0 : eastAsianWidth(character.codePointAt(0) ?? 0);
+}
