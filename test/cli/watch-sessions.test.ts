@@ -5,8 +5,8 @@ import {join} from 'node:path';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {spendSteadily} from '../support/gateway.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {openTerminal} from '../support/pty.js';
+import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {runBinary} from '../support/run.js';
 import {openScreen, type Screen} from '../support/screen.js';
 import {loadSessions} from '../support/shell.js';

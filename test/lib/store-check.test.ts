@@ -212,6 +212,7 @@ describe('a check finds', () => {
       ['anomaly:a:frozen_until', gatewayTime(Date.now() + HOUR), HOUR],
       ['anomaly:a:freeze_reason', 'why', HOUR],
       ['anomaly:b:frozen_until', '9999-12-31T23:59:59'],
+      ['anomaly:b2:frozen_until', '9999-12-31T23:59:59.999999'],
       ['anomaly:b:freeze_reason', 'no end'],
       ['anomaly:c:frozen_until', '9999-01-01T00:00:00'],
       ['anomaly:a:requests:1min', '99', 60_000],
