@@ -1,8 +1,8 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/base-command.js';
-import {countFlag} from '../cli/flags.js';
 import {CHANGE_FORMATS, renderChanges} from '../cli/change-views.js';
+import {countFlag} from '../cli/flags.js';
 import {listChanges} from '../lib/change-history.js';
 import {serverTime} from '../lib/clock.js';
 import {TokengateError} from '../lib/errors.js';

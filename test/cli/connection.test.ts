@@ -46,14 +46,28 @@ describe.concurrent('--timeout', () => {
   });
 
   const HINT = 'Write a number from 0.001 to 3600, such as 5 or 0.5.';
-  test.each(['0', '0.0', '0.0001', '0.0004', '-1', '', ' 5', '5s', '1e3', '0x5', '1_0', '5,5', '.', 'Infinity', 'NaN', '3601'])(
-    '%j is refused',
-    async (seconds) => {
-      expect(await runBinary(['list-sessions', `--timeout=${seconds}`], {url})).toEqual(
-        failure(`'${seconds}' is not a time limit in seconds.`, HINT),
-      );
-    },
-  );
+  test.each([
+    '0',
+    '0.0',
+    '0.0001',
+    '0.0004',
+    '-1',
+    '',
+    ' 5',
+    '5s',
+    '1e3',
+    '0x5',
+    '1_0',
+    '5,5',
+    '.',
+    'Infinity',
+    'NaN',
+    '3601',
+  ])('%j is refused', async (seconds) => {
+    expect(await runBinary(['list-sessions', `--timeout=${seconds}`], {url})).toEqual(
+      failure(`'${seconds}' is not a time limit in seconds.`, HINT),
+    );
+  });
 
   test('TOKENGATE_TIMEOUT stands for it, and the flag wins', async () => {
     const argv = ['health', '--redis-url', mute.url];

@@ -1,12 +1,13 @@
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {stripVTControlCharacters} from 'node:util';
 
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {spendSteadily} from '../support/gateway.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {openTerminal} from '../support/pty.js';
+import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {runBinary} from '../support/run.js';
 import {openScreen, type Screen} from '../support/screen.js';
 import {loadSessions} from '../support/shell.js';
@@ -401,7 +402,7 @@ test('--once on a terminal that does not know its size is as wide as it needs', 
     env: {NO_COLOR: '1'},
   }).ended;
   expect(code).toBe(0);
-  expect(shown.replaceAll(/\x1b\[[\d;]*m/g, '')).toMatch(/^ tokengate .*\r\n Sessions 5 .*\r\n Budget .*\r\n/);
+  expect(stripVTControlCharacters(shown)).toMatch(/^ tokengate .*\r\n Sessions 5 .*\r\n Budget .*\r\n/);
 });
 
 describe('without a terminal', () => {
