@@ -1,6 +1,7 @@
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {stripVTControlCharacters} from 'node:util';
 
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
@@ -401,7 +402,7 @@ test('--once on a terminal that does not know its size is as wide as it needs', 
     env: {NO_COLOR: '1'},
   }).ended;
   expect(code).toBe(0);
-  expect(shown.replaceAll(/\x1b\[[\d;]*m/g, '')).toMatch(/^ tokengate .*\r\n Sessions 5 .*\r\n Budget .*\r\n/);
+  expect(stripVTControlCharacters(shown)).toMatch(/^ tokengate .*\r\n Sessions 5 .*\r\n Budget .*\r\n/);
 });
 
 describe('without a terminal', () => {
