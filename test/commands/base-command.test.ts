@@ -327,6 +327,8 @@ describe('a question', () => {
     expect(await run([], asks)).toMatchObject({code: 0, stderr: ''});
     expect(inquirer.questions).toMatchObject([{message: 'Really?', default: false}]);
     inquirer.answer = false;
+    // `run` takes back what was stubbed when it ends.
+    vi.stubEnv('NO_COLOR', '1');
     expect(await run([], asks)).toMatchObject({code: 1, stderr: 'Error: Cancelled: nothing was changed.\n'});
     const code = (tools: Tools): Promise<unknown> =>
       asks(tools).catch((error: unknown) => (error as TokengateError).code);

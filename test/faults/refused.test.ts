@@ -19,6 +19,8 @@ import {until} from '../support/sentinels.js';
 
 const PERMISSION_HINT =
   'See ACL SETUSER: the user needs the commands, and the keys session:*, anomaly:* and tokengate:*.';
+const JOURNAL_HINT =
+  'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and sessions be reset.';
 const noPermission = (what: string): string => `Redis at ADDRESS refused: this user lacks a permission (${what}).`;
 const rejected = failure(
   'Redis at ADDRESS rejected the user name or password.',
@@ -29,7 +31,7 @@ const rejected = failure(
 const writesRefused = (reason: string, hint: string): ReturnType<typeof each> => ({
   ...FINE,
   write: failure(reason, hint),
-  batch: bothFailed(reason),
+  batch: bothFailed(reason, hint),
   health: failure(reason, hint),
 });
 
@@ -63,6 +65,7 @@ testFaults('Redis refuses', [
     name: 'commands that the user may not run',
     start: () => breakRedis({rights: ['~*', '-@all']}),
     expected: each(failure(noPermission("'get' command"), PERMISSION_HINT), {
+      write: failure(noPermission("'eval' command"), JOURNAL_HINT),
       batch: failure(noPermission("'scan' command"), PERMISSION_HINT),
       listing: failure(noPermission("'scan' command"), PERMISSION_HINT),
     }),
@@ -72,11 +75,8 @@ testFaults('Redis refuses', [
     start: () => breakRedis({rights: ['~*', '+@all', '-eval']}),
     expected: {
       ...FINE,
-      write: failure(
-        noPermission("'eval' command"),
-        'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and sessions be reset.',
-      ),
-      batch: bothFailed(noPermission("'eval' command")),
+      write: failure(noPermission("'eval' command"), JOURNAL_HINT),
+      batch: bothFailed(noPermission("'eval' command"), JOURNAL_HINT),
       health: {
         ...FINE.health,
         stderr: [
@@ -90,7 +90,7 @@ testFaults('Redis refuses', [
     name: 'keys that the user may not touch',
     start: () => breakRedis({rights: ['~other:*', '+@all']}),
     expected: each(failure(noPermission('access to a key'), PERMISSION_HINT), {
-      batch: bothFailed(noPermission('access to a key')),
+      batch: bothFailed(noPermission('access to a key'), PERMISSION_HINT),
       listing: {
         stdout: ['session_id,budget,spent,remaining,percentage_used', 'a,,,,', 'b,,,,'],
         stderr: ['a', 'b'].flatMap((id) =>
@@ -208,6 +208,7 @@ testFaults('Redis refuses', [
         stderr: [
           "Error: Session 'a': its budget is of a wrong Redis type. Nothing was removed.",
           'Error: Reset 1, failed 1.',
+          'The gateway never writes that. Look at the key with redis-cli, and remove it there.',
         ],
         isChanged: true,
       },

@@ -213,8 +213,10 @@ export function failure(message: string, ...hint: string[]): Expected {
 }
 
 /** What a batch says of a change that every session refused for the same reason. */
-export function bothFailed(reason: string): Expected {
-  return {stderr: [`Error: Session 'a': ${reason}`, `Error: Session 'b': ${reason}`, 'Error: Reset 0, failed 2.']};
+export function bothFailed(reason: string, hint: string): Expected {
+  return {
+    stderr: [`Error: Session 'a': ${reason}`, `Error: Session 'b': ${reason}`, 'Error: Reset 0, failed 2.', hint],
+  };
 }
 
 interface Options {
