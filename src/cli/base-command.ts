@@ -56,6 +56,10 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     this.flags = {...Object.fromEntries(switches.map(([name]) => [name, false])), ...parsed.flags} as FlagsOf<T>;
     this.typed = new Set(parsed.raw.flatMap((token) => (token.type === 'flag' ? [token.flag] : [])));
     this.connection = await readConnection(this.flags, this.typed);
+    const {json, format = 'json'} = this.flags as {json: boolean; format?: string};
+    if (json && format !== 'json') {
+      throw new TokengateError('INVALID_USAGE', `--json and --format ${format} contradict each other.`);
+    }
   }
 
   /** Connects for reading. */

@@ -65,14 +65,6 @@ const NAMED = 3;
 
 /** A command that changes one session, or many in one go. */
 export abstract class BatchCommand<T extends typeof Command> extends BaseCommand<T> {
-  override async init(): Promise<void> {
-    await super.init();
-    const {json, format = 'json'} = this.batchFlags;
-    if (json && format !== 'json') {
-      throw new TokengateError('INVALID_USAGE', `--json and --format ${format} contradict each other.`);
-    }
-  }
-
   /** The session that is meant when it is named alone, and nothing else says which. */
   protected get single(): RawId | undefined {
     const [id, ...more] = this.ids;

@@ -42,9 +42,6 @@ Exit code 0 when nothing is found, or all of it is repaired; 2 when something is
 
   async run(): Promise<void> {
     const {match, fix, json, 'dry-run': dryRun, format = json ? 'json' : 'text'} = this.flags;
-    if (json && format !== 'json') {
-      throw new TokengateError('INVALID_USAGE', `--json and --format ${format} contradict each other.`);
-    }
     if (dryRun && !fix) throw new TokengateError('INVALID_USAGE', '--dry-run goes with --fix.');
     if (fix && !dryRun) this.refuseWithoutAnswer();
     const willRepair = fix && !dryRun;

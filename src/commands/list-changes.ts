@@ -5,7 +5,6 @@ import {CHANGE_FORMATS, renderChanges} from '../cli/change-views.js';
 import {countFlag} from '../cli/flags.js';
 import {listChanges} from '../lib/change-history.js';
 import {serverTime} from '../lib/clock.js';
-import {TokengateError} from '../lib/errors.js';
 import {parseSessionId} from '../lib/ids.js';
 import {parseDuration, parseTime} from '../lib/time.js';
 
@@ -40,9 +39,6 @@ Who made a change is TOKENGATE_ACTOR, or else the user and the host. The journal
 
   async run(): Promise<void> {
     const {session, change, since, actor, limit, json, format = json ? 'json' : 'table'} = this.flags;
-    if (json && format !== 'json') {
-      throw new TokengateError('INVALID_USAGE', `--json and --format ${format} contradict each other.`);
-    }
     const id = session === undefined ? undefined : parseSessionId(session);
     const age =
       since !== undefined && /^[\dsmhdw]+$/.test(since) && /\D/.test(since) ? parseDuration(since) : undefined;

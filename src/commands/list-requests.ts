@@ -3,7 +3,6 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../cli/base-command.js';
 import {countFlag, sessionIdArg} from '../cli/flags.js';
 import {renderRequests, REQUEST_FORMATS} from '../cli/request-views.js';
-import {TokengateError} from '../lib/errors.js';
 import {nameOf} from '../lib/ids.js';
 import {HISTORY_LENGTH, readHistory} from '../lib/request-history.js';
 
@@ -32,9 +31,6 @@ It writes down no cost, so that is shown as "not recorded", in JSON as null. An 
 
   async run(): Promise<void> {
     const {limit, json, format = json ? 'json' : 'table'} = this.flags;
-    if (json && format !== 'json') {
-      throw new TokengateError('INVALID_USAGE', `--json and --format ${format} contradict each other.`);
-    }
     const id = this.args.session_id;
     const {requests, isKnown} = await readHistory(await this.connect(), id, {limit});
     if (!isKnown) this.warnAll([`Nothing is known of session '${nameOf(id)}'. Is the ID right?`]);

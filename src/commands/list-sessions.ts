@@ -75,11 +75,10 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
   }
 
   private format(): (typeof LIST_FORMATS)[number] {
-    const {format = this.flags.json ? 'json' : 'table', json, totals, null: nul} = this.flags;
+    const {json, format = json ? 'json' : 'table', totals, null: nul} = this.flags;
     const refuse = (why: string): never => {
       throw new TokengateError('INVALID_USAGE', why);
     };
-    if (json && format !== 'json') refuse(`--json and --format ${format} contradict each other.`);
     if (totals && format !== 'table' && format !== 'json') refuse('--totals goes with the formats table and json.');
     if (nul && format !== 'ids') refuse('-0 goes with --format ids.');
     return format;

@@ -131,12 +131,11 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
   }
 
   private format(): Format {
-    const {format = this.flags.json ? 'json' : 'text', json, once} = this.flags;
-    const refuse = (why: string): never => {
-      throw new TokengateError('INVALID_USAGE', why);
-    };
-    if (json && format !== 'json') refuse(`--json and --format ${format} contradict each other.`);
-    if (format === 'json' && !once) refuse('One JSON document needs --once; --format ndjson prints changes as lines.');
+    const {json, format = json ? 'json' : 'text', once} = this.flags;
+    if (format === 'json' && !once) {
+      const message = 'One JSON document needs --once; --format ndjson prints changes as lines.';
+      throw new TokengateError('INVALID_USAGE', message);
+    }
     return format;
   }
 

@@ -287,12 +287,12 @@ function addPart(found: Map<string, RecordedChange>, {records, ...facts}: Part):
  */
 async function readLater(redis: Redis, changes: readonly RecordedChange[], own?: string): Promise<void> {
   const times = changes.map(({at, began, newest}) => (newest === undefined ? (began ?? at).getTime() : timeOf(newest)));
-  const news = changes.map((change) => ({change, own: new Set<RawId>(), later: new Map<RawId, LaterChange[]>()}));
+  const news = changes.map((change) => ({change, met: new Set<RawId>(), later: new Map<RawId, LaterChange[]>()}));
   let newest: string | undefined;
   for await (const {parts} of readJournal(redis, new Date(Math.min(...times)))) {
     newest ??= parts[0]?.entry;
     for (const {entry, change: other, command, undoes, records} of parts) {
-      for (const {change, own: met, later} of news) {
+      for (const {change, met, later} of news) {
         if (other === own || (change.newest !== undefined && compareEntries(entry, change.newest) <= 0)) continue;
         for (const {id} of records) {
           if (other === change.change) met.add(id);
