@@ -10,7 +10,7 @@ const TERMINAL_PACKAGES = [
   onlyImporter('ink', 'src/cli/watch/screen.tsx'),
   onlyImporter('react', 'src/cli/watch/screen.tsx'),
 ];
-const REDIS = onlyImporter('redis', 'src/lib/redis-node.ts and redis-errors.ts');
+const REDIS = onlyImporter('redis', 'src/lib/redis/node.ts and failures.ts');
 
 /** Flat config replaces a rule's options whole, so each folder states all of its own. */
 const restrictedImports = (files, paths, patterns, ignores = []) => ({
@@ -70,7 +70,7 @@ export default tseslint.config(
     ['src/lib/**'],
     [REDIS, ...TERMINAL_PACKAGES],
     [OCLIF, {group: ['../cli/*', '../commands/*', '../hooks/*'], message: 'lib imports neither cli nor commands.'}],
-    ['src/lib/redis-node.ts', 'src/lib/redis-errors.ts'],
+    ['src/lib/redis/node.ts', 'src/lib/redis/failures.ts'],
   ),
   {
     files: ['src/lib/**'],

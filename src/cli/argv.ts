@@ -3,7 +3,7 @@ import {readFileSync} from 'node:fs';
 
 import type {Config} from '@oclif/core';
 
-import {TokengateError} from '../lib/errors.js';
+import {TokengateError} from '../lib/values/errors.js';
 import {findSpelling} from './spellings.js';
 
 /**

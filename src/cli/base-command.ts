@@ -1,8 +1,8 @@
 import {Command, Errors, type Interfaces} from '@oclif/core';
 
-import {TokengateError} from '../lib/errors.js';
-import type {Journal} from '../lib/journal.js';
-import {connect, type Redis, refuseReplica} from '../lib/redis.js';
+import type {Journal} from '../lib/journal/entry.js';
+import {connect, type Redis, refuseReplica} from '../lib/redis/connect.js';
+import {TokengateError} from '../lib/values/errors.js';
 import {type Connection, readConnection} from './connection.js';
 import {globalFlags} from './flags.js';
 import {onInterrupt} from './interrupts.js';

@@ -3,16 +3,16 @@ import {setTimeout as wait} from 'node:timers/promises';
 
 import type {Command, Interfaces} from '@oclif/core';
 
-import {previewBatch, runBatch} from '../lib/batch.js';
-import type {Change} from '../lib/change-engine.js';
-import {serverTime} from '../lib/clock.js';
-import {TokengateError} from '../lib/errors.js';
-import {parseFilter} from '../lib/filter.js';
-import {nameOf, type RawId} from '../lib/ids.js';
-import type {Journal} from '../lib/journal.js';
-import type {KeyShape} from '../lib/keys.js';
-import {type Redis, refuseReplica} from '../lib/redis.js';
-import {isEmpty, type Selected, selectIds, type Selection} from '../lib/selection.js';
+import {previewBatch, runBatch} from '../lib/change/batch.js';
+import type {Change} from '../lib/change/change.js';
+import type {KeyShape} from '../lib/gateway/keys.js';
+import type {Journal} from '../lib/journal/entry.js';
+import {type Redis, refuseReplica} from '../lib/redis/connect.js';
+import {serverTime} from '../lib/redis/server-time.js';
+import {parseFilter} from '../lib/sessions/filter.js';
+import {isEmpty, type Selected, selectIds, type Selection} from '../lib/sessions/select.js';
+import {TokengateError} from '../lib/values/errors.js';
+import {nameOf, type RawId} from '../lib/values/session-id.js';
 import {BaseCommand} from './base-command.js';
 import {BatchReport, capitalize, formatCount} from './batch-report.js';
 import type {batchFlags, globalFlags} from './flags.js';

@@ -1,6 +1,6 @@
-import type {Outcome} from '../lib/batch.js';
-import type {Preview} from '../lib/change-engine.js';
-import {TokengateError} from '../lib/errors.js';
+import type {Outcome} from '../lib/change/batch.js';
+import type {Preview} from '../lib/change/change.js';
+import {TokengateError} from '../lib/values/errors.js';
 import {stringifyJson} from './json.js';
 import {WorkOutput} from './output.js';
 import {MAX_WARNINGS, reportLine, reportWarning} from './report.js';

@@ -1,9 +1,9 @@
-import type {HistoryPart} from '../lib/change-history.js';
-import {nameOf, type RawId} from '../lib/ids.js';
-import {addOlder, type KeyRecord, toText, type Value} from '../lib/journal.js';
-import {describeChanged} from '../lib/key-words.js';
-import {keyName} from '../lib/keys.js';
-import {formatUtc} from '../lib/time.js';
+import {keyName} from '../lib/gateway/keys.js';
+import {describeChanged} from '../lib/journal/describe.js';
+import {addOlder, type KeyRecord, toText, type Value} from '../lib/journal/entry.js';
+import type {HistoryPart} from '../lib/journal/history.js';
+import {nameOf, type RawId} from '../lib/values/session-id.js';
+import {formatUtc} from '../lib/values/time.js';
 import {formatCount} from './batch-report.js';
 import {stringifyJson} from './json.js';
 import {drawTable} from './table.js';

@@ -1,6 +1,6 @@
-import type {Check, Finding, Severity} from '../lib/checks.js';
-import {describeEnd} from '../lib/freezes.js';
-import {formatExactMoney, type Money} from '../lib/money.js';
+import type {Check, Finding, Severity} from '../lib/monitoring/limits.js';
+import {describeEnd} from '../lib/operations/freeze.js';
+import {formatExactMoney, type Money} from '../lib/values/money.js';
 import {paint} from './style.js';
 import {showText} from './text.js';
 

@@ -1,6 +1,6 @@
-import {TokengateError} from '../lib/errors.js';
-import {secretsOfUrl} from '../lib/redis-url.js';
-import type {ConnectOptions} from '../lib/redis.js';
+import type {ConnectOptions} from '../lib/redis/connect.js';
+import {secretsOfUrl} from '../lib/redis/url.js';
+import {TokengateError} from '../lib/values/errors.js';
 import {keepSecretUrl, redactStderr} from './secrets.js';
 
 /** What the global flags, and the variables in their place, say about the connection. */

@@ -1,10 +1,18 @@
-import {IDENTICAL_LIMIT, REQUEST_LIMIT} from '../lib/anomalies.js';
-import type {BudgetRule, Decision, FreezeRule, LoopRule, Remedy, RequestRateRule, Rule} from '../lib/decision.js';
-import {describeEnd} from '../lib/freezes.js';
-import {isText} from '../lib/ids.js';
-import {formatExactMoney, type Money, toPlainDigits} from '../lib/money.js';
-import {percentageOf} from '../lib/sessions.js';
-import {formatDuration, formatUtc} from '../lib/time.js';
+import {IDENTICAL_LIMIT, REQUEST_LIMIT} from '../lib/gateway/anomaly-stats.js';
+import type {
+  BudgetRule,
+  Decision,
+  FreezeRule,
+  LoopRule,
+  Remedy,
+  RequestRateRule,
+  Rule,
+} from '../lib/gateway/next-request.js';
+import {percentageOf} from '../lib/operations/budget.js';
+import {describeEnd} from '../lib/operations/freeze.js';
+import {formatExactMoney, type Money, toPlainDigits} from '../lib/values/money.js';
+import {isText} from '../lib/values/session-id.js';
+import {formatDuration, formatUtc} from '../lib/values/time.js';
 import {type SameServer, toGlob, toKeyDeletion, toSessionCommand} from './session-commands.js';
 import {toCommandLine} from './shell-words.js';
 

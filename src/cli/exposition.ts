@@ -1,5 +1,5 @@
-import type {Gauge, Metrics} from '../lib/metrics.js';
-import {toPlainDigits} from '../lib/money.js';
+import type {Gauge, Metrics} from '../lib/monitoring/metrics.js';
+import {toPlainDigits} from '../lib/values/money.js';
 import {showText} from './text.js';
 
 /** The largest number that Prometheus can read (a binary float); it refuses a whole file for one that is larger. */

@@ -3,7 +3,7 @@ import {unlinkSync} from 'node:fs';
 import {open, realpath, rename, stat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 
-import {TokengateError} from '../lib/errors.js';
+import {TokengateError} from '../lib/values/errors.js';
 
 const WHY: Record<string, string> = {
   EACCES: 'permission denied',

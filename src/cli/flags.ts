@@ -1,8 +1,8 @@
 import {Args, Flags} from '@oclif/core';
 
-import {TokengateError} from '../lib/errors.js';
-import {parseSessionId, type RawId} from '../lib/ids.js';
-import {type Money, parseAmount, type TypedAmount} from '../lib/money.js';
+import {TokengateError} from '../lib/values/errors.js';
+import {type Money, parseAmount, type TypedAmount} from '../lib/values/money.js';
+import {parseSessionId, type RawId} from '../lib/values/session-id.js';
 
 const SESSION_ID = 'exactly as the API client sends it (after -- if it begins with a dash)';
 

@@ -1,7 +1,7 @@
 import {isUtf8} from 'node:buffer';
 
-import {TokengateError} from '../lib/errors.js';
-import {isText, nameOf, parseSessionId, type RawId, rawId} from '../lib/ids.js';
+import {TokengateError} from '../lib/values/errors.js';
+import {isText, nameOf, parseSessionId, type RawId, rawId} from '../lib/values/session-id.js';
 import {stringifyJson} from './json.js';
 
 const LINE_FEED = 0x0a;

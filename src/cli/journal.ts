@@ -1,7 +1,7 @@
 import {hostname, userInfo} from 'node:os';
 
-import {TokengateError} from '../lib/errors.js';
-import {DEFAULT_JOURNAL_LIMIT, type Journal, newChangeId} from '../lib/journal.js';
+import {DEFAULT_JOURNAL_LIMIT, type Journal, newChangeId} from '../lib/journal/entry.js';
+import {TokengateError} from '../lib/values/errors.js';
 
 /**
  * What the journal is to say of a change, or undefined when none is to be kept.

@@ -1,6 +1,6 @@
 import {Big} from 'big.js';
 
-import {toPlainDigits} from '../lib/money.js';
+import {toPlainDigits} from '../lib/values/money.js';
 import {escapeJson} from './text.js';
 
 /**

@@ -1,6 +1,6 @@
 import type {Interfaces} from '@oclif/core';
 
-import {TokengateError} from '../lib/errors.js';
+import {TokengateError} from '../lib/values/errors.js';
 
 /** More than these say nothing. */
 const MOST = 3;

@@ -1,7 +1,7 @@
 import {spawn} from 'node:child_process';
 
-import type {Finding} from '../lib/checks.js';
-import {TokengateError} from '../lib/errors.js';
+import type {Finding} from '../lib/monitoring/limits.js';
+import {TokengateError} from '../lib/values/errors.js';
 import {describeFinding, toFindingJson} from './check-views.js';
 import {onInterrupt} from './interrupts.js';
 import {stringifyJson} from './json.js';

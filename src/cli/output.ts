@@ -1,4 +1,4 @@
-import {TokengateError} from '../lib/errors.js';
+import {TokengateError} from '../lib/values/errors.js';
 
 /** Nobody reads stdout any more (`| head`): reason enough to stop, not an error. */
 export class OutputClosed extends Error {}

@@ -1,7 +1,7 @@
 import {constants} from 'node:fs';
 import {open} from 'node:fs/promises';
 
-import {TokengateError} from '../lib/errors.js';
+import {TokengateError} from '../lib/values/errors.js';
 
 const WHY: Record<string, string> = {
   ENOENT: 'does not exist',

@@ -1,4 +1,4 @@
-import {TokengateError} from '../lib/errors.js';
+import {TokengateError} from '../lib/values/errors.js';
 import {showText} from './text.js';
 
 /**

@@ -1,5 +1,5 @@
-import {type Endpoint, parseRedisUrl, withTlsFiles} from '../lib/redis-url.js';
-import type {ConnectOptions, ServerInfo} from '../lib/redis.js';
+import type {ConnectOptions, ServerInfo} from '../lib/redis/connect.js';
+import {type Endpoint, parseRedisUrl, withTlsFiles} from '../lib/redis/url.js';
 
 /**
  * The options with which redis-cli reaches the same server; none for what it does by itself. It asks for a password

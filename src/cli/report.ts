@@ -1,6 +1,6 @@
 import type {Errors} from '@oclif/core';
 
-import {TokengateError} from '../lib/errors.js';
+import {TokengateError} from '../lib/values/errors.js';
 import {stringifyJson} from './json.js';
 import {guessNearest} from './nearest.js';
 import {OutputClosed} from './output.js';

@@ -1,7 +1,7 @@
-import {quoteStart} from '../lib/amounts.js';
-import {formatExactMoney, type Money, toPlainDigits} from '../lib/money.js';
-import type {RecordedRequest} from '../lib/request-history.js';
-import {formatUtc} from '../lib/time.js';
+import type {RecordedRequest} from '../lib/gateway/request-history.js';
+import {quoteStart} from '../lib/gateway/stored-amount.js';
+import {formatExactMoney, type Money, toPlainDigits} from '../lib/values/money.js';
+import {formatUtc} from '../lib/values/time.js';
 import {toCsvCell} from './csv.js';
 import {stringifyJson} from './json.js';
 import {drawTable} from './table.js';

@@ -1,4 +1,4 @@
-import {secretsOfUrl} from '../lib/redis-url.js';
+import {secretsOfUrl} from '../lib/redis/url.js';
 
 /** What must not be shown, and what is shown in its place. */
 const secrets = new Map<string, string>();

@@ -1,4 +1,4 @@
-import {isText, nameOf, type RawId} from '../lib/ids.js';
+import {isText, nameOf, type RawId} from '../lib/values/session-id.js';
 import {toCommandLine} from './shell-words.js';
 
 /** What a command that is shown for copying needs to reach the same server, beside what the variables say. */

@@ -1,8 +1,8 @@
-import {TokengateError} from '../lib/errors.js';
-import {describeEnd} from '../lib/freezes.js';
-import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../lib/listing.js';
-import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../lib/money.js';
-import {type BudgetChange, type Session} from '../lib/sessions.js';
+import {type BudgetChange, type Session} from '../lib/operations/budget.js';
+import {describeEnd} from '../lib/operations/freeze.js';
+import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../lib/sessions/list.js';
+import {TokengateError} from '../lib/values/errors.js';
+import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../lib/values/money.js';
 import {toCsvCell} from './csv.js';
 import {hexOf, writeIdLine} from './id-lines.js';
 import {stringifyJson} from './json.js';

@@ -1,7 +1,7 @@
-import type {Outcome} from '../lib/batch.js';
-import {TokengateError} from '../lib/errors.js';
-import {nameOf} from '../lib/ids.js';
-import type {Advice, CheckedPage, Finding, Fixable} from '../lib/store-check.js';
+import type {Advice, CheckedPage, Finding, Fixable} from '../lib/audit/audit.js';
+import type {Outcome} from '../lib/change/batch.js';
+import {TokengateError} from '../lib/values/errors.js';
+import {nameOf} from '../lib/values/session-id.js';
 import {formatCount} from './batch-report.js';
 import {stringifyJson} from './json.js';
 import {drainOutput, explainClosing, WorkOutput, writeOutput} from './output.js';

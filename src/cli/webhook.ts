@@ -1,4 +1,4 @@
-import {TokengateError} from '../lib/errors.js';
+import {TokengateError} from '../lib/values/errors.js';
 import {readOwnFile} from './own-file.js';
 import {keepWebhookUrl} from './secrets.js';
 

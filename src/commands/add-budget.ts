@@ -1,8 +1,8 @@
 import {BaseCommand} from '../cli/base-command.js';
 import {journalFlags, sessionIdArg, signedAmountArg} from '../cli/flags.js';
 import {toBudgetChangeJson, type BudgetChangeJson} from '../cli/session-views.js';
-import {formatExactMoney} from '../lib/money.js';
-import {addBudget, type BudgetChange} from '../lib/sessions.js';
+import {addBudget, type BudgetChange} from '../lib/operations/budget.js';
+import {formatExactMoney} from '../lib/values/money.js';
 
 export default class AddBudget extends BaseCommand<typeof AddBudget> {
   static override summary = 'Raise or lower the budget of a session';

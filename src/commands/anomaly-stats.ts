@@ -1,8 +1,8 @@
 import {BaseCommand} from '../cli/base-command.js';
 import {sessionIdArg} from '../cli/flags.js';
-import {type AnomalyStats, findAnomalyStats, IDENTICAL_LIMIT, REQUEST_LIMIT} from '../lib/anomalies.js';
-import {serverTime} from '../lib/clock.js';
-import {formatUtc} from '../lib/time.js';
+import {type AnomalyStats, findAnomalyStats, IDENTICAL_LIMIT, REQUEST_LIMIT} from '../lib/gateway/anomaly-stats.js';
+import {serverTime} from '../lib/redis/server-time.js';
+import {formatUtc} from '../lib/values/time.js';
 
 interface AnomalyStatsJson {
   session_id: string;

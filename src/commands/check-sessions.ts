@@ -6,7 +6,6 @@ import {matchFlag, whereFlag} from '../cli/flags.js';
 import {stringifyJson} from '../cli/json.js';
 import {LEASE_MS, type NotificationJson, notificationError, notify} from '../cli/notify.js';
 import {readWebhook} from '../cli/webhook.js';
-import {parseStateName, reportOnce} from '../lib/alerts.js';
 import {
   type Check,
   type CheckOptions,
@@ -15,11 +14,12 @@ import {
   parsePercentage,
   type Rule,
   toRules,
-} from '../lib/checks.js';
-import {serverTime} from '../lib/clock.js';
-import {TokengateError} from '../lib/errors.js';
-import {parseFilter} from '../lib/filter.js';
-import {parseAmount} from '../lib/money.js';
+} from '../lib/monitoring/limits.js';
+import {parseStateName, reportOnce} from '../lib/monitoring/report-once.js';
+import {serverTime} from '../lib/redis/server-time.js';
+import {parseFilter} from '../lib/sessions/filter.js';
+import {TokengateError} from '../lib/values/errors.js';
+import {parseAmount} from '../lib/values/money.js';
 
 export default class CheckSessions extends BaseCommand<typeof CheckSessions> {
   static override summary = 'Find sessions that are near their limits, for cron and monitoring';

@@ -6,11 +6,11 @@ import {journalFlags, matchFlag} from '../cli/flags.js';
 import {onInterrupt} from '../cli/interrupts.js';
 import {StoreReport} from '../cli/store-report.js';
 import {isSafeText} from '../cli/text.js';
-import {serverTime} from '../lib/clock.js';
-import {TokengateError} from '../lib/errors.js';
-import {type Redis, refuseReplica} from '../lib/redis.js';
-import {makeRepairs, MAX_REPAIRS} from '../lib/repairs.js';
-import {type Fixable, checkStore, isFixable} from '../lib/store-check.js';
+import {type Fixable, checkStore, isFixable} from '../lib/audit/audit.js';
+import {makeRepairs, MAX_REPAIRS} from '../lib/audit/repairs.js';
+import {type Redis, refuseReplica} from '../lib/redis/connect.js';
+import {serverTime} from '../lib/redis/server-time.js';
+import {TokengateError} from '../lib/values/errors.js';
 
 export default class CheckStore extends BaseCommand<typeof CheckStore> {
   static override summary = 'Find what makes the gateway fail, or spend without limit';

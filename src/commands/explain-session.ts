@@ -3,7 +3,7 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../cli/base-command.js';
 import {type DecisionJson, describeDecision, toDecisionJson} from '../cli/decision-views.js';
 import {amountFlag, sessionIdArg} from '../cli/flags.js';
-import {DEFAULT_BUDGET, explainSession} from '../lib/decision.js';
+import {DEFAULT_BUDGET, explainSession} from '../lib/gateway/next-request.js';
 
 export default class ExplainSession extends BaseCommand<typeof ExplainSession> {
   static override summary = 'Explain whether the next request of a session passes, and why not';

@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BatchCommand} from '../cli/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/flags.js';
-import {serverTime} from '../lib/clock.js';
+import {BUDGET_KEYS} from '../lib/gateway/keys.js';
 import {
   describeEnd,
   describeFreeze,
@@ -11,10 +11,10 @@ import {
   freezeSession,
   type FreezeOptions,
   freezing,
-} from '../lib/freezes.js';
-import type {RawId} from '../lib/ids.js';
-import {BUDGET_KEYS} from '../lib/keys.js';
-import {parseDuration, parseTime} from '../lib/time.js';
+} from '../lib/operations/freeze.js';
+import {serverTime} from '../lib/redis/server-time.js';
+import type {RawId} from '../lib/values/session-id.js';
+import {parseDuration, parseTime} from '../lib/values/time.js';
 
 const ONE_HOUR = 3600;
 

@@ -1,8 +1,8 @@
 import {BaseCommand} from '../cli/base-command.js';
 import {sessionIdArg} from '../cli/flags.js';
 import {type SessionJson, toSessionJson} from '../cli/session-views.js';
-import {formatMoney, formatPercentage, type Money} from '../lib/money.js';
-import {findSession, type Session} from '../lib/sessions.js';
+import {findSession, type Session} from '../lib/operations/budget.js';
+import {formatMoney, formatPercentage, type Money} from '../lib/values/money.js';
 
 export default class GetBudget extends BaseCommand<typeof GetBudget> {
   static override summary = 'Show the budget of a session and what it has spent';

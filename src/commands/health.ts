@@ -1,6 +1,6 @@
 import {BaseCommand} from '../cli/base-command.js';
 import {isJournalOff} from '../cli/journal.js';
-import {checkHealth, type Health} from '../lib/health.js';
+import {checkHealth, type Health} from '../lib/monitoring/health.js';
 
 interface HealthJson {
   healthy: true;

@@ -3,10 +3,10 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../cli/base-command.js';
 import {CHANGE_FORMATS, renderChanges} from '../cli/change-views.js';
 import {countFlag} from '../cli/flags.js';
-import {listChanges} from '../lib/change-history.js';
-import {serverTime} from '../lib/clock.js';
-import {parseSessionId} from '../lib/ids.js';
-import {parseDuration, parseTime} from '../lib/time.js';
+import {listChanges} from '../lib/journal/history.js';
+import {serverTime} from '../lib/redis/server-time.js';
+import {parseSessionId} from '../lib/values/session-id.js';
+import {parseDuration, parseTime} from '../lib/values/time.js';
 
 export default class ListChanges extends BaseCommand<typeof ListChanges> {
   static override summary = 'List what was changed, when, and by whom';

@@ -3,8 +3,8 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../cli/base-command.js';
 import {countFlag, sessionIdArg} from '../cli/flags.js';
 import {renderRequests, REQUEST_FORMATS} from '../cli/request-views.js';
-import {nameOf} from '../lib/ids.js';
-import {HISTORY_LENGTH, readHistory} from '../lib/request-history.js';
+import {HISTORY_LENGTH, readHistory} from '../lib/gateway/request-history.js';
+import {nameOf} from '../lib/values/session-id.js';
 
 export default class ListRequests extends BaseCommand<typeof ListRequests> {
   static override summary = 'List the latest requests of a session';

@@ -3,10 +3,10 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../cli/base-command.js';
 import {countFlag, matchFlag, nullFlag, whereFlag} from '../cli/flags.js';
 import {DEFAULT_COLUMNS, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/session-views.js';
-import {serverTime} from '../lib/clock.js';
-import {TokengateError} from '../lib/errors.js';
-import {parseFilter} from '../lib/filter.js';
-import {describePartial, listSessions, SORT_FIELDS, type Totals} from '../lib/listing.js';
+import {serverTime} from '../lib/redis/server-time.js';
+import {parseFilter} from '../lib/sessions/filter.js';
+import {describePartial, listSessions, SORT_FIELDS, type Totals} from '../lib/sessions/list.js';
+import {TokengateError} from '../lib/values/errors.js';
 
 export default class ListSessions extends BaseCommand<typeof ListSessions> {
   static override summary = 'List the sessions that have a budget';

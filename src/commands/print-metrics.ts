@@ -5,9 +5,9 @@ import {renderMetrics} from '../cli/exposition.js';
 import {replaceFile} from '../cli/files.js';
 import {countFlag, matchFlag, whereFlag} from '../cli/flags.js';
 import {stringifyJson} from '../cli/json.js';
-import {serverTime} from '../lib/clock.js';
-import {parseFilter} from '../lib/filter.js';
-import {measure, type Metrics} from '../lib/metrics.js';
+import {measure, type Metrics} from '../lib/monitoring/metrics.js';
+import {serverTime} from '../lib/redis/server-time.js';
+import {parseFilter} from '../lib/sessions/filter.js';
 
 export default class PrintMetrics extends BaseCommand<typeof PrintMetrics> {
   static override summary = 'Print metrics for Prometheus';

@@ -2,9 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BatchCommand} from '../cli/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/flags.js';
-import {nameOf, type RawId} from '../lib/ids.js';
-import {BUDGET_KEYS} from '../lib/keys.js';
-import {type Money, parseStoredMoney} from '../lib/money.js';
+import {BUDGET_KEYS} from '../lib/gateway/keys.js';
 import {
   describeRemoved,
   findWriteBack,
@@ -13,7 +11,9 @@ import {
   resetSession,
   resetting,
   WRITE_BACK_MS,
-} from '../lib/resets.js';
+} from '../lib/operations/reset.js';
+import {type Money, parseStoredMoney} from '../lib/values/money.js';
+import {nameOf, type RawId} from '../lib/values/session-id.js';
 
 /** Null when there was none. A text when it was not money. */
 type Removed = Money | string | null;

@@ -1,8 +1,8 @@
 import {BaseCommand} from '../cli/base-command.js';
 import {amountArg, journalFlags, sessionIdArg} from '../cli/flags.js';
 import {type BudgetChangeJson, toBudgetChangeJson} from '../cli/session-views.js';
-import {formatExactMoney} from '../lib/money.js';
-import {type BudgetChange, setBudget} from '../lib/sessions.js';
+import {type BudgetChange, setBudget} from '../lib/operations/budget.js';
+import {formatExactMoney} from '../lib/values/money.js';
 
 export default class SetBudget extends BaseCommand<typeof SetBudget> {
   static override summary = 'Set or replace the budget of a session';

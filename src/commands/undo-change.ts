@@ -3,12 +3,12 @@ import {Flags} from '@oclif/core';
 import {BatchCommand, type BatchStep} from '../cli/batch-command.js';
 import {changeIdsArg, reportFlags} from '../cli/flags.js';
 import {actorName} from '../cli/journal.js';
-import {TokengateError} from '../lib/errors.js';
-import {type Old, toText} from '../lib/journal.js';
-import {describeKeys} from '../lib/key-words.js';
-import {keyName} from '../lib/keys.js';
-import type {Redis} from '../lib/redis.js';
-import {findChanges, findLast, type RecordedChange, type Undone, undoing} from '../lib/undo.js';
+import {keyName} from '../lib/gateway/keys.js';
+import {describeKeys} from '../lib/journal/describe.js';
+import {type Old, toText} from '../lib/journal/entry.js';
+import {findChanges, findLast, type RecordedChange, type Undone, undoing} from '../lib/operations/undo.js';
+import type {Redis} from '../lib/redis/connect.js';
+import {TokengateError} from '../lib/values/errors.js';
 
 export default class UndoChange extends BatchCommand<typeof UndoChange> {
   static override summary = 'Put back what a change replaced';

@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BatchCommand} from '../cli/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/flags.js';
-import {serverTime} from '../lib/clock.js';
+import {FROZEN_UNTIL_KEYS} from '../lib/gateway/keys.js';
 import {
   describeCleared,
   describeFreeze,
@@ -10,9 +10,9 @@ import {
   type Unfreeze,
   unfreezeSession,
   unfreezing,
-} from '../lib/freezes.js';
-import type {RawId} from '../lib/ids.js';
-import {FROZEN_UNTIL_KEYS} from '../lib/keys.js';
+} from '../lib/operations/freeze.js';
+import {serverTime} from '../lib/redis/server-time.js';
+import type {RawId} from '../lib/values/session-id.js';
 
 interface UnfreezeJson {
   session_id: string;

@@ -9,17 +9,17 @@ import {changeLines, toLine, toWatchedJson, type WatchedJson} from '../cli/watch
 import {requireTerminal, showLive} from '../cli/watch/live.js';
 import {drawOnce} from '../cli/watch/once.js';
 import type {Message} from '../cli/watch/ui.js';
-import {DEFAULT_BUDGET, explainSession} from '../lib/decision.js';
-import {TokengateError} from '../lib/errors.js';
-import {openFeed} from '../lib/feed.js';
-import {parseFilter} from '../lib/filter.js';
-import type {RawId} from '../lib/ids.js';
-import {describePartial} from '../lib/listing.js';
-import type {Money} from '../lib/money.js';
-import type {Redis} from '../lib/redis.js';
-import {parseDuration} from '../lib/time.js';
-import {type Status, sortWatched, summarize, type Summary, WATCH_FIELDS, type Watched} from '../lib/watched.js';
-import {openWatch, type Watch} from '../lib/watching.js';
+import {DEFAULT_BUDGET, explainSession} from '../lib/gateway/next-request.js';
+import type {Redis} from '../lib/redis/connect.js';
+import {parseFilter} from '../lib/sessions/filter.js';
+import {describePartial} from '../lib/sessions/list.js';
+import {TokengateError} from '../lib/values/errors.js';
+import type {Money} from '../lib/values/money.js';
+import type {RawId} from '../lib/values/session-id.js';
+import {parseDuration} from '../lib/values/time.js';
+import {openFeed} from '../lib/watch/poller.js';
+import {openWatch, type Watch} from '../lib/watch/reader.js';
+import {type Status, sortWatched, summarize, type Summary, WATCH_FIELDS, type Watched} from '../lib/watch/row.js';
 
 const FORMATS = ['text', 'json', 'ndjson'] as const;
 type Format = (typeof FORMATS)[number];

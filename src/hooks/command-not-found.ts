@@ -1,7 +1,7 @@
 import type {Hook} from '@oclif/core';
 
 import {guessNearest, unknownCommand} from '../cli/nearest.js';
-import {TokengateError} from '../lib/errors.js';
+import {TokengateError} from '../lib/values/errors.js';
 
 /**
  * oclif joins the words after a command without arguments to its ID: `list-sessions extra` becomes the unknown command

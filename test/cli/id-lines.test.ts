@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
 import {readIds, writeIdLine} from '../../src/cli/id-lines.js';
-import {type RawId, rawId} from '../../src/lib/ids.js';
+import {type RawId, rawId} from '../../src/lib/values/session-id.js';
 
 const raw = (...ids: string[]): RawId[] => ids.map((id) => rawId(Buffer.from(id).toString('latin1')));
 const read = (text: string): RawId[] => readIds(Buffer.from(text), false);

@@ -6,9 +6,9 @@ import {Big} from 'big.js';
 import {afterEach, beforeEach, expect, test} from 'vitest';
 
 import {notificationError, type Notified, notify, type Notifiers} from '../../src/cli/notify.js';
-import type {Finding} from '../../src/lib/checks.js';
-import {parseSessionId} from '../../src/lib/ids.js';
-import {toSession} from '../../src/lib/sessions.js';
+import type {Finding} from '../../src/lib/monitoring/limits.js';
+import {parseSessionId} from '../../src/lib/values/session-id.js';
+import {toSession} from '../../src/lib/operations/budget.js';
 import {untilEnded} from '../support/processes.js';
 import {type Receiver, startReceiver} from '../support/receiver.js';
 

@@ -1,9 +1,9 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {slotOf} from '../../src/lib/cluster-slots.js';
-import {rawId} from '../../src/lib/ids.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
-import {resetSession} from '../../src/lib/resets.js';
+import {slotOf} from '../../src/lib/redis/cluster/slots.js';
+import {rawId} from '../../src/lib/values/session-id.js';
+import {connect, type Redis} from '../../src/lib/redis/connect.js';
+import {resetSession} from '../../src/lib/operations/reset.js';
 import {startCluster, type TestCluster} from '../support/cluster.js';
 import {type Output, runBinary} from '../support/run.js';
 

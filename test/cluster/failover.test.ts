@@ -1,8 +1,8 @@
 import {afterEach, beforeEach, expect, test} from 'vitest';
 
-import {slotOf} from '../../src/lib/cluster-slots.js';
-import {scanKeys} from '../../src/lib/listing.js';
-import {connect} from '../../src/lib/redis.js';
+import {slotOf} from '../../src/lib/redis/cluster/slots.js';
+import {scanKeys} from '../../src/lib/sessions/list.js';
+import {connect} from '../../src/lib/redis/connect.js';
 import {startCluster, type TestCluster} from '../support/cluster.js';
 import {runBinary} from '../support/run.js';
 

@@ -1,10 +1,10 @@
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
 
-import {slotOf} from '../../src/lib/cluster-slots.js';
-import {rawId} from '../../src/lib/ids.js';
-import {BUDGET_KEYS} from '../../src/lib/keys.js';
-import {scanIds, scanKeys} from '../../src/lib/listing.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
+import {slotOf} from '../../src/lib/redis/cluster/slots.js';
+import {rawId} from '../../src/lib/values/session-id.js';
+import {BUDGET_KEYS} from '../../src/lib/gateway/keys.js';
+import {scanIds, scanKeys} from '../../src/lib/sessions/list.js';
+import {connect, type Redis} from '../../src/lib/redis/connect.js';
 import {startCluster, type TestCluster} from '../support/cluster.js';
 import {runBinary} from '../support/run.js';
 

@@ -9,7 +9,7 @@ import ListSessions from '../../src/commands/list-sessions.js';
 import ResetSession from '../../src/commands/reset-session.js';
 import UndoChange from '../../src/commands/undo-change.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
-import {nameOf} from '../../src/lib/ids.js';
+import {nameOf} from '../../src/lib/values/session-id.js';
 import {dumpKeyspace} from '../support/keyspace.js';
 import {startProxy} from '../support/proxy.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';

@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import CheckSessions from '../../src/commands/check-sessions.js';
-import {holds} from '../../src/lib/checks.js';
-import {parseSessionId} from '../../src/lib/ids.js';
-import {toSession} from '../../src/lib/sessions.js';
+import {holds} from '../../src/lib/monitoring/limits.js';
+import {parseSessionId} from '../../src/lib/values/session-id.js';
+import {toSession} from '../../src/lib/operations/budget.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {type Output, runCommand} from '../support/run.js';
 import {loadSessions} from '../support/shell.js';

@@ -8,7 +8,7 @@ import ResetSession from '../../src/commands/reset-session.js';
 import SetBudget from '../../src/commands/set-budget.js';
 import UndoChange from '../../src/commands/undo-change.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
-import {TokengateError} from '../../src/lib/errors.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
 import {dumpKeyspace, gatewayKeys} from '../support/keyspace.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {type Output, runCommand} from '../support/run.js';

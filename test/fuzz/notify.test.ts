@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import {afterAll, beforeAll, expect} from 'vitest';
 
 import {notify} from '../../src/cli/notify.js';
-import type {Finding, RuleKind} from '../../src/lib/checks.js';
-import {parseSessionId} from '../../src/lib/ids.js';
+import type {Finding, RuleKind} from '../../src/lib/monitoring/limits.js';
+import {parseSessionId} from '../../src/lib/values/session-id.js';
 import {anyText, fuzz, someText, UNSAFE} from '../support/fuzz.js';
 import {type Receiver, startReceiver} from '../support/receiver.js';
 

@@ -15,9 +15,9 @@ import ResetSession from '../../src/commands/reset-session.js';
 import SetBudget from '../../src/commands/set-budget.js';
 import UndoChange from '../../src/commands/undo-change.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
-import {matchesGlob} from '../../src/lib/glob.js';
-import {nameOf, rawId} from '../../src/lib/ids.js';
-import {parseStoredMoney, toPlainDigits} from '../../src/lib/money.js';
+import {matchesGlob} from '../../src/lib/values/glob.js';
+import {nameOf, rawId} from '../../src/lib/values/session-id.js';
+import {parseStoredMoney, toPlainDigits} from '../../src/lib/values/money.js';
 import {
   anyBytes,
   anyMoneyText,

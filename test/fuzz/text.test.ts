@@ -11,8 +11,8 @@ import {stringifyJson} from '../../src/cli/json.js';
 import {toCommandLine} from '../../src/cli/shell-words.js';
 import {drawTable} from '../../src/cli/table.js';
 import {escapeJson, showText} from '../../src/cli/text.js';
-import {TokengateError} from '../../src/lib/errors.js';
-import {nameOf, parseSessionId, rawId} from '../../src/lib/ids.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
+import {nameOf, parseSessionId, rawId} from '../../src/lib/values/session-id.js';
 import {
   formatExactMoney,
   formatMoney,
@@ -20,9 +20,15 @@ import {
   parseGatewayNumber,
   parseStoredMoney,
   toPlainDigits,
-} from '../../src/lib/money.js';
-import {addressOf, parseRedisUrl, secretsOfUrl} from '../../src/lib/redis-url.js';
-import {formatDuration, formatGatewayTime, parseDuration, parseGatewayTime, parseTime} from '../../src/lib/time.js';
+} from '../../src/lib/values/money.js';
+import {addressOf, parseRedisUrl, secretsOfUrl} from '../../src/lib/redis/url.js';
+import {
+  formatDuration,
+  formatGatewayTime,
+  parseDuration,
+  parseGatewayTime,
+  parseTime,
+} from '../../src/lib/values/time.js';
 import {
   anyBytes,
   anyMoneyText,

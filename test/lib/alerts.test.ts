@@ -1,10 +1,10 @@
 import {expect, test} from 'vitest';
 
-import {parseStateName, reportOnce, type ReportOnceOptions} from '../../src/lib/alerts.js';
-import {checkSessions, type Finding, type Rule, toRules} from '../../src/lib/checks.js';
-import {TokengateError} from '../../src/lib/errors.js';
-import {parseAmount} from '../../src/lib/money.js';
-import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
+import {parseStateName, reportOnce, type ReportOnceOptions} from '../../src/lib/monitoring/report-once.js';
+import {checkSessions, type Finding, type Rule, toRules} from '../../src/lib/monitoring/limits.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
+import {parseAmount} from '../../src/lib/values/money.js';
+import {connect, ErrorReply, type Redis} from '../../src/lib/redis/connect.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {loadSessions} from '../support/shell.js';
 import {withRedis} from '../support/with-redis.js';

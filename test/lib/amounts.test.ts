@@ -8,10 +8,10 @@ import {
   type StoredAmount,
   toAmount,
   toStoredAmount,
-} from '../../src/lib/amounts.js';
-import {rawId} from '../../src/lib/ids.js';
-import {toPlainDigits} from '../../src/lib/money.js';
-import {ErrorReply, type Redis} from '../../src/lib/redis.js';
+} from '../../src/lib/gateway/stored-amount.js';
+import {rawId} from '../../src/lib/values/session-id.js';
+import {toPlainDigits} from '../../src/lib/values/money.js';
+import {ErrorReply, type Redis} from '../../src/lib/redis/connect.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 

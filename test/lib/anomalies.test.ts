@@ -1,8 +1,8 @@
 import {describe, expect, test} from 'vitest';
 
-import {findAnomalyStats, parseCount, readCount} from '../../src/lib/anomalies.js';
-import {rawId} from '../../src/lib/ids.js';
-import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
+import {findAnomalyStats, parseCount, readCount} from '../../src/lib/gateway/anomaly-stats.js';
+import {rawId} from '../../src/lib/values/session-id.js';
+import {connect, ErrorReply, type Redis} from '../../src/lib/redis/connect.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 

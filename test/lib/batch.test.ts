@@ -1,10 +1,10 @@
 import {beforeEach, describe, expect, test, vi} from 'vitest';
 
-import {type BatchOptions, type Outcome, previewBatch, runBatch} from '../../src/lib/batch.js';
-import {TokengateError} from '../../src/lib/errors.js';
-import {type RawId, rawId} from '../../src/lib/ids.js';
-import {type Command, connect, ErrorReply, NoReply, type Redis} from '../../src/lib/redis.js';
-import {type Reset, resetting} from '../../src/lib/resets.js';
+import {type BatchOptions, type Outcome, previewBatch, runBatch} from '../../src/lib/change/batch.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
+import {type RawId, rawId} from '../../src/lib/values/session-id.js';
+import {type Command, connect, ErrorReply, NoReply, type Redis} from '../../src/lib/redis/connect.js';
+import {type Reset, resetting} from '../../src/lib/operations/reset.js';
 import {startProxy} from '../support/proxy.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';

@@ -4,9 +4,9 @@ import {expect, test} from 'vitest';
 
 import {complete} from '../../src/cli/completion/complete.js';
 import {makeTable} from '../../src/cli/completion/table.js';
-import {findCandidates} from '../../src/lib/candidates.js';
-import {JOURNAL_KEY} from '../../src/lib/keys.js';
-import {parseRedisUrl} from '../../src/lib/redis-url.js';
+import {findCandidates} from '../../src/lib/completion/candidates.js';
+import {JOURNAL_KEY} from '../../src/lib/gateway/keys.js';
+import {parseRedisUrl} from '../../src/lib/redis/url.js';
 import {startRedis} from '../support/redis-server.js';
 
 /** Milliseconds; longer than a test may take. */

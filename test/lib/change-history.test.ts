@@ -1,8 +1,8 @@
 import {beforeEach, describe, expect, test} from 'vitest';
 
-import {type HistoryOptions, type HistoryPart, listChanges} from '../../src/lib/change-history.js';
-import {parseSessionId} from '../../src/lib/ids.js';
-import type {Redis} from '../../src/lib/redis.js';
+import {type HistoryOptions, type HistoryPart, listChanges} from '../../src/lib/journal/history.js';
+import {parseSessionId} from '../../src/lib/values/session-id.js';
+import type {Redis} from '../../src/lib/redis/connect.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 

@@ -1,13 +1,13 @@
 import {afterEach, describe, expect, test} from 'vitest';
 
-import type {PlannedChange, ScriptedChange} from '../../src/lib/change-engine.js';
-import {changeKnown, changeOne, lookAgain, lookAt, sendChanges} from '../../src/lib/changes.js';
-import {TokengateError} from '../../src/lib/errors.js';
-import {type RawId, rawId} from '../../src/lib/ids.js';
-import {type Journal, type Part, readJournal} from '../../src/lib/journal.js';
-import {BUDGET_KEYS, SPENT_KEYS} from '../../src/lib/keys.js';
-import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis} from '../../src/lib/redis.js';
-import {resetting} from '../../src/lib/resets.js';
+import type {PlannedChange, ScriptedChange} from '../../src/lib/change/change.js';
+import {changeKnown, changeOne, lookAgain, lookAt, sendChanges} from '../../src/lib/change/apply.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
+import {type RawId, rawId} from '../../src/lib/values/session-id.js';
+import {type Journal, type Part, readJournal} from '../../src/lib/journal/entry.js';
+import {BUDGET_KEYS, SPENT_KEYS} from '../../src/lib/gateway/keys.js';
+import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis} from '../../src/lib/redis/connect.js';
+import {resetting} from '../../src/lib/operations/reset.js';
 import {type Proxy, startProxy, type Verdict} from '../support/proxy.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';

@@ -1,13 +1,20 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import {toAmount} from '../../src/lib/amounts.js';
-import {checkSessions, holds, parsePercentage, type Rule, type Subject, toRules} from '../../src/lib/checks.js';
-import {parseFilter} from '../../src/lib/filter.js';
-import {NOT_FROZEN} from '../../src/lib/freezes.js';
-import {rawId} from '../../src/lib/ids.js';
-import {type Money, parseStoredMoney} from '../../src/lib/money.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
-import {toSession} from '../../src/lib/sessions.js';
+import {toAmount} from '../../src/lib/gateway/stored-amount.js';
+import {
+  checkSessions,
+  holds,
+  parsePercentage,
+  type Rule,
+  type Subject,
+  toRules,
+} from '../../src/lib/monitoring/limits.js';
+import {parseFilter} from '../../src/lib/sessions/filter.js';
+import {NOT_FROZEN} from '../../src/lib/operations/freeze.js';
+import {rawId} from '../../src/lib/values/session-id.js';
+import {type Money, parseStoredMoney} from '../../src/lib/values/money.js';
+import {connect, type Redis} from '../../src/lib/redis/connect.js';
+import {toSession} from '../../src/lib/operations/budget.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 
 const x = rawId('x');

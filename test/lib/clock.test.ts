@@ -1,7 +1,7 @@
 import {expect, test} from 'vitest';
 
-import {serverTime, toServerTime} from '../../src/lib/clock.js';
-import {ErrorReply, type Redis} from '../../src/lib/redis.js';
+import {serverTime, toServerTime} from '../../src/lib/redis/server-time.js';
+import {ErrorReply, type Redis} from '../../src/lib/redis/connect.js';
 import {withRedis} from '../support/with-redis.js';
 
 let redis: Redis;

@@ -1,11 +1,11 @@
 import {beforeEach, describe, expect, test, vi} from 'vitest';
 
-import type {Change, PlannedChange, ScriptedChange, Settled} from '../../src/lib/change-engine.js';
-import {changeOnCluster} from '../../src/lib/cluster-changes.js';
-import {slotOf} from '../../src/lib/cluster-slots.js';
-import {TokengateError} from '../../src/lib/errors.js';
-import {nameOf, type RawId, rawId} from '../../src/lib/ids.js';
-import type {Journal, Old, Stored} from '../../src/lib/journal.js';
+import type {Change, PlannedChange, ScriptedChange, Settled} from '../../src/lib/change/change.js';
+import {changeOnCluster} from '../../src/lib/change/apply-on-cluster.js';
+import {slotOf} from '../../src/lib/redis/cluster/slots.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
+import {nameOf, type RawId, rawId} from '../../src/lib/values/session-id.js';
+import type {Journal, Old, Stored} from '../../src/lib/journal/entry.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -15,8 +15,8 @@ import {
   type KeyShape,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
-} from '../../src/lib/keys.js';
-import {connect, ErrorReply, NoReply, type Redis} from '../../src/lib/redis.js';
+} from '../../src/lib/gateway/keys.js';
+import {connect, ErrorReply, NoReply, type Redis} from '../../src/lib/redis/connect.js';
 import {type Nodes, withCluster} from '../support/with-cluster.js';
 
 let nodes: Nodes;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
 
-import {parseOwnSlots, parseRedirection, parseSlots, slotOf} from '../../src/lib/cluster-slots.js';
+import {parseOwnSlots, parseRedirection, parseSlots, slotOf} from '../../src/lib/redis/cluster/slots.js';
 import {startRedis} from '../support/redis-server.js';
 
 const asked = {host: 'here', port: 1};

@@ -1,9 +1,9 @@
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
 
-import {type CandidateOptions, findCandidates, type FoundId} from '../../src/lib/candidates.js';
-import {JOURNAL_KEY} from '../../src/lib/keys.js';
-import {parseRedisUrl} from '../../src/lib/redis-url.js';
-import {openResp, ReplyError, type RespConnection} from '../../src/lib/resp.js';
+import {type CandidateOptions, findCandidates, type FoundId} from '../../src/lib/completion/candidates.js';
+import {JOURNAL_KEY} from '../../src/lib/gateway/keys.js';
+import {parseRedisUrl} from '../../src/lib/redis/url.js';
+import {openResp, ReplyError, type RespConnection} from '../../src/lib/completion/tiny-client.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {type Answer, type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/resp-server.js';
 import {closing, greeting, silent, startServer} from '../support/servers.js';

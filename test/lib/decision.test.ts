@@ -1,9 +1,15 @@
 import {describe, expect, test} from 'vitest';
 
-import {type BudgetRule, type Decision, explainSession, type NextRequest, type Rule} from '../../src/lib/decision.js';
-import {parseSessionId} from '../../src/lib/ids.js';
-import {parseAmount, ZERO} from '../../src/lib/money.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
+import {
+  type BudgetRule,
+  type Decision,
+  explainSession,
+  type NextRequest,
+  type Rule,
+} from '../../src/lib/gateway/next-request.js';
+import {parseSessionId} from '../../src/lib/values/session-id.js';
+import {parseAmount, ZERO} from '../../src/lib/values/money.js';
+import {connect, type Redis} from '../../src/lib/redis/connect.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 

@@ -2,7 +2,7 @@ import {inspect} from 'node:util';
 
 import {expect, test} from 'vitest';
 
-import {TokengateError} from '../../src/lib/errors.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
 
 test('an error has a code, perhaps a hint, and a cause only where it has one', () => {
   const cause = new Error('why');

@@ -1,10 +1,10 @@
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 
-import {TokengateError} from '../../src/lib/errors.js';
-import {type Feed, openFeed} from '../../src/lib/feed.js';
-import {rawId, type RawId} from '../../src/lib/ids.js';
-import type {Redis} from '../../src/lib/redis.js';
-import type {Reading, Watch} from '../../src/lib/watching.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
+import {type Feed, openFeed} from '../../src/lib/watch/poller.js';
+import {rawId, type RawId} from '../../src/lib/values/session-id.js';
+import type {Redis} from '../../src/lib/redis/connect.js';
+import type {Reading, Watch} from '../../src/lib/watch/reader.js';
 
 const [a, b] = [rawId('a'), rawId('b')];
 const LOST = new TokengateError('REDIS_CONNECTION_LOST', 'Lost.');

@@ -2,7 +2,7 @@ import {Big} from 'big.js';
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
-import {type Facts, parseFilter} from '../../src/lib/filter.js';
+import {type Facts, parseFilter} from '../../src/lib/sessions/filter.js';
 
 const facts: Facts = {
   id: 'team:alpha',

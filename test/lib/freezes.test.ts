@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
-import {sendChanges} from '../../src/lib/changes.js';
+import {sendChanges} from '../../src/lib/change/apply.js';
 import {
   FOREVER,
   type FreezeOptions,
@@ -11,11 +11,11 @@ import {
   toFreezeState,
   unfreezeSession,
   unfreezing,
-} from '../../src/lib/freezes.js';
-import {rawId} from '../../src/lib/ids.js';
-import {keysOf} from '../../src/lib/keys.js';
-import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
-import {parseGatewayTime} from '../../src/lib/time.js';
+} from '../../src/lib/operations/freeze.js';
+import {rawId} from '../../src/lib/values/session-id.js';
+import {keysOf} from '../../src/lib/gateway/keys.js';
+import {connect, ErrorReply, type Redis} from '../../src/lib/redis/connect.js';
+import {parseGatewayTime} from '../../src/lib/values/time.js';
 import {anyBytes, fuzz} from '../support/fuzz.js';
 import {startProxy} from '../support/proxy.js';
 import type {TestRedis} from '../support/redis-server.js';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 
-import {escapeGlob, matchesGlob} from '../../src/lib/glob.js';
+import {escapeGlob, matchesGlob} from '../../src/lib/values/glob.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 
 let redis: TestRedis;

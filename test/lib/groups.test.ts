@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest';
 
-import {inGroups} from '../../src/lib/groups.js';
+import {inGroups} from '../../src/lib/values/chunks.js';
 
 test.each([
   [[], []],

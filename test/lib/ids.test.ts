@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
-import {isAscii, isText, nameOf, parseSessionId, rawId, sessionNotFound} from '../../src/lib/ids.js';
-import {keyOf, SPENT_KEYS} from '../../src/lib/keys.js';
+import {isAscii, isText, nameOf, parseSessionId, rawId, sessionNotFound} from '../../src/lib/values/session-id.js';
+import {keyOf, SPENT_KEYS} from '../../src/lib/gateway/keys.js';
 
 describe('a session ID', () => {
   test('is any text, and its name is that text', () => {

@@ -1,7 +1,7 @@
 import {describe, expect, test} from 'vitest';
 
-import type {KeyRecord, Old, Value} from '../../src/lib/journal.js';
-import {describeChanged, describeHeld, describeKeys, heldOf} from '../../src/lib/key-words.js';
+import type {KeyRecord, Old, Value} from '../../src/lib/journal/entry.js';
+import {describeChanged, describeHeld, describeKeys, heldOf} from '../../src/lib/journal/describe.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -10,7 +10,7 @@ import {
   type KeyShape,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
-} from '../../src/lib/keys.js';
+} from '../../src/lib/gateway/keys.js';
 
 /** A text as it is kept: one character a byte. */
 const bytes = (text: string): string => Buffer.from(text).toString('latin1');

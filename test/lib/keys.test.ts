@@ -1,7 +1,7 @@
 import {expect, test} from 'vitest';
 
 import {readSnapshot} from '../../scripts/snapshot.mjs';
-import {parseSessionId, rawId} from '../../src/lib/ids.js';
+import {parseSessionId, rawId} from '../../src/lib/values/session-id.js';
 import {
   alertsKey,
   BUDGET_KEYS,
@@ -13,7 +13,7 @@ import {
   SESSION_KEYS,
   SPENT_KEYS,
   VELOCITY_KEYS,
-} from '../../src/lib/keys.js';
+} from '../../src/lib/gateway/keys.js';
 
 test('every key that a gateway has written is one of a session, by one shape alone', () => {
   const met = new Set<unknown>();

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import {beforeEach, describe, expect, test} from 'vitest';
 
-import {TokengateError} from '../../src/lib/errors.js';
-import {parseFilter} from '../../src/lib/filter.js';
-import {nameOf, parseSessionId, rawId} from '../../src/lib/ids.js';
-import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, SPENT_KEYS} from '../../src/lib/keys.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
+import {parseFilter} from '../../src/lib/sessions/filter.js';
+import {nameOf, parseSessionId, rawId} from '../../src/lib/values/session-id.js';
+import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, SPENT_KEYS} from '../../src/lib/gateway/keys.js';
 import {
   hidesSome,
   listSessions,
@@ -17,9 +17,9 @@ import {
   scanIds,
   toListed,
   valuesOf,
-} from '../../src/lib/listing.js';
-import {ErrorReply, type Redis} from '../../src/lib/redis.js';
-import {isEmpty, selectIds} from '../../src/lib/selection.js';
+} from '../../src/lib/sessions/list.js';
+import {ErrorReply, type Redis} from '../../src/lib/redis/connect.js';
+import {isEmpty, selectIds} from '../../src/lib/sessions/select.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 

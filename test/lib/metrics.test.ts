@@ -1,10 +1,10 @@
 import {Big} from 'big.js';
 import {beforeEach, describe, expect, test} from 'vitest';
 
-import {TokengateError} from '../../src/lib/errors.js';
-import {parseFilter} from '../../src/lib/filter.js';
-import {measure, type Metrics, type MetricsOptions} from '../../src/lib/metrics.js';
-import type {Redis} from '../../src/lib/redis.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
+import {parseFilter} from '../../src/lib/sessions/filter.js';
+import {measure, type Metrics, type MetricsOptions} from '../../src/lib/monitoring/metrics.js';
+import type {Redis} from '../../src/lib/redis/connect.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {loadSessions} from '../support/shell.js';
 import {withRedis} from '../support/with-redis.js';

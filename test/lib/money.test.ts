@@ -12,7 +12,7 @@ import {
   parseStoredMoney,
   roundUpToCents,
   toPlainDigits,
-} from '../../src/lib/money.js';
+} from '../../src/lib/values/money.js';
 
 describe('an amount as an operator types it', () => {
   test.each([

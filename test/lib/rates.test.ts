@@ -2,7 +2,7 @@ import {Big} from 'big.js';
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
 
-import {addReading, rateOf, secondsUntilEmpty, type Spending, startSpending} from '../../src/lib/rates.js';
+import {addReading, rateOf, secondsUntilEmpty, type Spending, startSpending} from '../../src/lib/watch/spend-rate.js';
 
 const T0 = Date.UTC(2026, 10, 22);
 

@@ -3,13 +3,13 @@ import {setImmediate, setTimeout} from 'node:timers/promises';
 
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 
-import {slotOf} from '../../src/lib/cluster-slots.js';
-import {TokengateError} from '../../src/lib/errors.js';
-import {JOURNAL_KEY} from '../../src/lib/keys.js';
-import {openCluster} from '../../src/lib/redis-cluster.js';
-import {openNode} from '../../src/lib/redis-node.js';
-import {parseRedisUrl} from '../../src/lib/redis-url.js';
-import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis} from '../../src/lib/redis.js';
+import {slotOf} from '../../src/lib/redis/cluster/slots.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
+import {JOURNAL_KEY} from '../../src/lib/gateway/keys.js';
+import {openCluster} from '../../src/lib/redis/cluster/client.js';
+import {openNode} from '../../src/lib/redis/node.js';
+import {parseRedisUrl} from '../../src/lib/redis/url.js';
+import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis} from '../../src/lib/redis/connect.js';
 import {AS_EVER, type FakeCluster, type Judge, type Range, startFakeCluster} from '../support/fake-cluster.js';
 import {until} from '../support/sentinels.js';
 

@@ -1,8 +1,8 @@
 import {ErrorReply} from 'redis';
 import {describe, expect, test} from 'vitest';
 
-import {TokengateError} from '../../src/lib/errors.js';
-import {DeadlineError, explainFailure, type FailureContext, oneLine} from '../../src/lib/redis-errors.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
+import {DeadlineError, explainFailure, type FailureContext, oneLine} from '../../src/lib/redis/failures.js';
 
 const CONTEXT: FailureContext = {
   kind: 'Redis',

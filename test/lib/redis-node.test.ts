@@ -5,8 +5,8 @@ import type {TlsOptions} from 'node:tls';
 
 import {afterAll, afterEach, beforeAll, describe, expect, test, vi} from 'vitest';
 
-import type {TokengateError} from '../../src/lib/errors.js';
-import {ErrorReply, type NodeOptions, NoReply, openNode, type RedisNode} from '../../src/lib/redis-node.js';
+import type {TokengateError} from '../../src/lib/values/errors.js';
+import {ErrorReply, type NodeOptions, NoReply, openNode, type RedisNode} from '../../src/lib/redis/node.js';
 import {type Certificates, makeCertificates} from '../support/certificates.js';
 import {type Answer, type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/resp-server.js';
 import {closing, silent, startServer} from '../support/servers.js';

@@ -5,10 +5,10 @@ import {join} from 'node:path';
 
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
 
-import type {TokengateError} from '../../src/lib/errors.js';
-import {openPrimary} from '../../src/lib/redis-sentinel.js';
-import type {Endpoint} from '../../src/lib/redis-url.js';
-import {connect} from '../../src/lib/redis.js';
+import type {TokengateError} from '../../src/lib/values/errors.js';
+import {openPrimary} from '../../src/lib/redis/sentinel.js';
+import type {Endpoint} from '../../src/lib/redis/url.js';
+import {connect} from '../../src/lib/redis/connect.js';
 import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
 import {type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/resp-server.js';
 import {portOf, startSentinel} from '../support/sentinels.js';

@@ -6,9 +6,9 @@ import {checkServerIdentity, type PeerCertificate} from 'node:tls';
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import type {FailureContext} from '../../src/lib/redis-errors.js';
-import {explainTls, readTlsOptions} from '../../src/lib/redis-tls.js';
-import type {TlsSettings} from '../../src/lib/redis-url.js';
+import type {FailureContext} from '../../src/lib/redis/failures.js';
+import {explainTls, readTlsOptions} from '../../src/lib/redis/tls.js';
+import type {TlsSettings} from '../../src/lib/redis/url.js';
 import {type Certificates, makeCertificates} from '../support/certificates.js';
 
 const CONTEXT: FailureContext = {

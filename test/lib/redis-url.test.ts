@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest';
 
-import {addressOf, parseRedisUrl, secretsOfUrl, type TlsFiles, withTlsFiles} from '../../src/lib/redis-url.js';
+import {addressOf, parseRedisUrl, secretsOfUrl, type TlsFiles, withTlsFiles} from '../../src/lib/redis/url.js';
 
 const NOBODY = {username: undefined, password: undefined};
 const base = {sentinel: undefined, credentials: NOBODY, database: 0, tls: undefined};

@@ -3,8 +3,15 @@ import type {TlsOptions} from 'node:tls';
 
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import type {TokengateError} from '../../src/lib/errors.js';
-import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis, refuseReplica} from '../../src/lib/redis.js';
+import type {TokengateError} from '../../src/lib/values/errors.js';
+import {
+  connect,
+  type ConnectOptions,
+  ErrorReply,
+  NoReply,
+  type Redis,
+  refuseReplica,
+} from '../../src/lib/redis/connect.js';
 import {makeCertificates} from '../support/certificates.js';
 import {startProxy} from '../support/proxy.js';
 import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';

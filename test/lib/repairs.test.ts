@@ -1,15 +1,15 @@
 import {expect, test} from 'vitest';
 
-import {rawId} from '../../src/lib/ids.js';
+import {rawId} from '../../src/lib/values/session-id.js';
 import {
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
   type KeyShape,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
-} from '../../src/lib/keys.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
-import {makeRepairs, type Repair, type RepairOptions, type Step, VALUE_LIMIT} from '../../src/lib/repairs.js';
+} from '../../src/lib/gateway/keys.js';
+import {connect, type Redis} from '../../src/lib/redis/connect.js';
+import {makeRepairs, type Repair, type RepairOptions, type Step, VALUE_LIMIT} from '../../src/lib/audit/repairs.js';
 import {startProxy} from '../support/proxy.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';

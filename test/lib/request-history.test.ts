@@ -1,9 +1,9 @@
 import {describe, expect, test} from 'vitest';
 
-import {rawId} from '../../src/lib/ids.js';
-import {parseStoredMoney} from '../../src/lib/money.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
-import {readHistory} from '../../src/lib/request-history.js';
+import {rawId} from '../../src/lib/values/session-id.js';
+import {parseStoredMoney} from '../../src/lib/values/money.js';
+import {connect, type Redis} from '../../src/lib/redis/connect.js';
+import {readHistory} from '../../src/lib/gateway/request-history.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 

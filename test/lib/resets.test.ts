@@ -1,8 +1,8 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import {sendChanges} from '../../src/lib/changes.js';
-import {rawId} from '../../src/lib/ids.js';
-import {connect, ErrorReply, type Redis} from '../../src/lib/redis.js';
+import {sendChanges} from '../../src/lib/change/apply.js';
+import {rawId} from '../../src/lib/values/session-id.js';
+import {connect, ErrorReply, type Redis} from '../../src/lib/redis/connect.js';
 import {
   describeRemoved,
   findWriteBack,
@@ -10,7 +10,7 @@ import {
   type Reset,
   resetSession,
   resetting,
-} from '../../src/lib/resets.js';
+} from '../../src/lib/operations/reset.js';
 import {startProxy} from '../support/proxy.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';

@@ -8,8 +8,15 @@ import {createServer, type TlsOptions, type TLSSocket} from 'node:tls';
 
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
 
-import {type Endpoint, parseRedisUrl, type RedisTarget, type TlsSettings} from '../../src/lib/redis-url.js';
-import {authCommands, openResp, type Reply, ReplyError, type RespConnection, toBytes} from '../../src/lib/resp.js';
+import {type Endpoint, parseRedisUrl, type RedisTarget, type TlsSettings} from '../../src/lib/redis/url.js';
+import {
+  authCommands,
+  openResp,
+  type Reply,
+  ReplyError,
+  type RespConnection,
+  toBytes,
+} from '../../src/lib/completion/tiny-client.js';
 import {type Certificates, type KeyPair, makeCertificates} from '../support/certificates.js';
 import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
 import {startRespServer} from '../support/resp-server.js';

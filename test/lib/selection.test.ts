@@ -1,10 +1,10 @@
 import {beforeEach, describe, expect, test} from 'vitest';
 
-import {parseFilter} from '../../src/lib/filter.js';
-import {parseSessionId} from '../../src/lib/ids.js';
-import {BUDGET_KEYS, FROZEN_UNTIL_KEYS} from '../../src/lib/keys.js';
-import type {Redis} from '../../src/lib/redis.js';
-import {isEmpty, type Selection, selectIds} from '../../src/lib/selection.js';
+import {parseFilter} from '../../src/lib/sessions/filter.js';
+import {parseSessionId} from '../../src/lib/values/session-id.js';
+import {BUDGET_KEYS, FROZEN_UNTIL_KEYS} from '../../src/lib/gateway/keys.js';
+import type {Redis} from '../../src/lib/redis/connect.js';
+import {isEmpty, type Selection, selectIds} from '../../src/lib/sessions/select.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 

@@ -1,11 +1,11 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import {toAmount} from '../../src/lib/amounts.js';
-import {NOT_FROZEN} from '../../src/lib/freezes.js';
-import {rawId} from '../../src/lib/ids.js';
-import {type Money, parseAmount, parseStoredMoney, toPlainDigits} from '../../src/lib/money.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
-import {addBudget, findSession, percentageOf, setBudget, toSession} from '../../src/lib/sessions.js';
+import {toAmount} from '../../src/lib/gateway/stored-amount.js';
+import {NOT_FROZEN} from '../../src/lib/operations/freeze.js';
+import {rawId} from '../../src/lib/values/session-id.js';
+import {type Money, parseAmount, parseStoredMoney, toPlainDigits} from '../../src/lib/values/money.js';
+import {connect, type Redis} from '../../src/lib/redis/connect.js';
+import {addBudget, findSession, percentageOf, setBudget, toSession} from '../../src/lib/operations/budget.js';
 import {startProxy} from '../support/proxy.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';

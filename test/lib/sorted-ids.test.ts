@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
 
-import {type RawId, rawId} from '../../src/lib/ids.js';
-import {SortedIds, sortedOnce, sortPages} from '../../src/lib/sorted-ids.js';
+import {type RawId, rawId} from '../../src/lib/values/session-id.js';
+import {SortedIds, sortedOnce, sortPages} from '../../src/lib/sessions/sorted-ids.js';
 
 const inOrder = (ids: readonly RawId[]): RawId[] =>
   [...new Set(ids)].sort((a, b) => Buffer.compare(Buffer.from(a, 'latin1'), Buffer.from(b, 'latin1')));

@@ -1,7 +1,7 @@
 import {describe, expect, test} from 'vitest';
 
-import type {Redis} from '../../src/lib/redis.js';
-import {checkStore, type Finding, isFixable} from '../../src/lib/store-check.js';
+import type {Redis} from '../../src/lib/redis/connect.js';
+import {checkStore, type Finding, isFixable} from '../../src/lib/audit/audit.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 

@@ -8,7 +8,7 @@ import {
   parseDuration,
   parseGatewayTime,
   parseTime,
-} from '../../src/lib/time.js';
+} from '../../src/lib/values/time.js';
 
 const at = (text: string): unknown => ({kind: 'time', at: new Date(text)});
 

@@ -2,17 +2,17 @@ import {Big} from 'big.js';
 import fc from 'fast-check';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {runBatch} from '../../src/lib/batch.js';
-import {serverTime} from '../../src/lib/clock.js';
-import {TokengateError} from '../../src/lib/errors.js';
-import {freezeSession, unfreezeSession} from '../../src/lib/freezes.js';
-import {nameOf, parseSessionId, type RawId} from '../../src/lib/ids.js';
-import {type Journal, newChangeId, readJournal} from '../../src/lib/journal.js';
-import {parseAmount} from '../../src/lib/money.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
-import {resetSession, resetting} from '../../src/lib/resets.js';
-import {addBudget, setBudget} from '../../src/lib/sessions.js';
-import {findChanges, type RecordedChange, undoing} from '../../src/lib/undo.js';
+import {runBatch} from '../../src/lib/change/batch.js';
+import {serverTime} from '../../src/lib/redis/server-time.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
+import {freezeSession, unfreezeSession} from '../../src/lib/operations/freeze.js';
+import {nameOf, parseSessionId, type RawId} from '../../src/lib/values/session-id.js';
+import {type Journal, newChangeId, readJournal} from '../../src/lib/journal/entry.js';
+import {parseAmount} from '../../src/lib/values/money.js';
+import {connect, type Redis} from '../../src/lib/redis/connect.js';
+import {resetSession, resetting} from '../../src/lib/operations/reset.js';
+import {addBudget, setBudget} from '../../src/lib/operations/budget.js';
+import {findChanges, type RecordedChange, undoing} from '../../src/lib/operations/undo.js';
 import {gatewayKeys} from '../support/keyspace.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 

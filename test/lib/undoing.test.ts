@@ -1,7 +1,7 @@
 import {describe, expect, test} from 'vitest';
 
-import {type RawId, rawId} from '../../src/lib/ids.js';
-import type {KeyRecord, Old, Value} from '../../src/lib/journal.js';
+import {type RawId, rawId} from '../../src/lib/values/session-id.js';
+import type {KeyRecord, Old, Value} from '../../src/lib/journal/entry.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -10,9 +10,9 @@ import {
   type KeyShape,
   SPENT_KEYS,
   VELOCITY_KEYS,
-} from '../../src/lib/keys.js';
-import {ErrorReply, type Redis} from '../../src/lib/redis.js';
-import {findChanges, findLast, type RecordedChange, undoing, type UndoOptions} from '../../src/lib/undo.js';
+} from '../../src/lib/gateway/keys.js';
+import {ErrorReply, type Redis} from '../../src/lib/redis/connect.js';
+import {findChanges, findLast, type RecordedChange, undoing, type UndoOptions} from '../../src/lib/operations/undo.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {withRedis} from '../support/with-redis.js';
 

@@ -1,11 +1,11 @@
 import {describe, expect, test} from 'vitest';
 
-import {toAmount} from '../../src/lib/amounts.js';
-import {NOT_FROZEN} from '../../src/lib/freezes.js';
-import {rawId} from '../../src/lib/ids.js';
-import {type Money, parseStoredMoney, ZERO} from '../../src/lib/money.js';
-import {toSession} from '../../src/lib/sessions.js';
-import {sortWatched, statusOf, summarize, type Watched, type WatchField} from '../../src/lib/watched.js';
+import {toAmount} from '../../src/lib/gateway/stored-amount.js';
+import {NOT_FROZEN} from '../../src/lib/operations/freeze.js';
+import {rawId} from '../../src/lib/values/session-id.js';
+import {type Money, parseStoredMoney, ZERO} from '../../src/lib/values/money.js';
+import {toSession} from '../../src/lib/operations/budget.js';
+import {sortWatched, statusOf, summarize, type Watched, type WatchField} from '../../src/lib/watch/row.js';
 
 interface Facts {
   budget?: string;

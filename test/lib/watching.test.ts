@@ -1,10 +1,10 @@
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 
-import {parseFilter} from '../../src/lib/filter.js';
-import {parseSessionId, type RawId} from '../../src/lib/ids.js';
-import {type Command, connect, type Redis} from '../../src/lib/redis.js';
-import type {Watched} from '../../src/lib/watched.js';
-import {openWatch, type Watch} from '../../src/lib/watching.js';
+import {parseFilter} from '../../src/lib/sessions/filter.js';
+import {parseSessionId, type RawId} from '../../src/lib/values/session-id.js';
+import {type Command, connect, type Redis} from '../../src/lib/redis/connect.js';
+import type {Watched} from '../../src/lib/watch/row.js';
+import {openWatch, type Watch} from '../../src/lib/watch/reader.js';
 import type {TestRedis} from '../support/redis-server.js';
 import {loadSessions} from '../support/shell.js';
 import {withRedis} from '../support/with-redis.js';

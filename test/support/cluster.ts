@@ -1,4 +1,4 @@
-import {slotOf} from '../../src/lib/cluster-slots.js';
+import {slotOf} from '../../src/lib/redis/cluster/slots.js';
 import type {KeyPair} from './certificates.js';
 import {freePort, startRedis, type TestRedis} from './redis-server.js';
 import {portOf, until} from './sentinels.js';

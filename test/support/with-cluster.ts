@@ -1,9 +1,9 @@
 import {createClient} from 'redis';
 import {afterAll, beforeAll, beforeEach} from 'vitest';
 
-import {slotOf, SLOTS} from '../../src/lib/cluster-slots.js';
-import type {RedisText} from '../../src/lib/keys.js';
-import {connect, type Redis} from '../../src/lib/redis.js';
+import {slotOf, SLOTS} from '../../src/lib/redis/cluster/slots.js';
+import type {RedisText} from '../../src/lib/gateway/keys.js';
+import {connect, type Redis} from '../../src/lib/redis/connect.js';
 import {startCluster} from './cluster.js';
 
 type Client = Awaited<ReturnType<typeof openClient>>;

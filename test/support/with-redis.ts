@@ -1,6 +1,6 @@
 import {afterAll, afterEach, beforeAll, beforeEach} from 'vitest';
 
-import {connect, type Redis} from '../../src/lib/redis.js';
+import {connect, type Redis} from '../../src/lib/redis/connect.js';
 import {startRedis, type TestRedis} from './redis-server.js';
 
 interface Own {

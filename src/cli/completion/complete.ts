@@ -1,4 +1,4 @@
-import type {CandidateKind} from '../../lib/candidates.js';
+import type {CandidateKind} from '../../lib/completion/candidates.js';
 import {findSpelling} from '../spellings.js';
 import type {CommandEntry, CommandTable, FlagEntry, Source} from './table.js';
 

@@ -1,7 +1,7 @@
 import {writeSync} from 'node:fs';
 
-import {findCandidates} from '../../lib/candidates.js';
-import {parseRedisUrl, type RedisTarget, withTlsFiles} from '../../lib/redis-url.js';
+import {findCandidates} from '../../lib/completion/candidates.js';
+import {parseRedisUrl, type RedisTarget, withTlsFiles} from '../../lib/redis/url.js';
 import {readConnection} from '../connection.js';
 import {showText} from '../text.js';
 import {type Candidate, type Candidates, complete, type IdRequest} from './complete.js';

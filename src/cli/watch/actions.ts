@@ -1,12 +1,12 @@
-import {serverTime} from '../../lib/clock.js';
-import {TokengateError} from '../../lib/errors.js';
-import {describeCleared, describeEnd, FOREVER, freezeSession, unfreezeSession} from '../../lib/freezes.js';
-import type {Journal} from '../../lib/journal.js';
-import {formatExactMoney, type Money, parseAmount} from '../../lib/money.js';
-import {type Redis, refuseReplica} from '../../lib/redis.js';
-import {describeRemoved, findWriteBack, resetSession} from '../../lib/resets.js';
-import {addBudget, type Session} from '../../lib/sessions.js';
-import {parseDuration} from '../../lib/time.js';
+import type {Journal} from '../../lib/journal/entry.js';
+import {addBudget, type Session} from '../../lib/operations/budget.js';
+import {describeCleared, describeEnd, FOREVER, freezeSession, unfreezeSession} from '../../lib/operations/freeze.js';
+import {describeRemoved, findWriteBack, resetSession} from '../../lib/operations/reset.js';
+import {type Redis, refuseReplica} from '../../lib/redis/connect.js';
+import {serverTime} from '../../lib/redis/server-time.js';
+import {TokengateError} from '../../lib/values/errors.js';
+import {formatExactMoney, type Money, parseAmount} from '../../lib/values/money.js';
+import {parseDuration} from '../../lib/values/time.js';
 
 /** What a key does to the session that is selected, after its questions and a confirmation. */
 export interface Action {

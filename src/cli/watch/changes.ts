@@ -1,8 +1,8 @@
-import type {Feed} from '../../lib/feed.js';
-import type {RawId} from '../../lib/ids.js';
-import type {Money} from '../../lib/money.js';
-import {secondsUntilEmpty} from '../../lib/rates.js';
-import type {Watched} from '../../lib/watched.js';
+import type {Money} from '../../lib/values/money.js';
+import type {RawId} from '../../lib/values/session-id.js';
+import type {Feed} from '../../lib/watch/poller.js';
+import type {Watched} from '../../lib/watch/row.js';
+import {secondsUntilEmpty} from '../../lib/watch/spend-rate.js';
 import {stringifyJson} from '../json.js';
 import {reportWarning} from '../report.js';
 import {type SessionJson, toSessionJson} from '../session-views.js';

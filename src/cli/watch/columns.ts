@@ -1,7 +1,7 @@
-import {FOREVER} from '../../lib/freezes.js';
-import {formatMoney, formatPercentage, type Money} from '../../lib/money.js';
-import {secondsUntilEmpty} from '../../lib/rates.js';
-import type {Status, Watched, WatchField} from '../../lib/watched.js';
+import {FOREVER} from '../../lib/operations/freeze.js';
+import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
+import type {Status, Watched, WatchField} from '../../lib/watch/row.js';
+import {secondsUntilEmpty} from '../../lib/watch/spend-rate.js';
 import {showText} from '../text.js';
 import {widthOf} from '../width.js';
 import {fit, type Line, type Look, type Piece} from './cells.js';

@@ -1,5 +1,5 @@
-import {parseFilter} from '../../lib/filter.js';
-import type {Wanted} from '../../lib/watching.js';
+import {parseFilter} from '../../lib/sessions/filter.js';
+import type {Wanted} from '../../lib/watch/reader.js';
 
 /**
  * Reads a filter as it is typed into a live view: an expression, as `--where` takes it; else a glob, as `--match` does;

@@ -1,9 +1,9 @@
-import {describeEnd} from '../../lib/freezes.js';
-import {formatMoney, formatPercentage, type Money} from '../../lib/money.js';
-import {secondsUntilEmpty} from '../../lib/rates.js';
-import type {ServerInfo} from '../../lib/redis.js';
-import {formatUtc} from '../../lib/time.js';
-import {STATUSES, type Summary, type Watched} from '../../lib/watched.js';
+import {describeEnd} from '../../lib/operations/freeze.js';
+import type {ServerInfo} from '../../lib/redis/connect.js';
+import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
+import {formatUtc} from '../../lib/values/time.js';
+import {STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';
+import {secondsUntilEmpty} from '../../lib/watch/spend-rate.js';
 import {fitLine, type Line, lineWidth, shorten, type Piece, spread, untrusted} from './cells.js';
 import {amountText, drawBar, formatLength, NOT_YET, STATUS_LOOKS, timeLeft} from './columns.js';
 

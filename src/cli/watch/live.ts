@@ -1,4 +1,4 @@
-import {TokengateError} from '../../lib/errors.js';
+import {TokengateError} from '../../lib/values/errors.js';
 import {onInterrupt} from '../interrupts.js';
 import {hasColour} from '../style.js';
 import {type Message, openUi, type UiOptions} from './ui.js';

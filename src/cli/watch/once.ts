@@ -1,5 +1,5 @@
-import type {ServerInfo} from '../../lib/redis.js';
-import type {Summary, Watched, WatchField} from '../../lib/watched.js';
+import type {ServerInfo} from '../../lib/redis/connect.js';
+import type {Summary, Watched, WatchField} from '../../lib/watch/row.js';
 import {hasColour} from '../style.js';
 import {type Line, type Palette, toAnsi} from './cells.js';
 import {headLine, layOut, layOutWhole, rowLine} from './columns.js';

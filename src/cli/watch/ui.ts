@@ -1,10 +1,17 @@
-import {TokengateError} from '../../lib/errors.js';
-import type {Feed} from '../../lib/feed.js';
-import type {RawId} from '../../lib/ids.js';
-import type {Redis} from '../../lib/redis.js';
-import type {Session} from '../../lib/sessions.js';
-import {sortWatched, summarize, type Summary, WATCH_FIELDS, type Watched, type WatchField} from '../../lib/watched.js';
-import type {Wanted} from '../../lib/watching.js';
+import type {Session} from '../../lib/operations/budget.js';
+import type {Redis} from '../../lib/redis/connect.js';
+import {TokengateError} from '../../lib/values/errors.js';
+import type {RawId} from '../../lib/values/session-id.js';
+import type {Feed} from '../../lib/watch/poller.js';
+import type {Wanted} from '../../lib/watch/reader.js';
+import {
+  sortWatched,
+  summarize,
+  type Summary,
+  WATCH_FIELDS,
+  type Watched,
+  type WatchField,
+} from '../../lib/watch/row.js';
 import {showText} from '../text.js';
 import {widthOf} from '../width.js';
 import {act, type Action, ACTIONS, type MakeJournal} from './actions.js';

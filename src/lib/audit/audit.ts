@@ -1,0 +1,469 @@
+import {parseCount} from '../gateway/anomaly-stats.js';
+import {
+  BUDGET_KEYS,
+  FREEZE_REASON_KEYS,
+  FROZEN_UNTIL_KEYS,
+  HISTORY_KEYS,
+  IDENTICAL_COUNT_KEYS,
+  keyOf,
+  type KeyShape,
+  LAST_HASH_KEYS,
+  type RedisText,
+  REQUEST_COUNT_KEYS,
+  SESSION_KEYS,
+  SPENT_KEYS,
+  VELOCITY_KEYS,
+} from '../gateway/keys.js';
+import {quoteStart} from '../gateway/stored-amount.js';
+import {FOREVER} from '../operations/freeze.js';
+import {type Command, ErrorReply, type Redis} from '../redis/connect.js';
+import {isScriptRefusal} from '../redis/failures.js';
+import {serverTime} from '../redis/server-time.js';
+import {narrow, scanKeys} from '../sessions/list.js';
+import {inGroups} from '../values/chunks.js';
+import {matchesGlob} from '../values/glob.js';
+import {parseGatewayNumber, ZERO} from '../values/money.js';
+import {isText, nameOf, rawId, type RawId} from '../values/session-id.js';
+import {formatGatewayTime, formatUtc, parseGatewayTime} from '../values/time.js';
+import {type Repair, type Step, VALUE_LIMIT} from './repairs.js';
+
+/** Something that the gateway would not have written, or that makes it fail or spend without limit. */
+export interface Finding {
+  id: RawId;
+  /** The name of the key, escaped where it is not text; untrusted. */
+  key: string;
+  /** A stable word. */
+  problem: Problem;
+  /** What is there, as a clause; may hold untrusted text. */
+  what: string;
+  /** What comes of it, as a clause. */
+  effect: string;
+  /** The HTTP status with which the gateway answers every request of the session for this reason; null without one. */
+  answer: 429 | 500 | 503 | null;
+  /** What puts it right; null when that has no one right answer. */
+  repair: Repair | null;
+  /** What an operator can do instead. */
+  advice: Advice[];
+}
+
+/** A finding that has one right answer. */
+export type Fixable = Finding & {repair: Repair};
+
+export function isFixable(finding: Finding): finding is Fixable {
+  return finding.repair !== null;
+}
+
+export type Advice = 'set_budget' | 'reset_session' | 'reset_spent' | 'freeze' | 'unfreeze' | 'delete_key';
+
+type Problem =
+  | `${'budget' | 'spent' | 'frozen_until' | 'freeze_reason' | Counter | 'last_hash' | 'history' | 'velocity'}_wrong_type`
+  | `${'budget' | 'spent'}_not_money`
+  | `${'budget' | 'spent'}_expires`
+  | `${'budget' | 'spent'}_infinite`
+  | 'spent_negative'
+  | 'spent_without_budget'
+  | 'frozen_until_offset'
+  | 'frozen_until_unreadable'
+  | 'freeze_over'
+  | 'freeze_without_ttl'
+  | 'freeze_reason_without_freeze'
+  | 'freeze_reason_without_ttl'
+  | `${Counter}_not_count`
+  | `${Counter | 'last_hash'}_without_ttl`
+  | 'id_not_printable'
+  | 'id_not_text';
+type Counter = 'requests' | 'identical_count';
+
+/** Keys that were looked at, and what was found among them. */
+export interface CheckedPage {
+  keys: number;
+  findings: Finding[];
+}
+
+/** A freeze and its reason end within the same moment: what is over for less is no finding, in milliseconds. */
+const GRACE_MS = 5000;
+/** So many findings are remembered, so that a key that SCAN brings twice is reported once. */
+const REMEMBERED = 100_000;
+
+/**
+ * Looks through every key that the gateway may have written, with SCAN, and yields what was found page by page; only a
+ * page is held in memory. What seems wrong is read twice, so that a change that is under way is no finding.
+ *
+ * @param options.isPrintable whether an ID can be shown as it is
+ */
+export async function* checkStore(
+  redis: Redis,
+  {match, isPrintable}: {match?: string | undefined; isPrintable: (text: string) => boolean},
+): AsyncGenerator<CheckedPage> {
+  const seen = new Set<string>();
+  // Each problem is one of a single kind of key, or of the ID.
+  const isNew = ({id, problem}: Finding): boolean => {
+    const name = `${problem} ${id}`;
+    if (seen.has(name)) return false;
+    if (seen.size < REMEMBERED) seen.add(name);
+    return true;
+  };
+  const glob = match === undefined ? undefined : Buffer.from(match);
+  const [start, began] = [(await serverTime(redis)).getTime(), performance.now()];
+  for (const prefix of new Set(SESSION_KEYS.map((shape) => shape.prefix))) {
+    for await (const names of scanKeys(redis, `${prefix}${narrow(match).pattern}:*`)) {
+      const keys = names.flatMap((name) => toSessionKey(name) ?? []);
+      const meant = keys.filter(({id}) => glob === undefined || matchesGlob(glob, Buffer.from(id, 'latin1')));
+      const now = new Date(start + performance.now() - began);
+      const suspects = (await readFacts(redis, meant)).filter((facts) => judge(facts, now).length > 0);
+      const again = (await readFacts(redis, suspects)).flatMap((facts) => judge(facts, now));
+      const unprintable = meant.flatMap((key) => judgeId(key, isPrintable) ?? []);
+      yield {keys: meant.length, findings: [...again, ...unprintable].filter(isNew)};
+    }
+  }
+}
+
+interface SessionKey {
+  id: RawId;
+  shape: KeyShape;
+}
+
+/** What was read of a key. */
+interface KeyFacts extends SessionKey {
+  /** The text, or its beginning, one character a byte; null for what is no text. */
+  text: string | null;
+  /** Redis's name of the type; `none` for no key. */
+  type: string;
+  /** Milliseconds; -1 for none. */
+  ttl: number;
+  /** Of the end of the freeze, for its reason, and of the budget, for what is spent: the TTL, -2 when there is none. */
+  otherTtl: number;
+}
+
+function toSessionKey(name: Buffer): SessionKey | undefined {
+  const key = name.toString('latin1');
+  const shape = SESSION_KEYS.find(({prefix, suffix}) => key.startsWith(prefix) && key.endsWith(suffix));
+  if (shape === undefined || key.length <= shape.prefix.length + shape.suffix.length) return undefined;
+  return {id: rawId(key.slice(shape.prefix.length, -shape.suffix.length)), shape};
+}
+
+function nameOfKey({id, shape}: SessionKey): string {
+  return `${shape.prefix}${nameOf(id)}${shape.suffix}`;
+}
+
+/** Which other key decides whether one is right. */
+const OTHERS = new Map<KeyShape, KeyShape>([
+  [SPENT_KEYS, BUDGET_KEYS],
+  [FREEZE_REASON_KEYS, FROZEN_UNTIL_KEYS],
+]);
+
+/** Keys in one run of the script, which holds up the server for as long as it takes: less than a millisecond. */
+const GROUP = 200;
+
+/** By a script, since a command for each takes longer; but so for a user who may not run scripts. */
+async function readFacts(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
+  // The keys of a script are in one slot.
+  if (redis.cluster !== undefined) return readFactsOneByOne(redis, keys);
+  const groups = inGroups(keys, GROUP);
+  const scripts = groups.map((group): Command => {
+    const names = group.map(namesToRead);
+    const counts = names.map(({length}) => length).join('');
+    return ['EVAL', READ, String(names.flat().length), ...names.flat(), counts];
+  });
+  const answers = await redis.pipelineBytes(scripts);
+  const isRefused = answers.some((answer) => answer instanceof ErrorReply && isScriptRefusal(answer));
+  if (isRefused) return readFactsOneByOne(redis, keys);
+  return groups.flatMap((group, index) => {
+    const answer = answers[index];
+    if (answer instanceof ErrorReply) throw redis.explain(answer);
+    const values = (answer as unknown[]).values();
+    return group.map((key) => toFacts(key, values));
+  });
+}
+
+/** The key, and the one that decides whether it is right, if there is one. */
+function namesToRead({id, shape}: SessionKey): RedisText[] {
+  const other = OTHERS.get(shape);
+  return [keyOf(shape, id), ...(other === undefined ? [] : [keyOf(other, id)])];
+}
+
+/**
+ * KEYS: one to read, or two, of which the second decides on the first. ARGV: a digit for each, how many they are. Returns
+ * of each type, TTL, text, and TTL of the second.
+ */
+const READ = `
+local replies, n, at = {}, 0, 1
+for digit in string.gmatch(ARGV[1], '%d') do
+  local key = KEYS[at]
+  local kind = redis.call('TYPE', key).ok
+  replies[n + 1] = kind
+  replies[n + 2] = redis.call('PTTL', key)
+  replies[n + 3] = kind == 'string' and redis.call('GETRANGE', key, 0, ${VALUE_LIMIT - 1})
+  replies[n + 4] = digit == '2' and redis.call('PTTL', KEYS[at + 1])
+  n, at = n + 4, at + digit
+end
+return replies`;
+
+async function readFactsOneByOne(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
+  const commands = keys.flatMap((key): Command[] => {
+    const [name = '', other = name] = namesToRead(key);
+    return [
+      ['TYPE', name],
+      ['PTTL', name],
+      ['GETRANGE', name, '0', String(VALUE_LIMIT - 1)],
+      ['PTTL', other],
+    ];
+  });
+  const replies = await redis.pipelineBytes(commands);
+  const refusal = replies.find((reply) => reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE'));
+  if (refusal instanceof ErrorReply) throw redis.explain(refusal);
+  const values = replies.values();
+  return keys.map((key) => toFacts(key, values));
+}
+
+function toFacts(key: SessionKey, values: IterableIterator<unknown>): KeyFacts {
+  const next = (): unknown => values.next().value;
+  const [type, ttl, text, otherTtl] = [String(next()), Number(next()), next(), Number(next())];
+  return {
+    ...key,
+    type,
+    ttl,
+    text: Buffer.isBuffer(text) ? text.toString('latin1') : null,
+    otherTtl,
+  };
+}
+
+/** What PTTL says of a key that is not there, and of one that has no end. */
+const NO_KEY = -2;
+const NO_END = -1;
+
+function judge(facts: KeyFacts, now: Date): Finding[] {
+  if (facts.type === 'none') return [];
+  switch (facts.shape) {
+    case BUDGET_KEYS:
+      return judgeBudget(facts);
+    case SPENT_KEYS:
+      return judgeSpent(facts);
+    case FROZEN_UNTIL_KEYS:
+      return judgeFrozenUntil(facts, now);
+    case FREEZE_REASON_KEYS:
+      return judgeReason(facts, now);
+    case REQUEST_COUNT_KEYS:
+      return judgeRecord(facts, 'requests', 60_000);
+    case IDENTICAL_COUNT_KEYS:
+      return judgeRecord(facts, 'identical_count', 300_000);
+    case LAST_HASH_KEYS:
+      return judgeRecord(facts, 'last_hash', 300_000);
+    case HISTORY_KEYS:
+      return facts.type === 'list' ? [] : [brokenRecord(facts, 'history_wrong_type', `a Redis ${facts.type}`)];
+    default:
+      return facts.type === 'zset' ? [] : [brokenRecord(facts, 'velocity_wrong_type', `a Redis ${facts.type}`)];
+  }
+}
+
+const FAILS_500 = {answer: 500, effect: 'every request fails with HTTP 500'} as const;
+const FAILS_503 = {answer: 503, effect: 'every request fails with HTTP 503'} as const;
+const NO_REPAIR = {repair: null, advice: []};
+
+function judgeBudget(facts: KeyFacts): Finding[] {
+  const advice: Advice[] = ['set_budget'];
+  const finding = {...nameFinding(facts), ...NO_REPAIR, advice};
+  if (facts.text === null) {
+    return [{...finding, ...FAILS_503, problem: 'budget_wrong_type', what: `a Redis ${facts.type}`}];
+  }
+  const budget = parseGatewayNumber(facts.text);
+  const findings: Finding[] = [];
+  if (budget === undefined || budget === 'nan') {
+    findings.push({...finding, ...FAILS_503, problem: 'budget_not_money', what: notMoney(facts.text)});
+  } else if (budget === 'infinity' || budget === '-infinity') {
+    const isLimitless = budget === 'infinity';
+    const effect = isLimitless ? 'the session spends without limit' : 'every request is refused with HTTP 429';
+    findings.push({
+      ...finding,
+      problem: 'budget_infinite',
+      what: quote(facts.text),
+      effect,
+      answer: isLimitless ? null : 429,
+    });
+  }
+  if (facts.ttl >= 0) {
+    const effect = "then the session gets the gateway's default budget";
+    findings.push({...finding, problem: 'budget_expires', what: 'a budget that ends by itself', effect, answer: null});
+  }
+  return findings;
+}
+
+function judgeSpent(facts: KeyFacts): Finding[] {
+  const finding = {...nameFinding(facts), ...NO_REPAIR, answer: null, advice: ['reset_spent'] as Advice[]};
+  if (facts.text === null) {
+    const what = `a Redis ${facts.type}`;
+    return [{...finding, ...FAILS_503, problem: 'spent_wrong_type', what, advice: ['delete_key']}];
+  }
+  const {text} = facts;
+  const spent = parseGatewayNumber(text);
+  const findings: Finding[] = [];
+  if (spent === undefined || spent === 'nan') {
+    findings.push({...finding, ...FAILS_503, problem: 'spent_not_money', what: notMoney(text)});
+  } else if (spent === 'infinity') {
+    const effect = 'every request is refused with HTTP 429, whatever the budget';
+    findings.push({...finding, problem: 'spent_infinite', what: quote(text), effect, answer: 429});
+  } else if (spent === '-infinity') {
+    const effect = 'the session spends without limit';
+    findings.push({...finding, problem: 'spent_infinite', what: quote(text), effect});
+  } else if (spent.lt(ZERO)) {
+    const effect = 'the session may spend more than its budget';
+    findings.push({...finding, problem: 'spent_negative', what: quote(text), effect});
+  }
+  if (facts.otherTtl === NO_KEY) {
+    const effect = "the next request gets the gateway's default budget";
+    const advice: Advice[] = ['set_budget', 'reset_session'];
+    findings.push({...finding, problem: 'spent_without_budget', what: 'spending without a budget', effect, advice});
+  }
+  if (facts.ttl >= 0) {
+    const effect = 'then the session spends its budget once more';
+    const repair = repairOf(facts, 'take its end away', {end: 'never'});
+    findings.push({
+      ...finding,
+      problem: 'spent_expires',
+      what: 'spending that ends by itself',
+      effect,
+      repair,
+      advice: [],
+    });
+  }
+  return findings;
+}
+
+function judgeFrozenUntil(facts: KeyFacts, now: Date): Finding[] {
+  const advice: Advice[] = ['unfreeze', 'freeze'];
+  const finding = {...nameFinding(facts), ...NO_REPAIR};
+  const {text, ttl} = facts;
+  if (text === null) {
+    return [{...finding, ...FAILS_500, problem: 'frozen_until_wrong_type', what: `a Redis ${facts.type}`, advice}];
+  }
+  const time = parseGatewayTime(utf8(text));
+  if (time.kind === 'unreadable' || time.at.getUTCFullYear() > FOREVER.getUTCFullYear()) {
+    return [
+      {...finding, ...FAILS_500, problem: 'frozen_until_unreadable', what: `${quote(text)}, which is no time`, advice},
+    ];
+  }
+  const ending = repairOf(facts, 'delete it, and its reason', 'delete');
+  ending.steps.push({shape: FREEZE_REASON_KEYS, expected: null, to: 'delete'});
+  const isForever = time.at.getUTCFullYear() === FOREVER.getUTCFullYear();
+  const isOver = time.at.getTime() < now.getTime() - GRACE_MS;
+  if (time.kind === 'offset') {
+    const written = formatGatewayTime(time.at);
+    const end = ttl >= 0 ? new Date(now.getTime() + ttl) : isForever ? 'never' : time.at;
+    const repair = isOver ? ending : withReason(repairOf(facts, `write ${written}`, {text: written, end}), end);
+    return [{...finding, ...FAILS_500, problem: 'frozen_until_offset', what: `${quote(text)}, with an offset`, repair}];
+  }
+  if (isOver) {
+    const effect = 'the session is not frozen';
+    const what = `a freeze that ended at ${formatUtc(time.at)}`;
+    return [{...finding, problem: 'freeze_over', what, effect, answer: null, repair: ending}];
+  }
+  if (ttl !== NO_END || isForever) return [];
+  const repair = withReason(repairOf(facts, 'let it, and its reason, end with its freeze', {end: time.at}), time.at);
+  const effect = 'it stays after its freeze has ended, until a request comes';
+  return [{...finding, problem: 'freeze_without_ttl', what: 'a freeze without a TTL', effect, answer: null, repair}];
+}
+
+/** The reason of a freeze, if there is one, ends with it. */
+function withReason({steps, ...repair}: Repair, end: Date | 'never'): Repair {
+  return {...repair, steps: [...steps, {shape: FREEZE_REASON_KEYS, expected: null, to: {end}}]};
+}
+
+function judgeReason(facts: KeyFacts, now: Date): Finding[] {
+  const finding = {...nameFinding(facts), ...NO_REPAIR, answer: null};
+  const {text, ttl, otherTtl} = facts;
+  if (text === null) {
+    const effect = 'every request fails with HTTP 500 while the session is frozen';
+    const repair = repairOf(facts, 'delete it', 'delete');
+    return [
+      {...finding, problem: 'freeze_reason_wrong_type', what: `a Redis ${facts.type}`, effect, answer: 500, repair},
+    ];
+  }
+  if (otherTtl === NO_KEY && (ttl === NO_END || ttl > GRACE_MS)) {
+    const repair = repairOf(facts, 'delete it', 'delete');
+    repair.steps.push({shape: FROZEN_UNTIL_KEYS, expected: false, to: 'stay'});
+    const effect = 'the session is not frozen';
+    return [{...finding, problem: 'freeze_reason_without_freeze', what: 'a reason without a freeze', effect, repair}];
+  }
+  if (ttl !== NO_END || otherTtl < 0) return [];
+  const repair = repairOf(facts, 'let it end with its freeze', {end: new Date(now.getTime() + otherTtl)});
+  const effect = 'it stays after its freeze has ended';
+  return [{...finding, problem: 'freeze_reason_without_ttl', what: 'a reason without a TTL', effect, repair}];
+}
+
+/** What the gateway makes anew when it is gone, and gives an end of so many milliseconds. */
+function judgeRecord(facts: KeyFacts, name: Counter | 'last_hash', lifetime: number): Finding[] {
+  const {text, ttl} = facts;
+  if (text === null) return [brokenRecord(facts, `${name}_wrong_type`, `a Redis ${facts.type}`)];
+  if (name !== 'last_hash' && parseCount(text) === null) {
+    return [brokenRecord(facts, `${name}_not_count`, `${quote(text)}, which is not a count`)];
+  }
+  if (ttl !== NO_END) return [];
+  const effect = 'it counts until a request comes, however late';
+  const repair = repairOf(facts, `let it end in ${lifetime / 1000} s`, {end: lifetime});
+  return [
+    {
+      ...nameFinding(facts),
+      problem: `${name}_without_ttl`,
+      what: 'a record without a TTL',
+      effect,
+      answer: null,
+      repair,
+      advice: [],
+    },
+  ];
+}
+
+/** A count of identical requests is looked at only when one comes that is the same as the last. */
+function brokenRecord(facts: KeyFacts, problem: Problem, what: string): Finding {
+  const effect =
+    facts.shape === IDENTICAL_COUNT_KEYS
+      ? 'a request that is the same as the last fails with HTTP 500'
+      : FAILS_500.effect;
+  // Of what is no text a repair can't tell whether it still is what was found.
+  const isText = facts.shape !== HISTORY_KEYS && facts.shape !== VELOCITY_KEYS;
+  const isSure = isText || facts.text !== null;
+  return {
+    ...nameFinding(facts),
+    ...FAILS_500,
+    problem,
+    what,
+    effect,
+    repair: isSure ? repairOf(facts, 'delete it', 'delete') : null,
+    advice: isSure ? [] : ['delete_key'],
+  };
+}
+
+function judgeId(key: SessionKey, isPrintable: (text: string) => boolean): Finding | undefined {
+  const isKnown = isText(key.id);
+  if (isKnown && isPrintable(nameOf(key.id))) return undefined;
+  return {
+    ...nameFinding(key),
+    ...NO_REPAIR,
+    answer: null,
+    problem: isKnown ? 'id_not_printable' : 'id_not_text',
+    what: isKnown ? 'an ID with characters that are not printable' : 'an ID that is not UTF-8',
+    effect: isKnown
+      ? 'what prints it as it is may be misled'
+      : 'no API client can have sent it, and no command can name it',
+  };
+}
+
+function nameFinding(key: SessionKey): {id: RawId; key: string} {
+  return {id: key.id, key: nameOfKey(key)};
+}
+
+function repairOf({id, shape, text}: KeyFacts, action: string, to: Step['to']): Repair {
+  return {id, action, steps: [{shape, expected: text ?? true, to}]};
+}
+
+function notMoney(text: string): string {
+  return `${quote(text)}, which is not an amount`;
+}
+
+function quote(latin1: string): string {
+  return quoteStart(utf8(latin1));
+}
+
+function utf8(latin1: string): string {
+  return Buffer.from(latin1, 'latin1').toString();
+}

@@ -1,0 +1,146 @@
+import {type Outcome, runBatch} from '../change/batch.js';
+import type {Change} from '../change/change.js';
+import type {KeyShape} from '../gateway/keys.js';
+import {quoteStart} from '../gateway/stored-amount.js';
+import type {Journal} from '../journal/entry.js';
+import {ErrorReply, type Redis} from '../redis/connect.js';
+import {nameOf, type RawId} from '../values/session-id.js';
+
+/** Puts one thing of a session right, if it is still as it was found. */
+export interface Repair {
+  id: RawId;
+  /** What is done, as in "to …". */
+  action: string;
+  /** For each key that matters; the first is the one that was found. */
+  steps: Step[];
+}
+
+export interface Step {
+  shape: KeyShape;
+  /**
+   * What has to stand there still: a text, of which the first `VALUE_LIMIT` bytes count, one character a byte; false for
+   * no key, true for one that is no text; null when it does not matter.
+   */
+  expected: string | boolean | null;
+  /**
+   * What becomes of it. A text is written in place of what is there; without one what is there stays, if it is a text. It
+   * ends at that time, or after so many milliseconds.
+   */
+  to: 'stay' | 'delete' | {text?: string; end: Date | number | 'never'};
+}
+
+/** Values that are right are shorter, in bytes: of a longer one no more is read. */
+export const VALUE_LIMIT = 2048;
+
+/** Repairs that one question is asked about, and that are held in memory; another run makes those that are left. */
+export const MAX_REPAIRS = 10_000;
+
+export interface RepairOptions {
+  now: Date;
+  journal: Journal | undefined;
+  /** When it is aborted, what is under way ends, and no other begins. */
+  stop: AbortSignal;
+}
+
+/**
+ * Makes repairs, each in one atomic step, and yields what became of each: `unchanged` was not as it was found any more, and
+ * was left alone. What another repair puts right beside its own key comes after that one, and was done with it.
+ */
+export async function* makeRepairs<T extends {repair: Repair}>(
+  redis: Redis,
+  findings: readonly T[],
+  {now, journal, stop}: RepairOptions,
+): AsyncGenerator<{finding: T; outcome: Outcome<null>}> {
+  const beside = new Set(findings.flatMap(({repair}) => keysBeside(repair)));
+  const isBeside = ({repair}: T): boolean => beside.has(ownKey(repair));
+  const kinds = new Map<string, T[]>();
+  for (const finding of [...findings.filter((one) => !isBeside(one)), ...findings.filter(isBeside)]) {
+    const kind = [isBeside(finding), ...finding.repair.steps.map(({shape}) => shape.suffix)].join();
+    const others = kinds.get(kind);
+    if (others === undefined) kinds.set(kind, [finding]);
+    else others.push(finding);
+  }
+  const settled = new Set<string>();
+  let isOver = false;
+  for (const kind of kinds.values()) {
+    const some: T[] = [];
+    for (const finding of kind) {
+      const id = nameOf(finding.repair.id);
+      if (settled.has(ownKey(finding.repair))) yield {finding, outcome: {id, state: 'done', result: null}};
+      else if (isOver) yield {finding, outcome: {id, state: 'not_done', cause: undefined}};
+      else some.push(finding);
+    }
+    const ids = some.map(({repair}) => repair.id);
+    const left = some.values();
+    for await (const outcomes of runBatch(redis, ids, repairing(some, now), {journal, stop})) {
+      for (const outcome of outcomes) {
+        const {value: finding} = left.next();
+        if (finding === undefined) continue;
+        if (outcome.state === 'done') for (const key of keysBeside(finding.repair)) settled.add(key);
+        yield {finding, outcome};
+        isOver ||= outcome.state === 'not_done' || outcome.state === 'unknown';
+      }
+    }
+  }
+}
+
+/** What is repaired: a key with a text, or one with something else. */
+function ownKey({id, steps: [step]}: Repair): string {
+  return `${step?.shape.suffix ?? ''} ${typeof step?.expected === 'string' ? 'text' : 'other'} ${id}`;
+}
+
+/** What is put right of other keys than its own: an end is given to a text alone. */
+function keysBeside({id, steps: [, ...others]}: Repair): string[] {
+  return others.flatMap(({shape: {suffix}, to}) => {
+    if (to === 'stay') return [];
+    return [`${suffix} text ${id}`, ...(to === 'delete' ? [`${suffix} other ${id}`] : [])];
+  });
+}
+
+/** Repairs of the same keys, one for each session. */
+function repairing(findings: readonly {repair: Repair}[], now: Date): Change<null> {
+  const repairs = new Map(findings.map(({repair}) => [repair.id, repair]));
+  const shapes = (findings[0]?.repair.steps ?? []).map(({shape}) => shape);
+  return {
+    shapes,
+    script: REPAIR,
+    args: [String(VALUE_LIMIT)],
+    own: (id) => Buffer.from(JSON.stringify(repairs.get(id)?.steps.map((step) => toPlan(step, now)) ?? []), 'latin1'),
+    read: (id, word) => ({id: nameOf(id), state: word === 'done' ? 'done' : 'unchanged', result: null}),
+    lookAt: shapes,
+    preview: (id, values) => ({id: nameOf(id), state: 'done', now: values.map(describeValue).join(' and ')}),
+  };
+}
+
+function toPlan({expected, to}: Step, now: Date): unknown[] {
+  if (typeof to === 'string') return [expected, to];
+  const left = to.end instanceof Date ? to.end.getTime() - now.getTime() : to.end;
+  const ttl = left === 'never' ? 0 : Math.max(1, left);
+  return [expected, 'write', to.text ?? null, ttl];
+}
+
+function describeValue(reply: unknown): string {
+  if (reply instanceof ErrorReply) return 'of a wrong Redis type';
+  return typeof reply === 'string' ? quoteStart(reply) : 'none';
+}
+
+/**
+ * Args: the number of bytes of a text that count. Own: JSON, for each key what is expected (null when it does not
+ * matter), what is done (`stay`, `delete`, `write`), the text (null for what is there), and a TTL in ms, 0 for none.
+ */
+const REPAIR = `
+  local plan = cjson.decode(own)
+  local new = {}
+  for i, step in ipairs(plan) do
+    local found = old[i]
+    if type(found) == 'string' then found = string.sub(found, 1, tonumber(args[1])) end
+    if step[1] ~= cjson.null and found ~= step[1] then return 'changed' end
+  end
+  for i, step in ipairs(plan) do
+    if step[2] == 'delete' then new[i] = false end
+    if step[2] == 'write' then
+      local text = step[3] == cjson.null and old[i] or step[3]
+      if type(text) == 'string' then new[i] = step[4] == 0 and text or {text, step[4]} end
+    end
+  end
+  return 'done', new`;

@@ -1,0 +1,77 @@
+import {type FreezeState, toFreezeState} from '../operations/freeze.js';
+import {ErrorReply, type Redis} from '../redis/connect.js';
+import {nameOf, type RawId} from '../values/session-id.js';
+import {
+  BUDGET_KEYS,
+  FREEZE_REASON_KEYS,
+  FROZEN_UNTIL_KEYS,
+  HISTORY_KEYS,
+  IDENTICAL_COUNT_KEYS,
+  keyOf,
+  type KeyShape,
+  type RedisText,
+  REQUEST_COUNT_KEYS,
+  SPENT_KEYS,
+} from './keys.js';
+
+/** The gateway freezes a session for 300 s when it makes more requests than this without 60 s of rest. */
+export const REQUEST_LIMIT = 100;
+
+/** The gateway freezes a session for 300 s at this many identical requests in a row after the first. */
+export const IDENTICAL_LIMIT = 3;
+
+/** A count as INCR takes it: a 64-bit integer in its shortest form, with room for one more. Null for anything else. */
+export function parseCount(text: string): number | null {
+  if (!/^(0|-?[1-9]\d{0,18})$/.test(text)) return null;
+  const count = BigInt(text);
+  return count >= -(2n ** 63n) && count < 2n ** 63n - 1n ? Number(count) : null;
+}
+
+export interface AnomalyStats {
+  id: string;
+  freeze: FreezeState;
+  /** Requests since the last 60 s without one; null when what stands there is not a count. */
+  requestsLastMinute: number | null;
+  /** Identical requests in a row after the first; null when what stands there is not a count. */
+  identicalConsecutive: number | null;
+  /** False when Redis holds nothing at all for this ID. */
+  isKnown: boolean;
+  /** One sentence for each thing that is not as the gateway writes it. May hold untrusted text. */
+  problems: string[];
+}
+
+/** Reads the reply to GET of a count; null when what stands there is none. */
+export function readCount(reply: unknown): number | null {
+  if (reply === null) return 0;
+  return typeof reply === 'string' ? parseCount(reply) : null;
+}
+
+export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Date}): Promise<AnomalyStats> {
+  const name = nameOf(id);
+  const key = (shape: KeyShape): RedisText => keyOf(shape, id);
+  const [until, reason, requests, identical, known] = await redis.pipeline([
+    ['GET', key(FROZEN_UNTIL_KEYS)],
+    ['GET', key(FREEZE_REASON_KEYS)],
+    ['GET', key(REQUEST_COUNT_KEYS)],
+    ['GET', key(IDENTICAL_COUNT_KEYS)],
+    ['EXISTS', ...[BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS, REQUEST_COUNT_KEYS, HISTORY_KEYS].map(key)],
+  ]);
+  const freeze = toFreezeState(redis, name, until, reason, now);
+  const problems = [...freeze.problems];
+  const countOf = (reply: unknown, what: string): number | null => {
+    const count = readCount(reply);
+    if (count !== null) return count;
+    if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
+    const found = typeof reply === 'string' ? `'${reply}', which is not a count` : 'of a wrong Redis type';
+    problems.push(`The ${what} of session '${name}' is ${found}.`);
+    return null;
+  };
+  return {
+    id: name,
+    freeze,
+    requestsLastMinute: countOf(requests, 'request count'),
+    identicalConsecutive: countOf(identical, 'count of identical requests'),
+    isKnown: known !== 0,
+    problems,
+  };
+}

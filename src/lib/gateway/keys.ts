@@ -1,0 +1,93 @@
+import {isAscii, type RawId} from '../values/session-id.js';
+
+/** A key or an argument of a command: text, or exact bytes. */
+export type RedisText = string | Buffer;
+
+/** What stands before and after the ID in a key. An ID may itself hold colons, so it is never found by splitting. */
+export interface KeyShape {
+  prefix: string;
+  suffix: string;
+}
+
+/** String, no TTL: the limit in USD, decimal text. */
+export const BUDGET_KEYS: KeyShape = {prefix: 'session:', suffix: ':budget'};
+
+/** String, no TTL: spent so far in USD, decimal text; absent means 0. */
+export const SPENT_KEYS: KeyShape = {prefix: 'session:', suffix: ':spent'};
+
+/** String, TTL = the length of the freeze: the END of the freeze, ISO 8601 in UTC without an offset. */
+export const FROZEN_UNTIL_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':frozen_until'};
+
+/** String, the same TTL as `frozen_until`: why the session is frozen. */
+export const FREEZE_REASON_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':freeze_reason'};
+
+/** String integer, TTL 60 s renewed at each request: requests since the last 60 s without one. */
+export const REQUEST_COUNT_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':requests:1min'};
+
+/** String integer, TTL 300 s: identical consecutive requests after the first. */
+export const IDENTICAL_COUNT_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':identical_count'};
+
+/** String, TTL 300 s: MD5 of the last request. */
+export const LAST_HASH_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':last_hash'};
+
+/** Sorted set, TTL 120 s: emptied by each request, so that it is there only while one is under way. */
+export const VELOCITY_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':velocity'};
+
+/** List, TTL 3600 s, newest first, at most 100: JSON `{"timestamp", "model", "cost"}`. */
+export const HISTORY_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':history'};
+
+/** Every key of a session. */
+export const SESSION_KEYS = [
+  BUDGET_KEYS,
+  SPENT_KEYS,
+  FROZEN_UNTIL_KEYS,
+  FREEZE_REASON_KEYS,
+  REQUEST_COUNT_KEYS,
+  IDENTICAL_COUNT_KEYS,
+  LAST_HASH_KEYS,
+  VELOCITY_KEYS,
+  HISTORY_KEYS,
+] as const satisfies readonly KeyShape[];
+
+/** A key of one session. */
+export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
+  const key = `${prefix}${id}${suffix}`;
+  return isAscii(id) ? key : Buffer.from(key, 'latin1');
+}
+
+/** Keys of several sessions, one session after the other. */
+export function keysOf(shapes: readonly KeyShape[], ids: readonly RawId[]): RedisText[] {
+  const keys: RedisText[] = [];
+  for (const id of ids) {
+    for (const shape of shapes) keys.push(keyOf(shape, id));
+  }
+  return keys;
+}
+
+/** The name of a key without the session: `spent`, `requests:1min`. */
+export function keyName({suffix}: KeyShape): string {
+  return suffix.slice(1);
+}
+
+/**
+ * Hash, TTL 90 days renewed at each change: the crossings that `check-sessions --new-only` has reported, by rule and
+ * session. One for each name; our own, the gateway knows nothing of it.
+ */
+export function alertsKey(name: string | undefined): string {
+  return name === undefined ? 'tokengate:alerts' : `tokengate:alerts:${name}`;
+}
+
+/**
+ * A Redis Stream of what this CLI has changed. An entry is the change of up to a hundred sessions, written in the same
+ * atomic step. Its ID says when, by the server's clock. Fields, in this order: `change`, an ID that all entries of one
+ * command share; `began`, the time before which it has none, for a batch; `command`; `actor`; `reason`; `version` of the CLI; `undoes`,
+ * the change that is undone, if any; `keys`, names of keys; `sessions`, a JSON list: for each session its ID and, for each
+ * key, what it held before and after. That is false for none, a text, `[text, TTL in milliseconds]`, or
+ * `[DUMP, TTL, "dump"]` for what is no text. `true` after says that the key stayed; then there is no TTL before, and
+ * `true` before says that it was no text. Its strings are bytes, which need not be UTF-8.
+ *
+ * On a cluster an entry is written before its change, and then has `state`, which is "begun". A later entry has `change`;
+ * `completes`, the ID of that entry; `only`, a JSON list of the sessions that were not changed as announced, each a list of
+ * its ID and the names of the keys that were; and `unknown`, a JSON list of the IDs of which that is not known.
+ */
+export const JOURNAL_KEY = 'tokengate:journal';

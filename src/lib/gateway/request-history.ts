@@ -1,0 +1,82 @@
+import {ErrorReply, type Redis} from '../redis/connect.js';
+import {TokengateError} from '../values/errors.js';
+import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
+import {nameOf, type RawId} from '../values/session-id.js';
+import {parseGatewayTime} from '../values/time.js';
+import {
+  BUDGET_KEYS,
+  FROZEN_UNTIL_KEYS,
+  HISTORY_KEYS,
+  keyOf,
+  type KeyShape,
+  REQUEST_COUNT_KEYS,
+  SPENT_KEYS,
+} from './keys.js';
+
+/** The gateway keeps so many requests of a session, for an hour after the last. */
+export const HISTORY_LENGTH = 100;
+
+/** A request as the gateway has recorded it. What is null is not recorded, or not readable. */
+export interface RecordedRequest {
+  at: Date | null;
+  /** As the API client sent it: untrusted text; JSON, when it was no text. */
+  model: string | null;
+  /** The gateway records 0 for every request: that is no cost. */
+  cost: Money | null;
+  /** The entry itself, when the gateway can't have written it. */
+  malformed: string | null;
+}
+
+export interface History {
+  /** Newest first. */
+  requests: RecordedRequest[];
+  /** False when Redis holds nothing at all for this ID. */
+  isKnown: boolean;
+}
+
+/**
+ * Reads the newest requests of a session.
+ *
+ * @throws TokengateError WRONG_TYPE
+ */
+export async function readHistory(redis: Redis, id: RawId, {limit}: {limit: number}): Promise<History> {
+  const shapes: KeyShape[] = [BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS, REQUEST_COUNT_KEYS, HISTORY_KEYS];
+  const [entries, known] = await redis.pipeline([
+    // A list has no range of nothing.
+    limit === 0
+      ? ['LRANGE', keyOf(HISTORY_KEYS, id), '1', '0']
+      : ['LRANGE', keyOf(HISTORY_KEYS, id), '0', String(limit - 1)],
+    ['EXISTS', ...shapes.map((shape) => keyOf(shape, id))],
+  ]);
+  if (entries instanceof ErrorReply && entries.message.includes('WRONGTYPE')) {
+    const message = `The history of session '${nameOf(id)}' is of a wrong Redis type: the gateway answers its requests with HTTP 500.`;
+    throw new TokengateError('WRONG_TYPE', message, {hint: 'Repair it with: tokengate check-store --fix'});
+  }
+  for (const reply of [entries, known]) if (reply instanceof ErrorReply) throw redis.explain(reply);
+  return {requests: (entries as string[]).map(parseEntry), isKnown: known !== 0};
+}
+
+function parseEntry(entry: string): RecordedRequest {
+  const malformed: RecordedRequest = {at: null, model: null, cost: null, malformed: entry};
+  const fields = parseJson(entry);
+  if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) return malformed;
+  const {timestamp, model = null, cost = 0} = fields as Record<string, unknown>;
+  const time = typeof timestamp === 'string' ? parseGatewayTime(timestamp) : undefined;
+  // The shortest text of a binary float is what Python wrote.
+  const amount = typeof cost === 'number' ? parseStoredMoney(String(cost)) : undefined;
+  if (time?.kind !== 'time' || amount === undefined) return malformed;
+  return {
+    at: time.at,
+    model: model === null || typeof model === 'string' ? model : JSON.stringify(model),
+    cost: amount.eq(ZERO) ? null : amount,
+    malformed: null,
+  };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,210 @@
+import {JOURNAL_KEY, keyName, type KeyShape, SESSION_KEYS} from '../gateway/keys.js';
+import {ErrorReply, type Redis} from '../redis/connect.js';
+import {TokengateError} from '../values/errors.js';
+import {type RawId, rawId} from '../values/session-id.js';
+
+/** Entries that are kept, at least. */
+export const DEFAULT_JOURNAL_LIMIT = 100_000;
+
+/** What is recorded of a change beside its sessions. */
+export interface Journal {
+  /** See `newChangeId`. */
+  change: string;
+  command: string;
+  actor: string;
+  /** Untrusted text; empty without one. */
+  reason: string;
+  version: string;
+  /** The change that this one undoes. */
+  undoes?: string | undefined;
+  /** Before the first of its entries, by the server's clock, when it may have several. */
+  began?: Date | undefined;
+  /** Entries to keep, at least; Redis drops the oldest in steps. */
+  limit: number;
+}
+
+/** A value as it stood when a change read it: its text, false for none, true for one that is no text. */
+export type Old = string | boolean;
+
+/** A value to be written: false for none, a text, a text with its TTL, or a DUMP with its TTL, in milliseconds. */
+export type Stored = false | string | [text: string, ttl: number] | [dump: string, ttl: number, kind: 'dump'];
+
+/** What a key held. Texts and dumps are bytes, one character a byte. A TTL is in milliseconds, -1 for none. */
+export type Value = false | {kind: 'text' | 'dump'; text: string; ttl: number};
+
+/** What became of one key. `after` is undefined when it stayed; `before` then has no TTL. */
+export interface KeyRecord {
+  shape: KeyShape;
+  before: Value;
+  after: Value | undefined;
+}
+
+/** What became of one session. */
+export interface ChangedSession {
+  id: RawId;
+  keys: KeyRecord[];
+  /** False for what had begun, on a cluster, and is not known to have been carried out. */
+  isComplete: boolean;
+}
+
+/** One entry: a part of a change. */
+export interface Part extends Omit<Journal, 'limit'> {
+  /** The ID of the entry in the stream. */
+  entry: string;
+  at: Date;
+  records: ChangedSession[];
+}
+
+const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
+
+/** Ten letters and digits that nobody misreads, at random: 50 bits for a journal of thousands. */
+export function newChangeId(): string {
+  return Array.from({length: 10}, () => DIGITS[Math.floor(Math.random() * DIGITS.length)]).join('');
+}
+
+/** The fields of an entry, without the value of the last. */
+export function toFields(journal: Journal, shapes: readonly KeyShape[]): string[] {
+  const {change, began, command, actor, reason, version, undoes = ''} = journal;
+  const keys = shapes.map(keyName).join(' ');
+  const fields = {change, began: String(began?.getTime() ?? ''), command, actor, reason, version, undoes, keys};
+  return [...Object.entries(fields).flat(), 'sessions'];
+}
+
+/** Milliseconds: as long as a date can be from 1970. */
+const MAX_TTL = 8.64e15;
+
+/** Entries that are read in one step. */
+const PAGE = 200;
+
+/**
+ * Reads the journal, newest first, some entries at a time.
+ *
+ * @param since leaves out what is older
+ * @throws TokengateError JOURNAL_UNREADABLE
+ */
+export async function* readJournal(redis: Redis, since?: Date): AsyncGenerator<{parts: Part[]; unreadable: number}> {
+  const oldest = since === undefined ? '-' : String(Math.max(0, since.getTime()));
+  let newest = '+';
+  const completions = new Map<string, Completion>();
+  for (;;) {
+    const [page] = await redis.pipelineBytes([['XREVRANGE', JOURNAL_KEY, newest, oldest, 'COUNT', String(PAGE)]]);
+    if (page instanceof ErrorReply) {
+      const {message, hint} = redis.explain(page);
+      throw new TokengateError('JOURNAL_UNREADABLE', `The journal of changes cannot be read: ${message}`, {
+        hint,
+        cause: page,
+      });
+    }
+    const entries = page as [id: Buffer, fields: Buffer[]][];
+    const parsed = entries.map(([id, fields]) => parseEntry(id.toString('latin1'), fields, completions));
+    const parts = parsed.filter((part) => typeof part === 'object');
+    yield {parts, unreadable: parsed.filter((part) => part === undefined).length};
+    const last = entries.at(-1)?.[0].toString('latin1');
+    if (last === undefined || entries.length < PAGE) return;
+    newest = `(${last}`;
+  }
+}
+
+/** The bytes of a text as text. */
+export function toText(bytes: string): string {
+  return Buffer.from(bytes, 'latin1').toString();
+}
+
+/** What became of a change that had begun. */
+interface Completion {
+  /** Of these sessions only some keys were changed, or none. */
+  only: Map<string, string[]>;
+  unknown: Set<string>;
+}
+
+/** Undefined for what this CLI did not write. A completion, which comes before what it completes, is kept for that. */
+function parseEntry(
+  entry: string,
+  fields: readonly Buffer[],
+  completions: Map<string, Completion>,
+): Part | 'completion' | undefined {
+  const pairs = Array.from({length: fields.length / 2}, (_, index) => fields.slice(2 * index, 2 * index + 2));
+  const texts = new Map(pairs.map(([name, value]) => [String(name), value]));
+  const text = (name: string): string => texts.get(name)?.toString() ?? '';
+  const shapes = text('keys')
+    .split(' ')
+    .map((name) => SESSION_KEYS.find(({suffix}) => suffix === `:${name}`));
+  const json = (name: string): unknown => JSON.parse(texts.get(name)?.toString('latin1') ?? '');
+  try {
+    const at = parseMoment(entry.split('-')[0] ?? '');
+    const completed = text('completes');
+    if (completed !== '') {
+      const only = (json('only') as [string, ...string[]][]).map(([id, ...keys]) => [id, keys] as const);
+      completions.set(completed, {only: new Map(only), unknown: new Set(json('unknown') as string[])});
+      return 'completion';
+    }
+    const sessions: unknown = json('sessions');
+    const width = 1 + 2 * shapes.length;
+    if (!Array.isArray(sessions) || sessions.length % width !== 0 || text('change') === '') return undefined;
+    return {
+      entry,
+      at,
+      change: text('change'),
+      command: text('command'),
+      actor: text('actor'),
+      reason: text('reason'),
+      version: text('version'),
+      undoes: text('undoes') || undefined,
+      began: text('began') === '' ? undefined : parseMoment(text('began')),
+      records: Array.from({length: sessions.length / width}, (_, index) =>
+        parseSession(sessions.slice(index * width, (index + 1) * width), shapes),
+      ).flatMap((record) => (text('state') === 'begun' ? (complete(record, completions.get(entry)) ?? []) : record)),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Milliseconds since 1970, as far as a date can go. */
+function parseMoment(text: string): Date {
+  const at = new Date(/^\d+$/.test(text) ? Number(text) : NaN);
+  if (Number.isNaN(at.getTime())) throw new TypeError('no time');
+  return at;
+}
+
+function parseSession([id, ...states]: unknown[], shapes: readonly (KeyShape | undefined)[]): ChangedSession {
+  if (typeof id !== 'string') throw new TypeError('no session');
+  const keys = shapes.map((shape, index): KeyRecord => {
+    if (shape === undefined) throw new TypeError('no key');
+    const [before, after] = states.slice(2 * index, 2 * index + 2);
+    return {shape, before: parseValue(before), after: after === true ? undefined : parseValue(after)};
+  });
+  return {id: rawId(id), keys, isComplete: true};
+}
+
+/** What was announced, as it turned out; undefined when nothing came of it. */
+function complete(record: ChangedSession, completion: Completion | undefined): ChangedSession | undefined {
+  const {id, keys} = record;
+  if (completion === undefined || completion.unknown.has(id)) return {...record, isComplete: false};
+  const only = completion.only.get(id);
+  if (only === undefined) return record;
+  const isDone = ({shape}: KeyRecord): boolean => only.includes(keyName(shape));
+  if (!keys.some((key) => key.after !== undefined && isDone(key))) return undefined;
+  return {...record, keys: keys.map((key) => (isDone(key) ? key : {...key, after: undefined}))};
+}
+
+function parseValue(state: unknown): Value {
+  if (state === false) return false;
+  if (state === true) return {kind: 'dump', text: '', ttl: -1};
+  const [text, ttl, dump] = Array.isArray(state) ? (state as unknown[]) : [state, -1];
+  if (typeof text !== 'string' || !isTtl(ttl)) throw new TypeError('no value');
+  return {kind: dump === undefined ? 'text' : 'dump', text, ttl};
+}
+
+/** As Redis gives one: the end of the life that it takes is a date. */
+function isTtl(ttl: unknown): ttl is number {
+  return typeof ttl === 'number' && Number.isInteger(ttl) && ttl >= -1 && ttl <= MAX_TTL;
+}
+
+/** A change may have dealt with a session in several steps: what counts is how it was before the first. */
+export function addOlder(keys: KeyRecord[], older: KeyRecord): void {
+  const index = keys.findIndex(({shape}) => shape === older.shape);
+  const newer = keys[index];
+  if (newer === undefined) keys.push(older);
+  else if (older.after !== undefined) keys[index] = {...newer, before: older.before, after: newer.after ?? older.after};
+}

@@ -1,0 +1,96 @@
+import {hrtime} from 'node:process';
+
+import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, JOURNAL_KEY, keyOf} from '../gateway/keys.js';
+import {type Cluster, type Command, ErrorReply, type Redis, refuseReplica, type ServerInfo} from '../redis/connect.js';
+import {isScriptRefusal} from '../redis/failures.js';
+import {rawId, type RawId} from '../values/session-id.js';
+
+export interface Health extends ServerInfo {
+  /** Milliseconds for one round trip that reads and writes. */
+  latency: number;
+  cluster: Pick<Cluster, 'primaries' | 'replicas'> | undefined;
+  /** Why this CLI's changes fail, although the gateway's keys can be written, in sentences; undefined when they don't. */
+  changeProblem: string | undefined;
+}
+
+/**
+ * Proves that the gateway's keys can be read and written. `SET … XX` on a session that doesn't exist writes nothing,
+ * yet passes every check of a write: permissions on command and key, memory, disk, replicas, role.
+ *
+ * @param options.changes tries in the same flight what they need besides, which writes nothing either: a script, and the
+ *   commands of the journal, if they are to be recorded
+ * @throws TokengateError saying why not
+ */
+export async function checkHealth(
+  redis: Redis,
+  {changes}: {changes?: 'recorded' | 'unrecorded'} = {},
+): Promise<Health> {
+  refuseReplica(redis);
+  const nobodies = chooseNobodies(redis.cluster);
+  // The connections to the other nodes of a cluster are opened on first use.
+  if (redis.cluster !== undefined) await redis.pipeline(nobodies.map((nobody) => ['GET', keyOf(BUDGET_KEYS, nobody)]));
+  const start = hrtime.bigint();
+  const ofGateway = nobodies.flatMap((nobody): Command[] => [
+    ['GET', keyOf(BUDGET_KEYS, nobody)],
+    ['SET', keyOf(BUDGET_KEYS, nobody), '0', 'XX'],
+    ['SET', keyOf(FROZEN_UNTIL_KEYS, nobody), '0', 'XX'],
+  ]);
+  const ofScripts = nobodies.map((nobody): Command => ['EVAL', 'return 1', '1', keyOf(BUDGET_KEYS, nobody)]);
+  const ofJournal = changes === 'recorded' ? tryJournal(nobodies[0]) : [];
+  const replies = await redis.pipeline([...ofGateway, ...(changes === undefined ? [] : ofScripts), ...ofJournal]);
+  const latency = Number(hrtime.bigint() - start) / 1e6;
+  const refusals = replies.map((reply) => (reply instanceof ErrorReply ? reply : undefined));
+  const refusal = refusals.slice(0, ofGateway.length).find((reply) => reply !== undefined);
+  if (refusal !== undefined) throw redis.explain(refusal);
+  const changeProblem = explainChanges(redis, refusals.slice(ofGateway.length), changes === 'recorded');
+  return {...redis.server, latency, cluster: redis.cluster, changeProblem};
+}
+
+/** More than any journal holds: none of its entries goes. */
+const NO_LIMIT = '1000000000000';
+
+/** XADD, which always adds, has a key of its own that is not there, and a user may have no right to. */
+function tryJournal(nobody = ''): Command[] {
+  return [
+    ['XTRIM', JOURNAL_KEY, 'MAXLEN', '~', NO_LIMIT],
+    ['XADD', `${JOURNAL_KEY}:${nobody}`, 'NOMKSTREAM', '*', 'a', 'b'],
+  ];
+}
+
+function explainChanges(
+  redis: Redis,
+  refusals: readonly (ErrorReply | undefined)[],
+  isJournaled: boolean,
+): string | undefined {
+  const ofScripts = refusals.find((reply) => reply !== undefined && isScriptRefusal(reply));
+  if (ofScripts !== undefined) {
+    const {message} = redis.explain(ofScripts);
+    if (redis.cluster !== undefined) return `Every change fails, since it needs scripts (EVAL): ${message}`;
+    const less = 'budgets can only be set, and sessions be reset';
+    return isJournaled
+      ? `Every change fails, since the journal needs scripts (EVAL): ${message} Without it, --no-journal, ${less}.`
+      : `Without scripts (EVAL) ${less}: ${message}`;
+  }
+  const [ofTrim, ofAdd] = isJournaled ? refusals.slice(-2) : [];
+  const ofJournal = ofTrim ?? (/^NOPERM.*'xadd/i.test(ofAdd?.message ?? '') ? ofAdd : undefined);
+  if (ofJournal === undefined) return undefined;
+  return (
+    `Every change fails, since the journal cannot be written: ${redis.explain(ofJournal).message} ` +
+    'Without a record they are made with --no-journal, or TOKENGATE_JOURNAL=off.'
+  );
+}
+
+/** How many IDs are tried, to find one for each primary; one that serves few slots may be left out. */
+const MAX_TRIES = 10_000;
+
+/** IDs of no session: of a cluster one for each primary, and one for each slot that no node serves and that is met. */
+function chooseNobodies(cluster: Cluster | undefined): RawId[] {
+  const choose = (): RawId => rawId(`tokengate-health-${Math.random().toString(36).slice(2)}`);
+  const chosen = new Map<string | undefined, RawId>();
+  for (let tries = 0; tries < (cluster === undefined ? 1 : MAX_TRIES); tries++) {
+    const nobody = choose();
+    const primary = cluster?.primaryOf(keyOf(BUDGET_KEYS, nobody));
+    if (!chosen.has(primary)) chosen.set(primary, nobody);
+  }
+  return [...chosen.values()];
+}

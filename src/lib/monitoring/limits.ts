@@ -1,0 +1,169 @@
+import {BUDGET_KEYS} from '../gateway/keys.js';
+import type {Session} from '../operations/budget.js';
+import {type FreezeState, NOT_FROZEN} from '../operations/freeze.js';
+import type {Redis} from '../redis/connect.js';
+import type {Filter} from '../sessions/filter.js';
+import {mayPass, readFreezes, readSessions, scanIds} from '../sessions/list.js';
+import {TokengateError} from '../values/errors.js';
+import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
+import {nameOf, type RawId} from '../values/session-id.js';
+
+export type Severity = 'warning' | 'critical';
+
+/** What a session can be found to be: a name for scripts. */
+export type RuleKind = 'used' | 'left' | 'frozen' | 'unreadable_money' | 'unreadable_freeze';
+
+export interface Rule {
+  kind: RuleKind;
+  /** Of `used` in percent, of `left` in USD. */
+  threshold: Money | null;
+  severity: Severity;
+}
+
+/** What is known of one session. */
+export interface Subject {
+  id: string;
+  key: RawId;
+  /** Null without a budget. */
+  session: Session | null;
+  /** Null when it was not asked for. */
+  freeze: FreezeState | null;
+}
+
+/** One rule that holds for a session. Of several thresholds of a kind it is the most severe. */
+export interface Finding {
+  subject: Subject;
+  rule: Rule;
+  /** The same, and the less severe thresholds of the kind, which hold too. */
+  rules: Rule[];
+}
+
+export interface CheckOptions {
+  rules: readonly Rule[];
+  /** A Redis glob over IDs. */
+  match?: string | undefined;
+  where?: Filter | undefined;
+  now: Date;
+  /** Gets every session that is read, those that `where` leaves out too. */
+  onSubject?: (subject: Subject) => void;
+}
+
+export interface Check {
+  /** Sessions that the rules were asked of. */
+  checked: number;
+  /** Most severe first, then in the order of the IDs. */
+  findings: Finding[];
+}
+
+interface Thresholds {
+  /** Percent of the budget. */
+  warn: Money | null;
+  crit: Money | null;
+  /** USD that have to be left. */
+  minLeft: Money | null;
+  frozen: boolean;
+}
+
+/** @throws TokengateError INVALID_USAGE */
+export function toRules({warn, crit, minLeft, frozen}: Thresholds): Rule[] {
+  if (warn !== null && crit !== null && warn.gt(crit)) {
+    const message = `--warn ${warn.toFixed()} is above --crit ${crit.toFixed()}.`;
+    throw new TokengateError('INVALID_USAGE', message, {hint: 'Either can be given as "off".'});
+  }
+  if (minLeft?.eq(ZERO)) {
+    throw new TokengateError('INVALID_USAGE', '--min-left 0 finds nothing: there is never less left.');
+  }
+  const rules: Rule[] = [];
+  const add = (kind: RuleKind, severity: Severity, threshold: Money | null = null): void => {
+    rules.push({kind, threshold, severity});
+  };
+  add('unreadable_money', 'critical');
+  if (frozen) {
+    add('unreadable_freeze', 'critical');
+    add('frozen', 'critical');
+  }
+  if (crit !== null) add('used', 'critical', crit);
+  if (warn !== null) add('used', 'warning', warn);
+  if (minLeft !== null) add('left', 'warning', minLeft);
+  return rules;
+}
+
+/**
+ * A share of a budget as an operator types it: percent, or `off`.
+ *
+ * @returns null for `off`
+ * @throws TokengateError INVALID_PERCENTAGE
+ */
+export function parsePercentage(typed: string): Money | null {
+  if (typed === 'off') return null;
+  const value = /^\d{1,6}(\.\d{1,20})?%?$/.test(typed) ? parseStoredMoney(typed.replace('%', '')) : undefined;
+  if (value === undefined || value.lte(ZERO)) {
+    throw new TokengateError('INVALID_PERCENTAGE', `Invalid percentage '${typed}'.`, {
+      hint: 'Write a number above 0, for example 80 or 99.5, or off.',
+    });
+  }
+  return value;
+}
+
+/**
+ * Asks rules of every session that has a budget; those about freezes, without a filter, also of sessions that have
+ * none. What cannot be read is never taken for fine: neither by a rule, nor by a filter that speaks of it.
+ */
+export async function checkSessions(redis: Redis, options: CheckOptions): Promise<Check> {
+  const {rules, match, where, now, onSubject} = options;
+  const aboutFreezes = rules.some(({kind}) => kind === 'frozen');
+  const findings: Finding[] = [];
+  let checked = 0;
+  const check = (subject: Subject): void => {
+    onSubject?.(subject);
+    if (where !== undefined && (subject.session === null || !mayPass(where, subject.session))) return;
+    checked++;
+    findings.push(...findingsOf(subject, rules));
+  };
+  const freezes = aboutFreezes || where?.needsFrozen === true ? await readFreezes(redis, match, now) : undefined;
+  const ids = await scanIds(redis, BUDGET_KEYS, match);
+  for await (const page of readSessions(redis, ids)) {
+    for (const session of page) {
+      session.freeze = freezes === undefined ? null : (freezes.get(session.key) ?? NOT_FROZEN);
+      freezes?.delete(session.key);
+      check({id: session.id, key: session.key, session, freeze: session.freeze});
+    }
+  }
+  if (aboutFreezes && freezes !== undefined) {
+    for (const [key, freeze] of freezes) check({id: nameOf(key), key, session: null, freeze});
+  }
+  const rank = ({rule}: Finding): number => (rule.severity === 'critical' ? 0 : 1);
+  const order = (a: Finding, b: Finding): number => (a.subject.key < b.subject.key ? -1 : 1);
+  findings.sort((a, b) => rank(a) - rank(b) || (a.subject.key === b.subject.key ? 0 : order(a, b)));
+  return {checked, findings};
+}
+
+/** Null when that is not known. Percentages are compared without a division, which would round. */
+export function holds({kind, threshold}: Pick<Rule, 'kind' | 'threshold'>, {session, freeze}: Subject): boolean | null {
+  switch (kind) {
+    case 'unreadable_money':
+      return session !== null && (session.budget === null || session.spent === null);
+    case 'unreadable_freeze':
+      return freeze === null ? null : freeze.isFrozen === null;
+    case 'frozen':
+      return freeze?.isFrozen ?? null;
+    case 'left':
+      return threshold === null ? null : (session?.remaining?.lt(threshold) ?? null);
+    case 'used': {
+      const {budget = null, spent = null, percentageUsed = null} = session ?? {};
+      if (threshold === null || budget === null || spent === null || percentageUsed === null) return null;
+      return budget.lte(ZERO) ? percentageUsed.gte(threshold) : spent.times(100).gte(budget.times(threshold));
+    }
+  }
+}
+
+function findingsOf(subject: Subject, rules: readonly Rule[]): Finding[] {
+  const byKind = new Map<RuleKind, Finding>();
+  for (const rule of rules) {
+    if (holds(rule, subject) !== true) continue;
+    const worse = byKind.get(rule.kind);
+    if (worse === undefined) byKind.set(rule.kind, {subject, rule, rules: [rule]});
+    else worse.rules.push(rule);
+  }
+  return [...byKind.values()];
+}

@@ -1,0 +1,228 @@
+import {hrtime} from 'node:process';
+
+import {BUDGET_KEYS} from '../gateway/keys.js';
+import type {Session} from '../operations/budget.js';
+import {type FreezeState, NOT_FROZEN} from '../operations/freeze.js';
+import type {Redis} from '../redis/connect.js';
+import type {Filter} from '../sessions/filter.js';
+import {mayPass, readFreezes, readRequestCounts, readSessions, scanIds} from '../sessions/list.js';
+import {TokengateError} from '../values/errors.js';
+import {type Money, ZERO} from '../values/money.js';
+import {isText} from '../values/session-id.js';
+import {checkHealth} from './health.js';
+
+/** A gauge: what is true now. Every metric here is one, since even what is spent falls at a reset. */
+export interface Gauge {
+  name: string;
+  help: string;
+  samples: {labels: Record<string, string>; value: Money | number}[];
+}
+
+export interface Metrics {
+  gauges: Gauge[];
+  /** How many sessions they are about. */
+  sessions: number;
+  /** How many of these have no series of their own. */
+  leftOut: number;
+}
+
+export interface MetricsOptions {
+  /** A Redis glob over IDs. */
+  match?: string | undefined;
+  where?: Filter | undefined;
+  /** At most so many sessions have series of their own. */
+  maxSeries: number;
+  now: Date;
+}
+
+/** One session, and what of it is measured. Null is what cannot be read. */
+interface Measured {
+  session: Session;
+  freeze: FreezeState;
+  requests: number | null;
+  isUnreadable: boolean;
+}
+
+interface Sums {
+  count: number;
+  budget: Money;
+  spent: Money;
+  remaining: Money;
+  requests: number;
+}
+
+const NO_SUMS: Sums = {count: 0, budget: ZERO, spent: ZERO, remaining: ZERO, requests: 0};
+/** Redis takes no writes: so the gateway counts no spending, and refuses requests. */
+const UNWRITABLE = ['REDIS_READONLY', 'REDIS_OUT_OF_MEMORY', 'REDIS_WRITES_REFUSED'];
+
+/**
+ * Measures sessions that have a budget. Those that cannot be read, and after them those that have used most of their
+ * budget, get series of their own; the others are summed. What a filter cannot tell, because it cannot be read, is
+ * measured too.
+ */
+export async function measure(redis: Redis, options: MetricsOptions): Promise<Metrics> {
+  const start = hrtime.bigint();
+  const {match, where, maxSeries, now} = options;
+  const isWritable = await askWritable(redis);
+  const freezes = await readFreezes(redis, match, now);
+  const requests = await readRequestCounts(redis, match);
+  let kept: Measured[] = [];
+  let all = NO_SUMS;
+  const counts = {frozen: 0, exhausted: 0, unreadable: 0};
+  for await (const page of readSessions(redis, await scanIds(redis, BUDGET_KEYS, match))) {
+    const measured: Measured[] = [];
+    for (const session of page) {
+      const freeze = freezes.get(session.key) ?? NOT_FROZEN;
+      const count = requests.get(session.key);
+      if (where !== undefined && !mayPass(where, {...session, freeze})) continue;
+      measured.push(toMeasured(session, freeze, count === undefined ? 0 : count));
+    }
+    all = addUp(all, measured);
+    counts.frozen += measured.filter(({freeze}) => freeze.isFrozen).length;
+    counts.exhausted += measured.filter(({session}) => session.remaining?.eq(ZERO)).length;
+    counts.unreadable += measured.filter(({isUnreadable}) => isUnreadable).length;
+    // Sorted now and then, so that few more than these are ever held.
+    kept.push(...measured);
+    if (kept.length > 2 * maxSeries + 1000) kept = kept.sort(byInterest).slice(0, maxSeries);
+  }
+  kept = withOwnName(kept.sort(byInterest).slice(0, maxSeries));
+  const own = addUp(NO_SUMS, kept);
+  const other: Sums = {
+    count: all.count - own.count,
+    budget: all.budget.minus(own.budget),
+    spent: all.spent.minus(own.spent),
+    remaining: all.remaining.minus(own.remaining),
+    requests: all.requests - own.requests,
+  };
+  const gauges = [
+    ...sessionGauges(kept),
+    ...sumGauges(
+      {sessions: 'tokengate_other_sessions', prefix: 'tokengate_other_sessions', of: 'of sessions without own series'},
+      other,
+    ),
+    ...sumGauges({sessions: 'tokengate_sessions', prefix: 'tokengate_all_sessions', of: 'of all sessions'}, all),
+    gauge('tokengate_sessions_frozen', 'Sessions that are frozen now.', counts.frozen),
+    gauge('tokengate_sessions_exhausted', 'Sessions that have nothing left.', counts.exhausted),
+    gauge('tokengate_sessions_unreadable', 'Sessions with a value that is not readable.', counts.unreadable),
+    ...storeGauges(redis, isWritable),
+    gauge('tokengate_last_success_timestamp_seconds', 'When this was measured, by the clock of Redis.', seconds(now)),
+    gauge(
+      'tokengate_scrape_duration_seconds',
+      'How long measuring took.',
+      Number((Number(hrtime.bigint() - start) / 1e9).toFixed(6)),
+    ),
+  ];
+  return {gauges: gauges.sort((a, b) => (a.name < b.name ? -1 : 1)), sessions: all.count, leftOut: other.count};
+}
+
+function seconds(time: Date): number {
+  return time.getTime() / 1000;
+}
+
+function gauge(name: string, help: string, value: Money | number, labels: Record<string, string> = {}): Gauge {
+  return {name, help, samples: [{labels, value}]};
+}
+
+function sumGauges({sessions, prefix, of}: {sessions: string; prefix: string; of: string}, sums: Sums): Gauge[] {
+  return [
+    gauge(sessions, `Number ${of}.`, sums.count),
+    gauge(`${prefix}_budget_usd`, `Budgets ${of}, in US dollars.`, sums.budget),
+    gauge(`${prefix}_spent_usd`, `What is spent ${of}, in US dollars.`, sums.spent),
+    gauge(`${prefix}_remaining_usd`, `What is left ${of}, in US dollars.`, sums.remaining),
+    gauge(`${prefix}_requests_last_minute`, `Requests ${of} that count against the limit of each.`, sums.requests),
+  ];
+}
+
+function storeGauges({server}: Redis, isWritable: boolean | undefined): Gauge[] {
+  const {version = 'unknown', role} = server;
+  return [
+    gauge('tokengate_up', 'That the sessions could be read: always 1, since nothing is written otherwise.', 1),
+    gauge('tokengate_redis_info', 'The Redis that was read.', 1, {version, role}),
+    ...(isWritable === undefined
+      ? []
+      : [gauge('tokengate_redis_writable', '1 when Redis takes writes, as the gateway needs.', Number(isWritable))]),
+  ];
+}
+
+function sessionGauges(sessions: readonly Measured[]): Gauge[] {
+  const each = (name: string, help: string, valueOf: (measured: Measured) => Money | number | null): Gauge => ({
+    name: `tokengate_session_${name}`,
+    help,
+    samples: sessions.flatMap((measured) => {
+      const value = valueOf(measured);
+      return value === null ? [] : [{labels: {session_id: measured.session.id}, value}];
+    }),
+  });
+  return [
+    each('budget_usd', 'The budget, in US dollars.', ({session}) => session.budget),
+    each('spent_usd', 'What is spent, in US dollars; falls at a reset.', ({session}) => session.spent),
+    each('remaining_usd', 'What is left, in US dollars; never negative.', ({session}) => session.remaining),
+    each(
+      'used_ratio',
+      'What is spent of the budget, 1 being all of it; may be more. Of a budget of 0: 0 until something is spent.',
+      ({session}) => session.percentageUsed?.div(100) ?? null,
+    ),
+    each('frozen', '1 when the session is frozen now.', ({freeze}) =>
+      freeze.isFrozen === null ? null : Number(freeze.isFrozen),
+    ),
+    each(
+      'requests_last_minute',
+      'Requests since the last minute without one, which the gateway limits.',
+      ({requests}) => requests,
+    ),
+    each('unreadable', '1 when a value of the session is not readable; then that one is missing.', (measured) =>
+      Number(measured.isUnreadable),
+    ),
+  ];
+}
+
+/**
+ * In the order of the IDs. An ID that is not UTF-8 can be called as another is; two series of one name would spoil the
+ * whole file.
+ */
+function withOwnName(measured: readonly Measured[]): Measured[] {
+  const names = new Set(measured.flatMap(({session: {key, id}}) => (isText(key) ? [id] : [])));
+  const hasOwn = ({session: {key, id}}: Measured): boolean => isText(key) || (!names.has(id) && Boolean(names.add(id)));
+  return measured.filter(hasOwn).sort((a, b) => (a.session.key < b.session.key ? -1 : 1));
+}
+
+function addUp(sums: Sums, measured: readonly Measured[]): Sums {
+  return measured.reduce(
+    ({count, budget, spent, remaining, requests}, {session, requests: more}) => ({
+      count: count + 1,
+      budget: budget.plus(session.budget ?? ZERO),
+      spent: spent.plus(session.spent ?? ZERO),
+      remaining: remaining.plus(session.remaining ?? ZERO),
+      requests: requests + (more ?? 0),
+    }),
+    sums,
+  );
+}
+
+/** What cannot be read first, then by the share that is used, then by what is spent; equal ones stay in the order of the IDs. */
+function byInterest(a: Measured, b: Measured): number {
+  return (
+    Number(b.isUnreadable) - Number(a.isUnreadable) ||
+    (b.session.percentageUsed ?? ZERO).cmp(a.session.percentageUsed ?? ZERO) ||
+    (b.session.spent ?? ZERO).cmp(a.session.spent ?? ZERO)
+  );
+}
+
+function toMeasured(session: Session, freeze: FreezeState, requests: number | null): Measured {
+  const isUnreadable =
+    session.budget === null || session.spent === null || freeze.isFrozen === null || requests === null;
+  return {session, freeze, requests, isUnreadable};
+}
+
+/** Undefined when the user may not write. */
+async function askWritable(redis: Redis): Promise<boolean | undefined> {
+  try {
+    await checkHealth(redis);
+    return true;
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    if (UNWRITABLE.includes(error.code)) return false;
+    if (error.code === 'REDIS_NO_PERMISSION') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,258 @@
+import {randomUUID} from 'node:crypto';
+
+import {alertsKey, BUDGET_KEYS, FROZEN_UNTIL_KEYS, keyOf, type RedisText} from '../gateway/keys.js';
+import {type Command, ErrorReply, type Redis} from '../redis/connect.js';
+import {inGroups} from '../values/chunks.js';
+import {TokengateError} from '../values/errors.js';
+import {parseStoredMoney} from '../values/money.js';
+import {rawId, type RawId} from '../values/session-id.js';
+import {type Check, type Finding, holds, type Rule, type RuleKind, type Subject} from './limits.js';
+
+/** A crossing that has been reported, or is being reported, by some host. */
+interface Claim {
+  /** As bytes, one character a byte: `used:80:dev-team`. */
+  field: string;
+  value: string;
+  id: RawId;
+  kind: RuleKind;
+  threshold: Rule['threshold'];
+}
+
+export interface ReportOnceOptions<T> {
+  /** Checks of the same name share what they have reported. */
+  name: string | undefined;
+  now: Date;
+  /** Longer than `report` can take. When it has not ended by then, because its process is gone, others report in its place. */
+  leaseMs: number;
+  /** Does the check, and shows every session that it reads to `onSubject`. */
+  check: (onSubject: (subject: Subject) => void) => Promise<Check>;
+  /** Reports what nobody has reported yet; of that, `failed` is what could not be. When it throws, that is all of it. */
+  report: (check: Check, fresh: readonly Finding[]) => Promise<T>;
+}
+
+/**
+ * A name for what has been reported, as an operator types it.
+ *
+ * @throws TokengateError INVALID_USAGE
+ */
+export function parseStateName(typed: string): string {
+  if (/^[\w.-]{1,64}$/.test(typed)) return typed;
+  throw new TokengateError('INVALID_USAGE', `Invalid --state '${typed}'.`, {
+    hint: 'Write letters, digits, _, . and -, at most 64.',
+  });
+}
+
+/** Fields in one run of a script, or in one flight. */
+const CHUNK = 500;
+const TTL_SECONDS = String(90 * 86_400);
+
+/**
+ * KEYS: the hash. ARGV: now in ms, the value of a claim, TTL, fields. Sets the value of each field that nobody has
+ * claimed, or that was claimed by who has not reported it in time. Returns 1 or 0 for each field. One atomic step.
+ */
+const CLAIM = `
+local taken = {}
+for i = 4, #ARGV do
+  local held = redis.call('HGET', KEYS[1], ARGV[i])
+  local lease = held and string.match(held, '^pending:(%d+):')
+  local free = not held or (lease and tonumber(lease) <= tonumber(ARGV[1]))
+  if free then redis.call('HSET', KEYS[1], ARGV[i], ARGV[2]) end
+  taken[#taken + 1] = free and 1 or 0
+end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return taken`;
+
+/**
+ * KEYS: the hash. ARGV: the new value, empty to remove; TTL; then a field and the value that it must still have, and so
+ * on. One atomic step.
+ */
+const SETTLE = `
+for i = 3, #ARGV, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
+    if ARGV[1] == '' then redis.call('HDEL', KEYS[1], ARGV[i]) else redis.call('HSET', KEYS[1], ARGV[i], ARGV[1]) end
+  end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return 1`;
+
+/**
+ * Reports each crossing once, however many hosts check the same Redis: it is claimed in one atomic step before it is
+ * reported, and stays claimed until the session has fallen back, or is gone. What could not be reported is given up
+ * again, so that the next check reports it.
+ *
+ * What has been claimed is read before the sessions are, and is given up only if it is still the same claim: a check
+ * that is slow cannot undo what another has claimed since.
+ *
+ * @throws TokengateError REDIS_NO_PERMISSION, WRONG_TYPE
+ */
+export async function reportOnce<T extends {failed: ReadonlySet<Finding>}>(
+  redis: Redis,
+  options: ReportOnceOptions<T>,
+): Promise<T> {
+  const {name, now, leaseMs} = options;
+  const key = alertsKey(name);
+  const start = Date.now();
+  const claims = await readClaims(redis, key);
+  const {onSubject, over, unseen} = comparing(claims);
+  const check = await options.check(onSubject);
+  const gone = await findGone(redis, unseen);
+  const settle = (on: Redis, value: string, entries: readonly (readonly [string, string])[]): Promise<unknown> =>
+    runScript(on, key, SETTLE, [value, TTL_SECONDS], entries);
+  await settle(
+    redis,
+    '',
+    [...over, ...gone].map(({field, value}) => [field, value]),
+  );
+
+  const time = now.getTime() + Date.now() - start;
+  const pending = `pending:${time + leaseMs}:${randomUUID()}`;
+  const fieldsOf = ({subject, rules}: Finding): string[] => rules.map((rule) => fieldOf(subject, rule));
+  const claimed = await runScript(
+    redis,
+    key,
+    CLAIM,
+    [String(time), pending, TTL_SECONDS],
+    // Those of one finding in one step: no other host gets a part of them.
+    check.findings.map(fieldsOf),
+  );
+  const mine = new Set(check.findings.flatMap(fieldsOf).filter((_, index) => claimed[index] === 1));
+  const fresh = check.findings.filter(({subject, rule}) => mine.has(fieldOf(subject, rule)));
+
+  let failed: ReadonlySet<Finding> = new Set(fresh);
+  try {
+    const reported = await options.report(check, fresh);
+    ({failed} = reported);
+    return reported;
+  } finally {
+    const lost = new Set([...failed].flatMap(fieldsOf));
+    const entries = (isLost: boolean): [string, string][] =>
+      [...mine].filter((field) => lost.has(field) === isLost).map((field) => [field, pending]);
+    // Reporting may have taken minutes, in which a server cuts off who says nothing.
+    redis.close();
+    if (mine.size > 0) {
+      await onFreshConnection(redis, async (again) => {
+        await settle(again, '', entries(true));
+        await settle(again, `reported:${new Date(time).toISOString()}`, entries(false));
+      });
+    }
+  }
+}
+
+async function onFreshConnection(redis: Redis, run: (again: Redis) => Promise<void>): Promise<void> {
+  let again: Redis | undefined;
+  try {
+    again = await redis.reopen();
+    await run(again);
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    const message = `${error.message} It could not be kept what has been reported: in some minutes it is reported again.`;
+    throw new TokengateError(error.code, message, {hint: error.hint, cause: error});
+  } finally {
+    again?.close();
+  }
+}
+
+async function readClaims(redis: Redis, key: string): Promise<Claim[]> {
+  const claims: Claim[] = [];
+  let cursor = '0';
+  do {
+    const [reply] = await redis.pipelineBytes([['HSCAN', key, cursor, 'COUNT', '1000']]);
+    if (reply instanceof ErrorReply) throw explain(redis, key, reply);
+    const [next, entries] = reply as [Buffer, Buffer[]];
+    cursor = String(next);
+    for (const pair of inGroups(entries, 2)) {
+      const [field = '', value = ''] = pair.map((text) => text.toString('latin1'));
+      const [, kind, threshold = '', id = ''] = /^([a-z_]+):([\d.]*):(.*)$/s.exec(field) ?? [];
+      if (kind === undefined) continue;
+      claims.push({
+        field,
+        value,
+        id: rawId(id),
+        kind: kind as RuleKind,
+        threshold: parseStoredMoney(threshold) ?? null,
+      });
+    }
+  } while (cursor !== '0');
+  return claims;
+}
+
+function fieldOf({key}: Subject, {kind, threshold}: Rule): string {
+  return `${kind}:${threshold?.toFixed() ?? ''}:${key}`;
+}
+
+/** Compares what was claimed with the sessions that are seen: whoever claimed it, it is over when it does not hold. */
+function comparing(claims: readonly Claim[]): {
+  onSubject: (subject: Subject) => void;
+  over: Claim[];
+  /** Those of which it is not known yet. */
+  unseen: Set<Claim>;
+} {
+  const byId = new Map<RawId, Claim[]>();
+  for (const claim of claims) byId.set(claim.id, [...(byId.get(claim.id) ?? []), claim]);
+  const over: Claim[] = [];
+  const unseen = new Set(claims);
+  return {
+    over,
+    unseen,
+    onSubject(subject) {
+      for (const claim of byId.get(subject.key) ?? []) {
+        const stillHolds = holds(claim, subject);
+        if (stillHolds !== null) unseen.delete(claim);
+        if (stillHolds === false) over.push(claim);
+      }
+    },
+  };
+}
+
+/** Of claims those whose session has no budget any more, or no freeze. */
+async function findGone(redis: Redis, claims: ReadonlySet<Claim>): Promise<Claim[]> {
+  const gone: Claim[] = [];
+  for (const chunk of inGroups([...claims], CHUNK)) {
+    const replies = await redis.pipeline(
+      chunk.map(({kind, id}) => ['EXISTS', keyOf(isAboutFreeze(kind) ? FROZEN_UNTIL_KEYS : BUDGET_KEYS, id)]),
+    );
+    gone.push(...chunk.filter((_, index) => replies[index] === 0));
+  }
+  return gone;
+}
+
+function isAboutFreeze(kind: RuleKind): boolean {
+  return kind === 'frozen' || kind === 'unreadable_freeze';
+}
+
+/** Runs a script on entries, some at a time, and gives what it returns for each. */
+async function runScript(
+  redis: Redis,
+  key: string,
+  script: string,
+  values: readonly string[],
+  entries: readonly (readonly string[])[],
+): Promise<unknown[]> {
+  const results: unknown[] = [];
+  for (const chunk of inGroups(entries, CHUNK)) {
+    const command: Command = ['EVAL', script, '1', key, ...values, ...chunk.flat().map(toBytes)];
+    const [reply] = await redis.pipeline([command]);
+    if (reply instanceof ErrorReply) throw explain(redis, key, reply);
+    if (Array.isArray(reply)) results.push(...(reply as unknown[]));
+  }
+  return results;
+}
+
+function toBytes(latin1: string): RedisText {
+  return Buffer.from(latin1, 'latin1');
+}
+
+function explain(redis: Redis, key: string, reply: ErrorReply): TokengateError {
+  const error = redis.explain(reply);
+  if (error.code === 'REDIS_NO_PERMISSION') {
+    return new TokengateError('REDIS_NO_PERMISSION', error.message, {
+      hint: `What has been reported is kept in ${key}: the user needs ~tokengate:*, +hscan, +eval, +hget, +hset, +hdel and +expire.`,
+      cause: reply,
+    });
+  }
+  if (error.code !== 'WRONG_TYPE') return error;
+  return new TokengateError('WRONG_TYPE', `${key} in Redis at ${redis.server.address} is not a hash.`, {
+    hint: 'It is no key of tokengate: remove it, or give another --state.',
+    cause: reply,
+  });
+}

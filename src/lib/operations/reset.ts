@@ -1,0 +1,158 @@
+import {setTimeout as wait} from 'node:timers/promises';
+
+import {changeKnown} from '../change/apply.js';
+import type {Change, Settled} from '../change/change.js';
+import {BUDGET_KEYS, keyOf, SPENT_KEYS} from '../gateway/keys.js';
+import {describeAmount, describeAmounts, isAbsent, toAmount, toStoredAmount} from '../gateway/stored-amount.js';
+import type {Journal, Old} from '../journal/entry.js';
+import {ErrorReply, type Redis} from '../redis/connect.js';
+import {TokengateError} from '../values/errors.js';
+import {parseStoredMoney} from '../values/money.js';
+import {nameOf, type RawId} from '../values/session-id.js';
+
+/** What a reset removed: the text that stood there, exactly; null when there was none. */
+export interface Reset {
+  id: string;
+  /** The same as bytes. */
+  key: RawId;
+  /** Null too when it was to be kept. */
+  budget: string | null;
+  spent: string | null;
+}
+
+export interface ResetOptions {
+  /** Removes only what is spent. */
+  keepBudget: boolean;
+}
+
+/**
+ * Removes budget and spent (or spent alone) in one atomic step and returns exactly what it removed. A session that
+ * doesn't exist, or that holds a wrong kind of value, is refused untouched.
+ *
+ * @throws TokengateError SESSION_NOT_FOUND, WRONG_TYPE, RESET_INCOMPLETE, OUTCOME_UNKNOWN, JOURNAL_REFUSED
+ */
+export async function resetSession(
+  redis: Redis,
+  id: RawId,
+  options: ResetOptions,
+  journal: Journal | undefined,
+): Promise<Reset> {
+  return changeKnown(redis, id, resetting(redis, options), {journal, what: `session '${nameOf(id)}' was reset`});
+}
+
+export function resetting(redis: Redis, options: ResetOptions): Change<Reset> {
+  const {keepBudget} = options;
+  return {
+    shapes: [BUDGET_KEYS, SPENT_KEYS],
+    script: RESET,
+    args: [keepBudget ? 'spent' : 'both'],
+    read(id, word, [budget, spent]) {
+      const name = nameOf(id);
+      if (word === 'not_found') return {id: name, state: 'not_found'};
+      if (word === 'wrong_type') return {id: name, state: 'failed', error: wrongType(budget === true)};
+      const text = (old: Old | undefined): string | null => (typeof old === 'string' ? old : null);
+      const result = {id: name, key: id, budget: keepBudget ? null : text(budget), spent: text(spent)};
+      return {id: name, state: word === 'unchanged' ? 'unchanged' : 'done', result};
+    },
+    withoutScript: {
+      commands: (id) => [
+        [keepBudget ? 'GET' : 'GETDEL', keyOf(BUDGET_KEYS, id)],
+        ['GETDEL', keyOf(SPENT_KEYS, id)],
+      ],
+      read: (id, replies) => readRemoval(redis, id, replies, options),
+    },
+    lookAt: [BUDGET_KEYS, SPENT_KEYS],
+    preview(id, [budget, spent]) {
+      const amounts = {budget: toStoredAmount(redis, budget), spent: toStoredAmount(redis, spent)};
+      const facts = {id: nameOf(id), now: describeAmounts(amounts)};
+      const isWrong = [budget, spent].some((reply) => reply instanceof ErrorReply);
+      if (isWrong) return {...facts, state: 'failed', error: wrongType(budget instanceof ErrorReply)};
+      const isDone = keepBudget && amounts.spent.state === 'absent';
+      return {...facts, state: isAbsent(amounts) ? 'not_found' : isDone ? 'unchanged' : 'done'};
+    },
+  };
+}
+
+function wrongType(isBudget: boolean): TokengateError {
+  const message = `its ${isBudget ? 'budget' : 'spent'} is of a wrong Redis type. Nothing was removed.`;
+  return new TokengateError('WRONG_TYPE', message, {
+    hint: 'The gateway never writes that. Look at the key with redis-cli, and remove it there.',
+  });
+}
+
+/** `budget $25.50, spent $12.34`, with the text itself where it is not money. May hold untrusted text. */
+export function describeRemoved({budget, spent}: Reset): string {
+  const parts: string[] = [];
+  if (budget !== null) parts.push(`budget ${describeText(budget)}`);
+  if (spent !== null) parts.push(`spent ${describeText(spent)}`);
+  return parts.length === 0 ? 'nothing' : parts.join(', ');
+}
+
+/** What most texts are, plain digits with decimals, is shown as it stands; the rest goes the long way. */
+function describeText(text: string): string {
+  if (!/^(0|[1-9]\d{0,17})\.(\d\d?|\d+[1-9])$/.test(text)) return describeAmount(toAmount(text));
+  return text.at(-2) === '.' ? `$${text}0` : `$${text}`;
+}
+
+/** Sessions are looked at this many at a time. */
+const PAGE = 1000;
+
+/** How long a request that was in flight at the reset may take to write what it had read, in milliseconds. */
+export const WRITE_BACK_MS = 100;
+
+/**
+ * The gateway reads, adds and writes back in separate steps, so a request in flight can bring back the spending that a
+ * reset removed. Looks at sessions whose reset is at least `WRITE_BACK_MS` old, and says which. They are reset, whatever
+ * becomes of this look: when it fails, it says that.
+ */
+export async function findWriteBacks(redis: Redis, resets: readonly Reset[]): Promise<string[]> {
+  const suspects = resets.filter(({spent}) => spent !== null);
+  if (suspects.length === 0) return [];
+  const values: (string | null)[] = [];
+  try {
+    for (let start = 0; start < suspects.length; start += PAGE) {
+      const keys = suspects.slice(start, start + PAGE).map(({key}) => keyOf(SPENT_KEYS, key));
+      values.push(...((await redis.send(['MGET', ...keys])) as (string | null)[]));
+    }
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    return [`A look for spending that a request in flight wrote back failed: ${error.message}`];
+  }
+  return suspects.flatMap(({id, spent}, index) => {
+    const text = values[index] ?? null;
+    if (text === null) return [];
+    const [old, now] = [parseStoredMoney(spent ?? ''), parseStoredMoney(text)];
+    if (old === undefined || now === undefined || old.eq(0) || now.lt(old)) return [];
+    return [
+      `Session '${id}': its spending is back (${describeAmount(toAmount(text))}). A request in flight wrote it; reset it again.`,
+    ];
+  });
+}
+
+/** The same for one session that was reset just now. */
+export async function findWriteBack(redis: Redis, reset: Reset): Promise<string[]> {
+  if (reset.spent !== null) await wait(WRITE_BACK_MS);
+  return findWriteBacks(redis, [reset]);
+}
+
+/** Old: budget, spent. Args: `spent` to remove only that, `both` to remove both. */
+const RESET = `
+  if not old[1] and not old[2] then return 'not_found' end
+  if old[1] == true or old[2] == true then return 'wrong_type' end
+  if args[1] == 'both' then return 'done', {false, false} end
+  return old[2] and 'done' or 'unchanged', {nil, false}`;
+
+/** GETDEL removes one value even where the other is of a wrong type. */
+function readRemoval(redis: Redis, id: RawId, [budget, spent]: unknown[], {keepBudget}: ResetOptions): Settled<Reset> {
+  const name = nameOf(id);
+  if (budget === null && spent === null) return {id: name, state: 'not_found'};
+  const text = (reply: unknown): string | null => (typeof reply === 'string' ? reply : null);
+  const result = {id: name, key: id, budget: keepBudget ? null : text(budget), spent: text(spent)};
+  const refusal = [budget, spent].find((reply) => reply instanceof ErrorReply);
+  if (refusal !== undefined) {
+    const kept = budget instanceof ErrorReply ? 'budget' : 'spent';
+    const message = `removed ${describeRemoved(result)}, but not its ${kept}: ${redis.explain(refusal).message}`;
+    return {id: name, state: 'failed', error: new TokengateError('RESET_INCOMPLETE', message)};
+  }
+  return {id: name, state: keepBudget && spent === null ? 'unchanged' : 'done', result};
+}

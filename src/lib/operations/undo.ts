@@ -1,0 +1,326 @@
+import {lookAt} from '../change/apply.js';
+import type {PlannedChange, Settled, Write} from '../change/change.js';
+import {
+  BUDGET_KEYS,
+  FREEZE_REASON_KEYS,
+  FROZEN_UNTIL_KEYS,
+  JOURNAL_KEY,
+  keyName,
+  type KeyShape,
+  SESSION_KEYS,
+  SPENT_KEYS,
+} from '../gateway/keys.js';
+import {describeHeld, describeKeys, heldOf, type HeldKey} from '../journal/describe.js';
+import {addOlder, type KeyRecord, type Old, type Part, readJournal, type Stored, type Value} from '../journal/entry.js';
+import {type LaterChange, undoneBy, Undoings} from '../journal/undone-by.js';
+import {ErrorReply, type Redis} from '../redis/connect.js';
+import {inGroups} from '../values/chunks.js';
+import {TokengateError} from '../values/errors.js';
+import {parseStoredMoney, toPlainDigits} from '../values/money.js';
+import {nameOf, type RawId} from '../values/session-id.js';
+import {parseGatewayTime} from '../values/time.js';
+
+/** A change as the journal tells it, with all that became of it. */
+export interface RecordedChange extends Omit<Part, 'entry' | 'records'> {
+  sessions: Map<RawId, {keys: KeyRecord[]; at: Date; isComplete: boolean}>;
+  /** Changes of the same sessions since, newest first. */
+  later: Map<RawId, LaterChange[]>;
+  /** The newest entry of the journal that `later` knows of. */
+  newest: string | undefined;
+  /** False when the journal begins after this change did: it has dropped its older entries. */
+  isWhole: boolean;
+}
+
+export interface UndoOptions {
+  now: Date;
+  /** Puts back what was there, whatever stands there now. */
+  force: boolean;
+  /** Adds what was spent since a reset to what it removed, and replaces the gateway's default budget. */
+  merge: boolean;
+  /** The change as which the journal records the undoing. */
+  as?: string | undefined;
+}
+
+/** What was put back. */
+export interface Undone {
+  id: string;
+  change: string;
+  keys: HeldKey[];
+}
+
+/**
+ * Finds changes in the journal, newest first.
+ *
+ * @throws TokengateError CHANGE_NOT_FOUND, JOURNAL_UNREADABLE
+ */
+export async function findChanges(redis: Redis, wanted: readonly string[]): Promise<RecordedChange[]> {
+  const found = new Map<string, RecordedChange>();
+  const count = new Set(wanted).size;
+  let isOver = false;
+  for await (const {parts} of readJournal(redis)) {
+    for (const part of parts) {
+      if (wanted.includes(part.change)) addPart(found, part);
+      isOver = found.size === count && [...found.values()].every(({began}) => began === undefined || part.at < began);
+      if (isOver) break;
+    }
+    if (isOver) break;
+  }
+  const missing = wanted.find((change) => !found.has(change));
+  if (missing !== undefined) {
+    throw new TokengateError('CHANGE_NOT_FOUND', `The journal has no change '${missing}'.`, {
+      hint: 'See what was changed with: tokengate list-changes',
+    });
+  }
+  const changes = [...found.values()];
+  if (!isOver && (await isTrimmed(redis))) for (const change of changes) change.isWhole = change.began === undefined;
+  await readLater(redis, changes);
+  return changes;
+}
+
+/**
+ * Finds somebody's newest change that is no undoing, and of which something is left to undo.
+ *
+ * @returns that, and those newer ones that were not undone, but of which nothing is left, such as a freeze that is over
+ * @throws TokengateError CHANGE_NOT_FOUND, JOURNAL_UNREADABLE
+ */
+export async function findLast(
+  redis: Redis,
+  actor: string,
+  now: Date,
+): Promise<{change: RecordedChange; passed: RecordedChange[]}> {
+  const undoings = new Undoings();
+  const passed: RecordedChange[] = [];
+  for await (const {parts} of readJournal(redis)) {
+    for (const part of parts) {
+      undoings.add(part);
+      if (part.undoes !== undefined || part.actor !== actor) continue;
+      if (passed.some(({change}) => change === part.change)) continue;
+      if (part.records.every(({id}) => undoings.of(part.change, id) !== undefined)) continue;
+      const [change] = await findChanges(redis, [part.change]);
+      if (change === undefined) continue;
+      if (await isLeft(redis, change, now)) return {change, passed};
+      passed.push(change);
+    }
+  }
+  const which = passed.length === 0 ? 'that is not undone' : 'of which anything is left to undo';
+  throw new TokengateError('CHANGE_NOT_FOUND', `The journal has no change by ${actor} ${which}.`, {
+    hint: 'See what was changed, and by whom, with: tokengate list-changes',
+  });
+}
+
+/** Sessions that are looked at in one flight. */
+const PAGE = 500;
+
+/** True when there is a session that the undoing would change, or refuse to. */
+async function isLeft(redis: Redis, change: RecordedChange, now: Date): Promise<boolean> {
+  const undo = undoing(redis, change, {now, force: false, merge: false});
+  for (const ids of inGroups([...change.sessions.keys()], PAGE)) {
+    const previews = await lookAt(redis, ids, undo);
+    if (previews.some(({state}) => state !== 'unchanged')) return true;
+  }
+  return false;
+}
+
+/**
+ * The undoing of a change. A session of which something is no longer as the change left it is refused.
+ *
+ * @param previewed what was previewed already of what is undone before, key by key
+ */
+export function undoing(
+  redis: Redis,
+  recorded: RecordedChange,
+  options: UndoOptions,
+  previewed = new Map<string, Old>(),
+): PlannedChange<Undone> {
+  const changed = [...recorded.sessions.values()].flatMap(({keys}) => keys.filter(({after}) => after !== undefined));
+  const shapes = SESSION_KEYS.filter((shape) => changed.some((key) => key.shape === shape));
+  const plan = (id: RawId, old: readonly Old[]): Settled<Undone> | Write<Undone> =>
+    planUndo(recorded, shapes, id, old, options);
+  let prepared = Promise.resolve();
+  return {
+    shapes,
+    plan,
+    // Somebody else may undo it meanwhile, and to add the same spending twice would be wrong.
+    prepare: (redis) => (prepared = prepared.then(() => readLater(redis, [recorded], options.as))),
+    lookAt: shapes,
+    preview(id, values) {
+      const refusal = values.find((value) => value instanceof ErrorReply && !value.message.includes('WRONGTYPE'));
+      if (refusal instanceof ErrorReply) throw redis.explain(refusal);
+      const old = values.map(toOld);
+      const names = shapes.map((shape) => `${keyName(shape)} ${id}`);
+      const outcome = plan(
+        id,
+        old.map((value, index) => previewed.get(names[index] ?? '') ?? value),
+      );
+      const now = describeKeys(shapes.map((shape, index): HeldKey => ({shape, held: old[index] ?? false})));
+      const facts = {id: nameOf(id), now};
+      if (outcome.state === 'failed') return {...facts, state: 'failed', error: outcome.error};
+      if (outcome.state !== 'write') return {...facts, state: outcome.state};
+      for (const [index, next] of outcome.next.entries()) {
+        if (next !== null) previewed.set(names[index] ?? '', toHeld(next));
+      }
+      return {...facts, state: 'done'};
+    },
+  };
+}
+
+function planUndo(
+  recorded: RecordedChange,
+  shapes: readonly KeyShape[],
+  id: RawId,
+  old: readonly Old[],
+  options: UndoOptions,
+): Settled<Undone> | Write<Undone> {
+  const {now, force, merge} = options;
+  const {keys, at, isComplete} = recorded.sessions.get(id) ?? {keys: [], at: now, isComplete: true};
+  const name = nameOf(id);
+  const later = recorded.later.get(id) ?? [];
+  const result: Undone = {id: name, change: recorded.change, keys: []};
+  if (undoneBy(recorded.change, later) !== undefined) return {id: name, state: 'unchanged', result};
+  const write: Write<Undone> = {state: 'write', expected: shapes.map(() => null), next: shapes.map(() => null), result};
+  const conflicts: string[] = [];
+  const isOver = hasEnded(keys, now);
+  for (const [index, shape] of shapes.entries()) {
+    const key = keys.find((one) => one.shape === shape);
+    if (key?.after === undefined) continue;
+    const current = old[index] ?? false;
+    const before = isOver && FREEZE.includes(shape) ? false : remaining(key.before, at, now);
+    const merged = merge && key.after === false ? mergeWith(shape, before, current, later.length > 0) : undefined;
+    const isAsLeft = current === toHeld(remaining(key.after, at, now));
+    // What was announced, and not carried out.
+    if (!isComplete && !isAsLeft && current === toHeld(before)) continue;
+    if (!isAsLeft && merged === undefined && !force) {
+      // A counter that the gateway has moved on is better than an old one.
+      if (MONEY.includes(shape) || FREEZE.includes(shape)) conflicts.push(describeConflict(shape, key, current));
+      continue;
+    }
+    const next = (isAsLeft ? undefined : merged) ?? before;
+    if (current === false && next === false) continue;
+    write.expected[index] = current;
+    write.next[index] = next;
+    result.keys.push({shape, held: toHeld(next)});
+  }
+  if (conflicts.length > 0) {
+    const by = later.length === 0 ? '' : ` It was changed since by ${later.map(describeLater).join(', ')}.`;
+    const canMerge = !merge && planUndo(recorded, shapes, id, old, {...options, merge: true}).state === 'write';
+    const hint = `${canMerge ? '--merge adds what was spent since to what was removed. ' : ''}--force puts back what was there.`;
+    const error = new TokengateError('CHANGED_SINCE', `${conflicts.join('; ')}.${by} ${hint}`);
+    return {id: name, state: 'failed', error};
+  }
+  return write.next.every((next) => next === null) ? {id: name, state: 'unchanged', result} : write;
+}
+
+const MONEY: readonly KeyShape[] = [BUDGET_KEYS, SPENT_KEYS];
+const FREEZE: readonly KeyShape[] = [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS];
+
+/** What a reset removed together with what came since; undefined when that can't be told. */
+function mergeWith(shape: KeyShape, before: Stored, current: Old, isChangedByUs: boolean): Stored | undefined {
+  if (shape === BUDGET_KEYS) return isChangedByUs || before === false ? undefined : before;
+  if (shape !== SPENT_KEYS || typeof before !== 'string' || typeof current !== 'string') return undefined;
+  const [old, since] = [parseStoredMoney(before), parseStoredMoney(current)];
+  return old && since && toPlainDigits(old.plus(since));
+}
+
+function describeConflict(shape: KeyShape, {before, after}: KeyRecord, current: Old): string {
+  const [was, left] = [before, after ?? false].map((value) => describeHeld(shape, heldOf(value)));
+  const now = describeHeld(shape, current);
+  return `its ${keyName(shape)} is ${now} now, not ${left ?? ''} as that change left it (it was ${was ?? ''} before)`;
+}
+
+function describeLater({change, command}: LaterChange): string {
+  return `${command} (${change})`;
+}
+
+/** True for a freeze that was over by its own text, whatever life its keys had. */
+function hasEnded(keys: readonly KeyRecord[], now: Date): boolean {
+  const before = keys.find(({shape}) => shape === FROZEN_UNTIL_KEYS)?.before;
+  const end = before && before.kind === 'text' ? parseGatewayTime(before.text) : undefined;
+  return end?.kind === 'time' && end.at <= now;
+}
+
+/** What is left of a value after its TTL has run on; nothing once that has passed. */
+function remaining(value: Value, at: Date, now: Date): Stored {
+  if (value === false) return false;
+  const {kind, text, ttl} = value;
+  const left = ttl < 0 ? ttl : ttl - (now.getTime() - at.getTime());
+  if (ttl >= 0 && left <= 0) return false;
+  if (kind === 'dump') return [text, left < 0 ? 0 : left, 'dump'];
+  return left < 0 ? text : [text, left];
+}
+
+function toHeld(stored: Stored): Old {
+  if (!Array.isArray(stored)) return stored;
+  return stored[2] === 'dump' || stored[0];
+}
+
+/** A reply to GET as bytes. */
+function toOld(reply: unknown): Old {
+  if (reply === null || reply === undefined) return false;
+  return typeof reply !== 'string' || Buffer.from(reply).toString('latin1');
+}
+
+function addPart(found: Map<string, RecordedChange>, {records, ...facts}: Part): void {
+  const known = found.get(facts.change);
+  const change: RecordedChange = known ?? {
+    ...facts,
+    sessions: new Map(),
+    later: new Map(),
+    newest: undefined,
+    isWhole: true,
+  };
+  found.set(facts.change, change);
+  for (const {id, keys, isComplete} of records) {
+    const newer = change.sessions.get(id);
+    if (newer === undefined) {
+      change.sessions.set(id, {keys: [...keys], at: facts.at, isComplete});
+      continue;
+    }
+    newer.isComplete &&= isComplete;
+    for (const key of keys) addOlder(newer.keys, key);
+  }
+}
+
+/**
+ * Reads what the journal says of the same sessions since the changes, or since it was read last.
+ *
+ * @param own a change that is left out
+ */
+async function readLater(redis: Redis, changes: readonly RecordedChange[], own?: string): Promise<void> {
+  const times = changes.map(({at, began, newest}) => (newest === undefined ? (began ?? at).getTime() : timeOf(newest)));
+  const news = changes.map((change) => ({change, met: new Set<RawId>(), later: new Map<RawId, LaterChange[]>()}));
+  let newest: string | undefined;
+  for await (const {parts} of readJournal(redis, new Date(Math.min(...times)))) {
+    newest ??= parts[0]?.entry;
+    for (const {entry, change: other, command, undoes, records} of parts) {
+      for (const {change, met, later} of news) {
+        if (other === own || (change.newest !== undefined && compareEntries(entry, change.newest) <= 0)) continue;
+        for (const {id} of records) {
+          if (other === change.change) met.add(id);
+          else if (change.sessions.has(id) && !met.has(id))
+            later.set(id, [...(later.get(id) ?? []), {change: other, command, undoes}]);
+        }
+      }
+    }
+  }
+  for (const {change, later} of news) {
+    for (const [id, some] of later) change.later.set(id, [...some, ...(change.later.get(id) ?? [])]);
+    change.newest = newest ?? change.newest;
+  }
+}
+
+/** The IDs of entries are milliseconds and a number. */
+function compareEntries(a: string, b: string): number {
+  return timeOf(a) - timeOf(b) || Number(a.split('-')[1]) - Number(b.split('-')[1]);
+}
+
+function timeOf(entry: string): number {
+  return Number.parseInt(entry);
+}
+
+/** True when Redis has dropped entries; not known before Redis 7. */
+async function isTrimmed(redis: Redis): Promise<boolean> {
+  const [info] = await redis.pipeline([['XINFO', 'STREAM', JOURNAL_KEY]]);
+  const facts = Array.isArray(info) ? (info as unknown[]) : [];
+  const valueOf = (name: string): unknown => facts[facts.indexOf(name) + 1];
+  return facts.includes('entries-added') && valueOf('entries-added') !== valueOf('length');
+}

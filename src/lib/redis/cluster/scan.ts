@@ -1,0 +1,200 @@
+import {setTimeout as sleep} from 'node:timers/promises';
+
+import {TokengateError} from '../../values/errors.js';
+import {matchesGlob} from '../../values/glob.js';
+import {type Command, ErrorReply, type RedisNode} from '../node.js';
+import {scanServer} from '../scan-server.js';
+import type {Endpoint} from '../url.js';
+import {type OwnSlots, parseOwnSlots, type SlotMap, SLOTS} from './slots.js';
+
+/** The nodes of a cluster, to be scanned. Times are by `performance.now()`. */
+export interface ClusterNodes {
+  /** Limit for each answer, in milliseconds. */
+  timeoutMs: number;
+  /** What is known of who serves what. */
+  map: () => SlotMap;
+  /** Asks who serves what. Never rejects. */
+  refresh: (by: number) => Promise<void>;
+  /** When the next answer has to be there. */
+  limit: () => number;
+  nodeAt: (endpoint: Endpoint, by: number) => Promise<RedisNode>;
+  /** Sends commands to one node. Rejects when there is no answer. */
+  ask: (node: RedisNode, commands: readonly Command[], by: number, bytes?: boolean) => Promise<unknown[]>;
+  /** The error that a user should see for an error reply. */
+  explain: (reply: ErrorReply) => TokengateError;
+  /** Gets what a user has to know of the answer. */
+  doubts: Set<string>;
+}
+
+/** What of a scan is done in one go. */
+interface Part {
+  pattern: string;
+  slots: readonly number[];
+  /** Gets those of the slots whose keys have all been seen. */
+  seen: Set<number>;
+  /** When the next answer has to be there. */
+  by: () => number;
+}
+
+/** Slots of a node that are read one by one; for more than these it is scanned again. */
+const FEW_SLOTS = 512;
+/** How often what has moved during a scan is looked at again. */
+const ROUNDS = 20;
+/** Between two of these. */
+const PAUSE_MS = 50;
+
+/** After these a node may be replaced by another. */
+export const GONE = new Set(['REDIS_UNREACHABLE', 'REDIS_TIMEOUT', 'REDIS_CONNECTION_LOST', 'REDIS_LOADING']);
+
+/**
+ * Keys that match a pattern, page by page, of all primaries; a key may come twice. A key that was there all the time is
+ * found, though its slot be moved meanwhile or its node be replaced; where that is not certain, `doubts` says so.
+ *
+ * @throws TokengateError when a node is gone, and nobody replaces it within the time for an answer
+ */
+export async function* scanCluster(nodes: ClusterNodes, pattern: string): AsyncGenerator<Buffer[], void, void> {
+  const {timeoutMs, map, refresh, limit, doubts} = nodes;
+  const seen = new Set<number>();
+  /** When a node that is gone has been waited for long enough. */
+  let giveUpAt = Infinity;
+  const by = (): number => Math.min(limit(), giveUpAt);
+  const failed = new Set<string>();
+  /** Returns why a node is gone. */
+  const orGone = async function* (
+    name: string,
+    pages: AsyncIterable<Buffer[]>,
+  ): AsyncGenerator<Buffer[], TokengateError | undefined, void> {
+    try {
+      for await (const page of pages) {
+        // While others go on there is time.
+        if (giveUpAt < Infinity && !failed.has(name)) giveUpAt = performance.now() + timeoutMs;
+        yield page;
+      }
+    } catch (error) {
+      if (!(error instanceof TokengateError) || !GONE.has(error.code)) throw error;
+      failed.add(name);
+      giveUpAt = Math.min(giveUpAt, performance.now() + timeoutMs);
+      return error;
+    }
+    return undefined;
+  };
+  let left = Array.from({length: SLOTS}, (_, slot) => slot);
+  let firstGone: TokengateError | undefined;
+  for (let round = 0; round < ROUNDS;) {
+    let gone: TokengateError | undefined;
+    const owners = new Map<string, number[]>();
+    for (const slot of left) {
+      const owner = map().owners[slot] ?? '';
+      const slots = owners.get(owner);
+      if (slots === undefined) owners.set(owner, [slot]);
+      else slots.push(slot);
+    }
+    const few: number[] = [];
+    for (const [owner, slots] of owners) {
+      const endpoint = map().primaries.get(owner)?.endpoint;
+      if (endpoint === undefined || (round > 0 && slots.length <= FEW_SLOTS)) few.push(...slots);
+      else gone = (yield* orGone(owner, scanNode(nodes, endpoint, {pattern, slots, seen, by}))) ?? gone;
+    }
+    if (few.length > 0) {
+      gone = (yield* orGone('', readSlots(nodes, {pattern, slots: few.slice(0, FEW_SLOTS), seen, by}))) ?? gone;
+    }
+    left = left.filter((slot) => !seen.has(slot));
+    if (left.length === 0) return;
+    if (gone === undefined) {
+      round++;
+      giveUpAt = Infinity;
+    } else if (performance.now() + PAUSE_MS >= giveUpAt) throw firstGone ?? gone;
+    firstGone = gone && (firstGone ?? gone);
+    await sleep(PAUSE_MS);
+    await refresh(by());
+  }
+  const what = `keys of ${left.length} of the cluster's ${SLOTS} slots`;
+  doubts.add(`The list could be incomplete: ${what} are being moved, or no node serves them.`);
+}
+
+/** Scans one node, and adds to `seen` those of its slots whose keys were on it all the time. */
+async function* scanNode(
+  nodes: ClusterNodes,
+  endpoint: Endpoint,
+  {pattern, slots, seen, by}: Part,
+): AsyncGenerator<Buffer[], void, void> {
+  const before = await readOwnSlots(nodes, endpoint, by());
+  const node = await nodes.nodeAt(endpoint, by());
+  const ask = async (command: Command): Promise<unknown> => (await nodes.ask(node, [command], by(), true))[0];
+  yield* scanServer({ask, explain: (reply) => node.explain(reply)}, pattern);
+  const after = before && (await readOwnSlots(nodes, endpoint, by()));
+  const isKnown = (own: OwnSlots, slot: number): boolean => own.owned.has(slot) && !own.leaving.has(slot);
+  for (const slot of slots) {
+    if (before === undefined || after === undefined || (isKnown(before, slot) && isKnown(after, slot))) seen.add(slot);
+  }
+}
+
+/** Reads slots one by one, where their keys come from before where they go to. */
+async function* readSlots(nodes: ClusterNodes, {pattern, slots, seen, by}: Part): AsyncGenerator<Buffer[], void, void> {
+  const glob = Buffer.from(pattern);
+  const endpoints = [...nodes.map().primaries.values()].map(({endpoint}) => endpoint);
+  const look = async (): Promise<(OwnSlots | undefined)[]> =>
+    Promise.all(endpoints.map((endpoint) => readOwnSlots(nodes, endpoint, by())));
+  const before = await look();
+  const isSource = (own: OwnSlots | undefined, slot: number): boolean => own?.leaving.has(slot) === true;
+  const isPlace = (own: OwnSlots | undefined, slot: number): boolean =>
+    !isSource(own, slot) && (own?.owned.has(slot) === true || own?.arriving.has(slot) === true);
+  for (const belongs of [isSource, isPlace]) {
+    for (const [index, endpoint] of endpoints.entries()) {
+      const some = slots.filter((slot) => belongs(before[index], slot));
+      if (some.length > 0)
+        yield (await readKeysIn(nodes, some, endpoint, by())).filter((key) => matchesGlob(glob, key));
+    }
+  }
+  const after = await look();
+  for (const slot of slots) {
+    const wasThere = before.some((own) => isSource(own, slot) || isPlace(own, slot));
+    const isThere = after.some((own) => isSource(own, slot) || isPlace(own, slot));
+    // Its keys have moved on the way that was known, if at all.
+    const isAsKnown = after.every((own, index) => {
+      if (isSource(own, slot)) return isSource(before[index], slot);
+      return !isPlace(own, slot) || isPlace(before[index], slot);
+    });
+    if (wasThere && isThere && isAsKnown) seen.add(slot);
+  }
+}
+
+/**
+ * Undefined when this user may not ask.
+ *
+ * @throws TokengateError when the node is gone
+ */
+async function readOwnSlots(
+  {nodeAt, ask, explain, doubts}: ClusterNodes,
+  endpoint: Endpoint,
+  by: number,
+): Promise<OwnSlots | undefined> {
+  const [reply] = await ask(await nodeAt(endpoint, by), [['CLUSTER', 'NODES']], by);
+  if (typeof reply === 'string') return parseOwnSlots(reply);
+  const {message} = explain(reply as ErrorReply);
+  doubts.add(`The list could be incomplete, if keys of the cluster were moved meanwhile: ${message}`);
+  return undefined;
+}
+
+async function readKeysIn(
+  {nodeAt, ask}: ClusterNodes,
+  slots: readonly number[],
+  endpoint: Endpoint,
+  by: number,
+): Promise<Buffer[]> {
+  const node = await nodeAt(endpoint, by);
+  const read = async (commands: readonly Command[], bytes: boolean): Promise<unknown[]> => {
+    const replies = await ask(node, commands, by, bytes);
+    for (const reply of replies) if (reply instanceof ErrorReply) throw node.explain(reply);
+    return replies;
+  };
+  const counts = await read(
+    slots.map((slot) => ['CLUSTER', 'COUNTKEYSINSLOT', String(slot)]),
+    false,
+  );
+  // Those that are written meanwhile need not be seen; a key that goes leaves its place to another.
+  const commands = slots.flatMap((slot, index): Command[] =>
+    counts[index] === 0 ? [] : [['CLUSTER', 'GETKEYSINSLOT', String(slot), String(2 * Number(counts[index]) + 100)]],
+  );
+  return ((await read(commands, true)) as Buffer[][]).flat();
+}

@@ -1,0 +1,182 @@
+import type {RedisText} from '../gateway/keys.js';
+import {TokengateError} from '../values/errors.js';
+import {PRIMARY_HINT} from './failures.js';
+import {type Command, ErrorReply, type Facts, NoReply, openNode, type RedisNode} from './node.js';
+import {addressOf, parseRedisUrl, type RedisTarget, type TlsFiles, withTlsFiles} from './url.js';
+
+export {type Command, ErrorReply, NoReply};
+
+export interface ConnectOptions {
+  url: string;
+  /** Limit for connecting, and for each answer, in milliseconds. */
+  timeoutMs?: number | undefined;
+  /** These win over the URL's. */
+  tls?: TlsFiles | undefined;
+  /** Ends every operation that is under way with INTERRUPTED. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface ServerInfo extends Pick<Facts, 'version'> {
+  /** `cluster` for all nodes of one. */
+  role: Facts['role'] | 'cluster';
+  /** Host and port or socket path; without credentials. */
+  address: string;
+  database: number;
+  /** Of a replica, the address of its primary, when it says so. */
+  primary: string | undefined;
+}
+
+/** What is special about a Redis Cluster. */
+export interface Cluster {
+  readonly primaries: number;
+  readonly replicas: number;
+  /** The address of the primary that serves a key; undefined for a key that none does. */
+  primaryOf(key: RedisText): string | undefined;
+  /** All keys that match a pattern, on all primaries, page by page. A key may come twice. */
+  scan(pattern: string): AsyncGenerator<Buffer[]>;
+  /** Sentences for the user: what could not be made sure of. */
+  readonly doubts: Set<string>;
+}
+
+/** A Redis deployment. Every method rejects with a TokengateError, and none waits for ever. */
+export interface Redis {
+  readonly server: ServerInfo;
+  /** Undefined when it is one server. */
+  readonly cluster: Cluster | undefined;
+  /** Sends one command. An error reply rejects. */
+  send(command: Command): Promise<unknown>;
+  /** Sends commands in one flight. An error reply stands in its place in the result as an `ErrorReply`. */
+  pipeline(commands: readonly Command[]): Promise<unknown[]>;
+  /** The same with bulk strings as bytes. */
+  pipelineBytes(commands: readonly Command[]): Promise<unknown[]>;
+  /**
+   * Sends atomic units in one flight: a single command is one, several are a MULTI/EXEC. Never rejects. For each unit
+   * its replies, or the `ErrorReply` that refused it whole, or `NoReply`. On a cluster only single commands are units.
+   */
+  units(units: readonly (readonly Command[])[]): Promise<(unknown[] | ErrorReply | NoReply)[]>;
+  /** The error that a user should see for an error reply. */
+  explain(reply: ErrorReply): TokengateError;
+  /**
+   * A second connection with the same options, for a look at what became of a change: no signal ends it, and all that is
+   * done on it has to be over within the time for one answer. The caller closes it.
+   */
+  reopen(): Promise<Redis>;
+  /** Closes the connection at once; never throws, may be called twice. */
+  close(): void;
+}
+
+const DEFAULT_TIMEOUT_MS = 5000;
+
+/**
+ * Connects to a Redis, to the primary that Sentinels name, or to the cluster that the server is a node of.
+ *
+ * @throws TokengateError INVALID_REDIS_URL, REDIS_UNREACHABLE, REDIS_TIMEOUT, REDIS_AUTH_FAILED, REDIS_CLUSTER_DOWN, …
+ */
+export async function connect(options: ConnectOptions): Promise<Redis> {
+  const target = withTlsFiles(parseRedisUrl(options.url), options.tls);
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const open = async ({signal, deadline}: {signal?: AbortSignal | undefined; deadline?: number}): Promise<Redis> => {
+    const node = await openTarget(target, {timeoutMs, signal, deadline});
+    try {
+      if (node.facts.mode === 'cluster') {
+        const {openCluster} = await import('./cluster/client.js');
+        return await openCluster(node, target, {timeoutMs, signal});
+      }
+      const server = await describe(node, target);
+      return standalone(node, server, () => open({deadline: performance.now() + timeoutMs}));
+    } catch (error) {
+      node.close();
+      throw error;
+    }
+  };
+  return open({signal: options.signal});
+}
+
+/** @throws TokengateError REDIS_READONLY when the server is a replica, which takes no writes */
+export function refuseReplica({server: {address, role, primary}}: Redis): void {
+  if (role !== 'replica') return;
+  throw new TokengateError('REDIS_READONLY', `Redis at ${address} is a read-only replica.`, {
+    hint: primary === undefined ? PRIMARY_HINT : `${PRIMARY_HINT.slice(0, -1)}: ${primary}.`,
+  });
+}
+
+async function openTarget(
+  {endpoints, sentinel, credentials, database, tls}: RedisTarget,
+  times: {timeoutMs: number; signal: AbortSignal | undefined; deadline: number | undefined},
+): Promise<RedisNode> {
+  const options = {credentials, database, tls, ...times};
+  if (sentinel === undefined) return openNode({...options, kind: 'Redis', endpoint: endpoints[0]});
+  const {openPrimary} = await import('./sentinel.js');
+  const primary = {
+    sentinels: endpoints,
+    name: sentinel.primary,
+    sentinelCredentials: sentinel.credentials,
+    // Only a second look has a deadline: the failover that it looks after may not be over.
+    isPatient: times.deadline !== undefined,
+  };
+  return openPrimary(primary, options);
+}
+
+/** Refuses what is no Redis that holds sessions. */
+async function describe(node: RedisNode, {database, tls}: RedisTarget): Promise<ServerInfo> {
+  const {address, facts} = node;
+  if (facts.mode === 'sentinel') {
+    const {listPrimaries} = await import('./sentinel.js');
+    const [name = 'NAME'] = await listPrimaries(node);
+    const scheme = tls === undefined ? 'redis+sentinel' : 'rediss+sentinel';
+    throw new TokengateError('REDIS_SENTINEL', `${address} is a Redis Sentinel.`, {
+      hint: `For the primary that it watches, write ${scheme}://${address}/${name}.`,
+    });
+  }
+  const primary = facts.role === 'replica' ? await findPrimaryOf(node) : undefined;
+  return {address, database, role: facts.role, version: facts.version, primary};
+}
+
+async function findPrimaryOf(replica: RedisNode): Promise<string | undefined> {
+  const [role] = await replica.fly([['ROLE']]);
+  if (role instanceof NoReply) throw role.error;
+  if (!Array.isArray(role) || role[0] !== 'slave') return undefined;
+  return addressOf({host: String(role[1]), port: Number(role[2])});
+}
+
+/** A Redis that is one server. */
+function standalone(node: RedisNode, server: ServerInfo, reopen: Redis['reopen']): Redis {
+  const {explain, close} = node;
+  const run = async (commands: readonly Command[], options?: {bytes: boolean}): Promise<unknown[]> => {
+    const replies = await node.fly(commands, options);
+    for (const reply of replies) if (reply instanceof NoReply) throw reply.error;
+    return replies;
+  };
+  const units: Redis['units'] = async (list) => {
+    const commands = list.flatMap((unit) => (unit.length === 1 ? unit : [['MULTI'], ...unit, ['EXEC']]));
+    const slots = (await node.fly(commands)).values();
+    return list.map((unit) => {
+      if (unit.length === 1) return asUnit([slots.next().value]);
+      const [, ...queued] = Array.from({length: unit.length + 1}, () => slots.next().value);
+      const result = slots.next().value;
+      if (Array.isArray(result)) return result as unknown[];
+      return asUnit([queued.find((reply) => reply instanceof ErrorReply) ?? result]);
+    });
+  };
+  return {
+    server,
+    cluster: undefined,
+    explain,
+    close,
+    reopen,
+    pipeline: (commands) => run(commands),
+    pipelineBytes: (commands) => run(commands, {bytes: true}),
+    async send(command) {
+      const [reply] = await run([command]);
+      if (reply instanceof ErrorReply) throw explain(reply);
+      return reply;
+    },
+    units,
+  };
+}
+
+/** A unit of one command is refused by its error reply. */
+function asUnit(replies: [unknown]): unknown[] | ErrorReply | NoReply {
+  const [reply] = replies;
+  return reply instanceof ErrorReply || reply instanceof NoReply ? reply : replies;
+}

@@ -1,0 +1,244 @@
+import {ErrorReply, RedisClient, RESP_TYPES} from 'redis';
+
+import type {RedisText} from '../gateway/keys.js';
+import {TokengateError} from '../values/errors.js';
+import {DeadlineError, explainFailure, type FailureContext} from './failures.js';
+import {addressOf, type Credentials, type Endpoint, type TlsSettings} from './url.js';
+
+export {ErrorReply};
+
+export type Command = readonly RedisText[];
+
+/**
+ * Stands where an answer should be when the connection ended before it: the command may or may not have been done. Without
+ * `isSent` it certainly was not.
+ */
+export class NoReply {
+  constructor(
+    readonly error: TokengateError,
+    readonly isSent = true,
+  ) {}
+}
+
+/** What a server says of itself. */
+export interface Facts {
+  /** `unknown` when the user may not ask (Redis below 6 with few rights). */
+  mode: 'standalone' | 'cluster' | 'sentinel' | 'unknown';
+  role: 'primary' | 'replica' | 'unknown';
+  version: string | undefined;
+}
+
+export interface NodeOptions {
+  kind: FailureContext['kind'];
+  endpoint: Endpoint;
+  credentials: Credentials;
+  database: number;
+  tls: TlsSettings | undefined;
+  /** Limit for connecting, and for each answer, in milliseconds. */
+  timeoutMs: number;
+  /** By `performance.now()`: when everything on this connection has to be over. */
+  deadline?: number | undefined;
+  /** By `performance.now()`: when the connection has to be there, if that is sooner. */
+  connectBy?: number | undefined;
+  /** Ends every operation that is under way with INTERRUPTED. */
+  signal?: AbortSignal | undefined;
+}
+
+/** One connection to one server. None of its methods waits for ever. */
+export interface RedisNode {
+  /** Host and port or socket path; without credentials. */
+  readonly address: string;
+  readonly facts: Facts;
+  /** False once the connection has ended. */
+  readonly isOpen: () => boolean;
+  /**
+   * Sends commands in one flight. Never rejects: each has its reply, an `ErrorReply` or `NoReply` in its place.
+   *
+   * @param options.by by `performance.now()`: when the answers have to be there, if that is sooner
+   */
+  readonly fly: (commands: readonly Command[], options?: {bytes?: boolean; by?: number}) => Promise<unknown[]>;
+  /** The error that a user should see for an error reply. */
+  readonly explain: (reply: ErrorReply) => TokengateError;
+  /** Closes the connection at once; never throws, may be called twice. */
+  readonly close: () => void;
+}
+
+/** Bytes. node-redis sends the rest of a flight that is larger than this only when the event loop has come round again. */
+const WHOLE_FLIGHTS = {writableHighWaterMark: 1 << 20};
+
+const BYTES = {typeMapping: {[RESP_TYPES.BLOB_STRING]: Buffer}};
+
+/**
+ * Connects to one server, logs in, and asks what it is.
+ *
+ * @throws TokengateError REDIS_UNREACHABLE, REDIS_TIMEOUT, REDIS_AUTH_FAILED, REDIS_TLS_FAILED, …
+ */
+export async function openNode(options: NodeOptions): Promise<RedisNode> {
+  const {kind, endpoint, credentials, timeoutMs, signal, deadline = Infinity} = options;
+  const connectBy = Math.min(deadline, options.connectBy ?? Infinity, performance.now() + timeoutMs);
+  const secrets = credentials.password === undefined ? [] : [credentials.password];
+  const tls = options.tls && (await import('./tls.js'));
+  const context: FailureContext = {
+    ...{kind, address: addressOf(endpoint), timeoutMs, secrets, stage: 'connecting'},
+    explainTls: tls?.explainTls,
+  };
+  const ended = new AbortController();
+  const client = new RedisClient({
+    RESP: 2,
+    maintNotifications: 'disabled',
+    disableClientInfo: true,
+    disableOfflineQueue: true,
+    commandOptions: {timeout: 0},
+    socket: {
+      ...endpoint,
+      ...(tls && options.tls && (await tls.readTlsOptions(options.tls, endpoint))),
+      connectTimeout: timeoutMs,
+      reconnectStrategy: false,
+      ...WHOLE_FLIGHTS,
+      ...{signal: ended.signal},
+    },
+  });
+
+  let firstError: unknown;
+  const close = (): void => {
+    signal?.removeEventListener('abort', interrupt);
+    try {
+      client.destroy();
+    } catch {
+      // Already closed.
+    }
+    // The client lets go of a socket that is still connecting, which would then stay open.
+    ended.abort();
+  };
+  const explainThrown = (error: unknown): TokengateError => explainFailure(error, context, firstError);
+  /** Those who wait on the connection. A promise that outlives them all would keep every answer in memory. */
+  const waiting = new Set<(error: unknown) => void>();
+  /** Ends the connection. Whatever was sent is then answered with an error by node-redis. */
+  const fail = (error: unknown): void => {
+    firstError ??= error;
+    close();
+    for (const reject of waiting) reject(firstError);
+  };
+  const interrupt = (): void => {
+    fail(interrupted());
+  };
+  client.on('error', (error: unknown) => {
+    fail(error ?? new Error('unknown error'));
+  });
+  client.on('connect', () => {
+    context.stage = 'accepted';
+  });
+  if (signal?.aborted) throw interrupted();
+  signal?.addEventListener('abort', interrupt);
+
+  /** Waits for the promise; past the time it ends the connection. */
+  const until = async <T>(time: number, promise: Promise<T>): Promise<T> => {
+    const {promise: answer, resolve, reject} = withResolvers<T>();
+    waiting.add(reject);
+    promise.then(resolve, reject);
+    const timer = setTimeout(
+      () => {
+        fail(new DeadlineError());
+      },
+      Math.max(0, time - performance.now()),
+    );
+    try {
+      if (firstError !== undefined) reject(firstError);
+      return await answer;
+    } catch (error) {
+      throw explainThrown(error);
+    } finally {
+      clearTimeout(timer);
+      waiting.delete(reject);
+    }
+  };
+  const toSlot = (error: unknown): ErrorReply | NoReply =>
+    error instanceof ErrorReply ? error : new NoReply(explainThrown(error));
+  const flyUntil = async (time: number, commands: readonly Command[], isBytes = false): Promise<unknown[]> => {
+    const mapping = isBytes ? BYTES : undefined;
+    const slots = commands.map((command) => client.sendCommand<unknown>(command, mapping).catch(toSlot));
+    const all = Promise.all(slots);
+    await until(time, all).catch(() => {
+      // Closing the connection has filled every slot that was empty.
+    });
+    return all;
+  };
+
+  try {
+    await until(connectBy, client.connect());
+    const facts = await logIn(options, context, (commands) => flyUntil(connectBy, commands));
+    context.stage = 'answered';
+    return {
+      address: context.address,
+      facts,
+      close,
+      isOpen: () => firstError === undefined,
+      fly: (commands, {bytes, by = Infinity} = {}) =>
+        flyUntil(Math.min(deadline, by, performance.now() + timeoutMs), commands, bytes),
+      explain: (reply) => explainFailure(reply, context),
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+function interrupted(): TokengateError {
+  return new TokengateError('INTERRUPTED', 'Interrupted.');
+}
+
+/** Gives user, password and database in the flight that asks what the server is. */
+async function logIn(
+  {credentials: {username, password}, database}: NodeOptions,
+  context: FailureContext,
+  fly: (commands: readonly Command[]) => Promise<unknown[]>,
+): Promise<Facts> {
+  const login = password === undefined ? [] : [['AUTH', ...(username === undefined ? [] : [username]), password]];
+  const select = database === 0 ? [] : [['SELECT', String(database)]];
+  // A server that lets no one in answers the first of these, and then closes the connection.
+  const replies = await fly([...login, ['HELLO', '2'], ...select]);
+  const refuse = (reply: unknown): void => {
+    if (reply instanceof NoReply) throw reply.error;
+    if (reply instanceof ErrorReply) throw explainFailure(reply, context);
+  };
+  if (login.length > 0) refuse(replies[0]);
+  const hello = replies[login.length];
+  const facts = Array.isArray(hello) ? pairs(hello) : await factsFromInfo(hello, fly, refuse);
+  const {mode = 'unknown', role, version} = Object.fromEntries(facts);
+  // A Sentinel and a cluster's node have no databases: what they are says more than that.
+  if (select.length > 0 && mode !== 'sentinel' && mode !== 'cluster') refuse(replies.at(-1));
+  return {
+    mode: mode as Facts['mode'],
+    role: role === 'master' ? 'primary' : role === 'replica' || role === 'slave' ? 'replica' : 'unknown',
+    version,
+  };
+}
+
+/** For servers that don't know HELLO (Redis below 6, or renamed); without the right to INFO nothing is known. */
+async function factsFromInfo(
+  hello: unknown,
+  fly: (commands: readonly Command[]) => Promise<unknown[]>,
+  refuse: (reply: unknown) => void,
+): Promise<Map<string, string>> {
+  if (!(hello instanceof ErrorReply && /unknown command/i.test(hello.message))) refuse(hello);
+  const [info] = await fly([['INFO']]);
+  if (info instanceof NoReply) throw info.error;
+  const lines = typeof info === 'string' ? info.split('\r\n') : [];
+  return new Map(lines.map((line) => line.replace(/^redis_(?=mode:|version:)/, '').split(':', 2) as [string, string]));
+}
+
+function pairs(list: unknown[]): Map<string, string> {
+  const map = new Map<string, string>();
+  for (let index = 0; index + 1 < list.length; index += 2) map.set(String(list[index]), String(list[index + 1]));
+  return map;
+}
+
+/** `Promise.withResolvers`, which Node 20 does not have. */
+function withResolvers<T>(): {promise: Promise<T>; resolve: (value: T) => void; reject: (error: unknown) => void} {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((onValue, onError) => {
+    [resolve, reject] = [onValue, onError];
+  });
+  return {promise, resolve, reject};
+}

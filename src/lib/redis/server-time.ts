@@ -1,0 +1,20 @@
+import {ErrorReply, type Redis} from './connect.js';
+
+/**
+ * The time by the Redis server's clock: a freeze set by a laptop whose clock is slow would be over before it began. The
+ * local time when the user may not ask.
+ */
+export async function serverTime(redis: Redis): Promise<Date> {
+  const [reply] = await redis.pipeline([['TIME']]);
+  return toServerTime(redis, reply);
+}
+
+/** Reads the reply to TIME. */
+export function toServerTime(redis: Redis, reply: unknown): Date {
+  if (reply instanceof ErrorReply) {
+    if (reply.message.startsWith('NOPERM')) return new Date();
+    throw redis.explain(reply);
+  }
+  const [seconds, microseconds] = reply as [string, string];
+  return new Date(Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000));
+}

@@ -1,0 +1,143 @@
+import {X509Certificate, createPrivateKey, type KeyObject} from 'node:crypto';
+import {readFile, stat} from 'node:fs/promises';
+import {isIP} from 'node:net';
+import {checkServerIdentity, type ConnectionOptions, type PeerCertificate} from 'node:tls';
+
+import {TokengateError} from '../values/errors.js';
+import {type FailureContext, oneLine, serverOf} from './failures.js';
+import type {Endpoint, TlsSettings} from './url.js';
+
+/** A bundle of every public authority has a quarter of this. */
+const MAX_FILE_BYTES = 1024 * 1024;
+
+/**
+ * Reads the files that TLS needs, and sees whether they are what they should be.
+ *
+ * @throws TokengateError INVALID_TLS_FILE
+ */
+export async function readTlsOptions(
+  {verify, checkName, caFile, certFile, keyFile, serverName}: TlsSettings,
+  endpoint: Endpoint,
+): Promise<ConnectionOptions & {tls: true}> {
+  const name = serverName ?? ('host' in endpoint ? endpoint.host : '');
+  const ca = caFile === undefined ? undefined : await readCertificates(caFile, 'authority');
+  const client = certFile === undefined ? undefined : await readClient(certFile, keyFile);
+  return {
+    tls: true,
+    rejectUnauthorized: verify,
+    // An IP address is no name to ask a server for.
+    ...(isIP(name) === 0 ? {servername: name} : {}),
+    checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
+      checkName ? checkServerIdentity(name, certificate) : undefined,
+    ...(ca === undefined ? {} : {ca}),
+    ...client,
+  };
+}
+
+async function readClient(certFile: string, keyFile = certFile): Promise<{cert: string; key: string}> {
+  const cert = await readCertificates(certFile, 'client certificate');
+  const key = await readPem(keyFile, 'key');
+  const privateKey = parseKey(key, keyFile);
+  if (!new X509Certificate(cert).checkPrivateKey(privateKey)) {
+    throw new TokengateError('INVALID_TLS_FILE', `The key '${keyFile}' is not that of the client certificate.`, {
+      hint: `It has to belong to '${certFile}'.`,
+    });
+  }
+  return {cert, key};
+}
+
+async function readCertificates(file: string, what: string): Promise<string> {
+  const pem = await readPem(file, what);
+  try {
+    new X509Certificate(pem);
+  } catch {
+    throw invalidFile(file, what, 'holds no certificate in PEM form', 'It begins with -----BEGIN CERTIFICATE-----.');
+  }
+  return pem;
+}
+
+function parseKey(pem: string, file: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    const isLocked = pem.includes('ENCRYPTED');
+    throw isLocked
+      ? invalidFile(file, 'key', 'is locked with a passphrase', 'Unlock a copy: openssl pkey -in KEY -out COPY')
+      : invalidFile(file, 'key', 'holds no private key in PEM form', 'Give its file with --tls-key.');
+  }
+}
+
+async function readPem(file: string, what: string): Promise<string> {
+  const why: Record<string, string> = {ENOENT: 'does not exist', EACCES: 'may not be read', ENOTDIR: 'does not exist'};
+  const refuse = (error: unknown): never => {
+    throw invalidFile(file, what, why[String((error as NodeJS.ErrnoException).code)] ?? 'cannot be read');
+  };
+  const stats = await stat(file).catch(refuse);
+  if (!stats.isFile()) throw invalidFile(file, what, 'is not a file');
+  if (stats.size > MAX_FILE_BYTES) throw invalidFile(file, what, 'is larger than 1 MiB');
+  return readFile(file, 'utf8').catch(refuse);
+}
+
+function invalidFile(file: string, what: string, why: string, hint?: string): TokengateError {
+  return new TokengateError('INVALID_TLS_FILE', `The TLS ${what} file '${file}' ${why}.`, {hint});
+}
+
+const CA_HINT = 'Give the certificate of its authority with --tls-ca FILE (or TOKENGATE_TLS_CA).';
+const CLIENT_HINT = 'Give one that it trusts with --tls-cert FILE and --tls-key FILE.';
+const NO_TLS: [string, string] = [
+  'it does not speak TLS',
+  'If it is a plain port, use redis:// in place of rediss://.',
+];
+
+const BY_CODE: Record<string, [reason: string, hint: string]> = {
+  CERT_HAS_EXPIRED: ["the server's certificate has expired", 'Renew it on the server.'],
+  CERT_NOT_YET_VALID: ["the server's certificate is not valid yet", "Check this machine's clock."],
+  DEPTH_ZERO_SELF_SIGNED_CERT: [
+    "the server's certificate is self-signed",
+    'If it is the right one, give it to --tls-ca.',
+  ],
+  SELF_SIGNED_CERT_IN_CHAIN: ["the server's certificate authority is not trusted", CA_HINT],
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: ["the server's certificate authority is not known", CA_HINT],
+  UNABLE_TO_GET_ISSUER_CERT: ["the server's certificate authority is not known", CA_HINT],
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: ["the server's certificate authority is not known", CA_HINT],
+  CERT_SIGNATURE_FAILURE: ["the server's certificate is not signed by that authority", CA_HINT],
+  CERT_REVOKED: ["the server's certificate is revoked", 'Renew it on the server.'],
+};
+
+/** By what OpenSSL names an alert of the server, or an answer that is none. */
+const BY_OPENSSL: [RegExp, [reason: string, hint: string]][] = [
+  [/CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE/, ['the server wants a client certificate', CLIENT_HINT]],
+  [/ALERT_UNKNOWN_CA/, ['the server does not know the authority of the client certificate', CLIENT_HINT]],
+  [/ALERT_CERTIFICATE_EXPIRED/, ['the client certificate has expired', CLIENT_HINT]],
+  [
+    /ALERT_(BAD_|UNSUPPORTED_)?CERTIFICATE|ALERT_DECRYPT|ACCESS_DENIED/,
+    ['the server refused the client certificate', CLIENT_HINT],
+  ],
+  [/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|RECORD_LAYER_FAILURE/, NO_TLS],
+  [
+    /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/,
+    ['the server speaks no version of TLS that is in use', 'It has to know TLS 1.2 or 1.3.'],
+  ],
+];
+
+/** Undefined when it is no failure of TLS. */
+export function explainTls(error: unknown, context: FailureContext): TokengateError | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const {code = ''} = error as NodeJS.ErrnoException;
+  const fail = ([reason, hint]: [string, string]): TokengateError =>
+    new TokengateError('REDIS_TLS_FAILED', `TLS to ${serverOf(context)} failed: ${reason}.`, {hint, cause: error});
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return fail(explainName(error));
+  const known = BY_CODE[code] ?? BY_OPENSSL.find(([pattern]) => pattern.test(code))?.[1];
+  if (known !== undefined) return fail(known);
+  const isTls = /^ERR_(SSL|TLS|OSSL)_/.test(code) || code === 'EPROTO' || /\bSSL\b/.test(error.message);
+  return isTls ? fail([oneLine(code || error.message), 'See the log of the server.']) : undefined;
+}
+
+function explainName(error: Error): [string, string] {
+  const {host = '', cert} = error as {host?: string; cert?: PeerCertificate};
+  const names = cert?.subjectaltname?.replace(/\b(DNS|IP Address):/g, '') ?? String(cert?.subject.CN ?? 'another name');
+  return [
+    `the server's certificate is for ${oneLine(names)}, not for ${host}`,
+    'If it is the right server, give its name with --tls-server-name.',
+  ];
+}

@@ -1,0 +1,112 @@
+import type {Session} from '../operations/budget.js';
+import {addPartial, NO_TOTALS, type Totals, usedOf} from '../sessions/list.js';
+import {type Money, ZERO} from '../values/money.js';
+import type {RawId} from '../values/session-id.js';
+import {secondsUntilEmpty} from './spend-rate.js';
+
+/** How a session stands. `empty` has spent its budget: the gateway refuses its requests, as it does when `frozen`. */
+export const STATUSES = ['frozen', 'invalid', 'empty', 'low', 'ok'] as const;
+export type Status = (typeof STATUSES)[number];
+
+/** From this share of the budget on, in percent, a session is `low`. */
+const LOW = 80;
+
+/** A session that is looked at again and again. The same object for as long as it is known. */
+export interface Watched {
+  readonly id: RawId;
+  /** With its freeze. Another object when anything in it has changed. */
+  session: Session;
+  status: Status;
+  /** US dollars a minute; null until there is enough data. */
+  rate: Money | null;
+  /** Requests since the last 60 s without one; null when that is not a count; undefined when it was not read. */
+  requests: number | null | undefined;
+}
+
+export function statusOf({budget, spent, remaining, percentageUsed, freeze}: Session): Status {
+  if (freeze?.isFrozen) return 'frozen';
+  if (budget === null || spent === null || freeze?.isFrozen === null) return 'invalid';
+  if (remaining?.eq(ZERO)) return 'empty';
+  return percentageUsed?.gte(LOW) ? 'low' : 'ok';
+}
+
+/** What the sessions of a reading come to. What is not money is left out. */
+export interface Summary extends Totals {
+  /** Spent, in percent of the budget, of those whose two amounts are both money. */
+  used: Money;
+  /** US dollars a minute; null until there is enough data of any. */
+  rate: Money | null;
+  /** How many there are of each status. */
+  statuses: Record<Status, number>;
+}
+
+export function summarize(sessions: readonly Watched[]): Summary {
+  const summary: Summary = {
+    ...NO_TOTALS,
+    count: sessions.length,
+    used: ZERO,
+    rate: null,
+    statuses: {frozen: 0, invalid: 0, empty: 0, low: 0, ok: 0},
+  };
+  for (const {session, status, rate} of sessions) {
+    summary.statuses[status]++;
+    for (const field of ['budget', 'spent', 'remaining'] as const) {
+      const amount = session[field];
+      if (amount !== null && amount !== ZERO) summary[field] = summary[field].plus(amount);
+    }
+    summary.partial = addPartial(summary.partial, session);
+    if (rate !== null) summary.rate = rate === ZERO ? (summary.rate ?? ZERO) : (summary.rate ?? ZERO).plus(rate);
+  }
+  summary.used = usedOf(summary);
+  return summary;
+}
+
+/** Each with what comes first: what is most pressing, and the letter A. */
+export const WATCH_FIELDS = [
+  'rate',
+  'id',
+  'status',
+  'budget',
+  'spent',
+  'remaining',
+  'used',
+  'empty',
+  'requests',
+] as const;
+export type WatchField = (typeof WATCH_FIELDS)[number];
+
+/** Sorts in place; those that are equal by their IDs, of which each is there once, and what is not known comes last. */
+export function sortWatched(sessions: Watched[], field: WatchField, reverse: boolean): Watched[] {
+  const direction = reverse ? -1 : 1;
+  const byId = (a: Watched, b: Watched): number => (a.id < b.id ? -1 : 1);
+  if (field === 'id') return sessions.sort((a, b) => direction * byId(a, b));
+  const compare = COMPARE[field];
+  return sessions.sort((a, b) => {
+    const [left, right] = [compare.value(a), compare.value(b)];
+    if (left === null || right === null) return Number(left === null) - Number(right === null) || byId(a, b);
+    const order = typeof left === 'number' ? left - (right as number) : left === right ? 0 : left.cmp(right);
+    return direction * compare.direction * order || byId(a, b);
+  });
+}
+
+const amount = (field: 'budget' | 'spent' | 'remaining' | 'percentageUsed', direction: 1 | -1): Comparison => ({
+  value: ({session}) => session[field],
+  direction,
+});
+
+interface Comparison {
+  value: (one: Watched) => Money | number | null;
+  /** -1 when the largest comes first. */
+  direction: 1 | -1;
+}
+
+const COMPARE: Record<Exclude<WatchField, 'id'>, Comparison> = {
+  rate: {value: ({rate}) => rate, direction: -1},
+  status: {value: ({status}) => STATUSES.indexOf(status), direction: 1},
+  budget: amount('budget', -1),
+  spent: amount('spent', -1),
+  remaining: amount('remaining', 1),
+  used: amount('percentageUsed', -1),
+  empty: {value: ({session, rate}) => secondsUntilEmpty(session.remaining, rate), direction: 1},
+  requests: {value: ({requests = null}) => requests, direction: -1},
+};
