@@ -5,8 +5,8 @@ import tseslint from 'typescript-eslint';
 const onlyImporter = (name, file) => ({name, message: `Only ${file} imports ${name}.`});
 const OCLIF = {regex: '^@oclif/', message: 'src/lib knows no oclif.'};
 const TERMINAL_PACKAGES = [
-  onlyImporter('inquirer', 'src/cli/prompts.ts'),
-  onlyImporter('table', 'src/cli/table.ts'),
+  onlyImporter('inquirer', 'src/cli/terminal/prompts.ts'),
+  onlyImporter('table', 'src/cli/terminal/table.ts'),
   onlyImporter('ink', 'src/cli/watch/screen.tsx'),
   onlyImporter('react', 'src/cli/watch/screen.tsx'),
 ];
@@ -64,7 +64,7 @@ export default tseslint.config(
     ['src/cli/**'],
     [REDIS, ...TERMINAL_PACKAGES],
     [{group: ['../commands/*', '../hooks/*'], message: 'cli does not know the commands.'}],
-    ['src/cli/prompts.ts', 'src/cli/table.ts', 'src/cli/watch/screen.tsx'],
+    ['src/cli/terminal/prompts.ts', 'src/cli/terminal/table.ts', 'src/cli/watch/screen.tsx'],
   ),
   restrictedImports(
     ['src/lib/**'],

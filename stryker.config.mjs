@@ -14,7 +14,7 @@ const messages = {
 export const strykerPlugins = [{kind: 'Ignore', name: 'messages', value: messages}];
 
 export default {
-  mutate: ['src/lib/**/*.ts', 'src/cli/base-command.ts'],
+  mutate: ['src/lib/**/*.ts', 'src/cli/oclif/base-command.ts'],
   testRunner: 'vitest',
   vitest: {configFile: 'vitest.mutation.config.ts', related: false},
   plugins: ['@stryker-mutator/vitest-runner', import.meta.filename],

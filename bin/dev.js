@@ -9,7 +9,7 @@ const pjson = require('../package.json');
 const oclif = {
   ...pjson.oclif,
   commands: './build/commands',
-  helpClass: './build/cli/help.js',
+  helpClass: './build/cli/oclif/help.js',
   hooks: {command_not_found: './build/hooks/command-not-found.js'},
 };
-void import('../build/cli/main.js').then(({main}) => main({root: dirname(__dirname), pjson: {...pjson, oclif}}));
+void import('../build/cli/oclif/main.js').then(({main}) => main({root: dirname(__dirname), pjson: {...pjson, oclif}}));

@@ -1,8 +1,8 @@
-// Writes dist/tokengate.1, the man page, from what the help is made of: the manifests and src/cli/help-texts.ts.
+// Writes dist/tokengate.1, the man page, from what the help is made of: the manifests and src/cli/oclif/help-texts.ts.
 import {readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 
-import {environmentOf, EXAMPLES, exitCodesOf, EXIT_CODES, relatedTo} from '../build/cli/help-texts.js';
+import {environmentOf, EXAMPLES, exitCodesOf, EXIT_CODES, relatedTo} from '../build/cli/oclif/help-texts.js';
 import {ROOT} from './setup.mjs';
 
 const readJson = (file) => JSON.parse(readFileSync(join(ROOT, file), 'utf8'));

@@ -12,7 +12,7 @@ const file = `${root}oclif.manifest.json`;
 const pjson = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
 const text = await makeManifest('./build/commands');
 // What another oclif CLI does not get with this package; the bundle is made with it.
-await writeFile(`${root}build/own.manifest.json`, await makeManifest('./build/own-commands'));
+await writeFile(`${root}build/own.manifest.json`, await makeManifest('./build/standalone-commands'));
 
 if (!process.argv.includes('--check')) {
   await writeFile(file, text);

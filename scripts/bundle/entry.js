@@ -8,7 +8,7 @@ import autocompletePackage from '@oclif/plugin-autocomplete/package.json';
 
 import manifest from '../../oclif.manifest.json';
 import {description, name, oclif, type, version} from '../../package.json';
-import {main as run} from '../../src/cli/main.js';
+import {main as run} from '../../src/cli/oclif/main.js';
 import {commands, ownCommands} from 'tokengate:commands';
 import ownManifest from 'tokengate:own-manifest';
 

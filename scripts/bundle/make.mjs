@@ -83,8 +83,8 @@ const commands = {
     build.onLoad({filter: /^tokengate:commands$/, namespace: 'tokengate'}, () => {
       return {
         contents: `exports.commands = ${listCommands('src/commands')};
-          exports.ownCommands = ${listCommands('src/own-commands')};
-          Object.defineProperty(exports, 'Help', {get: () => require('./src/cli/help.js').default});`,
+          exports.ownCommands = ${listCommands('src/standalone-commands')};
+          Object.defineProperty(exports, 'Help', {get: () => require('./src/cli/oclif/help.js').default});`,
         resolveDir: ROOT,
       };
     });

@@ -1,6 +1,6 @@
-import {BaseCommand} from '../cli/base-command.js';
-import {journalFlags, sessionIdArg, signedAmountArg} from '../cli/flags.js';
-import {toBudgetChangeJson, type BudgetChangeJson} from '../cli/session-views.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {journalFlags, sessionIdArg, signedAmountArg} from '../cli/oclif/flags.js';
+import {toBudgetChangeJson, type BudgetChangeJson} from '../cli/views/sessions.js';
 import {addBudget, type BudgetChange} from '../lib/operations/budget.js';
 import {formatExactMoney} from '../lib/values/money.js';
 

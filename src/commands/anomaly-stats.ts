@@ -1,5 +1,5 @@
-import {BaseCommand} from '../cli/base-command.js';
-import {sessionIdArg} from '../cli/flags.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {sessionIdArg} from '../cli/oclif/flags.js';
 import {type AnomalyStats, findAnomalyStats, IDENTICAL_LIMIT, REQUEST_LIMIT} from '../lib/gateway/anomaly-stats.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {formatUtc} from '../lib/values/time.js';

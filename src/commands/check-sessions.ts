@@ -1,11 +1,11 @@
 import {Flags} from '@oclif/core';
 
-import {BaseCommand} from '../cli/base-command.js';
-import {renderCheck, toCheckJson} from '../cli/check-views.js';
-import {matchFlag, whereFlag} from '../cli/flags.js';
-import {stringifyJson} from '../cli/json.js';
-import {LEASE_MS, type NotificationJson, notificationError, notify} from '../cli/notify.js';
-import {readWebhook} from '../cli/webhook.js';
+import {LEASE_MS, type NotificationJson, notificationError, notify} from '../cli/alerts/notify.js';
+import {readWebhook} from '../cli/alerts/webhook.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {matchFlag, whereFlag} from '../cli/oclif/flags.js';
+import {stringifyJson} from '../cli/terminal/json.js';
+import {renderCheck, toCheckJson} from '../cli/views/limits.js';
 import {
   type Check,
   type CheckOptions,

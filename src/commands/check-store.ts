@@ -1,11 +1,11 @@
 import {Flags} from '@oclif/core';
 
-import {BaseCommand} from '../cli/base-command.js';
-import {formatCount} from '../cli/batch-report.js';
-import {journalFlags, matchFlag} from '../cli/flags.js';
-import {onInterrupt} from '../cli/interrupts.js';
-import {StoreReport} from '../cli/store-report.js';
-import {isSafeText} from '../cli/text.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {journalFlags, matchFlag} from '../cli/oclif/flags.js';
+import {isSafeText} from '../cli/terminal/escape.js';
+import {onInterrupt} from '../cli/terminal/interrupts.js';
+import {StoreReport} from '../cli/views/audit-report.js';
+import {formatCount} from '../cli/views/batch-report.js';
 import {type Fixable, checkStore, isFixable} from '../lib/audit/audit.js';
 import {makeRepairs, MAX_REPAIRS} from '../lib/audit/repairs.js';
 import {type Redis, refuseReplica} from '../lib/redis/connect.js';

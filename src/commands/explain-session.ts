@@ -1,8 +1,8 @@
 import {Flags} from '@oclif/core';
 
-import {BaseCommand} from '../cli/base-command.js';
-import {type DecisionJson, describeDecision, toDecisionJson} from '../cli/decision-views.js';
-import {amountFlag, sessionIdArg} from '../cli/flags.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {amountFlag, sessionIdArg} from '../cli/oclif/flags.js';
+import {type DecisionJson, describeDecision, toDecisionJson} from '../cli/views/next-request.js';
 import {DEFAULT_BUDGET, explainSession} from '../lib/gateway/next-request.js';
 
 export default class ExplainSession extends BaseCommand<typeof ExplainSession> {

@@ -1,6 +1,6 @@
-import {BaseCommand} from '../cli/base-command.js';
-import {sessionIdArg} from '../cli/flags.js';
-import {type SessionJson, toSessionJson} from '../cli/session-views.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {sessionIdArg} from '../cli/oclif/flags.js';
+import {type SessionJson, toSessionJson} from '../cli/views/sessions.js';
 import {findSession, type Session} from '../lib/operations/budget.js';
 import {formatMoney, formatPercentage, type Money} from '../lib/values/money.js';
 

@@ -1,5 +1,5 @@
-import {BaseCommand} from '../cli/base-command.js';
-import {isJournalOff} from '../cli/journal.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {isJournalOff} from '../cli/oclif/journal-flags.js';
 import {checkHealth, type Health} from '../lib/monitoring/health.js';
 
 interface HealthJson {

@@ -1,8 +1,8 @@
 import {Flags} from '@oclif/core';
 
-import {BaseCommand} from '../cli/base-command.js';
-import {CHANGE_FORMATS, renderChanges} from '../cli/change-views.js';
-import {countFlag} from '../cli/flags.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {countFlag} from '../cli/oclif/flags.js';
+import {CHANGE_FORMATS, renderChanges} from '../cli/views/changes.js';
 import {listChanges} from '../lib/journal/history.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {parseSessionId} from '../lib/values/session-id.js';

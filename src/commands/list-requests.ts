@@ -1,8 +1,8 @@
 import {Flags} from '@oclif/core';
 
-import {BaseCommand} from '../cli/base-command.js';
-import {countFlag, sessionIdArg} from '../cli/flags.js';
-import {renderRequests, REQUEST_FORMATS} from '../cli/request-views.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {countFlag, sessionIdArg} from '../cli/oclif/flags.js';
+import {renderRequests, REQUEST_FORMATS} from '../cli/views/requests.js';
 import {HISTORY_LENGTH, readHistory} from '../lib/gateway/request-history.js';
 import {nameOf} from '../lib/values/session-id.js';
 

@@ -1,8 +1,8 @@
 import {Flags} from '@oclif/core';
 
-import {BaseCommand} from '../cli/base-command.js';
-import {countFlag, matchFlag, nullFlag, whereFlag} from '../cli/flags.js';
-import {DEFAULT_COLUMNS, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/session-views.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {countFlag, matchFlag, nullFlag, whereFlag} from '../cli/oclif/flags.js';
+import {DEFAULT_COLUMNS, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {parseFilter} from '../lib/sessions/filter.js';
 import {describePartial, listSessions, SORT_FIELDS, type Totals} from '../lib/sessions/list.js';

@@ -1,10 +1,10 @@
 import {Flags} from '@oclif/core';
 
-import {BaseCommand} from '../cli/base-command.js';
-import {renderMetrics} from '../cli/exposition.js';
-import {replaceFile} from '../cli/files.js';
-import {countFlag, matchFlag, whereFlag} from '../cli/flags.js';
-import {stringifyJson} from '../cli/json.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {countFlag, matchFlag, whereFlag} from '../cli/oclif/flags.js';
+import {stringifyJson} from '../cli/terminal/json.js';
+import {replaceFile} from '../cli/terminal/replace-file.js';
+import {renderMetrics} from '../cli/views/prometheus.js';
 import {measure, type Metrics} from '../lib/monitoring/metrics.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {parseFilter} from '../lib/sessions/filter.js';

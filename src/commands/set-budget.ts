@@ -1,6 +1,6 @@
-import {BaseCommand} from '../cli/base-command.js';
-import {amountArg, journalFlags, sessionIdArg} from '../cli/flags.js';
-import {type BudgetChangeJson, toBudgetChangeJson} from '../cli/session-views.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {amountArg, journalFlags, sessionIdArg} from '../cli/oclif/flags.js';
+import {type BudgetChangeJson, toBudgetChangeJson} from '../cli/views/sessions.js';
 import {type BudgetChange, setBudget} from '../lib/operations/budget.js';
 import {formatExactMoney} from '../lib/values/money.js';
 

@@ -1,8 +1,8 @@
 import {Flags} from '@oclif/core';
 
-import {BatchCommand, type BatchStep} from '../cli/batch-command.js';
-import {changeIdsArg, reportFlags} from '../cli/flags.js';
-import {actorName} from '../cli/journal.js';
+import {BatchCommand, type BatchStep} from '../cli/oclif/batch-command.js';
+import {changeIdsArg, reportFlags} from '../cli/oclif/flags.js';
+import {actorName} from '../cli/oclif/journal-flags.js';
 import {keyName} from '../lib/gateway/keys.js';
 import {describeKeys} from '../lib/journal/describe.js';
 import {type Old, toText} from '../lib/journal/entry.js';

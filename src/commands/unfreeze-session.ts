@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
-import {BatchCommand} from '../cli/batch-command.js';
-import {batchFlags, sessionIdsArg} from '../cli/flags.js';
+import {BatchCommand} from '../cli/oclif/batch-command.js';
+import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
 import {FROZEN_UNTIL_KEYS} from '../lib/gateway/keys.js';
 import {
   describeCleared,

@@ -1,12 +1,12 @@
 import {Flags} from '@oclif/core';
 
-import {BaseCommand} from '../cli/base-command.js';
-import {describeDecision} from '../cli/decision-views.js';
-import {journalFlags, matchFlag, whereFlag} from '../cli/flags.js';
-import {onInterrupt} from '../cli/interrupts.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {journalFlags, matchFlag, whereFlag} from '../cli/oclif/flags.js';
+import {onInterrupt} from '../cli/terminal/interrupts.js';
+import {describeDecision} from '../cli/views/next-request.js';
 import type {MakeJournal} from '../cli/watch/actions.js';
-import {changeLines, toLine, toWatchedJson, type WatchedJson} from '../cli/watch/changes.js';
 import {requireTerminal, showLive} from '../cli/watch/live.js';
+import {changeLines, toLine, toWatchedJson, type WatchedJson} from '../cli/watch/ndjson.js';
 import {drawOnce} from '../cli/watch/once.js';
 import type {Message} from '../cli/watch/ui.js';
 import {DEFAULT_BUDGET, explainSession} from '../lib/gateway/next-request.js';

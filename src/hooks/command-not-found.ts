@@ -1,6 +1,6 @@
 import type {Hook} from '@oclif/core';
 
-import {guessNearest, unknownCommand} from '../cli/nearest.js';
+import {guessNearest, unknownCommand} from '../cli/terminal/did-you-mean.js';
 import {TokengateError} from '../lib/values/errors.js';
 
 /**

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
 
-import {toCsvCell} from '../../src/cli/csv.js';
+import {toCsvCell} from '../../src/cli/terminal/csv.js';
 
 test.each([
   ['plain', 'plain,1\n'],

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
-import {readIds, writeIdLine} from '../../src/cli/id-lines.js';
+import {readIds, writeIdLine} from '../../src/cli/views/id-lines.js';
 import {type RawId, rawId} from '../../src/lib/values/session-id.js';
 
 const raw = (...ids: string[]): RawId[] => ids.map((id) => rawId(Buffer.from(id).toString('latin1')));

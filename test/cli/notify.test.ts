@@ -5,7 +5,7 @@ import {join} from 'node:path';
 import {Big} from 'big.js';
 import {afterEach, beforeEach, expect, test} from 'vitest';
 
-import {notificationError, type Notified, notify, type Notifiers} from '../../src/cli/notify.js';
+import {notificationError, type Notified, notify, type Notifiers} from '../../src/cli/alerts/notify.js';
 import type {Finding} from '../../src/lib/monitoring/limits.js';
 import {parseSessionId} from '../../src/lib/values/session-id.js';
 import {toSession} from '../../src/lib/operations/budget.js';

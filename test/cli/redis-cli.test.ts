@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest';
 
-import {redisCliOptions} from '../../src/cli/redis-cli.js';
+import {redisCliOptions} from '../../src/cli/copyable/redis-cli.js';
 import type {ConnectOptions, ServerInfo} from '../../src/lib/redis/connect.js';
 
 const server: ServerInfo = {role: 'primary', address: 'h:1', database: 0, version: undefined, primary: undefined};

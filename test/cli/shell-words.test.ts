@@ -3,8 +3,8 @@ import {execFileSync} from 'node:child_process';
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
-import {toCommandLine} from '../../src/cli/shell-words.js';
-import {showText} from '../../src/cli/text.js';
+import {toCommandLine} from '../../src/cli/copyable/shell-quote.js';
+import {showText} from '../../src/cli/terminal/escape.js';
 
 /** What a shell hands to a command, word by word. */
 function wordsOf(line: string): string[] {

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
 
-import {drawLargeTable, drawTable} from '../../src/cli/table.js';
-import {showText} from '../../src/cli/text.js';
-import {widthOf} from '../../src/cli/width.js';
+import {drawLargeTable, drawTable} from '../../src/cli/terminal/table.js';
+import {showText} from '../../src/cli/terminal/escape.js';
+import {widthOf} from '../../src/cli/terminal/width.js';
 
 const HEADER = ['Session ID', 'Budget', 'Used %'];
 const plain = fc.string({unit: 'grapheme-ascii'});

@@ -1,9 +1,9 @@
 import {Args, Flags} from '@oclif/core';
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 
-import {BaseCommand} from '../../src/cli/base-command.js';
-import {journalFlags} from '../../src/cli/flags.js';
-import {watchInterrupts} from '../../src/cli/interrupts.js';
+import {BaseCommand} from '../../src/cli/oclif/base-command.js';
+import {journalFlags} from '../../src/cli/oclif/flags.js';
+import {watchInterrupts} from '../../src/cli/terminal/interrupts.js';
 import type {TokengateError} from '../../src/lib/values/errors.js';
 import type {Journal} from '../../src/lib/journal/entry.js';
 import type {Redis} from '../../src/lib/redis/connect.js';

@@ -3,7 +3,7 @@ import {Readable} from 'node:stream';
 import fc from 'fast-check';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
 
-import {readIds} from '../../src/cli/id-lines.js';
+import {readIds} from '../../src/cli/views/id-lines.js';
 import FreezeSession from '../../src/commands/freeze-session.js';
 import ListSessions from '../../src/commands/list-sessions.js';
 import ResetSession from '../../src/commands/reset-session.js';

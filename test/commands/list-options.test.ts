@@ -2,7 +2,7 @@ import {Big} from 'big.js';
 import fc from 'fast-check';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {readIds} from '../../src/cli/id-lines.js';
+import {readIds} from '../../src/cli/views/id-lines.js';
 import ListSessions from '../../src/commands/list-sessions.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {type Output, runCommand} from '../support/run.js';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import {afterAll, beforeAll, expect} from 'vitest';
 
-import {notify} from '../../src/cli/notify.js';
+import {notify} from '../../src/cli/alerts/notify.js';
 import type {Finding, RuleKind} from '../../src/lib/monitoring/limits.js';
 import {parseSessionId} from '../../src/lib/values/session-id.js';
 import {anyText, fuzz, someText, UNSAFE} from '../support/fuzz.js';

@@ -4,13 +4,13 @@ import {Big} from 'big.js';
 import fc from 'fast-check';
 import {describe, expect} from 'vitest';
 
-import {toCsvCell} from '../../src/cli/csv.js';
-import {renderMetrics} from '../../src/cli/exposition.js';
-import {readIds, writeIdLine} from '../../src/cli/id-lines.js';
-import {stringifyJson} from '../../src/cli/json.js';
-import {toCommandLine} from '../../src/cli/shell-words.js';
-import {drawTable} from '../../src/cli/table.js';
-import {escapeJson, showText} from '../../src/cli/text.js';
+import {toCsvCell} from '../../src/cli/terminal/csv.js';
+import {renderMetrics} from '../../src/cli/views/prometheus.js';
+import {readIds, writeIdLine} from '../../src/cli/views/id-lines.js';
+import {stringifyJson} from '../../src/cli/terminal/json.js';
+import {toCommandLine} from '../../src/cli/copyable/shell-quote.js';
+import {drawTable} from '../../src/cli/terminal/table.js';
+import {escapeJson, showText} from '../../src/cli/terminal/escape.js';
 import {TokengateError} from '../../src/lib/values/errors.js';
 import {nameOf, parseSessionId, rawId} from '../../src/lib/values/session-id.js';
 import {

@@ -2,12 +2,12 @@ import {writeSync} from 'node:fs';
 
 import {findCandidates} from '../../lib/completion/candidates.js';
 import {parseRedisUrl, type RedisTarget, withTlsFiles} from '../../lib/redis/url.js';
-import {readConnection} from '../connection.js';
-import {showText} from '../text.js';
+import {readConnection} from '../connection/connection-flags.js';
+import {showText} from '../terminal/escape.js';
+import {readCommandLine, type Word} from './command-line.js';
 import {type Candidate, type Candidates, complete, type IdRequest} from './complete.js';
 import {quoteForBash, quoteForPowerShell} from './quoting.js';
 import type {CommandTable, FlagEntry} from './table.js';
-import {readCommandLine, type Word} from './words.js';
 
 /** Milliseconds for Redis: longer would be felt. Who has a slow connection may set a limit of their own. */
 const LIMIT_MS = Number(process.env['TOKENGATE_COMPLETION_MS']) || 300;

@@ -1,4 +1,4 @@
-import type {Quote} from './words.js';
+import type {Quote} from './command-line.js';
 
 /** What bash takes literally when it is not quoted; anything above ASCII too. */
 const PLAIN = /^[\w./,:=@%+\u0080-\u{10ffff}-]$/u;

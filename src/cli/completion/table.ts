@@ -1,7 +1,7 @@
 import type {Interfaces} from '@oclif/core';
 
 import type {CandidateKind} from '../../lib/completion/candidates.js';
-import {COLUMN_NAMES} from '../session-views.js';
+import {COLUMN_NAMES} from '../views/sessions.js';
 
 /** What completion knows of the commands. The build makes it from the manifests, so it is never out of step. */
 export interface CommandTable {

@@ -1,5 +1,5 @@
-import {showText} from '../text.js';
-import {widthOf, widthOfCharacter} from '../width.js';
+import {showText} from '../terminal/escape.js';
+import {widthOf, widthOfCharacter} from '../terminal/width.js';
 
 /** How a piece of a line looks. The meaning is always in its text too. */
 export type Look = 'plain' | 'dim' | 'bold' | 'red' | 'green' | 'yellow' | 'cyan' | 'magenta' | 'bar' | 'selected';

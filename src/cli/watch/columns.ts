@@ -2,8 +2,8 @@ import {FOREVER} from '../../lib/operations/freeze.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import type {Status, Watched, WatchField} from '../../lib/watch/row.js';
 import {secondsUntilEmpty} from '../../lib/watch/spend-rate.js';
-import {showText} from '../text.js';
-import {widthOf} from '../width.js';
+import {showText} from '../terminal/escape.js';
+import {widthOf} from '../terminal/width.js';
 import {fit, type Line, type Look, type Piece} from './cells.js';
 
 export const STATUS_LOOKS: Record<Status, Look> = {

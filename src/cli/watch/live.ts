@@ -1,6 +1,6 @@
 import {TokengateError} from '../../lib/values/errors.js';
-import {onInterrupt} from '../interrupts.js';
-import {hasColour} from '../style.js';
+import {hasColour} from '../terminal/colour.js';
+import {onInterrupt} from '../terminal/interrupts.js';
 import {type Message, openUi, type UiOptions} from './ui.js';
 
 /** @throws TokengateError TERMINAL_REQUIRED where there is none for keys and a screen */

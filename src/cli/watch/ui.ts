@@ -12,8 +12,8 @@ import {
   type Watched,
   type WatchField,
 } from '../../lib/watch/row.js';
-import {showText} from '../text.js';
-import {widthOf} from '../width.js';
+import {showText} from '../terminal/escape.js';
+import {widthOf} from '../terminal/width.js';
 import {act, type Action, ACTIONS, type MakeJournal} from './actions.js';
 import {fitLine, type Line, type Look, type Piece, untrusted} from './cells.js';
 import {headLine, type Layout, layOut, rowLine} from './columns.js';

@@ -1,0 +1,257 @@
+import {spawn} from 'node:child_process';
+
+import type {Finding} from '../../lib/monitoring/limits.js';
+import {TokengateError} from '../../lib/values/errors.js';
+import {showText} from '../terminal/escape.js';
+import {onInterrupt} from '../terminal/interrupts.js';
+import {stringifyJson} from '../terminal/json.js';
+import {describeFinding, toFindingJson} from '../views/limits.js';
+import {postWebhook, type Webhook} from './webhook.js';
+
+export interface Notifiers {
+  webhook: Webhook | undefined;
+  /** A line for the shell, run once for each crossing. */
+  exec: string | undefined;
+}
+
+export interface NotifyOptions {
+  /** Which Redis, without credentials: for people who watch over several. */
+  address: string;
+  /** The URL with which the command can act on the same Redis. */
+  redisUrl: string;
+  limits?: Limits;
+}
+
+interface Limits {
+  webhookMs: number;
+  /** For each command. */
+  execMs: number;
+  /** No command is begun any more after so long. */
+  allExecMs: number;
+}
+
+/** What one way of telling somebody came to: a contract. */
+export interface NotificationJson {
+  via: 'webhook' | 'exec';
+  delivered: number;
+  failed: number;
+  /** The first failure. */
+  error: string | null;
+}
+
+export interface Notified {
+  ways: NotificationJson[];
+  /** What did not get through in every way. */
+  failed: ReadonlySet<Finding>;
+  interrupted: boolean;
+}
+
+const LIMITS: Limits = {webhookMs: 10_000, execMs: 30_000, allExecMs: 300_000};
+/** Longer than all of it can take. */
+export const LEASE_MS = LIMITS.webhookMs + LIMITS.allExecMs + LIMITS.execMs + 30_000;
+
+/** What a message shows of; the rest is counted. */
+const MAX_LISTED = 20;
+const MAX_LINE_LENGTH = 300;
+/** One variable of the environment can't be much longer than this, in bytes, on any system. */
+const MAX_VARIABLE_BYTES = 30_000;
+
+/** Tells of crossings in every way that is given. Never throws: says what did not get through. */
+export async function notify(
+  findings: readonly Finding[],
+  {webhook, exec}: Notifiers,
+  {address, redisUrl, limits = LIMITS}: NotifyOptions,
+): Promise<Notified> {
+  const controller = new AbortController();
+  const {signal} = controller;
+  onInterrupt(() => {
+    controller.abort();
+  });
+  const failed = new Set<Finding>();
+  const ways: NotificationJson[] = [];
+  if (findings.length > 0 && webhook !== undefined) {
+    const body = JSON.stringify({text: toMessage(findings, address)});
+    const error = await reasonOf(postWebhook(webhook, body, {signal, timeoutMs: limits.webhookMs}));
+    if (error !== null) for (const finding of findings) failed.add(finding);
+    ways.push(toWay('webhook', findings.length, error === null ? 0 : findings.length, error));
+  }
+  if (findings.length > 0 && exec !== undefined) {
+    const end = Date.now() + limits.allExecMs;
+    let first: string | null = null;
+    let count = 0;
+    for (const finding of findings) {
+      const run =
+        Date.now() < end
+          ? runCommand(exec, toVariables(finding, address, redisUrl), signal, limits.execMs)
+          : Promise.reject(
+              new TokengateError('EXEC_FAILED', `it was not begun, since ${limits.allExecMs / 1000} s are over`),
+            );
+      const error = await reasonOf(run);
+      if (error === null) continue;
+      first ??= `for session '${finding.subject.id}': ${error}`;
+      count++;
+      failed.add(finding);
+    }
+    ways.push(toWay('exec', findings.length, count, first));
+  }
+  return {ways, failed, interrupted: signal.aborted};
+}
+
+/** What has failed in which way, and what has not. */
+export function notificationError({ways, failed, interrupted}: Notified): TokengateError {
+  const names = {webhook: 'The webhook', exec: 'The command of --exec'};
+  const sentences = ways.map(({via, delivered, failed: count, error}) => {
+    const total = delivered + count;
+    const of = via === 'webhook' || total === 1 ? '' : ` for ${count} of ${total} crossings, first`;
+    if (error === null) return `${names[via]} was told of ${countOf(total)}.`;
+    return via === 'webhook' ? error : `${names[via]} failed${of} ${error}.`;
+  });
+  const code = interrupted ? 'INTERRUPTED' : 'NOTIFICATION_FAILED';
+  const before = interrupted ? 'Interrupted. ' : '';
+  return new TokengateError(code, `${before}${sentences.join(' ')}`, {
+    hint: `${capitalize(countOf(failed.size))} will be reported again by the next check, in every way.`,
+  });
+}
+
+function toWay(via: 'webhook' | 'exec', total: number, failed: number, error: string | null): NotificationJson {
+  return {via, delivered: total - failed, failed, error};
+}
+
+function countOf(count: number): string {
+  return count === 1 ? '1 crossing' : `${count} crossings`;
+}
+
+function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+async function reasonOf(promise: Promise<void>): Promise<string | null> {
+  try {
+    await promise;
+    return null;
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    return error.message;
+  }
+}
+
+/** Text that Slack, and receivers that take the same JSON, show: with an untrusted text that stays text. */
+function toMessage(findings: readonly Finding[], address: string): string {
+  const lines = findings.slice(0, MAX_LISTED).map((finding) => {
+    const {rule, subject} = finding;
+    const text = cut(describeFinding(finding));
+    const isOurs = rule.kind === 'used' || rule.kind === 'left';
+    return `• *${rule.severity.toUpperCase()}* ${toCode(cut(subject.id))} ${isOurs ? escapeMarkup(text) : toCode(text)}`;
+  });
+  const more = findings.length - MAX_LISTED;
+  if (more > 0) lines.push(`… and ${more} more: tokengate check-sessions`);
+  return [`*TokenGate* on ${toCode(cut(address))}: ${countOf(findings.length)}`, ...lines].join('\n');
+}
+
+function cut(text: string): string {
+  const shown = showText(text);
+  // A half of a character would make the whole post one that a receiver refuses.
+  return shown.length > MAX_LINE_LENGTH ? `${shown.slice(0, MAX_LINE_LENGTH).toWellFormed()}…` : shown;
+}
+
+/** In a span of code nothing is formatted, no link is made, and nobody is called by `@name`. */
+function toCode(text: string): string {
+  return `\`${escapeMarkup(text).replaceAll('`', 'ˋ')}\``;
+}
+
+/** Slack's own escapes; and no `@channel`, which some receivers look for anywhere. An e-mail address stays. */
+function escapeMarkup(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replace(/(?<![\w.-])@/g, '@\u200b');
+}
+
+/** The facts, for a command that is the same for every crossing: nothing of them is ever a part of a command line. */
+function toVariables(finding: Finding, address: string, redisUrl: string): Record<string, string> {
+  const {message, ...json} = toFindingJson(finding);
+  const amount = (value: {toFixed: () => string} | null): string => value?.toFixed() ?? '';
+  const variables = {
+    SESSION_ID: json.session_id,
+    SEVERITY: json.severity,
+    CHECK: json.check,
+    THRESHOLD: amount(json.threshold),
+    BUDGET: amount(json.budget),
+    SPENT: amount(json.spent),
+    REMAINING: amount(json.remaining),
+    PERCENTAGE_USED: amount(json.percentage_used),
+    FROZEN_UNTIL: json.frozen_until?.toISOString() ?? '',
+    FREEZE_REASON: json.freeze_reason ?? '',
+    MESSAGE: cut(message),
+    REDIS: address,
+    JSON: stringifyJson({...json, message}),
+  };
+  const entries = Object.entries(variables).map(([name, value]) => [`TOKENGATE_ALERT_${name}`, orEmpty(value)]);
+  return {TOKENGATE_REDIS_URL: redisUrl, ...(Object.fromEntries(entries) as Record<string, string>)};
+}
+
+/** A variable can hold no NUL and is limited in length. A part of an ID would be another ID. */
+function orEmpty(value: string): string {
+  return value.includes('\0') || Buffer.byteLength(value) > MAX_VARIABLE_BYTES ? '' : value;
+}
+
+/**
+ * Runs a line in a shell. What it prints goes to stderr: stdout is for the answer. Past the limit it and all that it has
+ * started are ended.
+ *
+ * @throws TokengateError EXEC_FAILED
+ */
+async function runCommand(
+  line: string,
+  variables: Record<string, string>,
+  signal: AbortSignal,
+  limitMs: number,
+): Promise<void> {
+  const failure = (why: string): TokengateError => new TokengateError('EXEC_FAILED', why);
+  if (signal.aborted) throw failure('interrupted');
+  const isWindows = process.platform === 'win32';
+  const child = spawn(line, {
+    shell: true,
+    // A group of its own, which can be ended whole.
+    detached: !isWindows,
+    env: {...process.env, TOKENGATE_WEBHOOK_URL: undefined, ...variables},
+    stdio: ['ignore', 2, 2],
+    windowsHide: true,
+  });
+  const end = (): void => {
+    if (child.pid === undefined) return;
+    try {
+      if (isWindows) child.kill('SIGKILL');
+      else process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // It has ended by itself.
+    }
+  };
+  let why: string | undefined;
+  const stop = (reason: string): void => {
+    why ??= reason;
+    end();
+  };
+  const timer = setTimeout(stop, limitMs, `no end within ${limitMs / 1000} s`);
+  const onAbort = (): void => {
+    stop('interrupted');
+  };
+  signal.addEventListener('abort', onAbort, {once: true});
+  process.once('exit', end);
+  try {
+    const outcome = await new Promise<string | undefined>((resolve) => {
+      child.once('error', (error: NodeJS.ErrnoException) => {
+        resolve(`it cannot be started (${error.code ?? error.message})`);
+      });
+      child.once('exit', (code, killedBy) => {
+        resolve(code === 0 ? undefined : killedBy === null ? `exit code ${String(code)}` : `ended by ${killedBy}`);
+      });
+    });
+    if (outcome !== undefined) throw failure(why ?? outcome);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+    process.off('exit', end);
+  }
+}

@@ -1,0 +1,110 @@
+import {TokengateError} from '../../lib/values/errors.js';
+import {readOwnFile} from '../connection/secret-file.js';
+import {keepWebhookUrl} from '../terminal/redact.js';
+
+/** Where crossings are posted. The URL is a secret: whoever knows it can post there. */
+export interface Webhook {
+  url: URL;
+  headers: Record<string, string>;
+}
+
+const WEBHOOK_FILE = {what: 'webhook file', code: 'INVALID_WEBHOOK', maxBytes: 8192};
+const TIMEOUT_MS = 10_000;
+
+/**
+ * The webhook whose URL stands in a file, else in TOKENGATE_WEBHOOK_URL; undefined when neither is given. No message
+ * holds any part of the URL.
+ *
+ * @throws TokengateError INVALID_WEBHOOK
+ */
+export async function readWebhook(file: string | undefined): Promise<Webhook | undefined> {
+  if (file !== undefined) return toWebhook(await readUrlFile(file), `The webhook file '${file}'`);
+  const url = process.env['TOKENGATE_WEBHOOK_URL'];
+  return url === undefined ? undefined : toWebhook(url, 'TOKENGATE_WEBHOOK_URL');
+}
+
+/**
+ * Posts JSON. A redirect is not followed: it would take what is posted to somewhere that nobody has named.
+ *
+ * @throws TokengateError WEBHOOK_FAILED unless it is taken, with a status of 2xx, in time
+ */
+export async function postWebhook(
+  {url, headers}: Webhook,
+  body: string,
+  {signal, timeoutMs = TIMEOUT_MS}: {signal: AbortSignal; timeoutMs?: number},
+): Promise<void> {
+  const late = AbortSignal.timeout(timeoutMs);
+  let response: Response;
+  try {
+    response = await fetch(url, {
+      method: 'POST',
+      headers: {'content-type': 'application/json', 'user-agent': 'tokengate', ...headers},
+      body,
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, late]),
+    });
+    // What it says does not matter, and may be long.
+    await response.body?.cancel();
+  } catch (error) {
+    if (signal.aborted) throw new TokengateError('INTERRUPTED', 'Interrupted.');
+    throw failure(late.aborted ? `did not answer within ${timeoutMs / 1000} s` : whyNotReached(error));
+  }
+  if (response.ok) return;
+  const isRedirect = response.status >= 300 && response.status < 400;
+  throw failure(`answered with HTTP ${response.status}${isRedirect ? ', a redirect, which is not followed' : ''}`);
+}
+
+function failure(why: string): TokengateError {
+  return new TokengateError('WEBHOOK_FAILED', `The webhook ${why}.`);
+}
+
+/** Codes alone: messages hold the address. */
+function whyNotReached(error: unknown): string {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  const first = cause instanceof AggregateError ? (cause.errors as unknown[])[0] : cause;
+  const {code = '', name} = (first ?? {}) as Partial<NodeJS.ErrnoException>;
+  // From Node.js 24 on it has no code.
+  if (name === 'HTTPParserError') return 'did not answer in HTTP';
+  const known: Record<string, string> = {
+    ECONNREFUSED: 'refused the connection',
+    ENOTFOUND: 'was not found: no such host name',
+    EAI_AGAIN: 'was not found: the name server did not answer',
+    ECONNRESET: 'closed the connection',
+    UND_ERR_SOCKET: 'closed the connection',
+  };
+  return known[code] ?? `could not be reached${/^[A-Z_0-9]+$/.test(code) ? ` (${code})` : ''}`;
+}
+
+function toWebhook(text: string, what: string): Webhook {
+  keepWebhookUrl(text.trim());
+  const refuse = (why: string): never => {
+    throw new TokengateError('INVALID_WEBHOOK', `${what} ${why}.`, {
+      hint: 'It has to hold one URL and nothing else, such as https://hooks.example.com/…',
+    });
+  };
+  const trimmed = text.trim();
+  if (trimmed === '') refuse('is empty');
+  if (/\s/.test(trimmed)) refuse('holds more than a URL');
+  const url = /^https?:\/\//i.test(trimmed) && URL.canParse(trimmed) ? new URL(trimmed) : undefined;
+  if (url === undefined) return refuse('holds no https:// or http:// URL');
+  const {username, password} = url;
+  // fetch takes no URL with a user name.
+  url.username = url.password = '';
+  if (username === '' && password === '') return {url, headers: {}};
+  const credentials = `${decode(username)}:${decode(password)}`;
+  return {url, headers: {authorization: `Basic ${Buffer.from(credentials).toString('base64')}`}};
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+async function readUrlFile(path: string): Promise<string> {
+  if (!/^https?:/i.test(path)) return readOwnFile(path, WEBHOOK_FILE);
+  keepWebhookUrl(path);
+  throw new TokengateError('INVALID_WEBHOOK', '--webhook-file takes the path of a file that holds the URL.');
+}

@@ -1,0 +1,78 @@
+import {isUtf8} from 'node:buffer';
+import {readFileSync} from 'node:fs';
+
+import type {Config} from '@oclif/core';
+
+import {TokengateError} from '../../lib/values/errors.js';
+import {findSpelling} from './other-spellings.js';
+
+/**
+ * oclif knows flags only after the command word. This moves global flags that stand before it to directly behind it, so
+ * that `tokengate --redis-url URL set-budget …` works, puts the name of a command in place of other words for it, and
+ * leaves everything else to the parser.
+ *
+ * @throws TokengateError INVALID_USAGE when a command word stands where a flag's value should be
+ */
+export function readArgv(argv: readonly string[], config: Config): string[] {
+  const globals = Object.assign(
+    {},
+    ...config.commands.map(({flags}) => flags),
+  ) as (typeof config.commands)[number]['flags'];
+  const isValued = (word: string): boolean | undefined => {
+    const flag = Object.values(globals).find(({name, char}) => word === `--${name}` || (char && word === `-${char}`));
+    if (flag?.helpGroup !== 'GLOBAL' || flag.name === 'help') return undefined;
+    return flag.type === 'option';
+  };
+
+  const collected: string[] = [];
+  let commandAsValue: [flag: string, command: string] | undefined;
+  let rest = [...argv];
+  for (;;) {
+    const [word = '', next] = rest;
+    const [name = ''] = word.split('=', 1);
+    const valued = isValued(name);
+    if (valued === undefined) break;
+    const length = valued && name === word ? 2 : 1;
+    if (length === 2 && next === undefined) throw missingValue(name);
+    if (length === 2 && next !== undefined && config.findCommand(next)) commandAsValue = [name, next];
+    collected.push(...rest.slice(0, length));
+    rest = rest.slice(length);
+  }
+  const isHelp = rest[0] === 'help';
+  const words = isHelp ? rest.slice(1) : rest;
+  const spelling = findSpelling(words, (name) => config.findCommand(name) !== undefined);
+  if (spelling) rest = [...(isHelp ? ['help'] : []), spelling.name, ...words.slice(spelling.length)];
+  const [command] = rest;
+  if (command === undefined && commandAsValue !== undefined) {
+    throw missingValue(commandAsValue[0], ` (the next word, '${commandAsValue[1]}', is a command)`);
+  }
+  if (command === undefined) return collected.length === 0 ? [] : ['--help'];
+  if (command.startsWith('-')) return rest;
+  const takesGlobals = config.findCommand(command)?.flags['redis-url'] !== undefined;
+  return [command, ...(takesGlobals || !config.findCommand(command) ? collected : []), ...rest.slice(1)];
+}
+
+function missingValue(flag: string, why = ''): TokengateError {
+  return new TokengateError('INVALID_USAGE', `Flag ${flag} expects a value${why}.`, {hint: 'See: tokengate --help'});
+}
+
+/**
+ * Node.js puts U+FFFD in the place of what is no UTF-8 text: such an ID would then be that of another session. Where the
+ * system does not tell what was typed, U+FFFD is taken for itself.
+ *
+ * @throws TokengateError INVALID_USAGE
+ */
+export function refuseInvalidText(argv: readonly string[]): void {
+  if (!argv.some((word) => word.includes('\ufffd'))) return;
+  let typed: Buffer;
+  try {
+    typed = readFileSync('/proc/self/cmdline');
+  } catch {
+    return;
+  }
+  const words = typed.toString('latin1').split('\0').slice(0, -1).slice(-argv.length);
+  if (words.every((word) => isUtf8(Buffer.from(word, 'latin1')))) return;
+  throw new TokengateError('INVALID_USAGE', 'An argument is not UTF-8 text.', {
+    hint: 'Sessions whose IDs are not can be chosen with --match, --where or --stdin.',
+  });
+}

@@ -1,0 +1,225 @@
+import {Command, Errors, type Interfaces} from '@oclif/core';
+
+import type {Journal} from '../../lib/journal/entry.js';
+import {connect, type Redis, refuseReplica} from '../../lib/redis/connect.js';
+import {TokengateError} from '../../lib/values/errors.js';
+import {type Connection, readConnection} from '../connection/connection-flags.js';
+import {redisCliOptions} from '../copyable/redis-cli.js';
+import type {SameServer} from '../copyable/session-commands.js';
+import {toCommandLine} from '../copyable/shell-quote.js';
+import {paint} from '../terminal/colour.js';
+import {showText} from '../terminal/escape.js';
+import {onInterrupt} from '../terminal/interrupts.js';
+import {stringifyJson} from '../terminal/json.js';
+import {canAsk, confirm, confirmationRequired} from '../terminal/prompts.js';
+import {ANSWER_NO, MAX_WARNINGS, reportError, reportWarning, wantsJson} from '../terminal/report.js';
+import {drainOutput, keepAnswer, writeOutput} from '../terminal/stdout.js';
+import {globalFlags} from './flags.js';
+import {makeJournal} from './journal-flags.js';
+
+type FlagsOf<T extends typeof Command> = Interfaces.InferredFlags<typeof globalFlags & T['flags']>;
+type ArgsOf<T extends typeof Command> = Interfaces.InferredArgs<T['args']>;
+
+/** The first character of a line that is coloured. */
+const MARKS: Record<string, 'green' | 'red'> = {'✓': 'green', '✗': 'red'};
+
+const CONNECTION_FLAGS = ['redis-url', 'redis-url-file', 'tls-ca', 'tls-cert', 'tls-key', 'tls-server-name'] as const;
+
+/**
+ * What every command shares: it parses once, connects late, prints what `run()` returns under `--json`, turns every
+ * failure into a message and an exit code, and closes the connection.
+ */
+export abstract class BaseCommand<T extends typeof Command> extends Command {
+  static override baseFlags = globalFlags;
+
+  protected args!: ArgsOf<T>;
+  protected flags!: FlagsOf<T>;
+  private connection!: Connection;
+  /** The names of the flags that were typed, as opposed to set by a variable. */
+  private typed: ReadonlySet<string> = new Set();
+  private redis: Redis | undefined;
+  /** Shown when the command has done its work: an error stands alone. */
+  private connectionWarnings: readonly string[] = [];
+  private readonly doubts = new Set<string>();
+  /** True when what is printed tells of a change. */
+  private isChange = false;
+
+  override async init(): Promise<void> {
+    const {args, flags, strict} = this.ctor;
+    const definitions = {...globalFlags, ...flags};
+    refuseOddFlags(this.argv, definitions);
+    await super.init();
+    const parsed = await this.parse({args, flags: definitions, strict});
+    this.args = parsed.args as ArgsOf<T>;
+    // oclif leaves a boolean flag that is not given undefined, although its types say that it is false.
+    const switches = Object.entries(definitions).filter(([, {type}]) => type === 'boolean');
+    this.flags = {...Object.fromEntries(switches.map(([name]) => [name, false])), ...parsed.flags} as FlagsOf<T>;
+    this.typed = new Set(parsed.raw.flatMap((token) => (token.type === 'flag' ? [token.flag] : [])));
+    this.connection = await readConnection(this.flags, this.typed);
+    const {json, format = 'json'} = this.flags as {json: boolean; format?: string};
+    if (json && format !== 'json') {
+      throw new TokengateError('INVALID_USAGE', `--json and --format ${format} contradict each other.`);
+    }
+  }
+
+  /** Connects for reading. */
+  protected async connect(signal?: AbortSignal): Promise<Redis> {
+    const {warnings, ...options} = this.connection;
+    this.keepDoubts();
+    this.redis = await connect({...options, signal});
+    const {role, address} = this.redis.server;
+    const isStale = role === 'replica';
+    this.connectionWarnings = [
+      ...warnings,
+      ...(isStale ? [`Redis at ${address} is a replica: what it says may be out of date.`] : []),
+    ];
+    return this.redis;
+  }
+
+  /** A command may connect more than once. */
+  private keepDoubts(): void {
+    for (const doubt of this.redis?.cluster?.doubts ?? []) this.doubts.add(doubt);
+  }
+
+  /** Connects for a change: not to a replica, and an interrupt waits until it is known what was done. */
+  protected async connectToChange(): Promise<Redis> {
+    this.isChange = true;
+    const controller = new AbortController();
+    onInterrupt(() => {
+      controller.abort();
+    });
+    const redis = await this.connect(controller.signal);
+    refuseReplica(redis);
+    return redis;
+  }
+
+  /** What the journal is to say of a change, for a command with `journalFlags`; undefined when none is kept. */
+  protected journal(reason?: string, undoes?: string): Journal | undefined {
+    const flags = this.flags as {note?: string; 'no-journal': boolean};
+    return makeJournal({command: this.id ?? '', version: this.config.version, undoes}, flags, reason);
+  }
+
+  /** Tells a person how to undo what was done just now; several were done where several are undone. */
+  protected hintUndo(...journals: (Journal | undefined)[]): void {
+    const changes = journals.flatMap((journal) => journal?.change ?? []);
+    if (changes.length === 0 || this.jsonEnabled() || !process.stderr.isTTY) return;
+    const command = toCommandLine(['tokengate', 'undo-change', ...this.connectionFlags, ...changes]);
+    if (command !== null) process.stderr.write(`Undo: ${command}\n`);
+  }
+
+  /** @throws TokengateError DECLINED, CONFIRMATION_REQUIRED, INTERRUPTED */
+  protected async confirm(question: string): Promise<void> {
+    if (this.flags.yes) return;
+    this.refuseWithoutAnswer();
+    if (!(await confirm(question))) throw new TokengateError('DECLINED', 'Cancelled: nothing was changed.');
+  }
+
+  /**
+   * For a question that comes later: without a terminal it can't be answered.
+   *
+   * @throws TokengateError CONFIRMATION_REQUIRED
+   */
+  protected refuseWithoutAnswer(): void {
+    if (!this.flags.yes && (this.jsonEnabled() || !canAsk())) throw confirmationRequired();
+  }
+
+  /** The question that the command asks was answered "no": exit code 2, unless it fails. */
+  protected answerNo(): void {
+    process.exitCode ??= ANSWER_NO;
+  }
+
+  /**
+   * What a command that is shown for copying needs to find the same server, beside what the variables say. A password is
+   * left for the reader to fill in.
+   */
+  protected get connectionFlags(): string[] {
+    const flags = this.flags as Record<string, unknown>;
+    return CONNECTION_FLAGS.filter((name) => this.typed.has(name)).flatMap((name) => [
+      `--${name}`,
+      String(flags[name])
+        .replace(/\/\/.*@/s, '//USER:PASSWORD@')
+        .replace(/(password=)[^&]*/g, '$1PASSWORD'),
+    ]);
+  }
+
+  /** For commands that are shown for copying. */
+  protected sameServer({server}: Redis): SameServer {
+    return {flags: this.connectionFlags, redisCli: redisCliOptions(this.connection, server)};
+  }
+
+  /** True when stdout is a terminal. */
+  protected get isTerminal(): boolean {
+    return process.stdout.isTTY;
+  }
+
+  /** Prints lines for people; not under `--json`. They may hold untrusted text. */
+  protected print(...lines: string[]): void {
+    if (this.jsonEnabled()) return;
+    for (const line of lines) {
+      const text = showText(line);
+      if (this.isChange) keepAnswer(text);
+      const style = MARKS[text.charAt(0)];
+      const painted = style === undefined ? text : paint(style, text.charAt(0), process.stdout) + text.slice(1);
+      process.stdout.write(`${painted}\n`);
+    }
+  }
+
+  /** Writes text as it is to stdout: it must be safe already. */
+  protected async write(pieces: Iterable<string> | AsyncIterable<string>): Promise<void> {
+    await writeOutput(pieces);
+    await drainOutput();
+  }
+
+  /** Warns on stderr, under `--json` too. They may hold untrusted text. */
+  protected warnAll(messages: readonly string[]): void {
+    for (const message of messages.slice(0, MAX_WARNINGS)) reportWarning(message);
+    const more = messages.length - MAX_WARNINGS;
+    if (more > 0) reportWarning(`${more} more of this kind.`);
+  }
+
+  override jsonEnabled(): boolean {
+    return wantsJson(this.argv);
+  }
+
+  protected override logJson(value: unknown): void {
+    if (this.isChange) keepAnswer(stringifyJson(value));
+    process.stdout.write(`${stringifyJson(value, '  ')}\n`);
+  }
+
+  protected override catch(error: unknown): Promise<void> {
+    reportError(error, {json: this.jsonEnabled(), command: this.id});
+    return Promise.resolve();
+  }
+
+  protected override async finally(error: Error | undefined): Promise<void> {
+    this.redis?.close();
+    this.keepDoubts();
+    if (error === undefined) this.warnAll([...this.connectionWarnings, ...this.doubts]);
+    await super.finally(error);
+  }
+}
+
+/**
+ * oclif takes `--yes=false` as yes, with "false" as an argument, names no flag when it refuses `-y=false`, and accepts
+ * the names of Object.prototype's properties as flags.
+ */
+function refuseOddFlags(
+  argv: readonly string[],
+  definitions: Record<string, {type: string; char?: string | undefined}>,
+): void {
+  for (const word of argv) {
+    if (word === '--') return;
+    const char = /^-([a-z])=/i.exec(word)?.[1];
+    if (char !== undefined && Object.values(definitions).some((flag) => flag.char === char)) {
+      throw new Errors.CLIError(`Flag -${char} takes no value`);
+    }
+    const [, name = '', equals] = /^--([^=]+)(=)?/s.exec(word) ?? [];
+    if (Object.hasOwn(definitions, name)) {
+      if (equals !== undefined && definitions[name]?.type === 'boolean') {
+        throw new Errors.CLIError(`Flag --${name} takes no value`);
+      }
+    } else if (name in Object.prototype) {
+      throw new Errors.CLIError(`Unknown flag: --${name}`);
+    }
+  }
+}

@@ -1,0 +1,234 @@
+import {buffer} from 'node:stream/consumers';
+import {setTimeout as wait} from 'node:timers/promises';
+
+import type {Command, Interfaces} from '@oclif/core';
+
+import {previewBatch, runBatch} from '../../lib/change/batch.js';
+import type {Change} from '../../lib/change/change.js';
+import type {KeyShape} from '../../lib/gateway/keys.js';
+import type {Journal} from '../../lib/journal/entry.js';
+import {type Redis, refuseReplica} from '../../lib/redis/connect.js';
+import {serverTime} from '../../lib/redis/server-time.js';
+import {parseFilter} from '../../lib/sessions/filter.js';
+import {isEmpty, type Selected, selectIds, type Selection} from '../../lib/sessions/select.js';
+import {TokengateError} from '../../lib/values/errors.js';
+import {nameOf, type RawId} from '../../lib/values/session-id.js';
+import {onInterrupt} from '../terminal/interrupts.js';
+import {showProgress} from '../terminal/progress.js';
+import {confirmationRequired} from '../terminal/prompts.js';
+import {BatchReport, capitalize, formatCount} from '../views/batch-report.js';
+import {readIds} from '../views/id-lines.js';
+import {BaseCommand} from './base-command.js';
+import type {batchFlags, globalFlags} from './flags.js';
+
+/** What a command does to each session of a batch, and how it is said. */
+export interface BatchAction<R> extends BatchWording<R> {
+  /** The kind of key that a session has to have to be one of all. */
+  universe: KeyShape;
+  change: (redis: Redis, now: Date) => Change<R>;
+  /** What the journal says when there is no --note. */
+  reason?: string;
+}
+
+export interface BatchWording<R> {
+  /** As in "reset 3 sessions?" and "would reset". */
+  verb: string;
+  /** What the question begins with in place of the verb. */
+  question?: string;
+  /** What a session is then, as in "Session 'x' reset". */
+  done: string;
+  /** What was done to one, for people; may hold untrusted text. */
+  describe: (result: R) => string;
+  /** What is wrong with one, to be warned of; may hold untrusted text. */
+  problems?: (result: R) => readonly string[];
+  toJson: (result: R) => Record<string, unknown>;
+  /** Looks again at those that are done, when they are so old, and says what is wrong with them. */
+  follow?: {afterMs: number; look: (redis: Redis, results: R[]) => Promise<string[]>};
+}
+
+/** A part of what a command does: one change of some sessions. */
+export interface BatchStep<R> {
+  selected: Selected;
+  change: (redis: Redis, now: Date) => Change<R>;
+  journal: Journal | undefined;
+  /** Fields of every result in JSON. */
+  facts?: Record<string, unknown>;
+}
+
+type BatchFlags = Interfaces.InferredFlags<typeof batchFlags & typeof globalFlags>;
+
+/** How many chunks of results are looked at again in one go. */
+const FOLLOW_AT_ONCE = 20;
+
+/** How many IDs a question names. */
+const NAMED = 3;
+
+/** A command that changes one session, or many in one go. */
+export abstract class BatchCommand<T extends typeof Command> extends BaseCommand<T> {
+  /** The session that is meant when it is named alone, and nothing else says which. */
+  protected get single(): RawId | undefined {
+    const [id, ...more] = this.ids;
+    const {match, where, stdin, null: nul, all, max, format, 'dry-run': dryRun} = this.batchFlags;
+    const isBatch = match !== undefined || where !== undefined || stdin || nul || all || dryRun || max !== undefined;
+    return more.length > 0 || isBatch || format === 'ndjson' ? undefined : id;
+  }
+
+  /** Changes all sessions that are meant, after a question, and reports what became of each. */
+  protected async changeMany<R>(action: BatchAction<R>): Promise<void> {
+    const selection = await this.readSelection();
+    const journal = this.journal(action.reason);
+    await this.runSteps(action, async (redis, now) => {
+      const selected = await selectIds(redis, selection, action.universe, now);
+      return [{selected, change: action.change, journal: journal && {...journal, began: now}}];
+    });
+  }
+
+  /** Finds what is to be done, asks, does it, and reports what became of each session. */
+  protected async runSteps<R>(
+    action: BatchWording<R>,
+    find: (redis: Redis, now: Date) => Promise<BatchStep<R>[]>,
+  ): Promise<void> {
+    const {yes, max, quiet, 'dry-run': dryRun} = this.batchFlags;
+    if (!dryRun) this.refuseWithoutAnswer();
+    const redis = await this.connect();
+    const now = await serverTime(redis);
+    const steps = await find(redis, now);
+    const count = steps.reduce((sum, {selected: {ids, missing}}) => sum + ids.length + missing.length, 0);
+    if (max !== undefined && count > max) {
+      const message = `This would ${action.verb} ${formatSessions(count)}, more than --max ${max}.`;
+      throw new TokengateError('BATCH_TOO_LARGE', `${message} Nothing was changed.`);
+    }
+    const format = this.jsonEnabled() ? 'json' : (this.batchFlags.format ?? 'text');
+    const report = new BatchReport<R>(action, {format, quiet, dryRun});
+    if (dryRun) {
+      await report.open();
+      for (const {selected, change, facts} of steps) {
+        await report.addMissing(selected.missing.map(nameOf), facts);
+        for await (const previews of previewBatch(redis, selected.ids, change(redis, now))) {
+          await report.addPreviews(previews, facts);
+        }
+      }
+      await report.close();
+      return;
+    }
+    if (yes || count === 0) {
+      await this.changeSelected(redis, now, steps, action, report);
+      return;
+    }
+    const question = describeQuestion(action.question ?? capitalize(action.verb), count, steps, redis);
+    // A connection that waits for a person would be cut off.
+    redis.close();
+    await this.confirm(question);
+    const fresh = await this.connect();
+    await this.changeSelected(fresh, await serverTime(fresh), steps, action, report);
+  }
+
+  private async changeSelected<R>(
+    redis: Redis,
+    now: Date,
+    steps: readonly BatchStep<R>[],
+    {follow}: BatchWording<R>,
+    report: BatchReport<R>,
+  ): Promise<void> {
+    refuseReplica(redis);
+    const stop = new AbortController();
+    onInterrupt(() => {
+      stop.abort();
+    });
+    const total = steps.reduce((sum, {selected}) => sum + selected.ids.length, 0);
+    const progress = showProgress(total, {isQuiet: report.isQuiet});
+    /** Done, and not looked at again yet. */
+    const waiting: {since: number; results: R[]}[] = [];
+    /** What something was changed under. */
+    const changes = new Set<Journal | undefined>();
+    // One look after the other, beside the batch: it does not wait for them.
+    let looks = Promise.resolve();
+    const followUp = ({atLeast}: {atLeast: number}): void => {
+      const latest = performance.now() - (follow?.afterMs ?? 0);
+      const ripe = waiting.filter(({since}) => since <= latest);
+      if (!follow || ripe.length < atLeast) return;
+      waiting.splice(0, ripe.length);
+      const results = ripe.flatMap(({results}) => results);
+      looks = looks.then(async () => {
+        const warnings = await follow.look(redis, results);
+        if (warnings.length > 0) progress.hide();
+        this.warnAll(warnings);
+      });
+    };
+    try {
+      await report.open();
+      let count = 0;
+      for (const {selected, change, journal, facts} of steps) {
+        await report.addMissing(selected.missing.map(nameOf), facts);
+        for await (const outcomes of runBatch(redis, selected.ids, change(redis, now), {journal, stop: stop.signal})) {
+          progress.hide();
+          await report.add(outcomes, facts);
+          if (report.isClosed) stop.abort();
+          if (outcomes.some(({state}) => state === 'done')) changes.add(journal);
+          if (follow) {
+            const results = outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.result] : []));
+            if (results.length > 0) waiting.push({since: performance.now(), results});
+            if (!report.isCutShort) followUp({atLeast: FOLLOW_AT_ONCE});
+          }
+          await progress.update((count += outcomes.length));
+        }
+        if (report.isCutShort) stop.abort();
+      }
+      if (follow && !report.isCutShort) {
+        for (let [next] = waiting; next !== undefined; [next] = waiting) {
+          await wait(Math.max(0, next.since + follow.afterMs - performance.now()));
+          followUp({atLeast: 1});
+        }
+      }
+    } finally {
+      await looks;
+      progress.stop();
+    }
+    try {
+      await report.close();
+    } finally {
+      if (!report.isQuiet) this.hintUndo(...changes);
+    }
+  }
+
+  private async readSelection(): Promise<Selection> {
+    const {match, where, stdin, null: nul, all, yes, 'dry-run': dryRun} = this.batchFlags;
+    if (nul && !stdin) throw new TokengateError('INVALID_USAGE', '-0 goes with --stdin.');
+    const named: Selection = {ids: this.ids, all, match, where: where === undefined ? undefined : parseFilter(where)};
+    if (!stdin && isEmpty(named)) {
+      throw new TokengateError('NO_TARGET', 'Nothing says which sessions are meant.', {
+        hint: 'Name them, or give --stdin, --match, --where or --all.',
+      });
+    }
+    if (!stdin) return named;
+    // The end of the IDs is the end of stdin, on a terminal too: no answer could follow.
+    if (!dryRun && !yes) throw confirmationRequired();
+    const ids = [...named.ids, ...readIds(await buffer(process.stdin), nul)];
+    // No ID on stdin is no ID, not all of them.
+    return ids.length === 0 && !all ? {ids, all, none: true} : {...named, ids};
+  }
+
+  private get ids(): RawId[] {
+    return (this.args as {session_id?: RawId[]}).session_id ?? [];
+  }
+
+  private get batchFlags(): BatchFlags {
+    return this.flags as unknown as BatchFlags;
+  }
+}
+
+function formatSessions(count: number): string {
+  return count === 1 ? '1 session' : `${formatCount(count)} sessions`;
+}
+
+function describeQuestion(
+  verb: string,
+  count: number,
+  steps: readonly {selected: Selected}[],
+  {server}: Redis,
+): string {
+  const first = steps.flatMap(({selected: {ids, missing}}) => [...missing, ...ids.slice(0, NAMED)]).slice(0, NAMED);
+  const names = first.map((id) => `'${nameOf(id)}'`);
+  const more = count > NAMED ? `, and ${formatCount(count - NAMED)} more` : '';
+  return `${verb} ${formatSessions(count)} on ${server.address} db ${server.database} (${names.join(', ')}${more})?`;
+}

@@ -1,0 +1,27 @@
+import {Big} from 'big.js';
+
+import {toPlainDigits} from '../../lib/values/money.js';
+import {escapeJson} from './escape.js';
+
+/**
+ * JSON in which an amount of money is a number with all its digits (a JavaScript number would lose some), and no
+ * character can act on a terminal. Dates are ISO 8601 in UTC. `outerIndent` is that of what it stands in.
+ */
+export function stringifyJson(value: unknown, indent = '', outerIndent = ''): string {
+  return write(value, indent === '' ? '' : `\n${outerIndent}`, indent);
+}
+
+function write(value: unknown, newline: string, indent: string): string {
+  if (value instanceof Big) return toPlainDigits(value);
+  if (value === null || typeof value !== 'object') return escapeJson(JSON.stringify(value));
+  if (value instanceof Date) return JSON.stringify(value);
+  const inner = newline + indent;
+  const colon = newline === '' ? ':' : ': ';
+  const parts = Array.isArray(value)
+    ? value.map((element) => write(element, inner, indent))
+    : Object.entries(value).map(
+        ([key, field]) => escapeJson(JSON.stringify(key)) + colon + write(field, inner, indent),
+      );
+  const [open, close] = Array.isArray(value) ? '[]' : '{}';
+  return parts.length === 0 ? `${open}${close}` : `${open}${inner}${parts.join(`,${inner}`)}${newline}${close}`;
+}

@@ -1,0 +1,91 @@
+import {randomBytes} from 'node:crypto';
+import {unlinkSync} from 'node:fs';
+import {open, realpath, rename, stat} from 'node:fs/promises';
+import {basename, dirname, join} from 'node:path';
+
+import {TokengateError} from '../../lib/values/errors.js';
+
+const WHY: Record<string, string> = {
+  EACCES: 'permission denied',
+  EDQUOT: 'the disk quota is used up',
+  EFBIG: 'it would be larger than is allowed',
+  EISDIR: 'it is a folder',
+  ENOENT: 'there is no such folder',
+  ENOSPC: 'no space left on the device',
+  ENOTDIR: 'there is no such folder',
+  EROFS: 'the file system is read-only',
+};
+
+/**
+ * Writes a file that others read at any time: they see the old one or the new one, each whole, and the old one stays when
+ * anything fails. Everybody may read it.
+ *
+ * @throws TokengateError OUTPUT_FAILED
+ */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  let temporary: string | undefined;
+  const remove = (): void => {
+    if (temporary === undefined) return;
+    try {
+      unlinkSync(temporary);
+    } catch {
+      // It was not made, or has got its name.
+    }
+  };
+  // Ctrl-C ends the process at once.
+  process.once('exit', remove);
+  try {
+    const target = await findTarget(path);
+    const folder = dirname(target);
+    // A name that node_exporter does not take for metrics, in the same file system.
+    temporary = join(folder, `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
+    const handle = await open(temporary, 'wx', 0o600);
+    try {
+      await handle.writeFile(text);
+      await handle.chmod(0o644);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, target);
+    temporary = undefined;
+    await syncFolder(folder);
+  } catch (error) {
+    remove();
+    if (error instanceof TokengateError) throw error;
+    const {code = '', message} = error as NodeJS.ErrnoException;
+    throw failure(path, WHY[code] ?? (code || message));
+  } finally {
+    process.off('exit', remove);
+  }
+}
+
+/** Behind a link the file itself, so that the link stays. */
+async function findTarget(path: string): Promise<string> {
+  try {
+    const target = await realpath(path);
+    if (!(await stat(target)).isFile()) throw failure(path, 'it is not a file');
+    return target;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return path;
+    throw error;
+  }
+}
+
+/** So that the new name outlives a loss of power. Some systems cannot do that to a folder. */
+async function syncFolder(folder: string): Promise<void> {
+  try {
+    const handle = await open(folder, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    // The file is there all the same.
+  }
+}
+
+function failure(path: string, why: string): TokengateError {
+  return new TokengateError('OUTPUT_FAILED', `Cannot write '${path}': ${why}.`);
+}

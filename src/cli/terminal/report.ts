@@ -1,0 +1,123 @@
+import type {Errors} from '@oclif/core';
+
+import {TokengateError} from '../../lib/values/errors.js';
+import {paint} from './colour.js';
+import {guessNearest} from './did-you-mean.js';
+import {showText} from './escape.js';
+import {stringifyJson} from './json.js';
+import {redact} from './redact.js';
+import {OutputClosed} from './stdout.js';
+
+interface Report {
+  code: string;
+  message: string;
+  hint: string | undefined;
+}
+
+/** True when the words ask for JSON, by `--json` or `--format json`; known before they are parsed. */
+export function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  const words = end === -1 ? argv : argv.slice(0, end);
+  return words.some(
+    (word, index) =>
+      word === '--json' || word === '--format=json' || (word === '--format' && words[index + 1] === 'json'),
+  );
+}
+
+/** The exit code of a command whose question was answered "no". */
+export const ANSWER_NO = 2;
+
+/** Past this many warnings of one kind the rest are only counted. */
+export const MAX_WARNINGS = 20;
+
+/** Says what went wrong on stderr, in one or two lines or as JSON, and sets the exit code. The one place that does. */
+export function reportError(error: unknown, {json, command}: {json: boolean; command?: string | undefined}): void {
+  if (error instanceof OutputClosed) return;
+  if (isOfOclif(error) && error.code === 'EEXIT') {
+    process.exitCode ??= error.oclif.exit ?? 0;
+    return;
+  }
+  const report = toReport(error, command);
+  // A "no" that could not be told is no answer.
+  if (process.exitCode === ANSWER_NO) process.exitCode = undefined;
+  process.exitCode ??= report.code === 'INTERRUPTED' ? 130 : 1;
+  if (json) {
+    const {code, message, hint = null} = report;
+    writeError(`${stringifyJson({error: {code, message, hint}}, '  ')}\n`);
+  } else {
+    reportLine(report.message);
+    if (report.hint !== undefined) writeError(`${showText(report.hint)}\n`);
+  }
+  if (isDebugging() && error instanceof Error) {
+    const stack = (error.stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
+    writeError(stack.map((line) => `${showText(line)}\n`).join(''));
+  }
+}
+
+/** One failure among others, of which the command's own error tells the sum. */
+export function reportLine(message: string): void {
+  writeError(`${paint('red', 'Error:', process.stderr)} ${showText(message)}\n`);
+}
+
+export function reportWarning(message: string): void {
+  writeError(`${paint('yellow', 'Warning:', process.stderr)} ${showText(message)}\n`);
+}
+
+function toReport(error: unknown, command: string | undefined): Report {
+  if (error instanceof TokengateError) {
+    // oclif puts its own words around what is wrong with a flag's value.
+    const message = error.message.replace(/^Parsing --\S+ \n\t(.*)\nSee more help with --help$/s, '$1');
+    return {code: error.code, message, hint: error.hint};
+  }
+  if (isOfOclif(error)) {
+    const hint = `${guessFlags(error)}See: tokengate ${command === undefined ? '' : `${command} `}--help`;
+    return {code: 'INVALID_USAGE', message: usageMessage(error), hint};
+  }
+  const message = error instanceof Error ? error.message || error.name : String(error);
+  return {
+    code: 'INTERNAL_ERROR',
+    message: `Unexpected error: ${message}`,
+    hint: 'This is a bug in tokengate. TOKENGATE_DEBUG=1 shows where.',
+  };
+}
+
+/** By what oclif marks its errors with: a plugin may have brought a copy of oclif, with classes of its own. */
+function isOfOclif(error: unknown): error is Errors.CLIError {
+  return error instanceof Error && 'oclif' in error && typeof error.oclif === 'object';
+}
+
+/** oclif's message without its advice and its list of arguments, in one line. */
+function usageMessage(error: Error): string {
+  const {args, flags} = error as {args?: unknown; flags?: unknown};
+  if (error.constructor.name === 'RequiredArgsError' && Array.isArray(args)) {
+    const names = (args as {name: string}[]).map(({name}) => name.toUpperCase());
+    return `Missing argument${names.length === 1 ? '' : 's'}: ${names.join(', ')}.`;
+  }
+  if (error.constructor.name === 'NonExistentFlagsError' && Array.isArray(flags)) {
+    return `Unknown flag${flags.length === 1 ? '' : 's'}: ${flags.join(', ')}.`;
+  }
+  const line = error.message
+    .replace(/\nSee more help with --help/g, '')
+    .replace(/^The following errors? occurred:\s*([^\n]*)[^]*/, '$1')
+    .replace(/\s*\n\s*/g, ' ')
+    // A switch that was typed alone would be called --forever=true.
+    .replace(/^(--[\w-]+)=.*? (cannot also be provided)/, '$1 $2')
+    .trim();
+  return /[.!?]$/.test(line) ? line : `${line}.`;
+}
+
+/** The flags that were probably meant by those that do not exist. */
+function guessFlags(error: Error): string {
+  const {flags, parse} = error as {flags?: unknown; parse?: {input?: {flags?: Record<string, unknown>}}};
+  if (error.constructor.name !== 'NonExistentFlagsError' || !Array.isArray(flags)) return '';
+  const names = Object.keys(parse?.input?.flags ?? {}).map((name) => `--${name}`);
+  return (flags as string[]).map((flag) => guessNearest(flag.replace(/=.*/s, ''), names)).join('');
+}
+
+function isDebugging(): boolean {
+  return ['1', 'true'].includes(process.env['TOKENGATE_DEBUG'] ?? '');
+}
+
+function writeError(text: string): void {
+  process.stderr.write(redact(text));
+}

@@ -1,0 +1,193 @@
+import type {Advice, CheckedPage, Finding, Fixable} from '../../lib/audit/audit.js';
+import type {Outcome} from '../../lib/change/batch.js';
+import {TokengateError} from '../../lib/values/errors.js';
+import {nameOf} from '../../lib/values/session-id.js';
+import {type SameServer, toKeyDeletion, toSessionCommand} from '../copyable/session-commands.js';
+import {showText} from '../terminal/escape.js';
+import {stringifyJson} from '../terminal/json.js';
+import {reportLine} from '../terminal/report.js';
+import {drainOutput, explainClosing, WorkOutput, writeOutput} from '../terminal/stdout.js';
+import {formatCount} from './batch-report.js';
+
+interface ReportOptions {
+  format: 'text' | 'json' | 'ndjson';
+  /** Whether repairs follow what is found. */
+  willRepair: boolean;
+  server: SameServer;
+}
+
+type RepairState = 'fixed' | 'would_fix' | 'changed' | 'failed' | 'unknown' | 'not_done';
+
+const WORDS: Record<RepairState, string> = {
+  fixed: 'Fixed',
+  would_fix: 'Would fix',
+  changed: 'Not fixed, since it has changed meanwhile',
+  failed: 'Not fixed',
+  unknown: 'It is unknown whether this was fixed',
+  not_done: 'Not fixed',
+};
+
+/** Prints and counts what a check of the store has found, and what became of the repairs. */
+export class StoreReport {
+  readonly counts = {keys: 0, findings: 0, fixable: 0, fixed: 0, not_fixed: 0};
+  /** Why a repair has failed, or has got no answer. */
+  private failure: TokengateError | undefined;
+  private separator = '';
+  /** Of the repairs, once they have begun. */
+  private repairOutput: WorkOutput | undefined;
+
+  constructor(private readonly options: ReportOptions) {}
+
+  /** True when nothing is left of what was found. */
+  get isClean(): boolean {
+    return this.counts.fixed === this.counts.findings;
+  }
+
+  /** True when stdout takes no more: no reason to repair what could not be told of. */
+  get isClosed(): boolean {
+    return this.repairOutput?.closedBy !== undefined;
+  }
+
+  async open(): Promise<void> {
+    await this.write({json: '{\n  "findings": ['});
+  }
+
+  async addPage({keys, findings}: CheckedPage): Promise<void> {
+    this.counts.keys += keys;
+    this.counts.findings += findings.length;
+    this.counts.fixable += findings.filter(({repair}) => repair !== null).length;
+    for (const finding of findings) {
+      const {id, key, problem, what, effect, answer, repair} = finding;
+      const commands = this.commandsFor(finding);
+      const fix = repair === null ? [] : [`--fix: ${repair.action}`];
+      const wayOut = [...fix, ...(commands.length === 0 ? [] : [`Use: ${commands.join(' or ')}`])].join('. ');
+      const json = {key, session_id: nameOf(id), problem, found: what, effect, http_status: answer};
+      await this.write({
+        text: `${key}: ${what}: ${effect}.${wayOut === '' ? '' : ` ${wayOut}`}`,
+        type: 'finding',
+        element: {...json, fix: repair?.action ?? null, commands},
+      });
+    }
+  }
+
+  async beginRepairs(): Promise<void> {
+    await this.write({json: `${this.separator === '' ? '' : '\n  '}],\n  "repairs": [`});
+    this.separator = '';
+    if (!this.options.willRepair) return;
+    await this.attempt(drainOutput);
+    this.repairOutput = new WorkOutput();
+  }
+
+  async addPlan({key, problem, repair}: Fixable): Promise<void> {
+    const text = `${WORDS.would_fix}: ${key} (${repair.action})`;
+    const element = {key, problem, action: repair.action, outcome: 'would_fix' satisfies RepairState};
+    await this.write({text, type: 'repair', element});
+  }
+
+  async addRepair({key, problem, repair: {action}}: Fixable, outcome: Outcome<null>): Promise<void> {
+    const state = toRepairState(outcome);
+    if (state === 'fixed') this.counts.fixed++;
+    else this.counts.not_fixed++;
+    const error = outcome.state === 'failed' ? outcome.error : 'cause' in outcome ? outcome.cause : undefined;
+    this.failure ??= error;
+    const look = outcome.state === 'unknown' ? ` ${outcome.look}` : '';
+    const why = error === undefined ? '' : `: ${error.message}${look}`;
+    const text = `${WORDS[state]}: ${key} (${action})${why}`;
+    if (state !== 'fixed' && this.options.format === 'text') {
+      // The sum tells of what did not begin.
+      if (state !== 'not_done') reportLine(text);
+      return;
+    }
+    const reason = error === undefined ? {} : {error: {code: error.code, message: `${error.message}${look}`}};
+    await this.write({text, type: 'repair', element: {key, problem, action, outcome: state, ...reason}});
+  }
+
+  /** Ends the document. Gives the sum for people. */
+  async close(): Promise<string> {
+    const {keys, findings, fixable, fixed, not_fixed: notFixed} = this.counts;
+    const end = this.separator === '' ? '' : '\n  ';
+    await this.write({json: `${end}],\n  "summary": ${stringifyJson(this.counts, '  ', '  ')}\n}\n`});
+    const found = findings === 0 ? 'nothing' : `${formatCount(findings)} finding${findings === 1 ? '' : 's'}`;
+    const isTried = fixed + notFixed > 0;
+    const fix = isTried
+      ? `, fixed ${formatCount(fixed)}`
+      : fixable > 0
+        ? `, of which --fix repairs ${formatCount(fixable)}`
+        : '';
+    return `${this.isClean ? '✓' : '✗'} Looked at ${formatCount(keys)} key${keys === 1 ? '' : 's'}: ${found}${fix}`;
+  }
+
+  /**
+   * Waits until the sum is told too.
+   *
+   * @throws TokengateError REPAIR_INCOMPLETE when a repair has failed, or could not be told of
+   */
+  async finish(): Promise<void> {
+    const {fixed, not_fixed: notFixed} = this.counts;
+    if (fixed + notFixed > 0) await this.repairOutput?.drain();
+    const why = [this.failure?.message, this.repairOutput?.closedBy].flatMap((message) => message ?? []);
+    if (why.length === 0) return;
+    const message = `${why.join(' ')} Fixed ${formatCount(fixed)}, not fixed ${formatCount(notFixed)}.`;
+    throw new TokengateError('REPAIR_INCOMPLETE', message, {
+      hint: notFixed > 0 ? 'Running it again shows what is left.' : undefined,
+    });
+  }
+
+  private commandsFor({id, key, advice}: Finding): string[] {
+    const {server} = this.options;
+    const toCommand = (action: Advice): string | null => {
+      switch (action) {
+        case 'set_budget':
+          return toSessionCommand('set-budget', id, {flags: server.flags, words: ['AMOUNT']});
+        case 'reset_session':
+          return toSessionCommand('reset-session', id, {flags: server.flags});
+        case 'reset_spent':
+          return toSessionCommand('reset-session', id, {flags: [...server.flags, '--keep-budget']});
+        case 'freeze':
+          return toSessionCommand('freeze-session', id, {flags: server.flags});
+        case 'unfreeze':
+          return toSessionCommand('unfreeze-session', id, {flags: server.flags});
+        case 'delete_key':
+          return toKeyDeletion(id, key, server);
+      }
+    };
+    return advice.flatMap((action) => toCommand(action) ?? []);
+  }
+
+  /** Text may be untrusted; `json` is what belongs to the document alone. */
+  private async write(
+    piece: {json: string} | {text: string; type: string; element: Record<string, unknown>},
+  ): Promise<void> {
+    const {format} = this.options;
+    if ('json' in piece) {
+      if (format === 'json') await this.put(piece.json);
+    } else if (format === 'text') {
+      await this.put(`${showText(piece.text)}\n`);
+    } else if (format === 'ndjson') {
+      await this.put(`${stringifyJson({type: piece.type, ...piece.element})}\n`);
+    } else {
+      await this.put(`${this.separator}\n    ${stringifyJson(piece.element, '  ', '    ')}`);
+      this.separator = ',';
+    }
+  }
+
+  private async put(text: string): Promise<void> {
+    if (this.repairOutput === undefined) await this.attempt(() => writeOutput([text]));
+    else await this.repairOutput.write(text);
+  }
+
+  /** @throws TokengateError REPAIR_INCOMPLETE when repairs would have followed what can't be told of */
+  private async attempt(output: () => Promise<void>): Promise<void> {
+    try {
+      await output();
+    } catch (error) {
+      if (!this.options.willRepair) throw error;
+      throw new TokengateError('REPAIR_INCOMPLETE', `${explainClosing(error)} Nothing was fixed.`);
+    }
+  }
+}
+
+function toRepairState({state}: Outcome<null>): RepairState {
+  if (state === 'done') return 'fixed';
+  return state === 'unchanged' || state === 'not_found' ? 'changed' : state;
+}

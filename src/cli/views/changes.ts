@@ -1,0 +1,159 @@
+import {keyName} from '../../lib/gateway/keys.js';
+import {describeChanged} from '../../lib/journal/describe.js';
+import {addOlder, type KeyRecord, toText, type Value} from '../../lib/journal/entry.js';
+import type {HistoryPart} from '../../lib/journal/history.js';
+import {nameOf, type RawId} from '../../lib/values/session-id.js';
+import {formatUtc} from '../../lib/values/time.js';
+import {showText} from '../terminal/escape.js';
+import {stringifyJson} from '../terminal/json.js';
+import {drawTable} from '../terminal/table.js';
+import {formatCount} from './batch-report.js';
+
+export const CHANGE_FORMATS = ['table', 'json', 'ndjson'] as const;
+
+export interface ChangeView {
+  format: (typeof CHANGE_FORMATS)[number];
+  /** One row of the table for each session, not for each change. */
+  isEach: boolean;
+}
+
+/** Changes as text, piece by piece. */
+export async function* renderChanges(
+  pages: AsyncIterable<HistoryPart[]>,
+  {format, isEach}: ChangeView,
+): AsyncGenerator<string> {
+  if (format === 'table') {
+    yield* await renderTable(pages, isEach);
+    return;
+  }
+  const isList = format === 'json';
+  let separator = '';
+  if (isList) yield '[';
+  for await (const parts of pages) {
+    for (const element of parts.flatMap(toChangesJson)) {
+      yield isList ? `${separator}\n  ${stringifyJson(element, '  ', '  ')}` : `${stringifyJson(element)}\n`;
+      separator = ',';
+    }
+  }
+  if (isList) yield separator === '' ? ']\n' : '\n]\n';
+}
+
+const HEADER = ['When (UTC)', 'Change', 'Who', 'What', 'Session', 'Before → after', 'Reason'];
+
+/** So many sessions of a change are told apart. */
+const REMEMBERED = 1000;
+
+interface Row {
+  part: HistoryPart;
+  /** The first of them, and how many there are. */
+  sessions: Set<RawId>;
+  count: number;
+  /** Records, and how many of them were undone. */
+  records: number;
+  undone: number;
+  keys: KeyRecord[];
+  isComplete: boolean;
+}
+
+async function renderTable(pages: AsyncIterable<HistoryPart[]>, isEach: boolean): Promise<Iterable<string>> {
+  const rows = new Map<string, Row>();
+  for await (const parts of pages) {
+    for (const part of parts) {
+      for (const [index, {id, keys, isComplete}] of part.records.entries()) {
+        const undone = part.undoneBy[index] === undefined ? 0 : 1;
+        const key = isEach ? `${part.change} ${id}` : part.change;
+        const row = rows.get(key);
+        if (row === undefined) {
+          rows.set(key, {part, sessions: new Set([id]), count: 1, records: 1, undone, keys: [...keys], isComplete});
+          continue;
+        }
+        row.isComplete &&= isComplete;
+        row.records++;
+        row.undone += undone;
+        // On a cluster a session may have been changed in several steps, one soon after the other.
+        if (row.sessions.has(id)) for (const older of keys) addOlder(row.keys, older);
+        else {
+          row.count++;
+          if (row.sessions.size < REMEMBERED) row.sessions.add(id);
+        }
+      }
+    }
+  }
+  if (rows.size === 0) return ['No changes found.\n'];
+  const cells = [...rows.values()].map(toCells);
+  const lines = [...(await drawTable(HEADER, cells))];
+  const isTooWide = process.stdout.isTTY && (lines[0]?.indexOf('\n') ?? 0) > (process.stdout.columns || Infinity);
+  return isTooWide ? cells.map(toParagraph) : lines;
+}
+
+/** For a terminal that the table does not fit into. */
+function toParagraph([
+  when = '',
+  id = '',
+  actor = '',
+  what = '',
+  session = '',
+  changed = '',
+  reason = '',
+]: string[]): string {
+  const lines = [[`${when} UTC`, id, actor, what, session].join('  ')];
+  if (changed !== '') lines.push(`  ${changed}`);
+  if (reason !== '') lines.push(`  Reason: ${reason}`);
+  return `${lines.join('\n')}\n\n`;
+}
+
+function toCells({part, sessions, count, records, undone, keys, isComplete}: Row): string[] {
+  const [first] = sessions;
+  const {at, change: id, actor, command, undoes, reason} = part;
+  const what = `${undoes === undefined ? command : `${command} ${undoes}`}${isComplete ? '' : ' (not known to be complete)'}`;
+  return [
+    formatUtc(at).replace(' UTC', ''),
+    id,
+    actor,
+    undone === 0 ? what : `${what} (${undone < records ? 'partly ' : ''}undone)`,
+    count === 1 && first !== undefined ? nameOf(first) : `${formatCount(count)} sessions`,
+    count === 1 ? describeChanged(keys) : '',
+    reason,
+  ].map(showText);
+}
+
+/** What a change did to a session, as scripts see it: a contract. */
+function toChangesJson({
+  at,
+  change,
+  actor,
+  command,
+  version,
+  reason,
+  undoes,
+  undoneBy,
+  records,
+}: HistoryPart): unknown[] {
+  return records.map(({id, keys, isComplete}, index) => ({
+    change_id: change,
+    at,
+    actor,
+    command,
+    reason,
+    version,
+    undoes: undoes ?? null,
+    undone_by: undoneBy[index] ?? null,
+    session_id: nameOf(id),
+    complete: isComplete,
+    before: toKeysJson(keys, ({before}) => before),
+    after: toKeysJson(keys, ({after}) => after ?? false),
+  }));
+}
+
+/** Of the keys that were changed: null for none, else the exact text (null when it was no text) and its TTL. */
+function toKeysJson(keys: readonly KeyRecord[], valueOf: (key: KeyRecord) => Value): Record<string, unknown> {
+  const changed = keys.filter(({after}) => after !== undefined);
+  return Object.fromEntries(
+    changed.map((key) => {
+      const value = valueOf(key);
+      if (value === false) return [keyName(key.shape), null];
+      const {kind, text, ttl} = value;
+      return [keyName(key.shape), {value: kind === 'text' ? toText(text) : null, ttl_ms: ttl < 0 ? null : ttl}];
+    }),
+  );
+}

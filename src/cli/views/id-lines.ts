@@ -1,0 +1,63 @@
+import {isUtf8} from 'node:buffer';
+
+import {TokengateError} from '../../lib/values/errors.js';
+import {isText, nameOf, parseSessionId, type RawId, rawId} from '../../lib/values/session-id.js';
+import {stringifyJson} from '../terminal/json.js';
+
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+const OPENING_BRACE = 0x7b;
+
+/**
+ * One ID a line, or ended by NUL. An ID that a line cannot hold, or that could be taken for a line of JSON, is written
+ * as JSON, so that `readIds` reads back exactly what was written.
+ *
+ * @returns undefined for an ID that NUL cannot end: one that holds NUL, or is no text
+ */
+export function writeIdLine(id: RawId, nul: boolean): string | undefined {
+  const name = nameOf(id);
+  const hex = hexOf(id);
+  if (nul) return hex !== undefined || name.includes('\0') ? undefined : `${name}\0`;
+  if (hex !== undefined) return `${stringifyJson({session_id: name, session_id_hex: hex})}\n`;
+  return /^\{|[\n\r]/.test(name) ? `${stringifyJson({session_id: name})}\n` : `${name}\n`;
+}
+
+/** The bytes of an ID that is no UTF-8 text, and whose name could be that of another. */
+export function hexOf(id: RawId): string | undefined {
+  return isText(id) ? undefined : Buffer.from(id, 'latin1').toString('hex');
+}
+
+/**
+ * Reads IDs: one a line, or a line of JSON such as `list-sessions --format ndjson` prints; separated by NUL each is
+ * taken as it stands.
+ *
+ * @throws TokengateError INVALID_SESSION_ID
+ */
+export function readIds(input: Buffer, nul: boolean): RawId[] {
+  if (!isUtf8(input)) throw new TokengateError('INVALID_SESSION_ID', 'The IDs on stdin are not UTF-8 text.');
+  const ids: RawId[] = [];
+  const separator = nul ? 0 : LINE_FEED;
+  for (let start = 0, end; start < input.length; start = end + 1) {
+    end = input.indexOf(separator, start);
+    if (end === -1) end = input.length;
+    const stop = !nul && end > start && input[end - 1] === CARRIAGE_RETURN ? end - 1 : end;
+    if (stop === start) continue;
+    const id = !nul && input[start] === OPENING_BRACE ? idInJson(input.toString('utf8', start, stop)) : undefined;
+    // Cut out as bytes: a piece of one long text is slow to compare.
+    ids.push(id ?? rawId(input.toString('latin1', start, stop)));
+  }
+  return ids;
+}
+
+function idInJson(line: string): RawId | undefined {
+  let value: {session_id?: unknown; session_id_hex?: unknown};
+  try {
+    value = JSON.parse(line) as typeof value;
+  } catch {
+    return undefined;
+  }
+  const {session_id: id, session_id_hex: hex} = value;
+  if (typeof hex === 'string' && /^(?:[\da-f]{2})+$/.test(hex))
+    return rawId(Buffer.from(hex, 'hex').toString('latin1'));
+  return typeof id === 'string' ? parseSessionId(id) : undefined;
+}

@@ -1,0 +1,122 @@
+import type {Check, Finding, Severity} from '../../lib/monitoring/limits.js';
+import {describeEnd} from '../../lib/operations/freeze.js';
+import {formatExactMoney, type Money} from '../../lib/values/money.js';
+import {paint} from '../terminal/colour.js';
+import {showText} from '../terminal/escape.js';
+
+/** One crossing as scripts see it: a contract. Amounts are exact; null is what is not there or not readable. */
+export interface FindingJson {
+  session_id: string;
+  severity: Severity;
+  check: string;
+  threshold: Money | null;
+  budget: Money | null;
+  spent: Money | null;
+  remaining: Money | null;
+  percentage_used: Money | null;
+  is_frozen: boolean | null;
+  frozen_until: Date | null;
+  freeze_reason: string | null;
+  message: string;
+}
+
+export interface CheckJson {
+  status: 'ok' | Severity;
+  checked: number;
+  critical: number;
+  warning: number;
+  /** Crossings that last and are not among these; null without `--new-only`. */
+  reported_before: number | null;
+  findings: FindingJson[];
+}
+
+/** `known` is how many crossings had been reported before, and are not among `findings`. */
+export function toCheckJson({checked}: Check, findings: readonly Finding[], known: number | null): CheckJson {
+  return {
+    status: statusOf(findings),
+    checked,
+    critical: countOf(findings, 'critical'),
+    warning: countOf(findings, 'warning'),
+    reported_before: known,
+    findings: findings.map(toFindingJson),
+  };
+}
+
+export function toFindingJson(finding: Finding): FindingJson {
+  const {
+    subject: {id, session, freeze},
+    rule,
+  } = finding;
+  return {
+    session_id: id,
+    severity: rule.severity,
+    check: rule.kind,
+    threshold: rule.threshold,
+    budget: session?.budget ?? null,
+    spent: session?.spent ?? null,
+    remaining: session?.remaining ?? null,
+    percentage_used: session?.percentageUsed ?? null,
+    is_frozen: freeze?.isFrozen ?? null,
+    frozen_until: freeze?.isFrozen ? freeze.until : null,
+    freeze_reason: freeze?.isFrozen ? freeze.reason : null,
+    message: describeFinding(finding),
+  };
+}
+
+/** The status in the first word, as monitoring plugins do, then a line a crossing. */
+export function renderCheck(check: Check, findings: readonly Finding[], known: number | null): string {
+  const status = (severity: 'ok' | Severity): string =>
+    paint(COLOURS[severity], severity.toUpperCase(), process.stdout);
+  const lines = [`${status(statusOf(findings))} - ${summarize(check, findings, known)}`];
+  for (const finding of findings) {
+    const {id} = finding.subject;
+    lines.push(`${status(finding.rule.severity)} '${showText(id)}': ${showText(describeFinding(finding))}`);
+  }
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+/** `1 critical, 2 warning, of 120 sessions` */
+function summarize({checked}: Check, findings: readonly Finding[], known: number | null): string {
+  const [critical, warning] = [countOf(findings, 'critical'), countOf(findings, 'warning')];
+  const parts = [
+    ...(critical === 0 ? [] : [`${critical} critical`]),
+    ...(warning === 0 ? [] : [`${warning} warning`]),
+    ...(findings.length > 0 ? [] : [known === null ? 'nothing found' : 'nothing new']),
+    ...(known === null || known === 0 ? [] : [`${known} reported before`]),
+  ];
+  return `${parts.join(', ')}; ${checked} session${checked === 1 ? '' : 's'} checked`;
+}
+
+/** What is wrong, against which threshold, in numbers. May hold untrusted text. */
+export function describeFinding({subject: {session, freeze}, rule: {kind, threshold}}: Finding): string {
+  const money = (amount: Money | null | undefined): string => (amount == null ? 'unknown' : formatExactMoney(amount));
+  const amounts = `${money(session?.spent)} of ${money(session?.budget)}, ${money(session?.remaining)} left`;
+  switch (kind) {
+    case 'used':
+      return `used ${showShare(session?.percentageUsed)} of its budget, at or above ${threshold?.toFixed() ?? ''}% (${amounts})`;
+    case 'left':
+      return `has less than ${money(threshold)} left (${amounts})`;
+    case 'frozen':
+      return `is frozen ${freeze?.until ? describeEnd(freeze.until) : ''} (${freeze?.reason ?? 'no reason'})`;
+    case 'unreadable_money':
+      return (session?.problems ?? []).join(' ');
+    case 'unreadable_freeze':
+      return (freeze?.problems ?? []).join(' ');
+  }
+}
+
+const COLOURS = {ok: 'green', warning: 'yellow', critical: 'red'} as const;
+
+function countOf(findings: readonly Finding[], severity: Severity): number {
+  return findings.filter(({rule}) => rule.severity === severity).length;
+}
+
+function statusOf(findings: readonly Finding[]): 'ok' | Severity {
+  // The most severe come first.
+  return findings[0]?.rule.severity ?? 'ok';
+}
+
+/** Rounded down, so that what has not reached a threshold does not look as if it had. */
+function showShare(percentage: Money | null | undefined): string {
+  return percentage == null ? 'an unknown share' : `${percentage.toFixed(1, 0)}%`;
+}

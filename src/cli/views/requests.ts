@@ -1,0 +1,58 @@
+import type {RecordedRequest} from '../../lib/gateway/request-history.js';
+import {quoteStart} from '../../lib/gateway/stored-amount.js';
+import {formatExactMoney, type Money, toPlainDigits} from '../../lib/values/money.js';
+import {formatUtc} from '../../lib/values/time.js';
+import {toCsvCell} from '../terminal/csv.js';
+import {showText} from '../terminal/escape.js';
+import {stringifyJson} from '../terminal/json.js';
+import {drawTable} from '../terminal/table.js';
+
+export const REQUEST_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
+
+/** A request as scripts see it: a contract. A null cost is not recorded. */
+interface RequestJson {
+  timestamp: Date | null;
+  model: string | null;
+  cost: Money | null;
+  malformed: string | null;
+}
+
+/**
+ * A list of requests as text, piece by piece. `none` is what a table says that has no rows. On a
+ * terminal what is otherwise exact is made safe to show.
+ */
+export async function* renderRequests(
+  requests: readonly RecordedRequest[],
+  {format, none, isTerminal}: {format: (typeof REQUEST_FORMATS)[number]; none: string; isTerminal: boolean},
+): AsyncGenerator<string> {
+  switch (format) {
+    case 'table':
+      if (requests.length === 0) yield none;
+      else yield* await drawTable(['Time', 'Model', 'Cost'], requests.map(toRow));
+      break;
+    case 'json':
+      yield `${stringifyJson(requests.map(toJson), '  ')}\n`;
+      break;
+    case 'ndjson':
+      for (const request of requests) yield `${stringifyJson(toJson(request))}\n`;
+      break;
+    case 'csv': {
+      const text = (value: string | null): string =>
+        value === null ? '' : toCsvCell(isTerminal ? showText(value) : value);
+      yield 'timestamp,model,cost,malformed\n';
+      for (const {at, model, cost, malformed} of requests) {
+        const amount = cost === null ? '' : toPlainDigits(cost);
+        yield `${at?.toISOString() ?? ''},${text(model)},${amount},${text(malformed)}\n`;
+      }
+    }
+  }
+}
+
+function toRow({at, model, cost, malformed}: RecordedRequest): string[] {
+  if (at === null) return ['malformed', showText(quoteStart(malformed ?? '')), '-'];
+  return [formatUtc(at), showText(model ?? '-'), cost === null ? 'not recorded' : formatExactMoney(cost)];
+}
+
+function toJson({at, model, cost, malformed}: RecordedRequest): RequestJson {
+  return {timestamp: at, model, cost, malformed};
+}

@@ -1,0 +1,257 @@
+import {type BudgetChange, type Session} from '../../lib/operations/budget.js';
+import {describeEnd} from '../../lib/operations/freeze.js';
+import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/list.js';
+import {TokengateError} from '../../lib/values/errors.js';
+import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
+import {toCsvCell} from '../terminal/csv.js';
+import {showText} from '../terminal/escape.js';
+import {stringifyJson} from '../terminal/json.js';
+import {drawTable} from '../terminal/table.js';
+import {hexOf, writeIdLine} from './id-lines.js';
+
+/** A session as scripts see it: a contract. Amounts are exact; null is a value in Redis that is not money. */
+export interface SessionJson {
+  session_id: string;
+  budget: Money | null;
+  spent: Money | null;
+  remaining: Money | null;
+  percentage_used: Money | null;
+}
+
+export const LIST_FORMATS = ['table', 'json', 'ndjson', 'csv', 'ids'] as const;
+type ListFormat = (typeof LIST_FORMATS)[number];
+
+export interface ListView {
+  format: ListFormat;
+  columns: readonly ColumnName[];
+  totals: boolean;
+  /** What a table says that has no rows. */
+  none: string;
+  /** Separates IDs by NUL in place of a line feed. */
+  nul: boolean;
+  /** On a terminal what is otherwise exact is made safe to show. */
+  isTerminal: boolean;
+  /** Gets what `totals` come to. */
+  onTotals: (totals: Totals) => void;
+  /** Gets the IDs that cannot be printed where NUL ends an ID: they would name other sessions when read back. */
+  leftOut: string[];
+}
+
+export function toSessionJson({id, budget, spent, remaining, percentageUsed}: Session): SessionJson {
+  return {session_id: id, budget, spent, remaining, percentage_used: percentageUsed};
+}
+
+/** What a change of a budget did: a contract too. */
+export interface BudgetChangeJson {
+  session_id: string;
+  budget: Money | null;
+  previous_budget: Money | null;
+  spent: Money | null;
+}
+
+export function toBudgetChangeJson({session: {id, budget, spent}, previousBudget}: BudgetChange): BudgetChangeJson {
+  return {session_id: id, budget, previous_budget: previousBudget, spent};
+}
+
+interface Column {
+  title: string;
+  /** The name of its JSON field and of its CSV column. */
+  key: string;
+  value: (session: Session) => unknown;
+  /** Text of the table, safe to show. */
+  cell: (session: Session) => string;
+}
+
+const money = (amount: Money | null): string => (amount === null ? 'invalid' : formatMoney(amount));
+
+const COLUMNS = {
+  id: {title: 'Session ID', key: 'session_id', value: ({id}) => id, cell: ({id}) => showText(id)},
+  budget: {title: 'Budget', key: 'budget', value: ({budget}) => budget, cell: ({budget}) => money(budget)},
+  spent: {title: 'Spent', key: 'spent', value: ({spent}) => spent, cell: ({spent}) => money(spent)},
+  remaining: {
+    title: 'Remaining',
+    key: 'remaining',
+    value: ({remaining}) => remaining,
+    cell: ({remaining}) => money(remaining),
+  },
+  used: {title: 'Used %', key: 'percentage_used', value: ({percentageUsed}) => percentageUsed, cell: usedCell},
+  frozen: {
+    title: 'Frozen',
+    key: 'is_frozen',
+    value: ({freeze}) => freeze?.isFrozen ?? null,
+    cell: ({freeze}) => (freeze?.isFrozen == null ? 'invalid' : freeze.isFrozen ? 'yes' : 'no'),
+  },
+  until: {
+    title: 'Frozen until',
+    key: 'frozen_until',
+    value: ({freeze}) => (freeze?.isFrozen ? freeze.until : null),
+    cell: ({freeze}) => (freeze?.isFrozen && freeze.until ? describeEnd(freeze.until).replace('until ', '') : '-'),
+  },
+  reason: {
+    title: 'Reason',
+    key: 'freeze_reason',
+    value: ({freeze}) => (freeze?.isFrozen ? freeze.reason : null),
+    cell: ({freeze}) => (freeze?.isFrozen ? showText(freeze.reason ?? '') : '-'),
+  },
+} satisfies Record<string, Column>;
+
+export type ColumnName = keyof typeof COLUMNS;
+export const COLUMN_NAMES: readonly string[] = Object.keys(COLUMNS);
+export const DEFAULT_COLUMNS: readonly ColumnName[] = ['id', 'budget', 'spent', 'remaining', 'used'];
+const FREEZE_COLUMNS: readonly ColumnName[] = ['frozen', 'until', 'reason'];
+
+/**
+ * Reads a list of column names, separated by commas.
+ *
+ * @throws TokengateError INVALID_COLUMNS
+ */
+export function parseColumns(typed: string): ColumnName[] {
+  const names = typed.split(',').map((part) => {
+    const name = part.trim();
+    if (Object.hasOwn(COLUMNS, name)) return name as ColumnName;
+    throw new TokengateError('INVALID_COLUMNS', `There is no column '${name}'.`, {
+      hint: `Columns: ${COLUMN_NAMES.join(', ')}.`,
+    });
+  });
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new TokengateError('INVALID_COLUMNS', `The column '${twice}' is named twice.`);
+  return names;
+}
+
+/** True when a column shows the freeze, which takes another read. */
+export function needsFreeze(columns: readonly ColumnName[]): boolean {
+  return columns.some((name) => FREEZE_COLUMNS.includes(name));
+}
+
+/** A list of sessions as text, piece by piece. */
+export async function* renderSessions(pages: AsyncIterable<Session[]>, view: ListView): AsyncGenerator<string> {
+  const columns: Column[] = view.columns.map((name) => COLUMNS[name]);
+  switch (view.format) {
+    case 'table':
+      yield* renderTable(pages, columns, view);
+      break;
+    case 'json':
+      yield* renderJson(pages, columns, view);
+      break;
+    case 'ndjson': {
+      const toJson = jsonWriter(columns);
+      for await (const page of pages) yield page.map((session) => `${toJson(session)}\n`).join('');
+      break;
+    }
+    case 'csv':
+      yield `${columns.map(({key}) => key).join(',')}\n`;
+      for await (const page of pages) yield page.map((session) => toCsvLine(columns, session, view)).join('');
+      break;
+    case 'ids':
+      for await (const page of pages) yield page.map((session) => toIdLine(session, view)).join('');
+  }
+}
+
+function toIdLine({id, key}: Session, {nul, isTerminal, leftOut}: ListView): string {
+  if (isTerminal) return `${showText(id)}\n`;
+  const line = writeIdLine(key, nul);
+  if (line === undefined) leftOut.push(id);
+  return line ?? '';
+}
+
+async function* renderTable(
+  pages: AsyncIterable<Session[]>,
+  columns: readonly Column[],
+  view: ListView,
+): AsyncGenerator<string> {
+  const rows: string[][] = [];
+  let totals = NO_TOTALS;
+  for await (const page of pages) {
+    for (const session of page) rows.push(columns.map(({cell}) => cell(session)));
+    if (view.totals) totals = addToTotals(totals, page);
+  }
+  if (rows.length === 0) {
+    yield view.none;
+    return;
+  }
+  if (view.totals) {
+    rows.push(totalCells(totals, view.columns));
+    view.onTotals(totals);
+  }
+  yield* await drawTable(
+    columns.map(({title}) => title),
+    rows,
+    view.totals,
+  );
+}
+
+async function* renderJson(
+  pages: AsyncIterable<Session[]>,
+  columns: readonly Column[],
+  {totals: withTotals, onTotals}: ListView,
+): AsyncGenerator<string> {
+  const indent = withTotals ? '    ' : '  ';
+  const toJson = jsonWriter(columns, `\n${indent}`);
+  let totals = NO_TOTALS;
+  let separator = '';
+  yield withTotals ? '{\n  "sessions": [' : '[';
+  for await (const page of pages) {
+    if (withTotals) totals = addToTotals(totals, page);
+    let text = '';
+    for (const session of page) {
+      text += `${separator}\n${indent}${toJson(session)}`;
+      separator = ',';
+    }
+    yield text;
+  }
+  const end = separator === '' ? '' : `\n${indent.slice(2)}`;
+  if (withTotals) {
+    const {count, budget, spent, remaining} = totals;
+    const sums = {count, budget, spent, remaining, percentage_used: usedOf(totals)};
+    onTotals(totals);
+    yield `${end}],\n  "totals": ${stringifyJson(sums, '  ', '  ')}\n}\n`;
+  } else {
+    yield `${end}]\n`;
+  }
+}
+
+/** Writes a session as `stringifyJson` would, in one line or on lines of their own; many a time, so without an object. */
+function jsonWriter(columns: readonly Column[], newline = ''): (session: Session) => string {
+  const inner = newline === '' ? '' : `${newline}  `;
+  const fields = columns.map(({key, value}, index) => ({
+    before: `${index === 0 ? '{' : ','}${inner}"${key}":${newline === '' ? '' : ' '}`,
+    value,
+  }));
+  const hasId = columns.some(({key}) => key === 'session_id');
+  return (session) => {
+    let text = '';
+    for (const {before, value} of fields) text += before + stringifyJson(value(session));
+    const hex = hasId ? hexOf(session.key) : undefined;
+    if (hex !== undefined) text += `,${inner}"session_id_hex":${newline === '' ? '' : ' '}"${hex}"`;
+    return `${text}${newline}}`;
+  };
+}
+
+function toCsvLine(columns: readonly Column[], session: Session, {isTerminal}: ListView): string {
+  const cells = columns.map(({value}) => {
+    const content = value(session);
+    if (content === null) return '';
+    if (typeof content === 'string') return toCsvCell(isTerminal ? showText(content) : content);
+    if (content instanceof Date) return content.toISOString();
+    return typeof content === 'boolean' ? String(content) : toPlainDigits(content as Money);
+  });
+  return `${cells.join(',')}\n`;
+}
+
+function totalCells(totals: Totals, columns: readonly ColumnName[]): string[] {
+  const {count, budget, spent, remaining} = totals;
+  const cells: Partial<Record<ColumnName, string>> = {
+    id: `Total (${count})`,
+    budget: formatMoney(budget),
+    spent: formatMoney(spent),
+    remaining: formatMoney(remaining),
+    used: formatPercentage(usedOf(totals)),
+  };
+  // Where there is no ID, a column that has no sum has room for how many there are.
+  return columns.map((name, index) => cells[name] ?? (index === 0 && !columns.includes('id') ? (cells.id ?? '') : ''));
+}
+
+function usedCell({budget, spent, percentageUsed}: Session): string {
+  if (budget === null || spent === null || percentageUsed === null) return 'invalid';
+  return budget.eq(ZERO) && spent.eq(ZERO) ? '-' : formatPercentage(percentageUsed);
+}

@@ -1,0 +1,104 @@
+import type {Money} from '../../lib/values/money.js';
+import type {RawId} from '../../lib/values/session-id.js';
+import type {Feed} from '../../lib/watch/poller.js';
+import type {Watched} from '../../lib/watch/row.js';
+import {secondsUntilEmpty} from '../../lib/watch/spend-rate.js';
+import {stringifyJson} from '../terminal/json.js';
+import {reportWarning} from '../terminal/report.js';
+import {type SessionJson, toSessionJson} from '../views/sessions.js';
+
+/** A session at one moment, as scripts see it: a contract. */
+export interface WatchedJson extends SessionJson {
+  is_frozen: boolean | null;
+  frozen_until: Date | null;
+  freeze_reason: string | null;
+  /** Null when what stands in Redis is not a count. */
+  requests_last_minute: number | null;
+  /** US dollars; null until there is enough data. */
+  spent_per_minute: Money | null;
+  /** Null when it is not known, or never. */
+  seconds_until_empty: number | null;
+}
+
+export function toWatchedJson({session, rate, requests}: Watched): WatchedJson {
+  const {freeze, remaining} = session;
+  return {
+    ...toSessionJson(session),
+    is_frozen: freeze?.isFrozen ?? null,
+    frozen_until: freeze?.isFrozen ? freeze.until : null,
+    freeze_reason: freeze?.isFrozen ? freeze.reason : null,
+    requests_last_minute: requests ?? null,
+    spent_per_minute: rate,
+    seconds_until_empty: secondsUntilEmpty(remaining, rate),
+  };
+}
+
+/**
+ * One line of JSON for each session, then one for each that has changed since the reading before, until the feed ends.
+ * Says on stderr when Redis can't be read, and when it can again.
+ */
+export async function* changeLines(feed: Feed): AsyncGenerator<string> {
+  const shown = new Map<RawId, Pick<Watched, 'session' | 'requests'>>();
+  const readings = eachReading(feed);
+  let isTroubled = false;
+  for await (const trouble of readings) {
+    if (trouble !== undefined) {
+      if (!isTroubled) reportWarning(`${trouble.error.message} It is tried again until it answers.`);
+      isTroubled = true;
+      continue;
+    }
+    if (isTroubled) reportWarning(`Redis at ${feed.server.address} answers again.`);
+    isTroubled = false;
+    const {at: time, sessions} = feed.reading();
+    const left = new Map(shown);
+    let text = '';
+    for (const one of sessions) {
+      const {id, session, requests} = one;
+      const last = left.get(id);
+      left.delete(id);
+      if (last?.session === session && last.requests === requests) continue;
+      shown.set(id, {session, requests});
+      text += toLine(last === undefined ? 'added' : 'changed', time, one);
+    }
+    for (const [id, {session}] of left) {
+      shown.delete(id);
+      text += `${stringifyJson({event: 'removed', time, session_id: session.id})}\n`;
+    }
+    if (text !== '') yield text;
+  }
+}
+
+export function toLine(event: 'added' | 'changed', time: Date, one: Watched): string {
+  return `${stringifyJson({event, time, ...toWatchedJson(one)})}\n`;
+}
+
+/** Yields what the trouble is, or undefined, after each reading; the first one at once. */
+async function* eachReading(feed: Feed): AsyncGenerator<Feed['trouble']> {
+  const news: ('reading' | 'end')[] = ['reading'];
+  let wake = (): void => {
+    // Nobody waits.
+  };
+  const tell = (what: 'reading' | 'end'): void => {
+    // A slow reader of the lines gets what is there when it is ready.
+    if (news.at(-1) !== what) news.push(what);
+    wake();
+  };
+  const unsubscribe = feed.subscribe(() => {
+    tell('reading');
+  });
+  const ended = feed.ended.finally(() => {
+    tell('end');
+  });
+  ended.catch(() => undefined);
+  try {
+    for (;;) {
+      const what = news.shift();
+      if (what === 'reading') yield feed.trouble;
+      else if (what === 'end') break;
+      else await new Promise<void>((resolve) => (wake = resolve));
+    }
+  } finally {
+    unsubscribe();
+  }
+  await ended;
+}
