@@ -157,8 +157,8 @@ function isBuilt() {
     'package.json',
     'tsconfig.json',
     'tsconfig.build.json',
-    'scripts/man.mjs',
-    ...filesUnder('scripts/bundle'),
+    'scripts/build/man.mjs',
+    ...filesUnder('scripts/build/bundle'),
   ];
   const steps = [
     [...sourceFiles(), ...recipe],

@@ -120,7 +120,7 @@ interface Demo {
 }
 
 function startDemo(argv: string[] = [], env: Record<string, string> = {}): Demo {
-  const demo = spawn(process.execPath, [join(ROOT, 'scripts/demo.mjs'), ...argv], {
+  const demo = spawn(process.execPath, [join(ROOT, 'scripts/demo/demo.mjs'), ...argv], {
     env: userEnv({env: {TMPDIR: folder, ...env}}),
     stdio: 'pipe',
   });

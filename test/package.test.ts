@@ -298,7 +298,7 @@ describe('npm version', () => {
       expect(await readFile(join(checkout, 'CHANGELOG.md'), 'utf8')).toMatch(
         /^## \[Unreleased\]\n\n## \[9\.8\.7\] - \d{4}-\d\d-\d\d\n\n- Something new\.\n/m,
       );
-      for (const script of ['manifest', 'readme']) {
+      for (const script of ['build/manifest', 'check/readme']) {
         const {code} = await runProcess(process.execPath, [join(checkout, `scripts/${script}.mjs`), '--check']);
         expect(code).toBe(0);
       }

@@ -316,19 +316,19 @@ async function batchOf(verb: string, flags: string): Promise<BatchJson> {
   return JSON.parse((await run(`tokengate ${verb}-session --all ${flags} --json`)).stdout) as BatchJson;
 }
 
-describe('scripts/readme.mjs', () => {
+describe('scripts/check/readme.mjs', () => {
   let copy: string;
   beforeEach(async () => {
     copy = await mkdtemp(join(tmpdir(), 'tokengate-readme-'));
-    await mkdir(join(copy, 'scripts'));
-    for (const file of ['README.md', 'oclif.manifest.json', 'scripts/readme.mjs']) {
+    await mkdir(join(copy, 'scripts/check'), {recursive: true});
+    for (const file of ['README.md', 'oclif.manifest.json', 'scripts/check/readme.mjs']) {
       await copyFile(`${ROOT}${file}`, join(copy, file));
     }
     return () => rm(copy, {recursive: true});
   });
 
   const runScript = async (...argv: string[]): Promise<Output> =>
-    runProcess(process.execPath, [join(copy, 'scripts', 'readme.mjs'), ...argv]);
+    runProcess(process.execPath, [join(copy, 'scripts/check/readme.mjs'), ...argv]);
 
   test('finds the README up to date', async () => {
     expect(await runScript('--check')).toEqual({code: 0, stdout: '', stderr: ''});
@@ -340,7 +340,7 @@ describe('scripts/readme.mjs', () => {
     expect(await runScript('--check')).toEqual({
       code: 1,
       stdout: '',
-      stderr: 'README.md is stale: run node scripts/readme.mjs, and commit it.\n',
+      stderr: 'README.md is stale: run node scripts/check/readme.mjs, and commit it.\n',
     });
     expect(await runScript()).toEqual({code: 0, stdout: '', stderr: ''});
     expect(await readFile(join(copy, 'README.md'), 'utf8')).toBe(readme);

@@ -1,6 +1,6 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {loadSnapshot, readSnapshot} from '../scripts/snapshot.mjs';
+import {loadSnapshot, readSnapshot} from '../scripts/demo/snapshot.mjs';
 import {startRedis, type TestRedis} from './support/redis-server.js';
 
 const NOW = new Date('2030-01-02T03:04:05.678Z');

@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest';
 
-import {readSnapshot} from '../../scripts/snapshot.mjs';
+import {readSnapshot} from '../../scripts/demo/snapshot.mjs';
 import {parseSessionId, rawId} from '../../src/lib/values/session-id.js';
 import {
   alertsKey,

@@ -1,0 +1,85 @@
+// What a process takes: time from its start to its end, CPU time and peak memory.
+import {spawnSync} from 'node:child_process';
+import {existsSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+
+import {feed, run} from './run.mjs';
+
+const GNU_TIME = '/usr/bin/time';
+
+/** Where there is no GNU time, a process of Node's writes down itself what it has taken. */
+const WRITE_USAGE = `process.on('exit', () => {
+  const {maxRSS, userCPUTime, systemCPUTime} = process.resourceUsage();
+  const usage = [maxRSS, userCPUTime / 1e6, systemCPUTime / 1e6].join(' ');
+  require('node:fs').writeFileSync(process.env.BENCH_USAGE, usage);
+});
+`;
+
+export function makeMeter({folder, cli, socket, url}, tokengate) {
+  const usageFile = join(folder, 'usage.txt');
+  const preload = join(folder, 'write-usage.cjs');
+  writeFileSync(preload, WRITE_USAGE);
+  const hasGnuTime =
+    existsSync(GNU_TIME) && /GNU/.test(spawnSync(GNU_TIME, ['--version'], {encoding: 'utf8'}).stdout ?? '');
+  // A user's own variables could slow both sides down, and squash the ratio: with NODE_EXTRA_CA_CERTS Node 20 parses
+  // the certificates at every start.
+  const {PATH, LANG} = process.env;
+  const env = {PATH, LANG, HOME: folder, TOKENGATE_REDIS_URL: url, BENCH_USAGE: usageFile};
+  if (!hasGnuTime) env.NODE_OPTIONS = `--require ${preload}`;
+
+  const measure = async (start, program, args, ...rest) => {
+    rmSync(usageFile, {force: true});
+    const [file, words] = hasGnuTime
+      ? [GNU_TIME, ['-f', '%M %U %S', '-o', usageFile, program, ...args]]
+      : [program, args];
+    const {seconds} = await start(file, words, ...rest);
+    if (!existsSync(usageFile)) return {seconds, cpuSeconds: NaN, peakMiB: NaN};
+    const [peakKiB, user, system] = readFileSync(usageFile, 'utf8').trim().split(' ').map(Number);
+    return {seconds, cpuSeconds: user + system, peakMiB: peakKiB / 1024};
+  };
+  return {
+    node: (args) => measure(run, process.execPath, args, {env}),
+    tokengate: (args, {input, ...more} = {}) => measure(run, tokengate, args, {input, env: {...env, ...more}}),
+    redisCli: (args) => measure(run, cli, ['-s', socket, ...args], {env}),
+    redisPipe: (file) => measure(feed, cli, ['-s', socket, '--pipe'], file, {env}),
+  };
+}
+
+/**
+ * Runs two things by turns, each as often, so that what slows the machine down slows both. A first run of each, which
+ * fills the caches, is not counted.
+ */
+export async function measurePairs({runs, ours, theirs}) {
+  await ours();
+  await theirs();
+  const pairs = [];
+  for (let count = 0; count < runs; count++) {
+    // Neither always runs first.
+    const isEven = count % 2 === 0;
+    const first = await (isEven ? ours : theirs)();
+    const second = await (isEven ? theirs : ours)();
+    pairs.push(isEven ? [first, second] : [second, first]);
+  }
+  const mine = pairs.map(([usage]) => usage);
+  const others = pairs.map(([, usage]) => usage);
+  return {
+    ours: summarize(mine),
+    theirs: summarize(others),
+    ratio: spread(pairs.map(([a, b]) => a.seconds / b.seconds)),
+  };
+}
+
+function summarize(usages) {
+  return {
+    seconds: spread(usages.map(({seconds}) => seconds)),
+    cpuSeconds: spread(usages.map(({cpuSeconds}) => cpuSeconds)).median,
+    peakMiB: Math.max(...usages.map(({peakMiB}) => peakMiB)),
+  };
+}
+
+function spread(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const median = (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
+  return {median, min: sorted[0], max: sorted.at(-1)};
+}

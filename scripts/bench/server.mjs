@@ -1,0 +1,76 @@
+// A Redis for measuring: without a port, keeping nothing, and gone with this process however that ends.
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {existsSync, mkdtempSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {clearTimeout, setTimeout} from 'node:timers';
+
+import {feed, run} from './run.mjs';
+
+/**
+ * The shell holds the other end of a pipe of ours. When we end, even by SIGKILL, it reads the end of that pipe; then it
+ * ends the server and removes the folder.
+ */
+const KEEPER = `
+folder=$1; shift
+"$@" &
+server=$!
+trap 'kill -9 $server 2>/dev/null; rm -rf "$folder"' EXIT
+cat >/dev/null`;
+
+export async function startServer(program) {
+  const cli = program.replace(/-server$/, '-cli');
+  if (!existsSync(cli)) throw new Error(`Not found: ${cli}, which comes with ${program}.`);
+  // A socket's path may be about 100 bytes long, and some systems' TMPDIR is that long alone.
+  const folder = mkdtempSync(join(tmpdir().length > 60 ? '/tmp' : tmpdir(), 'tokengate-bench-'));
+  const socket = join(folder, 'redis.sock');
+  const options = ['--port', '0', '--unixsocket', socket, '--dir', folder, '--save', '', '--appendonly', 'no'];
+  // Detached: Ctrl-C is for us, who end it after what it serves.
+  const keeper = spawn('sh', ['-c', KEEPER, 'sh', folder, program, ...options], {
+    detached: true,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const ended = once(keeper, 'exit');
+  await untilReady(keeper);
+
+  const send = async (...words) => (await run(cli, ['-s', socket, ...words], {keepOutput: true})).stdout.trim();
+  return {
+    folder,
+    cli,
+    socket,
+    url: `unix://${encodeURI(socket)}`,
+    send,
+    /** But for the journal. */
+    countKeys: async () => Number(await send('DBSIZE')) - Number(await send('EXISTS', 'tokengate:journal')),
+    async version() {
+      const info = await send('INFO', 'server');
+      return /^redis_version:(\S+)/m.exec(info)?.[1] ?? 'unknown';
+    },
+    /** Exactly this data, and nothing else. */
+    async load({files, keys}) {
+      await send('FLUSHALL');
+      await feed(cli, ['-s', socket, '--pipe'], files.load);
+      const found = Number(await send('DBSIZE'));
+      if (found !== keys) throw new Error(`${found} keys were loaded in place of ${keys}.`);
+    },
+    async stop() {
+      keeper.stdin.end();
+      await ended;
+    },
+  };
+}
+
+async function untilReady(keeper) {
+  let log = '';
+  await new Promise((resolve, reject) => {
+    const giveUp = setTimeout(() => reject(new Error(`The server did not start:\n${log}`)), 10_000);
+    keeper.once('error', reject);
+    keeper.stdout.setEncoding('utf8').on('data', (text) => {
+      log += text;
+      if (!/ready to accept connections/i.test(log)) return;
+      clearTimeout(giveUp);
+      resolve();
+    });
+  });
+}

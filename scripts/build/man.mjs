@@ -1,0 +1,129 @@
+// Writes dist/tokengate.1, the man page, from what the help is made of: the manifests and src/cli/oclif/help-texts.ts.
+import {readFileSync, writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+
+import {environmentOf, EXAMPLES, exitCodesOf, EXIT_CODES, relatedTo} from '../../build/cli/oclif/help-texts.js';
+import {ROOT} from '../setup.mjs';
+
+const readJson = (file) => JSON.parse(readFileSync(join(ROOT, file), 'utf8'));
+const {commands: main, version} = readJson('oclif.manifest.json');
+const commands = Object.values({...main, ...readJson('build/own.manifest.json').commands})
+  .filter(({hidden}) => !hidden)
+  .sort((a, b) => (a.id < b.id ? -1 : 1));
+const globals = Object.values(Object.assign({}, ...commands.map(({flags}) => flags))).filter(isGlobal);
+
+const page = [
+  // Without a date, which would be another at each build.
+  `.TH TOKENGATE 1 "" "tokengate ${version}" "User Commands"`,
+  // No hyphenation: what is shown is to be typed.
+  '.nh',
+  // Nor wider spaces.
+  '.ad l',
+  '.SH NAME',
+  // As whatis and apropos read it.
+  'tokengate \\- operator command line for TokenGate: budgets, freezes and anomalies of LLM sessions',
+  '.SH SYNOPSIS',
+  '.B tokengate',
+  '[\\fIGLOBAL FLAGS\\fR] \\fICOMMAND\\fR [\\fIARGUMENTS\\fR] [\\fIFLAGS\\fR]',
+  '.SH DESCRIPTION',
+  text(
+    'Reads and changes the budgets and freezes of sessions directly in the Redis that the gateway uses. Answers go to stdout, errors, warnings and questions to stderr. Session IDs are compared exactly as the API client sends them.',
+  ),
+  '.SH GLOBAL FLAGS',
+  'They stand before the command or after it.',
+  ...globals.flatMap(describeFlag),
+  '.SH COMMANDS',
+  ...commands.flatMap(describeCommand),
+  '.SH EXIT STATUS',
+  ...EXIT_CODES.flatMap(([code, meaning]) => term(bold(code), meaning)),
+  '.SH ENVIRONMENT',
+  ...environmentOf(globals).flatMap(([name, meaning]) => term(bold(name), meaning)),
+  '.SH FILES',
+  ...term(
+    italic('~/.cache/tokengate/code'),
+    'Code that Node.js has compiled, for a faster start; below XDG_CACHE_HOME if that is set. It may be removed.',
+  ),
+  '.SH EXAMPLES',
+  ...EXAMPLES.flatMap(([what, command]) => example(what, command)),
+  '.SH SEE ALSO',
+  '.BR redis\\-cli (1)',
+];
+writeFileSync(join(ROOT, 'dist/tokengate.1'), `${page.join('\n')}\n`);
+
+function describeCommand(command) {
+  const {id, summary, description = '', args, flags, examples = [], environment = {}} = command;
+  const words = Object.values(args).map(({name, required, multiple}) => {
+    const shown = `${italic(name.toUpperCase())}${multiple ? '...' : ''}`;
+    return required ? shown : `[${shown}]`;
+  });
+  const own = Object.values(flags).filter((flag) => !isGlobal(flag) && !flag.hidden);
+  const usage = [bold(nameOf(id)), ...words, ...(own.length === 0 ? [] : [`[${italic('FLAGS')}]`])].join(' ');
+  const related = relatedTo(command, commands).map(nameOf);
+  const exitCodes = exitCodesOf(command).filter((row) => !EXIT_CODES.includes(row));
+  return [
+    `.SS ${nameOf(id)}`,
+    usage,
+    ...[`${summary}.`, ...description.split(/\n{2,}/)]
+      .filter((part) => part !== '')
+      .flatMap((part) => ['.PP', text(render(part, id))]),
+    ...Object.values(args).flatMap(({name, description: what}) => term(italic(name.toUpperCase()), what)),
+    ...own.flatMap(describeFlag),
+    ...Object.entries(environment).flatMap(([name, meaning]) => term(bold(name), meaning)),
+    ...exitCodes.flatMap(([code, meaning]) => term(`Exit status ${bold(code)}`, meaning)),
+    ...examples.flatMap(({description: what, command: line}) => example(what, render(line, id))),
+    ...(related.length === 0 ? [] : ['.PP', `See also: ${text(related.join(', '))}.`]),
+  ];
+}
+
+function describeFlag({name, char, type, options, helpValue, description, default: preset, env}) {
+  const value =
+    type === 'option' ? ` ${options ? text(options.join('|')) : italic(String(helpValue ?? name.toUpperCase()))}` : '';
+  const names = [char && bold(`-${char}`), bold(`--${name}`) + value].filter(Boolean).join(', ');
+  const facts = [preset !== undefined && type === 'option' && `default ${preset}`, env && `environment ${env}`].filter(
+    Boolean,
+  );
+  return term(names, `${description}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}`);
+}
+
+function term(name, meaning) {
+  return ['.TP', name, text(meaning)];
+}
+
+function example(what, line) {
+  return ['.PP', `${text(what)}:`, '.PP', '.RS 4', '.nf', text(line), '.fi', '.RE'];
+}
+
+function render(source, id) {
+  return source.replaceAll('<%= config.bin %>', 'tokengate').replaceAll('<%= command.id %>', nameOf(id));
+}
+
+function nameOf(id) {
+  return id.replaceAll(':', ' ');
+}
+
+function isGlobal({helpGroup}) {
+  return helpGroup === 'GLOBAL';
+}
+
+function bold(words) {
+  return `\\fB${text(words)}\\fR`;
+}
+
+function italic(words) {
+  return `\\fI${text(words)}\\fR`;
+}
+
+/** Literally: a hyphen that is typed, and no line that begins like a request of roff. */
+function text(source) {
+  return source
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replaceAll("'", '\\(aq')
+    .replaceAll('`', '\\(ga')
+    .replaceAll('^', '\\(ha')
+    .replaceAll('~', '\\(ti')
+    .replace(/[^\x20-\x7e]/g, (character) =>
+      character === '\n' ? '\n' : `\\[u${character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}]`,
+    )
+    .replace(/^\./gm, '\\&.');
+}

@@ -1,5 +1,0 @@
-// The part of `redis` that src uses. The package itself re-exports @redis/client with its clusters, Sentinels and pools,
-// and four packages for modules of Redis.
-exports.RedisClient = require('../../node_modules/@redis/client/dist/lib/client').default;
-exports.ErrorReply = require('../../node_modules/@redis/client/dist/lib/errors').ErrorReply;
-exports.RESP_TYPES = require('../../node_modules/@redis/client/dist/lib/RESP/decoder').RESP_TYPES;

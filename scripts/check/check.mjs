@@ -1,0 +1,27 @@
+// Everything that can be checked without running the CLI. Goes on after a failure, so that one run shows them all.
+import {spawnSync} from 'node:child_process';
+
+import {installPackages, ROOT} from '../setup.mjs';
+
+const CHECKS = {
+  format: 'prettier --check .',
+  lint: 'eslint .',
+  types: 'tsc',
+  'dead code': 'knip',
+  'reasons for dependencies': 'node scripts/check/dependencies.mjs',
+  // Not `npm run build`, which would write the manifest that is to be checked.
+  manifest: 'node scripts/build/clean.mjs && tsc -p tsconfig.build.json && node scripts/build/manifest.mjs --check',
+  'what a start loads': 'node scripts/check/loaded.mjs --check',
+  README: 'node scripts/check/readme.mjs --check',
+  // Packs, and so builds, which writes the manifest: after what checks that.
+  package: 'publint run --strict',
+};
+
+installPackages();
+const failed = Object.entries(CHECKS).filter(([name, line]) => {
+  console.log(`\n${name}: ${line}`);
+  // npm has put the programs of node_modules on PATH.
+  return spawnSync(line, {cwd: ROOT, shell: true, stdio: 'inherit'}).status !== 0;
+});
+console.log(failed.length === 0 ? '\nAll checks passed.' : `\nFailed: ${failed.map(([name]) => name).join(', ')}`);
+process.exitCode = failed.length === 0 ? 0 : 1;

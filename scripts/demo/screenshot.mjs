@@ -1,0 +1,166 @@
+// Makes docs/watch-sessions.svg: runs the built CLI in a terminal on a Redis of its own in which sessions spend, and
+// draws the screen. `node scripts/demo/screenshot.mjs [COLUMNSxROWS] [FILE] [KEYS]`; needs redis-server and script.
+import {spawn} from 'node:child_process';
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {setTimeout as wait} from 'node:timers/promises';
+
+import xterm from '@xterm/headless';
+import {createClient} from 'redis';
+
+import {ROOT} from '../setup.mjs';
+
+/** Budget, spent, and what it spends a minute. */
+const SESSIONS = {
+  'batch-summarizer': [75, 8.4, 0],
+  'code-review/main': [120, 31.2, 0.42],
+  'customer-support-bot': [250, 201.5, 0.9],
+  'data-pipeline:hourly': [15, 14.7, 0.03],
+  'dev-team': [50, 47.1, 0.11],
+  'intern-sandbox': [2, 2, 0],
+  'legal-review': [80, 15, 0.01],
+  'marketing-copy': [20, 3.1, 0],
+  'my-workflow': [25.5, 12.3456, 0.05],
+  'research:llm-eval:run-42': [500, 344.02, 2.4],
+  'slack-assistant': [30, 29.1, 0.008],
+  staging: [100, 0, 0],
+  'team:alpha:nightly': [10, 0.02643665, 0.004],
+  'translation-service': [60, 22.75, 0.07],
+  データ分析: [40, 12, 0.02],
+};
+const FREEZES = {
+  'marketing-copy': ['Manual freeze: invoice dispute', 3120],
+  'batch-summarizer': ['Loop detected: 3 identical requests', 271],
+};
+const [TEXT, BACK] = ['#d7dae6', '#1d1f28'];
+/** The sixteen colours of a terminal. */
+const PALETTE = [
+  ...['#1d1f28', '#ff6b68', '#5fd38a', '#f2c55c', '#6fa8ff', '#c792ea', '#4ec9d4', '#c5c8d4'],
+  ...['#7d8296', '#ff8f8c', '#86e3a8', '#ffd884', '#94c0ff', '#d9b2f5', '#80dfe7', '#ffffff'],
+];
+/** How long it is watched: until every rate is known. */
+const WATCHED_MS = 8000;
+
+/** It is seen in the picture. */
+const PORT = '6380';
+const [size = '156x26', file = join(ROOT, 'docs/watch-sessions.svg'), keys = ''] = process.argv.slice(2);
+const [columns, rows] = size.split('x').map(Number);
+const folder = mkdtempSync(join(tmpdir(), 'tokengate-screenshot-'));
+const server = spawn('redis-server', ['--port', PORT, '--bind', '127.0.0.1', '--save', '', '--dir', folder]);
+try {
+  await new Promise((resolve) => server.stdout.on('data', (text) => /ready to accept/i.test(text) && resolve()));
+  const client = createClient({url: `redis://127.0.0.1:${PORT}`});
+  await client.connect();
+  await load(client);
+  writeFileSync(file, draw(await watch(client)));
+  client.destroy();
+} finally {
+  server.kill();
+  rmSync(folder, {recursive: true, force: true});
+}
+
+async function load(client) {
+  for (const [id, [budget, spent]] of Object.entries(SESSIONS)) {
+    await client.set(`session:${id}:budget`, String(budget));
+    if (spent > 0) await client.set(`session:${id}:spent`, String(spent));
+  }
+  for (const [id, [reason, seconds]] of Object.entries(FREEZES)) {
+    const until = new Date(Date.now() + seconds * 1000).toISOString().slice(0, -1);
+    await client.set(`anomaly:${id}:frozen_until`, until, {EX: seconds});
+    await client.set(`anomaly:${id}:freeze_reason`, reason, {EX: seconds});
+  }
+}
+
+/** The screen after some time in which the sessions spend. */
+async function watch(client) {
+  const terminal = new xterm.Terminal({cols: columns, rows, allowProposedApi: true});
+  const url = `redis://localhost:${PORT}`;
+  const command = `stty cols ${columns} rows ${rows}; exec '${process.execPath}' '${ROOT}bin/run.js' watch-sessions`;
+  const env = {...process.env, TOKENGATE_REDIS_URL: url, TERM: 'xterm-256color'};
+  const child = spawn('script', ['-qec', command, '/dev/null'], {env, stdio: 'pipe'});
+  child.stdout.on('data', (bytes) => terminal.write(bytes));
+  const end = performance.now() + WATCHED_MS;
+  while (performance.now() < end) {
+    for (const [id, [, , rate]] of Object.entries(SESSIONS)) {
+      if (rate === 0) continue;
+      await client.incrByFloat(`session:${id}:spent`, Number(((rate / 240) * (0.8 + Math.random() / 2)).toFixed(6)));
+      if (Math.random() < rate / 2) await client.incr(`anomaly:${id}:requests:1min`);
+    }
+    await wait(250);
+  }
+  for (const key of keys.replaceAll('\\r', '\r')) {
+    child.stdin.write(key);
+    await wait(300);
+  }
+  const cells = readCells(terminal);
+  child.stdin.write('\x03');
+  await new Promise((resolve) => child.once('close', resolve));
+  return cells;
+}
+
+/** Rows of runs of cells that look the same. */
+function readCells(terminal) {
+  const {active} = terminal.buffer;
+  return Array.from({length: rows}, (_, y) => {
+    const runs = [];
+    const line = active.getLine(active.baseY + y);
+    for (let x = 0; x < columns; x++) {
+      const cell = line.getCell(x);
+      const width = cell.getWidth();
+      if (width === 0) continue;
+      const look = {fg: cell.isFgDefault() ? -1 : cell.getFgColor(), bg: cell.isBgDefault() ? -1 : cell.getBgColor()};
+      look.bold = cell.isBold() !== 0;
+      if (cell.isInverse()) [look.fg, look.bg] = [look.bg === -1 ? BACK : look.bg, look.fg === -1 ? TEXT : look.fg];
+      const last = runs.at(-1);
+      const isSame =
+        last !== undefined && width === 1 && last.width === 1 && JSON.stringify(last.look) === JSON.stringify(look);
+      if (isSame) last.text += cell.getChars() || ' ';
+      else runs.push({x, look, width, text: cell.getChars() || ' '});
+    }
+    return runs;
+  });
+}
+
+function draw(screen) {
+  const [cellWidth, cellHeight, margin, bar] = [8.4, 18, 12, 30];
+  const width = columns * cellWidth + 2 * margin;
+  const height = rows * cellHeight + 2 * margin + bar;
+  const colour = (index) => (index < 0 || typeof index === 'string' ? index : PALETTE[index]);
+  const shapes = screen.flatMap((runs, y) =>
+    runs.flatMap(({x, look, width: cells, text}) => {
+      const length = Array.from(text).length * cells * cellWidth;
+      const [left, top] = [margin + x * cellWidth, bar + margin + y * cellHeight];
+      const back =
+        look.bg === -1
+          ? []
+          : [`<rect x="${left}" y="${top}" width="${length}" height="${cellHeight}" fill="${colour(look.bg)}"/>`];
+      if (text.trim() === '') return back;
+      const fill = look.fg === -1 ? '' : ` fill="${colour(look.fg)}"`;
+      const bold = look.bold ? ' font-weight="bold"' : '';
+      const shown = text.trimEnd();
+      const shownLength = Array.from(shown).length * cells * cellWidth;
+      return [
+        ...back,
+        `<text x="${left}" y="${top + 13.5}" textLength="${shownLength}" lengthAdjust="spacingAndGlyphs"${fill}${bold}>${escapeXml(shown)}</text>`,
+      ];
+    }),
+  );
+  const buttons = ['#ff5f57', '#febc2e', '#28c840'].map(
+    (fill, index) => `<circle cx="${20 + index * 20}" cy="18" r="6" fill="${fill}"/>`,
+  );
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
+    `<rect width="${width}" height="${height}" rx="8" fill="${BACK}"/>`,
+    ...buttons,
+    `<g font-family="ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14" fill="${TEXT}" xml:space="preserve">`,
+    ...shapes,
+    '</g>',
+    '</svg>',
+    '',
+  ].join('\n');
+}
+
+function escapeXml(text) {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}

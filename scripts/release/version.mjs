@@ -1,0 +1,33 @@
+// npm runs this in `npm version`, after the new version is in package.json and before the commit: it brings what else
+// holds the version up to date, and adds it to that commit.
+import {spawnSync} from 'node:child_process';
+import {existsSync, readFileSync, writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+
+import {build, installPackages, ROOT} from '../setup.mjs';
+
+const UNRELEASED = '## [Unreleased]';
+
+const {version} = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+dateChangelog(new Date().toISOString().slice(0, 10));
+installPackages();
+build();
+run(process.execPath, ['scripts/check/readme.mjs']);
+if (existsSync(join(ROOT, '.git'))) run('git', ['add', 'CHANGELOG.md', 'README.md', 'oclif.manifest.json']);
+
+/** What was not released is what this version brings. */
+function dateChangelog(date) {
+  const file = join(ROOT, 'CHANGELOG.md');
+  const text = readFileSync(file, 'utf8');
+  const heading = `## [${version}] - ${date}`;
+  const dated = text
+    .replace(`## [${version}] - unreleased`, heading)
+    .replace(new RegExp(`^${UNRELEASED.replace(/[[\]]/g, '\\$&')}$`, 'm'), `${UNRELEASED}\n\n${heading}`);
+  if (dated === text) throw new Error(`CHANGELOG.md has no '${UNRELEASED}', and nothing on ${version}.`);
+  writeFileSync(file, dated);
+}
+
+function run(program, args) {
+  const {status, stderr} = spawnSync(program, args, {cwd: ROOT, encoding: 'utf8'});
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')}:\n${stderr}`);
+}

@@ -1,0 +1,25 @@
+// Runs the properties of test/fuzz with many more cases than `npm test` does. FUZZ_RUNS: cases of each (those that take
+// long get a part of it); FUZZ_SEED: the seed that a failure has named. Arguments go to vitest.
+import {spawnSync} from 'node:child_process';
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+
+import {installPackages, provide, ROOT} from '../setup.mjs';
+
+installPackages();
+provide('redis');
+const folder = mkdtempSync(join(tmpdir(), 'tokengate-fuzz-'));
+const tally = join(folder, 'tally');
+writeFileSync(tally, '');
+const {status} = spawnSync(
+  process.execPath,
+  [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', 'test/fuzz/', ...process.argv.slice(2)],
+  {cwd: ROOT, stdio: 'inherit', env: {FUZZ_RUNS: '1000', ...process.env, FUZZ_TALLY: tally}},
+);
+const cases = readFileSync(tally, 'utf8')
+  .split('\n')
+  .reduce((sum, line) => sum + Number(line), 0);
+rmSync(folder, {recursive: true});
+console.log(`${cases} cases passed.`);
+process.exitCode = status ?? 1;
