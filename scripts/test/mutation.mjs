@@ -1,30 +1,40 @@
 // Mutation tests: changes one thing at a time in the source, and looks whether a test notices. All of it takes hours;
-// name a file to mutate only that: `npm run mutation -- --mutate src/lib/money.ts`. Arguments go to Stryker.
+// name a file to mutate only that: `npm run mutation -- --mutate src/lib/values/money.ts`. Arguments go to Stryker.
 import {spawnSync} from 'node:child_process';
 import {existsSync} from 'node:fs';
-import {basename, join} from 'node:path';
+import {join} from 'node:path';
 
 import {installPackages, ROOT} from '../setup.mjs';
 
 /** Tests of what is changed in Redis. */
-const CHANGING = ['test/lib/sessions.test.ts', 'test/lib/resets.test.ts', 'test/lib/freezes.test.ts'];
+const CHANGING = [
+  'test/unit/lib/operations/budget.test.ts',
+  'test/unit/lib/operations/reset.test.ts',
+  'test/unit/lib/operations/freeze.test.ts',
+];
 
 /** Tests of modules that have none of their own name, or more than that. */
 const TESTS = {
-  'base-command': commands('base-command'),
-  candidates: ['test/lib/candidates.test.ts', 'test/lib/completing.test.ts'],
-  'change-engine': ['test/lib/changes.test.ts', ...CHANGING],
-  changes: ['test/lib/changes.test.ts', ...CHANGING, 'test/lib/batch.test.ts'],
-  'cluster-scan': ['test/lib/redis-cluster.test.ts'],
-  filter: ['test/lib/filter.test.ts', 'test/fuzz/filter.test.ts'],
-  freezes: ['test/lib/freezes.test.ts', ...commands('freezes')],
-  glob: ['test/lib/glob.test.ts', 'test/lib/listing.test.ts'],
-  keys: ['test/lib/keys.test.ts', 'test/lib/ids.test.ts'],
-  listing: ['test/lib/listing.test.ts', ...commands('list-options', 'list-sessions')],
-  metrics: ['test/lib/metrics.test.ts', ...commands('print-metrics')],
-  resp: ['test/lib/resp.test.ts', 'test/lib/completing.test.ts'],
-  scan: ['test/lib/listing.test.ts'],
-  undo: ['test/lib/undoing.test.ts'],
+  'cli/oclif/base-command': commands('base-command'),
+  'lib/completion/candidates': [
+    'test/unit/lib/completion/candidates.test.ts',
+    'test/unit/lib/completion/completing.test.ts',
+  ],
+  'lib/change/change': ['test/unit/lib/change/apply.test.ts', ...CHANGING],
+  'lib/change/apply': ['test/unit/lib/change/apply.test.ts', ...CHANGING, 'test/unit/lib/change/batch.test.ts'],
+  'lib/redis/cluster/scan': ['test/unit/lib/redis/cluster/client.test.ts'],
+  'lib/sessions/filter': ['test/unit/lib/sessions/filter.test.ts', 'test/fuzz/filter.test.ts'],
+  'lib/operations/freeze': ['test/unit/lib/operations/freeze.test.ts', ...commands('freezes')],
+  'lib/values/glob': ['test/unit/lib/values/glob.test.ts', 'test/unit/lib/sessions/list.test.ts'],
+  'lib/gateway/keys': ['test/unit/lib/gateway/keys.test.ts', 'test/unit/lib/values/session-id.test.ts'],
+  'lib/sessions/list': ['test/unit/lib/sessions/list.test.ts', ...commands('list-options', 'list-sessions')],
+  'lib/monitoring/metrics': ['test/unit/lib/monitoring/metrics.test.ts', ...commands('print-metrics')],
+  'lib/completion/tiny-client': [
+    'test/unit/lib/completion/tiny-client.test.ts',
+    'test/unit/lib/completion/completing.test.ts',
+  ],
+  'lib/redis/scan-server': ['test/unit/lib/sessions/list.test.ts'],
+  'lib/operations/undo': ['test/unit/lib/operations/undoing.test.ts'],
 };
 
 installPackages();
@@ -46,7 +56,7 @@ function commands(...names) {
 
 /** The fewest test files that are to notice every mutant; none stands for all that run in process. */
 function testsOf(file) {
-  const name = basename(file, '.ts');
-  const own = `test/lib/${name}.test.ts`;
-  return TESTS[name] ?? (existsSync(join(ROOT, own)) ? [own] : ['test/lib/*.test.ts', 'test/commands/*.test.ts']);
+  const place = file.replace(/^src\//, '').replace(/\.ts$/, '');
+  const own = `test/unit/${place}.test.ts`;
+  return TESTS[place] ?? (existsSync(join(ROOT, own)) ? [own] : ['test/unit/**/*.test.ts', 'test/commands/*.test.ts']);
 }

@@ -4,8 +4,8 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import CheckSessions from '../../src/commands/check-sessions.js';
 import {holds} from '../../src/lib/monitoring/limits.js';
-import {parseSessionId} from '../../src/lib/values/session-id.js';
 import {toSession} from '../../src/lib/operations/budget.js';
+import {parseSessionId} from '../../src/lib/values/session-id.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {type Output, runCommand} from '../support/run.js';
 import {loadSessions} from '../support/shell.js';

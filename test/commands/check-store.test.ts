@@ -3,12 +3,12 @@ import {readFile} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import CheckStore from '../../src/commands/check-store.js';
+import {checkStore, type Fixable, isFixable} from '../../src/lib/audit/audit.js';
+import {makeRepairs, type RepairOptions} from '../../src/lib/audit/repairs.js';
 import {DEFAULT_BUDGET, explainSession} from '../../src/lib/gateway/next-request.js';
-import {parseSessionId} from '../../src/lib/values/session-id.js';
 import {readJournal} from '../../src/lib/journal/entry.js';
 import {connect} from '../../src/lib/redis/connect.js';
-import {makeRepairs, type RepairOptions} from '../../src/lib/audit/repairs.js';
-import {checkStore, type Fixable, isFixable} from '../../src/lib/audit/audit.js';
+import {parseSessionId} from '../../src/lib/values/session-id.js';
 import {dumpKeyspace} from '../support/keyspace.js';
 import {openTerminal} from '../support/pty.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';

@@ -1,10 +1,10 @@
 import {expect, test} from 'vitest';
 
 import {changeKnown} from '../../src/lib/change/apply.js';
-import {rawId} from '../../src/lib/values/session-id.js';
 import {newChangeId} from '../../src/lib/journal/entry.js';
-import {connect} from '../../src/lib/redis/connect.js';
 import {resetting} from '../../src/lib/operations/reset.js';
+import {connect} from '../../src/lib/redis/connect.js';
+import {rawId} from '../../src/lib/values/session-id.js';
 import {startCluster, type TestCluster} from '../support/cluster.js';
 import {type Broken, each, failure, FINE, KEYS, operator, testFaults} from '../support/faults.js';
 import type {TestRedis} from '../support/redis-server.js';

@@ -2,8 +2,8 @@ import {Big} from 'big.js';
 import fc from 'fast-check';
 import {expect} from 'vitest';
 
-import {TokengateError} from '../../src/lib/values/errors.js';
 import {type Facts, parseFilter} from '../../src/lib/sessions/filter.js';
+import {TokengateError} from '../../src/lib/values/errors.js';
 import {anyString, fuzz} from '../support/fuzz.js';
 
 const NUMBERS = ['budget', 'spent', 'remaining', 'used'] as const;

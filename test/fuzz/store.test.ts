@@ -16,8 +16,8 @@ import SetBudget from '../../src/commands/set-budget.js';
 import UndoChange from '../../src/commands/undo-change.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
 import {matchesGlob} from '../../src/lib/values/glob.js';
-import {nameOf, rawId} from '../../src/lib/values/session-id.js';
 import {parseStoredMoney, toPlainDigits} from '../../src/lib/values/money.js';
+import {nameOf, rawId} from '../../src/lib/values/session-id.js';
 import {
   anyBytes,
   anyMoneyText,

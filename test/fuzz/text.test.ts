@@ -4,15 +4,15 @@ import {Big} from 'big.js';
 import fc from 'fast-check';
 import {describe, expect} from 'vitest';
 
-import {toCsvCell} from '../../src/cli/terminal/csv.js';
-import {renderMetrics} from '../../src/cli/views/prometheus.js';
-import {readIds, writeIdLine} from '../../src/cli/views/id-lines.js';
-import {stringifyJson} from '../../src/cli/terminal/json.js';
 import {toCommandLine} from '../../src/cli/copyable/shell-quote.js';
-import {drawTable} from '../../src/cli/terminal/table.js';
+import {toCsvCell} from '../../src/cli/terminal/csv.js';
 import {escapeJson, showText} from '../../src/cli/terminal/escape.js';
+import {stringifyJson} from '../../src/cli/terminal/json.js';
+import {drawTable} from '../../src/cli/terminal/table.js';
+import {readIds, writeIdLine} from '../../src/cli/views/id-lines.js';
+import {renderMetrics} from '../../src/cli/views/prometheus.js';
+import {addressOf, parseRedisUrl, secretsOfUrl} from '../../src/lib/redis/url.js';
 import {TokengateError} from '../../src/lib/values/errors.js';
-import {nameOf, parseSessionId, rawId} from '../../src/lib/values/session-id.js';
 import {
   formatExactMoney,
   formatMoney,
@@ -21,7 +21,7 @@ import {
   parseStoredMoney,
   toPlainDigits,
 } from '../../src/lib/values/money.js';
-import {addressOf, parseRedisUrl, secretsOfUrl} from '../../src/lib/redis/url.js';
+import {nameOf, parseSessionId, rawId} from '../../src/lib/values/session-id.js';
 import {
   formatDuration,
   formatGatewayTime,

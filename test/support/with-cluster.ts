@@ -1,8 +1,8 @@
 import {createClient} from 'redis';
 import {afterAll, beforeAll, beforeEach} from 'vitest';
 
-import {slotOf, SLOTS} from '../../src/lib/redis/cluster/slots.js';
 import type {RedisText} from '../../src/lib/gateway/keys.js';
+import {slotOf, SLOTS} from '../../src/lib/redis/cluster/slots.js';
 import {connect, type Redis} from '../../src/lib/redis/connect.js';
 import {startCluster} from './cluster.js';
 

@@ -1,0 +1,439 @@
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {stripVTControlCharacters} from 'node:util';
+
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+
+import {spendSteadily} from '../../support/gateway.js';
+import {openTerminal} from '../../support/pty.js';
+import {startRedis, type TestRedis} from '../../support/redis-server.js';
+import {runBinary} from '../../support/run.js';
+import {openScreen, type Screen} from '../../support/screen.js';
+import {loadSessions} from '../../support/shell.js';
+
+const ENTER = '\r';
+const ESCAPE = '\x1b';
+const [DOWN, END] = ['\x1b[B', '\x1b[F'];
+const CTRL = {c: '\x03', u: '\x15'};
+const LIVE = ['watch-sessions', '--interval', '1s'];
+
+let redis: TestRedis;
+let screen: Screen | undefined;
+let stopSpending: (() => Promise<void>) | undefined;
+beforeAll(async () => {
+  redis = await startRedis();
+});
+beforeEach(async () => {
+  await redis.client.flushDb();
+  await loadSessions(redis, {
+    calm: ['20', '5'],
+    hungry: ['100', '90'],
+    idle: ['50'],
+    over: ['2', '2.5'],
+    'team:alpha': ['10.0', '0.02643664999999999982'],
+  });
+});
+afterEach(async () => {
+  screen?.kill();
+  await stopSpending?.();
+  screen = stopSpending = undefined;
+});
+afterAll(() => redis.stop());
+
+function open(argv = LIVE, options: Partial<Parameters<typeof openScreen>[1]> = {}): Screen {
+  return (screen = openScreen(argv, {...redis, ...options}));
+}
+
+/** The words of a session's row. */
+function row(id: string): string[] {
+  return (screen?.line(` ${id} `) ?? '').replace(/^>/, ' ').trim().split(/ +/);
+}
+
+/** The IDs in the order of their rows. */
+function order(): string[] {
+  return (screen?.lines() ?? []).flatMap(
+    (line) => /^[> ](?:ok|low|empty|invalid|frz \S+|frozen) +(\S+) /.exec(line)?.[1] ?? [],
+  );
+}
+
+describe('what is shown', () => {
+  test('states, amounts, rates and what follows from them, while sessions spend', async () => {
+    stopSpending = spendSteadily(redis, {hungry: 6, calm: 1.2});
+    const live = open();
+    await live.shows('hungry');
+    // Of one reading nothing follows yet.
+    expect(row('hungry')).toContain('…');
+    await live.until(() => {
+      const [rate] = row('hungry').slice(-3);
+      return Math.abs(Number(rate) / 6 - 1) < 0.1;
+    }, 'the rate of hungry was 6');
+    await live.until(() => Math.abs(Number(row('calm').at(-3)) / 1.2 - 1) < 0.1, 'the rate of calm was 1.2');
+    expect(order()).toEqual(['hungry', 'calm', 'idle', 'over', 'team:alpha']);
+    const [status, , budget, spent, left] = row('hungry');
+    expect({status, budget}).toEqual({status: 'low', budget: '100.00'});
+    expect(Number(spent) + Number(left)).toBeCloseTo(100, 1);
+    const [minutes] = /^(\d+)m\d\ds$/.exec(row('hungry').at(-2) ?? '')?.slice(1) ?? [];
+    expect(Number(minutes) / (Number(left) / 6)).toBeCloseTo(1, 0);
+    expect(Number(row('hungry').at(-1))).toBeGreaterThan(10);
+    expect(row('over').slice(0, 1)).toEqual(['empty']);
+    expect(row('over').slice(-3)).toEqual(['-', 'now', '0']);
+    expect(live.lines()[1]).toMatch(/^ Sessions 5 {2}frozen 0 {2}invalid 0 {2}empty 1 {2}low 1 {2}ok 3$/);
+    expect(live.lines()[2]).toMatch(
+      /^ Budget \$182\.0000 {2}Spent \$9.* {2}Left \$.* {2}\$\/min 7\.\d{4} {2}Empty in \d+m/,
+    );
+  });
+
+  test('a freeze that somebody else sets: the time left, and who it is and why below', async () => {
+    const live = open();
+    await live.shows('idle');
+    const until = new Date(Date.now() + 3_000_000).toISOString().slice(0, -1);
+    await redis.client.set('anomaly:idle:freeze_reason', 'Loop detected', {EX: 3000});
+    await redis.client.set('anomaly:idle:frozen_until', until, {EX: 3000});
+    await live.until(() => live.line(' idle ').includes('frz 49m'), 'idle was frozen');
+    live.type('/idle' + ENTER);
+    await live.shows('): Loop detected');
+    live.resize(160, 30);
+    await live.until(
+      () => /^>frozen {2}idle .* 49m\d\ds {2}Loop detected$/.test(live.line('frozen  idle')),
+      'a column',
+    );
+  });
+
+  test('sessions come and go', async () => {
+    const live = open();
+    await live.shows('idle');
+    await redis.client.del(['session:idle:budget']);
+    await live.until((text) => !text.includes('idle'), 'idle was gone');
+    await redis.client.set('session:idle:budget', '1');
+    await live.shows('idle');
+  });
+
+  test('text that could act on the terminal is escaped, and wide or combining characters keep the columns', async () => {
+    const ids = ['x\x1b]0;owned\x07\x1b[2J\u202ey\n', '日本語', 'e\u0301te\u0301'];
+    for (const id of ids) await redis.client.set(`session:${id}:budget`, '7.77');
+    const live = open();
+    await live.shows(String.raw`x\x1b]0;owned\x07\x1b[2J\u202ey\n`);
+    for (const harm of ['\x1b]0', '\u202e', '\x07']) expect(live.output).not.toContain(harm);
+    const ends = live
+      .lines()
+      .filter((line) => line.includes('7.77'))
+      .map((line) => columnsOf(line.slice(0, line.indexOf('7.77'))));
+    expect(ends).toHaveLength(3);
+    expect(new Set(ends).size).toBe(1);
+  });
+
+  test('values that are not money, and the reason', async () => {
+    await redis.client.set('session:idle:budget', 'nan');
+    const live = open([...LIVE, '--sort', 'status'], {columns: 120});
+    await live.shows("'nan', which is not an amount: the gateway answers its requests with HTTP 503.");
+    expect(order()[0]).toBe('idle');
+    expect(row('idle').slice(0, 3)).toEqual(['invalid', 'idle', 'invalid']);
+  });
+
+  test.each([
+    ['160 by 50', 160, 50, ['BUDGET', 'REQ/MIN', 'FREEZE', 'q quit']],
+    ['80 by 24', 80, 24, ['STATUS', 'BUDGET', 'SPENT', 'LEFT', 'USED', '$/MIN', 'EMPTY', 'REQ', 'q quit']],
+    ['40 by 10', 40, 10, ['SESSION', 'LEFT']],
+    ['21 by 4', 21, 4, ['SESSION']],
+    ['19 by 30', 19, 30, ['Too small']],
+    ['100 by 3', 100, 3, ['Too small']],
+  ])('on %s characters, and after a change to that', async (_, columns, rows, texts) => {
+    const live = open(LIVE, {columns, rows});
+    for (const text of texts) await live.shows(text);
+    expect(Math.max(...live.lines().map(columnsOf))).toBeLessThanOrEqual(columns);
+    live.resize(100, 30);
+    await live.until(() => live.lines()[29]?.includes('q quit') === true && order().length === 5, 'it was large');
+    live.resize(columns, rows);
+    for (const text of texts) await live.shows(text);
+  });
+
+  test('no colours with NO_COLOR, and the selection is seen without', async () => {
+    const live = open(LIVE, {env: {NO_COLOR: '1'}});
+    await live.shows('team:alpha');
+    // eslint-disable-next-line no-control-regex -- those are the codes of colours
+    expect(live.output).not.toMatch(/\x1b\[([\d;]*;)?(3|4|9|10)\dm/);
+    expect(live.line('calm')).toMatch(/^>/);
+  });
+});
+
+describe('keys', () => {
+  test('the selection follows the session when rows move', async () => {
+    const live = open([...LIVE, '--sort', 'spent']);
+    await live.shows('hungry');
+    live.type('j');
+    await live.until(() => live.line(' calm ').startsWith('>'), 'calm was selected');
+    await redis.client.set('session:calm:spent', '95');
+    await live.until(() => order()[0] === 'calm', 'calm was first');
+    expect(live.line(' calm ')).toMatch(/^>/);
+    live.type(END);
+    await live.until(() => live.line(' idle ').startsWith('>'), 'the last was selected');
+    live.type('g' + DOWN);
+    await live.until(() => live.line(' hungry ').startsWith('>'), 'the second was selected');
+  });
+
+  test('s sorts by the next column, i inverts', async () => {
+    const live = open();
+    await live.shows('$/MIN▼');
+    live.type('s');
+    await live.shows('SESSION▼');
+    expect(order()).toEqual(['calm', 'hungry', 'idle', 'over', 'team:alpha']);
+    live.type('i');
+    await live.shows('SESSION▲');
+    expect(order()).toEqual(['team:alpha', 'over', 'idle', 'hungry', 'calm']);
+  });
+
+  test('/ takes a part of an ID, a glob or an expression, and says what is wrong', async () => {
+    const live = open();
+    await live.shows('hungry');
+    live.type('/alph' + ENTER);
+    await live.until(() => order().join() === 'team:alpha', 'one was left');
+    expect(live.lines()[1]).toMatch(/^ Sessions 1 of 5 .* filter alph$/);
+    live.type('/' + CTRL.u + '*r*y' + ENTER);
+    await live.until(() => order().join() === 'hungry', 'another was left');
+    live.type('/' + CTRL.u + 'spend > 3' + ENTER);
+    await live.shows("Invalid filter 'spend > 3': there is no field 'spend'.");
+    live.type(CTRL.u + 'used > 95' + ENTER);
+    await live.until(() => order().join() === 'over', 'the third was left');
+    live.type(ESCAPE);
+    await live.until(() => order().length === 5, 'all were back');
+  });
+
+  test('e explains why the gateway refuses the session', async () => {
+    const live = open();
+    await live.shows('over');
+    live.type('/over' + ENTER);
+    await live.until(() => order().join() === 'over', 'it was selected');
+    live.type('e');
+    await live.until((text) => /Budget: +refuses with HTTP 429/.test(text), 'the rule that refuses was there');
+    live.type(ESCAPE);
+    await live.until((text) => !text.includes('HTTP 429,'), 'it was gone');
+  });
+
+  test('? helps', async () => {
+    const live = open();
+    await live.shows('hungry');
+    live.type('?');
+    await live.shows('the selection stays on it when rows move');
+    live.type('x');
+    await live.until((text) => !text.includes('the selection stays'), 'the help was gone');
+  });
+});
+
+describe('changes', () => {
+  /** Opens the view with one session selected. */
+  async function select(id: string): Promise<Screen> {
+    const live = open();
+    await live.shows('hungry');
+    live.type(`/${id}${ENTER}`);
+    await live.until(() => order().join() === id, `${id} was selected`);
+    return live;
+  }
+  async function answer(live: Screen, question: string, key: string): Promise<void> {
+    await live.shows(question);
+    live.type(key);
+    await live.until((text) => !text.includes(question), 'the question was answered');
+  }
+
+  test('f freezes for the time and the reason that are typed, u unfreezes', async () => {
+    const live = await select('idle');
+    live.type('f');
+    await live.shows('> 1h');
+    live.type(CTRL.u + '2x' + ENTER);
+    await live.shows("Invalid length of time '2x'.");
+    live.type('\x7fh' + ENTER);
+    await live.shows('> Manual freeze');
+    live.type(' of idle' + ENTER);
+    await answer(live, "Freeze 'idle' for 2h (Manual freeze of idle)?", 'y');
+    await live.shows("✓ Session 'idle' frozen until");
+    await live.until(() => live.line(' idle ').startsWith('>frz'), 'the row said so');
+    expect(await redis.client.get('anomaly:idle:freeze_reason')).toBe('Manual freeze of idle');
+    expect(await redis.client.ttl('anomaly:idle:frozen_until')).toBeGreaterThan(7100);
+    live.type('u');
+    await answer(live, "Unfreeze 'idle'", 'y');
+    await live.shows("✓ Session 'idle' unfrozen");
+    expect(await redis.client.exists('anomaly:idle:frozen_until')).toBe(0);
+  });
+
+  test('+ adds to the budget, exactly', async () => {
+    const live = await select('team:alpha');
+    live.type('+');
+    await live.shows('US dollars to add');
+    live.type('0.1' + ENTER);
+    await answer(live, "Add $0.10 to the budget of 'team:alpha' ($10.00, then $10.10)?", 'y');
+    await live.shows("✓ Budget of 'team:alpha': $10.10 (it was $10.00)");
+    expect(await redis.client.get('session:team:alpha:budget')).toBe('10.1');
+  });
+
+  test('r resets both, or the spending alone, and every change is in the journal', async () => {
+    const live = await select('hungry');
+    live.type('r');
+    await answer(live, "Reset 'hungry'", 'k');
+    await live.shows("✓ Session 'hungry' reset, removed: spent $90.00");
+    expect(await redis.client.mGet(['session:hungry:budget', 'session:hungry:spent'])).toEqual(['100', null]);
+    live.type('r');
+    await answer(live, "Reset 'hungry'", 'y');
+    await live.shows('removed: budget $100.00');
+    expect(await redis.client.exists('session:hungry:budget')).toBe(0);
+    const entries = await redis.client.xRange('tokengate:journal', '-', '+');
+    expect(entries?.map(({message}) => message['command'])).toEqual(['watch-sessions', 'watch-sessions']);
+  });
+
+  test.each([
+    ['Enter', ENTER],
+    ['Escape', ESCAPE],
+    ['n', 'n'],
+    ['any other key', 'x'],
+  ])('%s at the question is a no', async (_, key) => {
+    const live = await select('hungry');
+    live.type('r');
+    await answer(live, "Reset 'hungry'", key);
+    await live.shows('Cancelled: nothing was changed.');
+    expect(await redis.client.exists(['session:hungry:budget', 'session:hungry:spent'])).toBe(2);
+  });
+
+  test('an answer that is pasted together with the key changes nothing', async () => {
+    const live = await select('hungry');
+    live.type('ryyy');
+    await live.shows("Reset 'hungry'");
+    expect(live.lines().join('\n')).not.toContain('✓');
+    expect(await redis.client.exists(['session:hungry:budget'])).toBe(1);
+  });
+
+  test('a refusal is shown, and the view goes on', async () => {
+    const live = await select('over');
+    live.type('+');
+    await live.shows('US dollars to add');
+    live.type('-5' + ENTER);
+    await answer(live, "Take $5.00 from the budget of 'over'", 'y');
+    await live.shows("The budget of session 'over' is $2.00: it would fall below zero.");
+    expect(await redis.client.get('session:over:budget')).toBe('2');
+  });
+});
+
+describe('when it ends', () => {
+  const restored = {modes: 'echo icanon', isAlternate: false, hasCursor: true, wraps: true};
+  test.each<[string, number, (live: Screen) => void]>([
+    [
+      'q',
+      0,
+      (live) => {
+        live.type('q');
+      },
+    ],
+    [
+      'Ctrl-C',
+      130,
+      (live) => {
+        live.type(CTRL.c);
+      },
+    ],
+    [
+      'SIGINT',
+      130,
+      (live) => {
+        live.signal('SIGINT');
+      },
+    ],
+    [
+      'SIGTERM',
+      143,
+      (live) => {
+        live.signal('SIGTERM');
+      },
+    ],
+    [
+      'SIGHUP',
+      129,
+      (live) => {
+        live.signal('SIGHUP');
+      },
+    ],
+  ])('%s gives the terminal back as it was', async (_, code, leave) => {
+    const live = open();
+    await live.shows('hungry');
+    expect(live.isAlternate).toBe(true);
+    leave(live);
+    expect(await live.ended).toEqual({code, ...restored});
+    expect(live.lines().join('\n')).not.toContain('hungry');
+  });
+
+  test('Ctrl-C leaves a question and changes nothing', async () => {
+    const live = open();
+    await live.shows('hungry');
+    live.type('r');
+    await live.shows('Reset');
+    live.type(CTRL.c);
+    expect(await live.ended).toEqual({code: 130, ...restored});
+    expect(await redis.client.dbSize()).toBe(9);
+  });
+});
+
+test('Redis goes away and comes back: the last data stays, and is said to be old', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tokengate-watch-'));
+  const own = await startRedis({folder});
+  await loadSessions(own, {a: ['20', '5']});
+  const live = (screen = openScreen(LIVE, {url: own.url}));
+  await live.shows(' a ');
+  await own.stop();
+  await live.shows('STALE');
+  await live.until((text) => /Old by [1-9]\d* s; next try in \d+ s\. /.test(text), 'it said how old');
+  expect(row('a').slice(0, 3)).toEqual(['ok', 'a', '20.00']);
+  live.type('r');
+  await live.shows("Reset 'a'");
+  live.type(ESCAPE);
+  const again = await startRedis({folder});
+  try {
+    await loadSessions(again, {a: ['21', '5'], b: ['3']});
+    await live.until((text) => text.includes('● live') && text.includes(' b '), 'it was live again');
+    expect(row('a').slice(0, 3)).toEqual(['ok', 'a', '21.00']);
+    live.type('q');
+    expect((await live.ended).code).toBe(0);
+  } finally {
+    await again.stop();
+    await rm(folder, {recursive: true});
+  }
+});
+
+test('--once on a terminal that does not know its size is as wide as it needs', async () => {
+  const {code, screen: shown} = await openTerminal(['watch-sessions', '--once'], {
+    url: redis.url,
+    columns: 0,
+    env: {NO_COLOR: '1'},
+  }).ended;
+  expect(code).toBe(0);
+  expect(stripVTControlCharacters(shown)).toMatch(/^ tokengate .*\r\n Sessions 5 .*\r\n Budget .*\r\n/);
+});
+
+describe('without a terminal', () => {
+  const needs = 'Error: The live view needs a terminal for stdin and stdout.\n';
+  const hint = 'Use --once for one frame, or --format ndjson for a line for each change.\n';
+  test('it is refused, before anything is connected', async () => {
+    expect(await runBinary(['watch-sessions'], {url: 'redis://127.0.0.1:1'})).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: needs + hint,
+    });
+  });
+
+  test('it is refused on a terminal that cannot move its cursor', async () => {
+    const {code} = await open(LIVE, {env: {TERM: 'dumb'}}).ended;
+    expect(code).toBe(1);
+    expect(screen?.output).toContain('a terminal that can move its cursor, and TERM is dumb.');
+  });
+
+  test('the first reading fails: one line, and no other screen', async () => {
+    const {code} = await open(LIVE, {url: 'redis://127.0.0.1:1', env: {NO_COLOR: '1'}}).ended;
+    expect(code).toBe(1);
+    expect(screen?.output).toContain('Error: Cannot connect to Redis at 127.0.0.1:1: connection refused');
+    expect(screen?.output).not.toContain('\x1b[?1049h');
+  });
+});
+
+/** Columns of a text in the terminal, where a wide character takes two. */
+function columnsOf(text: string): number {
+  return Array.from(text).reduce((sum, character) => {
+    if (/\p{Mn}/u.test(character)) return sum;
+    return sum + (/[\u3040-\u30ff\u4e00-\u9fff]/.test(character) ? 2 : 1);
+  }, 0);
+}

@@ -1,0 +1,412 @@
+import {copyFile, mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+
+import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+
+import {type Block, findBlocks, neutral, parseCrontab, runConsole, scriptOf} from '../support/markdown.js';
+import {openTerminal} from '../support/pty.js';
+import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
+import {type Output, ROOT, runProcess} from '../support/run.js';
+import {loadSessions, makeShell, type Shell} from '../support/shell.js';
+import {openShell} from '../support/tab.js';
+
+/** The sessions from which every part of the README below a heading of its own starts. */
+const SAMPLE = {
+  'dev-team': ['50.0', '47.1'],
+  'my-workflow': ['25.5', '12.3456'],
+  staging: ['100.0'],
+  'team:alpha:nightly': ['10.0', '0.02643664999999999982'],
+};
+
+/** What the gateway has recorded of one of them. */
+const HISTORY = ['2026-11-22T16:28:12.319108 gpt-4o', '2026-11-22T16:28:11.100000 gpt-5-nano'].map((request) => {
+  const [timestamp, model] = request.split(' ');
+  return JSON.stringify({timestamp, model, cost: 0});
+});
+const SAMPLE_KEYS = Object.values(SAMPLE).flat().length + 1;
+
+/** What the examples of the generated reference need besides. */
+const MORE = {'test-session': ['10.0']};
+
+/** The blocks that are not run here: they change the machine, or run these tests. */
+const NOT_RUN: Record<string, string> = {
+  'npm install -g tokengate\n': 'installs on the machine',
+  'npm install -g .\n': 'installs on the machine',
+  'npm run demo\nnpm test\n': 'installs what is missing, and runs these tests',
+};
+
+const README = await readFile(`${ROOT}README.md`, 'utf8');
+const BLOCKS = findBlocks(README);
+const CONSOLE_HEADINGS = [
+  ...new Set(BLOCKS.filter(({language}) => language === 'console').map(({heading}) => heading)),
+];
+/** A script that the README shows begins with its file name; another example runs it. */
+const SCRIPTS = new Map(BLOCKS.flatMap(scriptOf));
+/** The commands of the generated reference. */
+const EXAMPLES = BLOCKS.filter(({heading}) => heading.startsWith('`tokengate ')).flatMap(({text}) =>
+  text.split('\n').filter((line) => line !== '' && !line.startsWith('#')),
+);
+
+let redis: TestRedis;
+let shell: Shell;
+let deadPort: number;
+beforeAll(async () => {
+  redis = await startRedis({tcp: true});
+  await redis.client.sendCommand(['ACL', 'SETUSER', 'operator', 'on', '>p@ss/word', ...rightsListed()]);
+  deadPort = await freePort();
+  shell = await makeShell();
+  for (const [name, text] of SCRIPTS) await writeFile(join(shell.folder, name), text);
+});
+beforeEach(async () => {
+  await redis.client.flushDb();
+  await loadSessions(redis, SAMPLE);
+  await redis.client.rPush('anomaly:my-workflow:history', HISTORY);
+  await redis.client.expire('anomaly:my-workflow:history', 3600);
+});
+afterAll(async () => {
+  await redis.stop();
+  await shell.remove();
+});
+
+describe('the examples of the README', () => {
+  test('every block is run here, or known not to be', () => {
+    const isRun = (block: Block): boolean =>
+      block.language === 'console' ||
+      scriptOf(block).length > 0 ||
+      ['text below Shell completion', 'cron below Cron', 'text below Before a batch'].includes(
+        `${block.language} below ${block.heading}`,
+      ) ||
+      (block.language === 'bash' && block.heading.startsWith('`tokengate '));
+    expect(BLOCKS.filter((block) => !isRun(block)).map(({text}) => text)).toEqual(Object.keys(NOT_RUN));
+  });
+
+  test.each([...SCRIPTS.keys()])('%s is run by another example', (name) => {
+    const callers = BLOCKS.filter(({language}) => language === 'console' || language === 'cron');
+    expect(callers.some(({text}) => new RegExp(`^.*(bash|python3) (\\S*/)?${name}$`, 'm').test(text))).toBe(true);
+  });
+
+  test.each(CONSOLE_HEADINGS)('below "%s" print what the README shows', async (heading) => {
+    for (const {text} of blocksBelow(heading, 'console'))
+      expect(neutral(await runConsole(text, run))).toBe(neutral(text));
+  });
+
+  test.each(EXAMPLES)('%s', async (command) => {
+    await loadSessions(redis, MORE);
+    await run('tokengate set-budget test-session 11');
+    const {stdout: id} = await run("tokengate list-changes --limit 1 --json | jq -r '.[0].change_id'");
+    const script = `set -o pipefail\n${command.replace('k7m2q9x4tv', id.trim())}`;
+    const output = await run(script);
+    const {code, stderr} = asksForYes(output) ? await run(`${script} --yes`) : output;
+    // It may have found something, and has not failed.
+    if (command.startsWith('tokengate check-')) expect([0, 2], stderr).toContain(code);
+    else if (stderr.includes('The live view needs a terminal')) await openAndQuit(command);
+    else expect(code, stderr).toBe(0);
+  });
+
+  test('the question of a batch is the one that is shown', async () => {
+    for (const {text} of blocksBelow('Before a batch', 'text')) {
+      const [, command = '', question = ''] = /^\$ tokengate (.*)\n(.*)\n$/.exec(text) ?? [];
+      const url = redis.url.replace('127.0.0.1', 'localhost');
+      const terminal = openTerminal(command.split(' '), {url, columns: 200, env: {NO_COLOR: '1'}});
+      await terminal.shows(question.replace(/localhost:\d+/, new URL(url).host));
+      terminal.type('\r');
+      const {code, screen} = await terminal.ended;
+      expect(code).toBe(1);
+      expect(screen).toContain('Error: Cancelled: nothing was changed.');
+      expect(await redis.client.dbSize()).toBe(SAMPLE_KEYS);
+    }
+  });
+
+  test.each(['bash', 'zsh', 'fish'] as const)('the line for %s sets up what the chapter shows', async (name) => {
+    const rows = sectionBelow('## Shell completion').matchAll(/^\| (\w+) +\| `([^`]+)` +\| `([^`]+)` +\|$/gm);
+    const setups = new Map(Array.from(rows, ([, title = '', file, line]) => [title.toLowerCase(), {file, line}]));
+    expect([...setups.keys()]).toEqual(['bash', 'zsh', 'fish', 'powershell']);
+    // `|` ends a cell of a table.
+    const setup = setups.get(name)?.line?.replaceAll('\\|', '|') ?? '';
+    const terminal = await openShell(name, {
+      home: join(shell.folder, 'homes', name),
+      setup,
+      url: redis.url,
+      env: {PATH: `${shell.folder}:${process.env['PATH'] ?? ''}`, TOKENGATE_COMPLETION_MS: '30000'},
+    });
+    expect(terminal.file).toBe(setups.get(name)?.file);
+    const text = blocksBelow('Shell completion', 'text')
+      .map((block) => block.text)
+      .join('');
+    const [first = '', second = '', done = ''] = text.split('\n').map((line) => line.replace('$ ', ''));
+    expect(await terminal.lineAfter(first.replace('<TAB>', '\t'))).toBe('tokengate get-budget ');
+    expect(await terminal.lineAfter(second.replace('<TAB>', '\t'))).toBe(`${done} `);
+    await terminal.close();
+  });
+
+  test('the lines of cron run without a terminal', async () => {
+    await mkdir(join(shell.folder, 'log'));
+    for (const {text} of blocksBelow('Cron', 'cron')) {
+      const {variables, commands} = parseCrontab(onThisMachine(text));
+      expect(commands.length).toBeGreaterThan(0);
+      for (const command of commands) {
+        expect(await run('exec sh -c "$COMMAND"', {...variables, COMMAND: command})).toMatchObject({
+          code: 0,
+          stderr: '',
+        });
+      }
+    }
+    expect(await readFile(join(shell.folder, 'log', 'daily-report.txt'), 'utf8')).toContain('║ dev-team ');
+    expect(await redis.client.exists('session:staging:budget')).toBe(0);
+  });
+});
+
+describe('the lists of the README', () => {
+  const fieldsOf = new Map(
+    Array.from(
+      sectionBelow('### JSON').matchAll(/^- `([a-z-]+)`: ((?:`\w+`,?\s+)+)/gm),
+      ([, command = '', fields = '']) => [command, Array.from(fields.matchAll(/\w+/g), ([field]) => field)],
+    ),
+  );
+
+  const WITH_TESTS_OF_THEIR_OWN = ['list-sessions', 'list-changes', 'list-requests', 'undo-change', 'watch-sessions'];
+
+  test('every command has its JSON fields listed', async () => {
+    const manifest = JSON.parse(await readFile(`${ROOT}oclif.manifest.json`, 'utf8')) as {commands: object};
+    expect([...fieldsOf.keys(), ...WITH_TESTS_OF_THEIR_OWN].sort()).toEqual(Object.keys(manifest.commands).sort());
+  });
+
+  test.each([...fieldsOf])('%s --json has the listed fields', async (command, fields) => {
+    const args = /^(health|check-\w+|print-metrics)$/.test(command)
+      ? ''
+      : /^(set|add)-budget$/.test(command)
+        ? 'staging 5'
+        : 'staging';
+    const {stdout} = await run(`tokengate ${command} ${args} --yes --json`);
+    expect(Object.keys(JSON.parse(stdout) as object)).toEqual(fields);
+  });
+
+  test('list-requests --json has the listed fields', async () => {
+    const {stdout} = await run('tokengate list-requests my-workflow --json');
+    const [, listed = ''] = /^- `list-requests`: (.*?)\n- /ms.exec(sectionBelow('### JSON')) ?? [];
+    const fields = namesIn(listed).filter((name) => name !== 'null');
+    for (const request of JSON.parse(stdout) as object[]) expect(Object.keys(request)).toEqual(fields);
+  });
+
+  test('list-sessions --json has the fields of get-budget', async () => {
+    const {stdout} = await run('tokengate list-sessions --json');
+    for (const session of JSON.parse(stdout) as object[]) {
+      expect(Object.keys(session)).toEqual(fieldsOf.get('get-budget'));
+    }
+    await redis.client.flushDb();
+    expect((await run('tokengate list-sessions --json')).stdout).toBe('[]\n');
+  });
+
+  test('list-changes --json and undo-change --json have the listed fields', async () => {
+    const fieldsAfter = (command: string): string[] => {
+      const [, text = ''] =
+        new RegExp(`^- \`${command}\`: (.*?)(;|\\n(?! ))`, 'ms').exec(sectionBelow('### JSON')) ?? [];
+      return Array.from(text.matchAll(/`(\w+)`/g), ([, name = '']) => name);
+    };
+    await run('tokengate set-budget staging 5');
+    const [change] = JSON.parse((await run('tokengate list-changes --json')).stdout) as object[];
+    expect(Object.keys(change!)).toEqual(fieldsAfter('list-changes'));
+    const undone = JSON.parse((await run('tokengate undo-change --last --yes --json')).stdout) as BatchJson;
+    expect(Object.keys(undone.results[0]!)).toEqual(['session_id', 'outcome', ...fieldsAfter('undo-change')]);
+  });
+
+  test('watch-sessions --once --json has the listed fields', async () => {
+    const [, outer = '', own = ''] =
+      /^- `watch-sessions --once`: (.*?)\. Each .*? has the fields of `get-budget` and (.*?)\. A line/ms.exec(
+        sectionBelow('### JSON'),
+      ) ?? [];
+    const document = JSON.parse((await run('tokengate watch-sessions --once --json')).stdout) as {sessions: object[]};
+    expect(Object.keys(document)).toEqual(namesIn(outer));
+    expect(Object.keys(document.sessions[0]!)).toEqual([...(fieldsOf.get('get-budget') ?? []), ...namesIn(own)]);
+  });
+
+  test('the columns of a list have the listed names in JSON and CSV', async () => {
+    const [, ...rows] = tableBelow('### Questions to a list');
+    const columns = rows.flatMap(([names = '']) => namesIn(names));
+    const fields = rows.flatMap(([, names = '']) => namesIn(names));
+    const list = `tokengate list-sessions --limit 1 --columns ${columns.join(',')} --format`;
+    expect(Object.keys(JSON.parse((await run(`${list} ndjson`)).stdout) as object)).toEqual(fields);
+    expect((await run(`${list} csv`)).stdout.split('\n')[0]).toBe(fields.join(','));
+    const {stderr} = await run('tokengate list-sessions --columns none');
+    expect(stderr).toContain(`Columns: ${columns.join(', ')}.`);
+  });
+
+  test('a filter has the listed fields', async () => {
+    const fields = tableBelow('### Filters').flatMap(([names = '']) => namesIn(names));
+    const {stderr} = await run("tokengate list-sessions --where 'none'");
+    const named = /^Fields: (.*?)\. /m.exec(stderr)?.[1]?.replace('(percent)', '').match(/\w+/g);
+    expect([...fields].sort()).toEqual([...(named ?? [])].sort());
+  });
+
+  test.each(['reset', 'freeze', 'unfreeze'])('the batch %s has the listed outcomes and fields', async (verb) => {
+    const [, ...rows] = tableBelow('### What a batch reports');
+    const [[dones = '', plans = ''] = [], ...others] = rows;
+    const done = namesIn(dones)[['reset', 'freeze', 'unfreeze'].indexOf(verb)];
+    const fields = (fieldsOf.get(`${verb}-session`) ?? []).slice(1);
+    if (verb === 'unfreeze') await run('tokengate freeze-session --all --yes');
+
+    const preview = await batchOf(verb, '--dry-run');
+    expect(namesIn(plans)).toContain(`would_${verb}`);
+    expect(preview.results[0]).toEqual({session_id: 'dev-team', outcome: `would_${verb}`, now: expect.any(String)});
+
+    const report = await batchOf(verb, '--yes');
+    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', 'summary']);
+    expect(Object.keys(report.results[0] ?? {})).toEqual(['session_id', 'outcome', ...fields]);
+    expect(report.results[0]).toMatchObject({outcome: done});
+    expect(Object.keys(report.summary)).toEqual([done, ...others.flatMap(([names = '']) => namesIn(names))]);
+  });
+
+  test('a user with the listed rights can run every command', async () => {
+    const url = redis.url.replace('//', '//operator:p%40ss%2Fword@');
+    const commands = [
+      ...['health', 'list-sessions', 'list-sessions --frozen', 'get-budget dev-team', 'anomaly-stats dev-team'],
+      ...['explain-session dev-team', 'list-requests dev-team', 'check-store'],
+      ...['set-budget dev-team 5', 'add-budget dev-team 5', 'freeze-session dev-team', 'unfreeze-session dev-team'],
+      ...['reset-session staging --yes', 'freeze-session --all --yes', 'unfreeze-session --all --yes'],
+      ...["reset-session --where '!frozen' --dry-run", 'reset-session --all --yes'],
+      ...['list-changes', 'undo-change --last --yes'],
+    ];
+    for (const command of commands) {
+      const {code, stderr} = await run(`tokengate --redis-url ${url} ${command}`);
+      expect({command, code, stderr}).toMatchObject({command, code: 0});
+    }
+    await redis.client.lPush('anomaly:dev-team:frozen_until', 'x');
+    for (const command of ['unfreeze-session dev-team', 'undo-change --last --yes']) {
+      expect(await run(`tokengate --redis-url ${url} ${command}`)).toMatchObject({code: 0});
+    }
+    await redis.client.flushDb();
+    // More sessions than one run of a script takes.
+    await loadSessions(redis, Object.fromEntries(Array.from({length: 200}, (_, index) => [`s-${index}`, ['1.0']])));
+    expect(await run(`tokengate --redis-url ${url} freeze-session --all --yes --quiet`)).toMatchObject({
+      code: 0,
+      stdout: '✓ Frozen 200\n',
+    });
+  });
+
+  test('without EVAL and the journal budgets can be set and sessions be reset all the same', async () => {
+    const rights = [
+      ...rightsListed().filter((right) => right !== '~tokengate:*'),
+      '-eval',
+      '+multi',
+      '+exec',
+      '+getdel',
+    ];
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'plain', 'on', '>x', ...rights]);
+    const url = redis.url.replace('//', '//plain:x@');
+    expect(await run(`tokengate --redis-url ${url} set-budget staging 5 --no-journal`)).toMatchObject({code: 0});
+    expect(await run(`tokengate --redis-url ${url} reset-session --all --yes --quiet --no-journal`)).toMatchObject({
+      code: 0,
+      stdout: '✓ Reset 4\n',
+    });
+    expect((await run(`tokengate --redis-url ${url} freeze-session staging --no-journal`)).stderr).toContain(
+      "refused: this user lacks a permission ('eval' command)",
+    );
+  });
+});
+
+interface BatchJson {
+  action: string;
+  dry_run: boolean;
+  results: Record<string, unknown>[];
+  summary: Record<string, number>;
+}
+
+async function batchOf(verb: string, flags: string): Promise<BatchJson> {
+  return JSON.parse((await run(`tokengate ${verb}-session --all ${flags} --json`)).stdout) as BatchJson;
+}
+
+describe('scripts/check/readme.mjs', () => {
+  let copy: string;
+  beforeEach(async () => {
+    copy = await mkdtemp(join(tmpdir(), 'tokengate-readme-'));
+    await mkdir(join(copy, 'scripts/check'), {recursive: true});
+    for (const file of ['README.md', 'oclif.manifest.json', 'scripts/check/readme.mjs']) {
+      await copyFile(`${ROOT}${file}`, join(copy, file));
+    }
+    return () => rm(copy, {recursive: true});
+  });
+
+  const runScript = async (...argv: string[]): Promise<Output> =>
+    runProcess(process.execPath, [join(copy, 'scripts/check/readme.mjs'), ...argv]);
+
+  test('finds the README up to date', async () => {
+    expect(await runScript('--check')).toEqual({code: 0, stdout: '', stderr: ''});
+  });
+
+  test('says in one line that the README is stale, and mends it', async () => {
+    const readme = await readFile(join(copy, 'README.md'), 'utf8');
+    await writeFile(join(copy, 'README.md'), readme.replace('### `tokengate health`', '### `tokengate ping`'));
+    expect(await runScript('--check')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'README.md is stale: run node scripts/check/readme.mjs, and commit it.\n',
+    });
+    expect(await runScript()).toEqual({code: 0, stdout: '', stderr: ''});
+    expect(await readFile(join(copy, 'README.md'), 'utf8')).toBe(readme);
+  });
+});
+
+function blocksBelow(heading: string, language: string): Block[] {
+  return BLOCKS.filter((block) => block.heading === heading && block.language === language);
+}
+
+function sectionBelow(heading: string): string {
+  return README.split(`\n${heading}\n`)[1]?.split('\n#')[0] ?? '';
+}
+
+/** The rows of the first table below a heading, its titles too, each as its cells. */
+function tableBelow(heading: string): string[][] {
+  const lines = sectionBelow(heading)
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && !line.startsWith('| --'));
+  return lines.map((line) => line.slice(2, -2).split(' | '));
+}
+
+function namesIn(cell: string): string[] {
+  return Array.from(cell.matchAll(/`(\w+)`/g), ([, name = '']) => name);
+}
+
+/** What ACL SETUSER is told for the rights that the README lists. */
+function rightsListed(): string[] {
+  const [, keys = '', commands = ''] =
+    /^An ACL user needs the keys (.*?), and the commands (.*?) \(/ms.exec(sectionBelow('## Connecting')) ?? [];
+  const names = (text: string): string[] => Array.from(text.matchAll(/`([^`]+)`/g), ([, name = '']) => name);
+  return [...names(keys).map((key) => `~${key}`), ...names(commands).map((name) => `+${name.toLowerCase()}`)];
+}
+
+async function run(script: string, env: Record<string, string> = {}): Promise<Output> {
+  return shell.run(onThisMachine(script), {url: redis.url, env: {...env, ...pathFirst(env)}});
+}
+
+/** The folder of the test's `tokengate`, before the folders of a crontab. */
+function pathFirst({PATH = ''}: Record<string, string>): Record<string, string> {
+  return PATH === '' ? {} : {PATH: `${shell.folder}:${PATH}:${process.env['PATH'] ?? ''}`};
+}
+
+/** The test's server in place of the hosts, and its folder in place of the paths. */
+function onThisMachine(script: string): string {
+  return script
+    .replaceAll(/\b(prod-redis|other-host):6379/g, new URL(redis.url).host)
+    .replaceAll('localhost:6380', `127.0.0.1:${deadPort}`)
+    .replaceAll('/var/lib/prometheus/node-exporter/', `${shell.folder}/`)
+    .replaceAll('/var/log/tokengate/', `${shell.folder}/log/`)
+    .replaceAll('/opt/tokengate/', `${shell.folder}/`);
+}
+
+/** Runs a command that fills the screen. */
+async function openAndQuit(command: string): Promise<void> {
+  const words =
+    command
+      .replace(/^tokengate /, '')
+      .replaceAll("'", '')
+      .match(/(?<=--where )used > \d+|\S+/g) ?? [];
+  const terminal = openTerminal(words, {url: redis.url});
+  await terminal.shows('● live');
+  terminal.type('q');
+  expect((await terminal.ended).code).toBe(0);
+}
+
+function asksForYes({stderr}: Output): boolean {
+  return stderr.includes('Add --yes to go ahead without a question.');
+}

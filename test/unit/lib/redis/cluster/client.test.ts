@@ -1,0 +1,1096 @@
+import type {Socket} from 'node:net';
+import {setImmediate, setTimeout} from 'node:timers/promises';
+
+import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
+
+import {JOURNAL_KEY} from '../../../../../src/lib/gateway/keys.js';
+import {openCluster} from '../../../../../src/lib/redis/cluster/client.js';
+import {slotOf} from '../../../../../src/lib/redis/cluster/slots.js';
+import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis} from '../../../../../src/lib/redis/connect.js';
+import {openNode} from '../../../../../src/lib/redis/node.js';
+import {parseRedisUrl} from '../../../../../src/lib/redis/url.js';
+import {TokengateError} from '../../../../../src/lib/values/errors.js';
+import {AS_EVER, type FakeCluster, type Judge, type Range, startFakeCluster} from '../../../../support/fake-cluster.js';
+import {until} from '../../../../support/sentinels.js';
+
+/** Milliseconds for an answer, of a test in which that time is over. */
+const SOON = 250;
+
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+let cluster: FakeCluster;
+beforeEach(async () => {
+  cluster = await startFakeCluster(5);
+  ends.push(() => cluster.stop());
+});
+const open = async (options: Partial<ConnectOptions> = {}): Promise<Redis> => {
+  const redis = await connect({url: cluster.url, ...options});
+  ends.push(() => {
+    redis.close();
+  });
+  return redis;
+};
+/** A key of each of the three primaries. */
+const [K0, K1, K2] = [0, 1, 2].map((node) => {
+  const keys = Array.from({length: 100}, (_, index) => `k${index}`);
+  return keys.find((key) => Math.floor((slotOf(key) * 3) / 16_384) === node) ?? '';
+}) as [string, string, string];
+const slot = (key: string): string => String(slotOf(key));
+/** The number of the node to which the journal goes. */
+const HOME = Math.floor((slotOf(JOURNAL_KEY) * 3) / 16_384);
+
+/** Answers the first commands of a name on a node otherwise. */
+const first = (node: number, name: string, ...answers: (Error | string | number | undefined)[]): Judge => {
+  return (at, command, socket) => {
+    if (at !== node || command[0] !== name || answers.length === 0) return AS_EVER;
+    const answer = answers.shift();
+    if (answer !== 'close') return answer;
+    socket.destroy();
+    return undefined;
+  };
+};
+const thrown = async (promise: Promise<unknown>): Promise<TokengateError> => {
+  const error: unknown = await promise.then(
+    (value) => new Error(`not thrown: ${JSON.stringify(value)}`),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof TokengateError)) throw error;
+  return error;
+};
+const errorOf = (reply: unknown): {code: string; isSent: boolean} => {
+  if (!(reply instanceof NoReply)) throw new Error(`an answer: ${JSON.stringify(reply)}`);
+  return {code: reply.error.code, isSent: reply.isSent};
+};
+const LOST = {code: 'REDIS_CONNECTION_LOST', isSent: true};
+
+describe('a cluster', () => {
+  test('says how many nodes it has, and where a key is', async () => {
+    cluster.ranges[0]?.push(3, 4);
+    const {server, cluster: facts} = await open();
+    expect(server).toEqual({
+      ...{address: cluster.addressOf(0), database: 0, role: 'cluster', version: '7.9.9', primary: undefined},
+    });
+    expect(facts).toMatchObject({primaries: 3, replicas: 2, doubts: new Set()});
+    expect([K0, K1, K2].map((key) => facts?.primaryOf(key))).toEqual([0, 1, 2].map((node) => cluster.addressOf(node)));
+  });
+
+  test('has no databases', async () => {
+    const error = await thrown(open({url: `${cluster.url}/3`}));
+    expect(error.code).toBe('INVALID_REDIS_URL');
+    expect(error.message).toBe(`${cluster.addressOf(0)} is part of a Redis Cluster, which has no databases.`);
+  });
+
+  test('that serves no keys is refused', async () => {
+    cluster.ranges = [];
+    const error = await thrown(open());
+    expect(error.code).toBe('REDIS_CLUSTER_DOWN');
+    expect(error.message).toBe(`${cluster.addressOf(0)} is a node of a Redis Cluster that serves no keys.`);
+  });
+
+  test('of which the user may not ask is refused with why', async () => {
+    cluster.judge = first(0, 'CLUSTER', new Error("NOPERM no permissions to run the 'cluster|slots' command"));
+    expect((await thrown(open())).code).toBe('REDIS_NO_PERMISSION');
+  });
+
+  test('of which one gets no answer is refused with why', async () => {
+    cluster.judge = first(0, 'CLUSTER', 'close');
+    expect((await thrown(open())).code).toBe('REDIS_CONNECTION_LOST');
+  });
+
+  test('of any number of nodes can be interrupted, without a warning', async () => {
+    const large = await startFakeCluster(12);
+    ends.push(() => large.stop());
+    const width = Math.ceil(16_384 / 12);
+    large.ranges = large.nodes.map((_, node) => [node * width, Math.min(16_384, (node + 1) * width) - 1, node]);
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', onWarning);
+    ends.push(() => process.off('warning', onWarning));
+    const redis = await open({url: large.url, signal: new AbortController().signal});
+    await redis.pipeline(Array.from({length: 100}, (_, index) => ['GET', `k${index}`]));
+    expect(large.log.every((lines) => lines.length > 0)).toBe(true);
+    await setImmediate();
+    expect(warnings).toEqual([]);
+  });
+
+  test('that is interrupted ends what waits', async () => {
+    const over = new AbortController();
+    const redis = await open({signal: over.signal});
+    cluster.judge = (_, [name]) => {
+      if (name !== 'GET') return AS_EVER;
+      over.abort();
+      return undefined;
+    };
+    expect((await thrown(redis.send(['GET', K1]))).code).toBe('INTERRUPTED');
+  });
+});
+
+describe('a command', () => {
+  test('goes to the node of its key, all of a flight at once', async () => {
+    const redis = await open();
+    const replies = await redis.pipeline([
+      ['GET', K2],
+      ['GET', K0],
+      ['set', K1, '1'],
+      ['GET', K2],
+      ['XINFO', 'STREAM', K1],
+      ['EVAL', 'return 1', '2', K0, K0, 'x'],
+      ['XREVRANGE', Buffer.from(K2), '+', '-'],
+    ]);
+    expect(replies).toEqual([
+      ...[`${K2} on 2`, `${K0} on 0`, 'set on 1', `${K2} on 2`, 'XINFO on 1', 'EVAL on 0', 'XREVRANGE on 2'],
+    ]);
+    expect(cluster.log).toEqual([
+      [`GET ${K0}`, `EVAL return 1 2 ${K0} ${K0} x`],
+      [`set ${K1} 1`, `XINFO STREAM ${K1}`],
+      [`GET ${K2}`, `GET ${K2}`, `XREVRANGE ${K2} + -`],
+      [],
+      [],
+    ]);
+  });
+
+  test('without a key goes to the node of the journal', async () => {
+    const redis = await open();
+    expect(await redis.pipeline([['TIME'], ['EVAL', 'return 1', '0', K0, K1]])).toEqual([
+      `TIME on ${HOME}`,
+      `EVAL on ${HOME}`,
+    ]);
+  });
+
+  test('of many keys is taken apart', async () => {
+    const redis = await open();
+    const [values, count, none] = await redis.pipeline([
+      ['mget', K2, K0, K1, K0],
+      ['EXISTS', K2, K0, K0],
+      ['MGET', 'a'],
+    ]);
+    expect(values).toEqual([`${K2} on 2`, `${K0} on 0`, `${K1} on 1`, `${K0} on 0`]);
+    expect(count).toBe(3);
+    expect(none).toHaveLength(1);
+    expect(cluster.log[0]).toEqual(expect.arrayContaining([`MGET ${K0}`, `EXISTS ${K0}`]));
+  });
+
+  test('of many keys is refused, or lost, as a part of it is', async () => {
+    cluster.judge = first(1, 'MGET', new Error('ERR odd'), new Error('ERR odd'));
+    const redis = await open();
+    expect(await redis.pipeline([['MGET', K0, K1]])).toEqual([new ErrorReply('ERR odd')]);
+    cluster.judge = (node, [name], socket) => {
+      if (name !== 'EXISTS') return AS_EVER;
+      if (node === 1) return new Error('ERR odd');
+      if (node === 2) socket.destroy();
+      return node === 2 ? undefined : AS_EVER;
+    };
+    const redis2 = await open({timeoutMs: SOON});
+    expect((await thrown(redis2.pipeline([['EXISTS', K1, K2]]))).code).not.toBe('REDIS_ERROR');
+  });
+
+  test('goes over the connection that is there', async () => {
+    const redis = await open();
+    let opened = 0;
+    cluster.judge = (_, [name]) => {
+      if (name === 'HELLO') opened++;
+      return AS_EVER;
+    };
+    for (const key of [K0, K1, K1, K0]) await redis.send(['GET', key]);
+    expect(opened).toBe(1);
+  });
+
+  test('is answered with text, or with bytes', async () => {
+    const redis = await open();
+    expect(await redis.pipeline([['GET', K1]])).toEqual([`${K1} on 1`]);
+    expect(await redis.pipelineBytes([['GET', K1]])).toEqual([Buffer.from(`${K1} on 1`)]);
+    expect(await redis.send(['GET', K1])).toBe(`${K1} on 1`);
+  });
+
+  test('that is refused is explained by the node that did', async () => {
+    const redis = await open();
+    cluster.judge = first(1, 'GET', new Error('OOM no memory'), new Error('OOM no memory'));
+    expect((await thrown(redis.send(['GET', K1]))).message).toContain(
+      `Redis at ${cluster.addressOf(1)} is out of memory`,
+    );
+    const [reply] = await redis.pipeline([['GET', K1]]);
+    expect(redis.explain(reply as ErrorReply).message).toContain(cluster.addressOf(1));
+    expect(redis.explain(new ErrorReply('NOPERM of no node')).message).toContain(cluster.addressOf(0));
+    expect(cluster.log[1]).toHaveLength(2);
+  });
+
+  test('is a unit of its own; several are none', async () => {
+    const redis = await open();
+    cluster.judge = first(1, 'GET', new Error('ERR odd'));
+    const [fine, many, refused, later] = await redis.units([
+      [['GET', K0]],
+      [
+        ['GET', K0],
+        ['GET', K0],
+      ],
+      [['GET', K1]],
+      [['GET', K2]],
+    ]);
+    expect(fine).toEqual([`${K0} on 0`]);
+    expect(many).toEqual(new ErrorReply('CROSSSLOT'));
+    expect(refused).toEqual(new ErrorReply('ERR odd'));
+    expect(later).toEqual([`${K2} on 2`]);
+    cluster.judge = first(1, 'SET', 'close');
+    expect(errorOf((await redis.units([[['SET', K1, '1']]]))[0])).toEqual(LOST);
+  });
+});
+
+describe('a key that has moved', () => {
+  test('is looked for where its node says, and from then on', async () => {
+    const redis = await open();
+    cluster.judge = first(1, 'GET', new Error(`MOVED ${slot(K1)} ${cluster.addressOf(2)}`));
+    expect(await redis.send(['GET', K1])).toBe(`${K1} on 2`);
+    expect(await redis.send(['GET', K1])).toBe(`${K1} on 2`);
+    expect(redis.cluster?.primaryOf(K1)).toBe(cluster.addressOf(2));
+    expect(cluster.log[1]).toEqual([`GET ${K1}`]);
+  });
+
+  test('is followed without a question to where it is known, but not what is refused beside it', async () => {
+    const redis = await open();
+    const moved = new Error(`MOVED ${slot(K1)} ${cluster.addressOf(2)}`);
+    let asked = 0;
+    const refusing = (other: Error | undefined): Judge => {
+      const [one, two] = [first(1, 'GET', moved), first(0, 'GET', ...(other === undefined ? [] : [other]))];
+      return (node, command, socket) => {
+        if (command[0] === 'CLUSTER') asked++;
+        return node === 1 ? one(node, command, socket) : two(node, command, socket);
+      };
+    };
+    const both = [`${K1} on 2`, `${K0} on 0`];
+    cluster.judge = refusing(undefined);
+    expect(
+      await redis.pipeline([
+        ['GET', K1],
+        ['GET', K0],
+      ]),
+    ).toEqual(both);
+    expect(asked).toBe(0);
+    const fresh = await open();
+    cluster.judge = refusing(new Error('TRYAGAIN not now'));
+    expect(
+      await fresh.pipeline([
+        ['GET', K1],
+        ['GET', K0],
+      ]),
+    ).toEqual(both);
+    expect(asked).toBeGreaterThan(0);
+  });
+
+  test('may be on a node that was not known, of whose replicas is asked', async () => {
+    const redis = await open();
+    cluster.judge = first(1, 'SET', new Error(`MOVED ${slot(K1)} ${cluster.addressOf(3)}`));
+    cluster.ranges = [...cluster.ranges.slice(0, 2), [10_923, 16_383, 2], [0, 0, 3, 4]];
+    expect(await redis.send(['SET', K1, '1'])).toBe('SET on 3');
+    expect(cluster.log[3]?.map((line) => line.split(' ')[0])).toEqual(['SET', 'WAIT']);
+    cluster.log[3]?.splice(0);
+    expect(await redis.send(['GET', K1])).toBe(`${K1} on 3`);
+  });
+
+  test('may be on a node that no other knows of', async () => {
+    const redis = await open();
+    cluster.judge = first(1, 'SET', new Error(`MOVED ${slot(K1)} ${cluster.addressOf(3)}`));
+    expect(await redis.send(['SET', K1, '1'])).toBe('SET on 3');
+    expect(cluster.log[3]).toEqual([`SET ${K1} 1`]);
+  });
+
+  test('may be on the same host', async () => {
+    const redis = await open();
+    cluster.judge = first(1, 'GET', new Error(`MOVED ${slot(K1)} :${cluster.nodes[2]?.port ?? 0}`));
+    expect(await redis.send(['GET', K1])).toBe(`${K1} on 2`);
+  });
+
+  test('is asked for elsewhere only once, while it is being moved', async () => {
+    const redis = await open();
+    const asks = new Error(`ASK ${slot(K1)} ${cluster.addressOf(2)}`);
+    cluster.judge = first(1, 'GET', 'one', asks, 'two');
+    expect(
+      await redis.pipeline([
+        ['GET', K1],
+        ['GET', K1],
+        ['GET', K2],
+      ]),
+    ).toEqual(['one', `${K1} on 2`, `${K2} on 2`]);
+    expect(await redis.send(['GET', K1])).toBe('two');
+    expect(cluster.log[2]).toEqual([`GET ${K2}`, 'ASKING', `GET ${K1}`]);
+    expect(redis.cluster?.primaryOf(K1)).toBe(cluster.addressOf(1));
+  });
+
+  test('is asked for again where it was, when it is not there yet', async () => {
+    const redis = await open();
+    const asks = new Error(`ASK ${slot(K1)} ${cluster.addressOf(2)}`);
+    let asked = 0;
+    cluster.judge = (node, [name]) => {
+      if (name !== 'GET') return AS_EVER;
+      if (node === 1) return asked++ === 0 ? asks : 'here';
+      return new Error('TRYAGAIN Multiple keys request during rehashing of slot');
+    };
+    expect(await redis.send(['GET', K1])).toBe('here');
+  });
+
+  test.each(['TRYAGAIN', 'CLUSTERDOWN', 'LOADING', 'MASTERDOWN'])(
+    'or a node that says %s, is asked for until it answers',
+    async (word) => {
+      const redis = await open();
+      const refusal = new Error(`${word} not now`);
+      cluster.judge = first(1, 'SET', refusal, refusal, refusal);
+      expect(await redis.send(['SET', K1, '1'])).toBe('SET on 1');
+      expect(cluster.log[1]).toHaveLength(4);
+    },
+  );
+
+  test.each(['TRYAGAINST it', 'ERR TRYAGAIN', 'ERR MOVED 1 127.0.0.1:1'])('is not meant by: %s', async (message) => {
+    const redis = await open();
+    cluster.judge = first(1, 'GET', new Error(message));
+    expect(await redis.pipeline([['GET', K1]])).toEqual([new ErrorReply(message)]);
+  });
+
+  test('again and again is not waited for longer than for an answer, and was not changed', async () => {
+    const redis = await open({timeoutMs: 4 * SOON});
+    cluster.judge = (_, [name]) => (name === 'SET' ? new Error('TRYAGAIN not now') : AS_EVER);
+    const [reply] = await redis.units([[['SET', K1, '1']]]);
+    expect(errorOf(reply)).toMatchObject({isSent: false});
+    expect((reply as NoReply).error.message).toContain(cluster.addressOf(1));
+    expect(cluster.log[1]?.length).toBeGreaterThan(1);
+  });
+
+  test('into no slot that is served, is found when a node takes it', async () => {
+    cluster.ranges.splice(1, 1);
+    const redis = await open();
+    expect(redis.cluster?.primaryOf(K1)).toBeUndefined();
+    let asked = 0;
+    cluster.judge = (_, [name]) => {
+      if (name === 'CLUSTER' && ++asked === 4) cluster.ranges.push([5462, 10_922, 3]);
+      return AS_EVER;
+    };
+    expect(
+      await redis.pipeline([
+        ['GET', K1],
+        ['GET', K0],
+      ]),
+    ).toEqual([`${K1} on 3`, `${K0} on 0`]);
+    expect(cluster.log[0]).toEqual([`GET ${K0}`]);
+  });
+
+  test('into no slot that is served, is told in the end', async () => {
+    cluster.ranges.splice(1, 1);
+    const redis = await open({timeoutMs: SOON});
+    expect(await thrown(redis.send(['SET', K1, '1']))).toMatchObject({code: 'REDIS_CLUSTER_DOWN'});
+    expect(cluster.log.flat()).toEqual([]);
+  });
+});
+
+describe('a node that is gone', () => {
+  /** The second is replaced by the fourth, as all others say. */
+  const replace = (): void => {
+    cluster.ranges = cluster.ranges.map(([from, to, node, ...rest]): Range => [
+      from,
+      to,
+      node === 1 ? 3 : node,
+      ...rest,
+    ]);
+  };
+
+  test.each(['GET', 'MGET', 'EXISTS', 'GETRANGE', 'LRANGE', 'DUMP', 'PTTL', 'TYPE', 'XREVRANGE', 'XINFO'])(
+    'is asked again, or the one that has taken over: %s',
+    async (name) => {
+      const redis = await open();
+      let count = 0;
+      cluster.judge = (node, [word], socket) => {
+        if (word !== name || node !== 1) return AS_EVER;
+        if (++count === 2) replace();
+        socket.destroy();
+        return undefined;
+      };
+      const command = name === 'XINFO' ? [name, 'STREAM', K1] : [name, K1];
+      await redis.send(command);
+      expect(cluster.log[3]).toEqual([command.join(' ')]);
+    },
+  );
+
+  test.each([['TIME'], ['EVAL', 'return 1', '0']])('is asked again for what has no key: %s', async (...command) => {
+    const redis = await open();
+    cluster.judge = first(HOME, command[0], 'close');
+    expect(await redis.send(command)).toBe(`${command[0]} on ${HOME}`);
+  });
+
+  test.each([
+    ['SET', K1, '1'],
+    ['EVAL', 'x', '1', K1],
+    ['HSCAN', K1, '0'],
+  ])('may have done what it was sent, which is not repeated: %s', async (...command) => {
+    const redis = await open();
+    cluster.judge = first(1, command[0], 'close');
+    expect(errorOf((await redis.units([[command]]))[0])).toEqual(LOST);
+    expect(cluster.log[1]).toHaveLength(1);
+    expect(await redis.send(command)).toBe(`${command[0]} on 1`);
+  });
+
+  test('before it was sent anything has done nothing, so that another is', async () => {
+    const redis = await open();
+    await cluster.nodes[1]?.stop();
+    cluster.judge = (_, [name, word]) => {
+      if (name === 'CLUSTER' && word === 'SLOTS') replace();
+      return AS_EVER;
+    };
+    expect(await redis.send(['SET', K1, '1'])).toBe('SET on 3');
+  });
+
+  test('and not replaced in time, is named with what may be wrong', async () => {
+    const redis = await open({timeoutMs: SOON});
+    await cluster.nodes[1]?.stop();
+    const [reply] = await redis.units([[['SET', K1, '1']]]);
+    expect(errorOf(reply)).toEqual({code: 'REDIS_UNREACHABLE', isSent: false});
+    const {error} = reply as NoReply;
+    expect(error.message).toContain(`Cannot connect to Redis at ${cluster.addressOf(1)}`);
+    expect(error.hint).toBe(
+      `The cluster names it (see cluster-announce-ip). CLUSTER NODES on ${cluster.addressOf(0)} says whether it is up.`,
+    );
+    expect(error.cause).toBeInstanceOf(TokengateError);
+  });
+
+  test.each([
+    ['closes the connection', 'REDIS_CONNECTION_LOST', (socket: Socket) => socket.destroy()],
+    ['is silent', 'REDIS_TIMEOUT', () => undefined],
+    ['is no Redis', 'REDIS_PROTOCOL', (socket: Socket) => socket.write('SSH-2.0-OpenSSH_9.6\r\n')],
+  ])('since what stands there %s, is named with what may be wrong', async (_, code, act) => {
+    const redis = await open({timeoutMs: SOON});
+    cluster.judge = (node, __, socket) => {
+      if (node !== 1) return AS_EVER;
+      act(socket);
+      return undefined;
+    };
+    const [reply] = await redis.units([[['SET', K1, '1']]]);
+    expect(errorOf(reply)).toEqual({code, isSent: false});
+    expect((reply as NoReply).error.hint).toMatch(/^The cluster names it \(see cluster-announce-ip\)\. /);
+  });
+
+  test('and was named for TLS, may be meant for others', async () => {
+    await cluster.nodes[1]?.stop();
+    const target = parseRedisUrl(cluster.url);
+    const options = {credentials: target.credentials, database: 0, tls: undefined, timeoutMs: SOON};
+    const seed = await openNode({kind: 'Redis', endpoint: target.endpoints[0], ...options});
+    const {tls} = parseRedisUrl('rediss://unused');
+    const redis = await openCluster(seed, {...target, tls}, {timeoutMs: SOON});
+    ends.push(() => {
+      redis.close();
+    });
+    const {hint} = await thrown(redis.send(['GET', K1]));
+    expect(hint).toMatch(/^The cluster names it \(see cluster-announce-ip and tls-cluster\)\. /);
+  });
+
+  test('and still loads its data when it is connected to, is waited for', async () => {
+    const redis = await open();
+    const loading = new Error('LOADING Redis is loading the dataset in memory');
+    cluster.judge = first(1, 'HELLO', loading, loading);
+    expect(await redis.send(['SET', K1, '1'])).toBe('SET on 1');
+  });
+
+  test('is asked for of five others at most, of which some may be replicas', async () => {
+    const large = await startFakeCluster(12);
+    ends.push(() => large.stop());
+    large.ranges = [
+      [0, 5461, 0, 3, 4, 5],
+      [5462, 10_922, 1, 6, 7, 8],
+      [10_923, 16_383, 2, 9, 10, 11],
+    ];
+    const redis = await open({url: large.url});
+    // The order is the node that was given, and each primary with its replicas.
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0.99);
+    ends.push(() => {
+      random.mockRestore();
+    });
+    const asked = new Set<number>();
+    large.judge = (node, [name], socket) => {
+      if (name === 'CLUSTER') asked.add(node);
+      if (name !== 'GET' || node !== 1 || asked.size > 0) return AS_EVER;
+      socket.destroy();
+      return undefined;
+    };
+    expect(await redis.send(['GET', K1])).toBe(`${K1} on 1`);
+    expect([...asked].sort()).toEqual([0, 11, 3, 4].sort());
+  });
+
+  test('but was the one that was given, is named as ever', async () => {
+    const redis = await open({timeoutMs: SOON});
+    await cluster.nodes[0]?.stop();
+    expect((await thrown(redis.send(['SET', K0, '1']))).code).toBe('REDIS_CONNECTION_LOST');
+    const error = await thrown(redis.send(['SET', K0, '1']));
+    expect(error.code).toBe('REDIS_UNREACHABLE');
+    expect(error.message).toContain(cluster.addressOf(0));
+    expect(error.hint ?? '').not.toContain('The cluster names it');
+  });
+
+  test('and refuses the user is named as ever, at once', async () => {
+    const redis = await open();
+    cluster.judge = first(1, 'HELLO', new Error('NOAUTH HELLO must be called with the client already authenticated'));
+    const error = await thrown(redis.send(['GET', K1]));
+    expect(error.code).toBe('REDIS_AUTH_FAILED');
+    expect(error.hint).not.toContain('The cluster names it');
+  });
+
+  test('is connected to again when it is back', async () => {
+    const redis = await open();
+    await redis.send(['GET', K1]);
+    cluster.judge = first(1, 'SET', 'close');
+    expect(errorOf((await redis.units([[['SET', K1, '1']]]))[0])).toEqual(LOST);
+    let opened = 0;
+    cluster.judge = (_, [name]) => {
+      if (name === 'HELLO') opened++;
+      return AS_EVER;
+    };
+    expect(await Promise.all([redis.send(['GET', K1]), redis.send(['GET', K1])])).toEqual([`${K1} on 1`, `${K1} on 1`]);
+    expect(opened).toBe(1);
+  });
+
+  /** Whether a slow answer comes in time, when half of the time for one has gone by. */
+  const answersLate = async (redis: Redis, timeoutMs: number): Promise<boolean> => {
+    const over = performance.now() + timeoutMs / 2;
+    await until(() => Promise.resolve(performance.now() > over));
+    cluster.judge = async (_, [name]) => (name === 'GET' ? setTimeout(timeoutMs / 3, 'late') : AS_EVER);
+    const [reply] = await redis.units([[['GET', K2]]]);
+    return Array.isArray(reply);
+  };
+
+  test('and silent leaves the rest half of the time', async () => {
+    const redis = await open({timeoutMs: SOON});
+    cluster.judge = first(1, 'SET', undefined);
+    const [set, get] = await redis.units([[['SET', K1, '1']], [['GET', K0]]]);
+    expect(errorOf(set)).toEqual({code: 'REDIS_TIMEOUT', isSent: true});
+    expect(get).toEqual([`${K0} on 0`]);
+    expect(await answersLate(redis, SOON)).toBe(false);
+  });
+
+  test('and asked for in vain leaves the rest half of the time', async () => {
+    const redis = await open({timeoutMs: SOON});
+    cluster.judge = (_, [name]) => (name === 'SET' ? new Error('TRYAGAIN not now') : AS_EVER);
+    expect((await redis.units([[['SET', K1, '1']]]))[0]).toBeInstanceOf(NoReply);
+    expect(await answersLate(redis, SOON)).toBe(false);
+  });
+
+  test('at once leaves the rest all of the time', async () => {
+    const redis = await open({timeoutMs: 4 * SOON});
+    cluster.judge = first(1, 'SET', 'close');
+    expect(errorOf((await redis.units([[['SET', K1, '1']]]))[0])).toEqual(LOST);
+    expect(await answersLate(redis, 4 * SOON)).toBe(true);
+  });
+
+  test('and silent is left when another has taken over', async () => {
+    // Its connection is closed long before that time.
+    const redis = await open({timeoutMs: 45_000});
+    let silent: Socket | undefined;
+    cluster.judge = (node, [name], socket) => {
+      if (node !== 1 || name !== 'SET') return AS_EVER;
+      replace();
+      silent = socket;
+      return undefined;
+    };
+    const [reply] = await redis.units([[['SET', K1, '1']]]);
+    expect(errorOf(reply)).toEqual(LOST);
+    expect((reply as NoReply).error.message).toBe(`Another node has taken over from Redis at ${cluster.addressOf(1)}.`);
+    await until(() => Promise.resolve(silent?.destroyed === true));
+    expect(await redis.send(['SET', K1, '1'])).toBe('SET on 3');
+  });
+
+  test('and only slow is waited for', async () => {
+    const redis = await open();
+    let resolve!: () => void;
+    const asked = new Promise<void>((done) => (resolve = done));
+    cluster.judge = async (node, [name, word]) => {
+      if (name === 'CLUSTER' && word === 'SLOTS') resolve();
+      if (node === 1 && name === 'SET') {
+        await asked;
+        return 'late';
+      }
+      return AS_EVER;
+    };
+    expect(await redis.send(['SET', K1, '1'])).toBe('late');
+  });
+});
+
+describe('what is written', () => {
+  beforeEach(() => {
+    cluster.ranges[1]?.push(3);
+  });
+
+  test.each([
+    [5000, 1000],
+    [1001, 501],
+  ])('is confirmed by a replica; in %i ms it has %i', async (timeoutMs, wait) => {
+    const redis = await open({timeoutMs});
+    expect(
+      await redis.pipeline([
+        ['SET', K1, '1'],
+        ['GET', K1],
+        ['SET', K0, '1'],
+      ]),
+    ).toEqual([...['SET on 1', `${K1} on 1`, 'SET on 0']]);
+    expect(cluster.log.slice(0, 2)).toEqual([[`SET ${K0} 1`], [`SET ${K1} 1`, `GET ${K1}`, `WAIT 1 ${wait}`]]);
+    await redis.send(['GET', K1]);
+    expect(cluster.log[1]).toHaveLength(4);
+    expect([...(redis.cluster?.doubts ?? [])]).toEqual([]);
+  });
+
+  test.each([0, new Error("NOPERM no permissions to run the 'wait' command")])(
+    'and is not confirmed, is told once, and not waited for again: %o',
+    async (answer) => {
+      const redis = await open();
+      cluster.judge = first(1, 'WAIT', answer, answer);
+      expect(await redis.send(['SET', K1, '1'])).toBe('SET on 1');
+      expect(await redis.send(['SET', K1, '2'])).toBe('SET on 1');
+      expect(cluster.log[1]).toEqual([`SET ${K1} 1`, 'WAIT 1 1000', `SET ${K1} 2`]);
+      expect([...(redis.cluster?.doubts ?? [])]).toEqual([
+        `No replica of ${cluster.addressOf(1)} has confirmed what was written: a failover right now could lose it.`,
+      ]);
+    },
+  );
+
+  test.each([new Error('UNBLOCKED force unblock from blocking operation, instance state changed'), 'close' as const])(
+    'may be lost with its node: %o',
+    async (answer) => {
+      const redis = await open();
+      cluster.judge = (node, command, socket) => {
+        if (command[0] === 'EVAL') return new Error('ERR odd');
+        return wait(node, command, socket);
+      };
+      const wait = first(1, 'WAIT', answer);
+      const [set, get, refused, other] = await redis.units([
+        [['SET', K1, '1']],
+        [['GET', K1]],
+        [['EVAL', 'x', '1', K1]],
+        [['SET', K0, '1']],
+      ]);
+      expect(errorOf(set)).toEqual(LOST);
+      expect(get).toEqual([`${K1} on 1`]);
+      expect(refused).toEqual(new ErrorReply('ERR odd'));
+      expect(other).toEqual(['SET on 0']);
+      if (answer !== 'close') {
+        expect((set as NoReply).error.message).toBe(
+          `Another node has taken over from Redis at ${cluster.addressOf(1)}.`,
+        );
+      }
+      expect([...(redis.cluster?.doubts ?? [])]).toEqual([]);
+    },
+  );
+
+  test('after it was asked for elsewhere, is confirmed too', async () => {
+    cluster.ranges[2]?.push(4);
+    const redis = await open();
+    cluster.judge = first(1, 'SET', new Error(`ASK ${slot(K1)} ${cluster.addressOf(2)}`));
+    expect(await redis.send(['SET', K1, '1'])).toBe('SET on 2');
+    expect(cluster.log[2]).toEqual(['ASKING', `SET ${K1} 1`, 'WAIT 1 1000']);
+  });
+});
+
+describe('a scan', () => {
+  const scan = async (redis: Redis, pattern = '*', onPage?: (page: string[]) => unknown): Promise<string[]> => {
+    const found: string[] = [];
+    for await (const page of redis.cluster?.scan(pattern) ?? []) {
+      found.push(...page.map(String));
+      await onPage?.(page.map(String));
+    }
+    return found;
+  };
+  const doubts = (redis: Redis): string[] => [...(redis.cluster?.doubts ?? [])];
+  beforeEach(() => {
+    cluster.pages.splice(0, 3, [[K0], [], ['x', 'y']], [[K1]], [[K2], ['z']]);
+  });
+
+  test('reads each primary to its end', async () => {
+    const redis = await open();
+    expect(await scan(redis, 'p*')).toEqual([K0, 'x', 'y', K1, K2, 'z']);
+    expect(cluster.log).toEqual([
+      ['SCAN 0 MATCH p* COUNT 1000', 'SCAN 1 MATCH p* COUNT 1000', 'SCAN 2 MATCH p* COUNT 1000'],
+      ['SCAN 0 MATCH p* COUNT 1000'],
+      ['SCAN 0 MATCH p* COUNT 1000', 'SCAN 1 MATCH p* COUNT 1000'],
+      [],
+      [],
+    ]);
+    expect(doubts(redis)).toEqual([]);
+  });
+
+  test('reads a node of few slots as any other, and keys as bytes', async () => {
+    cluster.ranges = [
+      [0, 99, 3],
+      [100, 16_383, 0],
+    ];
+    cluster.pages.splice(0, 4, [], [], [], [['\xff']]);
+    const redis = await open();
+    const asked: string[] = [];
+    cluster.judge = (_, [name, word]) => {
+      if (name === 'CLUSTER') asked.push(word ?? '');
+      return AS_EVER;
+    };
+    const keys: Buffer[] = [];
+    for await (const page of redis.cluster?.scan('*') ?? []) keys.push(...page);
+    expect(keys).toEqual([Buffer.from('\xff', 'latin1')]);
+    expect(asked).toEqual(['NODES', 'NODES', 'NODES', 'NODES']);
+  });
+
+  test('can be left at any time', async () => {
+    const redis = await open();
+    for await (const page of redis.cluster?.scan('*') ?? []) {
+      expect(page.map(String)).toEqual([K0]);
+      redis.close();
+      break;
+    }
+  });
+
+  test('that is refused says why', async () => {
+    const redis = await open();
+    cluster.judge = first(1, 'SCAN', new Error("NOPERM no permissions to run the 'scan' command"));
+    const error = await thrown(scan(redis));
+    expect(error.message).toContain(cluster.addressOf(1));
+    expect(error.code).toBe('REDIS_NO_PERMISSION');
+  });
+
+  test('by a user who may not ask what is on the move says so', async () => {
+    const redis = await open();
+    cluster.judge = (_, [name, word]) =>
+      name === 'CLUSTER' && word === 'NODES'
+        ? new Error("NOPERM no permissions to run 'cluster|nodes' command")
+        : AS_EVER;
+    expect(await scan(redis)).toEqual([K0, 'x', 'y', K1, K2, 'z']);
+    expect(doubts(redis)).toEqual([
+      expect.stringMatching(
+        /^The list could be incomplete, if keys of the cluster were moved meanwhile: Redis at .* refused/,
+      ),
+    ]);
+  });
+
+  test('by a user who may not ask any more what is on the move says so', async () => {
+    const redis = await open();
+    let asked = 0;
+    cluster.judge = (node, [, word]) =>
+      node === 1 && word === 'NODES' && ++asked === 2 ? new Error("NOPERM no 'cluster|nodes' command") : AS_EVER;
+    expect(await scan(redis)).toEqual([K0, 'x', 'y', K1, K2, 'z']);
+    expect(doubts(redis)).toHaveLength(1);
+  });
+
+  test('reads slots that are on the move one by one, first where their keys leave', async () => {
+    const redis = await open();
+    const moved = `${K1}{${K1}}`;
+    cluster.moving[1] = `[${slot(K1)}->-id2]`;
+    cluster.moving[2] = `[${slot(K1)}-<-id1]`;
+    cluster.pages[2]?.push([`p${moved}`, moved]);
+    const order: string[] = [];
+    cluster.judge = (node, [name, ...args]) => {
+      if (args[0] === 'GETKEYSINSLOT' || args[0] === 'COUNTKEYSINSLOT') order.push(`${node} ${args.join(' ')}`);
+      // Found by its slot alone.
+      return name === 'SCAN' && node > 0 ? ['0', []] : AS_EVER;
+    };
+    expect(await scan(redis, `${K1}*`)).toEqual([K0, 'x', 'y', K1, moved]);
+    expect(order).toEqual([
+      ...[`1 COUNTKEYSINSLOT ${slot(K1)}`, `1 GETKEYSINSLOT ${slot(K1)} 102`],
+      ...[`2 COUNTKEYSINSLOT ${slot(K1)}`, `2 GETKEYSINSLOT ${slot(K1)} 104`],
+    ]);
+    expect(doubts(redis)).toEqual([]);
+  });
+
+  test('reads a slot that has changed its node meanwhile where it is now', async () => {
+    const redis = await open();
+    const at = slotOf(K1);
+    const after: Range[] = [
+      [0, 5461, 0],
+      [5462, at - 1, 1],
+      [at, at, 2],
+      [at + 1, 10_922, 1],
+      [10_923, 16_383, 2],
+    ];
+    const order: string[] = [];
+    cluster.judge = (node, [name, ...args]) => {
+      if (args[0] === 'COUNTKEYSINSLOT') order.push(`${node} ${args.join(' ')}`);
+      if (name !== 'SCAN' || node !== 1) return AS_EVER;
+      cluster.ranges = after;
+      return ['0', []];
+    };
+    cluster.pages[2] = [[K2]];
+    cluster.pages[2].push([K1]);
+    expect(await scan(redis)).toEqual([K0, 'x', 'y', K2, K1, K1]);
+    expect(order).toEqual([`2 COUNTKEYSINSLOT ${slot(K1)}`]);
+  });
+
+  test.each([
+    ['but not afterwards', true, false],
+    ['but only afterwards', false, true],
+  ])('reads a slot again that is on the move at first, or at last: %s', async (_, isBefore, isAfter) => {
+    const redis = await open();
+    const leaves = `[${slot(K1)}->-id2]`;
+    cluster.moving[1] = isBefore ? leaves : '';
+    let isScanned = false;
+    const counted: string[] = [];
+    cluster.judge = (node, [name, word, at]) => {
+      if (node === 1 && name === 'SCAN') {
+        cluster.moving[1] = isAfter ? leaves : '';
+        isScanned = true;
+      }
+      if (word === 'COUNTKEYSINSLOT') counted.push(`${node} ${at ?? ''} ${isScanned}`);
+      return AS_EVER;
+    };
+    expect(await scan(redis)).toEqual([K0, 'x', 'y', K1, K2, 'z', K1]);
+    expect(counted).toEqual([`1 ${slot(K1)} true`]);
+  });
+
+  describe('that reads a slot on its way', () => {
+    const at = slotOf(K1);
+    /** Only the slot of the key has another owner. */
+    const ownedBy = (node: number): Range[] => [
+      [0, 5461, 0],
+      [5462, at - 1, 1],
+      [at, at, node],
+      [at + 1, 10_922, 1],
+      [10_923, 16_383, 2],
+    ];
+    /**
+     * Lets something happen when it is read on the third node, where it goes, and something else when it is asked who
+     * serves what; gives which nodes were read.
+     */
+    const readOf = async (act: () => void, later = (): void => undefined): Promise<number[]> => {
+      const redis = await open();
+      cluster.moving[1] = `[${at}->-id2]`;
+      cluster.moving[2] = `[${at}-<-id1]`;
+      const read: number[] = [];
+      cluster.judge = (node, [, word]) => {
+        if (word === 'SLOTS' && read.length > 1) later();
+        if (word !== 'COUNTKEYSINSLOT') return AS_EVER;
+        read.push(node);
+        if (read.length === 2) act();
+        return AS_EVER;
+      };
+      await scan(redis);
+      expect(doubts(redis)).toEqual([]);
+      return read;
+    };
+
+    test('is content when it has arrived', async () => {
+      const read = await readOf(() => {
+        cluster.moving.splice(1, 2, '', '');
+        cluster.ranges = ownedBy(2);
+      });
+      expect(read).toEqual([1, 2]);
+    });
+
+    test('reads it again when it has come back', async () => {
+      const read = await readOf(() => {
+        cluster.moving.splice(1, 2, '', '');
+      });
+      expect(read).toEqual([1, 2, 1]);
+    });
+
+    test('reads it again when it has gone elsewhere', async () => {
+      const read = await readOf(() => {
+        cluster.moving.splice(1, 2, '', '');
+        cluster.ranges = ownedBy(0);
+      });
+      expect(read).toEqual([1, 2, 0]);
+    });
+
+    test('reads it again when it has turned back', async () => {
+      const read = await readOf(() => {
+        cluster.moving[1] = `[${at}-<-id2]`;
+        cluster.moving[2] = `[${at}->-id1]`;
+        cluster.ranges = ownedBy(2);
+      });
+      expect(read).toEqual([1, 2, 2, 1]);
+    });
+
+    test('reads it again when no node has it for a while', async () => {
+      const read = await readOf(
+        () => {
+          cluster.moving.splice(1, 2, '', '');
+          cluster.ranges = ownedBy(2).filter(([from]) => from !== at);
+        },
+        () => {
+          cluster.ranges = ownedBy(2);
+        },
+      );
+      expect(read).toEqual([1, 2, 2]);
+    });
+
+    test('says what is refused', async () => {
+      const redis = await open();
+      cluster.moving[1] = `[${at}->-id2]`;
+      cluster.judge = (_, [, word]) =>
+        word === 'COUNTKEYSINSLOT'
+          ? new Error("NOPERM no permissions to run 'cluster|countkeysinslot' command")
+          : AS_EVER;
+      const error = await thrown(scan(redis));
+      expect(error.message).toContain(cluster.addressOf(1));
+      expect(error.code).toBe('REDIS_NO_PERMISSION');
+    });
+
+    test('asks for the keys of slots alone that have any', async () => {
+      const redis = await open();
+      cluster.moving[1] = `[${at}->-id2] [${at + 1}->-id2]`;
+      const asked: string[] = [];
+      cluster.judge = (node, [name, word, ...rest]) => {
+        if (name === 'CLUSTER' && word?.endsWith('INSLOT') === true) asked.push([node, word, ...rest].join(' '));
+        return AS_EVER;
+      };
+      await scan(redis);
+      expect(asked).toEqual([
+        ...[`1 COUNTKEYSINSLOT ${at}`, `1 COUNTKEYSINSLOT ${at + 1}`, `1 GETKEYSINSLOT ${at} 102`],
+      ]);
+      expect(cluster.log[1]).toEqual(['SCAN 0 MATCH * COUNT 1000']);
+    });
+  });
+
+  test('scans a node again of which many slots have changed', async () => {
+    const redis = await open();
+    cluster.judge = (node, [name, cursor]) => {
+      // All of its slots go while it is read.
+      if (name === 'SCAN' && node === 1 && cursor === '0') {
+        cluster.ranges = cluster.ranges.map(([from, to, owner]): Range => [from, to, owner === 1 ? 3 : owner]);
+        cluster.pages[3] = [[K1]];
+        return ['0', []];
+      }
+      return AS_EVER;
+    };
+    expect(await scan(redis)).toEqual([K0, 'x', 'y', K2, 'z', K1]);
+    expect(cluster.log.map((lines) => lines.length)).toEqual([3, 1, 2, 1, 0]);
+  });
+
+  test('says how much of it could not be read, since no node serves it', async () => {
+    cluster.ranges.splice(1, 1);
+    cluster.ranges.push([5462, 10_920, 1]);
+    const redis = await open();
+    expect(await scan(redis)).toEqual([K0, 'x', 'y', K1, K2, 'z']);
+    expect(doubts(redis)).toEqual([
+      "The list could be incomplete: keys of 2 of the cluster's 16384 slots are being moved, or no node serves them.",
+    ]);
+  });
+
+  test('goes on with the node that has taken over from one that is gone', async () => {
+    const redis = await open();
+    let count = 0;
+    cluster.judge = (node, [name], socket) => {
+      if (node !== 1 || name !== 'SCAN') return AS_EVER;
+      if (++count === 2) {
+        cluster.ranges = cluster.ranges.map(([from, to, owner]): Range => [from, to, owner === 1 ? 3 : owner]);
+        cluster.pages[3] = [[K1]];
+      }
+      socket.destroy();
+      return undefined;
+    };
+    expect(await scan(redis)).toEqual([K0, 'x', 'y', K2, 'z', K1]);
+    expect(doubts(redis)).toEqual([]);
+  });
+
+  test('gives up when a node stays gone, with why, and has given what the others have', async () => {
+    const redis = await open({timeoutMs: SOON});
+    await cluster.nodes[1]?.stop();
+    const found: string[] = [];
+    const error = await thrown(scan(redis, '*', (page) => found.push(...page)));
+    expect(error.code).toBe('REDIS_UNREACHABLE');
+    expect(error.message).toContain(cluster.addressOf(1));
+    expect(found).toEqual([K0, 'x', 'y', K2, 'z']);
+  });
+
+  test('gives up with the first that was wrong', async () => {
+    const redis = await open({timeoutMs: SOON});
+    cluster.judge = (node, [name]) => {
+      if (node === 1 && name === 'SCAN') void cluster.nodes[1]?.stop();
+      return node === 1 && name === 'SCAN' ? undefined : AS_EVER;
+    };
+    expect((await thrown(scan(redis))).code).toBe('REDIS_CONNECTION_LOST');
+  });
+
+  test('reads the others to their end, however long that takes, when one is silent', async () => {
+    const redis = await open({timeoutMs: 600});
+    cluster.pages[2] = [['a'], ['b'], ['c'], ['d']];
+    cluster.judge = async (node, [name]) => {
+      if (name !== 'SCAN') return AS_EVER;
+      if (node === 1) return undefined;
+      if (node === 2) await setTimeout(200);
+      return AS_EVER;
+    };
+    const found: string[] = [];
+    const error = await thrown(scan(redis, '*', (page) => found.push(...page)));
+    expect(error.code).toBe('REDIS_TIMEOUT');
+    expect(error.message).toContain(cluster.addressOf(1));
+    expect(found).toEqual([K0, 'x', 'y', 'a', 'b', 'c', 'd']);
+  });
+
+  test('ends at once for what is no failure of a node', async () => {
+    const redis = await open();
+    cluster.judge = first(0, 'SCAN', new Error('WRONGPASS no'));
+    const found: string[] = [];
+    const error = await thrown(scan(redis, '*', (page) => found.push(...page)));
+    expect(error.code).toBe('REDIS_AUTH_FAILED');
+    expect(found).toEqual([]);
+  });
+});
+
+describe('the end', () => {
+  test('closes every connection', async () => {
+    const redis = await open();
+    const sockets = new Set<{destroyed: boolean}>();
+    cluster.judge = (_, __, socket) => {
+      sockets.add(socket);
+      return AS_EVER;
+    };
+    await redis.pipeline([
+      ['GET', K0],
+      ['GET', K1],
+      ['GET', K2],
+    ]);
+    expect(sockets.size).toBe(3);
+    redis.close();
+    redis.close();
+    await until(() => Promise.resolve([...sockets].every(({destroyed}) => destroyed)));
+    expect((await thrown(redis.send(['GET', K1]))).code).toBe('REDIS_CONNECTION_LOST');
+  });
+
+  test('opens no other', async () => {
+    const redis = await open();
+    redis.close();
+    expect(await redis.units([[['SET', K1, '1']]])).toEqual([expect.any(NoReply)]);
+    expect(cluster.log.flat()).toEqual([]);
+  });
+});
+
+describe('a second connection', () => {
+  test('is one to whichever node answers', async () => {
+    const redis = await open({timeoutMs: 1000});
+    await cluster.nodes[0]?.stop();
+    const fresh = await redis.reopen();
+    ends.push(() => {
+      fresh.close();
+    });
+    expect(fresh.server.role).toBe('cluster');
+    expect([1, 2].map((node) => cluster.addressOf(node))).toContain(fresh.server.address);
+    expect(await fresh.send(['GET', K1])).toBe(`${K1} on 1`);
+    const {hint} = await thrown(fresh.send(['GET', K0]));
+    expect(hint).toContain(`CLUSTER NODES on ${fresh.server.address} says`);
+  });
+
+  test('is closed where it is not used', async () => {
+    const redis = await open();
+    const sockets = new Map<object, number>();
+    cluster.judge = (node, _, socket) => {
+      sockets.set(socket, node);
+      return AS_EVER;
+    };
+    const fresh = await redis.reopen();
+    await fresh.send(['GET', K0]);
+    fresh.close();
+    await until(() =>
+      Promise.resolve([...sockets.keys()].every((socket) => 'destroyed' in socket && socket.destroyed === true)),
+    );
+    expect(await redis.send(['GET', K0])).toBe(`${K0} on 0`);
+  });
+
+  test('that no node gives is refused with why', async () => {
+    const redis = await open({timeoutMs: SOON});
+    for (const node of cluster.nodes) await node.stop();
+    expect((await thrown(redis.reopen())).code).toBe('REDIS_UNREACHABLE');
+  });
+
+  test('of a user who was refused since is refused', async () => {
+    const redis = await open();
+    cluster.judge = (_, [name]) => (name === 'HELLO' ? new Error('NOAUTH HELLO must be called') : AS_EVER);
+    expect((await thrown(redis.reopen())).code).toBe('REDIS_AUTH_FAILED');
+  });
+});
