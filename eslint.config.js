@@ -1,5 +1,5 @@
 import js from '@eslint/js';
-import importX from 'eslint-plugin-import-x';
+import importX, {createNodeResolver} from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
 
 const onlyImporter = (name, file) => ({name, message: `Only ${file} imports ${name}.`});
@@ -11,6 +11,35 @@ const TERMINAL_PACKAGES = [
   onlyImporter('react', 'src/cli/watch/screen.tsx'),
 ];
 const REDIS = onlyImporter('redis', 'src/lib/redis/node.ts and failures.ts');
+
+/** From the ground up: a room imports from the rooms below it, and from those beside it that BESIDE names. */
+const FLOORS = {
+  'src/lib': [
+    ['values'],
+    ['redis'],
+    ['gateway'],
+    ['journal', 'sessions', 'completion'],
+    ['change', 'watch', 'monitoring'],
+    ['operations', 'audit'],
+  ],
+  'src/cli': [['terminal'], ['connection', 'copyable', 'views'], ['alerts', 'completion', 'watch'], ['oclif']],
+};
+const BESIDE = {};
+
+const rooms = Object.entries(FLOORS).flatMap(([folder, floors]) =>
+  floors.flatMap((floor, index) =>
+    floor.flatMap((room) => {
+      const above = [...floors.slice(index + 1).flat(), ...floor.filter((other) => other !== room)];
+      return above
+        .filter((other) => !(BESIDE[room] ?? []).includes(other))
+        .map((other) => ({
+          target: `./${folder}/${room}`,
+          from: `./${folder}/${other}`,
+          message: `${room} is not above ${other}: see FLOORS in eslint.config.js.`,
+        }));
+    }),
+  ),
+);
 
 /** Flat config replaces a rule's options whole, so each folder states all of its own. */
 const restrictedImports = (files, paths, patterns, ignores = []) => ({
@@ -27,9 +56,27 @@ export default tseslint.config(
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: {parserOptions: {projectService: true, tsconfigRootDir: import.meta.dirname}},
     plugins: {'import-x': importX},
+    settings: {
+      'import-x/resolver-next': [
+        createNodeResolver({extensionAlias: {'.js': ['.ts', '.tsx', '.js']}, extensions: ['.ts', '.tsx', '.js']}),
+      ],
+    },
     rules: {
       '@typescript-eslint/restrict-template-expressions': ['error', {allowNumber: true}],
       'import-x/no-cycle': 'error',
+      'import-x/no-restricted-paths': [
+        'error',
+        {
+          zones: [
+            {target: './src/lib', from: './src/cli', message: 'lib knows no terminal.'},
+            ...['commands', 'standalone-commands', 'hooks'].flatMap((folder) => [
+              {target: './src/lib', from: `./src/${folder}`, message: 'lib does not know the commands.'},
+              {target: './src/cli', from: `./src/${folder}`, message: 'cli does not know the commands.'},
+            ]),
+            ...rooms,
+          ],
+        },
+      ],
       'import-x/order': ['error', {alphabetize: {order: 'asc'}, 'newlines-between': 'ignore'}],
       'no-console': 'error',
     },
@@ -63,13 +110,13 @@ export default tseslint.config(
   restrictedImports(
     ['src/cli/**'],
     [REDIS, ...TERMINAL_PACKAGES],
-    [{group: ['../commands/*', '../hooks/*'], message: 'cli does not know the commands.'}],
+    [],
     ['src/cli/terminal/prompts.ts', 'src/cli/terminal/table.ts', 'src/cli/watch/screen.tsx'],
   ),
   restrictedImports(
     ['src/lib/**'],
     [REDIS, ...TERMINAL_PACKAGES],
-    [OCLIF, {group: ['../cli/*', '../commands/*', '../hooks/*'], message: 'lib imports neither cli nor commands.'}],
+    [OCLIF],
     ['src/lib/redis/node.ts', 'src/lib/redis/failures.ts'],
   ),
   {

@@ -1,12 +1,32 @@
 import {defineConfig} from 'vitest/config';
 
+const SHARED = {
+  disableConsoleIntercept: true,
+  pool: 'forks',
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+} as const;
+
+/** The tests of a folder of test/. Those that run the built program build it first, when the build is stale. */
+const project = (name: string, {isBuilt}: {isBuilt: boolean}) => ({
+  test: {
+    ...SHARED,
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    ...(isBuilt && {globalSetup: 'test/support/build.ts'}),
+  },
+});
+
 export default defineConfig({
   test: {
-    disableConsoleIntercept: true,
-    globalSetup: 'test/support/build.ts',
-    include: ['test/**/*.test.ts'],
-    pool: 'forks',
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    projects: [
+      project('unit', {isBuilt: false}),
+      project('commands', {isBuilt: true}),
+      project('binary', {isBuilt: true}),
+      project('deployments', {isBuilt: true}),
+      project('docs', {isBuilt: true}),
+      project('faults', {isBuilt: true}),
+      project('fuzz', {isBuilt: true}),
+    ],
   },
 });

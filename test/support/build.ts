@@ -1,6 +1,11 @@
 import {execFileSync} from 'node:child_process';
 
-/** The tests of the built binary run on what `src` is now. */
+import {ROOT} from './run.js';
+
+/** The tests of the built program run on what `src` is now. Does nothing when the build is newer. */
 export default function build(): void {
-  execFileSync('npm', ['run', '--silent', 'build'], {stdio: 'inherit'});
+  execFileSync(process.execPath, ['--input-type=module', '-e', "import {build} from './scripts/setup.mjs'; build();"], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  });
 }
