@@ -8,7 +8,8 @@ import {StoreReport} from '../cli/views/audit-report.js';
 import {formatCount} from '../cli/views/batch-report.js';
 import {type Fixable, checkStore, isFixable} from '../lib/audit/audit.js';
 import {makeRepairs, MAX_REPAIRS} from '../lib/audit/repairs.js';
-import {type Redis, refuseReplica} from '../lib/redis/connect.js';
+import {refuseReplica} from '../lib/redis/connect.js';
+import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {TokengateError} from '../lib/values/errors.js';
 

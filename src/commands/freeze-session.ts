@@ -2,16 +2,9 @@ import {Flags} from '@oclif/core';
 
 import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
+import {describeEnd, describeFreeze, FOREVER} from '../lib/gateway/freeze.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
-import {
-  describeEnd,
-  describeFreeze,
-  FOREVER,
-  type Freeze,
-  freezeSession,
-  type FreezeOptions,
-  freezing,
-} from '../lib/operations/freeze.js';
+import {type Freeze, freezeSession, type FreezeOptions, freezing} from '../lib/operations/freeze.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration, parseTime} from '../lib/values/time.js';

@@ -1,7 +1,7 @@
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {sessionIdArg} from '../cli/oclif/flags.js';
 import {type SessionJson, toSessionJson} from '../cli/views/sessions.js';
-import {findSession, type Session} from '../lib/operations/budget.js';
+import {findSession, type Session} from '../lib/gateway/session.js';
 import {formatMoney, formatPercentage, type Money} from '../lib/values/money.js';
 
 export default class GetBudget extends BaseCommand<typeof GetBudget> {

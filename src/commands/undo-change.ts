@@ -7,7 +7,7 @@ import {keyName} from '../lib/gateway/keys.js';
 import {describeKeys} from '../lib/journal/describe.js';
 import {type Old, toText} from '../lib/journal/entry.js';
 import {findChanges, findLast, type RecordedChange, type Undone, undoing} from '../lib/operations/undo.js';
-import type {Redis} from '../lib/redis/connect.js';
+import type {Redis} from '../lib/redis/contract.js';
 import {TokengateError} from '../lib/values/errors.js';
 
 export default class UndoChange extends BatchCommand<typeof UndoChange> {

@@ -2,10 +2,10 @@ import {Flags} from '@oclif/core';
 
 import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
+import {describeFreeze} from '../lib/gateway/freeze.js';
 import {FROZEN_UNTIL_KEYS} from '../lib/gateway/keys.js';
 import {
   describeCleared,
-  describeFreeze,
   describeUnfreeze,
   type Unfreeze,
   unfreezeSession,

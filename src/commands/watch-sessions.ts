@@ -10,7 +10,7 @@ import {changeLines, toLine, toWatchedJson, type WatchedJson} from '../cli/watch
 import {drawOnce} from '../cli/watch/once.js';
 import type {Message} from '../cli/watch/ui.js';
 import {DEFAULT_BUDGET, explainSession} from '../lib/gateway/next-request.js';
-import type {Redis} from '../lib/redis/connect.js';
+import type {Redis} from '../lib/redis/contract.js';
 import {parseFilter} from '../lib/sessions/filter.js';
 import {describePartial} from '../lib/sessions/list.js';
 import {TokengateError} from '../lib/values/errors.js';

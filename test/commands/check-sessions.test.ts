@@ -1,10 +1,10 @@
+import {toSession} from '../../src/lib/gateway/session.js';
 import {Big} from 'big.js';
 import fc from 'fast-check';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import CheckSessions from '../../src/commands/check-sessions.js';
 import {holds} from '../../src/lib/monitoring/limits.js';
-import {toSession} from '../../src/lib/operations/budget.js';
 import {parseSessionId} from '../../src/lib/values/session-id.js';
 import {startRedis, type TestRedis} from '../support/redis-server.js';
 import {type Output, runCommand} from '../support/run.js';

@@ -1,5 +1,5 @@
 import type {CandidateKind} from '../../lib/completion/candidates.js';
-import {findSpelling} from '../oclif/other-spellings.js';
+import {findSpelling} from './other-spellings.js';
 import type {CommandEntry, CommandTable, FlagEntry, Source} from './table.js';
 
 export interface Candidate {

@@ -1,4 +1,5 @@
-import type {ConnectOptions, ServerInfo} from '../../lib/redis/connect.js';
+import type {ConnectOptions} from '../../lib/redis/connect.js';
+import type {ServerInfo} from '../../lib/redis/contract.js';
 import {type Endpoint, parseRedisUrl, withTlsFiles} from '../../lib/redis/url.js';
 
 /**

@@ -4,7 +4,7 @@ import {readFileSync} from 'node:fs';
 import type {Config} from '@oclif/core';
 
 import {TokengateError} from '../../lib/values/errors.js';
-import {findSpelling} from './other-spellings.js';
+import {findSpelling} from '../completion/other-spellings.js';
 
 /**
  * oclif knows flags only after the command word. This moves global flags that stand before it to directly behind it, so

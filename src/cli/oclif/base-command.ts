@@ -1,7 +1,8 @@
 import {Command, Errors, type Interfaces} from '@oclif/core';
 
 import type {Journal} from '../../lib/journal/entry.js';
-import {connect, type Redis, refuseReplica} from '../../lib/redis/connect.js';
+import {connect, refuseReplica} from '../../lib/redis/connect.js';
+import type {Redis} from '../../lib/redis/contract.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {type Connection, readConnection} from '../connection/connection-flags.js';
 import {redisCliOptions} from '../copyable/redis-cli.js';

@@ -1,5 +1,5 @@
+import {describeEnd} from '../../lib/gateway/freeze.js';
 import type {Check, Finding, Severity} from '../../lib/monitoring/limits.js';
-import {describeEnd} from '../../lib/operations/freeze.js';
 import {formatExactMoney, type Money} from '../../lib/values/money.js';
 import {paint} from '../terminal/colour.js';
 import {showText} from '../terminal/escape.js';

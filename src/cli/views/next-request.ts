@@ -1,4 +1,5 @@
 import {IDENTICAL_LIMIT, REQUEST_LIMIT} from '../../lib/gateway/anomaly-stats.js';
+import {describeEnd} from '../../lib/gateway/freeze.js';
 import type {
   BudgetRule,
   Decision,
@@ -8,8 +9,7 @@ import type {
   RequestRateRule,
   Rule,
 } from '../../lib/gateway/next-request.js';
-import {percentageOf} from '../../lib/operations/budget.js';
-import {describeEnd} from '../../lib/operations/freeze.js';
+import {percentageOf} from '../../lib/gateway/session.js';
 import {formatExactMoney, type Money, toPlainDigits} from '../../lib/values/money.js';
 import {isText} from '../../lib/values/session-id.js';
 import {formatDuration, formatUtc} from '../../lib/values/time.js';

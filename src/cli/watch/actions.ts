@@ -1,8 +1,11 @@
+import {describeEnd, FOREVER} from '../../lib/gateway/freeze.js';
+import type {Session} from '../../lib/gateway/session.js';
 import type {Journal} from '../../lib/journal/entry.js';
-import {addBudget, type Session} from '../../lib/operations/budget.js';
-import {describeCleared, describeEnd, FOREVER, freezeSession, unfreezeSession} from '../../lib/operations/freeze.js';
+import {addBudget} from '../../lib/operations/budget.js';
+import {describeCleared, freezeSession, unfreezeSession} from '../../lib/operations/freeze.js';
 import {describeRemoved, findWriteBack, resetSession} from '../../lib/operations/reset.js';
-import {type Redis, refuseReplica} from '../../lib/redis/connect.js';
+import {refuseReplica} from '../../lib/redis/connect.js';
+import type {Redis} from '../../lib/redis/contract.js';
 import {serverTime} from '../../lib/redis/server-time.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {formatExactMoney, type Money, parseAmount} from '../../lib/values/money.js';

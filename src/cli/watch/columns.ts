@@ -1,4 +1,4 @@
-import {FOREVER} from '../../lib/operations/freeze.js';
+import {FOREVER} from '../../lib/gateway/freeze.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import type {Status, Watched, WatchField} from '../../lib/watch/row.js';
 import {secondsUntilEmpty} from '../../lib/watch/spend-rate.js';

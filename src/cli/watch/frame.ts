@@ -1,5 +1,5 @@
-import {describeEnd} from '../../lib/operations/freeze.js';
-import type {ServerInfo} from '../../lib/redis/connect.js';
+import {describeEnd} from '../../lib/gateway/freeze.js';
+import type {ServerInfo} from '../../lib/redis/contract.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
 import {STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';

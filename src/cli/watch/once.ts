@@ -1,4 +1,4 @@
-import type {ServerInfo} from '../../lib/redis/connect.js';
+import type {ServerInfo} from '../../lib/redis/contract.js';
 import type {Summary, Watched, WatchField} from '../../lib/watch/row.js';
 import {hasColour} from '../terminal/colour.js';
 import {type Line, type Palette, toAnsi} from './cells.js';

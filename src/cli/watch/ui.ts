@@ -1,5 +1,5 @@
-import type {Session} from '../../lib/operations/budget.js';
-import type {Redis} from '../../lib/redis/connect.js';
+import type {Session} from '../../lib/gateway/session.js';
+import type {Redis} from '../../lib/redis/contract.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import type {RawId} from '../../lib/values/session-id.js';
 import type {Feed} from '../../lib/watch/poller.js';

@@ -1,4 +1,5 @@
 import {parseCount} from '../gateway/anomaly-stats.js';
+import {FOREVER} from '../gateway/freeze.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -8,15 +9,13 @@ import {
   keyOf,
   type KeyShape,
   LAST_HASH_KEYS,
-  type RedisText,
   REQUEST_COUNT_KEYS,
   SESSION_KEYS,
   SPENT_KEYS,
   VELOCITY_KEYS,
 } from '../gateway/keys.js';
 import {quoteStart} from '../gateway/stored-amount.js';
-import {FOREVER} from '../operations/freeze.js';
-import {type Command, ErrorReply, type Redis} from '../redis/connect.js';
+import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
 import {serverTime} from '../redis/server-time.js';
 import {narrow, scanKeys} from '../sessions/list.js';

@@ -3,7 +3,7 @@ import type {Change} from '../change/change.js';
 import type {KeyShape} from '../gateway/keys.js';
 import {quoteStart} from '../gateway/stored-amount.js';
 import type {Journal} from '../journal/entry.js';
-import {ErrorReply, type Redis} from '../redis/connect.js';
+import {ErrorReply, type Redis} from '../redis/contract.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 
 /** Puts one thing of a session right, if it is still as it was found. */

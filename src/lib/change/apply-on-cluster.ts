@@ -11,7 +11,7 @@ import {
 } from '../gateway/keys.js';
 import {type Journal, type Old, type Stored, toFields, toText} from '../journal/entry.js';
 import {slotOf} from '../redis/cluster/slots.js';
-import {type Command, ErrorReply, NoReply, type Redis} from '../redis/connect.js';
+import {type Command, ErrorReply, NoReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
 import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';

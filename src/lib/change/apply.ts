@@ -1,6 +1,6 @@
 import {type KeyShape, keysOf} from '../gateway/keys.js';
 import {type ChangedSession, type Journal, type Old, readJournal, toText} from '../journal/entry.js';
-import {type Command, ErrorReply, NoReply, type Redis} from '../redis/connect.js';
+import {type Command, ErrorReply, NoReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
 import {serverTime} from '../redis/server-time.js';
 import {inGroups} from '../values/chunks.js';

@@ -2,7 +2,7 @@ import {setImmediate as nextTurn} from 'node:timers/promises';
 
 import {keysOf} from '../gateway/keys.js';
 import type {Journal} from '../journal/entry.js';
-import {NoReply, type Redis} from '../redis/connect.js';
+import {NoReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import type {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';

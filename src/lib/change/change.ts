@@ -1,6 +1,6 @@
-import {JOURNAL_KEY, type KeyShape, keysOf, type RedisText} from '../gateway/keys.js';
+import {JOURNAL_KEY, type KeyShape, keysOf} from '../gateway/keys.js';
 import {type Journal, type Old, type Stored, toFields} from '../journal/entry.js';
-import {type Command, ErrorReply, NoReply, type Redis} from '../redis/connect.js';
+import {type RedisText, type Command, ErrorReply, NoReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
 import {TokengateError} from '../values/errors.js';
 import type {RawId} from '../values/session-id.js';

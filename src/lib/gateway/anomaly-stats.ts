@@ -1,6 +1,6 @@
-import {type FreezeState, toFreezeState} from '../operations/freeze.js';
-import {ErrorReply, type Redis} from '../redis/connect.js';
+import {ErrorReply, type Redis, type RedisText} from '../redis/contract.js';
 import {nameOf, type RawId} from '../values/session-id.js';
+import {type FreezeState, toFreezeState} from './freeze.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -9,7 +9,6 @@ import {
   IDENTICAL_COUNT_KEYS,
   keyOf,
   type KeyShape,
-  type RedisText,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from './keys.js';

@@ -1,7 +1,5 @@
+import type {RedisText} from '../redis/contract.js';
 import {isAscii, type RawId} from '../values/session-id.js';
-
-/** A key or an argument of a command: text, or exact bytes. */
-export type RedisText = string | Buffer;
 
 /** What stands before and after the ID in a key. An ID may itself hold colons, so it is never found by splitting. */
 export interface KeyShape {

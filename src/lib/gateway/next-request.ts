@@ -1,10 +1,10 @@
-import {FOREVER} from '../operations/freeze.js';
-import {type Command, ErrorReply, type Redis} from '../redis/connect.js';
+import {type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {toServerTime} from '../redis/server-time.js';
 import {type GatewayNumber, type Money, parseGatewayNumber, roundUpToCents, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {parseGatewayTime} from '../values/time.js';
 import {IDENTICAL_LIMIT, parseCount, REQUEST_LIMIT} from './anomaly-stats.js';
+import {FOREVER} from './freeze.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,

@@ -1,4 +1,4 @@
-import {ErrorReply, type Redis} from '../redis/connect.js';
+import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';

@@ -1,4 +1,4 @@
-import {ErrorReply, type Redis} from '../redis/connect.js';
+import {ErrorReply, type Redis} from '../redis/contract.js';
 import {formatExactMoney, isInfinite, type Money, parseStoredMoney} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from './keys.js';

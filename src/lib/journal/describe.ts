@@ -1,3 +1,4 @@
+import {describeEnd} from '../gateway/freeze.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -7,7 +8,6 @@ import {
   SPENT_KEYS,
 } from '../gateway/keys.js';
 import {describeAmount, toAmount} from '../gateway/stored-amount.js';
-import {describeEnd} from '../operations/freeze.js';
 import {parseGatewayTime} from '../values/time.js';
 import {type KeyRecord, type Old, toText, type Value} from './entry.js';
 

@@ -1,5 +1,5 @@
 import {JOURNAL_KEY, keyName, type KeyShape, SESSION_KEYS} from '../gateway/keys.js';
-import {ErrorReply, type Redis} from '../redis/connect.js';
+import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {type RawId, rawId} from '../values/session-id.js';
 

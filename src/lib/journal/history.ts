@@ -1,4 +1,4 @@
-import type {Redis} from '../redis/connect.js';
+import type {Redis} from '../redis/contract.js';
 import type {RawId} from '../values/session-id.js';
 import {type Part, readJournal} from './entry.js';
 import {Undoings} from './undone-by.js';

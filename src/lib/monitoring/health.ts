@@ -1,7 +1,8 @@
 import {hrtime} from 'node:process';
 
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, JOURNAL_KEY, keyOf} from '../gateway/keys.js';
-import {type Cluster, type Command, ErrorReply, type Redis, refuseReplica, type ServerInfo} from '../redis/connect.js';
+import {refuseReplica} from '../redis/connect.js';
+import {type Cluster, type Command, ErrorReply, type Redis, type ServerInfo} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
 import {rawId, type RawId} from '../values/session-id.js';
 

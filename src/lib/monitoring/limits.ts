@@ -1,7 +1,7 @@
+import {type FreezeState, NOT_FROZEN} from '../gateway/freeze.js';
 import {BUDGET_KEYS} from '../gateway/keys.js';
-import type {Session} from '../operations/budget.js';
-import {type FreezeState, NOT_FROZEN} from '../operations/freeze.js';
-import type {Redis} from '../redis/connect.js';
+import type {Session} from '../gateway/session.js';
+import type {Redis} from '../redis/contract.js';
 import type {Filter} from '../sessions/filter.js';
 import {mayPass, readFreezes, readSessions, scanIds} from '../sessions/list.js';
 import {TokengateError} from '../values/errors.js';

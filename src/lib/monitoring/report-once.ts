@@ -1,7 +1,7 @@
 import {randomUUID} from 'node:crypto';
 
-import {alertsKey, BUDGET_KEYS, FROZEN_UNTIL_KEYS, keyOf, type RedisText} from '../gateway/keys.js';
-import {type Command, ErrorReply, type Redis} from '../redis/connect.js';
+import {alertsKey, BUDGET_KEYS, FROZEN_UNTIL_KEYS, keyOf} from '../gateway/keys.js';
+import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
 import {parseStoredMoney} from '../values/money.js';

@@ -1,5 +1,6 @@
 import {changeKnown} from '../change/apply.js';
 import {type Change, toReply} from '../change/change.js';
+import {describeFreeze, FOREVER, type FreezeState, refuseUnreadable, toFreezeState} from '../gateway/freeze.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -10,24 +11,10 @@ import {
   SPENT_KEYS,
 } from '../gateway/keys.js';
 import type {Journal} from '../journal/entry.js';
-import {ErrorReply, type Redis} from '../redis/connect.js';
+import type {Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';
-import {formatDuration, formatGatewayTime, formatUtc, parseGatewayTime} from '../values/time.js';
-
-/** What the two freeze keys of a session say. */
-export interface FreezeState {
-  /** Null when the end time is one that the gateway cannot read: then every request ends in HTTP 500. */
-  isFrozen: boolean | null;
-  /** The end of the freeze; null without one. In the past when the gateway is about to clear it. */
-  until: Date | null;
-  /** Untrusted text; null without one. */
-  reason: string | null;
-  /** One sentence for each thing that is not as the gateway writes it. May hold untrusted text. */
-  problems: string[];
-}
-
-export const NOT_FROZEN: FreezeState = {isFrozen: false, until: null, reason: null, problems: []};
+import {formatDuration, formatGatewayTime, formatUtc} from '../values/time.js';
 
 export interface Freeze {
   id: string;
@@ -66,21 +53,6 @@ export interface UnfreezeOptions {
   now: Date;
   /** Ends only a freeze that has exactly this reason. */
   withReason?: string | undefined;
-}
-
-/** The end of a freeze without end: such keys have no TTL. */
-export const FOREVER = new Date('9999-12-31T23:59:59Z');
-
-/** `2026-11-22 16:45:22 UTC`, or that there is no end. */
-export function describeEnd(until: Date): string {
-  return until.getTime() === FOREVER.getTime() ? 'without end' : `until ${formatUtc(until)}`;
-}
-
-/** `frozen until 2026-11-22 16:45:22 UTC (Bot)`, or `not frozen`. May hold untrusted text. */
-export function describeFreeze({isFrozen, until, reason}: FreezeState): string {
-  if (isFrozen === false) return 'not frozen';
-  const end = until === null ? 'until a time that the gateway cannot read' : describeEnd(until);
-  return `frozen ${end} (${reason ?? 'no reason'})`;
 }
 
 /** What an unfreeze did to a session: `was frozen until …`, or what it removed. May hold untrusted text. */
@@ -222,23 +194,6 @@ export function unfreezing(redis: Redis, {now, withReason}: UnfreezeOptions): Ch
   };
 }
 
-/** Reads the replies to GET `frozen_until` and GET `freeze_reason` of the session of that name. */
-export function toFreezeState(redis: Redis, name: string, until: unknown, reason: unknown, now: Date): FreezeState {
-  for (const reply of [until, reason]) refuseUnreadable(redis, reply);
-  const state: FreezeState = {...NOT_FROZEN, reason: typeof reason === 'string' ? reason : null, problems: []};
-  if (reason instanceof ErrorReply) {
-    state.problems.push(`The freeze reason of session '${name}' is of a wrong Redis type.`);
-  }
-  if (until === null) return state;
-  const text = typeof until === 'string' ? until : undefined;
-  const time = text === undefined ? undefined : parseGatewayTime(text);
-  if (time?.kind === 'time') return {...state, isFrozen: time.at > now, until: time.at};
-  const why =
-    time === undefined ? 'of a wrong Redis type' : `'${text ?? ''}'${time.kind === 'offset' ? ', with an offset' : ''}`;
-  state.problems.push(`The freeze end of session '${name}' is ${why}: the gateway answers its requests with HTTP 500.`);
-  return {...state, isFrozen: null};
-}
-
 /** A character of UTF-8 text, as patterns of Lua. Not U+FFFD, which is read in place of bytes that are none. */
 const CHARACTERS = [
   '[%z\\1-\\127]',
@@ -299,8 +254,3 @@ const UNFREEZE_KEYS = [
 const UNFREEZE = `
   if args[1] and not (old[1] and old[2] == args[1]) then return 'kept' end
   return 'done', {false, false, false, false, false}`;
-
-/** A key of a wrong type is one that is there; what may not be read is nothing to decide on. */
-function refuseUnreadable(redis: Redis, reply: unknown): void {
-  if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
-}

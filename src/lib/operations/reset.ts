@@ -5,7 +5,7 @@ import type {Change, Settled} from '../change/change.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from '../gateway/keys.js';
 import {describeAmount, describeAmounts, isAbsent, toAmount, toStoredAmount} from '../gateway/stored-amount.js';
 import type {Journal, Old} from '../journal/entry.js';
-import {ErrorReply, type Redis} from '../redis/connect.js';
+import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {parseStoredMoney} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';

@@ -13,7 +13,7 @@ import {
 import {describeHeld, describeKeys, heldOf, type HeldKey} from '../journal/describe.js';
 import {addOlder, type KeyRecord, type Old, type Part, readJournal, type Stored, type Value} from '../journal/entry.js';
 import {type LaterChange, undoneBy, Undoings} from '../journal/undone-by.js';
-import {ErrorReply, type Redis} from '../redis/connect.js';
+import {ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
 import {parseStoredMoney, toPlainDigits} from '../values/money.js';

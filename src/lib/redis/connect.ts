@@ -1,10 +1,8 @@
-import type {RedisText} from '../gateway/keys.js';
 import {TokengateError} from '../values/errors.js';
+import {type Command, ErrorReply, NoReply, type Redis, type ServerInfo} from './contract.js';
 import {PRIMARY_HINT} from './failures.js';
-import {type Command, ErrorReply, type Facts, NoReply, openNode, type RedisNode} from './node.js';
+import {openNode, type RedisNode} from './node.js';
 import {addressOf, parseRedisUrl, type RedisTarget, type TlsFiles, withTlsFiles} from './url.js';
-
-export {type Command, ErrorReply, NoReply};
 
 export interface ConnectOptions {
   url: string;
@@ -14,55 +12,6 @@ export interface ConnectOptions {
   tls?: TlsFiles | undefined;
   /** Ends every operation that is under way with INTERRUPTED. */
   signal?: AbortSignal | undefined;
-}
-
-export interface ServerInfo extends Pick<Facts, 'version'> {
-  /** `cluster` for all nodes of one. */
-  role: Facts['role'] | 'cluster';
-  /** Host and port or socket path; without credentials. */
-  address: string;
-  database: number;
-  /** Of a replica, the address of its primary, when it says so. */
-  primary: string | undefined;
-}
-
-/** What is special about a Redis Cluster. */
-export interface Cluster {
-  readonly primaries: number;
-  readonly replicas: number;
-  /** The address of the primary that serves a key; undefined for a key that none does. */
-  primaryOf(key: RedisText): string | undefined;
-  /** All keys that match a pattern, on all primaries, page by page. A key may come twice. */
-  scan(pattern: string): AsyncGenerator<Buffer[]>;
-  /** Sentences for the user: what could not be made sure of. */
-  readonly doubts: Set<string>;
-}
-
-/** A Redis deployment. Every method rejects with a TokengateError, and none waits for ever. */
-export interface Redis {
-  readonly server: ServerInfo;
-  /** Undefined when it is one server. */
-  readonly cluster: Cluster | undefined;
-  /** Sends one command. An error reply rejects. */
-  send(command: Command): Promise<unknown>;
-  /** Sends commands in one flight. An error reply stands in its place in the result as an `ErrorReply`. */
-  pipeline(commands: readonly Command[]): Promise<unknown[]>;
-  /** The same with bulk strings as bytes. */
-  pipelineBytes(commands: readonly Command[]): Promise<unknown[]>;
-  /**
-   * Sends atomic units in one flight: a single command is one, several are a MULTI/EXEC. Never rejects. For each unit
-   * its replies, or the `ErrorReply` that refused it whole, or `NoReply`. On a cluster only single commands are units.
-   */
-  units(units: readonly (readonly Command[])[]): Promise<(unknown[] | ErrorReply | NoReply)[]>;
-  /** The error that a user should see for an error reply. */
-  explain(reply: ErrorReply): TokengateError;
-  /**
-   * A second connection with the same options, for a look at what became of a change: no signal ends it, and all that is
-   * done on it has to be over within the time for one answer. The caller closes it.
-   */
-  reopen(): Promise<Redis>;
-  /** Closes the connection at once; never throws, may be called twice. */
-  close(): void;
 }
 
 const DEFAULT_TIMEOUT_MS = 5000;

@@ -1,6 +1,5 @@
-import {ErrorReply} from 'redis';
-
 import {TokengateError} from '../values/errors.js';
+import {ErrorReply} from './contract.js';
 
 export interface FailureContext {
   kind: 'Redis' | 'Sentinel';

@@ -1,24 +1,9 @@
-import {ErrorReply, RedisClient, RESP_TYPES} from 'redis';
+import {RedisClient, RESP_TYPES} from 'redis';
 
-import type {RedisText} from '../gateway/keys.js';
 import {TokengateError} from '../values/errors.js';
+import {type Command, ErrorReply, NoReply} from './contract.js';
 import {DeadlineError, explainFailure, type FailureContext} from './failures.js';
 import {addressOf, type Credentials, type Endpoint, type TlsSettings} from './url.js';
-
-export {ErrorReply};
-
-export type Command = readonly RedisText[];
-
-/**
- * Stands where an answer should be when the connection ended before it: the command may or may not have been done. Without
- * `isSent` it certainly was not.
- */
-export class NoReply {
-  constructor(
-    readonly error: TokengateError,
-    readonly isSent = true,
-  ) {}
-}
 
 /** What a server says of itself. */
 export interface Facts {

@@ -1,7 +1,7 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 
 import type {TokengateError} from '../values/errors.js';
-import {type Command, ErrorReply} from './node.js';
+import {type Command, ErrorReply} from './contract.js';
 
 /**
  * Keys that Redis looks at in one step, which holds up the gateway for 0.9 ms. Measured on lists of 100,000: 300 take 8 %

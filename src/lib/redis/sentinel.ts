@@ -1,7 +1,8 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 
 import {TokengateError} from '../values/errors.js';
-import {ErrorReply, type NodeOptions, NoReply, openNode, type RedisNode} from './node.js';
+import {ErrorReply, NoReply} from './contract.js';
+import {type NodeOptions, openNode, type RedisNode} from './node.js';
 import {addressOf, type Credentials, type Endpoint} from './url.js';
 
 interface Primary {

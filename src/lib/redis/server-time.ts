@@ -1,5 +1,3 @@
-import {ErrorReply, type Redis} from './connect.js';
-
 /**
  * The time by the Redis server's clock: a freeze set by a laptop whose clock is slow would be over before it began. The
  * local time when the user may not ask.
@@ -18,3 +16,4 @@ export function toServerTime(redis: Redis, reply: unknown): Date {
   const [seconds, microseconds] = reply as [string, string];
   return new Date(Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000));
 }
+import {ErrorReply, type Redis} from './contract.js';

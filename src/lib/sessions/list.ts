@@ -1,6 +1,7 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 
 import {readCount} from '../gateway/anomaly-stats.js';
+import {type FreezeState, NOT_FROZEN, toFreezeState} from '../gateway/freeze.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -11,10 +12,9 @@ import {
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from '../gateway/keys.js';
+import {percentageOf, type Session, toSession} from '../gateway/session.js';
 import {type StoredAmount, toStoredAmount} from '../gateway/stored-amount.js';
-import {percentageOf, type Session, toSession} from '../operations/budget.js';
-import {type FreezeState, NOT_FROZEN, toFreezeState} from '../operations/freeze.js';
-import {type Command, ErrorReply, type Redis} from '../redis/connect.js';
+import {type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {scanServer} from '../redis/scan-server.js';
 import {inGroups} from '../values/chunks.js';
 import {matchesGlob} from '../values/glob.js';

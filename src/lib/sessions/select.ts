@@ -1,5 +1,5 @@
 import type {KeyShape} from '../gateway/keys.js';
-import type {Redis} from '../redis/connect.js';
+import type {Redis} from '../redis/contract.js';
 import {matchesGlob} from '../values/glob.js';
 import type {RawId} from '../values/session-id.js';
 import type {Filter} from './filter.js';

@@ -1,4 +1,4 @@
-import type {Redis, ServerInfo} from '../redis/connect.js';
+import type {Redis, ServerInfo} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import type {RawId} from '../values/session-id.js';
 import {type Reading, type Wanted, type Watch} from './reader.js';

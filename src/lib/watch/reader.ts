@@ -1,20 +1,19 @@
 import {isDeepStrictEqual} from 'node:util';
 
 import {parseCount} from '../gateway/anomaly-stats.js';
+import {type FreezeState, NOT_FROZEN} from '../gateway/freeze.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
   keyOf,
   type KeyShape,
-  type RedisText,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from '../gateway/keys.js';
+import {toSession} from '../gateway/session.js';
 import {ABSENT, type StoredAmount} from '../gateway/stored-amount.js';
-import {toSession} from '../operations/budget.js';
-import {type FreezeState, NOT_FROZEN} from '../operations/freeze.js';
-import {type Command, ErrorReply, type Redis} from '../redis/connect.js';
+import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {toServerTime} from '../redis/server-time.js';
 import type {Filter} from '../sessions/filter.js';
 import {hidesSome, passes, scanIds, toListed, toListedFreeze, valuesOf} from '../sessions/list.js';

@@ -1,4 +1,4 @@
-import type {Session} from '../operations/budget.js';
+import type {Session} from '../gateway/session.js';
 import {addPartial, NO_TOTALS, type Totals, usedOf} from '../sessions/list.js';
 import {type Money, ZERO} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';

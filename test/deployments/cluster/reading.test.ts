@@ -1,8 +1,9 @@
+import type {Redis} from '../../../src/lib/redis/contract.js';
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
 
 import {BUDGET_KEYS} from '../../../src/lib/gateway/keys.js';
 import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
-import {connect, type Redis} from '../../../src/lib/redis/connect.js';
+import {connect} from '../../../src/lib/redis/connect.js';
 import {scanIds, scanKeys} from '../../../src/lib/sessions/list.js';
 import {rawId} from '../../../src/lib/values/session-id.js';
 import {startCluster, type TestCluster} from '../../support/cluster.js';

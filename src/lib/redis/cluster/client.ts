@@ -1,10 +1,10 @@
 import {setMaxListeners} from 'node:events';
 import {setTimeout as sleep} from 'node:timers/promises';
 
-import {JOURNAL_KEY, type RedisText} from '../../gateway/keys.js';
+import {JOURNAL_KEY} from '../../gateway/keys.js';
 import {TokengateError} from '../../values/errors.js';
-import type {Redis} from '../connect.js';
-import {type Command, ErrorReply, NoReply, openNode, type RedisNode} from '../node.js';
+import {type RedisText, type Redis, type Command, ErrorReply, NoReply} from '../contract.js';
+import {openNode, type RedisNode} from '../node.js';
 import {addressOf, type Endpoint, type RedisTarget} from '../url.js';
 import {type ClusterNodes, GONE, scanCluster} from './scan.js';
 import {parseRedirection, parseSlots, slotOf, type SlotMap} from './slots.js';

@@ -2,7 +2,8 @@ import {setTimeout as sleep} from 'node:timers/promises';
 
 import {TokengateError} from '../../values/errors.js';
 import {matchesGlob} from '../../values/glob.js';
-import {type Command, ErrorReply, type RedisNode} from '../node.js';
+import {type Command, ErrorReply} from '../contract.js';
+import {type RedisNode} from '../node.js';
 import {scanServer} from '../scan-server.js';
 import type {Endpoint} from '../url.js';
 import {type OwnSlots, parseOwnSlots, type SlotMap, SLOTS} from './slots.js';

@@ -1,4 +1,4 @@
-import {type RedisText} from '../../gateway/keys.js';
+import type {RedisText} from '../contract.js';
 import type {Endpoint} from '../url.js';
 import {addressOf} from '../url.js';
 

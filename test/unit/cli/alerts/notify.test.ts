@@ -1,3 +1,4 @@
+import {toSession} from '../../../../src/lib/gateway/session.js';
 import {mkdtemp, readFile, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -7,7 +8,6 @@ import {afterEach, beforeEach, expect, test} from 'vitest';
 
 import {notificationError, type Notified, notify, type Notifiers} from '../../../../src/cli/alerts/notify.js';
 import type {Finding} from '../../../../src/lib/monitoring/limits.js';
-import {toSession} from '../../../../src/lib/operations/budget.js';
 import {parseSessionId} from '../../../../src/lib/values/session-id.js';
 import {untilEnded} from '../../../support/processes.js';
 import {type Receiver, startReceiver} from '../../../support/receiver.js';

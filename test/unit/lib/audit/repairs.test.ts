@@ -1,3 +1,4 @@
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {expect, test} from 'vitest';
 
 import {
@@ -14,7 +15,7 @@ import {
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from '../../../../src/lib/gateway/keys.js';
-import {connect, type Redis} from '../../../../src/lib/redis/connect.js';
+import {connect} from '../../../../src/lib/redis/connect.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
 import {startProxy} from '../../../support/proxy.js';
 import type {TestRedis} from '../../../support/redis-server.js';

@@ -1,3 +1,4 @@
+import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {beforeEach, describe, expect, test, vi} from 'vitest';
 
 import {changeOnCluster} from '../../../../src/lib/change/apply-on-cluster.js';
@@ -14,7 +15,7 @@ import {
 } from '../../../../src/lib/gateway/keys.js';
 import type {Journal, Old, Stored} from '../../../../src/lib/journal/entry.js';
 import {slotOf} from '../../../../src/lib/redis/cluster/slots.js';
-import {connect, ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/connect.js';
+import {connect} from '../../../../src/lib/redis/connect.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {nameOf, type RawId, rawId} from '../../../../src/lib/values/session-id.js';
 import {type Nodes, withCluster} from '../../../support/with-cluster.js';

@@ -1,3 +1,4 @@
+import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {afterEach, describe, expect, test} from 'vitest';
 
 import {changeKnown, changeOne, lookAgain, lookAt, sendChanges} from '../../../../src/lib/change/apply.js';
@@ -5,7 +6,7 @@ import type {PlannedChange, ScriptedChange} from '../../../../src/lib/change/cha
 import {BUDGET_KEYS, SPENT_KEYS} from '../../../../src/lib/gateway/keys.js';
 import {type Journal, type Part, readJournal} from '../../../../src/lib/journal/entry.js';
 import {resetting} from '../../../../src/lib/operations/reset.js';
-import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/connect.js';
+import {connect, type ConnectOptions} from '../../../../src/lib/redis/connect.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {type RawId, rawId} from '../../../../src/lib/values/session-id.js';
 import {type Proxy, startProxy, type Verdict} from '../../../support/proxy.js';

@@ -1,8 +1,9 @@
+import {type Command, ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {beforeEach, describe, expect, test, vi} from 'vitest';
 
 import {type BatchOptions, type Outcome, previewBatch, runBatch} from '../../../../src/lib/change/batch.js';
 import {type Reset, resetting} from '../../../../src/lib/operations/reset.js';
-import {type Command, connect, ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/connect.js';
+import {connect} from '../../../../src/lib/redis/connect.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {type RawId, rawId} from '../../../../src/lib/values/session-id.js';
 import {startProxy} from '../../../support/proxy.js';

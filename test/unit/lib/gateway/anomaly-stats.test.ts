@@ -1,7 +1,8 @@
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {describe, expect, test} from 'vitest';
 
 import {findAnomalyStats, parseCount, readCount} from '../../../../src/lib/gateway/anomaly-stats.js';
-import {connect, ErrorReply, type Redis} from '../../../../src/lib/redis/connect.js';
+import {connect} from '../../../../src/lib/redis/connect.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
 import type {TestRedis} from '../../../support/redis-server.js';
 import {withRedis} from '../../../support/with-redis.js';

@@ -1,3 +1,4 @@
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {describe, expect, test} from 'vitest';
 
 import {
@@ -7,7 +8,7 @@ import {
   type NextRequest,
   type Rule,
 } from '../../../../src/lib/gateway/next-request.js';
-import {connect, type Redis} from '../../../../src/lib/redis/connect.js';
+import {connect} from '../../../../src/lib/redis/connect.js';
 import {parseAmount, ZERO} from '../../../../src/lib/values/money.js';
 import {parseSessionId} from '../../../../src/lib/values/session-id.js';
 import type {TestRedis} from '../../../support/redis-server.js';

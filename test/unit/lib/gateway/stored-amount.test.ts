@@ -1,3 +1,4 @@
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {describe, expect, test} from 'vitest';
 
 import {
@@ -9,7 +10,6 @@ import {
   toAmount,
   toStoredAmount,
 } from '../../../../src/lib/gateway/stored-amount.js';
-import {ErrorReply, type Redis} from '../../../../src/lib/redis/connect.js';
 import {toPlainDigits} from '../../../../src/lib/values/money.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
 import type {TestRedis} from '../../../support/redis-server.js';

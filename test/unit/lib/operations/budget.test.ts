@@ -1,9 +1,11 @@
+import {findSession, percentageOf, toSession} from '../../../../src/lib/gateway/session.js';
+import {NOT_FROZEN} from '../../../../src/lib/gateway/freeze.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {toAmount} from '../../../../src/lib/gateway/stored-amount.js';
-import {addBudget, findSession, percentageOf, setBudget, toSession} from '../../../../src/lib/operations/budget.js';
-import {NOT_FROZEN} from '../../../../src/lib/operations/freeze.js';
-import {connect, type Redis} from '../../../../src/lib/redis/connect.js';
+import {addBudget, setBudget} from '../../../../src/lib/operations/budget.js';
+import {connect} from '../../../../src/lib/redis/connect.js';
 import {type Money, parseAmount, parseStoredMoney, toPlainDigits} from '../../../../src/lib/values/money.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
 import {startProxy} from '../../../support/proxy.js';

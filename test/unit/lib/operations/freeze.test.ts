@@ -1,19 +1,18 @@
+import {FOREVER, NOT_FROZEN, toFreezeState} from '../../../../src/lib/gateway/freeze.js';
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
 import {sendChanges} from '../../../../src/lib/change/apply.js';
 import {keysOf} from '../../../../src/lib/gateway/keys.js';
 import {
-  FOREVER,
   type FreezeOptions,
   freezeSession,
   freezing,
-  NOT_FROZEN,
-  toFreezeState,
   unfreezeSession,
   unfreezing,
 } from '../../../../src/lib/operations/freeze.js';
-import {connect, ErrorReply, type Redis} from '../../../../src/lib/redis/connect.js';
+import {connect} from '../../../../src/lib/redis/connect.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
 import {parseGatewayTime} from '../../../../src/lib/values/time.js';
 import {anyBytes, fuzz} from '../../../support/fuzz.js';

@@ -1,3 +1,4 @@
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {sendChanges} from '../../../../src/lib/change/apply.js';
@@ -9,7 +10,7 @@ import {
   resetSession,
   resetting,
 } from '../../../../src/lib/operations/reset.js';
-import {connect, ErrorReply, type Redis} from '../../../../src/lib/redis/connect.js';
+import {connect} from '../../../../src/lib/redis/connect.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
 import {startProxy} from '../../../support/proxy.js';
 import type {TestRedis} from '../../../support/redis-server.js';

@@ -1,3 +1,4 @@
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {Big} from 'big.js';
 import fc from 'fast-check';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
@@ -8,7 +9,7 @@ import {addBudget, setBudget} from '../../../../src/lib/operations/budget.js';
 import {freezeSession, unfreezeSession} from '../../../../src/lib/operations/freeze.js';
 import {resetSession, resetting} from '../../../../src/lib/operations/reset.js';
 import {findChanges, type RecordedChange, undoing} from '../../../../src/lib/operations/undo.js';
-import {connect, type Redis} from '../../../../src/lib/redis/connect.js';
+import {connect} from '../../../../src/lib/redis/connect.js';
 import {serverTime} from '../../../../src/lib/redis/server-time.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {parseAmount} from '../../../../src/lib/values/money.js';

@@ -1,3 +1,4 @@
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {describe, expect, test} from 'vitest';
 
 import {
@@ -17,7 +18,6 @@ import {
   undoing,
   type UndoOptions,
 } from '../../../../src/lib/operations/undo.js';
-import {ErrorReply, type Redis} from '../../../../src/lib/redis/connect.js';
 import {type RawId, rawId} from '../../../../src/lib/values/session-id.js';
 import type {TestRedis} from '../../../support/redis-server.js';
 import {withRedis} from '../../../support/with-redis.js';

@@ -1,8 +1,8 @@
+import {toSession} from '../../../../src/lib/gateway/session.js';
+import {NOT_FROZEN} from '../../../../src/lib/gateway/freeze.js';
 import {describe, expect, test} from 'vitest';
 
 import {toAmount} from '../../../../src/lib/gateway/stored-amount.js';
-import {toSession} from '../../../../src/lib/operations/budget.js';
-import {NOT_FROZEN} from '../../../../src/lib/operations/freeze.js';
 import {type Money, parseStoredMoney, ZERO} from '../../../../src/lib/values/money.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
 import {sortWatched, statusOf, summarize, type Watched, type WatchField} from '../../../../src/lib/watch/row.js';

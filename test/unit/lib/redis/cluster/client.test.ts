@@ -1,3 +1,4 @@
+import {ErrorReply, NoReply, type Redis} from '../../../../../src/lib/redis/contract.js';
 import type {Socket} from 'node:net';
 import {setImmediate, setTimeout} from 'node:timers/promises';
 
@@ -6,7 +7,7 @@ import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 import {JOURNAL_KEY} from '../../../../../src/lib/gateway/keys.js';
 import {openCluster} from '../../../../../src/lib/redis/cluster/client.js';
 import {slotOf} from '../../../../../src/lib/redis/cluster/slots.js';
-import {connect, type ConnectOptions, ErrorReply, NoReply, type Redis} from '../../../../../src/lib/redis/connect.js';
+import {connect, type ConnectOptions} from '../../../../../src/lib/redis/connect.js';
 import {openNode} from '../../../../../src/lib/redis/node.js';
 import {parseRedisUrl} from '../../../../../src/lib/redis/url.js';
 import {TokengateError} from '../../../../../src/lib/values/errors.js';

@@ -1,0 +1,69 @@
+import type {Redis} from '../redis/contract.js';
+import {TokengateError} from '../values/errors.js';
+import {type Money, ZERO} from '../values/money.js';
+import {isText, nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
+import type {FreezeState} from './freeze.js';
+import {type Amounts, describeAmount, readAmounts} from './stored-amount.js';
+
+/** What stands in Redis for one session. An amount is null when it is not money; `problems` then says what it is. */
+export interface Session {
+  id: string;
+  /** The same as bytes. */
+  key: RawId;
+  budget: Money | null;
+  /** 0 when the gateway has written nothing yet. */
+  spent: Money | null;
+  /** Never negative. */
+  remaining: Money | null;
+  /** Spent, in percent of the budget, unrounded; of a budget of 0 it is 0 when nothing is spent, else 100. */
+  percentageUsed: Money | null;
+  /** Null when it was not asked for. */
+  freeze: FreezeState | null;
+  /** One sentence for each thing that is not as the gateway writes it. May hold untrusted text. */
+  problems: string[];
+}
+
+/** @throws TokengateError SESSION_NOT_FOUND when the session has no budget */
+export async function findSession(redis: Redis, id: RawId): Promise<Session> {
+  const amounts = await readAmounts(redis, id);
+  if (amounts.budget.state === 'absent') throw withoutBudget(id, amounts);
+  return toSession(id, amounts);
+}
+
+export function toSession(id: RawId, {budget, spent}: Amounts, freeze: FreezeState | null = null): Session {
+  const name = nameOf(id);
+  const limit = budget.state === 'money' ? budget.amount : null;
+  const used = spent.state === 'money' ? spent.amount : spent.state === 'absent' ? ZERO : null;
+  const problems = isText(id) ? [] : [`The ID of session '${name}' is invalid: its key is not UTF-8 text.`];
+  if (freeze !== null) problems.push(...freeze.problems);
+  for (const [field, value] of Object.entries({budget, spent})) {
+    if (value.state === 'invalid') problems.push(`The ${field} of session '${name}' is ${value.why}: ${value.effect}.`);
+  }
+  const known = limit !== null && used !== null;
+  return {
+    id: name,
+    key: id,
+    budget: limit,
+    spent: used,
+    remaining: known ? remainingOf(limit, used) : null,
+    percentageUsed: known ? percentageOf(limit, used) : null,
+    freeze,
+    problems,
+  };
+}
+
+export function percentageOf(budget: Money, spent: Money): Money {
+  if (budget.lte(ZERO)) return spent.gt(ZERO) ? ZERO.plus(100) : ZERO;
+  return spent.times(100).div(budget);
+}
+
+function remainingOf(budget: Money, spent: Money): Money {
+  const left = budget.minus(spent);
+  return left.lt(ZERO) ? ZERO : left;
+}
+
+/** For a session that may have spent something all the same. */
+export function withoutBudget(id: RawId, {spent}: Amounts): TokengateError {
+  const more = ` It has spent ${describeAmount(spent)} all the same, and gets a budget at its next request.`;
+  return sessionNotFound(id, spent.state === 'absent' ? '' : more);
+}
