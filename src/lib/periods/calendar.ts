@@ -1,25 +1,7 @@
 import {Temporal} from 'temporal-polyfill';
 
 import {TokengateError} from '../values/errors.js';
-
-export const EVERY = ['day', 'week', 'month', 'year'] as const;
-
-/** When a budget renews, on the wall clock of a time zone. */
-export interface Schedule {
-  every: (typeof EVERY)[number];
-  /** IANA name, such as `Europe/Berlin`. */
-  timezone: string;
-  /** `HH:MM` */
-  at: string;
-  /** Of a week the day, from Monday as 1; of a month the day, of which a shorter month takes its last. Else null. */
-  on: number | null;
-}
-
-/** The time between two renewals. */
-export interface Span {
-  start: Date;
-  end: Date;
-}
+import type {Schedule, Span} from './schedule.js';
 
 const UNITS = {day: {days: 1}, week: {weeks: 1}, month: {months: 1}, year: {years: 1}} as const;
 

@@ -1,14 +1,8 @@
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
-import {
-  EVERY,
-  formatInZone,
-  formatIsoInZone,
-  makeCalendar,
-  parseTimezone,
-  type Schedule,
-} from '../../../../src/lib/periods/calendar.js';
+import {formatInZone, formatIsoInZone, makeCalendar, parseTimezone} from '../../../../src/lib/periods/calendar.js';
+import {EVERY, type Schedule} from '../../../../src/lib/periods/schedule.js';
 
 const spanOf = makeCalendar();
 

@@ -1,0 +1,73 @@
+import type {StoredAmount} from '../gateway/stored-amount.js';
+import {type Money, toPlainDigits, type TypedAmount, ZERO} from '../values/money.js';
+import {type Grant, isOver, sumOf} from './grants.js';
+import type {Period} from './period.js';
+import type {Schedule, Span} from './schedule.js';
+
+/** What stands in Redis for one session. */
+export interface PeriodState {
+  /** Null without one. */
+  period: Period | null;
+  grants: readonly Grant[];
+  budget: StoredAmount;
+  spent: StoredAmount;
+}
+
+/** What is due for one session. */
+export interface Renewal {
+  /** The new period; null when only grants have ended. */
+  period: Period | null;
+  grants: readonly Grant[];
+  ended: readonly Grant[];
+  /** Undefined when it stays, since there is none. */
+  budget: TypedAmount | undefined;
+}
+
+/**
+ * What is due now: several missed periods are one renewal into the present one. The budget is then the amount, what is
+ * carried over, and the grants that go on. Grants that are over without a renewal are taken off the budget, never below 0.
+ *
+ * @returns undefined when nothing is
+ */
+export function findDue(
+  {period, grants, budget, spent}: PeriodState,
+  now: Date,
+  spanOf: (schedule: Schedule, now: Date) => Span,
+): Renewal | undefined {
+  const isDue = period !== null && spanOf(period, now).start > period.renewed;
+  const ended = grants.filter((grant) => isOver(grant, now) || (isDue && grant.until === null));
+  const live = grants.filter((grant) => !ended.includes(grant));
+  if (!isDue) {
+    if (ended.length === 0) return undefined;
+    const left = budget.state === 'money' ? notBelowZero(budget.amount.minus(sumOf(ended))) : undefined;
+    return {period: null, grants: live, ended, budget: left && typed(left)};
+  }
+  const carried = typed(carryOver(period, grants, budget, spent));
+  return {
+    period: {...period, renewed: now, carried},
+    grants: live,
+    ended,
+    budget: typed(period.amount.value.plus(carried.value).plus(sumOf(live))),
+  };
+}
+
+/** Grants are spent last: what is left of one is not carried over, and one that goes on is not given twice. */
+function carryOver(
+  {rollover, maxRollover}: Period,
+  grants: readonly Grant[],
+  budget: StoredAmount,
+  spent: StoredAmount,
+): Money {
+  if (rollover === 'none' || budget.state !== 'money' || spent.state === 'invalid') return ZERO;
+  const used = spent.state === 'money' ? spent.amount : ZERO;
+  const left = notBelowZero(budget.amount.minus(sumOf(grants)).minus(used));
+  return maxRollover !== null && left.gt(maxRollover.value) ? maxRollover.value : left;
+}
+
+export function typed(value: Money): TypedAmount {
+  return {text: toPlainDigits(value), value};
+}
+
+function notBelowZero(amount: Money): Money {
+  return amount.lt(ZERO) ? ZERO : amount;
+}
