@@ -1,5 +1,5 @@
 import {ErrorReply, type Redis} from '../redis/contract.js';
-import {parseDecimal} from '../values/decimal.js';
+import {parseGatewayNumber} from '../values/gateway-number.js';
 import {formatExactMoney, type Money, parseStoredMoney} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from './keys.js';
@@ -48,7 +48,7 @@ export function toAmount(text: string): StoredAmount {
     text,
     why: `${quoteStart(text)}, which is not an amount`,
     effect:
-      parseDecimal(text) === 'infinity'
+      parseGatewayNumber(text) === 'infinity'
         ? 'the gateway takes it as no limit'
         : 'the gateway answers its requests with HTTP 503',
   };

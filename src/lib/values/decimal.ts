@@ -1,135 +1,210 @@
-/**
- * Numbers as the gateway reads and subtracts them: Python's `Decimal`. Exact where money is not enough, since a stored text
- * may be anything that Python takes for a number.
- */
-export type Decimal = Finite | 'infinity' | '-infinity' | 'nan';
+/** A number that stands beside one; texts as `Decimal.of` takes them. */
+type Operand = Decimal | number | string;
 
-/** `coefficient` × 10 ^ `exponent`. */
-export interface Finite {
-  coefficient: bigint;
-  exponent: number;
+/** How a digit that is cut off rounds the one before it. `half-up` and `up` are away from zero. */
+export type Rounding = 'down' | 'half-up' | 'half-even' | 'up';
+
+/** Decimals of a quotient. */
+const QUOTIENT_DECIMALS = 20;
+/** With so few digits a binary number is exact, and quicker to make than a BigInt of a text. */
+const MAX_EXACT_DIGITS = 15;
+const [POINT, ZERO_DIGIT, NINE_DIGIT] = [0x2e, 0x30, 0x39];
+const NUMBER = /^(-?)(\d+)(?:\.(\d*))?(?:e([+-]?\d+))?$/i;
+
+const POWERS = Array.from({length: 64}, (_, exponent) => 10n ** BigInt(exponent));
+
+function powerOfTen(exponent: number): bigint {
+  return POWERS[exponent] ?? 10n ** BigInt(exponent);
 }
-
-/** The first of each ten decimal digits of Unicode 14, which is Python 3.11's. */
-const ZEROS = [
-  0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0, 0xf20,
-  0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0,
-  0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0, 0xff10, 0x104a0, 0x10d30, 0x11066, 0x110f0, 0x11136, 0x111d0, 0x112f0,
-  0x11450, 0x114d0, 0x11650, 0x116c0, 0x11730, 0x118e0, 0x11950, 0x11c50, 0x11d50, 0x11da0, 0x16a60, 0x16ac0, 0x16b50,
-  0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140, 0x1e2f0, 0x1e950, 0x1fbf0,
-];
-/** What `str.isspace` holds for; JavaScript's `trim` has no separators of ASCII and no NEL, but a byte order mark. */
-const BLANKS = '[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]*';
-const AROUND = new RegExp(`^${BLANKS}|${BLANKS}$`, 'g');
-const FINITE = /^([+-]?)(?:(\d+)\.?(\d*)|\.(\d+))(?:e([+-]?\d+))?$/i;
-
-/** Of numbers that can be written: the exponent of the first digit, and that of the last one. */
-const LARGEST = 999_999_999_999_999_999n;
-const SMALLEST = -1_999_999_999_999_999_997n;
-
-/** @returns undefined when `Decimal(text)` raises an error */
-export function parseDecimal(text: string): Decimal | undefined {
-  const ascii = toAscii(text.replace(AROUND, ''));
-  const [, sign = '', whole = '', decimals = '', onlyDecimals = '', power = '0'] = FINITE.exec(ascii) ?? [];
-  if (whole === '' && onlyDecimals === '') {
-    if (/^\+?inf(inity)?$/i.test(ascii)) return 'infinity';
-    if (/^-inf(inity)?$/i.test(ascii)) return '-infinity';
-    return /^[+-]?s?nan\d*$/i.test(ascii) ? 'nan' : undefined;
-  }
-  const fraction = decimals || onlyDecimals;
-  const digits = (whole + fraction).replace(/^0+(?=\d)/, '');
-  const exponent = BigInt(power) - BigInt(fraction.length);
-  if (exponent < SMALLEST || exponent + BigInt(digits.length) - 1n > LARGEST) return undefined;
-  return {coefficient: BigInt(sign === '-' ? `-${digits}` : digits), exponent: Number(exponent)};
-}
-
-/** Python drops underscores wherever they stand, and takes digits of every script. */
-function toAscii(text: string): string {
-  return text.replaceAll('_', '').replace(/[\0\u0080-\u{10ffff}]/gu, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    const zero = ZEROS.find((first) => code >= first && code <= first + 9);
-    return zero === undefined ? '?' : String(code - zero);
-  });
-}
-
-/** The gateway computes in Python's default context: 28 significant digits, rounded half to even. */
-const PRECISION = 28;
-const MAX_EXPONENT = 999_999;
-const MIN_EXPONENT = -MAX_EXPONENT - PRECISION + 1;
 
 /**
- * `a - b` in the gateway's context.
- *
- * @returns undefined when Python raises an error: nothing comes of infinite less infinite, of NaN, or of an overflow
+ * An exact decimal number: `coefficient` divided by ten to the power of `scale`. Immutable. Sums, differences and products
+ * are exact; a quotient has 20 decimals. It takes as much memory as it has digits, so whoever reads numbers from outside
+ * limits their exponents (`fromParts`).
  */
-export function subtract(a: Decimal, b: Decimal): Decimal | undefined {
-  if (a === 'nan' || b === 'nan') return undefined;
-  if (typeof a === 'string') return a === b ? undefined : a;
-  if (typeof b === 'string') return b === 'infinity' ? '-infinity' : 'infinity';
-  return round(add(a, {...b, coefficient: -b.coefficient}));
-}
+export class Decimal {
+  private constructor(
+    private readonly coefficient: bigint,
+    /** Digits after the point, never negative. */
+    private readonly scale: number,
+  ) {}
 
-/** Exact as far as the digits that count. */
-function add(a: Finite, b: Finite): Finite {
-  if (a.coefficient === 0n) return b;
-  if (b.coefficient === 0n) return a;
-  const [high, low] = a.exponent >= b.exponent ? [a, b] : [b, a];
-  // What is too small to be a digit of the sum only says to which side to round.
-  const shift = Math.max(1, PRECISION + 2 - lengthOf(high));
-  if (lengthOf(low) + low.exponent - 1 < high.exponent - shift) {
-    const rest = low.coefficient < 0n ? -1n : 1n;
-    return {coefficient: high.coefficient * 10n ** BigInt(shift) + rest, exponent: high.exponent - shift};
+  /** Digits, then that power of ten: `fromParts('-125', -1)` is -12.5. */
+  static fromParts(digits: string, exponent: number): Decimal {
+    return Decimal.scaled(BigInt(digits), -exponent);
   }
-  const scaled = high.coefficient * 10n ** BigInt(high.exponent - low.exponent);
-  return {coefficient: scaled + low.coefficient, exponent: low.exponent};
+
+  /**
+   * A number written with digits, a point and an exponent, in the program's own text (`1.5e-7`).
+   *
+   * @throws SyntaxError for any other text
+   */
+  static of(number: string | number): Decimal {
+    const text = String(number);
+    const plain = Decimal.ofPlain(text);
+    if (plain !== undefined) return plain;
+    const [, sign = '', whole, decimals = '', exponent = '0'] = NUMBER.exec(text) ?? [];
+    if (whole === undefined) throw new SyntaxError(`'${text}' is not a decimal number`);
+    return Decimal.fromParts(sign + whole + decimals, Number(exponent) - decimals.length);
+  }
+
+  /**
+   * The quick way for what most numbers are: up to 15 digits with at most one point among them, and nothing else.
+   *
+   * @returns undefined for any other text, be it a number or not
+   */
+  static ofPlain(text: string): Decimal | undefined {
+    const {length} = text;
+    if (length === 0 || length > MAX_EXACT_DIGITS + 1) return undefined;
+    let point = -1;
+    let value = 0;
+    for (let index = 0; index < length; index++) {
+      const code = text.charCodeAt(index);
+      if (code >= ZERO_DIGIT && code <= NINE_DIGIT) value = value * 10 + (code - ZERO_DIGIT);
+      else if (code === POINT && point === -1 && index > 0) point = index;
+      else return undefined;
+    }
+    if (point === -1) return length > MAX_EXACT_DIGITS ? undefined : new Decimal(BigInt(value), 0);
+    return point === length - 1 ? undefined : new Decimal(BigInt(value), length - 1 - point);
+  }
+
+  private static scaled(coefficient: bigint, scale: number): Decimal {
+    return scale < 0 ? new Decimal(coefficient * powerOfTen(-scale), 0) : new Decimal(coefficient, scale);
+  }
+
+  plus(other: Operand): Decimal {
+    const summand = toDecimal(other);
+    const scale = Math.max(this.scale, summand.scale);
+    return new Decimal(this.at(scale) + summand.at(scale), scale);
+  }
+
+  minus(other: Operand): Decimal {
+    const subtrahend = toDecimal(other);
+    const scale = Math.max(this.scale, subtrahend.scale);
+    return new Decimal(this.at(scale) - subtrahend.at(scale), scale);
+  }
+
+  times(other: Operand): Decimal {
+    const factor = toDecimal(other);
+    return new Decimal(this.coefficient * factor.coefficient, this.scale + factor.scale);
+  }
+
+  /** Of 20 decimals, rounded half up. By zero it throws a RangeError. */
+  div(other: Operand): Decimal {
+    const divisor = toDecimal(other);
+    const shift = QUOTIENT_DECIMALS + divisor.scale - this.scale;
+    const [up, down] = shift < 0 ? [0, -shift] : [shift, 0];
+    return new Decimal(
+      divide(this.coefficient * powerOfTen(up), divisor.coefficient * powerOfTen(down), 'half-up'),
+      QUOTIENT_DECIMALS,
+    );
+  }
+
+  neg(): Decimal {
+    return new Decimal(-this.coefficient, this.scale);
+  }
+
+  abs(): Decimal {
+    return this.coefficient < 0n ? this.neg() : this;
+  }
+
+  /** Multiplied by that power of ten. */
+  shift(exponent: number): Decimal {
+    return Decimal.scaled(this.coefficient, this.scale - exponent);
+  }
+
+  /** To that many decimals; below 0 to tens, hundreds, … */
+  round(decimals: number, rounding: Rounding): Decimal {
+    if (decimals >= this.scale) return this;
+    return Decimal.scaled(divide(this.coefficient, powerOfTen(this.scale - decimals), rounding), decimals);
+  }
+
+  /** Below, equal to or above 0 as this number is below, equal to or above the other. */
+  cmp(other: Operand): -1 | 0 | 1 {
+    const compared = toDecimal(other);
+    const scale = Math.max(this.scale, compared.scale);
+    const [left, right] = [this.at(scale), compared.at(scale)];
+    return left < right ? -1 : left > right ? 1 : 0;
+  }
+
+  eq(other: Operand): boolean {
+    return this.cmp(other) === 0;
+  }
+
+  lt(other: Operand): boolean {
+    return this.cmp(other) < 0;
+  }
+
+  lte(other: Operand): boolean {
+    return this.cmp(other) <= 0;
+  }
+
+  gt(other: Operand): boolean {
+    return this.cmp(other) > 0;
+  }
+
+  gte(other: Operand): boolean {
+    return this.cmp(other) >= 0;
+  }
+
+  /** Of its first digit other than 0: 2 of 123.4, -3 of 0.001; 0 of 0. */
+  get exponent(): number {
+    return this.coefficient === 0n ? 0 : String(this.abs().coefficient).length - 1 - this.scale;
+  }
+
+  /** The binary number next to it. */
+  toNumber(): number {
+    return Number(this.toString());
+  }
+
+  /** With that many decimals, or with all there are. What is rounded to 0 keeps its minus sign. */
+  toFixed(decimals?: number, rounding: Rounding = 'half-up'): string {
+    if (decimals === undefined) return this.toString();
+    const {coefficient, scale} = this.round(decimals, rounding);
+    return write(this.coefficient < 0n, coefficient, scale, decimals);
+  }
+
+  /** All digits, never an exponent, no 0 at the end of the decimals. */
+  toString(): string {
+    const {coefficient, scale} = this;
+    if (scale === 0) return String(coefficient);
+    const digits = write(coefficient < 0n, coefficient, scale, scale);
+    let end = digits.length;
+    while (digits.charCodeAt(end - 1) === ZERO_DIGIT) end--;
+    return digits.slice(0, digits.charCodeAt(end - 1) === POINT ? end - 1 : end);
+  }
+
+  /** A text: a number of JSON.parse would lose digits. */
+  toJSON(): string {
+    return this.toString();
+  }
+
+  private at(scale: number): bigint {
+    return scale === this.scale ? this.coefficient : this.coefficient * powerOfTen(scale - this.scale);
+  }
 }
 
-function round(value: Finite): Finite | undefined {
-  const drop = Math.max(lengthOf(value) - PRECISION, MIN_EXPONENT - value.exponent, 0);
-  const rounded = drop === 0 ? value : dropDigits(value, drop);
-  if (rounded.coefficient === 0n) return {coefficient: 0n, exponent: 0};
-  return rounded.exponent + lengthOf(rounded) - 1 > MAX_EXPONENT ? undefined : rounded;
+function toDecimal(number: Operand): Decimal {
+  return number instanceof Decimal ? number : Decimal.of(number);
 }
 
-function dropDigits(value: Finite, drop: number): Finite {
-  // All of them, and more: less than half of the first that is left.
-  if (drop > lengthOf(value)) return {coefficient: 0n, exponent: 0};
-  const unit = 10n ** BigInt(drop);
-  const [quotient, rest] = [value.coefficient / unit, abs(value.coefficient % unit)];
-  const isUp = rest * 2n > unit || (rest * 2n === unit && quotient % 2n !== 0n);
-  const away = value.coefficient < 0n ? -1n : 1n;
-  return {coefficient: isUp ? quotient + away : quotient, exponent: value.exponent + drop};
+function write(isNegative: boolean, coefficient: bigint, scale: number, decimals: number): string {
+  const digits = String(coefficient < 0n ? -coefficient : coefficient).padStart(scale + 1, '0');
+  const sign = isNegative ? '-' : '';
+  if (decimals === 0) return sign + digits;
+  const point = digits.length - scale;
+  return `${sign}${digits.slice(0, point)}.${digits.slice(point).padEnd(decimals, '0')}`;
 }
 
-/** Negative when `a` is the smaller one, 0 when they are equal. Exact. NaN compares with nothing, and is none of these. */
-export function compare(a: Exclude<Decimal, 'nan'>, b: Exclude<Decimal, 'nan'>): number {
-  if (a === b) return 0;
-  if (a === '-infinity' || b === 'infinity') return -1;
-  if (a === 'infinity' || b === '-infinity') return 1;
-  const [left, right] = [signOf(a), signOf(b)];
-  if (left !== right || left === 0) return left - right;
-  const [first, second] = [lengthOf(a) + a.exponent, lengthOf(b) + b.exponent];
-  if (first !== second) return first < second ? -left : left;
-  const least = Math.min(a.exponent, b.exponent);
-  const scaled = ({coefficient, exponent}: Finite): bigint => coefficient * 10n ** BigInt(exponent - least);
-  const difference = scaled(a) - scaled(b);
-  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
-}
-
-/** `float(value)`: what is too large is infinite. */
-export function toFloat(value: Decimal): number {
-  if (typeof value !== 'string') return Number(`${value.coefficient}e${value.exponent}`);
-  return value === 'nan' ? NaN : value === 'infinity' ? Infinity : -Infinity;
-}
-
-function signOf({coefficient}: Finite): number {
-  return coefficient < 0n ? -1 : coefficient > 0n ? 1 : 0;
-}
-
-function lengthOf({coefficient}: Finite): number {
-  return abs(coefficient).toString().length;
-}
-
-function abs(value: bigint): bigint {
-  return value < 0n ? -value : value;
+/** The integer next to a fraction. */
+function divide(numerator: bigint, denominator: bigint, rounding: Rounding): bigint {
+  const quotient = numerator / denominator;
+  const remainder = numerator % denominator;
+  if (remainder === 0n || rounding === 'down') return quotient;
+  const isNegative = numerator < 0n !== denominator < 0n;
+  const twice = 2n * (remainder < 0n ? -remainder : remainder);
+  const size = denominator < 0n ? -denominator : denominator;
+  const isUp =
+    rounding === 'up' || twice > size || (twice === size && (rounding === 'half-up' || (quotient & 1n) === 1n));
+  return !isUp ? quotient : isNegative ? quotient - 1n : quotient + 1n;
 }

@@ -1,12 +1,11 @@
-import {Big} from 'big.js';
-
-import {type Decimal, type Finite, parseDecimal, toFloat} from './decimal.js';
+import {Decimal} from './decimal.js';
 import {TokengateError} from './errors.js';
+import {type Finite, type GatewayNumber, parseGatewayNumber, toFloat} from './gateway-number.js';
 
 /** USD, exact: never a binary float, from the text in Redis to the text on the screen. */
-export type Money = Big;
+export type Money = Decimal;
 
-export const ZERO: Money = new Big(0);
+export const ZERO: Money = Decimal.of(0);
 
 const TYPED = /^(\d+(\.\d+)?|\.\d+)$/;
 /** The gateway computes with 28 significant digits (Python's Decimal), so more could not be kept. */
@@ -42,7 +41,7 @@ export function parseAmount(typed: string): TypedAmount {
     refuse(`at most ${MAX_WHOLE_DIGITS} digits before the point and ${MAX_DIGITS} in all`);
   }
   const text = decimals === '' ? wholeDigits : `${wholeDigits}.${decimals}`;
-  return {text, value: new Big(text)};
+  return {text, value: Decimal.of(text)};
 }
 
 function whyNotPlain(typed: string): string {
@@ -60,51 +59,57 @@ function whyNotPlain(typed: string): string {
  * @returns undefined when it is not a finite number, or one that the gateway's JSON, of binary floats, can't hold
  */
 export function parseStoredMoney(text: string): Money | undefined {
-  if (PLAIN.test(text)) return new Big(text);
-  const value = parseDecimal(text);
-  if (value === undefined || typeof value === 'string' || !Number.isFinite(toFloat(value))) return undefined;
-  const {coefficient, exponent} = value;
-  const digits = coefficient.toString();
-  if (coefficient === 0n || digits.length + exponent < -MAX_DECIMALS) return ZERO;
-  return new Big(`${digits}e${exponent}`).round(MAX_DECIMALS, Big.roundHalfEven);
+  const plain = Decimal.ofPlain(text);
+  if (plain !== undefined) return plain;
+  if (PLAIN.test(text)) return Decimal.of(text);
+  const value = parseGatewayNumber(text);
+  return typeof value === 'object' ? toMoney(value) : undefined;
+}
+
+function toMoney(value: Finite): Money | undefined {
+  if (!Number.isFinite(toFloat(value))) return undefined;
+  const digits = String(value.coefficient);
+  // Before it is made, since it would take as much memory as it has zeros.
+  if (value.coefficient === 0n || digits.length + value.exponent < -MAX_DECIMALS) return ZERO;
+  return Decimal.fromParts(digits, value.exponent).round(MAX_DECIMALS, 'half-even');
 }
 
 /** What the gateway takes a stored text for; a number beyond all money counts as infinite. */
-export type GatewayNumber = Money | Exclude<Decimal, Finite>;
+export type StoredNumber = Money | Exclude<GatewayNumber, Finite>;
 
 /** @returns undefined when it is not a number */
-export function parseGatewayNumber(text: string): GatewayNumber | undefined {
+export function parseStoredNumber(text: string): StoredNumber | undefined {
   const amount = parseStoredMoney(text);
   if (amount !== undefined) return amount;
-  const value = parseDecimal(text);
+  const value = parseGatewayNumber(text);
   if (value === undefined || typeof value === 'string') return value;
   return value.coefficient < 0n ? '-infinity' : 'infinity';
 }
 
 export function roundUpToCents(amount: Money): Money {
-  return amount.round(2, Big.roundUp);
+  return amount.round(2, 'up');
 }
 
 /** All digits, never an exponent: `0.00000075`. */
 export function toPlainDigits(amount: Money): string {
-  return amount.toFixed();
+  return amount.toString();
 }
 
 /** Four decimals, rounded half to even: `$25.5000`. */
 export function formatMoney(amount: Money): string {
-  return withDollar(amount.toFixed(4, Big.roundHalfEven));
+  return withDollar(amount.toFixed(4, 'half-even'));
 }
 
 /** Every digit, and at least two decimals: `$25.50`, `$0.00000075`. */
 export function formatExactMoney(amount: Money): string {
-  const digits = amount.toFixed();
+  const digits = amount.toString();
   const decimals = digits.split('.')[1]?.length ?? 0;
   return withDollar(decimals < 2 ? amount.toFixed(2) : digits);
 }
 
 /** One decimal, rounded half to even: `48.4%`. */
-export function formatPercentage(percentage: Big): string {
-  return `${percentage.toFixed(1, Big.roundHalfEven)}%`;
+export function formatPercentage(percentage: Decimal): string {
+  return `${percentage.toFixed(1, 'half-even')}%`;
 }
 
 function withDollar(digits: string): string {
