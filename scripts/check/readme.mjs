@@ -29,7 +29,7 @@ function describeCommands({commands}) {
   const shown = Object.values(commands)
     .filter(({hidden}) => !hidden)
     .sort((a, b) => (a.id < b.id ? -1 : 1));
-  const globals = Object.assign({}, ...shown.map(({flags}) => pick(flags, isGlobal)));
+  const globals = Object.assign({}, ...shown.map(({flags}) => pick(flags, (flag) => isGlobal(flag) && !flag.hidden)));
   return [
     'Every command but `help` and `autocomplete` takes these flags, before its name or after it:',
     listFlags(globals),
