@@ -68,7 +68,8 @@ function describe({pjson, root, manifest, isRoot, findCommand}) {
     version,
     async findCommand(id) {
       const command = await findCommand(id);
-      if (command !== undefined && (isRoot || Object.hasOwn(ownCommands, id))) Object.assign(command, {id, plugin});
+      // Where the plugin is installed, its own `findCommand` has done so.
+      if (command !== undefined && command.plugin === undefined) Object.assign(command, {id, plugin});
       return command;
     },
   };
