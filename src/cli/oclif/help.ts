@@ -18,7 +18,7 @@ import {
 type Shown = Command.Loadable & MoreHelp;
 
 /** The most characters of flags in the line of the usage. */
-const FLAGS_IN_USAGE = 45;
+const FLAGS_IN_USAGE = 40;
 const WIDTH = {least: 40, usual: 80, most: 100};
 /** A term that is longer has its meaning below it. */
 const LONGEST_TERM = 26;
