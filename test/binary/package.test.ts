@@ -67,7 +67,7 @@ describe('the packed package', () => {
     ]);
   });
 
-  test('takes no more room than docs/packaging.md says', async () => {
+  test('takes no more room than docs/development/packaging.md says', async () => {
     const home = join(installed, 'lib/node_modules/tokengate');
     const paths = await readdir(home, {recursive: true, withFileTypes: true});
     const sizes = paths
@@ -75,7 +75,7 @@ describe('the packed package', () => {
       .map((entry) => statSync(join(entry.parentPath, entry.name)).size);
     const megabytes = sizes.reduce((sum, size) => sum + size, 0) / 1e6;
     const [, stated] =
-      /installed size is ([\d.]+) MB/.exec(await readFile(join(ROOT, 'docs/packaging.md'), 'utf8')) ?? [];
+      /installed size is ([\d.]+) MB/.exec(await readFile(join(ROOT, 'docs/development/packaging.md'), 'utf8')) ?? [];
     expect(megabytes).toBeLessThan(Number(stated));
     expect(megabytes).toBeGreaterThan(Number(stated) * 0.8);
   });
@@ -298,7 +298,7 @@ describe('npm version', () => {
       expect(await readFile(join(checkout, 'CHANGELOG.md'), 'utf8')).toMatch(
         /^## \[Unreleased\]\n\n## \[9\.8\.7\] - \d{4}-\d\d-\d\d\n\n- Something new\.\n/m,
       );
-      for (const script of ['build/manifest', 'check/readme']) {
+      for (const script of ['build/manifest', 'build/docs']) {
         const {code} = await runProcess(process.execPath, [join(checkout, `scripts/${script}.mjs`), '--check']);
         expect(code).toBe(0);
       }

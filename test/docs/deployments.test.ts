@@ -11,7 +11,7 @@ import {portOf, type Sentinels, startSentinels} from '../support/sentinels.js';
 import {silent, startServer} from '../support/servers.js';
 import {loadSessions, makeShell, type Shell} from '../support/shell.js';
 
-const DOCUMENT = await readFile(`${ROOT}docs/deployments.md`, 'utf8');
+const DOCUMENT = await readFile(`${ROOT}docs/guides/deployments.md`, 'utf8');
 const EXAMPLES = Array.from(DOCUMENT.matchAll(/^## ([^\n]+)\n|^```console\n([^]*?)^```$/gm), ([, heading, text]) => ({
   heading,
   text,
@@ -89,7 +89,7 @@ const neutral = (text: string): string =>
     .replaceAll(/^Version: \d+\.\d+\.\d+$/gm, 'Version: VERSION')
     .replaceAll(/^Latency: \d+\.\d ms$/gm, 'Latency: LATENCY');
 
-describe('the examples of docs/deployments.md', () => {
+describe('the examples of docs/guides/deployments.md', () => {
   let heading = '';
   for (const example of EXAMPLES) {
     heading = example.heading ?? heading;

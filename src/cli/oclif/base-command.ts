@@ -1,5 +1,6 @@
 import {Command, Errors, type Interfaces} from '@oclif/core';
 
+import {JOURNAL_KEY} from '../../lib/gateway/keys.js';
 import type {Journal} from '../../lib/journal/entry.js';
 import {connect, refuseReplica} from '../../lib/redis/connect.js';
 import type {Redis} from '../../lib/redis/contract.js';
@@ -67,7 +68,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   protected async connect(signal?: AbortSignal): Promise<Redis> {
     const {warnings, ...options} = this.connection;
     this.keepDoubts();
-    this.redis = await connect({...options, signal});
+    this.redis = await connect({...options, homeKey: JOURNAL_KEY, signal});
     const {role, address} = this.redis.server;
     const isStale = role === 'replica';
     this.connectionWarnings = [

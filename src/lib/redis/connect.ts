@@ -1,5 +1,5 @@
 import {TokengateError} from '../values/errors.js';
-import {type Command, ErrorReply, NoReply, type Redis, type ServerInfo} from './contract.js';
+import {type Command, ErrorReply, NoReply, type Redis, type RedisText, type ServerInfo} from './contract.js';
 import {PRIMARY_HINT} from './failures.js';
 import {openNode, type RedisNode} from './node.js';
 import {addressOf, parseRedisUrl, type RedisTarget, type TlsFiles, withTlsFiles} from './url.js';
@@ -12,6 +12,8 @@ export interface ConnectOptions {
   tls?: TlsFiles | undefined;
   /** Ends every operation that is under way with INTERRUPTED. */
   signal?: AbortSignal | undefined;
+  /** On a cluster, the node that serves this key gets all commands without one, such as TIME. */
+  homeKey?: RedisText | undefined;
 }
 
 const DEFAULT_TIMEOUT_MS = 5000;
@@ -29,7 +31,7 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
     try {
       if (node.facts.mode === 'cluster') {
         const {openCluster} = await import('./cluster/client.js');
-        return await openCluster(node, target, {timeoutMs, signal});
+        return await openCluster(node, target, {timeoutMs, homeKey: options.homeKey ?? '', signal});
       }
       const server = await describe(node, target);
       return standalone(node, server, () => open({deadline: performance.now() + timeoutMs}));

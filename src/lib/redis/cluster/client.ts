@@ -1,7 +1,6 @@
 import {setMaxListeners} from 'node:events';
 import {setTimeout as sleep} from 'node:timers/promises';
 
-import {JOURNAL_KEY} from '../../gateway/keys.js';
 import {TokengateError} from '../../values/errors.js';
 import {type RedisText, type Redis, type Command, ErrorReply, NoReply} from '../contract.js';
 import {openNode, type RedisNode} from '../node.js';
@@ -11,6 +10,8 @@ import {parseRedirection, parseSlots, slotOf, type SlotMap} from './slots.js';
 
 interface ClusterOptions {
   timeoutMs: number;
+  /** The node that serves it gets all commands without a key, so that they have one clock. */
+  homeKey: RedisText;
   signal?: AbortSignal | undefined;
   /** By `performance.now()`: when everything has to be over. */
   deadline?: number | undefined;
@@ -69,7 +70,7 @@ const ignore = (): void => undefined;
  * @throws TokengateError REDIS_CLUSTER_DOWN, INVALID_REDIS_URL
  */
 export async function openCluster(seed: RedisNode, target: RedisTarget, options: ClusterOptions): Promise<Redis> {
-  const {timeoutMs, signal, deadline = Infinity} = options;
+  const {timeoutMs, homeKey, signal, deadline = Infinity} = options;
   const [first] = target.endpoints;
   if (target.database !== 0) {
     throw new TokengateError(
@@ -255,7 +256,7 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
   /** Never rejects. */
   const fly = async (commands: readonly Command[], bytes = false): Promise<unknown[]> => {
     const by = limit();
-    const lists = commands.map(toParts);
+    const lists = commands.map((command) => toParts(command, homeKey));
     let open = lists.flat();
     for (let tries = 0; open.length > 0; tries++) {
       await send(open, bytes, by);
@@ -333,7 +334,7 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
     close,
     reopen: () => {
       const until = Math.min(overAt + timeoutMs / 2, performance.now() + timeoutMs);
-      return reopenCluster(chooseNodes(), target, {timeoutMs, deadline: until});
+      return reopenCluster(chooseNodes(), target, {timeoutMs, homeKey, deadline: until});
     },
     pipeline: (commands) => run(commands),
     pipelineBytes: (commands) => run(commands, true),
@@ -400,14 +401,13 @@ async function askSlots(node: RedisNode, endpoint: Endpoint, by = Infinity): Pro
   });
 }
 
-/** What has no key goes to the node of the journal, so that there is one clock. */
-function toParts(command: Command): Part[] {
+function toParts(command: Command, homeKey: RedisText): Part[] {
   const name = String(command[0]).toUpperCase();
   const keys = keysOf(name, command);
   const isRead = READS.has(name) || (name === 'EVAL' && keys.length === 0);
   const part = {isRead, reply: undefined, asking: undefined, sentTo: undefined};
   if (SPLIT.has(name)) return keys.map((key) => ({...part, command: [name, key], slot: slotOf(key)}));
-  return [{...part, command, slot: slotOf(keys[0] ?? JOURNAL_KEY)}];
+  return [{...part, command, slot: slotOf(keys[0] ?? homeKey)}];
 }
 
 function keysOf(name: string, command: Command): readonly RedisText[] {

@@ -1,57 +1,84 @@
-// Fills README.md between `<!-- commands -->` and `<!-- commandsstop -->` with a reference of every command, from
-// oclif.manifest.json; with --check it only compares, and fails when that part is stale.
-import {readFile, writeFile} from 'node:fs/promises';
+// Writes docs/commands: a page for each command and an index, from oclif.manifest.json; with --check it only compares, and
+// fails when one is stale.
+import {mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 
-const START = '<!-- commands -->';
-const STOP = '<!-- commandsstop -->';
 const WIDTH = 120;
-/** More flags than these are not worth a heading. */
-const FLAGS_IN_HEADING = 3;
+/** More flags than these are not worth a place in the usage line. */
+const FLAGS_IN_USAGE = 3;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const file = `${root}README.md`;
+const folder = `${root}docs/commands/`;
 
-const [manifest, readme] = await Promise.all([readFile(`${root}oclif.manifest.json`, 'utf8'), readFile(file, 'utf8')]);
-const start = readme.indexOf(START);
-const stop = readme.indexOf(STOP);
-if (start === -1 || stop < start) throw new Error(`README.md has no ${START} before a ${STOP}.`);
-const filled = `${readme.slice(0, start)}${START}\n\n${describeCommands(JSON.parse(manifest))}\n\n${readme.slice(stop)}`;
+const {commands} = JSON.parse(readFileSync(`${root}oclif.manifest.json`, 'utf8'));
+const shown = Object.values(commands)
+  .filter(({hidden}) => !hidden)
+  .sort((a, b) => (a.id < b.id ? -1 : 1));
+const pages = new Map([
+  ['README.md', describeAll()],
+  ...shown.map((command, index) => [`${command.id}.md`, describeCommand(command, shown[index + 1])]),
+]);
 
+mkdirSync(folder, {recursive: true});
+const stale = readdirSync(folder).filter((name) => !pages.has(name));
+for (const [name, text] of pages) if (read(name) !== text) stale.push(name);
 if (!process.argv.includes('--check')) {
-  await writeFile(file, filled);
-} else if (readme !== filled) {
-  console.error('README.md is stale: run node scripts/check/readme.mjs, and commit it.');
+  for (const name of stale) rmSync(folder + name, {force: true});
+  for (const [name, text] of pages) writeFileSync(folder + name, text);
+} else if (stale.length > 0) {
+  console.error(`docs/commands is stale (${stale.join(', ')}): run node scripts/build/docs.mjs, and commit it.`);
   process.exitCode = 1;
 }
 
-function describeCommands({commands}) {
-  const shown = Object.values(commands)
-    .filter(({hidden}) => !hidden)
-    .sort((a, b) => (a.id < b.id ? -1 : 1));
-  const globals = Object.assign({}, ...shown.map(({flags}) => pick(flags, isGlobal)));
-  return [
-    'Every command but `help` and `autocomplete` takes these flags, before its name or after it:',
-    listFlags(globals),
-    ...shown.flatMap(describeCommand),
-  ].join('\n\n');
+function read(name) {
+  try {
+    return readFileSync(folder + name, 'utf8');
+  } catch {
+    return undefined;
+  }
 }
 
-function describeCommand({id, summary, description = '', args, flags, examples = []}) {
-  const name = `tokengate ${id.replaceAll(':', ' ')}`;
+function describeAll() {
+  const globals = Object.assign({}, ...shown.map(({flags}) => pick(flags, isGlobal)));
+  return asPage([
+    '# Commands',
+    shown.map(({id, summary}) => item(`[\`${nameOf(id)}\`](${id}.md): ${asMarkdown(summary)}`)).join('\n'),
+    '## Global flags',
+    'Every command but `help` and `autocomplete` takes these flags, before its name or after it:',
+    listFlags(globals),
+  ]);
+}
+
+function describeCommand({id, summary, description = '', args, flags, examples = []}, next) {
+  const name = `tokengate ${nameOf(id)}`;
   const own = pick(flags, (flag) => !isGlobal(flag) && !flag.hidden);
   const flagUsage = Object.values(own).map(showFlagUsage);
-  const shownFlags = flagUsage.length > FLAGS_IN_HEADING ? ['[FLAGS]'] : flagUsage;
+  const shownFlags = flagUsage.length > FLAGS_IN_USAGE ? ['[FLAGS]'] : flagUsage;
   const usage = [name, ...Object.values(args).map(showArg), ...shownFlags].join(' ');
   const render = (text) => text.replaceAll('<%= config.bin %>', 'tokengate').replaceAll('<%= command.id %>', id);
-  const paragraphs = [asSentence(summary), ...render(description).split(/\n{2,}/)].filter((text) => text !== '');
-  const parts = [
-    `### \`${usage}\``,
-    ...paragraphs.map((text) => wrap(asMarkdown(text))),
-    [...Object.values(args).map(describeArg), listFlags(own)].filter((text) => text !== '').join('\n'),
-    render(showExamples(examples)),
-  ];
-  return parts.filter((text) => text !== '');
+  return asPage([
+    `# ${name}`,
+    asSentence(asMarkdown(summary)),
+    ['```text', usage, '```'].join('\n'),
+    ...(examples.length === 0 ? [] : ['## Examples', render(showExamples(examples))]),
+    ...(description === '' ? [] : ['## Description']),
+    ...render(description)
+      .split(/\n{2,}/)
+      .filter((text) => text !== '')
+      .map((text) => wrap(asMarkdown(text))),
+    ...(Object.keys(args).length === 0 ? [] : ['## Arguments', Object.values(args).map(describeArg).join('\n')]),
+    ...(Object.keys(own).length === 0 ? [] : ['## Flags', listFlags(own)]),
+    'It also takes the [global flags](README.md#global-flags).',
+    next === undefined ? 'Back to [all commands](README.md)' : `Next: [${nameOf(next.id)}](${next.id}.md)`,
+  ]);
+}
+
+function asPage(parts) {
+  return `${parts.join('\n\n')}\n`;
+}
+
+function nameOf(id) {
+  return id.replaceAll(':', ' ');
 }
 
 function showArg({name, required, multiple}) {
