@@ -1,14 +1,14 @@
-import {toSession} from '../../src/lib/gateway/session.js';
 import {Big} from 'big.js';
 import fc from 'fast-check';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import CheckSessions from '../../src/commands/check-sessions.js';
+import {toSession} from '../../src/lib/gateway/session.js';
 import {holds} from '../../src/lib/monitoring/limits.js';
 import {parseSessionId} from '../../src/lib/values/session-id.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, runCommand} from '../support/run.js';
-import {loadSessions} from '../support/shell.js';
+import {type Output, runCommand} from '../support/program/run.js';
+import {loadSessions} from '../support/program/shell.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

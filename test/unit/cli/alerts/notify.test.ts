@@ -1,4 +1,3 @@
-import {toSession} from '../../../../src/lib/gateway/session.js';
 import {mkdtemp, readFile, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -7,10 +6,11 @@ import {Big} from 'big.js';
 import {afterEach, beforeEach, expect, test} from 'vitest';
 
 import {notificationError, type Notified, notify, type Notifiers} from '../../../../src/cli/alerts/notify.js';
+import {toSession} from '../../../../src/lib/gateway/session.js';
 import type {Finding} from '../../../../src/lib/monitoring/limits.js';
 import {parseSessionId} from '../../../../src/lib/values/session-id.js';
-import {untilEnded} from '../../../support/processes.js';
-import {type Receiver, startReceiver} from '../../../support/receiver.js';
+import {type Receiver, startReceiver} from '../../../support/impostors/receiver.js';
+import {untilEnded} from '../../../support/program/processes.js';
 
 let receiver: Receiver;
 let folder: string;
