@@ -53,7 +53,7 @@ describe('freeze-session --for', () => {
     expect(await freeze('x', `--for=${length}`)).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/^Error: Invalid length of time '.*'\.\nWrite a number and s, m, h, d or w, .*\n$/),
+      stderr: expect.stringMatching(/^Error: Invalid length of time '.*'\.\nWrite a number and w, d, h, m or s, .*\n$/),
     });
     expect(await endOf('x')).toBeNull();
   });

@@ -1,11 +1,10 @@
-import {Big} from 'big.js';
-
+import {Decimal} from './decimal.js';
 import {TokengateError} from './errors.js';
 
 /** USD, exact: never a binary float, from the text in Redis to the text on the screen. */
-export type Money = Big;
+export type Money = Decimal;
 
-export const ZERO: Money = new Big(0);
+export const ZERO: Money = Decimal.of(0);
 
 const TYPED = /^(\d+(\.\d+)?|\.\d+)$/;
 /** The gateway computes with 28 significant digits (Python's Decimal), so more could not be kept. */
@@ -41,7 +40,7 @@ export function parseAmount(typed: string): TypedAmount {
     refuse(`at most ${MAX_WHOLE_DIGITS} digits before the point and ${MAX_DIGITS} in all`);
   }
   const text = decimals === '' ? wholeDigits : `${wholeDigits}.${decimals}`;
-  return {text, value: new Big(text)};
+  return {text, value: Decimal.of(text)};
 }
 
 function whyNotPlain(typed: string): string {
@@ -59,10 +58,20 @@ function whyNotPlain(typed: string): string {
  * @returns undefined when it is not a finite number
  */
 export function parseStoredMoney(text: string): Money | undefined {
-  const digits = text.trim();
-  if (digits.length > MAX_STORED_LENGTH || !STORED.test(digits)) return undefined;
-  const value = new Big(digits.replaceAll('_', '').replace(/^\+/, ''));
-  return Math.abs(value.e) > MAX_EXPONENT ? undefined : value;
+  return Decimal.ofPlain(text) ?? parseAnyMoney(text.trim());
+}
+
+function parseAnyMoney(text: string): Money | undefined {
+  if (text.length > MAX_STORED_LENGTH || !STORED.test(text)) return undefined;
+  const [mantissa = '', power = '0'] = text.replaceAll('_', '').split(/e/i);
+  const [whole = '', decimals = ''] = mantissa.split('.');
+  const digits = (whole + decimals).replace(/^[+-]?0*/, '');
+  if (digits === '') return ZERO;
+  const exponent = Number(power) - decimals.length;
+  // Before it is made, since it would take as much memory as it has zeros.
+  if (Math.abs(digits.length - 1 + exponent) > MAX_EXPONENT) return undefined;
+  const amount = Decimal.fromParts(digits, exponent);
+  return mantissa.startsWith('-') ? amount.neg() : amount;
 }
 
 /** What the gateway takes a stored text for. */
@@ -91,29 +100,29 @@ export function isInfinite(text: string): boolean {
 }
 
 export function roundUpToCents(amount: Money): Money {
-  return amount.round(2, Big.roundUp);
+  return amount.round(2, 'up');
 }
 
 /** All digits, never an exponent: `0.00000075`. */
 export function toPlainDigits(amount: Money): string {
-  return amount.toFixed();
+  return amount.toString();
 }
 
 /** Four decimals, rounded half to even: `$25.5000`. */
 export function formatMoney(amount: Money): string {
-  return withDollar(amount.toFixed(4, Big.roundHalfEven));
+  return withDollar(amount.toFixed(4, 'half-even'));
 }
 
 /** Every digit, and at least two decimals: `$25.50`, `$0.00000075`. */
 export function formatExactMoney(amount: Money): string {
-  const digits = amount.toFixed();
+  const digits = amount.toString();
   const decimals = digits.split('.')[1]?.length ?? 0;
   return withDollar(decimals < 2 ? amount.toFixed(2) : digits);
 }
 
 /** One decimal, rounded half to even: `48.4%`. */
-export function formatPercentage(percentage: Big): string {
-  return `${percentage.toFixed(1, Big.roundHalfEven)}%`;
+export function formatPercentage(percentage: Decimal): string {
+  return `${percentage.toFixed(1, 'half-even')}%`;
 }
 
 function withDollar(digits: string): string {

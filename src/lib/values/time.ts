@@ -47,7 +47,14 @@ export function formatUtc(at: Date): string {
   return `${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }
 
-const UNITS: Record<string, number> = {s: 1, m: 60, h: 3600, d: 86_400, w: 604_800};
+const UNITS: Record<string, number> = {w: 604_800, d: 86_400, h: 3600, m: 60, s: 1};
+
+/** Each unit once, the larger before the smaller: `1h2h` is a slip of the keys, and not three hours. */
+const DURATION = new RegExp(
+  `^(?=.)${Object.keys(UNITS)
+    .map((unit) => `(?:(\\d{1,9})${unit})?`)
+    .join('')}$`,
+);
 
 /**
  * A length of time such as `30m`, `2h`, `7d` or `1h30m`.
@@ -56,11 +63,12 @@ const UNITS: Record<string, number> = {s: 1, m: 60, h: 3600, d: 86_400, w: 604_8
  * @throws TokengateError INVALID_DURATION
  */
 export function parseDuration(typed: string): number {
-  const parts = [...typed.matchAll(/(\d{1,9})([smhdw])/g)];
-  const seconds = parts.reduce((sum, [, count, unit = '']) => sum + Number(count) * (UNITS[unit] ?? 0), 0);
-  if (parts.map(([part]) => part).join('') !== typed || seconds === 0) {
+  const counts: (string | undefined)[] = DURATION.exec(typed)?.slice(1) ?? [];
+  const lengths = Object.values(UNITS);
+  const seconds = counts.reduce((sum, count, index) => sum + Number(count ?? 0) * (lengths[index] ?? 0), 0);
+  if (seconds === 0) {
     throw new TokengateError('INVALID_DURATION', `Invalid length of time '${typed}'.`, {
-      hint: 'Write a number and s, m, h, d or w, for example 30m, 2h or 1h30m.',
+      hint: 'Write a number and w, d, h, m or s, each unit once and the larger first: 30m, 2h or 1h30m.',
     });
   }
   return seconds;

@@ -80,6 +80,7 @@ describe('an output that cannot be written', () => {
     ['explain-session s000001 --cost 999'],
     ['explain-session s000001 --cost 999 --json'],
     ['--help'],
+    ['--version'],
   ])('%s > /dev/full: exit 1 and one message', async (words) => {
     const {code, stdout, stderr} = await bash(`tokengate ${words} > /dev/full`);
     expect({code, stdout}).toEqual({code: 1, stdout: ''});

@@ -100,18 +100,38 @@ describe('a length of time as an operator types it', () => {
     ['1h30m', 5400],
     ['1d12h30m15s', 131_415],
     ['0h30m', 1800],
+    ['1w2d3h4m5s', 788_645],
+    ['1h90m', 9000],
   ])('%s is %d seconds', (typed, seconds) => {
     expect(parseDuration(typed)).toBe(seconds);
   });
 
-  test.each(['', '0', '0m', '30', 'm', '-5m', '+5m', '1.5h', '1h 30m', ' 1h', '1H', '5min', '1y', '1e3s', 'Infinity'])(
-    '%j is refused',
-    (typed) => {
-      expect(() => parseDuration(typed)).toThrow(
-        expect.objectContaining({code: 'INVALID_DURATION', hint: expect.stringContaining('1h30m')}),
-      );
-    },
-  );
+  const slips = ['1h2h', '5m1h', '1h1h', '30m30m', '1d2w', '10s1m', '1w1d1h1m1s1w', '1h30', '1h30m5', '30m1', 'h1'];
+  test.each([
+    ...[
+      '',
+      '0',
+      '0m',
+      '0h0m',
+      '30',
+      'm',
+      '-5m',
+      '+5m',
+      '1.5h',
+      '1h 30m',
+      ' 1h',
+      '1H',
+      '5min',
+      '1y',
+      '1e3s',
+      'Infinity',
+    ],
+    ...slips,
+  ])('%j is refused', (typed) => {
+    expect(() => parseDuration(typed)).toThrow(
+      expect.objectContaining({code: 'INVALID_DURATION', hint: expect.stringContaining('1h30m')}),
+    );
+  });
 });
 
 describe('a point in time as an operator types it', () => {
