@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import {beforeAll, describe, expect, test} from 'vitest';
 
 import {renderNames, wrapAscii} from '../../../../src/cli/oclif/help-rendering.js';
-import {ROOT} from '../../../support/run.js';
+import {ROOT} from '../../../support/program/run.js';
 
 /** oclif's own formatter, with nothing of ours. */
 class OclifFormatter extends HelpBase {
