@@ -9,7 +9,7 @@ import {
   findWriteBacks,
   type Reset,
   resetSession,
-  resetting,
+  resetChange,
   WRITE_BACK_MS,
 } from '../lib/operations/reset.js';
 import {type Money, parseStoredMoney} from '../lib/values/money.js';
@@ -58,7 +58,7 @@ IDs that are named, from stdin or all are taken together; of these only those ar
       verb: 'reset',
       done: 'reset',
       universe: BUDGET_KEYS,
-      change: (redis) => resetting(redis, {keepBudget}),
+      change: () => resetChange({keepBudget}),
       describe: describeRemoved,
       toJson: toRemovedJson,
       follow: {afterMs: WRITE_BACK_MS, look: findWriteBacks},

@@ -9,7 +9,7 @@ import {
   describeUnfreeze,
   type Unfreeze,
   unfreezeSession,
-  unfreezing,
+  unfreezeChange,
 } from '../lib/operations/freeze.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import type {RawId} from '../lib/values/session-id.js';
@@ -52,7 +52,7 @@ IDs that are named, from stdin or all (that are frozen) are taken together; of t
       verb: 'unfreeze',
       done: 'unfrozen',
       universe: FROZEN_UNTIL_KEYS,
-      change: (redis, now) => unfreezing(redis, {now, withReason}),
+      change: (now) => unfreezeChange({now, withReason}),
       describe: describeUnfreeze,
       problems: ({previous}) => previous.problems,
       toJson: toUnfreezeJson,

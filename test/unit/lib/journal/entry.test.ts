@@ -1,8 +1,8 @@
-import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {describe, expect, test} from 'vitest';
 
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, SPENT_KEYS} from '../../../../src/lib/gateway/keys.js';
 import {newChangeId, type Part, readJournal, toFields, toText} from '../../../../src/lib/journal/entry.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import type {TestRedis} from '../../../support/redis-server.js';
 import {withRedis} from '../../../support/with-redis.js';
 

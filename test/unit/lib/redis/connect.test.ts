@@ -1,10 +1,10 @@
-import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {readFileSync} from 'node:fs';
 import type {TlsOptions} from 'node:tls';
 
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {connect, type ConnectOptions, refuseReplica} from '../../../../src/lib/redis/connect.js';
+import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import type {TokengateError} from '../../../../src/lib/values/errors.js';
 import {makeCertificates} from '../../../support/certificates.js';
 import {startProxy} from '../../../support/proxy.js';

@@ -1,5 +1,5 @@
-import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {expect, test} from 'vitest';
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 
 import {serverTime, toServerTime} from '../../../../src/lib/redis/server-time.js';
 import {withRedis} from '../../../support/with-redis.js';

@@ -1,8 +1,8 @@
-import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import fc from 'fast-check';
 import {beforeEach, describe, expect, test} from 'vitest';
 
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, SPENT_KEYS} from '../../../../src/lib/gateway/keys.js';
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {
   hidesSome,

@@ -1,7 +1,7 @@
-import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {beforeEach, describe, expect, test} from 'vitest';
 
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS} from '../../../../src/lib/gateway/keys.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {isEmpty, type Selection, selectIds} from '../../../../src/lib/sessions/select.js';
 import {parseSessionId} from '../../../../src/lib/values/session-id.js';

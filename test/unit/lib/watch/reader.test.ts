@@ -1,7 +1,7 @@
-import type {Command, Redis} from '../../../../src/lib/redis/contract.js';
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 
 import {connect} from '../../../../src/lib/redis/connect.js';
+import type {Command, Redis} from '../../../../src/lib/redis/contract.js';
 import {parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {parseSessionId, type RawId} from '../../../../src/lib/values/session-id.js';
 import {openWatch, type Watch} from '../../../../src/lib/watch/reader.js';
