@@ -1,4 +1,4 @@
-// `npm run mutation`; see scripts/test/mutation.mjs, and docs/mutation.md for what came of it.
+// `npm run mutation`; see scripts/test/mutation.mjs, and docs/development/mutation.md for what came of it.
 
 /** The wording of messages: what they say is held by the tests' snapshots and by the README's examples. */
 const messages = {

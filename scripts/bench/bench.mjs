@@ -1,5 +1,5 @@
 // Measures the CLI, packed and installed as users have it, as whole processes beside programs that do the least that the same work takes, prints the
-// ratios, and writes them into docs/benchmarks.md. It never fails for a time; what was measured must be right, though.
+// ratios, and writes them into docs/development/benchmarks.md. It never fails for a time; what was measured must be right, though.
 //
 //   npm run bench -- --sessions 10000,100000 --runs 5 --starts 15 --only list-ndjson,reset
 import {mkdtempSync, writeFileSync} from 'node:fs';
@@ -13,7 +13,7 @@ import {formatReport, formatTables} from './report.mjs';
 import {startServer} from './server.mjs';
 import {installPacked, installPackages, provide, ROOT} from '../setup.mjs';
 
-const OUTPUT = 'docs/benchmarks.md';
+const OUTPUT = 'docs/development/benchmarks.md';
 const FORMATS = ['table', 'json', 'ndjson', 'csv', 'ids'];
 const CHANGES = ['reset-stdin', 'reset-all', 'reset-scan', 'reset-no-journal', 'reset-journal', 'freeze'];
 const SCAN = ['--scan', '--pattern', 'session:*:budget'];

@@ -12,7 +12,7 @@ const CHECKS = {
   // Not `npm run build`, which would write the manifest that is to be checked.
   manifest: 'node scripts/build/clean.mjs && tsc -p tsconfig.build.json && node scripts/build/manifest.mjs --check',
   'what a start loads': 'node scripts/check/loaded.mjs --check',
-  README: 'node scripts/check/readme.mjs --check',
+  'command pages': 'node scripts/build/docs.mjs --check',
   // Packs, and so builds, which writes the manifest: after what checks that.
   package: 'publint run --strict',
 };

@@ -3,14 +3,14 @@ import {join} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
+import {type Receiver, startReceiver} from '../support/impostors/receiver.js';
 import {type Block, findBlocks, neutral, parseCrontab, runConsole, scriptOf} from '../support/markdown.js';
-import {promtool} from '../support/promtool.js';
-import {type Receiver, startReceiver} from '../support/receiver.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, ROOT} from '../support/run.js';
-import {loadSessions, makeShell, type Shell} from '../support/shell.js';
+import {promtool} from '../support/program/promtool.js';
+import {type Output, ROOT} from '../support/program/run.js';
+import {loadSessions, makeShell, type Shell} from '../support/program/shell.js';
+import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
-const PAGE = await readFile(`${ROOT}docs/monitoring.md`, 'utf8');
+const PAGE = await readFile(`${ROOT}docs/guides/monitoring.md`, 'utf8');
 const BLOCKS = findBlocks(PAGE);
 const SCRIPTS = new Map(BLOCKS.flatMap(scriptOf));
 const below = (heading: string, language: string): string[] =>
@@ -55,7 +55,7 @@ function onThisMachine(script: string): string {
 const run = (script: string, env: Record<string, string> = {}): Promise<Output> =>
   shell.run(onThisMachine(script), {url: redis.url, env});
 
-describe('docs/monitoring.md', () => {
+describe('docs/guides/monitoring.md', () => {
   test('every block is tried here, but the configuration of Icinga', () => {
     const tried = (block: Block): boolean =>
       ['console', 'cron', 'yaml', 'bash'].includes(block.language) &&

@@ -17,9 +17,9 @@ import {
 import {connect} from '../../../../src/lib/redis/connect.js';
 import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
-import {startProxy} from '../../../support/proxy.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {startProxy} from '../../../support/impostors/proxy.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;

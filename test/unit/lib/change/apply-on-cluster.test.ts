@@ -19,7 +19,7 @@ import {connect} from '../../../../src/lib/redis/connect.js';
 import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {nameOf, type RawId, rawId} from '../../../../src/lib/values/session-id.js';
-import {type Nodes, withCluster} from '../../../support/with-cluster.js';
+import {type Nodes, withCluster} from '../../../support/redis/with-cluster.js';
 
 let nodes: Nodes;
 let redis: Redis;

@@ -4,8 +4,8 @@ import {findAnomalyStats, parseCount, readCount} from '../../../../src/lib/gatew
 import {connect} from '../../../../src/lib/redis/connect.js';
 import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 const x = rawId('x');
 const NOW = new Date('2026-11-22T16:00:00Z');

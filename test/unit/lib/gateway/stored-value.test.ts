@@ -2,7 +2,7 @@ import {expect, test} from 'vitest';
 
 import {toHeld} from '../../../../src/lib/gateway/stored-value.js';
 import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let redis: Redis;
 withRedis((own) => ({redis} = own));

@@ -16,7 +16,7 @@ import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {type Money, parseStoredMoney} from '../../../../src/lib/values/money.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
-import {startRedis, type TestRedis} from '../../../support/redis-server.js';
+import {startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
 
 const x = rawId('x');
 const NOW = new Date('2026-11-22T16:00:00Z');

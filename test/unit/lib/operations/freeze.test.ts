@@ -16,9 +16,9 @@ import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
 import {parseGatewayTime} from '../../../../src/lib/values/time.js';
 import {anyBytes, fuzz} from '../../../support/fuzz.js';
-import {startProxy} from '../../../support/proxy.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {startProxy} from '../../../support/impostors/proxy.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 const NOW = new Date('2026-11-22T16:00:00Z');
 const LATER = new Date('2026-11-22T17:00:00Z');

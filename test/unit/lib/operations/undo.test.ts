@@ -14,8 +14,8 @@ import {serverTime} from '../../../../src/lib/redis/server-time.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {parseAmount} from '../../../../src/lib/values/money.js';
 import {nameOf, parseSessionId, type RawId} from '../../../../src/lib/values/session-id.js';
-import {gatewayKeys} from '../../../support/keyspace.js';
-import {startRedis, type TestRedis} from '../../../support/redis-server.js';
+import {gatewayKeys} from '../../../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
 
 let server: TestRedis;
 let operators: Redis[];

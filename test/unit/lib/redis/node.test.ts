@@ -15,8 +15,8 @@ import {
   type Answers,
   EMPTY_REDIS,
   startAnswering,
-} from '../../../support/resp-server.js';
-import {closing, silent, startServer} from '../../../support/servers.js';
+} from '../../../support/impostors/resp-server.js';
+import {closing, silent, startServer} from '../../../support/impostors/servers.js';
 
 const NOBODY = {username: undefined, password: undefined};
 /** Milliseconds; longer than a test may take. */

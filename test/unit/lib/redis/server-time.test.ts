@@ -2,7 +2,7 @@ import {expect, test} from 'vitest';
 import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 
 import {serverTime, toServerTime} from '../../../../src/lib/redis/server-time.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let redis: Redis;
 withRedis((own) => ({redis} = own));

@@ -5,8 +5,8 @@ import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {isEmpty, type Selection, selectIds} from '../../../../src/lib/sessions/select.js';
 import {parseSessionId} from '../../../../src/lib/values/session-id.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 const NOW = new Date('2026-11-22T16:00:00Z');
 

@@ -1,17 +1,18 @@
-import {copyFile, mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
+import {cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {type Block, findBlocks, neutral, parseCrontab, runConsole, scriptOf} from '../support/markdown.js';
-import {openTerminal} from '../support/pty.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, ROOT, runProcess} from '../support/run.js';
-import {loadSessions, makeShell, type Shell} from '../support/shell.js';
-import {openShell} from '../support/tab.js';
+import {startReceiver} from '../support/impostors/receiver.js';
+import {openTerminal} from '../support/program/pty.js';
+import {type Output, ROOT, runProcess} from '../support/program/run.js';
+import {loadSessions, makeShell, type Shell} from '../support/program/shell.js';
+import {openShell} from '../support/program/tab.js';
+import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
-/** The sessions from which every part of the README below a heading of its own starts. */
+/** The sessions from which the examples below each heading start. */
 const SAMPLE = {
   'dev-team': ['50.0', '47.1'],
   'my-workflow': ['25.5', '12.3456'],
@@ -26,27 +27,41 @@ const HISTORY = ['2026-11-22T16:28:12.319108 gpt-4o', '2026-11-22T16:28:11.10000
 });
 const SAMPLE_KEYS = Object.values(SAMPLE).flat().length + 1;
 
-/** What the examples of the generated reference need besides. */
+/** What the examples of the command pages need besides. */
 const MORE = {'test-session': ['10.0']};
 
 /** The blocks that are not run here: they change the machine, or run these tests. */
 const NOT_RUN: Record<string, string> = {
-  'npm install -g tokengate\n': 'installs on the machine',
-  'npm install -g .\n': 'installs on the machine',
+  'npm pack && npm install --global ./tokengate-*.tgz\n': 'installs on the machine',
   'npm run demo\nnpm test\n': 'installs what is missing, and runs these tests',
 };
 
-const README = await readFile(`${ROOT}README.md`, 'utf8');
-const BLOCKS = findBlocks(README);
-const CONSOLE_HEADINGS = [
-  ...new Set(BLOCKS.filter(({language}) => language === 'console').map(({heading}) => heading)),
-];
-/** A script that the README shows begins with its file name; another example runs it. */
-const SCRIPTS = new Map(BLOCKS.flatMap(scriptOf));
-/** The commands of the generated reference. */
-const EXAMPLES = BLOCKS.filter(({heading}) => heading.startsWith('`tokengate ')).flatMap(({text}) =>
-  text.split('\n').filter((line) => line !== '' && !line.startsWith('#')),
+/** A block, and the page that it is on. */
+interface Example extends Block {
+  page: string;
+}
+
+/** Pages whose examples have tests of their own. */
+const ELSEWHERE = ['docs/guides/deployments.md', 'docs/guides/monitoring.md'];
+
+const FILES = ['README.md', ...(await pagesOf('docs/guides')), ...(await pagesOf('docs/reference'))].filter(
+  (page) => !ELSEWHERE.includes(page),
 );
+const TEXTS = new Map(
+  await Promise.all(FILES.map(async (page) => [page, await readFile(ROOT + page, 'utf8')] as const)),
+);
+const BLOCKS = [...TEXTS].flatMap(([page, text]) => findBlocks(text).map((block): Example => ({...block, page})));
+const CONSOLES = [
+  ...new Set(BLOCKS.filter(({language}) => language === 'console').map(({page, heading}) => `${page}: ${heading}`)),
+];
+/** A script that a page shows begins with its file name; another example runs it. */
+const SCRIPTS = new Map(BLOCKS.flatMap(scriptOf));
+const COMMAND_PAGES = await pagesOf('docs/commands');
+/** The examples of the command pages. */
+const EXAMPLES = (await Promise.all(COMMAND_PAGES.map((page) => readFile(ROOT + page, 'utf8'))))
+  .flatMap(findBlocks)
+  .filter(({language}) => language === 'bash')
+  .flatMap(({text}) => text.split('\n').filter((line) => line !== '' && !line.startsWith('#')));
 
 let redis: TestRedis;
 let shell: Shell;
@@ -58,27 +73,28 @@ beforeAll(async () => {
   shell = await makeShell();
   for (const [name, text] of SCRIPTS) await writeFile(join(shell.folder, name), text);
 });
-beforeEach(async () => {
-  await redis.client.flushDb();
-  await loadSessions(redis, SAMPLE);
-  await redis.client.rPush('anomaly:my-workflow:history', HISTORY);
-  await redis.client.expire('anomaly:my-workflow:history', 3600);
-});
+beforeEach(loadSample);
 afterAll(async () => {
   await redis.stop();
   await shell.remove();
 });
 
-describe('the examples of the README', () => {
+async function loadSample(): Promise<void> {
+  await redis.client.flushDb();
+  await loadSessions(redis, SAMPLE);
+  await redis.client.rPush('anomaly:my-workflow:history', HISTORY);
+  await redis.client.expire('anomaly:my-workflow:history', 3600);
+}
+
+describe('the examples of the pages', () => {
   test('every block is run here, or known not to be', () => {
     const isRun = (block: Block): boolean =>
       block.language === 'console' ||
       scriptOf(block).length > 0 ||
-      ['text below Shell completion', 'cron below Cron', 'text below Before a batch'].includes(
-        `${block.language} below ${block.heading}`,
-      ) ||
-      (block.language === 'bash' && block.heading.startsWith('`tokengate '));
-    expect(BLOCKS.filter((block) => !isRun(block)).map(({text}) => text)).toEqual(Object.keys(NOT_RUN));
+      block.language === 'cron' ||
+      ['text below Shell completion', 'text below Before a batch'].includes(`${block.language} below ${block.heading}`);
+    const others = new Set(BLOCKS.filter((block) => !isRun(block)).map(({text}) => text));
+    expect([...others]).toEqual(Object.keys(NOT_RUN));
   });
 
   test.each([...SCRIPTS.keys()])('%s is run by another example', (name) => {
@@ -86,9 +102,11 @@ describe('the examples of the README', () => {
     expect(callers.some(({text}) => new RegExp(`^.*(bash|python3) (\\S*/)?${name}$`, 'm').test(text))).toBe(true);
   });
 
-  test.each(CONSOLE_HEADINGS)('below "%s" print what the README shows', async (heading) => {
-    for (const {text} of blocksBelow(heading, 'console'))
+  test.each(CONSOLES)('%s: they print what the page shows', async (place) => {
+    for (const {page, heading, language, text} of BLOCKS) {
+      if (language !== 'console' || `${page}: ${heading}` !== place) continue;
       expect(neutral(await runConsole(text, run))).toBe(neutral(text));
+    }
   });
 
   test.each(EXAMPLES)('%s', async (command) => {
@@ -119,7 +137,7 @@ describe('the examples of the README', () => {
   });
 
   test.each(['bash', 'zsh', 'fish'] as const)('the line for %s sets up what the chapter shows', async (name) => {
-    const rows = sectionBelow('## Shell completion').matchAll(/^\| (\w+) +\| `([^`]+)` +\| `([^`]+)` +\|$/gm);
+    const rows = sectionBelow('Shell completion').matchAll(/^\| (\w+) +\| `([^`]+)` +\| `([^`]+)` +\|$/gm);
     const setups = new Map(Array.from(rows, ([, title = '', file, line]) => [title.toLowerCase(), {file, line}]));
     expect([...setups.keys()]).toEqual(['bash', 'zsh', 'fish', 'powershell']);
     // `|` ends a cell of a table.
@@ -142,25 +160,30 @@ describe('the examples of the README', () => {
 
   test('the lines of cron run without a terminal', async () => {
     await mkdir(join(shell.folder, 'log'));
-    for (const {text} of blocksBelow('Cron', 'cron')) {
+    const receiver = await startReceiver();
+    await writeFile(join(shell.folder, 'webhook'), receiver.url, {mode: 0o600});
+    for (const {text} of BLOCKS.filter(({language}) => language === 'cron')) {
+      await loadSample();
       const {variables, commands} = parseCrontab(onThisMachine(text));
       expect(commands.length).toBeGreaterThan(0);
       for (const command of commands) {
-        expect(await run('exec sh -c "$COMMAND"', {...variables, COMMAND: command})).toMatchObject({
-          code: 0,
-          stderr: '',
-        });
+        const {code, stderr} = await run('exec sh -c "$COMMAND"', {...variables, COMMAND: command});
+        // A check that finds something says so.
+        expect(command.includes('tokengate check-') ? [0, 2] : [0], `${command}: ${stderr}`).toContain(code);
+        expect(stderr).toBe('');
       }
     }
+    expect(receiver.posts).toHaveLength(1);
+    await receiver.stop();
     expect(await readFile(join(shell.folder, 'log', 'daily-report.txt'), 'utf8')).toContain('║ dev-team ');
     expect(await redis.client.exists('session:staging:budget')).toBe(0);
   });
 });
 
-describe('the lists of the README', () => {
+describe('the lists of the pages', () => {
   const fieldsOf = new Map(
     Array.from(
-      sectionBelow('### JSON').matchAll(/^- `([a-z-]+)`: ((?:`\w+`,?\s+)+)/gm),
+      sectionBelow('JSON output').matchAll(/^- `([a-z-]+)`: ((?:`\w+`,?\s+)+)/gm),
       ([, command = '', fields = '']) => [command, Array.from(fields.matchAll(/\w+/g), ([field]) => field)],
     ),
   );
@@ -184,7 +207,7 @@ describe('the lists of the README', () => {
 
   test('list-requests --json has the listed fields', async () => {
     const {stdout} = await run('tokengate list-requests my-workflow --json');
-    const [, listed = ''] = /^- `list-requests`: (.*?)\n- /ms.exec(sectionBelow('### JSON')) ?? [];
+    const [, listed = ''] = /^- `list-requests`: (.*?)\n- /ms.exec(sectionBelow('JSON output')) ?? [];
     const fields = namesIn(listed).filter((name) => name !== 'null');
     for (const request of JSON.parse(stdout) as object[]) expect(Object.keys(request)).toEqual(fields);
   });
@@ -201,7 +224,7 @@ describe('the lists of the README', () => {
   test('list-changes --json and undo-change --json have the listed fields', async () => {
     const fieldsAfter = (command: string): string[] => {
       const [, text = ''] =
-        new RegExp(`^- \`${command}\`: (.*?)(;|\\n(?! ))`, 'ms').exec(sectionBelow('### JSON')) ?? [];
+        new RegExp(`^- \`${command}\`: (.*?)(;|\\n(?! ))`, 'ms').exec(sectionBelow('JSON output')) ?? [];
       return Array.from(text.matchAll(/`(\w+)`/g), ([, name = '']) => name);
     };
     await run('tokengate set-budget staging 5');
@@ -214,7 +237,7 @@ describe('the lists of the README', () => {
   test('watch-sessions --once --json has the listed fields', async () => {
     const [, outer = '', own = ''] =
       /^- `watch-sessions --once`: (.*?)\. Each .*? has the fields of `get-budget` and (.*?)\. A line/ms.exec(
-        sectionBelow('### JSON'),
+        sectionBelow('JSON output'),
       ) ?? [];
     const document = JSON.parse((await run('tokengate watch-sessions --once --json')).stdout) as {sessions: object[]};
     expect(Object.keys(document)).toEqual(namesIn(outer));
@@ -222,7 +245,7 @@ describe('the lists of the README', () => {
   });
 
   test('the columns of a list have the listed names in JSON and CSV', async () => {
-    const [, ...rows] = tableBelow('### Questions to a list');
+    const [, ...rows] = tableBelow('Questions to a list');
     const columns = rows.flatMap(([names = '']) => namesIn(names));
     const fields = rows.flatMap(([, names = '']) => namesIn(names));
     const list = `tokengate list-sessions --limit 1 --columns ${columns.join(',')} --format`;
@@ -233,14 +256,14 @@ describe('the lists of the README', () => {
   });
 
   test('a filter has the listed fields', async () => {
-    const fields = tableBelow('### Filters').flatMap(([names = '']) => namesIn(names));
+    const fields = tableBelow('Filters').flatMap(([names = '']) => namesIn(names));
     const {stderr} = await run("tokengate list-sessions --where 'none'");
     const named = /^Fields: (.*?)\. /m.exec(stderr)?.[1]?.replace('(percent)', '').match(/\w+/g);
     expect([...fields].sort()).toEqual([...(named ?? [])].sort());
   });
 
   test.each(['reset', 'freeze', 'unfreeze'])('the batch %s has the listed outcomes and fields', async (verb) => {
-    const [, ...rows] = tableBelow('### What a batch reports');
+    const [, ...rows] = tableBelow('What a batch reports');
     const [[dones = '', plans = ''] = [], ...others] = rows;
     const done = namesIn(dones)[['reset', 'freeze', 'unfreeze'].indexOf(verb)];
     const fields = (fieldsOf.get(`${verb}-session`) ?? []).slice(1);
@@ -316,43 +339,55 @@ async function batchOf(verb: string, flags: string): Promise<BatchJson> {
   return JSON.parse((await run(`tokengate ${verb}-session --all ${flags} --json`)).stdout) as BatchJson;
 }
 
-describe('scripts/check/readme.mjs', () => {
+describe('scripts/build/docs.mjs', () => {
   let copy: string;
   beforeEach(async () => {
-    copy = await mkdtemp(join(tmpdir(), 'tokengate-readme-'));
-    await mkdir(join(copy, 'scripts/check'), {recursive: true});
-    for (const file of ['README.md', 'oclif.manifest.json', 'scripts/check/readme.mjs']) {
-      await copyFile(`${ROOT}${file}`, join(copy, file));
+    copy = await mkdtemp(join(tmpdir(), 'tokengate-docs-'));
+    for (const file of ['oclif.manifest.json', 'scripts/build/docs.mjs', 'docs/commands']) {
+      await cp(`${ROOT}${file}`, join(copy, file), {recursive: true});
     }
     return () => rm(copy, {recursive: true});
   });
 
   const runScript = async (...argv: string[]): Promise<Output> =>
-    runProcess(process.execPath, [join(copy, 'scripts/check/readme.mjs'), ...argv]);
+    runProcess(process.execPath, [join(copy, 'scripts/build/docs.mjs'), ...argv]);
 
-  test('finds the README up to date', async () => {
+  test('finds the pages up to date', async () => {
     expect(await runScript('--check')).toEqual({code: 0, stdout: '', stderr: ''});
   });
 
-  test('says in one line that the README is stale, and mends it', async () => {
-    const readme = await readFile(join(copy, 'README.md'), 'utf8');
-    await writeFile(join(copy, 'README.md'), readme.replace('### `tokengate health`', '### `tokengate ping`'));
+  test('names the stale pages in one line, and mends them', async () => {
+    const page = join(copy, 'docs/commands/health.md');
+    const text = await readFile(page, 'utf8');
+    await writeFile(page, text.replace('# tokengate health', '# tokengate ping'));
+    await writeFile(join(copy, 'docs/commands/gone.md'), '# tokengate gone\n');
     expect(await runScript('--check')).toEqual({
       code: 1,
       stdout: '',
-      stderr: 'README.md is stale: run node scripts/check/readme.mjs, and commit it.\n',
+      stderr: 'docs/commands is stale (gone.md, health.md): run node scripts/build/docs.mjs, and commit it.\n',
     });
     expect(await runScript()).toEqual({code: 0, stdout: '', stderr: ''});
-    expect(await readFile(join(copy, 'README.md'), 'utf8')).toBe(readme);
+    expect(await runScript('--check')).toEqual({code: 0, stdout: '', stderr: ''});
+    expect(await readFile(page, 'utf8')).toBe(text);
   });
 });
+
+async function pagesOf(folder: string): Promise<string[]> {
+  return (await readdir(ROOT + folder)).filter((name) => name.endsWith('.md')).map((name) => `${folder}/${name}`);
+}
 
 function blocksBelow(heading: string, language: string): Block[] {
   return BLOCKS.filter((block) => block.heading === heading && block.language === language);
 }
 
+/** The text between a heading, which only one page has, and the next. */
 function sectionBelow(heading: string): string {
-  return README.split(`\n${heading}\n`)[1]?.split('\n#')[0] ?? '';
+  const sections = [...TEXTS.values()].flatMap((text) => {
+    const [, after] = text.split(new RegExp(`^#+ ${heading}\\n`, 'm'));
+    return after === undefined ? [] : [after.split('\n#')[0] ?? ''];
+  });
+  expect(sections, heading).toHaveLength(1);
+  return sections[0] ?? '';
 }
 
 /** The rows of the first table below a heading, its titles too, each as its cells. */
@@ -367,10 +402,10 @@ function namesIn(cell: string): string[] {
   return Array.from(cell.matchAll(/`(\w+)`/g), ([, name = '']) => name);
 }
 
-/** What ACL SETUSER is told for the rights that the README lists. */
+/** What ACL SETUSER is told for the rights that the guide lists. */
 function rightsListed(): string[] {
   const [, keys = '', commands = ''] =
-    /^An ACL user needs the keys (.*?), and the commands (.*?) \(/ms.exec(sectionBelow('## Connecting')) ?? [];
+    /^An ACL user needs the keys (.*?), and the commands (.*?) \(/ms.exec(sectionBelow('Connecting')) ?? [];
   const names = (text: string): string[] => Array.from(text.matchAll(/`([^`]+)`/g), ([, name = '']) => name);
   return [...names(keys).map((key) => `~${key}`), ...names(commands).map((name) => `+${name.toLowerCase()}`)];
 }
@@ -391,6 +426,7 @@ function onThisMachine(script: string): string {
     .replaceAll('localhost:6380', `127.0.0.1:${deadPort}`)
     .replaceAll('/var/lib/prometheus/node-exporter/', `${shell.folder}/`)
     .replaceAll('/var/log/tokengate/', `${shell.folder}/log/`)
+    .replaceAll('/etc/tokengate/', `${shell.folder}/`)
     .replaceAll('/opt/tokengate/', `${shell.folder}/`);
 }
 

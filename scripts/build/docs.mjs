@@ -1,0 +1,167 @@
+// Writes docs/commands: a page for each command and an index, from oclif.manifest.json; with --check it only compares, and
+// fails when one is stale.
+import {mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {fileURLToPath} from 'node:url';
+
+import {shortNamesOf} from '../../build/cli/completion/other-spellings.js';
+import {globalFlagsOf, isGlobal} from '../../build/cli/oclif/global-flags.js';
+import {groupCommands} from '../../build/cli/oclif/help-texts.js';
+
+const WIDTH = 120;
+/** More flags than these are not worth a place in the usage line. */
+const FLAGS_IN_USAGE = 3;
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = `${root}docs/commands/`;
+
+const {commands} = JSON.parse(readFileSync(`${root}oclif.manifest.json`, 'utf8'));
+const shown = Object.values(commands)
+  .filter(({hidden}) => !hidden)
+  .sort((a, b) => (a.id < b.id ? -1 : 1));
+const pages = new Map([
+  ['README.md', describeAll()],
+  ...shown.map((command, index) => [`${command.id}.md`, describeCommand(command, shown[index + 1])]),
+]);
+
+mkdirSync(folder, {recursive: true});
+const stale = readdirSync(folder).filter((name) => !pages.has(name));
+for (const [name, text] of pages) if (read(name) !== text) stale.push(name);
+if (!process.argv.includes('--check')) {
+  for (const name of stale) rmSync(folder + name, {force: true});
+  for (const [name, text] of pages) writeFileSync(folder + name, text);
+} else if (stale.length > 0) {
+  console.error(`docs/commands is stale (${stale.join(', ')}): run node scripts/build/docs.mjs, and commit it.`);
+  process.exitCode = 1;
+}
+
+function read(name) {
+  try {
+    return readFileSync(folder + name, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function describeAll() {
+  const globals = globalFlagsOf(shown).filter(({hidden}) => !hidden);
+  return asPage([
+    '# Commands',
+    ...groupCommands(shown).flatMap(([group, some]) => [`## ${group}`, some.map(listCommand).join('\n')]),
+    '## Global flags',
+    'Every command but `help` and `autocomplete` takes these flags, before its name or after it:',
+    listFlags(globals),
+  ]);
+}
+
+function describeCommand({id, summary, description = '', args, flags, examples = []}, next) {
+  const name = `tokengate ${nameOf(id)}`;
+  const own = pick(flags, (flag) => !isGlobal(flag) && !flag.hidden);
+  const flagUsage = Object.values(own).map(showFlagUsage);
+  const shownFlags = flagUsage.length > FLAGS_IN_USAGE ? ['[FLAGS]'] : flagUsage;
+  const usage = [name, ...Object.values(args).map(showArg), ...shownFlags].join(' ');
+  const render = (text) => text.replaceAll('<%= config.bin %>', 'tokengate').replaceAll('<%= command.id %>', id);
+  return asPage([
+    `# ${name}`,
+    asSentence(asMarkdown(summary)),
+    ['```text', usage, '```'].join('\n'),
+    ...(examples.length === 0 ? [] : ['## Examples', render(showExamples(examples))]),
+    ...(description === '' ? [] : ['## Description']),
+    ...render(description)
+      .split(/\n{2,}/)
+      .filter((text) => text !== '')
+      .map((text) => wrap(asMarkdown(text))),
+    ...(Object.keys(args).length === 0 ? [] : ['## Arguments', Object.values(args).map(describeArg).join('\n')]),
+    ...(Object.keys(own).length === 0 ? [] : ['## Flags', listFlags(own)]),
+    'It also takes the [global flags](README.md#global-flags).',
+    next === undefined ? 'Back to [all commands](README.md)' : `Next: [${nameOf(next.id)}](${next.id}.md)`,
+  ]);
+}
+
+function listCommand({id, summary}) {
+  const short = shortNamesOf(id).map((name) => `\`${name}\``);
+  return item(`[\`${nameOf(id)}\`](${id}.md): ${asMarkdown(summary)}${short.length === 0 ? '' : ` (short: ${short.join(', ')})`}`);
+}
+
+function asPage(parts) {
+  return `${parts.join('\n\n')}\n`;
+}
+
+function nameOf(id) {
+  return id.replaceAll(':', ' ');
+}
+
+function showArg({name, required, multiple}) {
+  const shown = `${name.toUpperCase()}${multiple ? '...' : ''}`;
+  return required ? shown : `[${shown}]`;
+}
+
+function describeArg({name, description, multiple}) {
+  return item(`\`${name.toUpperCase()}${multiple ? '...' : ''}\`: ${asMarkdown(description)}`);
+}
+
+function listFlags(flags) {
+  return Object.values(flags)
+    .map((flag) => {
+      const names = [flag.char && `-${flag.char}`, `--${flag.name}${valueOf(flag)}`].filter(Boolean).join(', ');
+      const facts = [
+        flag.required && 'required',
+        flag.multiple && 'may be repeated',
+        flag.default !== undefined && flag.type === 'option' && `default \`${flag.default}\``,
+        flag.env && `environment \`${flag.env}\``,
+      ].filter(Boolean);
+      return item(`\`${names}\`: ${asMarkdown(flag.description)}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}`);
+    })
+    .join('\n');
+}
+
+function showFlagUsage(flag) {
+  const shown = `--${flag.name}${valueOf(flag)}`;
+  return flag.required ? shown : `[${shown}]`;
+}
+
+function valueOf({type, options, helpValue, name}) {
+  if (type !== 'option') return '';
+  return ` ${options?.join('|') ?? helpValue ?? name.toUpperCase()}`;
+}
+
+function showExamples(examples) {
+  if (examples.length === 0) return '';
+  const lines = examples.map((example) => {
+    if (typeof example === 'string') return example;
+    return `# ${example.description}\n${example.command}`;
+  });
+  return ['```bash', lines.join('\n\n'), '```'].join('\n');
+}
+
+function pick(flags, wanted) {
+  return Object.fromEntries(Object.entries(flags).filter(([, flag]) => wanted(flag)));
+}
+
+function asSentence(text) {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+function item(text) {
+  return wrap(`- ${text}`, '  ');
+}
+
+/** Text that is not Markdown; what stands in backquotes is left alone. */
+function asMarkdown(text) {
+  return text.replace(/`[^`]*`|[<*\\]/g, (match) => (match.startsWith('`') ? match : `\\${match}`));
+}
+
+/** Breaks between words only, so that a line is longer than the width only when one word is. */
+function wrap(text, indent = '') {
+  const lines = [];
+  let line = '';
+  for (const word of text.split(/\s+/)) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (longer.length <= WIDTH || line === '') {
+      line = longer;
+    } else {
+      lines.push(line);
+      line = indent + word;
+    }
+  }
+  return [...lines, line].join('\n');
+}
