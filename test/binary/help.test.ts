@@ -3,8 +3,8 @@ import {readFile} from 'node:fs/promises';
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {ROOT, runBinary, runProcess} from '../support/run.js';
+import {ROOT, runBinary, runProcess} from '../support/program/run.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 interface Shown {
   id: string;

@@ -6,8 +6,8 @@ import {dirname, join, relative} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, ROOT, runProcess} from '../support/run.js';
+import {type Output, ROOT, runProcess} from '../support/program/run.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 /** Milliseconds; what is installed comes from the network, unless npm has it in its cache. */
 const INSTALLING = 300_000;

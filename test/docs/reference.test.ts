@@ -2,11 +2,11 @@ import {chmod, mkdir, readFile, writeFile} from 'node:fs/promises';
 
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
 
-import {gatewayKeys} from '../support/keyspace.js';
-import {openTerminal} from '../support/pty.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import type {Output} from '../support/run.js';
-import {loadSessions, makeShell, type Shell} from '../support/shell.js';
+import {openTerminal} from '../support/program/pty.js';
+import type {Output} from '../support/program/run.js';
+import {loadSessions, makeShell, type Shell} from '../support/program/shell.js';
+import {gatewayKeys} from '../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 // What the document of the Python CLI promises, line by line, with `tokengate` in place of `python tokengate_cli.py`.
 

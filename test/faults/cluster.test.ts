@@ -5,10 +5,10 @@ import {newChangeId} from '../../src/lib/journal/entry.js';
 import {resetting} from '../../src/lib/operations/reset.js';
 import {connect} from '../../src/lib/redis/connect.js';
 import {rawId} from '../../src/lib/values/session-id.js';
-import {startCluster, type TestCluster} from '../support/cluster.js';
 import {type Broken, each, failure, FINE, KEYS, operator, testFaults} from '../support/faults.js';
-import type {TestRedis} from '../support/redis-server.js';
-import {portOf, until} from '../support/sentinels.js';
+import {startCluster, type TestCluster} from '../support/redis/cluster.js';
+import {portOf, type TestRedis} from '../support/redis/redis-server.js';
+import {until} from '../support/until.js';
 
 const NAMED = 'The cluster names it (see cluster-announce-ip). CLUSTER NODES on ADDRESS says whether it is up.';
 const A = 'Before: budget $20.00, spent $0.00000075. Now: budget $20.00, spent $0.00000075.';

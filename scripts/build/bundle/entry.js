@@ -2,6 +2,7 @@
 // commands for another oclif CLI too that has this package as a plugin.
 import {Command, Plugin} from '@oclif/core';
 import helpManifest from '@oclif/plugin-help/oclif.manifest.json';
+import HelpCommand from '@oclif/plugin-help/lib/commands/help.js';
 import helpPackage from '@oclif/plugin-help/package.json';
 import autocompleteManifest from '@oclif/plugin-autocomplete/oclif.manifest.json';
 import autocompletePackage from '@oclif/plugin-autocomplete/package.json';
@@ -30,7 +31,7 @@ export function main(root) {
     root,
     manifest: helpManifest,
     isRoot: false,
-    findCommand: installed(helpPackage.name, root),
+    findCommand: () => Promise.resolve(HelpCommand),
   });
   const findInstalled = installed(autocompletePackage.name, root);
   const autocomplete = describe({
@@ -77,7 +78,8 @@ function describe({pjson, root, manifest, isRoot, findCommand}) {
     version,
     async findCommand(id) {
       const command = await findCommand(id);
-      if (command !== undefined && (isRoot || Object.hasOwn(ownCommands, id))) Object.assign(command, {id, plugin});
+      // Where the plugin is installed, its own `findCommand` has done so.
+      if (command !== undefined && command.plugin === undefined) Object.assign(command, {id, plugin});
       return command;
     },
   };

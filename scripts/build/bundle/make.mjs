@@ -43,7 +43,7 @@ export async function makeBundle({trace} = {}) {
       ...OPTIONS,
       alias: {redis: './scripts/build/bundle/redis.cjs'},
       entryPoints: {tokengate: './scripts/build/bundle/entry.js'},
-      plugins: [commands, separatePackages, manifests, cuts({trace})],
+      plugins: [commands, separatePackages, pluginFiles, cuts({trace})],
     }),
     esbuild.build({...OPTIONS, entryPoints: SEPARATE}),
     esbuild.build({
@@ -138,10 +138,10 @@ const separatePackages = {
 };
 
 /** Plugins do not export the files that oclif reads in their folder. */
-const manifests = {
-  name: 'manifests',
+const pluginFiles = {
+  name: 'plugin files',
   setup(build) {
-    build.onResolve({filter: /^@oclif\/plugin-[a-z]+\/[a-z.]+\.json$/}, ({path}) => ({
+    build.onResolve({filter: /^@oclif\/plugin-[a-z]+\/.+\.js(on)?$/}, ({path}) => ({
       path: join(ROOT, 'node_modules', path),
     }));
   },

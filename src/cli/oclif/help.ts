@@ -1,6 +1,7 @@
 import {type Command, CommandHelp, Help} from '@oclif/core';
 
 import {unknownCommand} from '../terminal/did-you-mean.js';
+import {renderNames, wrapAscii} from './help-rendering.js';
 import {
   environmentOf,
   EXAMPLES,
@@ -21,6 +22,19 @@ const FLAGS_IN_USAGE = 4;
 /** The help of oclif with what else one has to know: exit codes, environment, and where to read on. */
 export default class TokengateHelp extends Help {
   protected override CommandHelpClass = TokengateCommandHelp;
+  constructor(...options: ConstructorParameters<typeof Help>) {
+    super(...options);
+    this.render = renderNames({'config.bin': this.config.bin}, this.render);
+  }
+
+  override wrap(body: string, spacing = this.indentSpacing): string {
+    return wrapAscii(this.render(body), this.opts.maxWidth - spacing) ?? super.wrap(body, spacing);
+  }
+
+  /** oclif's goes through `util.format()` and the console, which are not loaded for anything else. */
+  protected override log(text: string): void {
+    process.stdout.write(`${text}\n`);
+  }
 
   override async showHelp(argv: string[]): Promise<void> {
     const words = argv.filter((word) => word !== 'help' && !word.startsWith('-'));
@@ -66,6 +80,15 @@ export default class TokengateHelp extends Help {
 }
 
 class TokengateCommandHelp extends CommandHelp {
+  constructor(...options: ConstructorParameters<typeof CommandHelp>) {
+    super(...options);
+    this.render = renderNames({'config.bin': this.config.bin, 'command.id': this.command.id}, this.render);
+  }
+
+  override wrap(body: string, spacing = this.indentSpacing): string {
+    return wrapAscii(this.render(body), this.opts.maxWidth - spacing) ?? super.wrap(body, spacing);
+  }
+
   listFlags(flags: Flags): Row[] {
     return this.flags(flags) ?? [];
   }

@@ -1,4 +1,3 @@
-import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {beforeEach, describe, expect, test, vi} from 'vitest';
 
 import {changeOnCluster} from '../../../../src/lib/change/apply-on-cluster.js';
@@ -16,9 +15,10 @@ import {
 import type {Journal, Old, Stored} from '../../../../src/lib/journal/entry.js';
 import {slotOf} from '../../../../src/lib/redis/cluster/slots.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
+import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {nameOf, type RawId, rawId} from '../../../../src/lib/values/session-id.js';
-import {type Nodes, withCluster} from '../../../support/with-cluster.js';
+import {type Nodes, withCluster} from '../../../support/redis/with-cluster.js';
 
 let nodes: Nodes;
 let redis: Redis;

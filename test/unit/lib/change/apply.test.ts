@@ -1,4 +1,3 @@
-import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {afterEach, describe, expect, test} from 'vitest';
 
 import {changeKnown, changeOne, lookAgain, lookAt, sendChanges} from '../../../../src/lib/change/apply.js';
@@ -7,11 +6,12 @@ import {BUDGET_KEYS, SPENT_KEYS} from '../../../../src/lib/gateway/keys.js';
 import {type Journal, type Part, readJournal} from '../../../../src/lib/journal/entry.js';
 import {resetting} from '../../../../src/lib/operations/reset.js';
 import {connect, type ConnectOptions} from '../../../../src/lib/redis/connect.js';
+import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {type RawId, rawId} from '../../../../src/lib/values/session-id.js';
-import {type Proxy, startProxy, type Verdict} from '../../../support/proxy.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {type Proxy, startProxy, type Verdict} from '../../../support/impostors/proxy.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 const x = rawId('x');
 const y = rawId('y');

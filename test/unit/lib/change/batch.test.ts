@@ -1,14 +1,14 @@
-import {type Command, ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {beforeEach, describe, expect, test, vi} from 'vitest';
 
 import {type BatchOptions, type Outcome, previewBatch, runBatch} from '../../../../src/lib/change/batch.js';
 import {type Reset, resetting} from '../../../../src/lib/operations/reset.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
+import {type Command, ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {type RawId, rawId} from '../../../../src/lib/values/session-id.js';
-import {startProxy} from '../../../support/proxy.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {startProxy} from '../../../support/impostors/proxy.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 const SESSIONS = 5100;
 const ids: RawId[] = Array.from({length: SESSIONS}, (_, index) => rawId(`s${String(index).padStart(4, '0')}`));

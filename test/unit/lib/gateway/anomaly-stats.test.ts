@@ -1,11 +1,11 @@
-import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {describe, expect, test} from 'vitest';
 
 import {findAnomalyStats, parseCount, readCount} from '../../../../src/lib/gateway/anomaly-stats.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 const x = rawId('x');
 const NOW = new Date('2026-11-22T16:00:00Z');

@@ -1,4 +1,3 @@
-import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {describe, expect, test} from 'vitest';
 
 import {
@@ -10,10 +9,11 @@ import {
   toAmount,
   toStoredAmount,
 } from '../../../../src/lib/gateway/stored-amount.js';
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {toPlainDigits} from '../../../../src/lib/values/money.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;

@@ -1,9 +1,8 @@
-import {FOREVER, NOT_FROZEN, toFreezeState} from '../../../../src/lib/gateway/freeze.js';
-import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
 import {sendChanges} from '../../../../src/lib/change/apply.js';
+import {FOREVER, NOT_FROZEN, toFreezeState} from '../../../../src/lib/gateway/freeze.js';
 import {keysOf} from '../../../../src/lib/gateway/keys.js';
 import {
   type FreezeOptions,
@@ -13,12 +12,13 @@ import {
   unfreezing,
 } from '../../../../src/lib/operations/freeze.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
 import {parseGatewayTime} from '../../../../src/lib/values/time.js';
 import {anyBytes, fuzz} from '../../../support/fuzz.js';
-import {startProxy} from '../../../support/proxy.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {startProxy} from '../../../support/impostors/proxy.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 const NOW = new Date('2026-11-22T16:00:00Z');
 const LATER = new Date('2026-11-22T17:00:00Z');

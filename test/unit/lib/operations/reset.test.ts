@@ -1,4 +1,3 @@
-import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {sendChanges} from '../../../../src/lib/change/apply.js';
@@ -11,10 +10,11 @@ import {
   resetting,
 } from '../../../../src/lib/operations/reset.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
-import {startProxy} from '../../../support/proxy.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {startProxy} from '../../../support/impostors/proxy.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 const x = rawId('x');
 const BOTH = {keepBudget: false};

@@ -1,4 +1,3 @@
-import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {Big} from 'big.js';
 import fc from 'fast-check';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
@@ -10,12 +9,13 @@ import {freezeSession, unfreezeSession} from '../../../../src/lib/operations/fre
 import {resetSession, resetting} from '../../../../src/lib/operations/reset.js';
 import {findChanges, type RecordedChange, undoing} from '../../../../src/lib/operations/undo.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {serverTime} from '../../../../src/lib/redis/server-time.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {parseAmount} from '../../../../src/lib/values/money.js';
 import {nameOf, parseSessionId, type RawId} from '../../../../src/lib/values/session-id.js';
-import {gatewayKeys} from '../../../support/keyspace.js';
-import {startRedis, type TestRedis} from '../../../support/redis-server.js';
+import {gatewayKeys} from '../../../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
 
 let server: TestRedis;
 let operators: Redis[];

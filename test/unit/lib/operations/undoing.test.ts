@@ -1,4 +1,3 @@
-import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {describe, expect, test} from 'vitest';
 
 import {
@@ -18,9 +17,10 @@ import {
   undoing,
   type UndoOptions,
 } from '../../../../src/lib/operations/undo.js';
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {type RawId, rawId} from '../../../../src/lib/values/session-id.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 const x = rawId('x');
 const NOW = new Date('2026-11-22T16:00:10Z');
