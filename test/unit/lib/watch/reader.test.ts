@@ -1,14 +1,14 @@
-import type {Command, Redis} from '../../../../src/lib/redis/contract.js';
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 
 import {connect} from '../../../../src/lib/redis/connect.js';
+import type {Command, Redis} from '../../../../src/lib/redis/contract.js';
 import {parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {parseSessionId, type RawId} from '../../../../src/lib/values/session-id.js';
 import {openWatch, type Watch} from '../../../../src/lib/watch/reader.js';
 import type {Watched} from '../../../../src/lib/watch/row.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {loadSessions} from '../../../support/shell.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {loadSessions} from '../../../support/program/shell.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;
