@@ -17,6 +17,7 @@ const FLOORS = {
     ['values'],
     ['redis'],
     ['gateway'],
+    ['periods'],
     ['journal', 'sessions', 'completion'],
     ['change', 'watch', 'monitoring'],
     ['operations', 'audit'],

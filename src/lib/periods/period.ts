@@ -38,7 +38,7 @@ export function parsePeriod(text: string): Period | undefined {
       ...schedule,
       amount: parseAmount(String(stored['amount'])),
       rollover: rollover as Period['rollover'],
-      maxRollover: maxRollover === null ? null : parseAmount(String(maxRollover)),
+      maxRollover: maxRollover === null ? null : parseAmount(maxRollover as string),
       renewed: parseStoredTime(stored['renewed']),
       carried: parseCarried(stored['carried']),
     };

@@ -1,7 +1,8 @@
-import type {StoredAmount} from '../gateway/stored-amount.js';
+import {type StoredAmount, toStoredAmount} from '../gateway/stored-amount.js';
+import type {Held} from '../gateway/stored-value.js';
 import {type Money, toPlainDigits, type TypedAmount, ZERO} from '../values/money.js';
-import {type Grant, isOver, sumOf} from './grants.js';
-import type {Period} from './period.js';
+import {type Grant, isOver, parseGrants, sumOf} from './grants.js';
+import {parsePeriod, type Period} from './period.js';
 import type {Schedule, Span} from './schedule.js';
 
 /** What stands in Redis for one session. */
@@ -11,6 +12,15 @@ export interface PeriodState {
   grants: readonly Grant[];
   budget: StoredAmount;
   spent: StoredAmount;
+}
+
+/** Reads what the four keys hold; undefined when period or grants cannot be read. */
+export function toPeriodState([period = false, grants = false, budget = false, spent = false]: readonly Held[]):
+  PeriodState | undefined {
+  const parsed = typeof period === 'string' ? parsePeriod(period) : null;
+  const list = typeof grants === 'string' ? parseGrants(grants) : [];
+  if (parsed === undefined || list === undefined) return undefined;
+  return {period: parsed, grants: list, budget: toStoredAmount(budget), spent: toStoredAmount(spent)};
 }
 
 /** What is due for one session. */
