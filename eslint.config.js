@@ -98,7 +98,13 @@ export default tseslint.config(
     files: ['bin/*.js', '**/*.cjs'],
     languageOptions: {
       sourceType: 'commonjs',
-      globals: {__dirname: 'readonly', exports: 'writable', module: 'writable', require: 'readonly'},
+      globals: {
+        __dirname: 'readonly',
+        __filename: 'readonly',
+        exports: 'writable',
+        module: 'writable',
+        require: 'readonly',
+      },
     },
   },
   // Imports go one way: commands and hooks → cli → lib → node, redis.
