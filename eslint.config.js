@@ -126,6 +126,16 @@ export default tseslint.config(
     ['src/lib/redis/contract.ts', 'src/lib/redis/node.ts'],
   ),
   {
+    files: ['src/**'],
+    ignores: ['src/cli/terminal/exit-code.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        {object: 'process', property: 'exitCode', message: 'Only src/cli/terminal/exit-code.ts sets the exit code.'},
+      ],
+    },
+  },
+  {
     files: ['src/lib/**'],
     rules: {'no-restricted-globals': ['error', 'process', 'console']},
   },

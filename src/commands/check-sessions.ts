@@ -85,7 +85,7 @@ A webhook gets JSON with a "text", as Slack takes it, of what is new. Its URL st
     const isFound = this.flags['new-only']
       ? await this.checkNew({rules, match, where}, name)
       : await this.checkAll({rules, match, where});
-    if (isFound) this.answerNo();
+    if (isFound) this.endWithFinding();
   }
 
   private refuseOddUse(): void {

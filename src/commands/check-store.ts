@@ -61,7 +61,7 @@ Exit code 0 when nothing is found, or all of it is repaired; 2 when something is
     const sum = await report.close();
     if (format === 'text') this.print(sum);
     await report.finish();
-    if (!report.isClean) this.answerNo();
+    if (!report.isClean) this.endWithFinding();
   }
 
   private async repair(redis: Redis, fixable: readonly Fixable[], report: StoreReport): Promise<void> {

@@ -41,7 +41,7 @@ Exit code 0 when the next request passes, 2 when it does not.`;
     if (!decision.isKnown) this.warnAll([`Nothing is known of session '${decision.id}'. Is the ID right?`]);
     const server = this.sameServer(redis);
     this.print(...describeDecision(decision, server));
-    if (!decision.passes) this.answerNo();
+    if (!decision.passes) this.endWithFinding();
     return toDecisionJson(decision, server);
   }
 }

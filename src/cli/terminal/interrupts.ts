@@ -1,13 +1,13 @@
-const EXIT_CODES = {SIGINT: 130, SIGTERM: 143} as const;
+import {EXIT, endWith} from './exit-code.js';
 
 let stopWork: (() => void) | undefined;
 
 /** A first Ctrl-C or SIGTERM stops work that has to report what it did; any other ends the process at once. */
 export function watchInterrupts(): void {
-  for (const [signal, code] of Object.entries(EXIT_CODES)) {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      if (stopWork === undefined) process.exit(code);
-      process.exitCode = code;
+      if (stopWork === undefined) process.exit(EXIT[signal]);
+      endWith(EXIT[signal]);
       stopWork();
       stopWork = undefined;
     });

@@ -3,6 +3,7 @@ import {EventEmitter} from 'node:events';
 import {Box, type Key, render, Transform, useInput} from 'ink';
 import type {ReactElement} from 'react';
 
+import {EXIT} from '../terminal/exit-code.js';
 import {type Line, type Palette, toAnsi} from './cells.js';
 import {openTerminal, type Terminal} from './terminal.js';
 import type {KeyName, Ui} from './ui.js';
@@ -67,7 +68,7 @@ export function showScreen({ui, palette}: {ui: Ui; palette: Palette}): Promise<(
     draw();
   };
   const hangUp = (): void => {
-    process.exit(129);
+    process.exit(EXIT.SIGHUP);
   };
   const unsubscribe = ui.subscribe(draw);
   process.on('exit', terminal.leave);
