@@ -1,5 +1,8 @@
+/** Of a process that a signal has ended. */
+export const SIGNALS = {SIGHUP: 129, SIGINT: 130, SIGQUIT: 131, SIGTERM: 143} as const;
+
 /** The home of the exit codes; docs/reference/exit-codes.md says what they mean to users. */
-export const EXIT = {failed: 1, found: 2, SIGHUP: 129, SIGINT: 130, SIGTERM: 143} as const;
+export const EXIT = {failed: 1, found: 2, ...SIGNALS} as const;
 
 /**
  * Sets the exit code. A signal outranks a failure, which outranks a finding: what could not be told was not found. Of
