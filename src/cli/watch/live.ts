@@ -1,7 +1,8 @@
 import {TokengateError} from '../../lib/values/errors.js';
 import {hasColour} from '../terminal/colour.js';
 import {guardRawMode, untilForeground} from '../terminal/foreground.js';
-import {EXIT_CODES, onInterrupt} from '../terminal/interrupts.js';
+import {EXIT, endWith} from '../terminal/exit-code.js';
+import {onInterrupt} from '../terminal/interrupts.js';
 import {type Message, openUi, type UiOptions} from './ui.js';
 
 /** @throws TokengateError TERMINAL_REQUIRED where there is none for keys and a screen */
@@ -25,7 +26,7 @@ export async function showLive(options: UiOptions): Promise<Message[]> {
   onInterrupt(ui.leave);
   // The terminal has gone, of which the signal may come later.
   const hangUp = (): void => {
-    process.exitCode ??= EXIT_CODES.SIGHUP;
+    endWith(EXIT.SIGHUP);
     ui.leave();
   };
   process.stdin.on('error', hangUp).on('end', hangUp);
