@@ -35,7 +35,7 @@ export const TOPICS: Readonly<Record<string, string>> = {
 };
 
 /** What people want to do, in the order in which the help shows it. */
-export const GROUPS = ['Look', 'Budgets', 'Freezes', 'History', 'Monitoring', 'Set-up'] as const;
+export const GROUPS = ['Look', 'Budgets', 'Periods', 'Freezes', 'History', 'Monitoring', 'Set-up'] as const;
 export type Group = (typeof GROUPS)[number];
 /** The group of a command that names none. */
 const OTHER = 'Other';

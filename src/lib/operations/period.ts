@@ -8,6 +8,8 @@ import {formatGrants, type Grant, isOver, sumOf} from '../periods/grants.js';
 import {formatPeriod, type Period} from '../periods/period.js';
 import {findDue, type PeriodState, type Renewal, toPeriodState, typed} from '../periods/renewal.js';
 import type {Schedule, Span} from '../periods/schedule.js';
+import type {Redis} from '../redis/contract.js';
+import {readPeriods, scanPeriods} from '../sessions/periods.js';
 import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type TypedAmount, ZERO} from '../values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
@@ -76,7 +78,7 @@ export function grantChange(grant: Grant): PlannedChange<GrantChange> {
   return periodChange(
     (id, state) => {
       if (grant.until === null && state.period === null) {
-        return new TokengateError('NO_PERIOD', `The budget of session '${nameOf(id)}' does not renew.`, {
+        return new TokengateError('NO_PERIOD', 'its budget does not renew.', {
           hint: 'Say how long the grant lasts with --for or --until.',
         });
       }
@@ -92,11 +94,11 @@ export function grantChange(grant: Grant): PlannedChange<GrantChange> {
 export function revokeChange(grantId: string | undefined): PlannedChange<GrantChange> {
   const isMeant = ({id}: Grant): boolean => grantId === undefined || id === grantId;
   return periodChange(
-    (id, state) => {
+    (_id, state) => {
       const meant = state.grants.filter(isMeant);
       if (meant.length === 0) {
         const which = grantId === undefined ? 'no grant' : `no grant '${grantId}'`;
-        return new TokengateError('GRANT_NOT_FOUND', `Session '${nameOf(id)}' has ${which}.`, {
+        return new TokengateError('GRANT_NOT_FOUND', `it has ${which}.`, {
           hint: 'See them with: tokengate list-grants',
         });
       }
@@ -113,7 +115,7 @@ export function revokeChange(grantId: string | undefined): PlannedChange<GrantCh
 function knownBudget(id: RawId, {budget}: PeriodState): TypedAmount['value'] | TokengateError {
   if (budget.state === 'money') return budget.amount;
   if (budget.state === 'absent') return sessionNotFound(id);
-  return new TokengateError('INVALID_BUDGET', `The budget of session '${nameOf(id)}' is ${budget.why}.`, {
+  return new TokengateError('INVALID_BUDGET', `its budget is ${budget.why}.`, {
     hint: 'Replace it with: tokengate set-budget',
   });
 }
@@ -127,7 +129,7 @@ function periodChange<T>(
 ): PlannedChange<T> {
   const plan = (id: RawId, held: readonly Held[]): Settled<T> | Write<T> => {
     const name = nameOf(id);
-    const before = readState(id, held);
+    const before = readState(held);
     if (before instanceof TokengateError) return {id: name, state: 'failed', error: before};
     const decided = decide(id, before);
     if (decided instanceof TokengateError) {
@@ -148,7 +150,7 @@ function periodChange<T>(
     plan,
     lookAt: SHAPES,
     preview(id, held) {
-      const state = readState(id, held);
+      const state = readState(held);
       const facts = {id: nameOf(id), now: state instanceof TokengateError ? 'not readable' : describeState(state)};
       const outcome = plan(id, held);
       if (outcome.state === 'failed') return {...facts, state: 'failed', error: outcome.error};
@@ -176,17 +178,13 @@ function apply(before: PeriodState, {period, grants, budget, isFresh}: Next): Pe
 }
 
 /** What stands in Redis, or why it can't be told. */
-function readState(id: RawId, held: readonly Held[]): PeriodState | TokengateError {
+function readState(held: readonly Held[]): PeriodState | TokengateError {
   const isWrongType = held[0] === true || held[1] === true;
   const state = isWrongType ? undefined : toPeriodState(held.map(inText));
   if (state !== undefined) return state;
-  return new TokengateError(
-    'PERIOD_UNREADABLE',
-    `The period or the grants of session '${nameOf(id)}' cannot be read.`,
-    {
-      hint: 'See what stands there with: tokengate check-store',
-    },
-  );
+  return new TokengateError('PERIOD_UNREADABLE', 'its period or its grants cannot be read.', {
+    hint: 'See what stands there with: tokengate check-store',
+  });
 }
 
 /** `budget $50.00, spent $12.00, every month $50.00`. May hold untrusted text. */
@@ -208,4 +206,20 @@ export function describeRenewal({before, after, renewal}: PeriodRenewal): string
   if (ended.length > 0)
     parts.push(`${ended.length === 1 ? 'grant' : 'grants'} of ${formatExactMoney(sumOf(ended))} ended`);
   return parts.join(', ');
+}
+
+/** The sessions with a renewal or the end of a grant that is due now, or whose period cannot be read; sorted. */
+export async function findDueSessions(
+  redis: Redis,
+  now: Date,
+  spanOf: (schedule: Schedule, now: Date) => Span,
+  glob?: string,
+): Promise<RawId[]> {
+  const due: RawId[] = [];
+  for await (const page of readPeriods(redis, await scanPeriods(redis, glob), {withAmounts: false})) {
+    for (const {key, state} of page) {
+      if (state === undefined || findDue(state, now, spanOf) !== undefined) due.push(key);
+    }
+  }
+  return due;
 }

@@ -81,3 +81,16 @@ export function typed(value: Money): TypedAmount {
 function notBelowZero(amount: Money): Money {
   return amount.lt(ZERO) ? ZERO : amount;
 }
+
+/** True when a renewal, or the end of a grant, should have been carried out longer ago than the grace. */
+export function isOverdue(
+  {period, grants}: PeriodState,
+  now: Date,
+  spanOf: (schedule: Schedule, now: Date) => Span,
+  graceMs: number,
+): boolean {
+  const before = new Date(now.getTime() - graceMs);
+  if (grants.some((grant) => isOver(grant, before))) return true;
+  // What began within the grace is not late, but the one before it may never have been carried out.
+  return period !== null && spanOf(period, before).start > period.renewed;
+}
