@@ -1,5 +1,5 @@
 import {BatchCommand} from '../cli/oclif/batch-command.js';
-import {matchFlag, reportFlags} from '../cli/oclif/flags.js';
+import {journalFlags, matchFlag, reportFlags} from '../cli/oclif/flags.js';
 import {toRenewalJson} from '../cli/views/periods.js';
 import {describeRenewal, findDueSessions, type PeriodRenewal, renewChange} from '../lib/operations/period.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
@@ -16,7 +16,14 @@ Run it every few minutes, on as many hosts as you like: each period is renewed o
   ];
   static related = ['set-period', 'list-periods', 'undo-change'];
 
-  static override flags = (({yes: _, ...flags}) => ({match: matchFlag, ...flags}))(reportFlags);
+  static override flags = {
+    match: matchFlag,
+    max: reportFlags.max,
+    'dry-run': reportFlags['dry-run'],
+    quiet: reportFlags.quiet,
+    format: reportFlags.format,
+    ...journalFlags,
+  };
 
   async run(): Promise<void> {
     const spanOf = makeCalendar();

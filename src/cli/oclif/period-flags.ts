@@ -14,7 +14,7 @@ const typedAmountFlag = Flags.custom<TypedAmount>({
   helpValue: 'AMOUNT',
 });
 
-const timezoneFlag = Flags.custom<string>({
+const timezoneFlag = Flags.custom({
   parse: (typed) => Promise.resolve(findTimezone(typed)),
   helpValue: 'ZONE',
 });

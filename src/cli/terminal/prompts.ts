@@ -2,8 +2,8 @@ import {setImmediate as nextTurn} from 'node:timers/promises';
 
 import {TokengateError} from '../../lib/values/errors.js';
 import {showText} from './escape.js';
-import {untilForeground} from './foreground.js';
 import {EXIT, endWith} from './exit-code.js';
+import {untilForeground} from './foreground.js';
 import {onInterrupt} from './interrupts.js';
 
 const [YES, NO] = [/^y(?:es)?$/i, /^(?:no?)?$/i];

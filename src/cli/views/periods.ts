@@ -205,5 +205,5 @@ function toCell(value: unknown, isTerminal: boolean): string {
   if (value === null || value === undefined) return '';
   if (value instanceof Date) return value.toISOString();
   if (typeof value === 'string') return toCsvCell(isTerminal ? showText(value) : value);
-  return typeof value === 'object' ? toPlainDigits(value as Money) : String(value as number | boolean);
+  return typeof value === 'object' ? toPlainDigits(value as Money) : String(value);
 }

@@ -1,7 +1,7 @@
 import {TokengateError} from '../../lib/values/errors.js';
 import {hasColour} from '../terminal/colour.js';
-import {guardRawMode, untilForeground} from '../terminal/foreground.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
+import {guardRawMode, untilForeground} from '../terminal/foreground.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {type Message, openUi, type UiOptions} from './ui.js';
 
