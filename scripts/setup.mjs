@@ -49,6 +49,10 @@ const PROGRAMS = {
   },
   zsh: sameEverywhere('zsh'),
   fish: sameEverywhere('fish'),
+  luacheck: {
+    names: ['luacheck'],
+    packages: {'apt-get': 'lua-check', dnf: 'luacheck', apk: 'luacheck', pacman: 'luacheck', brew: 'luacheck'},
+  },
   promtool: {
     names: ['promtool'],
     packages: {
@@ -158,6 +162,8 @@ function isBuilt() {
     'tsconfig.json',
     'tsconfig.build.json',
     'scripts/build/man.mjs',
+    'scripts/build/lua.mjs',
+    ...filesUnder('lua'),
     ...filesUnder('scripts/build/bundle'),
   ];
   const steps = [
