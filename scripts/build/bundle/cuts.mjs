@@ -86,8 +86,11 @@ export const screenCuts = {
 const COMMANDS = `${REDIS}commands/index.js`;
 const COMMANDS_USED = {file: `${REDIS}client/index.js`, names: ['AUTH', 'CLIENT_SETNAME', 'READONLY']};
 
-/** An esbuild plugin. `trace` puts a line into each module that is run when the module is. */
-export function cuts({trace = () => ''} = {}) {
+/**
+ * An esbuild plugin. `trace` puts a line into each module that is run when the module is; `isPart` says that some of the
+ * modules are in other files.
+ */
+export function cuts({trace = () => '', isPart = false} = {}) {
   return {
     name: 'cuts',
     setup(build) {
@@ -103,7 +106,7 @@ export function cuts({trace = () => ''} = {}) {
         if (name.startsWith(OCLIF) || name.startsWith(REDIS)) contents = requireLate(contents);
         return {contents: trace(path, size) + contents, loader: path.endsWith('.ts') ? 'ts' : 'js'};
       });
-      build.onEnd(() => missing(left));
+      if (!isPart) build.onEnd(() => missing(left));
     },
   };
 }

@@ -5,6 +5,7 @@ import {basename, join} from 'node:path';
 import * as esbuild from 'esbuild';
 
 import {ROOT, SCREEN, SEPARATE} from '../../setup.mjs';
+import {chunk, CHUNKS, divide, link, readUsed} from './chunks.mjs';
 import {cuts, screenCuts} from './cuts.mjs';
 
 /** Packages that others look for and can do without. */
@@ -39,12 +40,7 @@ const OPTIONS = {
  */
 export async function makeBundle({trace} = {}) {
   const [main, separate, screen, completion] = await Promise.all([
-    esbuild.build({
-      ...OPTIONS,
-      alias: {redis: './scripts/build/bundle/redis.cjs'},
-      entryPoints: {tokengate: './scripts/build/bundle/entry.js'},
-      plugins: [commands, separatePackages, pluginFiles, cuts({trace})],
-    }),
+    makeChunks(trace),
     esbuild.build({...OPTIONS, entryPoints: SEPARATE}),
     esbuild.build({
       ...OPTIONS,
@@ -62,9 +58,32 @@ export async function makeBundle({trace} = {}) {
     }),
   ]);
   return Object.fromEntries(
-    [main, separate, screen, completion].flatMap(({outputFiles}) =>
+    [...main, separate, screen, completion].flatMap(({outputFiles}) =>
       outputFiles.map(({path, text}) => [basename(path), finish(text)]),
     ),
+  );
+}
+
+/** The whole first, which tells what belongs where, and then each of the files. */
+async function makeChunks(trace) {
+  const options = {...OPTIONS, alias: {redis: './scripts/build/bundle/redis.cjs'}};
+  const plugins = [commands, separatePackages, pluginFiles];
+  const whole = await esbuild.build({
+    ...options,
+    entryPoints: {whole: './scripts/build/bundle/entry.js'},
+    metafile: true,
+    plugins: [...plugins, cuts()],
+  });
+  const division = divide(whole.metafile, readUsed());
+  return Promise.all(
+    Object.keys(CHUNKS).map(async (name) => {
+      const {outputFiles} = await esbuild.build({
+        ...options,
+        entryPoints: {[name]: 'tokengate:chunk'},
+        plugins: [chunk(name, division), ...plugins, cuts({trace, isPart: true})],
+      });
+      return {outputFiles: outputFiles.map(({path, text}) => ({path, text: link(text, division)}))};
+    }),
   );
 }
 
