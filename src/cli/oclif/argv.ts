@@ -14,12 +14,14 @@ import {findSpelling} from '../completion/other-spellings.js';
  * @throws TokengateError INVALID_USAGE when a command word stands where a flag's value should be
  */
 export function readArgv(argv: readonly string[], config: Config): string[] {
-  const globals = Object.assign(
-    {},
-    ...config.commands.map(({flags}) => flags),
-  ) as (typeof config.commands)[number]['flags'];
   const isValued = (word: string): boolean | undefined => {
-    const flag = Object.values(globals).find(({name, char}) => word === `--${name}` || (char && word === `-${char}`));
+    // What flags there are has to be read for it, which takes longer than all that is done here.
+    if (!word.startsWith('-')) return undefined;
+    const all = Object.assign(
+      {},
+      ...config.commands.map(({flags}) => flags),
+    ) as (typeof config.commands)[number]['flags'];
+    const flag = Object.values(all).find(({name, char}) => word === `--${name}` || (char && word === `-${char}`));
     if (flag?.helpGroup !== 'GLOBAL' || flag.name === 'help') return undefined;
     return flag.type === 'option';
   };
@@ -48,8 +50,10 @@ export function readArgv(argv: readonly string[], config: Config): string[] {
   }
   if (command === undefined) return collected.length === 0 ? [] : ['--help'];
   if (command.startsWith('-')) return rest;
-  const takesGlobals = config.findCommand(command)?.flags['redis-url'] !== undefined;
-  return [command, ...(takesGlobals || !config.findCommand(command) ? collected : []), ...rest.slice(1)];
+  if (collected.length === 0) return [command, ...rest.slice(1)];
+  const found = config.findCommand(command);
+  const takesGlobals = found === undefined || found.flags['redis-url'] !== undefined;
+  return [command, ...(takesGlobals ? collected : []), ...rest.slice(1)];
 }
 
 function missingValue(flag: string, why = ''): TokengateError {

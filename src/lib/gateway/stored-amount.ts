@@ -1,5 +1,6 @@
 import {ErrorReply, type Redis} from '../redis/contract.js';
-import {formatExactMoney, isInfinite, type Money, parseStoredMoney} from '../values/money.js';
+import {parseGatewayNumber} from '../values/gateway-number.js';
+import {formatExactMoney, type Money, parseStoredMoney} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from './keys.js';
 
@@ -46,7 +47,10 @@ export function toAmount(text: string): StoredAmount {
     state: 'invalid',
     text,
     why: `${quoteStart(text)}, which is not an amount`,
-    effect: isInfinite(text) ? 'the gateway takes it as no limit' : 'the gateway answers its requests with HTTP 503',
+    effect:
+      parseGatewayNumber(text) === 'infinity'
+        ? 'the gateway takes it as no limit'
+        : 'the gateway answers its requests with HTTP 503',
   };
 }
 

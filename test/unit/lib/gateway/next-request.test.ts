@@ -117,7 +117,7 @@ describe('the answer to the next request', () => {
     ['-inf', '0', 429],
     ['10', '-inf', null],
     ['1e999', '5', null],
-    ['1e-999', '0', 429],
+    ['0e999', '0', 429],
   ])('of unknown cost with a budget of %s and %s spent', async (budget, spent, answer) => {
     await write('x', {budget, spent});
     const decision = await explain('x', {cost: null});
