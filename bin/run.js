@@ -20,7 +20,7 @@ const {crc32} = require('node:zlib');
 
 const ROOT = dirname(__dirname);
 const DIST = join(ROOT, 'dist');
-/** How many are kept: a few for each version of the CLI and of Node.js that is in use. */
+/** How many are kept: of each file of dist one, for each version of the CLI and of Node.js that is in use. */
 const MAX_FILES = 32;
 /** No one but the owner may write, and no one else read. */
 const FOLDER_MODE = 0o700;
@@ -47,10 +47,13 @@ function load(name) {
   const [, hash] = /^\/\*(\w{64})\*\//.exec(source) ?? [];
   const file = hash === undefined || !folder ? undefined : join(folder, `${hash}-${process.version}-${process.arch}`);
   const cached = file !== undefined && isFolderSafe ? readCache(file) : undefined;
-  const script = new Script(`(function (exports, require, module, __filename, __dirname, importModule) {${source}\n})`, {
-    filename: path,
-    cachedData: cached?.code,
-  });
+  const script = new Script(
+    `(function (exports, require, module, __filename, __dirname, importModule) {${source}\n})`,
+    {
+      filename: path,
+      cachedData: cached?.code,
+    },
+  );
   if (file !== undefined) {
     loaded.set(file, {script, tasks: cached === undefined || script.cachedDataRejected ? [] : cached.tasks});
   }
@@ -80,12 +83,14 @@ function writeVersion() {
 
 /** After the first successful run of each command, when there is something in memory that is not in the files yet. */
 function keepCode(exitCode) {
-  const task = currentTask();
   if (exitCode !== 0) return;
+  const task = currentTask();
+  const stale = [...loaded].filter(([, {tasks}]) => !tasks.includes(task));
+  if (stale.length === 0) return;
   try {
-    for (const [file, {script, tasks}] of loaded) {
-      if (!tasks.includes(task)) writeCache(file, [...tasks, task], script.createCachedData());
-    }
+    if (!makeFolder()) return;
+    for (const [file, {script, tasks}] of stale) writeCache(file, [...tasks, task], script.createCachedData());
+    removeOldest();
   } catch {
     // The next start takes as long as this one did.
   }
@@ -127,13 +132,18 @@ function readCache(path) {
   }
 }
 
-/** Other processes see the old file or the new one, and never a part of it. */
-function writeCache(path, tasks, code) {
+/** False where what it would hold could not be trusted. */
+function makeFolder() {
   for (const [index, above] of foldersOf(folder).entries()) {
     // Not recursive: a home folder that does not exist is not made.
     if (!fs.existsSync(above)) fs.mkdirSync(above, {mode: FOLDER_MODE});
-    if (!isOwnFolder(above, index)) return;
+    if (!isOwnFolder(above, index)) return false;
   }
+  return true;
+}
+
+/** Other processes see the old file or the new one, and never a part of it. */
+function writeCache(path, tasks, code) {
   const body = Buffer.concat([Buffer.from(`${tasks.join(' ')}\n`), code]);
   const checksum = Buffer.alloc(4);
   checksum.writeUInt32LE(crc32(body));
@@ -144,7 +154,6 @@ function writeCache(path, tasks, code) {
   } finally {
     fs.rmSync(temporary, {force: true});
   }
-  removeOldest();
 }
 
 function removeOldest() {

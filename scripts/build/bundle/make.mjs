@@ -4,8 +4,8 @@ import {basename, join} from 'node:path';
 
 import * as esbuild from 'esbuild';
 
-import {ROOT, SCREEN, SEPARATE} from '../../setup.mjs';
-import {chunk, CHUNKS, divide, link, readUsed} from './chunks.mjs';
+import {CHUNKS, ROOT, SCREEN, SEPARATE} from '../../setup.mjs';
+import {chunk, divide, link, readUsed} from './chunks.mjs';
 import {cuts, screenCuts} from './cuts.mjs';
 
 /** Packages that others look for and can do without. */
@@ -76,7 +76,7 @@ async function makeChunks(trace) {
   });
   const division = divide(whole.metafile, readUsed());
   return Promise.all(
-    Object.keys(CHUNKS).map(async (name) => {
+    CHUNKS.map(async (name) => {
       const {outputFiles} = await esbuild.build({
         ...options,
         entryPoints: {[name]: 'tokengate:chunk'},
