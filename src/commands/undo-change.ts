@@ -3,6 +3,7 @@ import {Flags} from '@oclif/core';
 import {BatchCommand, type BatchStep} from '../cli/oclif/batch-command.js';
 import {changeIdsArg, reportFlags} from '../cli/oclif/flags.js';
 import {actorName} from '../cli/oclif/journal-flags.js';
+import {describeRecorded, undoVerb} from '../cli/views/questions.js';
 import {keyName} from '../lib/gateway/keys.js';
 import {describeKeys} from '../lib/journal/describe.js';
 import {type Old, toText} from '../lib/journal/entry.js';
@@ -53,7 +54,7 @@ A freeze that would be over by now is not revived; any other gets the time that 
     };
     await this.runSteps<Undone>(wording, async (redis, now) => {
       const changes = last ? [await this.findLast(redis, now)] : await findChanges(redis, ids);
-      wording.question = `Undo ${changes.map(describeChange).join(' and ')}, of`;
+      wording.question = undoVerb(changes);
       this.warnAll(changes.flatMap((change) => (change.isWhole ? [] : [describeCut(change)])));
       const previewed = new Map<string, Old>();
       return changes.map((change) => this.toStep(change, now, previewed));
@@ -62,7 +63,9 @@ A freeze that would be over by now is not revived; any other gets the time that 
 
   private async findLast(redis: Redis, now: Date): Promise<RecordedChange> {
     const {change, passed} = await findLast(redis, actorName(), now);
-    this.warnAll(passed.map((one) => `Nothing is left to undo of ${describeChange(one)}; an older change is undone.`));
+    this.warnAll(
+      passed.map((one) => `Nothing is left to undo of ${describeRecorded(one)}; an older change is undone.`),
+    );
     return change;
   }
 
@@ -77,10 +80,6 @@ A freeze that would be over by now is not revived; any other gets the time that 
       facts: {change_id: change.change},
     };
   }
-}
-
-function describeChange({change, command, actor}: RecordedChange): string {
-  return `${command} (change ${change} by ${actor})`;
 }
 
 function describeCut({change}: RecordedChange): string {
