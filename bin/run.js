@@ -11,6 +11,9 @@
 if (process.argv[2] === '__complete') return require('../dist/complete.cjs');
 
 const fs = require('node:fs');
+
+if (/^(--version|-v)$/.test(process.argv[2]) && writeVersion()) return;
+
 const {createRequire} = require('node:module');
 const {dirname, isAbsolute, join} = require('node:path');
 const {Script} = require('node:vm');
@@ -43,6 +46,23 @@ script.runInThisContext()(bundle.exports, createRequire(BUNDLE), bundle, BUNDLE,
 
 if (file !== undefined) process.once('exit', keepCode);
 bundle.exports.main(ROOT);
+
+/**
+ * In the words of oclif, which takes as long to load as Node.js itself.
+ *
+ * @returns false where oclif has something else to say: on the Linux in Windows, and of an output that fails
+ */
+function writeVersion() {
+  const {arch, platform, version: node} = process;
+  if (platform === 'linux' && /microsoft/i.test(require('node:os').release())) return false;
+  const {name, version} = require('../package.json');
+  try {
+    fs.writeSync(1, `${name}/${version} ${platform}-${arch === 'ia32' ? 'x86' : arch} node-${node}\n`);
+  } catch {
+    return false;
+  }
+  return true;
+}
 
 /** After the first successful run of each command, when there is something in memory that is not in the file yet. */
 function keepCode(exitCode) {

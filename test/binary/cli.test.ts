@@ -1,8 +1,8 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {dumpKeyspace} from '../support/keyspace.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {runBinary} from '../support/run.js';
+import {runBinary} from '../support/program/run.js';
+import {dumpKeyspace} from '../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 /** Nothing listens there: a command that used it in place of the flag would fail. */
 const NOWHERE = 'redis://127.0.0.1:1';
@@ -89,7 +89,10 @@ describe('help and version', () => {
     ['a URL and nothing else', ['--redis-url', NOWHERE], ROOT_HELP],
     ['a URL and --help', ['--redis-url', NOWHERE, '--help'], ROOT_HELP],
     ['a URL and --version', ['--redis-url', NOWHERE, '--version'], 'tokengate/'],
+    ['a URL and -v', ['--redis-url', NOWHERE, '-v'], 'tokengate/'],
     ['--version', ['--version'], 'tokengate/'],
+    ['-v', ['-v'], 'tokengate/'],
+    ['--version and other words', ['--version', 'health'], 'tokengate/'],
     ['help set-budget', ['help', 'set-budget'], SET_BUDGET_HELP],
     ['set-budget --help', ['set-budget', '--help'], SET_BUDGET_HELP],
     ['a URL and help set-budget', ['--redis-url', NOWHERE, 'help', 'set-budget'], SET_BUDGET_HELP],
@@ -98,6 +101,12 @@ describe('help and version', () => {
     const {code, stdout, stderr} = await runBinary(argv, {url: NOWHERE});
     expect({code, stderr}).toEqual({code: 0, stderr: ''});
     expect(stdout).toContain(expected);
+  });
+
+  test.each(['--version', '-v'])('%s says what oclif would', async (flag) => {
+    const ofOclif = await runBinary(['--redis-url', NOWHERE, flag]);
+    expect(await runBinary([flag])).toEqual(ofOclif);
+    expect(ofOclif.stdout).toMatch(/^tokengate\/\d+\.\d+\.\d+ \S+-\S+ node-v\d+\.\d+\.\d+\n$/);
   });
 });
 

@@ -1,14 +1,14 @@
-import {toSession} from '../../src/lib/gateway/session.js';
-import {Big} from 'big.js';
 import fc from 'fast-check';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import CheckSessions from '../../src/commands/check-sessions.js';
+import {toSession} from '../../src/lib/gateway/session.js';
 import {holds} from '../../src/lib/monitoring/limits.js';
+import {Decimal} from '../../src/lib/values/decimal.js';
 import {parseSessionId} from '../../src/lib/values/session-id.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, runCommand} from '../support/run.js';
-import {loadSessions} from '../support/shell.js';
+import {type Output, runCommand} from '../support/program/run.js';
+import {loadSessions} from '../support/program/shell.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));
@@ -151,10 +151,10 @@ test('a share is compared without rounding, however many digits it has', () => {
   fc.assert(
     fc.property(amount, amount, fc.integer({min: 1, max: 100_000}), (budget, spent, thousandths) => {
       const session = toSession(parseSessionId('x'), {
-        budget: {state: 'money', text: '', amount: new Big(String(budget))},
-        spent: {state: 'money', text: '', amount: new Big(String(spent))},
+        budget: {state: 'money', text: '', amount: Decimal.of(String(budget))},
+        spent: {state: 'money', text: '', amount: Decimal.of(String(spent))},
       });
-      const rule = {kind: 'used', threshold: new Big(thousandths).div(1000)} as const;
+      const rule = {kind: 'used', threshold: Decimal.of(thousandths).div(1000)} as const;
       const subject = {id: 'x', key: session.key, session, freeze: null};
       expect(holds(rule, subject)).toBe(spent * 100_000n >= budget * BigInt(thousandths));
     }),

@@ -3,9 +3,9 @@ import type {ChildProcess} from 'node:child_process';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import WatchSessions from '../../src/commands/watch-sessions.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {runBinary, runCommand} from '../support/run.js';
-import {loadSessions} from '../support/shell.js';
+import {runBinary, runCommand} from '../support/program/run.js';
+import {loadSessions} from '../support/program/shell.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

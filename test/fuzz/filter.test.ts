@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {expect} from 'vitest';
 
 import {type Facts, parseFilter} from '../../src/lib/sessions/filter.js';
+import {Decimal} from '../../src/lib/values/decimal.js';
 import {TokengateError} from '../../src/lib/values/errors.js';
 import {anyString, fuzz} from '../support/fuzz.js';
 
@@ -22,7 +23,7 @@ interface Expression {
 const amount = fc
   .tuple(fc.integer({min: 0, max: 30}), fc.constantFrom('', '.5', '.00000000000000000001', 'e1', 'E-1'))
   .map(([whole, rest]) => `${whole}${rest}`);
-const money = fc.option(amount.map((text) => new Big(text)));
+const money = fc.option(amount.map((text) => Decimal.of(text)));
 const facts: fc.Arbitrary<Facts> = fc.record({
   id: fc.constantFrom('a', 'b', 'team:a', 'é', "it's"),
   budget: money,
@@ -32,7 +33,13 @@ const facts: fc.Arbitrary<Facts> = fc.record({
   frozen: fc.option(fc.boolean()),
 });
 
-const field = (name: keyof Facts): Operand => ({text: name, of: (known) => known[name]});
+const field = (name: keyof Facts): Operand => ({
+  text: name,
+  of: (known) => {
+    const value = known[name];
+    return value instanceof Decimal ? new Big(value.toString()) : value;
+  },
+});
 const number: fc.Arbitrary<Operand> = fc.oneof(
   fc.constantFrom(...NUMBERS).map(field),
   amount.map((text) => ({text, of: () => new Big(text)})),

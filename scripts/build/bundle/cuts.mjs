@@ -50,6 +50,14 @@ const REPLACEMENTS = {
   // The only import() that has to stay one: of plugins, which are ES modules on disk. The launcher gives `importModule`,
   // since V8 forgets where import() leads in code from its cache.
   [`${OCLIF}module-loader.js`]: [{old: 'await import(', times: 3, new: 'await importModule('}],
+  // Most text that is measured is ASCII, and the help measures word by word: for others it looks for emoji.
+  'string-width/index.js': [
+    {
+      old: "if (typeof string !== 'string' || string.length === 0) {\n\t\treturn 0;\n\t}",
+      times: 1,
+      new: "if (typeof string !== 'string') return 0;\n\tif (/^[ -~]*$/.test(string)) return string.length;",
+    },
+  ],
   // A name for telemetry, for which it would load node:crypto.
   [`${REDIS}client/identity.js`]: [
     {

@@ -1,8 +1,6 @@
 // What the bundle is made of. `main` runs the CLI; `commands` and `Help` are what package.json's "oclif" names, the
 // commands for another oclif CLI too that has this package as a plugin.
 import {Command, Plugin} from '@oclif/core';
-import helpManifest from '@oclif/plugin-help/oclif.manifest.json';
-import helpPackage from '@oclif/plugin-help/package.json';
 import autocompleteManifest from '@oclif/plugin-autocomplete/oclif.manifest.json';
 import autocompletePackage from '@oclif/plugin-autocomplete/package.json';
 
@@ -25,13 +23,6 @@ export function main(root) {
   void Command.name;
   const findCommand = (id) => Promise.resolve(commands[id]);
   const self = describe({pjson: {description, name, oclif, type, version}, root, manifest, isRoot: true, findCommand});
-  const help = describe({
-    pjson: helpPackage,
-    root,
-    manifest: helpManifest,
-    isRoot: false,
-    findCommand: installed(helpPackage.name, root),
-  });
   const findInstalled = installed(autocompletePackage.name, root);
   const autocomplete = describe({
     pjson: autocompletePackage,
@@ -41,7 +32,7 @@ export function main(root) {
     isRoot: false,
     findCommand: async (id) => ownCommands[id] ?? findInstalled(id),
   });
-  return run({root, plugins: new Map([self, help, autocomplete].map((plugin) => [plugin.name, plugin]))});
+  return run({root, plugins: new Map([self, autocomplete].map((plugin) => [plugin.name, plugin]))});
 }
 
 /** Finds a plugin's command where the plugin is installed. */
@@ -77,7 +68,8 @@ function describe({pjson, root, manifest, isRoot, findCommand}) {
     version,
     async findCommand(id) {
       const command = await findCommand(id);
-      if (command !== undefined && (isRoot || Object.hasOwn(ownCommands, id))) Object.assign(command, {id, plugin});
+      // Where the plugin is installed, its own `findCommand` has done so.
+      if (command !== undefined && command.plugin === undefined) Object.assign(command, {id, plugin});
       return command;
     },
   };

@@ -43,7 +43,7 @@ export async function makeBundle({trace} = {}) {
       ...OPTIONS,
       alias: {redis: './scripts/build/bundle/redis.cjs'},
       entryPoints: {tokengate: './scripts/build/bundle/entry.js'},
-      plugins: [commands, separatePackages, manifests, cuts({trace})],
+      plugins: [commands, separatePackages, pluginFiles, cuts({trace})],
     }),
     esbuild.build({...OPTIONS, entryPoints: SEPARATE}),
     esbuild.build({
@@ -110,9 +110,8 @@ const completionTable = {
     build.onResolve({filter: /^tokengate:completion-table$/}, ({path}) => ({path, namespace: 'tokengate'}));
     build.onLoad({filter: /^tokengate:completion-table$/, namespace: 'tokengate'}, async () => {
       const {makeTable} = await import('../../../build/cli/completion/table.js');
-      const plugins = ['plugin-autocomplete', 'plugin-help'];
       const files = [
-        ...plugins.map((plugin) => join(ROOT, 'node_modules/@oclif', plugin, 'oclif.manifest.json')),
+        join(ROOT, 'node_modules/@oclif/plugin-autocomplete/oclif.manifest.json'),
         OWN_MANIFEST,
         join(ROOT, 'oclif.manifest.json'),
       ];
@@ -138,8 +137,8 @@ const separatePackages = {
 };
 
 /** Plugins do not export the files that oclif reads in their folder. */
-const manifests = {
-  name: 'manifests',
+const pluginFiles = {
+  name: 'plugin files',
   setup(build) {
     build.onResolve({filter: /^@oclif\/plugin-[a-z]+\/[a-z.]+\.json$/}, ({path}) => ({
       path: join(ROOT, 'node_modules', path),

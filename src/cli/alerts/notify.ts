@@ -2,6 +2,7 @@ import {spawn} from 'node:child_process';
 
 import type {Finding} from '../../lib/monitoring/limits.js';
 import {TokengateError} from '../../lib/values/errors.js';
+import {type Money, toPlainDigits} from '../../lib/values/money.js';
 import {showText} from '../terminal/escape.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {stringifyJson} from '../terminal/json.js';
@@ -171,7 +172,7 @@ function escapeMarkup(text: string): string {
 /** The facts, for a command that is the same for every crossing: nothing of them is ever a part of a command line. */
 function toVariables(finding: Finding, address: string, redisUrl: string): Record<string, string> {
   const {message, ...json} = toFindingJson(finding);
-  const amount = (value: {toFixed: () => string} | null): string => value?.toFixed() ?? '';
+  const amount = (value: Money | null): string => (value === null ? '' : toPlainDigits(value));
   const variables = {
     SESSION_ID: json.session_id,
     SEVERITY: json.severity,

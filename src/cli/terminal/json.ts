@@ -1,6 +1,4 @@
-import {Big} from 'big.js';
-
-import {toPlainDigits} from '../../lib/values/money.js';
+import {Decimal} from '../../lib/values/decimal.js';
 import {escapeJson} from './escape.js';
 
 /**
@@ -12,7 +10,7 @@ export function stringifyJson(value: unknown, indent = '', outerIndent = ''): st
 }
 
 function write(value: unknown, newline: string, indent: string): string {
-  if (value instanceof Big) return toPlainDigits(value);
+  if (value instanceof Decimal) return value.toString();
   if (value === null || typeof value !== 'object') return escapeJson(JSON.stringify(value));
   if (value instanceof Date) return JSON.stringify(value);
   const inner = newline + indent;

@@ -93,7 +93,7 @@ export function describeFinding({subject: {session, freeze}, rule: {kind, thresh
   const amounts = `${money(session?.spent)} of ${money(session?.budget)}, ${money(session?.remaining)} left`;
   switch (kind) {
     case 'used':
-      return `used ${showShare(session?.percentageUsed)} of its budget, at or above ${threshold?.toFixed() ?? ''}% (${amounts})`;
+      return `used ${showShare(session?.percentageUsed)} of its budget, at or above ${threshold?.toString() ?? ''}% (${amounts})`;
     case 'left':
       return `has less than ${money(threshold)} left (${amounts})`;
     case 'frozen':
@@ -118,5 +118,5 @@ function statusOf(findings: readonly Finding[]): 'ok' | Severity {
 
 /** Rounded down, so that what has not reached a threshold does not look as if it had. */
 function showShare(percentage: Money | null | undefined): string {
-  return percentage == null ? 'an unknown share' : `${percentage.toFixed(1, 0)}%`;
+  return percentage == null ? 'an unknown share' : `${percentage.toFixed(1, 'down')}%`;
 }

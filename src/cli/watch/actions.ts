@@ -7,7 +7,7 @@ import type {Journal} from '../../lib/journal/entry.js';
 import {addBudget} from '../../lib/operations/budget.js';
 import {describeCleared, freezeSession, unfreezeSession} from '../../lib/operations/freeze.js';
 import {describeRemoved, findWriteBack, resetSession} from '../../lib/operations/reset.js';
-import {findChanges, type RecordedChange, undoing} from '../../lib/operations/undo.js';
+import {findChanges, type RecordedChange, undoChange} from '../../lib/operations/undo.js';
 import {refuseReplica} from '../../lib/redis/connect.js';
 import type {Redis, ServerInfo} from '../../lib/redis/contract.js';
 import {serverTime} from '../../lib/redis/server-time.js';
@@ -250,7 +250,7 @@ export async function undo(
 ): Promise<Done> {
   refuseReplica(redis);
   const began = await serverTime(redis);
-  const change = undoing(redis, recorded, {now: began, force: false, merge, as: journal?.change});
+  const change = undoChange(recorded, {now: began, force: false, merge, as: journal?.change});
   const ids = [...recorded.sessions.keys()].sort();
   const warnings: string[] = [];
   let [changed, isAsBefore] = [0, 0];

@@ -244,7 +244,7 @@ function usedText({session: {percentageUsed}}: Watched, isWide: boolean): string
   if (percentageUsed === null) return NOTHING;
   if (percentageUsed.gte(1000)) return isWide ? '>999%' : '>9x';
   // Rounded down: what is not spent yet is not 100 %.
-  return isWide ? formatPercentage(percentageUsed) : `${percentageUsed.toFixed(0, 0)}%`;
+  return isWide ? formatPercentage(percentageUsed) : `${percentageUsed.toFixed(0, 'down')}%`;
 }
 
 function usedLook({session: {percentageUsed}}: Watched): Look {
@@ -272,9 +272,11 @@ export function amountText(amount: Money | null, isWide: boolean): string {
 
 function shortAmount(amount: Money): string {
   const units = ['M', 'G', 'T', 'P', 'E'];
-  const index = Math.min(Math.floor((amount.e - 6) / 3), units.length - 1);
-  const scaled = amount.div(`1e${6 + index * 3}`);
-  return scaled.gte(10_000) ? `$${amount.toExponential(2)}` : `$${scaled.toFixed(2)}${units[index] ?? ''}`;
+  const index = Math.min(Math.floor((amount.exponent - 6) / 3), units.length - 1);
+  const scaled = amount.shift(-(6 + index * 3));
+  if (scaled.lt(10_000)) return `$${scaled.toFixed(2)}${units[index] ?? ''}`;
+  const {exponent} = amount.round(2 - amount.exponent, 'half-up');
+  return `$${amount.shift(-exponent).toFixed(2)}e+${exponent}`;
 }
 
 function rateText({rate, session: {spent}}: Watched, isWide: boolean): string {

@@ -5,7 +5,8 @@ import type {Feed} from '../../lib/watch/poller.js';
 import type {WatchField} from '../../lib/watch/row.js';
 import {hasColour} from '../terminal/colour.js';
 import {showText} from '../terminal/escape.js';
-import {onInterrupt} from '../terminal/interrupts.js';
+import {guardRawMode, untilForeground} from '../terminal/foreground.js';
+import {EXIT_CODES, onInterrupt} from '../terminal/interrupts.js';
 import type {PageLine} from '../views/session-page.js';
 import {act, type Done, type MakeJournal, prepareUndo, undo} from './actions.js';
 import {fit, type Frame, render, visibleRows} from './frame.js';
@@ -58,8 +59,16 @@ export function requireTerminal(): void {
 export async function showLive(options: LiveOptions): Promise<readonly Message[]> {
   // A file of its own in the bundle: it needs a library that takes as long to load as all the rest.
   const {showScreen} = await import('./screen.js');
+  await untilForeground();
+  guardRawMode();
   const ui = openUi(options);
   onInterrupt(ui.leave);
+  // The terminal has gone, of which the signal may come later.
+  const hangUp = (): void => {
+    process.exitCode ??= EXIT_CODES.SIGHUP;
+    ui.leave();
+  };
+  process.stdin.on('error', hangUp).on('end', hangUp);
   const hide = await showScreen({ui, palette: hasColour(process.stdout) ? 'colour' : 'mono'});
   try {
     return await ui.left;

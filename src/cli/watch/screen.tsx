@@ -4,6 +4,7 @@ import {emitKeypressEvents, type Interface, type Key as Keypress} from 'node:rea
 import {Box, render, Transform} from 'ink';
 import type {ReactElement} from 'react';
 
+import {untilForeground} from '../terminal/foreground.js';
 import {type Line, type Palette, toAnsi} from './cells.js';
 import type {Ui} from './live.js';
 import type {Key, KeyName} from './reduce.js';
@@ -90,13 +91,24 @@ export function showScreen({ui, palette}: {ui: Ui; palette: Palette}): Promise<(
     terminal.redraw();
     draw();
   };
-  const resume = (): void => {
-    terminal.leave();
+  const enter = async (): Promise<void> => {
+    await untilForeground();
     terminal.enter();
     draw();
   };
-  const hangUp = (): void => {
-    process.exit(129);
+  const resume = (): void => {
+    terminal.leave();
+    void enter();
+  };
+  /** Gives the terminal back to the shell until the process goes on. */
+  const stop = (): void => {
+    terminal.leave();
+    process.off('SIGTSTP', stop);
+    process.kill(process.pid, 'SIGTSTP');
+    setTimeout(() => {
+      process.on('SIGTSTP', stop);
+      void enter();
+    }, STOP_MS);
   };
   const unsubscribe = ui.subscribe(draw);
   const stopKeys = readKeys(stdin, {
@@ -104,23 +116,20 @@ export function showScreen({ui, palette}: {ui: Ui; palette: Palette}): Promise<(
     onControl(letter) {
       // In raw mode the terminal makes no signals of these.
       if (letter === 'c') process.kill(process.pid, 'SIGINT');
-      else if (letter === 'z') stop(terminal);
+      else if (letter === 'z') process.kill(0, 'SIGTSTP');
       else if (letter === 'l') terminal.redraw();
     },
   });
   process.on('exit', terminal.leave);
-  process.on('SIGCONT', resume);
-  process.on('SIGHUP', hangUp);
+  process.on('SIGCONT', resume).on('SIGTSTP', stop);
   // Not 'resize' of stdout, which is silent when the size is the same again: the terminal may have cut lines meanwhile.
   process.on('SIGWINCH', redraw);
-  stdin.on('end', ui.leave);
   return Promise.resolve(() => {
     unsubscribe();
     stopKeys();
     terminal.leave();
     app.unmount();
-    process.off('exit', terminal.leave).off('SIGCONT', resume).off('SIGHUP', hangUp).off('SIGWINCH', redraw);
-    stdin.off('end', ui.leave);
+    process.off('exit', terminal.leave).off('SIGCONT', resume).off('SIGTSTP', stop).off('SIGWINCH', redraw);
   });
 }
 
@@ -189,11 +198,4 @@ function readKeys(stdin: NodeJS.ReadStream, {onKey, onControl}: KeyHandlers): ()
   return () => {
     stdin.off('data', nextTurn).off('keypress', read).pause();
   };
-}
-
-/** Gives the terminal back to the shell until the process goes on. */
-function stop(terminal: Terminal): void {
-  terminal.leave();
-  process.kill(0, 'SIGTSTP');
-  setTimeout(terminal.enter, STOP_MS);
 }

@@ -1,6 +1,7 @@
 import {type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {toServerTime} from '../redis/server-time.js';
-import {type GatewayNumber, type Money, parseGatewayNumber, roundUpToCents, ZERO} from '../values/money.js';
+import {Decimal} from '../values/decimal.js';
+import {type StoredNumber, type Money, parseStoredNumber, roundUpToCents, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {parseGatewayTime} from '../values/time.js';
 import {IDENTICAL_LIMIT, parseCount, REQUEST_LIMIT} from './anomaly-stats.js';
@@ -88,7 +89,7 @@ export interface BudgetRule extends Judged {
 }
 
 /** What a gateway without a setting of its own gives a session at its first request. */
-export const DEFAULT_BUDGET: Money = ZERO.plus(10);
+export const DEFAULT_BUDGET: Money = Decimal.of(10);
 
 /** What the gateway would do with the next request, and why. */
 export interface Decision {
@@ -135,7 +136,7 @@ export type Remedy =
 const CLOSE_PERCENT = 80;
 
 /** What a command that has to name an amount adds on top of what is spent, when the cost of a request is not known. */
-const MARGIN: Money = ZERO.plus(1);
+const MARGIN: Money = Decimal.of(1);
 
 const SHAPES = {
   frozenUntil: FROZEN_UNTIL_KEYS,
@@ -355,12 +356,12 @@ function missingFor(left: Money, cost: Money | null): Money | null {
   return left.gte(cost) ? null : cost.minus(left);
 }
 
-function readNumber(stored: Stored): GatewayNumber | undefined {
+function readNumber(stored: Stored): StoredNumber | undefined {
   if (stored === null) return ZERO;
-  return stored === WRONG_TYPE ? undefined : parseGatewayNumber(stored);
+  return stored === WRONG_TYPE ? undefined : parseStoredNumber(stored);
 }
 
-function isAmount(value: GatewayNumber | undefined): value is Money {
+function isAmount(value: StoredNumber | undefined): value is Money {
   return typeof value === 'object';
 }
 

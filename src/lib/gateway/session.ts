@@ -1,4 +1,5 @@
 import type {Redis} from '../redis/contract.js';
+import {Decimal} from '../values/decimal.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, ZERO} from '../values/money.js';
 import {isText, nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
@@ -52,8 +53,10 @@ export function toSession(id: RawId, {budget, spent}: Amounts, freeze: FreezeSta
   };
 }
 
+const HUNDRED: Money = Decimal.of(100);
+
 export function percentageOf(budget: Money, spent: Money): Money {
-  if (budget.lte(ZERO)) return spent.gt(ZERO) ? ZERO.plus(100) : ZERO;
+  if (budget.lte(ZERO)) return spent.gt(ZERO) ? HUNDRED : ZERO;
   return spent.times(100).div(budget);
 }
 

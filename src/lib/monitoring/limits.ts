@@ -67,7 +67,7 @@ interface Thresholds {
 /** @throws TokengateError INVALID_USAGE */
 export function toRules({warn, crit, minLeft, frozen}: Thresholds): Rule[] {
   if (warn !== null && crit !== null && warn.gt(crit)) {
-    const message = `--warn ${warn.toFixed()} is above --crit ${crit.toFixed()}.`;
+    const message = `--warn ${warn.toString()} is above --crit ${crit.toString()}.`;
     throw new TokengateError('INVALID_USAGE', message, {hint: 'Either can be given as "off".'});
   }
   if (minLeft?.eq(ZERO)) {

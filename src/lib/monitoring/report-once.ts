@@ -177,7 +177,7 @@ async function readClaims(redis: Redis, key: string): Promise<Claim[]> {
 }
 
 function fieldOf({key}: Subject, {kind, threshold}: Rule): string {
-  return `${kind}:${threshold?.toFixed() ?? ''}:${key}`;
+  return `${kind}:${threshold?.toString() ?? ''}:${key}`;
 }
 
 /** Compares what was claimed with the sessions that are seen: whoever claimed it, it is over when it does not hold. */

@@ -1,21 +1,21 @@
-import {Big} from 'big.js';
-
+import {Decimal} from './decimal.js';
 import {TokengateError} from './errors.js';
+import {type Finite, type GatewayNumber, parseGatewayNumber, toFloat} from './gateway-number.js';
 
 /** USD, exact: never a binary float, from the text in Redis to the text on the screen. */
-export type Money = Big;
+export type Money = Decimal;
 
-export const ZERO: Money = new Big(0);
+export const ZERO: Money = Decimal.of(0);
 
 const TYPED = /^(\d+(\.\d+)?|\.\d+)$/;
 /** The gateway computes with 28 significant digits (Python's Decimal), so more could not be kept. */
 const MAX_DIGITS = 28;
 const MAX_WHOLE_DIGITS = 18;
 
-const STORED = /^[+-]?(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)(e[+-]?\d{1,4})?$/i;
-/** Past what a Python float can hold (1.8e308, 5e-324); such a text would fill the screen with zeros. */
-const MAX_EXPONENT = 400;
-const MAX_STORED_LENGTH = 1000;
+/** What the gateway and this CLI write. */
+const PLAIN = /^\d{1,300}(\.\d{1,300})?$/;
+/** Digits after the point that are kept of a stored amount; what is less counts as nothing. */
+const MAX_DECIMALS = 2000;
 
 export interface TypedAmount {
   /** What is written to Redis: the digits as typed, without an exponent. */
@@ -41,7 +41,7 @@ export function parseAmount(typed: string): TypedAmount {
     refuse(`at most ${MAX_WHOLE_DIGITS} digits before the point and ${MAX_DIGITS} in all`);
   }
   const text = decimals === '' ? wholeDigits : `${wholeDigits}.${decimals}`;
-  return {text, value: new Big(text)};
+  return {text, value: Decimal.of(text)};
 }
 
 function whyNotPlain(typed: string): string {
@@ -56,64 +56,60 @@ function whyNotPlain(typed: string): string {
 /**
  * An amount as it stands in Redis, read the way the gateway reads it (Python's `Decimal(text)`).
  *
- * @returns undefined when it is not a finite number
+ * @returns undefined when it is not a finite number, or one that the gateway's JSON, of binary floats, can't hold
  */
 export function parseStoredMoney(text: string): Money | undefined {
-  const digits = text.trim();
-  if (digits.length > MAX_STORED_LENGTH || !STORED.test(digits)) return undefined;
-  const value = new Big(digits.replaceAll('_', '').replace(/^\+/, ''));
-  return Math.abs(value.e) > MAX_EXPONENT ? undefined : value;
+  const plain = Decimal.ofPlain(text);
+  if (plain !== undefined) return plain;
+  if (PLAIN.test(text)) return Decimal.of(text);
+  const value = parseGatewayNumber(text);
+  return typeof value === 'object' ? toMoney(value) : undefined;
 }
 
-/** What the gateway takes a stored text for. */
-export type GatewayNumber = Money | 'infinity' | '-infinity' | 'nan';
+function toMoney(value: Finite): Money | undefined {
+  if (!Number.isFinite(toFloat(value))) return undefined;
+  const digits = String(value.coefficient);
+  // Before it is made, since it would take as much memory as it has zeros.
+  if (value.coefficient === 0n || digits.length + value.exponent < -MAX_DECIMALS) return ZERO;
+  return Decimal.fromParts(digits, value.exponent).round(MAX_DECIMALS, 'half-even');
+}
 
-/**
- * A text as the gateway's `Decimal(text)` reads it, what is no finite amount too; a number beyond all money counts as
- * infinite or as 0.
- *
- * @returns undefined when it is not a number
- */
-export function parseGatewayNumber(text: string): GatewayNumber | undefined {
+/** What the gateway takes a stored text for; a number beyond all money counts as infinite. */
+export type StoredNumber = Money | Exclude<GatewayNumber, Finite>;
+
+/** @returns undefined when it is not a number */
+export function parseStoredNumber(text: string): StoredNumber | undefined {
   const amount = parseStoredMoney(text);
   if (amount !== undefined) return amount;
-  const digits = text.trim();
-  if (/^[+-]?s?nan\d*$/i.test(digits)) return 'nan';
-  const [, sign, isTiny] = /^([+-]?)(?:inf(?:inity)?|.*e(-?)[+\d]+)$/i.exec(digits) ?? [];
-  if (sign === undefined || !(/^[+-]?inf(inity)?$/i.test(digits) || STORED.test(digits))) return undefined;
-  if (isTiny === '-' || /^[+-]?[0._]+e/i.test(digits)) return ZERO;
-  return sign === '-' ? '-infinity' : 'infinity';
-}
-
-/** True for a stored text that the gateway reads as "no limit". */
-export function isInfinite(text: string): boolean {
-  return /^\+?inf(inity)?$/i.test(text.trim());
+  const value = parseGatewayNumber(text);
+  if (value === undefined || typeof value === 'string') return value;
+  return value.coefficient < 0n ? '-infinity' : 'infinity';
 }
 
 export function roundUpToCents(amount: Money): Money {
-  return amount.round(2, Big.roundUp);
+  return amount.round(2, 'up');
 }
 
 /** All digits, never an exponent: `0.00000075`. */
 export function toPlainDigits(amount: Money): string {
-  return amount.toFixed();
+  return amount.toString();
 }
 
 /** Four decimals, rounded half to even: `$25.5000`. */
 export function formatMoney(amount: Money): string {
-  return withDollar(amount.toFixed(4, Big.roundHalfEven));
+  return withDollar(amount.toFixed(4, 'half-even'));
 }
 
 /** Every digit, and at least two decimals: `$25.50`, `$0.00000075`. */
 export function formatExactMoney(amount: Money): string {
-  const digits = amount.toFixed();
+  const digits = amount.toString();
   const decimals = digits.split('.')[1]?.length ?? 0;
   return withDollar(decimals < 2 ? amount.toFixed(2) : digits);
 }
 
 /** One decimal, rounded half to even: `48.4%`. */
-export function formatPercentage(percentage: Big): string {
-  return `${percentage.toFixed(1, Big.roundHalfEven)}%`;
+export function formatPercentage(percentage: Decimal): string {
+  return `${percentage.toFixed(1, 'half-even')}%`;
 }
 
 function withDollar(digits: string): string {

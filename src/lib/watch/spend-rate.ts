@@ -1,3 +1,4 @@
+import {Decimal} from '../values/decimal.js';
 import {type Money, ZERO} from '../values/money.js';
 
 /**
@@ -56,7 +57,7 @@ let factor = {elapsed: 0, value: ZERO};
 
 /** A minute in units of `elapsed`, to 15 digits. Most sessions are observed for equally long. */
 function perMinute(elapsed: number): Money {
-  if (factor.elapsed !== elapsed) factor = {elapsed, value: ZERO.plus((60_000 / elapsed).toPrecision(15))};
+  if (factor.elapsed !== elapsed) factor = {elapsed, value: Decimal.of((60_000 / elapsed).toPrecision(15))};
   return factor.value;
 }
 

@@ -5,11 +5,11 @@ import {join} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {dumpKeyspace, gatewayKeys} from '../../support/keyspace.js';
-import {openTerminal} from '../../support/pty.js';
-import {startRedis, type TestRedis} from '../../support/redis-server.js';
-import {type Output, runBinary} from '../../support/run.js';
-import {makeShell, type Shell} from '../../support/shell.js';
+import {openTerminal} from '../../support/program/pty.js';
+import {type Output, runBinary} from '../../support/program/run.js';
+import {makeShell, type Shell} from '../../support/program/shell.js';
+import {dumpKeyspace, gatewayKeys} from '../../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 const SESSIONS = 20_000;
 /** Session s00007 has a budget of 7.5 and has spent 0.07. */

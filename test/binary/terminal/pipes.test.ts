@@ -4,8 +4,8 @@ import {join} from 'node:path';
 
 import {afterAll, beforeAll, describe, expect, test, vi} from 'vitest';
 
-import {startRedis, type TestRedis} from '../../support/redis-server.js';
-import {BIN, NODE, type Output, runProcess} from '../../support/run.js';
+import {BIN, NODE, type Output, runProcess} from '../../support/program/run.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 const SESSIONS = 200_000;
 const SEED = `
@@ -80,6 +80,7 @@ describe('an output that cannot be written', () => {
     ['explain-session s000001 --cost 999'],
     ['explain-session s000001 --cost 999 --json'],
     ['--help'],
+    ['--version'],
   ])('%s > /dev/full: exit 1 and one message', async (words) => {
     const {code, stdout, stderr} = await bash(`tokengate ${words} > /dev/full`);
     expect({code, stdout}).toEqual({code: 1, stdout: ''});

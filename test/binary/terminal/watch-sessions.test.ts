@@ -5,12 +5,12 @@ import {stripVTControlCharacters} from 'node:util';
 
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {spendSteadily} from '../../support/gateway.js';
-import {openTerminal} from '../../support/pty.js';
-import {startRedis, type TestRedis} from '../../support/redis-server.js';
-import {runBinary} from '../../support/run.js';
-import {openScreen, type Screen} from '../../support/screen.js';
-import {loadSessions} from '../../support/shell.js';
+import {openTerminal} from '../../support/program/pty.js';
+import {runBinary} from '../../support/program/run.js';
+import {openScreen, type Screen} from '../../support/program/screen.js';
+import {loadSessions} from '../../support/program/shell.js';
+import {spendSteadily} from '../../support/redis/gateway.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 const ENTER = '\r';
 const ESCAPE = '\x1b';

@@ -1,16 +1,16 @@
-import {toSession} from '../../../../src/lib/gateway/session.js';
 import {mkdtemp, readFile, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
-import {Big} from 'big.js';
 import {afterEach, beforeEach, expect, test} from 'vitest';
 
 import {notificationError, type Notified, notify, type Notifiers} from '../../../../src/cli/alerts/notify.js';
+import {toSession} from '../../../../src/lib/gateway/session.js';
 import type {Finding} from '../../../../src/lib/monitoring/limits.js';
+import {Decimal} from '../../../../src/lib/values/decimal.js';
 import {parseSessionId} from '../../../../src/lib/values/session-id.js';
-import {untilEnded} from '../../../support/processes.js';
-import {type Receiver, startReceiver} from '../../../support/receiver.js';
+import {type Receiver, startReceiver} from '../../../support/impostors/receiver.js';
+import {untilEnded} from '../../../support/program/processes.js';
 
 let receiver: Receiver;
 let folder: string;
@@ -25,8 +25,8 @@ afterEach(async () => {
 
 function crossing(id: string): Finding {
   const key = parseSessionId(id);
-  const ten = {state: 'money', text: '10', amount: new Big(10)} as const;
-  const rule = {kind: 'used', threshold: new Big(80), severity: 'warning'} as const;
+  const ten = {state: 'money', text: '10', amount: Decimal.of(10)} as const;
+  const rule = {kind: 'used', threshold: Decimal.of(80), severity: 'warning'} as const;
   return {subject: {id, key, session: toSession(key, {budget: ten, spent: ten}), freeze: null}, rule, rules: [rule]};
 }
 const FINDINGS = ['a', 'b', 'c'].map(crossing);

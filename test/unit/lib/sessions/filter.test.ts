@@ -1,15 +1,15 @@
-import {Big} from 'big.js';
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
 import {type Facts, parseFilter} from '../../../../src/lib/sessions/filter.js';
+import {Decimal} from '../../../../src/lib/values/decimal.js';
 
 const facts: Facts = {
   id: 'team:alpha',
-  budget: new Big('10'),
-  spent: new Big('9.00000000000000000001'),
-  remaining: new Big('0.99999999999999999999'),
-  used: new Big('90.0000000000000000001'),
+  budget: Decimal.of('10'),
+  spent: Decimal.of('9.00000000000000000001'),
+  remaining: Decimal.of('0.99999999999999999999'),
+  used: Decimal.of('90.0000000000000000001'),
   frozen: false,
 };
 const invalid: Facts = {...facts, budget: null, remaining: null, used: null, frozen: null};

@@ -6,9 +6,9 @@ import {parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {parseSessionId, type RawId} from '../../../../src/lib/values/session-id.js';
 import {openWatch, wantedBy, type Watch} from '../../../../src/lib/watch/reader.js';
 import type {Watched} from '../../../../src/lib/watch/row.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {loadSessions} from '../../../support/shell.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {loadSessions} from '../../../support/program/shell.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;

@@ -1,6 +1,6 @@
-import {Big} from 'big.js';
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
+import {Decimal} from '../../../../src/lib/values/decimal.js';
 
 import {
   addReading,
@@ -15,8 +15,8 @@ const T0 = Date.UTC(2026, 10, 22);
 /** The rate after readings of `spent`, each so many seconds after the first. */
 function read(...readings: (readonly [seconds: number, spent: string])[]): Spending {
   const [[start, first], ...more] = readings as [readonly [number, string], ...(readonly [number, string])[]];
-  const spending = startSpending(T0 + start * 1000, new Big(first));
-  for (const [seconds, spent] of more) addReading(spending, T0 + seconds * 1000, new Big(spent));
+  const spending = startSpending(T0 + start * 1000, Decimal.of(first));
+  for (const [seconds, spent] of more) addReading(spending, T0 + seconds * 1000, Decimal.of(spent));
   return spending;
 }
 const rate = (...readings: (readonly [number, string])[]): string | undefined => rateOf(read(...readings))?.toFixed();
@@ -63,7 +63,7 @@ test('however the readings fall, steady spending has its rate', () => {
       let seconds = 0;
       const readings = gaps.map((gap) => {
         seconds += gap / 1000;
-        return [seconds, new Big(seconds).times('0.05').toFixed()] as const;
+        return [seconds, Decimal.of(seconds).times('0.05').toFixed()] as const;
       });
       const found = rateOf(read(...readings));
       expect(found === null || found.minus(3).abs().lt('1e-9')).toBe(true);
@@ -84,7 +84,7 @@ test('a minute ago is where the window begins, and points are five seconds apart
 test('the same amount read again, as another object too, leaves the total as it is', () => {
   const spending = read([0, '5'], [10, '6']);
   const {total} = spending;
-  addReading(spending, T0 + 20_000, new Big(6));
+  addReading(spending, T0 + 20_000, Decimal.of(6));
   addReading(spending, T0 + 30_000, spending.spent);
   expect(spending.total).toBe(total);
   expect(spending.points.map(({total: sum}) => sum.toFixed())).toEqual(['0', '1', '1', '1']);
@@ -96,11 +96,11 @@ test('few points are kept, however many readings there are', () => {
 });
 
 test('the time until empty is what remains at that rate', () => {
-  expect(secondsUntilEmpty(new Big(10), new Big(2))).toBe(300);
-  expect(secondsUntilEmpty(new Big(0), new Big(2))).toBe(0);
-  expect(secondsUntilEmpty(new Big(0), new Big(0))).toBe(0);
-  expect(secondsUntilEmpty(new Big(10), new Big(7))).toBe(85);
-  expect(secondsUntilEmpty(new Big(10), new Big(0))).toBeNull();
-  expect(secondsUntilEmpty(new Big(10), null)).toBeNull();
-  expect(secondsUntilEmpty(null, new Big(2))).toBeNull();
+  expect(secondsUntilEmpty(Decimal.of(10), Decimal.of(2))).toBe(300);
+  expect(secondsUntilEmpty(Decimal.of(0), Decimal.of(2))).toBe(0);
+  expect(secondsUntilEmpty(Decimal.of(0), Decimal.of(0))).toBe(0);
+  expect(secondsUntilEmpty(Decimal.of(10), Decimal.of(7))).toBe(85);
+  expect(secondsUntilEmpty(Decimal.of(10), Decimal.of(0))).toBeNull();
+  expect(secondsUntilEmpty(Decimal.of(10), null)).toBeNull();
+  expect(secondsUntilEmpty(null, Decimal.of(2))).toBeNull();
 });

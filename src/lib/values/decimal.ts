@@ -1,0 +1,210 @@
+/** A number that stands beside one; texts as `Decimal.of` takes them. */
+type Operand = Decimal | number | string;
+
+/** How a digit that is cut off rounds the one before it. `half-up` and `up` are away from zero. */
+export type Rounding = 'down' | 'half-up' | 'half-even' | 'up';
+
+/** Decimals of a quotient. */
+const QUOTIENT_DECIMALS = 20;
+/** With so few digits a binary number is exact, and quicker to make than a BigInt of a text. */
+const MAX_EXACT_DIGITS = 15;
+const [POINT, ZERO_DIGIT, NINE_DIGIT] = [0x2e, 0x30, 0x39];
+const NUMBER = /^(-?)(\d+)(?:\.(\d*))?(?:e([+-]?\d+))?$/i;
+
+const POWERS = Array.from({length: 64}, (_, exponent) => 10n ** BigInt(exponent));
+
+function powerOfTen(exponent: number): bigint {
+  return POWERS[exponent] ?? 10n ** BigInt(exponent);
+}
+
+/**
+ * An exact decimal number: `coefficient` divided by ten to the power of `scale`. Immutable. Sums, differences and products
+ * are exact; a quotient has 20 decimals. It takes as much memory as it has digits, so whoever reads numbers from outside
+ * limits their exponents (`fromParts`).
+ */
+export class Decimal {
+  private constructor(
+    private readonly coefficient: bigint,
+    /** Digits after the point, never negative. */
+    private readonly scale: number,
+  ) {}
+
+  /** Digits, then that power of ten: `fromParts('-125', -1)` is -12.5. */
+  static fromParts(digits: string, exponent: number): Decimal {
+    return Decimal.scaled(BigInt(digits), -exponent);
+  }
+
+  /**
+   * A number written with digits, a point and an exponent, in the program's own text (`1.5e-7`).
+   *
+   * @throws SyntaxError for any other text
+   */
+  static of(number: string | number): Decimal {
+    const text = String(number);
+    const plain = Decimal.ofPlain(text);
+    if (plain !== undefined) return plain;
+    const [, sign = '', whole, decimals = '', exponent = '0'] = NUMBER.exec(text) ?? [];
+    if (whole === undefined) throw new SyntaxError(`'${text}' is not a decimal number`);
+    return Decimal.fromParts(sign + whole + decimals, Number(exponent) - decimals.length);
+  }
+
+  /**
+   * The quick way for what most numbers are: up to 15 digits with at most one point among them, and nothing else.
+   *
+   * @returns undefined for any other text, be it a number or not
+   */
+  static ofPlain(text: string): Decimal | undefined {
+    const {length} = text;
+    if (length === 0 || length > MAX_EXACT_DIGITS + 1) return undefined;
+    let point = -1;
+    let value = 0;
+    for (let index = 0; index < length; index++) {
+      const code = text.charCodeAt(index);
+      if (code >= ZERO_DIGIT && code <= NINE_DIGIT) value = value * 10 + (code - ZERO_DIGIT);
+      else if (code === POINT && point === -1 && index > 0) point = index;
+      else return undefined;
+    }
+    if (point === -1) return length > MAX_EXACT_DIGITS ? undefined : new Decimal(BigInt(value), 0);
+    return point === length - 1 ? undefined : new Decimal(BigInt(value), length - 1 - point);
+  }
+
+  private static scaled(coefficient: bigint, scale: number): Decimal {
+    return scale < 0 ? new Decimal(coefficient * powerOfTen(-scale), 0) : new Decimal(coefficient, scale);
+  }
+
+  plus(other: Operand): Decimal {
+    const summand = toDecimal(other);
+    const scale = Math.max(this.scale, summand.scale);
+    return new Decimal(this.at(scale) + summand.at(scale), scale);
+  }
+
+  minus(other: Operand): Decimal {
+    const subtrahend = toDecimal(other);
+    const scale = Math.max(this.scale, subtrahend.scale);
+    return new Decimal(this.at(scale) - subtrahend.at(scale), scale);
+  }
+
+  times(other: Operand): Decimal {
+    const factor = toDecimal(other);
+    return new Decimal(this.coefficient * factor.coefficient, this.scale + factor.scale);
+  }
+
+  /** Of 20 decimals, rounded half up. By zero it throws a RangeError. */
+  div(other: Operand): Decimal {
+    const divisor = toDecimal(other);
+    const shift = QUOTIENT_DECIMALS + divisor.scale - this.scale;
+    const [up, down] = shift < 0 ? [0, -shift] : [shift, 0];
+    return new Decimal(
+      divide(this.coefficient * powerOfTen(up), divisor.coefficient * powerOfTen(down), 'half-up'),
+      QUOTIENT_DECIMALS,
+    );
+  }
+
+  neg(): Decimal {
+    return new Decimal(-this.coefficient, this.scale);
+  }
+
+  abs(): Decimal {
+    return this.coefficient < 0n ? this.neg() : this;
+  }
+
+  /** Multiplied by that power of ten. */
+  shift(exponent: number): Decimal {
+    return Decimal.scaled(this.coefficient, this.scale - exponent);
+  }
+
+  /** To that many decimals; below 0 to tens, hundreds, … */
+  round(decimals: number, rounding: Rounding): Decimal {
+    if (decimals >= this.scale) return this;
+    return Decimal.scaled(divide(this.coefficient, powerOfTen(this.scale - decimals), rounding), decimals);
+  }
+
+  /** Below, equal to or above 0 as this number is below, equal to or above the other. */
+  cmp(other: Operand): -1 | 0 | 1 {
+    const compared = toDecimal(other);
+    const scale = Math.max(this.scale, compared.scale);
+    const [left, right] = [this.at(scale), compared.at(scale)];
+    return left < right ? -1 : left > right ? 1 : 0;
+  }
+
+  eq(other: Operand): boolean {
+    return this.cmp(other) === 0;
+  }
+
+  lt(other: Operand): boolean {
+    return this.cmp(other) < 0;
+  }
+
+  lte(other: Operand): boolean {
+    return this.cmp(other) <= 0;
+  }
+
+  gt(other: Operand): boolean {
+    return this.cmp(other) > 0;
+  }
+
+  gte(other: Operand): boolean {
+    return this.cmp(other) >= 0;
+  }
+
+  /** Of its first digit other than 0: 2 of 123.4, -3 of 0.001; 0 of 0. */
+  get exponent(): number {
+    return this.coefficient === 0n ? 0 : String(this.abs().coefficient).length - 1 - this.scale;
+  }
+
+  /** The binary number next to it. */
+  toNumber(): number {
+    return Number(this.toString());
+  }
+
+  /** With that many decimals, or with all there are. What is rounded to 0 keeps its minus sign. */
+  toFixed(decimals?: number, rounding: Rounding = 'half-up'): string {
+    if (decimals === undefined) return this.toString();
+    const {coefficient, scale} = this.round(decimals, rounding);
+    return write(this.coefficient < 0n, coefficient, scale, decimals);
+  }
+
+  /** All digits, never an exponent, no 0 at the end of the decimals. */
+  toString(): string {
+    const {coefficient, scale} = this;
+    if (scale === 0) return String(coefficient);
+    const digits = write(coefficient < 0n, coefficient, scale, scale);
+    let end = digits.length;
+    while (digits.charCodeAt(end - 1) === ZERO_DIGIT) end--;
+    return digits.slice(0, digits.charCodeAt(end - 1) === POINT ? end - 1 : end);
+  }
+
+  /** A text: a number of JSON.parse would lose digits. */
+  toJSON(): string {
+    return this.toString();
+  }
+
+  private at(scale: number): bigint {
+    return scale === this.scale ? this.coefficient : this.coefficient * powerOfTen(scale - this.scale);
+  }
+}
+
+function toDecimal(number: Operand): Decimal {
+  return number instanceof Decimal ? number : Decimal.of(number);
+}
+
+function write(isNegative: boolean, coefficient: bigint, scale: number, decimals: number): string {
+  const digits = String(coefficient < 0n ? -coefficient : coefficient).padStart(scale + 1, '0');
+  const sign = isNegative ? '-' : '';
+  if (decimals === 0) return sign + digits;
+  const point = digits.length - scale;
+  return `${sign}${digits.slice(0, point)}.${digits.slice(point).padEnd(decimals, '0')}`;
+}
+
+/** The integer next to a fraction. */
+function divide(numerator: bigint, denominator: bigint, rounding: Rounding): bigint {
+  const quotient = numerator / denominator;
+  const remainder = numerator % denominator;
+  if (remainder === 0n || rounding === 'down') return quotient;
+  const isNegative = numerator < 0n !== denominator < 0n;
+  const twice = 2n * (remainder < 0n ? -remainder : remainder);
+  const size = denominator < 0n ? -denominator : denominator;
+  const isUp =
+    rounding === 'up' || twice > size || (twice === size && (rounding === 'half-up' || (quotient & 1n) === 1n));
+  return !isUp ? quotient : isNegative ? quotient - 1n : quotient + 1n;
+}
