@@ -219,10 +219,7 @@ export interface PreparedUndo {
 }
 
 /** @throws TokengateError CHANGE_NOT_FOUND, JOURNAL_UNREADABLE */
-export async function prepareUndo(
-  redis: Redis,
-  {change, what}: {change: string; what: string},
-): Promise<PreparedUndo> {
+export async function prepareUndo(redis: Redis, {change, what}: {change: string; what: string}): Promise<PreparedUndo> {
   const [recorded] = await findChanges(redis, [change]);
   if (recorded === undefined) throw new RangeError('a change that was found is missing');
   return {what, recorded, server: redis.server};

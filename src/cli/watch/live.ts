@@ -5,8 +5,9 @@ import type {Feed} from '../../lib/watch/poller.js';
 import type {WatchField} from '../../lib/watch/row.js';
 import {hasColour} from '../terminal/colour.js';
 import {showText} from '../terminal/escape.js';
+import {EXIT, endWith} from '../terminal/exit-code.js';
 import {guardRawMode, untilForeground} from '../terminal/foreground.js';
-import {EXIT_CODES, onInterrupt} from '../terminal/interrupts.js';
+import {onInterrupt} from '../terminal/interrupts.js';
 import type {PageLine} from '../views/session-page.js';
 import {act, type Done, type MakeJournal, prepareUndo, undo} from './actions.js';
 import {fit, type Frame, render, visibleRows} from './frame.js';
@@ -65,7 +66,7 @@ export async function showLive(options: LiveOptions): Promise<readonly Message[]
   onInterrupt(ui.leave);
   // The terminal has gone, of which the signal may come later.
   const hangUp = (): void => {
-    process.exitCode ??= EXIT_CODES.SIGHUP;
+    endWith(EXIT.SIGHUP);
     ui.leave();
   };
   process.stdin.on('error', hangUp).on('end', hangUp);
