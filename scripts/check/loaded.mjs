@@ -64,7 +64,7 @@ try {
     compare(JSON.parse(readFileSync(FILE, 'utf8')), await findLoaded());
   } else {
     // The second time with the bundle that the first has divided.
-    for (const _ of ['first', 'second']) {
+    for (let count = 0; count < 2; count++) {
       const text = await prettier.format(JSON.stringify(await findLoaded()), {parser: 'json', printWidth: 120});
       if (text !== readFileSync(FILE, 'utf8')) writeFileSync(FILE, text);
     }

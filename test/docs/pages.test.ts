@@ -5,12 +5,12 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {type Block, findBlocks, neutral, parseCrontab, runConsole, scriptOf} from '../support/markdown.js';
-import {openTerminal} from '../support/pty.js';
-import {startReceiver} from '../support/receiver.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, ROOT, runProcess} from '../support/run.js';
-import {loadSessions, makeShell, type Shell} from '../support/shell.js';
-import {openShell} from '../support/tab.js';
+import {startReceiver} from '../support/impostors/receiver.js';
+import {openTerminal} from '../support/program/pty.js';
+import {type Output, ROOT, runProcess} from '../support/program/run.js';
+import {loadSessions, makeShell, type Shell} from '../support/program/shell.js';
+import {openShell} from '../support/program/tab.js';
+import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 /** The sessions from which the examples below each heading start. */
 const SAMPLE = {
@@ -405,7 +405,7 @@ function namesIn(cell: string): string[] {
 /** What ACL SETUSER is told for the rights that the guide lists. */
 function rightsListed(): string[] {
   const [, keys = '', commands = ''] =
-    /^An ACL user needs the keys (.*?), and the commands (.*?) \(/ms.exec(sectionBelow('Connecting')) ?? [];
+    /^An ACL user needs the keys (.*?), and the commands (.*?) \(/ms.exec(sectionBelow('Rights')) ?? [];
   const names = (text: string): string[] => Array.from(text.matchAll(/`([^`]+)`/g), ([, name = '']) => name);
   return [...names(keys).map((key) => `~${key}`), ...names(commands).map((name) => `+${name.toLowerCase()}`)];
 }

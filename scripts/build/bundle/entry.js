@@ -1,14 +1,12 @@
 // What the bundle is made of. `main` runs the CLI; `commands` and `Help` are what package.json's "oclif" names, the
 // commands for another oclif CLI too that has this package as a plugin.
 import {Command, Plugin} from '@oclif/core';
-import HelpCommand from '@oclif/plugin-help/lib/commands/help.js';
-import helpPackage from '@oclif/plugin-help/package.json';
 import autocompletePackage from '@oclif/plugin-autocomplete/package.json';
 
 import {description, name, oclif, type, version} from '../../../package.json';
 import {main as run} from '../../../src/cli/oclif/main.js';
 import {commands, ownCommands} from 'tokengate:commands';
-import {listed, otherKeys} from 'tokengate:list';
+import {allOf, listed, otherKeys} from 'tokengate:list';
 
 export {commands};
 export {Help} from 'tokengate:commands';
@@ -23,12 +21,6 @@ export function main(root) {
   void Command.name;
   const findCommand = (id) => Promise.resolve(commands[id]);
   const self = describe({pjson: {description, name, oclif, type, version}, root, isRoot: true, findCommand});
-  const help = describe({
-    pjson: helpPackage,
-    root,
-    isRoot: false,
-    findCommand: () => Promise.resolve(HelpCommand),
-  });
   const findInstalled = installed(autocompletePackage.name, root);
   const autocomplete = describe({
     pjson: autocompletePackage,
@@ -37,7 +29,7 @@ export function main(root) {
     // The plugin completes no values, and has no fish: of its own commands the one that writes its files is left.
     findCommand: async (id) => ownCommands[id] ?? findInstalled(id),
   });
-  return run({root, plugins: new Map([self, help, autocomplete].map((plugin) => [plugin.name, plugin]))});
+  return run({root, plugins: new Map([self, autocomplete].map((plugin) => [plugin.name, plugin]))});
 }
 
 /** Finds a plugin's command where the plugin is installed. */
@@ -55,7 +47,7 @@ class ListedCommand {
     for (const key of otherKeys) {
       Object.defineProperty(this.prototype, key, {
         get() {
-          return (this[key] = require('tokengate:manifest')[this.#key][key]);
+          return (this[key] = allOf(this.#key)[key]);
         },
         set(value) {
           Object.defineProperty(this, key, {value, configurable: true, enumerable: true, writable: true});

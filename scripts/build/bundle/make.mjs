@@ -144,6 +144,7 @@ const commandList = {
       const otherKeys = [...new Set(keys)].filter((key) => ![...LISTED, ...LEFT_OUT].includes(key));
       return {
         contents: `export const otherKeys = ${JSON.stringify(otherKeys)};
+          export const allOf = (id) => require('tokengate:manifest')[id];
           export const listed = ${JSON.stringify(Object.fromEntries(listed))};`,
       };
     });
@@ -170,12 +171,11 @@ function pick(object, isWanted) {
 /** By the name of the package. The plugin's own words on completion are not ours. */
 function readManifests() {
   const read = (path) => JSON.parse(readFileSync(join(ROOT, path), 'utf8'));
-  const ofPlugin = (name) => read(`node_modules/${name}/oclif.manifest.json`).commands;
+  const autocomplete = '@oclif/plugin-autocomplete';
   return {
     [read('package.json').name]: read('oclif.manifest.json'),
-    '@oclif/plugin-help': {commands: ofPlugin('@oclif/plugin-help')},
-    '@oclif/plugin-autocomplete': {
-      commands: {...ofPlugin('@oclif/plugin-autocomplete'), ...read(OWN_MANIFEST).commands},
+    [autocomplete]: {
+      commands: {...read(`node_modules/${autocomplete}/oclif.manifest.json`).commands, ...read(OWN_MANIFEST).commands},
     },
   };
 }
@@ -192,9 +192,7 @@ const completionTable = {
     build.onResolve({filter: /^tokengate:completion-table$/}, ({path}) => ({path, namespace: 'tokengate'}));
     build.onLoad({filter: /^tokengate:completion-table$/, namespace: 'tokengate'}, async () => {
       const {makeTable} = await import('../../../build/cli/completion/table.js');
-      const {'@oclif/plugin-autocomplete': autocomplete, '@oclif/plugin-help': help, ...own} = readManifests();
-      const table = makeTable([autocomplete, help, ...Object.values(own)]);
-      return {contents: `export default ${parsedJson(table)};`};
+      return {contents: `export default ${parsedJson(makeTable(Object.values(readManifests()).reverse()))};`};
     });
   },
 };
@@ -217,7 +215,7 @@ const separatePackages = {
 const pluginFiles = {
   name: 'plugin files',
   setup(build) {
-    build.onResolve({filter: /^@oclif\/plugin-[a-z]+\/.+\.js(on)?$/}, ({path}) => ({
+    build.onResolve({filter: /^@oclif\/plugin-[a-z]+\/[a-z.]+\.json$/}, ({path}) => ({
       path: join(ROOT, 'node_modules', path),
     }));
   },

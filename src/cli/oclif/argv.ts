@@ -5,6 +5,7 @@ import type {Config} from '@oclif/core';
 
 import {TokengateError} from '../../lib/values/errors.js';
 import {findSpelling} from '../completion/other-spellings.js';
+import {globalFlagsOf} from './global-flags.js';
 
 /**
  * oclif knows flags only after the command word. This moves global flags that stand before it to directly behind it, so
@@ -15,15 +16,12 @@ import {findSpelling} from '../completion/other-spellings.js';
  */
 export function readArgv(argv: readonly string[], config: Config): string[] {
   const isValued = (word: string): boolean | undefined => {
-    // What flags there are has to be read for it, which takes longer than all that is done here.
+    // The flags of all commands are read for it, which takes longer than all else here.
     if (!word.startsWith('-')) return undefined;
-    const all = Object.assign(
-      {},
-      ...config.commands.map(({flags}) => flags),
-    ) as (typeof config.commands)[number]['flags'];
-    const flag = Object.values(all).find(({name, char}) => word === `--${name}` || (char && word === `-${char}`));
-    if (flag?.helpGroup !== 'GLOBAL' || flag.name === 'help') return undefined;
-    return flag.type === 'option';
+    const flag = globalFlagsOf(config.commands).find(
+      ({name, char}) => word === `--${name}` || (char && word === `-${char}`),
+    );
+    return flag === undefined || flag.name === 'help' ? undefined : flag.type === 'option';
   };
 
   const collected: string[] = [];
@@ -44,6 +42,7 @@ export function readArgv(argv: readonly string[], config: Config): string[] {
   const words = isHelp ? rest.slice(1) : rest;
   const spelling = findSpelling(words, (name) => config.findCommand(name) !== undefined);
   if (spelling) rest = [...(isHelp ? ['help'] : []), spelling.name, ...words.slice(spelling.length)];
+  if (rest[0] === 'version' && !config.findCommand('version')) return ['--version'];
   const [command] = rest;
   if (command === undefined && commandAsValue !== undefined) {
     throw missingValue(commandAsValue[0], ` (the next word, '${commandAsValue[1]}', is a command)`);

@@ -1,13 +1,13 @@
-import type {Redis} from '../../../src/lib/redis/contract.js';
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
 
 import {BUDGET_KEYS} from '../../../src/lib/gateway/keys.js';
 import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
 import {connect} from '../../../src/lib/redis/connect.js';
+import type {Redis} from '../../../src/lib/redis/contract.js';
 import {scanIds, scanKeys} from '../../../src/lib/sessions/list.js';
 import {rawId} from '../../../src/lib/values/session-id.js';
-import {startCluster, type TestCluster} from '../../support/cluster.js';
-import {runBinary} from '../../support/run.js';
+import {runBinary} from '../../support/program/run.js';
+import {startCluster, type TestCluster} from '../../support/redis/cluster.js';
 
 let cluster: TestCluster;
 beforeAll(async () => {

@@ -1,8 +1,8 @@
-import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import fc from 'fast-check';
 import {beforeEach, describe, expect, test} from 'vitest';
 
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, SPENT_KEYS} from '../../../../src/lib/gateway/keys.js';
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {
   hidesSome,
@@ -20,8 +20,8 @@ import {
 import {isEmpty, selectIds} from '../../../../src/lib/sessions/select.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {nameOf, parseSessionId, rawId} from '../../../../src/lib/values/session-id.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;
