@@ -372,7 +372,7 @@ describe('scripts/build/docs.mjs', () => {
     expect(await runScript('--check')).toEqual({
       code: 1,
       stdout: '',
-      stderr: 'docs/commands is stale (gone.md, health.md): run node scripts/build/docs.mjs, and commit it.\n',
+      stderr: 'docs/commands is stale (gone.md, health.md): run npm run build, and commit it.\n',
     });
     expect(await runScript()).toEqual({code: 0, stdout: '', stderr: ''});
     expect(await runScript('--check')).toEqual({code: 0, stdout: '', stderr: ''});
