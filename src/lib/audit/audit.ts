@@ -14,7 +14,7 @@ import {
   SPENT_KEYS,
   VELOCITY_KEYS,
 } from '../gateway/keys.js';
-import {quoteStart} from '../gateway/stored-amount.js';
+import {quoteStart} from '../gateway/stored-text.js';
 import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
 import {serverTime} from '../redis/server-time.js';

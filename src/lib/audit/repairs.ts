@@ -1,7 +1,7 @@
 import {type Outcome, runBatch} from '../change/batch.js';
 import type {Change} from '../change/change.js';
 import type {KeyShape} from '../gateway/keys.js';
-import {quoteStart} from '../gateway/stored-amount.js';
+import {quoteStart} from '../gateway/stored-text.js';
 import type {Journal} from '../journal/entry.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {nameOf, type RawId} from '../values/session-id.js';

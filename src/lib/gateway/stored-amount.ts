@@ -54,11 +54,6 @@ export function toAmount(text: string): StoredAmount {
   };
 }
 
-/** The text in quotes, cut off where it is long. */
-export function quoteStart(text: string): string {
-  return text.length > 60 ? `'${text.slice(0, 60)}…'` : `'${text}'`;
-}
-
 export function isAbsent({budget, spent}: Amounts): boolean {
   return budget.state === 'absent' && spent.state === 'absent';
 }
