@@ -3,7 +3,8 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {amountFlag, sessionIdArg} from '../cli/oclif/flags.js';
 import {type DecisionJson, describeDecision, toDecisionJson} from '../cli/views/next-request.js';
-import {DEFAULT_BUDGET, explainSession} from '../lib/gateway/next-request.js';
+import {DEFAULT_BUDGET} from '../lib/gateway/budget-judgement.js';
+import {explainSession} from '../lib/gateway/next-request.js';
 
 export default class ExplainSession extends BaseCommand<typeof ExplainSession> {
   static override summary = 'Explain whether the next request of a session passes, and why not';

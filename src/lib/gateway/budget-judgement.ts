@@ -1,6 +1,10 @@
+import {Decimal} from '../values/decimal.js';
 import {compare, type GatewayNumber, parseGatewayNumber, subtract, toFloat} from '../values/gateway-number.js';
 import {type Money, parseStoredMoney, toMoney, toPlainDigits} from '../values/money.js';
 import {NOT_UTF8, quoteStart} from './stored-text.js';
+
+/** What a gateway without a setting of its own gives a session at its first request. */
+export const DEFAULT_BUDGET: Money = Decimal.of(10);
 
 /** What the two keys of a session's money hold: a text, false for no key, true for what is of a wrong Redis type. */
 export interface HeldMoney {

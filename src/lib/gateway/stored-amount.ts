@@ -1,14 +1,20 @@
 import {ErrorReply, type Redis} from '../redis/contract.js';
-import {parseGatewayNumber} from '../values/gateway-number.js';
 import {formatExactMoney, type Money, parseStoredMoney} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from './keys.js';
+import {decodeText, quoteStart} from './stored-text.js';
 
 /** An amount as it stands in Redis. `text` is missing when the key cannot be read as text. */
 export type StoredAmount =
   | {state: 'absent'}
   | {state: 'money'; text: string; amount: Money}
-  | {state: 'invalid'; text?: string; why: string; effect: string};
+  | {
+      state: 'invalid';
+      text?: string;
+      why: string;
+      /** What follows from that; missing where it depends on the other amount too: see `judgeBudget`. */
+      effect?: string;
+    };
 
 /** The two amounts of one session. */
 export interface Amounts {
@@ -20,7 +26,7 @@ export const ABSENT: StoredAmount = {state: 'absent'};
 
 /** Reads both amounts of a session in one flight. */
 export async function readAmounts(redis: Redis, id: RawId): Promise<Amounts> {
-  const [budget, spent] = await redis.pipeline([
+  const [budget, spent] = await redis.pipelineBytes([
     ['GET', keyOf(BUDGET_KEYS, id)],
     ['GET', keyOf(SPENT_KEYS, id)],
   ]);
@@ -30,28 +36,17 @@ export async function readAmounts(redis: Redis, id: RawId): Promise<Amounts> {
 /** Reads the reply to a GET. */
 export function toStoredAmount(redis: Redis, reply: unknown): StoredAmount {
   if (typeof reply === 'string') return toAmount(reply);
+  if (Buffer.isBuffer(reply)) return toAmount(decodeText(reply));
   if (!(reply instanceof ErrorReply)) return ABSENT;
   if (!reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
-  return {
-    state: 'invalid',
-    why: 'of a wrong Redis type',
-    effect: 'the gateway answers its requests with HTTP 503',
-  };
+  return {state: 'invalid', why: 'of a wrong Redis type'};
 }
 
 /** Reads a text that stood in Redis. */
 export function toAmount(text: string): StoredAmount {
   const amount = parseStoredMoney(text);
   if (amount !== undefined) return {state: 'money', text, amount};
-  return {
-    state: 'invalid',
-    text,
-    why: `${quoteStart(text)}, which is not an amount`,
-    effect:
-      parseGatewayNumber(text) === 'infinity'
-        ? 'the gateway takes it as no limit'
-        : 'the gateway answers its requests with HTTP 503',
-  };
+  return {state: 'invalid', text, why: `${quoteStart(text)}, which is not an amount`};
 }
 
 export function isAbsent({budget, spent}: Amounts): boolean {
@@ -66,5 +61,5 @@ export function describeAmounts({budget, spent}: Amounts): string {
 export function describeAmount(value: StoredAmount): string {
   if (value.state === 'absent') return 'none';
   if (value.state === 'money') return formatExactMoney(value.amount);
-  return value.text === undefined ? value.why : `'${value.text}'`;
+  return value.text === undefined ? value.why : quoteStart(value.text);
 }
