@@ -7,14 +7,15 @@ import {DEFAULT_BUDGET} from '../lib/gateway/budget-judgement.js';
 import {explainSession} from '../lib/gateway/next-request.js';
 
 export default class ExplainSession extends BaseCommand<typeof ExplainSession> {
-  static override summary = 'Explain whether the next request of a session passes, and why not';
-  static override description = `Goes through the gateway's own rules, in its order, on what stands in Redis now: freeze, request rate, loop, velocity, budget. Each passes, refuses, or is close to it (from 80 percent on), with its numbers and until when. Changes nothing.
+  static override summary = 'Explain whether the next request passes, and why not';
+  static override description = `Applies the rules of the gateway, in its order, to what Redis holds now: freeze, request rate, loop, velocity, budget. Each rule passes, refuses, or is close to refusing (80 percent or more), with its numbers and until when. Nothing is changed.
 
-Then it says what the gateway answers, and which command would let the request pass. HTTP 429 is a refusal; 500 and 503 mean that the gateway fails on what it finds.
+Then it shows what the gateway will answer, and which command lets the request pass. HTTP 429 is a refusal; 500 and 503 mean that the gateway fails on what it finds.
 
-The gateway estimates what a request costs from its model and its text, so that is not known here: without --cost, a request passes when anything is left.
+The gateway estimates the cost of a request from its model and text. Without --cost, a request passes if any budget is left.
 
-Exit code 0 when the next request passes, 2 when it does not.`;
+Exits with 0 if the next request passes and 2 if it does not.`;
+  static group = 'Look';
   static override examples = [
     {description: 'Why is this session refused?', command: '<%= config.bin %> <%= command.id %> my-workflow'},
     {
@@ -27,10 +28,10 @@ Exit code 0 when the next request passes, 2 when it does not.`;
 
   static override args = {session_id: sessionIdArg};
   static override flags = {
-    cost: amountFlag({description: 'What the gateway estimates that the request costs, in US dollars'}),
-    identical: Flags.boolean({description: 'The request is the same as the last one'}),
+    cost: amountFlag({description: 'Estimated cost of the request in US dollars'}),
+    identical: Flags.boolean({description: 'Assume the same request as the last one'}),
     'default-budget': amountFlag({
-      description: "The gateway's DEFAULT_BUDGET, for a session without a budget; 10 if not given",
+      description: "The gateway's DEFAULT_BUDGET, for a session without a budget (default: 10)",
     }),
   };
 

@@ -6,10 +6,11 @@ import {formatMoney, formatPercentage, type Money} from '../lib/values/money.js'
 
 export default class GetBudget extends BaseCommand<typeof GetBudget> {
   static override summary = 'Show the budget of a session and what it has spent';
-  static override description = `Amounts have four decimals; --json gives every digit.`;
+  static override description = `Amounts are rounded to four decimals; --json prints every digit.`;
+  static group = 'Look';
   static override examples = [
-    {description: 'Look at one session', command: '<%= config.bin %> <%= command.id %> my-workflow'},
-    {description: 'For a script', command: '<%= config.bin %> <%= command.id %> my-workflow --json'},
+    {description: 'Show one session', command: '<%= config.bin %> <%= command.id %> my-workflow'},
+    {description: 'Get exact amounts in a script', command: '<%= config.bin %> <%= command.id %> my-workflow --json'},
   ];
   static related = ['set-budget', 'add-budget', 'list-sessions', 'explain-session'];
 

@@ -50,6 +50,7 @@ Keys: arrows, PgUp, PgDn, Home and End select; f freezes, u unfreezes, + adds bu
 Status: frozen, invalid (a value that the gateway cannot read), empty (the budget is spent), low (80 percent or more is used) or ok.
 
 Without a terminal: --once prints one frame, without rates; --format ndjson prints a line of JSON for each session, then one for each change, until it is interrupted.`;
+  static group = 'Look';
   static override examples = [
     {description: 'See what is spending now', command: '<%= config.bin %> <%= command.id %>'},
     {

@@ -48,15 +48,15 @@ async function freezeAsGateway(id: string, reason: string): Promise<void> {
 
 describe('usage', () => {
   test('--help shows the flags of the document and every command', async () => {
-    const {code, stdout} = await run('tokengate --help; tokengate set-budget --help');
+    const {code, stdout} = await run('tokengate --help; tokengate help flags');
     expect(code).toBe(0);
     for (const name of ['set-budget', 'get-budget', 'list-sessions', 'reset-session', 'freeze-session']) {
-      expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
+      expect(stdout).toMatch(new RegExp(` ${name}( |$)`, 'm'));
     }
     for (const name of ['unfreeze-session', 'anomaly-stats', 'health']) {
-      expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
+      expect(stdout).toMatch(new RegExp(` ${name}( |$)`, 'm'));
     }
-    expect(stdout).toMatch(/--redis-url=URL\s+\[default: redis:\/\/localhost:6379/);
+    expect(stdout).toMatch(/--redis-url URL [^]*default:\s+redis:\/\/localhost:6379/);
   });
 });
 

@@ -26,7 +26,7 @@ import type {batchFlags, globalFlags} from './flags.js';
 export interface BatchAction<R> extends BatchWording<R> {
   /** The kind of key that a session has to have to be one of all. */
   universe: KeyShape;
-  change: (redis: Redis, now: Date) => Change<R>;
+  change: (now: Date) => Change<R>;
   /** What the journal says when there is no --note. */
   reason?: string;
 }
@@ -50,7 +50,7 @@ export interface BatchWording<R> {
 /** A part of what a command does: one change of some sessions. */
 export interface BatchStep<R> {
   selected: Selected;
-  change: (redis: Redis, now: Date) => Change<R>;
+  change: (now: Date) => Change<R>;
   journal: Journal | undefined;
   /** Fields of every result in JSON. */
   facts?: Record<string, unknown>;
@@ -105,7 +105,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       await report.open();
       for (const {selected, change, facts} of steps) {
         await report.addMissing(selected.missing.map(nameOf), facts);
-        for await (const previews of previewBatch(redis, selected.ids, change(redis, now))) {
+        for await (const previews of previewBatch(redis, selected.ids, change(now))) {
           await report.addPreviews(previews, facts);
         }
       }
@@ -161,7 +161,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       let count = 0;
       for (const {selected, change, journal, facts} of steps) {
         await report.addMissing(selected.missing.map(nameOf), facts);
-        for await (const outcomes of runBatch(redis, selected.ids, change(redis, now), {journal, stop: stop.signal})) {
+        for await (const outcomes of runBatch(redis, selected.ids, change(now), {journal, stop: stop.signal})) {
           progress.hide();
           await report.add(outcomes, facts);
           if (report.isClosed) stop.abort();

@@ -2,14 +2,15 @@ import {Decimal} from '../values/decimal.js';
 import {compare, type GatewayNumber, parseGatewayNumber, subtract, toFloat} from '../values/gateway-number.js';
 import {type Money, parseStoredMoney, toMoney, toPlainDigits} from '../values/money.js';
 import {NOT_UTF8, quoteStart} from './stored-text.js';
+import type {Held} from './stored-value.js';
 
 /** What a gateway without a setting of its own gives a session at its first request. */
 export const DEFAULT_BUDGET: Money = Decimal.of(10);
 
-/** What the two keys of a session's money hold: a text, false for no key, true for what is of a wrong Redis type. */
+/** What the two keys of a session's money hold. */
 export interface HeldMoney {
-  budget: string | boolean;
-  spent: string | boolean;
+  budget: Held;
+  spent: Held;
 }
 
 /** What the gateway answers to a request because of its session's money. */
@@ -38,7 +39,7 @@ export function judgeBudget(
   held: HeldMoney,
   {cost, defaultBudget}: {cost: Money | null; defaultBudget: Money},
 ): BudgetJudgement {
-  const money = (stored: string | boolean): Money | null =>
+  const money = (stored: Held): Money | null =>
     typeof stored === 'string' ? (parseStoredMoney(stored) ?? null) : null;
   const none = {answer: null, problem: null, left: null, isUnlimited: false};
   const facts: BudgetJudgement = {
@@ -79,7 +80,7 @@ function isEnough(left: Exclude<GatewayNumber, 'nan'>, cost: Money | null): bool
 
 type Readable = {number: Exclude<GatewayNumber, 'nan'>} | {answer: 500 | 503; problem: string};
 
-function readNumber(stored: string | boolean): Readable {
+function readNumber(stored: Held): Readable {
   if (typeof stored !== 'string') return {answer: 503, problem: 'of a wrong Redis type'};
   if (!stored.isWellFormed()) return {answer: 500, problem: `${quoteStart(stored)}, which is ${NOT_UTF8}`};
   const number = parseGatewayNumber(stored);

@@ -1,6 +1,6 @@
-import {ErrorReply, type Redis} from '../redis/contract.js';
 import {formatUtc, parseGatewayTime} from '../values/time.js';
 import {NOT_UTF8, quoteStart} from './stored-text.js';
+import type {Held} from './stored-value.js';
 
 /** What the two freeze keys of a session say. */
 export interface FreezeState {
@@ -40,8 +40,7 @@ export type FreezeJudgement =
   /** `at` is null when it is the end that can't be read; `problem` reads as in "because …", and may hold untrusted text. */
   | {state: 'fails'; at: Date | null; of: 'end' | 'reason'; problem: string};
 
-/** Judges what `frozen_until` and `freeze_reason` hold: a text, false for no key, true for what is of a wrong Redis type. */
-export function judgeFreeze(until: string | boolean, reason: string | boolean, now: Date): FreezeJudgement {
+export function judgeFreeze(until: Held, reason: Held, now: Date): FreezeJudgement {
   // The gateway takes an empty text for none.
   if (until === false || until === '') return {state: 'none'};
   const failing = (problem: string): FreezeJudgement => ({state: 'fails', at: null, of: 'end', problem});
@@ -59,14 +58,8 @@ export function judgeFreeze(until: string | boolean, reason: string | boolean, n
 
 const WRONG_TYPE = 'of a wrong Redis type';
 
-/** Reads the replies to GET `frozen_until` and GET `freeze_reason` of the session of that name. */
-export function toFreezeState(redis: Redis, name: string, until: unknown, reason: unknown, now: Date): FreezeState {
-  for (const reply of [until, reason]) refuseUnreadable(redis, reply);
-  const held = (reply: unknown): string | boolean => (typeof reply === 'string' ? reply : reply instanceof ErrorReply);
-  return stateOf(name, held(until), held(reason), now);
-}
-
-function stateOf(name: string, until: string | boolean, reason: string | boolean, now: Date): FreezeState {
+/** Reads what `frozen_until` and `freeze_reason` of the session of that name hold. */
+export function toFreezeState(name: string, until: Held, reason: Held, now: Date): FreezeState {
   const judgement = judgeFreeze(until, reason, now);
   const state: FreezeState = {...NOT_FROZEN, reason: typeof reason === 'string' ? reason : null, problems: []};
   const fails = 'the gateway answers its requests with HTTP 500';
@@ -83,9 +76,4 @@ function stateOf(name: string, until: string | boolean, reason: string | boolean
     default:
       return {...state, isFrozen: judgement.state === 'frozen', until: judgement.at};
   }
-}
-
-/** A key of a wrong type is one that is there; what may not be read is nothing to decide on. */
-export function refuseUnreadable(redis: Redis, reply: unknown): void {
-  if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
 }

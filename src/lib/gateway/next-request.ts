@@ -3,7 +3,7 @@ import {toServerTime} from '../redis/server-time.js';
 import {Decimal} from '../values/decimal.js';
 import {type Money, parseAmount, roundUpToCents, toPlainDigits, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
-import {IDENTICAL_LIMIT, parseCount, REQUEST_LIMIT} from './anomaly-stats.js';
+import {IDENTICAL_LIMIT, readCount, REQUEST_LIMIT} from './anomaly-stats.js';
 import {type HeldMoney, judgeBudget} from './budget-judgement.js';
 import {FOREVER, judgeFreeze} from './freeze.js';
 import {
@@ -20,6 +20,7 @@ import {
   VELOCITY_KEYS,
 } from './keys.js';
 import {decodeText, NOT_UTF8, quoteStart} from './stored-text.js';
+import {type Held, toHeldText} from './stored-value.js';
 
 /** The rules by which the gateway judges a request, in its order; it answers by the first that refuses. */
 export type Rule = FreezeRule | RequestRateRule | LoopRule | VelocityRule | HistoryRule | BudgetRule;
@@ -150,8 +151,7 @@ const TTLS = ['frozenUntil', 'requests', 'lastHash', 'identical'] as const;
 /** What the gateway looks at of one session. */
 export interface SessionState {
   id: RawId;
-  /** A text, false for no key, true for what is of a wrong Redis type. */
-  values: Record<keyof typeof SHAPES, string | boolean>;
+  values: Record<keyof typeof SHAPES, Held>;
   /** Milliseconds; negative for a key that has no end, or is not there. */
   ttls: Record<(typeof TTLS)[number] | 'velocity', number>;
   /** Redis's names of types; `none` where there is no key. */
@@ -183,10 +183,7 @@ export async function readStates(redis: Redis, ids: readonly RawId[]): Promise<{
   };
   const states = ids.map((id): SessionState => ({
     id,
-    values: take(VALUES, (reply) => {
-      const value = accept(reply);
-      return Buffer.isBuffer(value) ? decodeText(value) : value !== null;
-    }),
+    values: take(VALUES, (reply) => toHeldText(redis, reply)),
     ttls: take([...TTLS, 'velocity'], (reply) => Number(accept(reply))),
     types: take(['velocity', 'history'], (reply) => String(accept(reply))),
     velocity: readVelocity(redis, next.next().value),
@@ -416,12 +413,7 @@ function missingFor(left: Money, cost: Money | null): Money {
   return (cost ?? MARGIN).minus(left);
 }
 
-function readCount(stored: string | boolean): number | null {
-  if (stored === false) return 0;
-  return stored === true ? null : parseCount(stored);
-}
-
-function describeNoCount(stored: string | boolean): string {
+function describeNoCount(stored: Held): string {
   return typeof stored === 'string' ? `${quoteStart(stored)}, which is not a count` : OF_WRONG_TYPE;
 }
 

@@ -6,6 +6,7 @@ import {isText, nameOf, type RawId, sessionNotFound} from '../values/session-id.
 import {DEFAULT_BUDGET, judgeBudget} from './budget-judgement.js';
 import type {FreezeState} from './freeze.js';
 import {type Amounts, describeAmount, readAmounts, type StoredAmount} from './stored-amount.js';
+import type {Held} from './stored-value.js';
 
 /** What stands in Redis for one session. An amount is null when it is not money; `problems` then says what it is. */
 export interface Session {
@@ -59,7 +60,7 @@ const HUNDRED: Money = Decimal.of(100);
 
 /** What the gateway makes of amounts of which one is not money. */
 function effectOf({budget, spent}: Amounts): string {
-  const held = (value: StoredAmount): string | boolean => (value.state === 'absent' ? false : (value.text ?? true));
+  const held = (value: StoredAmount): Held => (value.state === 'absent' ? false : (value.text ?? true));
   const request = {cost: null, defaultBudget: DEFAULT_BUDGET};
   const {answer, isUnlimited} = judgeBudget({budget: held(budget), spent: held(spent)}, request);
   if (answer !== null) return `the gateway answers its requests with HTTP ${answer}`;

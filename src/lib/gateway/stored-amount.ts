@@ -1,8 +1,9 @@
-import {ErrorReply, type Redis} from '../redis/contract.js';
+import type {Redis} from '../redis/contract.js';
 import {formatExactMoney, type Money, parseStoredMoney} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from './keys.js';
-import {decodeText, quoteStart} from './stored-text.js';
+import {quoteStart} from './stored-text.js';
+import {type Held, toHeldText} from './stored-value.js';
 
 /** An amount as it stands in Redis. `text` is missing when the key cannot be read as text. */
 export type StoredAmount =
@@ -30,16 +31,13 @@ export async function readAmounts(redis: Redis, id: RawId): Promise<Amounts> {
     ['GET', keyOf(BUDGET_KEYS, id)],
     ['GET', keyOf(SPENT_KEYS, id)],
   ]);
-  return {budget: toStoredAmount(redis, budget), spent: toStoredAmount(redis, spent)};
+  return {budget: toStoredAmount(toHeldText(redis, budget)), spent: toStoredAmount(toHeldText(redis, spent))};
 }
 
-/** Reads the reply to a GET. */
-export function toStoredAmount(redis: Redis, reply: unknown): StoredAmount {
-  if (typeof reply === 'string') return toAmount(reply);
-  if (Buffer.isBuffer(reply)) return toAmount(decodeText(reply));
-  if (!(reply instanceof ErrorReply)) return ABSENT;
-  if (!reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
-  return {state: 'invalid', why: 'of a wrong Redis type'};
+/** Reads what the key of an amount holds. */
+export function toStoredAmount(held: Held): StoredAmount {
+  if (typeof held === 'string') return toAmount(held);
+  return held ? {state: 'invalid', why: 'of a wrong Redis type'} : ABSENT;
 }
 
 /** Reads a text that stood in Redis. */
