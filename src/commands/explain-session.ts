@@ -14,6 +14,8 @@ Then it shows what the gateway will answer, and which command lets the request p
 
 The gateway estimates the cost of a request from its model and text. Without --cost, a request passes if any budget is left.
 
+Embeddings and legacy completions count as identical when their model and max_tokens are the same, whatever their input. A budget of 0 still lets a request pass whose estimate is not above 0, as with a negative max_tokens: only a freeze blocks a session for certain.
+
 Exits with 0 if the next request passes and 2 if it does not.`;
   static group = 'Look';
   static override examples = [
@@ -43,7 +45,7 @@ Exits with 0 if the next request passes and 2 if it does not.`;
     if (!decision.isKnown) this.warnAll([`Nothing is known of session '${decision.id}'. Is the ID right?`]);
     const server = this.sameServer(redis);
     this.print(...describeDecision(decision, server));
-    if (!decision.passes) this.answerNo();
+    if (!decision.passes) this.endWithFinding();
     return toDecisionJson(decision, server);
   }
 }
