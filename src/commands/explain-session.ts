@@ -42,7 +42,7 @@ Exits with 0 if the next request passes and 2 if it does not.`;
     if (!decision.isKnown) this.warnAll([`Nothing is known of session '${decision.id}'. Is the ID right?`]);
     const server = this.sameServer(redis);
     this.print(...describeDecision(decision, server));
-    if (!decision.passes) this.answerNo();
+    if (!decision.passes) this.endWithFinding();
     return toDecisionJson(decision, server);
   }
 }

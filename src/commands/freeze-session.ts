@@ -5,7 +5,7 @@ import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
 import {parseTypedTime} from '../cli/terminal/time-zone.js';
 import {describeEnd, describeFreeze, FOREVER} from '../lib/gateway/freeze.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
-import {type Freeze, freezeSession, type FreezeOptions, freezing} from '../lib/operations/freeze.js';
+import {type Freeze, freezeSession, type FreezeOptions, freezeChange} from '../lib/operations/freeze.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';
@@ -68,7 +68,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
       verb: 'freeze',
       done: 'frozen',
       universe: BUDGET_KEYS,
-      change: (redis, now) => freezing(redis, optionsAt(now)),
+      change: (now) => freezeChange(optionsAt(now)),
       reason: this.flags.reason,
       describe: ({until, reason}) => `${describeEnd(until)} (${reason ?? 'no reason'})`,
       problems: ({previous}) => previous.problems,

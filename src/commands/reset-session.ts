@@ -9,7 +9,7 @@ import {
   findWriteBacks,
   type Reset,
   resetSession,
-  resetting,
+  resetChange,
   WRITE_BACK_MS,
 } from '../lib/operations/reset.js';
 import {type Money, parseStoredMoney} from '../lib/values/money.js';
@@ -59,7 +59,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
       verb: 'reset',
       done: 'reset',
       universe: BUDGET_KEYS,
-      change: (redis) => resetting(redis, {keepBudget}),
+      change: () => resetChange({keepBudget}),
       describe: describeRemoved,
       toJson: toRemovedJson,
       follow: {afterMs: WRITE_BACK_MS, look: findWriteBacks},

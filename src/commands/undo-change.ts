@@ -3,10 +3,12 @@ import {Flags} from '@oclif/core';
 import {BatchCommand, type BatchStep} from '../cli/oclif/batch-command.js';
 import {changeIdsArg, reportFlags} from '../cli/oclif/flags.js';
 import {actorName} from '../cli/oclif/journal-flags.js';
+import {describeRecorded, undoVerb} from '../cli/views/questions.js';
 import {keyName} from '../lib/gateway/keys.js';
+import type {Held} from '../lib/gateway/stored-value.js';
 import {describeKeys} from '../lib/journal/describe.js';
-import {type Old, toText} from '../lib/journal/entry.js';
-import {findChanges, findLast, type RecordedChange, type Undone, undoing} from '../lib/operations/undo.js';
+import {toText} from '../lib/journal/entry.js';
+import {findChanges, findLast, type RecordedChange, type Undone, undoChange} from '../lib/operations/undo.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {TokengateError} from '../lib/values/errors.js';
 
@@ -54,34 +56,32 @@ A freeze that would be over by now is not restored; any other freeze gets the ti
     };
     await this.runSteps<Undone>(wording, async (redis, now) => {
       const changes = last ? [await this.findLast(redis, now)] : await findChanges(redis, ids);
-      wording.question = `Undo ${changes.map(describeChange).join(' and ')}, of`;
+      wording.question = undoVerb(changes);
       this.warnAll(changes.flatMap((change) => (change.isWhole ? [] : [describeCut(change)])));
-      const previewed = new Map<string, Old>();
+      const previewed = new Map<string, Held>();
       return changes.map((change) => this.toStep(change, now, previewed));
     });
   }
 
   private async findLast(redis: Redis, now: Date): Promise<RecordedChange> {
     const {change, passed} = await findLast(redis, actorName(), now);
-    this.warnAll(passed.map((one) => `Nothing is left to undo of ${describeChange(one)}; an older change is undone.`));
+    this.warnAll(
+      passed.map((one) => `Nothing is left to undo of ${describeRecorded(one)}; an older change is undone.`),
+    );
     return change;
   }
 
-  private toStep(change: RecordedChange, began: Date, previewed: Map<string, Old>): BatchStep<Undone> {
+  private toStep(change: RecordedChange, began: Date, previewed: Map<string, Held>): BatchStep<Undone> {
     const {merge, force} = this.flags;
     const journal = this.journal(undefined, change.change);
     const options = {merge, force, as: journal?.change};
     return {
       selected: {ids: [...change.sessions.keys()].sort(), missing: []},
-      change: (redis, now) => undoing(redis, change, {...options, now}, previewed),
+      change: (now) => undoChange(change, {...options, now}, previewed),
       journal: journal && {...journal, began},
       facts: {change_id: change.change},
     };
   }
-}
-
-function describeChange({change, command, actor}: RecordedChange): string {
-  return `${command} (change ${change} by ${actor})`;
 }
 
 function describeCut({change}: RecordedChange): string {

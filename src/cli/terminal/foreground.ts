@@ -1,6 +1,6 @@
 import {readFileSync} from 'node:fs';
 
-import {EXIT_CODES} from './interrupts.js';
+import {SIGNALS} from './exit-code.js';
 import {reportWarning} from './report.js';
 
 /** Between two looks: a shell does not tell a process that it has not stopped. */
@@ -33,7 +33,7 @@ export function guardRawMode(): void {
   stdin.setRawMode = (isRaw) => (isForeground() ? setRawMode(isRaw) : stdin);
   // At its end Node.js puts the modes back, which in the background would stop it for ever: a signal ends it without.
   process.once('exit', (code) => {
-    const [signal] = Object.entries(EXIT_CODES).find(([, one]) => one === code) ?? [];
+    const [signal] = Object.entries(SIGNALS).find(([, one]) => one === code) ?? [];
     if (signal === undefined || isForeground()) return;
     process.removeAllListeners(signal);
     process.kill(process.pid, signal);

@@ -101,11 +101,13 @@ describe('an addition', () => {
 
   test('to a budget that somebody else changes at each try ends, and adds nothing', async () => {
     await server.client.set('session:x:budget', '0');
+    let tries = 0;
     const contended: Redis = {
       ...redis,
-      async pipeline(commands) {
-        const replies = await redis.pipeline(commands);
+      async pipelineBytes(commands) {
+        const replies = await redis.pipelineBytes(commands);
         await server.client.incr('session:x:budget');
+        tries++;
         return replies;
       },
     };
@@ -113,7 +115,9 @@ describe('an addition', () => {
       code: 'BUDGET_CONTENDED',
       message: "The budget of session 'x' keeps changing; nothing was added.",
     });
-    expect(await budget()).toBe('100');
+    // One of them is for what was there before.
+    expect(tries).toBe(101);
+    expect(await budget()).toBe('101');
   });
 });
 
@@ -149,7 +153,7 @@ describe('a session', () => {
       budget: money('5'),
       spent: money('0'),
       remaining: money('5'),
-      percentageUsed: money('0'),
+      percentageUsed: expect.toSatisfy((used: Money) => used.eq(0)),
       freeze: null,
       problems: [],
     });
@@ -191,6 +195,6 @@ describe('a session', () => {
     ['0', '0', '0'],
     ['0', '0.01', '100'],
   ])('with %s of budget that has spent %s has used %s %%', (limit, spent, percentage) => {
-    expect(percentageOf(money(limit), money(spent))).toEqual(money(percentage));
+    expect(percentageOf(money(limit), money(spent)).toString()).toBe(percentage);
   });
 });
