@@ -57,12 +57,14 @@ async function makeModule() {
       return {file, code: strip(own), at: lines.indexOf(own.at(-1))};
     });
     // An include comes where its last line does: after those that it includes itself.
-    const words = code.sort((a, b) => a.at - b.at).map(({file, code: text}) => {
-      if (!file.startsWith('lua/includes/')) return quote(text);
-      const constant = `${toConstant(basename(file, '.lua'))}_PART`;
-      parts.set(constant, text);
-      return `\${${constant}}`;
-    });
+    const words = code
+      .sort((a, b) => a.at - b.at)
+      .map(({file, code: text}) => {
+        if (!file.startsWith('lua/includes/')) return quote(text);
+        const constant = `${toConstant(basename(file, '.lua'))}_PART`;
+        parts.set(constant, text);
+        return `\${${constant}}`;
+      });
     return `/** lua/${name}.lua */\nexport const ${toConstant(name)} = \`${words.join('\n')}\`;`;
   });
   const shared = [...parts].map(([name, text]) => `const ${name} = \`${quote(text)}\`;`);

@@ -1,9 +1,9 @@
 import {type Outcome, runBatch} from '../change/batch.js';
 import type {Change} from '../change/change.js';
 import type {KeyShape} from '../gateway/keys.js';
-import {quoteStart} from '../gateway/stored-amount.js';
+import {quoteStart} from '../gateway/stored-text.js';
 import type {Held} from '../gateway/stored-value.js';
-import {type Journal, toText} from '../journal/entry.js';
+import {inText, type Journal} from '../journal/entry.js';
 import {DECIDE_REPAIR, REPAIR} from '../lua/scripts.js';
 import type {Redis} from '../redis/contract.js';
 import {nameOf, type RawId} from '../values/session-id.js';
@@ -110,7 +110,11 @@ function repairChange(findings: readonly {repair: Repair}[], now: Date): Change<
     own: (id) => Buffer.from(JSON.stringify(repairs.get(id)?.steps.map((step) => toPlan(step, now)) ?? []), 'latin1'),
     read: (id, word) => ({id: nameOf(id), state: word === 'done' ? 'done' : 'unchanged', result: null}),
     lookAt: shapes,
-    preview: (id, values) => ({id: nameOf(id), state: 'done', now: values.map(describeValue).join(' and ')}),
+    preview: (id, values) => ({
+      id: nameOf(id),
+      state: 'done',
+      now: values.map((held) => describeValue(inText(held))).join(' and '),
+    }),
   };
 }
 
@@ -122,6 +126,6 @@ function toPlan({expected, to}: Step, now: Date): unknown[] {
 }
 
 function describeValue(held: Held): string {
-  if (held === true) return 'of a wrong Redis type';
-  return held === false ? 'none' : quoteStart(toText(held));
+  if (typeof held === 'string') return quoteStart(held);
+  return held ? 'of a wrong Redis type' : 'none';
 }
