@@ -5,7 +5,8 @@ import {countFlag, matchFlag, nullFlag, whereFlag} from '../cli/oclif/flags.js';
 import {DEFAULT_COLUMNS, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {parseFilter} from '../lib/sessions/filter.js';
-import {describePartial, listSessions, SORT_FIELDS, type Totals} from '../lib/sessions/list.js';
+import {listSessions, SORT_FIELDS} from '../lib/sessions/list.js';
+import {describePartial, type Totals} from '../lib/sessions/totals.js';
 import {TokengateError} from '../lib/values/errors.js';
 
 export default class ListSessions extends BaseCommand<typeof ListSessions> {

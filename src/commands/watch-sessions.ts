@@ -12,7 +12,7 @@ import type {Message} from '../cli/watch/ui.js';
 import {DEFAULT_BUDGET, explainSession} from '../lib/gateway/next-request.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {parseFilter} from '../lib/sessions/filter.js';
-import {describePartial} from '../lib/sessions/list.js';
+import {describePartial} from '../lib/sessions/totals.js';
 import {TokengateError} from '../lib/values/errors.js';
 import type {Money} from '../lib/values/money.js';
 import type {RawId} from '../lib/values/session-id.js';

@@ -1,7 +1,7 @@
 import {describeEnd} from '../../lib/gateway/freeze.js';
 import type {Session} from '../../lib/gateway/session.js';
 import {type BudgetChange} from '../../lib/operations/budget.js';
-import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/list.js';
+import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/totals.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
 import {toCsvCell} from '../terminal/csv.js';

@@ -17,9 +17,10 @@ import {
 import {quoteStart} from '../gateway/stored-amount.js';
 import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
+import {scanKeys} from '../redis/scan-keys.js';
 import {serverTime} from '../redis/server-time.js';
-import {narrow, scanKeys} from '../sessions/list.js';
 import {inGroups} from '../values/chunks.js';
+import {narrow} from '../values/glob.js';
 import {matchesGlob} from '../values/glob.js';
 import {parseGatewayNumber, ZERO} from '../values/money.js';
 import {isText, nameOf, rawId, type RawId} from '../values/session-id.js';

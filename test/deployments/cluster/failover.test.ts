@@ -2,7 +2,7 @@ import {afterEach, beforeEach, expect, test} from 'vitest';
 
 import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
 import {connect} from '../../../src/lib/redis/connect.js';
-import {scanKeys} from '../../../src/lib/sessions/list.js';
+import {scanKeys} from '../../../src/lib/redis/scan-keys.js';
 import {startCluster, type TestCluster} from '../../support/cluster.js';
 import {runBinary} from '../../support/run.js';
 

@@ -1,10 +1,11 @@
-import type {Redis} from '../../../src/lib/redis/contract.js';
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
 
 import {BUDGET_KEYS} from '../../../src/lib/gateway/keys.js';
 import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
 import {connect} from '../../../src/lib/redis/connect.js';
-import {scanIds, scanKeys} from '../../../src/lib/sessions/list.js';
+import type {Redis} from '../../../src/lib/redis/contract.js';
+import {scanKeys} from '../../../src/lib/redis/scan-keys.js';
+import {scanIds} from '../../../src/lib/sessions/scan-ids.js';
 import {rawId} from '../../../src/lib/values/session-id.js';
 import {startCluster, type TestCluster} from '../../support/cluster.js';
 import {runBinary} from '../../support/run.js';
