@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {countFlag, matchFlag, nullFlag, whereFlag} from '../cli/oclif/flags.js';
-import {DEFAULT_COLUMNS, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
+import {defaultColumns, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {parseFilter} from '../lib/sessions/filter.js';
 import {listSessions, SORT_FIELDS} from '../lib/sessions/list.js';
@@ -15,7 +15,7 @@ export default class ListSessions extends BaseCommand<typeof ListSessions> {
 
 A value in Redis that is not money is shown as "invalid", in JSON as null and in CSV as nothing, with a warning.
 
-Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason. --format ids prints the IDs alone, for --stdin of other commands; an ID that a line cannot hold is printed as a line of JSON, which --stdin understands.`;
+Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid). JSON and NDJSON have the freeze by default, a table on a terminal the status. --format ids prints the IDs alone, for --stdin of other commands; an ID that a line cannot hold is printed as a line of JSON, which --stdin understands.`;
   static override examples = [
     {description: 'Look at all sessions', command: '<%= config.bin %> <%= command.id %>'},
     {
@@ -54,9 +54,11 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const {match, where, frozen, sort, reverse, limit, totals, null: nul} = this.flags;
     const format = this.format();
     const filter = where === undefined ? undefined : parseFilter(where);
-    const columns = this.flags.columns === undefined ? DEFAULT_COLUMNS : parseColumns(this.flags.columns);
+    const {isTerminal} = this;
+    const columns =
+      this.flags.columns === undefined ? defaultColumns(format, isTerminal) : parseColumns(this.flags.columns);
     const redis = await this.connect();
-    const now = frozen || filter?.needsFrozen || needsFreeze(columns) ? await serverTime(redis) : undefined;
+    const now = frozen || filter?.needsFrozen || needsFreeze(columns) ? serverTime(redis) : undefined;
     const pages = listSessions(redis, {match, where: filter, frozen, sort, reverse, limit, now});
     const problems: string[] = [];
     const leftOut: string[] = [];
@@ -64,7 +66,6 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
       problems.push(...describePartial(partial));
     };
     const watched = collectProblems(pages, problems);
-    const {isTerminal} = this;
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
     await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));

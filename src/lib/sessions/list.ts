@@ -32,13 +32,16 @@ export interface ListOptions {
  */
 export async function* listSessions(redis: Redis, options: ListOptions = {}): AsyncGenerator<Session[]> {
   const {match, where, frozen = false, sort = 'id', reverse = false, limit = Infinity} = options;
+  const soon = Promise.resolve(options.now);
+  // A scan that fails first is what is told.
+  soon.catch(() => undefined);
   const [ids, frozenIds] = [new SortedIds(), new SortedIds()];
   const shapes = options.now === undefined ? ([BUDGET_KEYS] as const) : ([BUDGET_KEYS, FROZEN_UNTIL_KEYS] as const);
   for await (const [some, someFrozen = []] of scanPages(redis, shapes, match)) {
     ids.add(some);
     frozenIds.add(someFrozen);
   }
-  const now = await options.now;
+  const now = await soon;
   const isWanted = (session: Session): boolean =>
     (!frozen || session.freeze?.isFrozen === true) && (where === undefined || passes(where, session));
   const rowsOf = (descending: boolean): AsyncGenerator<Row[]> => {

@@ -16,9 +16,9 @@ export async function scanIds(redis: Redis, shape: KeyShape, glob?: string): Pro
  * The IDs in the keys of one or two shapes, found in one scan of the keyspace, page by page: a list for each shape. An ID
  * may come twice.
  */
-export async function* scanPages<Shapes extends readonly [KeyShape, KeyShape?]>(
+export async function* scanPages(
   redis: Redis,
-  shapes: Shapes,
+  shapes: readonly [KeyShape, KeyShape?],
   glob = '*',
 ): AsyncGenerator<[RawId[], RawId[]]> {
   const [one, other = one] = shapes;
