@@ -1,8 +1,12 @@
+import {availableParallelism} from 'node:os';
+
 import {defineConfig} from 'vitest/config';
 
 const SHARED = {
   disableConsoleIntercept: true,
   pool: 'forks',
+  // A worker loads `src` and its packages once, not for each file. Files that replace a module say so in their own way.
+  isolate: false,
   testTimeout: 60_000,
   hookTimeout: 60_000,
 } as const;
@@ -19,6 +23,8 @@ const project = (name: string, {isBuilt}: {isBuilt: boolean}) => ({
 
 export default defineConfig({
   test: {
+    // Most tests wait for a process or a server: vitest's own choice, one worker on two cores, leaves the machine idle.
+    maxWorkers: availableParallelism() + 1,
     projects: [
       project('unit', {isBuilt: false}),
       project('commands', {isBuilt: true}),

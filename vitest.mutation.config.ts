@@ -14,7 +14,7 @@ export default defineConfig({
   test: {
     disableConsoleIntercept: true,
     include: named.length > 0 ? named : ['test/unit/**/*.test.ts', 'test/commands/*.test.ts'],
-    ...(isAnyOf(CLUSTERED) && {globalSetup: 'test/support/shared-cluster.ts'}),
+    ...(isAnyOf(CLUSTERED) && {globalSetup: 'test/support/redis/shared-cluster.ts'}),
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

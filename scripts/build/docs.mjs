@@ -3,6 +3,10 @@
 import {mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 
+import {shortNamesOf} from '../../build/cli/completion/other-spellings.js';
+import {globalFlagsOf, isGlobal} from '../../build/cli/oclif/global-flags.js';
+import {groupCommands} from '../../build/cli/oclif/help-texts.js';
+
 const WIDTH = 120;
 /** More flags than these are not worth a place in the usage line. */
 const FLAGS_IN_USAGE = 3;
@@ -39,10 +43,10 @@ function read(name) {
 }
 
 function describeAll() {
-  const globals = Object.assign({}, ...shown.map(({flags}) => pick(flags, isGlobal)));
+  const globals = globalFlagsOf(shown).filter(({hidden}) => !hidden);
   return asPage([
     '# Commands',
-    shown.map(({id, summary}) => item(`[\`${nameOf(id)}\`](${id}.md): ${asMarkdown(summary)}`)).join('\n'),
+    ...groupCommands(shown).flatMap(([group, some]) => [`## ${group}`, some.map(listCommand).join('\n')]),
     '## Global flags',
     'Every command but `help` and `autocomplete` takes these flags, before its name or after it:',
     listFlags(globals),
@@ -71,6 +75,11 @@ function describeCommand({id, summary, description = '', args, flags, examples =
     'It also takes the [global flags](README.md#global-flags).',
     next === undefined ? 'Back to [all commands](README.md)' : `Next: [${nameOf(next.id)}](${next.id}.md)`,
   ]);
+}
+
+function listCommand({id, summary}) {
+  const short = shortNamesOf(id).map((name) => `\`${name}\``);
+  return item(`[\`${nameOf(id)}\`](${id}.md): ${asMarkdown(summary)}${short.length === 0 ? '' : ` (short: ${short.join(', ')})`}`);
 }
 
 function asPage(parts) {
@@ -122,10 +131,6 @@ function showExamples(examples) {
     return `# ${example.description}\n${example.command}`;
   });
   return ['```bash', lines.join('\n\n'), '```'].join('\n');
-}
-
-function isGlobal({helpGroup}) {
-  return helpGroup === 'GLOBAL';
 }
 
 function pick(flags, wanted) {

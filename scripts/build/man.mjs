@@ -2,15 +2,18 @@
 import {readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 
-import {environmentOf, EXAMPLES, exitCodesOf, EXIT_CODES, relatedTo} from '../../build/cli/oclif/help-texts.js';
+import {shortNamesOf} from '../../build/cli/completion/other-spellings.js';
+import {globalFlagsOf} from '../../build/cli/oclif/global-flags.js';
+import {environmentOf, EXAMPLES, EXIT_CODES, ownFlagsOf, relatedTo} from '../../build/cli/oclif/help-texts.js';
 import {ROOT} from '../setup.mjs';
 
 const readJson = (file) => JSON.parse(readFileSync(join(ROOT, file), 'utf8'));
 const {commands: main, version} = readJson('oclif.manifest.json');
+const {description} = readJson('package.json');
 const commands = Object.values({...main, ...readJson('build/own.manifest.json').commands})
   .filter(({hidden}) => !hidden)
   .sort((a, b) => (a.id < b.id ? -1 : 1));
-const globals = Object.values(Object.assign({}, ...commands.map(({flags}) => flags))).filter(isGlobal);
+const globals = globalFlagsOf(commands);
 
 const page = [
   // Without a date, which would be another at each build.
@@ -21,16 +24,16 @@ const page = [
   '.ad l',
   '.SH NAME',
   // As whatis and apropos read it.
-  'tokengate \\- operator command line for TokenGate: budgets, freezes and anomalies of LLM sessions',
+  `tokengate \\- ${description[0].toLowerCase()}${description.slice(1)}`,
   '.SH SYNOPSIS',
   '.B tokengate',
   '[\\fIGLOBAL FLAGS\\fR] \\fICOMMAND\\fR [\\fIARGUMENTS\\fR] [\\fIFLAGS\\fR]',
   '.SH DESCRIPTION',
   text(
-    'Reads and changes the budgets and freezes of sessions directly in the Redis that the gateway uses. Answers go to stdout, errors, warnings and questions to stderr. Session IDs are compared exactly as the API client sends them.',
+    'Reads and changes the budgets and freezes of sessions directly in the Redis that the gateway uses. Results go to stdout; errors, warnings and questions go to stderr. Session IDs match exactly as the API client sends them.',
   ),
   '.SH GLOBAL FLAGS',
-  'They stand before the command or after it.',
+  'Every command takes these flags, before its name or after it.',
   ...globals.flatMap(describeFlag),
   '.SH COMMANDS',
   ...commands.flatMap(describeCommand),
@@ -41,7 +44,7 @@ const page = [
   '.SH FILES',
   ...term(
     italic('~/.cache/tokengate/code'),
-    'Code that Node.js has compiled, for a faster start; below XDG_CACHE_HOME if that is set. It may be removed.',
+    'Compiled code for a faster start, in XDG_CACHE_HOME if that is set. It is safe to remove.',
   ),
   '.SH EXAMPLES',
   ...EXAMPLES.flatMap(([what, command]) => example(what, command)),
@@ -51,25 +54,26 @@ const page = [
 writeFileSync(join(ROOT, 'dist/tokengate.1'), `${page.join('\n')}\n`);
 
 function describeCommand(command) {
-  const {id, summary, description = '', args, flags, examples = [], environment = {}} = command;
+  const {id, summary, description = '', args, examples = [], environment = {}, exitCodes = {}} = command;
   const words = Object.values(args).map(({name, required, multiple}) => {
     const shown = `${italic(name.toUpperCase())}${multiple ? '...' : ''}`;
     return required ? shown : `[${shown}]`;
   });
-  const own = Object.values(flags).filter((flag) => !isGlobal(flag) && !flag.hidden);
+  const own = ownFlagsOf(command);
+  const short = shortNamesOf(id);
   const usage = [bold(nameOf(id)), ...words, ...(own.length === 0 ? [] : [`[${italic('FLAGS')}]`])].join(' ');
   const related = relatedTo(command, commands).map(nameOf);
-  const exitCodes = exitCodesOf(command).filter((row) => !EXIT_CODES.includes(row));
   return [
     `.SS ${nameOf(id)}`,
     usage,
+    ...(short.length === 0 ? [] : ['.PP', `Short: ${text(short.join(', '))}`]),
     ...[`${summary}.`, ...description.split(/\n{2,}/)]
       .filter((part) => part !== '')
       .flatMap((part) => ['.PP', text(render(part, id))]),
     ...Object.values(args).flatMap(({name, description: what}) => term(italic(name.toUpperCase()), what)),
     ...own.flatMap(describeFlag),
     ...Object.entries(environment).flatMap(([name, meaning]) => term(bold(name), meaning)),
-    ...exitCodes.flatMap(([code, meaning]) => term(`Exit status ${bold(code)}`, meaning)),
+    ...Object.entries(exitCodes).flatMap(([code, meaning]) => term(`Exit status ${bold(code)}`, meaning)),
     ...examples.flatMap(({description: what, command: line}) => example(what, render(line, id))),
     ...(related.length === 0 ? [] : ['.PP', `See also: ${text(related.join(', '))}.`]),
   ];
@@ -99,10 +103,6 @@ function render(source, id) {
 
 function nameOf(id) {
   return id.replaceAll(':', ' ');
-}
-
-function isGlobal({helpGroup}) {
-  return helpGroup === 'GLOBAL';
 }
 
 function bold(words) {

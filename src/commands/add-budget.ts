@@ -6,10 +6,11 @@ import {formatExactMoney} from '../lib/values/money.js';
 
 export default class AddBudget extends BaseCommand<typeof AddBudget> {
   static override summary = 'Raise or lower the budget of a session';
-  static override description = `The amount is in US dollars and is added exactly, without losing a change that somebody else makes at the same time. A negative amount lowers the budget, but not below 0.`;
+  static override description = `The amount is in US dollars and is added exactly, even if someone else changes the budget at the same time. A negative amount, after --, lowers the budget, but never below 0.`;
+  static group = 'Budgets';
   static override examples = [
-    {description: 'Give a session 5 dollars more', command: '<%= config.bin %> <%= command.id %> my-workflow 5'},
-    {description: 'Take 2.50 dollars away', command: '<%= config.bin %> <%= command.id %> my-workflow -- -2.50'},
+    {description: 'Add $5 to a budget', command: '<%= config.bin %> <%= command.id %> my-workflow 5'},
+    {description: 'Take $2.50 away', command: '<%= config.bin %> <%= command.id %> my-workflow -- -2.50'},
   ];
   static related = ['set-budget', 'get-budget', 'list-changes'];
 

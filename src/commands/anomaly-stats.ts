@@ -17,11 +17,12 @@ interface AnomalyStatsJson {
 }
 
 export default class AnomalyStatsCommand extends BaseCommand<typeof AnomalyStatsCommand> {
-  static override summary = 'Show whether a session is frozen, and how close it is to that';
-  static override description = `The gateway freezes a session for five minutes when it makes more than ${REQUEST_LIMIT} requests without a minute of rest, or ${IDENTICAL_LIMIT} identical requests in a row after the first.`;
+  static override summary = 'Show how close a session is to an automatic freeze';
+  static override description = `The gateway freezes a session for five minutes when it makes more than ${REQUEST_LIMIT} requests without a minute's pause, or ${IDENTICAL_LIMIT} identical requests in a row after the first.`;
+  static group = 'Look';
   static override examples = [
-    {description: 'Look at one session', command: '<%= config.bin %> <%= command.id %> my-session'},
-    {description: 'For a script', command: '<%= config.bin %> <%= command.id %> my-session --json'},
+    {description: 'Show one session', command: '<%= config.bin %> <%= command.id %> my-session'},
+    {description: 'Get the numbers in a script', command: '<%= config.bin %> <%= command.id %> my-session --json'},
   ];
   static related = ['explain-session', 'freeze-session', 'unfreeze-session'];
 

@@ -22,56 +22,57 @@ import {TokengateError} from '../lib/values/errors.js';
 import {parseAmount} from '../lib/values/money.js';
 
 export default class CheckSessions extends BaseCommand<typeof CheckSessions> {
-  static override summary = 'Find sessions that are near their limits, for cron and monitoring';
-  static override description = `Exit code 0 when nothing is found, 2 when something is, 1 when it could not be checked. The first line begins with OK, WARNING or CRITICAL; the worst comes first.
+  static override summary = 'Find sessions near their limits, for cron and monitoring';
+  static override description = `Exits with 0 if no session is near a limit, 2 if one is, and 1 if the check failed. The first line begins with OK, WARNING or CRITICAL; the most pressing session comes first.
 
-A session is found at --warn and --crit percent of its budget or above, compared exactly; with less than --min-left; with --frozen while it is frozen; and always when what Redis holds is no amount, since the gateway then refuses it or lets it spend without limit. Of a budget of 0, which blocks a session, 0 percent are used until something is spent, then 100.
+A session is reported when it has used --warn or --crit percent of its budget or more, when it has less than --min-left, when it is frozen (with --frozen), and always when Redis holds an amount that the gateway cannot read. A session with a budget of 0 counts as 0 percent used until it spends something, then as 100.
 
---new-only reports each crossing once, and again after the session has fallen back. What has been reported is kept in Redis, so that several hosts that check do not repeat each other. Only with --new-only is anything written, posted or run.
+--new-only reports each crossing once, and again only after the session has fallen back. It keeps what it has reported in Redis, so that checks on several hosts do not repeat each other. Without --new-only nothing is written, posted or run.
 
-A webhook gets JSON with a "text", as Slack takes it, of what is new. Its URL stands in a file that others cannot read, or in TOKENGATE_WEBHOOK_URL. The command of --exec runs in a shell for each new crossing, with the facts in TOKENGATE_ALERT_SESSION_ID, _SEVERITY, _CHECK, _THRESHOLD, _BUDGET, _SPENT, _REMAINING, _PERCENTAGE_USED, _FROZEN_UNTIL, _FREEZE_REASON, _MESSAGE, _REDIS and _JSON, for at most 30 seconds. What could not be told in every way is an error, and is reported again by the next check.`;
+A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a file that others cannot read, or in TOKENGATE_WEBHOOK_URL. --exec runs a shell command for each new crossing, for at most 30 seconds, with the facts in TOKENGATE_ALERT_SESSION_ID, _SEVERITY, _CHECK, _THRESHOLD, _BUDGET, _SPENT, _REMAINING, _PERCENTAGE_USED, _FROZEN_UNTIL, _FREEZE_REASON, _MESSAGE, _REDIS and _JSON. If a notification fails, the command exits with 1 and the next check tries again.`;
+  static group = 'Monitoring';
   static override examples = [
-    {description: 'Is anybody above 80 percent?', command: '<%= config.bin %> <%= command.id %>'},
+    {description: 'Is any session above 80 percent?', command: '<%= config.bin %> <%= command.id %>'},
     {
-      description: 'From cron: only what is new, freezes too, and nothing when there is nothing',
+      description: 'From cron: report only what is new, freezes included',
       command: '<%= config.bin %> <%= command.id %> --frozen --new-only --quiet',
     },
     {
-      description: 'Production alone, by what is left',
+      description: 'Check only production, by the amount left',
       command: `<%= config.bin %> <%= command.id %> --warn off --crit off --min-left 5 --match 'prod*'`,
     },
   ];
   static related = ['list-sessions', 'print-metrics', 'watch-sessions'];
   static exitCodes = {2: 'A session is near a limit'};
-  static environment = {TOKENGATE_WEBHOOK_URL: 'Where to post what is new, where --webhook-file is not given'};
+  static environment = {TOKENGATE_WEBHOOK_URL: 'Webhook URL to use without --webhook-file'};
 
   static override flags = {
     warn: Flags.string({
-      description: 'Warning at this share of the budget, or off',
+      description: 'Warn at this percentage of the budget, or off',
       default: '80',
       helpValue: 'PERCENT',
     }),
     crit: Flags.string({
-      description: 'Critical at this share of the budget, or off',
+      description: 'Critical at this percentage of the budget, or off',
       default: '95',
       helpValue: 'PERCENT',
     }),
-    'min-left': Flags.string({description: 'Warning when less than this is left, in US dollars', helpValue: 'AMOUNT'}),
-    frozen: Flags.boolean({description: 'Critical when a session is frozen, one without a budget too'}),
+    'min-left': Flags.string({description: 'Warn when less than this is left, in US dollars', helpValue: 'AMOUNT'}),
+    frozen: Flags.boolean({description: 'Critical when a session is frozen, even one without a budget'}),
     match: matchFlag,
     where: whereFlag,
-    quiet: Flags.boolean({char: 'q', description: 'Print nothing when nothing is found'}),
+    quiet: Flags.boolean({char: 'q', description: 'Print nothing if no session is near a limit'}),
     'new-only': Flags.boolean({description: 'Report only what has not been reported yet'}),
     state: Flags.string({
-      description: 'Keep what has been reported under this name, apart from other checks',
+      description: 'Name under which to keep what was reported, apart from other checks',
       helpValue: 'NAME',
     }),
     'webhook-file': Flags.string({
-      description: 'Post what is new to the URL in this file',
+      description: 'Post new crossings to the URL in this file',
       helpValue: 'FILE',
     }),
     exec: Flags.string({
-      description: 'Run this for each new crossing',
+      description: 'Shell command to run for each new crossing',
       helpValue: 'COMMAND',
     }),
   };
@@ -85,7 +86,7 @@ A webhook gets JSON with a "text", as Slack takes it, of what is new. Its URL st
     const isFound = this.flags['new-only']
       ? await this.checkNew({rules, match, where}, name)
       : await this.checkAll({rules, match, where});
-    if (isFound) this.answerNo();
+    if (isFound) this.endWithFinding();
   }
 
   private refuseOddUse(): void {

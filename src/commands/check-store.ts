@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {journalFlags, matchFlag} from '../cli/oclif/flags.js';
+import {journalFlags, matchFlag, yesFlag} from '../cli/oclif/flags.js';
 import {isSafeText} from '../cli/terminal/escape.js';
 import {onInterrupt} from '../cli/terminal/interrupts.js';
 import {StoreReport} from '../cli/views/audit-report.js';
@@ -14,29 +14,31 @@ import {serverTime} from '../lib/redis/server-time.js';
 import {TokengateError} from '../lib/values/errors.js';
 
 export default class CheckStore extends BaseCommand<typeof CheckStore> {
-  static override summary = 'Find what makes the gateway fail, or spend without limit';
-  static override description = `Looks through every key of the gateway, with SCAN, for what it would not have written itself: amounts and times that it can't read (it then answers every request of the session with HTTP 503 or 500), a budget without limit, keys of a wrong type, counters and freezes that don't end, leftovers.
+  static override summary = 'Find and repair data that makes the gateway fail';
+  static override description = `Scans every key of the gateway for what it would never have written: amounts and times that it cannot read (it then answers every request of that session with HTTP 503 or 500), budgets without a limit, keys of the wrong type, counters and freezes that never end, and leftovers.
 
---fix repairs what has one right answer, after a question, each in one atomic step and only if it is still as it was found. For the rest it names the command that an operator may use.
+--fix asks, then repairs what has only one right answer, each in one atomic step and only if it has not changed since. For the rest it prints a command to run.
 
-Exit code 0 when nothing is found, or all of it is repaired; 2 when something is left; 1 when that could not be checked, or a repair failed or could not be told of.`;
+Exits with 0 if nothing was found or everything was repaired, 2 if something is left, and 1 if the check or a repair failed.`;
+  static group = 'Monitoring';
   static override examples = [
-    {description: 'Look through everything', command: '<%= config.bin %> <%= command.id %>'},
+    {description: 'Check everything', command: '<%= config.bin %> <%= command.id %>'},
     {
-      description: 'Repair what has one right answer, from cron',
+      description: 'Repair from cron',
       command: '<%= config.bin %> <%= command.id %> --fix --yes',
     },
   ];
   static related = ['health', 'list-sessions'];
-  static exitCodes = {2: 'Something was found, and is left'};
+  static exitCodes = {2: 'Something was found and is not repaired'};
 
   static override flags = {
     match: matchFlag,
-    fix: Flags.boolean({description: 'Repair what has one right answer'}),
-    'dry-run': Flags.boolean({description: 'With --fix, print what would be repaired, and change nothing'}),
+    fix: Flags.boolean({description: 'Repair what has only one right answer'}),
+    'dry-run': Flags.boolean({description: 'With --fix, show what would be repaired and change nothing'}),
+    yes: yesFlag,
     format: Flags.option({
       options: ['text', 'json', 'ndjson'] as const,
-      description: 'How to print what is found; --json is the same as --format json',
+      description: 'Output format; --json is short for --format json',
     })(),
     ...journalFlags,
   };
@@ -61,7 +63,7 @@ Exit code 0 when nothing is found, or all of it is repaired; 2 when something is
     const sum = await report.close();
     if (format === 'text') this.print(sum);
     await report.finish();
-    if (!report.isClean) this.answerNo();
+    if (!report.isClean) this.endWithFinding();
   }
 
   private async repair(redis: Redis, fixable: readonly Fixable[], report: StoreReport): Promise<void> {

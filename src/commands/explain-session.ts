@@ -6,14 +6,15 @@ import {type DecisionJson, describeDecision, toDecisionJson} from '../cli/views/
 import {DEFAULT_BUDGET, explainSession} from '../lib/gateway/next-request.js';
 
 export default class ExplainSession extends BaseCommand<typeof ExplainSession> {
-  static override summary = 'Explain whether the next request of a session passes, and why not';
-  static override description = `Goes through the gateway's own rules, in its order, on what stands in Redis now: freeze, request rate, loop, velocity, budget. Each passes, refuses, or is close to it (from 80 percent on), with its numbers and until when. Changes nothing.
+  static override summary = 'Explain whether the next request passes, and why not';
+  static override description = `Applies the rules of the gateway, in its order, to what Redis holds now: freeze, request rate, loop, velocity, budget. Each rule passes, refuses, or is close to refusing (80 percent or more), with its numbers and until when. Nothing is changed.
 
-Then it says what the gateway answers, and which command would let the request pass. HTTP 429 is a refusal; 500 and 503 mean that the gateway fails on what it finds.
+Then it shows what the gateway will answer, and which command lets the request pass. HTTP 429 is a refusal; 500 and 503 mean that the gateway fails on what it finds.
 
-The gateway estimates what a request costs from its model and its text, so that is not known here: without --cost, a request passes when anything is left.
+The gateway estimates the cost of a request from its model and text. Without --cost, a request passes if any budget is left.
 
-Exit code 0 when the next request passes, 2 when it does not.`;
+Exits with 0 if the next request passes and 2 if it does not.`;
+  static group = 'Look';
   static override examples = [
     {description: 'Why is this session refused?', command: '<%= config.bin %> <%= command.id %> my-workflow'},
     {
@@ -26,10 +27,10 @@ Exit code 0 when the next request passes, 2 when it does not.`;
 
   static override args = {session_id: sessionIdArg};
   static override flags = {
-    cost: amountFlag({description: 'What the gateway estimates that the request costs, in US dollars'}),
-    identical: Flags.boolean({description: 'The request is the same as the last one'}),
+    cost: amountFlag({description: 'Estimated cost of the request in US dollars'}),
+    identical: Flags.boolean({description: 'Assume the same request as the last one'}),
     'default-budget': amountFlag({
-      description: "The gateway's DEFAULT_BUDGET, for a session without a budget; 10 if not given",
+      description: "The gateway's DEFAULT_BUDGET, for a session without a budget (default: 10)",
     }),
   };
 
@@ -41,7 +42,7 @@ Exit code 0 when the next request passes, 2 when it does not.`;
     if (!decision.isKnown) this.warnAll([`Nothing is known of session '${decision.id}'. Is the ID right?`]);
     const server = this.sameServer(redis);
     this.print(...describeDecision(decision, server));
-    if (!decision.passes) this.answerNo();
+    if (!decision.passes) this.endWithFinding();
     return toDecisionJson(decision, server);
   }
 }

@@ -4,7 +4,7 @@ import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
 import {describeEnd, describeFreeze, FOREVER} from '../lib/gateway/freeze.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
-import {type Freeze, freezeSession, type FreezeOptions, freezing} from '../lib/operations/freeze.js';
+import {type Freeze, freezeSession, type FreezeOptions, freezeChange} from '../lib/operations/freeze.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration, parseTime} from '../lib/values/time.js';
@@ -21,15 +21,16 @@ interface FreezeJson {
 }
 
 export default class FreezeSession extends BatchCommand<typeof FreezeSession> {
-  static override summary = 'Freeze sessions, for one hour unless told otherwise';
-  static override description = `The gateway refuses every request of a frozen session (HTTP 429, with the reason) until the freeze ends or is lifted.
+  static override summary = 'Freeze sessions, for one hour by default';
+  static override description = `While a session is frozen, the gateway refuses its requests with HTTP 429 and the reason.
 
-A session need not be known yet. A freeze that ends no sooner is kept, and said so; --force replaces it.
+A freeze that already ends later is kept; --force replaces it. One session that is named alone may be new; a batch refuses IDs that Redis does not know, unless --allow-unknown is given.
 
-IDs that are named, from stdin or all are taken together; of these only those are meant that --match and --where let through. --match or --where alone stands for all. A batch asks first.`;
+Sessions that are named, read with --stdin and selected with --all are merged and deduplicated, then filtered by --match and --where. --match or --where alone selects from all sessions. A batch asks first.`;
+  static group = 'Freezes';
   static override examples = [
-    {description: 'Freeze with the default reason', command: '<%= config.bin %> <%= command.id %> suspicious-session'},
-    {description: 'Say why', command: '<%= config.bin %> <%= command.id %> bot-session --reason "Bot detected"'},
+    {description: 'Freeze a session for an hour', command: '<%= config.bin %> <%= command.id %> suspicious-session'},
+    {description: 'Give a reason', command: '<%= config.bin %> <%= command.id %> bot-session --reason "Bot detected"'},
     {
       description: 'Stop everything until further notice',
       command: '<%= config.bin %> <%= command.id %> --all --forever --reason "incident 42" --yes',
@@ -39,24 +40,24 @@ IDs that are named, from stdin or all are taken together; of these only those ar
 
   static override args = {session_id: sessionIdsArg};
   static override flags = {
-    ...batchFlags,
     reason: Flags.string({
       default: 'Manual freeze',
-      description: 'Why; the API client is told so too',
+      description: 'Reason, which the API client sees too',
       helpValue: 'TEXT',
     }),
     for: Flags.string({
-      description: 'How long, such as 30m, 2h or 7d',
+      description: 'Length of the freeze, such as 30m, 2h or 1d12h',
       exclusive: ['until', 'forever'],
       helpValue: 'TIME',
     }),
     until: Flags.string({
-      description: 'Until when: ISO 8601, local time unless it ends in Z or an offset',
+      description: 'End of the freeze in ISO 8601; local time unless it ends in Z or an offset',
       exclusive: ['for', 'forever'],
       helpValue: 'TIME',
     }),
-    forever: Flags.boolean({description: 'Until it is lifted', exclusive: ['for', 'until']}),
-    force: Flags.boolean({description: 'Replace a freeze that ends no sooner, too'}),
+    forever: Flags.boolean({description: 'Freeze until someone unfreezes it', exclusive: ['for', 'until']}),
+    force: Flags.boolean({description: 'Replace a freeze that ends later'}),
+    ...batchFlags,
   };
 
   async run(): Promise<FreezeJson | undefined> {
@@ -66,7 +67,7 @@ IDs that are named, from stdin or all are taken together; of these only those ar
       verb: 'freeze',
       done: 'frozen',
       universe: BUDGET_KEYS,
-      change: (redis, now) => freezing(redis, optionsAt(now)),
+      change: (now) => freezeChange(optionsAt(now)),
       reason: this.flags.reason,
       describe: ({until, reason}) => `${describeEnd(until)} (${reason ?? 'no reason'})`,
       problems: ({previous}) => previous.problems,

@@ -1,15 +1,16 @@
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {sessionIdArg} from '../cli/oclif/flags.js';
-import {type SessionJson, toSessionJson} from '../cli/views/sessions.js';
+import {money, type SessionJson, toSessionJson} from '../cli/views/sessions.js';
 import {findSession, type Session} from '../lib/gateway/session.js';
-import {formatMoney, formatPercentage, type Money} from '../lib/values/money.js';
+import {formatPercentage} from '../lib/values/money.js';
 
 export default class GetBudget extends BaseCommand<typeof GetBudget> {
   static override summary = 'Show the budget of a session and what it has spent';
-  static override description = `Amounts have four decimals; --json gives every digit.`;
+  static override description = `Amounts are rounded to four decimals; --json prints every digit.`;
+  static group = 'Look';
   static override examples = [
-    {description: 'Look at one session', command: '<%= config.bin %> <%= command.id %> my-workflow'},
-    {description: 'For a script', command: '<%= config.bin %> <%= command.id %> my-workflow --json'},
+    {description: 'Show one session', command: '<%= config.bin %> <%= command.id %> my-workflow'},
+    {description: 'Get exact amounts in a script', command: '<%= config.bin %> <%= command.id %> my-workflow --json'},
   ];
   static related = ['set-budget', 'add-budget', 'list-sessions', 'explain-session'];
 
@@ -22,7 +23,6 @@ export default class GetBudget extends BaseCommand<typeof GetBudget> {
   }
 
   private render({id, budget, spent, remaining, percentageUsed, problems}: Session): void {
-    const money = (amount: Money | null): string => (amount === null ? 'invalid' : formatMoney(amount));
     this.warnAll(problems);
     this.print(
       `Session: ${id}`,

@@ -16,10 +16,11 @@ interface HealthJson {
 }
 
 export default class HealthCommand extends BaseCommand<typeof HealthCommand> {
-  static override summary = 'Check that Redis can be read and written';
-  static override description = `Connects, logs in, reads, and passes every check of a write without writing anything. Exit code 1 when any of it fails.
+  static override summary = 'Check that Redis is reachable, readable and writable';
+  static override description = `Connects, logs in, reads, and checks that writing is possible without writing anything. Exits with 1 if any of it fails.
 
-A warning says when changes fail all the same, since scripts or the journal are refused.`;
+Warns if the gateway works but this program cannot make changes, because scripts or the journal are refused.`;
+  static group = 'Monitoring';
   static override examples = [
     {description: 'Check the connection', command: '<%= config.bin %> <%= command.id %>'},
     {

@@ -9,14 +9,15 @@ import {parseSessionId} from '../lib/values/session-id.js';
 import {parseDuration, parseTime} from '../lib/values/time.js';
 
 export default class ListChanges extends BaseCommand<typeof ListChanges> {
-  static override summary = 'List what was changed, when, and by whom';
-  static override description = `Reads the journal that every command keeps of its changes, newest first. A change of many sessions is one line of the table; --session and --change show what it did to each, and so do json and ndjson.
+  static override summary = 'List who changed what, and when';
+  static override description = `Reads the journal in which every command records its changes, newest first. A change of many sessions takes one line of the table; --session, --change, JSON and NDJSON show each session.
 
-Who made a change is TOKENGATE_ACTOR, or else the user and the host. The journal holds the newest 100,000 entries, or TOKENGATE_JOURNAL_LIMIT; a batch takes one for 100 sessions.`;
+The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 100,000 entries (TOKENGATE_JOURNAL_LIMIT); a batch takes one entry for 100 sessions.`;
+  static group = 'History';
   static override examples = [
-    {description: 'What happened lately', command: '<%= config.bin %> <%= command.id %> --since 24h'},
+    {description: 'What happened today?', command: '<%= config.bin %> <%= command.id %> --since today'},
     {
-      description: 'Who changed the limits of a session',
+      description: 'Who changed a session?',
       command: '<%= config.bin %> <%= command.id %> --session my-workflow --limit 5',
     },
   ];
@@ -24,16 +25,16 @@ Who made a change is TOKENGATE_ACTOR, or else the user and the host. The journal
 
   static override flags = {
     session: Flags.string({description: 'Only changes of this session', helpValue: 'SESSION_ID'}),
-    change: Flags.string({description: 'Only this change, with each of its sessions', helpValue: 'CHANGE_ID'}),
+    change: Flags.string({description: 'Only this change, session by session', helpValue: 'CHANGE_ID'}),
     since: Flags.string({
-      description: 'Only changes in the last 30m, 24h or 7d, or since a time (ISO 8601)',
+      description: 'Only changes since today, yesterday, 24h ago (24h) or a time (ISO 8601)',
       helpValue: 'TIME',
     }),
-    actor: Flags.string({description: 'Only changes by exactly this actor', helpValue: 'NAME'}),
-    limit: countFlag({description: 'At most so many changes', default: 20, min: 1}),
+    actor: Flags.string({description: 'Only changes by this actor', helpValue: 'NAME'}),
+    limit: countFlag({description: 'Maximum number of changes', default: 20, min: 1}),
     format: Flags.option({
       options: CHANGE_FORMATS,
-      description: 'How to print them; --json is the same as --format json',
+      description: 'Output format; --json is short for --format json',
     })(),
   };
 

@@ -8,13 +8,14 @@ import {nameOf} from '../lib/values/session-id.js';
 
 export default class ListRequests extends BaseCommand<typeof ListRequests> {
   static override summary = 'List the latest requests of a session';
-  static override description = `The gateway keeps the time and the model of the last ${HISTORY_LENGTH} requests of a session, for an hour after the last one. Newest first.
+  static override description = `The gateway keeps the time and model of the last ${HISTORY_LENGTH} requests of a session, for an hour after the latest. The newest comes first.
 
-It writes down no cost, so that is shown as "not recorded", in JSON as null. An entry that the gateway cannot have written is shown as "malformed", with what it is.`;
+The gateway does not record costs: the table shows "not recorded", JSON shows null. An entry that the gateway cannot have written is shown as "malformed".`;
+  static group = 'Look';
   static override examples = [
-    {description: 'What has it been doing?', command: '<%= config.bin %> <%= command.id %> my-workflow'},
+    {description: 'What has a session been doing?', command: '<%= config.bin %> <%= command.id %> my-workflow'},
     {
-      description: 'The last ten, for a script',
+      description: 'Get the last ten in a script',
       command: '<%= config.bin %> <%= command.id %> my-workflow --limit 10 --format ndjson',
     },
   ];
@@ -22,10 +23,10 @@ It writes down no cost, so that is shown as "not recorded", in JSON as null. An 
 
   static override args = {session_id: sessionIdArg};
   static override flags = {
-    limit: countFlag({description: 'At most so many', default: HISTORY_LENGTH}),
+    limit: countFlag({description: 'Maximum number of requests', default: HISTORY_LENGTH}),
     format: Flags.option({
       options: REQUEST_FORMATS,
-      description: 'How to print them; --json is the same as --format json',
+      description: 'Output format; --json is short for --format json',
     })(),
   };
 

@@ -10,20 +10,21 @@ import {describePartial, type Totals} from '../lib/sessions/totals.js';
 import {TokengateError} from '../lib/values/errors.js';
 
 export default class ListSessions extends BaseCommand<typeof ListSessions> {
-  static override summary = 'List the sessions that have a budget';
-  static override description = `Every session once, in the order of their IDs. Reads with SCAN, so a busy server goes on serving.
+  static override summary = 'List sessions with their budgets and spending';
+  static override description = `Lists every session that has a budget, sorted by ID. Reading uses SCAN, which does not block a busy server.
 
-A value in Redis that is not money is shown as "invalid", in JSON as null and in CSV as nothing, with a warning.
+A value in Redis that is not an amount is shown as "invalid" (null in JSON, empty in CSV), with a warning.
 
-Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid). JSON and NDJSON have the freeze by default, a table on a terminal the status. --format ids prints the IDs alone, for --stdin of other commands; an ID that a line cannot hold is printed as a line of JSON, which --stdin understands.`;
+Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.`;
+  static group = 'Look';
   static override examples = [
-    {description: 'Look at all sessions', command: '<%= config.bin %> <%= command.id %>'},
+    {description: 'List all sessions', command: '<%= config.bin %> <%= command.id %>'},
     {
-      description: 'The ten that have used most of their budget, above 90 percent',
+      description: 'The ten that have used the most, above 90 percent',
       command: `<%= config.bin %> <%= command.id %> --where 'used > 90' --sort used --reverse --limit 10`,
     },
     {
-      description: 'Why sessions are frozen',
+      description: 'Which sessions are frozen, and why?',
       command: '<%= config.bin %> <%= command.id %> --frozen --columns id,until,reason',
     },
   ];
@@ -32,21 +33,21 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
   static override flags = {
     format: Flags.option({
       options: LIST_FORMATS,
-      description: 'How to print them; --json is the same as --format json',
+      description: 'Output format; --json is short for --format json',
       helpGroup: 'OUTPUT',
     })(),
     match: matchFlag,
     where: whereFlag,
-    frozen: Flags.boolean({description: 'Only those that are frozen', helpGroup: 'SELECTION'}),
-    sort: Flags.option({options: SORT_FIELDS, description: 'What to sort by', helpGroup: 'OUTPUT', default: 'id'})(),
-    reverse: Flags.boolean({description: 'Sort the other way round', helpGroup: 'OUTPUT'}),
-    limit: countFlag({description: 'At most so many', helpGroup: 'SELECTION'}),
+    frozen: Flags.boolean({description: 'Only frozen sessions', helpGroup: 'SELECTION'}),
+    sort: Flags.option({options: SORT_FIELDS, description: 'Field to sort by', helpGroup: 'OUTPUT', default: 'id'})(),
+    reverse: Flags.boolean({description: 'Reverse the order', helpGroup: 'OUTPUT'}),
+    limit: countFlag({description: 'Maximum number of sessions to list', helpGroup: 'SELECTION'}),
     columns: Flags.string({
       description: 'Columns to print, separated by commas',
       helpGroup: 'OUTPUT',
       helpValue: 'NAMES',
     }),
-    totals: Flags.boolean({description: 'Add the sums (table and json)', helpGroup: 'OUTPUT'}),
+    totals: Flags.boolean({description: 'Add totals (table and JSON)', helpGroup: 'OUTPUT'}),
     null: {...nullFlag, helpGroup: 'OUTPUT'},
   };
 

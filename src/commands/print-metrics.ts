@@ -11,28 +11,29 @@ import {parseFilter} from '../lib/sessions/filter.js';
 
 export default class PrintMetrics extends BaseCommand<typeof PrintMetrics> {
   static override summary = 'Print metrics for Prometheus';
-  static override description = `Budgets, spending, freezes and requests of each session, the sums of all, and the state of Redis, in Prometheus's text format. Amounts have all their digits.
+  static override description = `Prints the budget, spending, freeze and requests of each session, the totals, and the state of Redis in Prometheus's text format. Amounts keep all their digits.
 
---out replaces a file in one step, for the textfile collector of node_exporter, and prints nothing. When anything fails the old file stays, and the exit code is 1: tokengate_last_success_timestamp_seconds says how old it is.
+--out replaces a file in one step, for the textfile collector of node_exporter, and prints nothing. If anything fails, the old file stays and the command exits with 1; tokengate_last_success_timestamp_seconds shows how old the file is.
 
-Of more than --max-series sessions, those that have used most of their budget have series of their own, and before them those with a value that cannot be read. The others are summed in tokengate_other_sessions_*.`;
+With more than --max-series sessions, only those that have used the largest share of their budget get series of their own, after those with a value that cannot be read. The rest are summed in tokengate_other_sessions_*.`;
+  static group = 'Monitoring';
   static override examples = [
-    {description: 'Look at the metrics', command: '<%= config.bin %> <%= command.id %>'},
+    {description: 'Print all metrics', command: '<%= config.bin %> <%= command.id %>'},
     {
-      description: 'For the textfile collector of node_exporter, from cron',
+      description: 'Write a file for node_exporter from cron',
       command: '<%= config.bin %> <%= command.id %> --out /var/lib/prometheus/node-exporter/tokengate.prom',
     },
     {
-      description: 'The sums alone, of production',
+      description: 'Print only the totals of production',
       command: `<%= config.bin %> <%= command.id %> --match 'prod*' --max-series 0`,
     },
   ];
   static related = ['check-sessions', 'watch-sessions'];
 
   static override flags = {
-    out: Flags.string({description: 'Replace this file in one step, and print nothing', helpValue: 'FILE'}),
+    out: Flags.string({description: 'Replace this file in one step and print nothing', helpValue: 'FILE'}),
     'max-series': countFlag({
-      description: 'At most so many sessions have series of their own',
+      description: 'Maximum number of sessions with series of their own',
       default: 1000,
     }),
     match: matchFlag,

@@ -9,7 +9,7 @@ import {
   findWriteBacks,
   type Reset,
   resetSession,
-  resetting,
+  resetChange,
   WRITE_BACK_MS,
 } from '../lib/operations/reset.js';
 import {type Money, parseStoredMoney} from '../lib/values/money.js';
@@ -25,21 +25,22 @@ interface ResetJson {
 }
 
 export default class ResetSession extends BatchCommand<typeof ResetSession> {
-  static override summary = 'Remove the budget and the spending of sessions';
-  static override description = `Asks first; --yes skips the question. Both are removed in one atomic step, and what was removed is shown.
+  static override summary = 'Remove the budget and spending of sessions';
+  static override description = `Asks first. Budget and spending are removed in one atomic step, and what was removed is shown.
 
-The next request of a session gives it the gateway's default budget; --keep-budget keeps the one that it has.
+At its next request a session gets the default budget of the gateway; --keep-budget keeps its current budget.
 
-IDs that are named, from stdin or all are taken together; of these only those are meant that --match and --where let through. --match or --where alone stands for all.`;
+Sessions that are named, read with --stdin and selected with --all are merged and deduplicated, then filtered by --match and --where. --match or --where alone selects from all sessions.`;
+  static group = 'Budgets';
   static override examples = [
-    {description: 'Reset, after a question', command: '<%= config.bin %> <%= command.id %> my-workflow'},
-    {description: 'In a script or from cron', command: '<%= config.bin %> <%= command.id %> test-session --yes'},
+    {description: 'Reset a session after a question', command: '<%= config.bin %> <%= command.id %> my-workflow'},
+    {description: 'Reset from a script or cron', command: '<%= config.bin %> <%= command.id %> test-session --yes'},
     {
-      description: 'A new period for all, with the same limits',
+      description: 'Start a new period with the same budgets',
       command: '<%= config.bin %> <%= command.id %> --all --keep-budget',
     },
     {
-      description: 'See what a batch would do',
+      description: 'Preview a batch',
       command: `<%= config.bin %> <%= command.id %> --match 'test-*' --dry-run`,
     },
   ];
@@ -47,8 +48,8 @@ IDs that are named, from stdin or all are taken together; of these only those ar
 
   static override args = {session_id: sessionIdsArg};
   static override flags = {
+    'keep-budget': Flags.boolean({description: 'Remove only the spending'}),
     ...batchFlags,
-    'keep-budget': Flags.boolean({description: 'Set only the spending to zero'}),
   };
 
   async run(): Promise<ResetJson | undefined> {
@@ -58,7 +59,7 @@ IDs that are named, from stdin or all are taken together; of these only those ar
       verb: 'reset',
       done: 'reset',
       universe: BUDGET_KEYS,
-      change: (redis) => resetting(redis, {keepBudget}),
+      change: () => resetChange({keepBudget}),
       describe: describeRemoved,
       toJson: toRemovedJson,
       follow: {afterMs: WRITE_BACK_MS, look: findWriteBacks},

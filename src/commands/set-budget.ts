@@ -5,14 +5,15 @@ import {type BudgetChange, setBudget} from '../lib/operations/budget.js';
 import {formatExactMoney} from '../lib/values/money.js';
 
 export default class SetBudget extends BaseCommand<typeof SetBudget> {
-  static override summary = 'Set or replace the budget of a session';
+  static override summary = 'Set the budget of a session';
   static override description = `The amount is in US dollars and is kept exactly as typed. What the session has spent stays.
 
-A budget that is not above what is spent, or 0, blocks the session.`;
+A budget of 0, or not above what is spent, blocks the session.`;
+  static group = 'Budgets';
   static override examples = [
-    {description: 'Give a session 25.50 dollars', command: '<%= config.bin %> <%= command.id %> my-workflow 25.50'},
+    {description: 'Set a budget of $25.50', command: '<%= config.bin %> <%= command.id %> my-workflow 25.50'},
     {
-      description: 'On another Redis',
+      description: 'Use another Redis',
       command: '<%= config.bin %> --redis-url redis://prod-redis:6379 <%= command.id %> prod-session 100.00',
     },
   ];

@@ -3,24 +3,27 @@ import {Flags} from '@oclif/core';
 import {BatchCommand, type BatchStep} from '../cli/oclif/batch-command.js';
 import {changeIdsArg, reportFlags} from '../cli/oclif/flags.js';
 import {actorName} from '../cli/oclif/journal-flags.js';
+import {describeRecorded, undoVerb} from '../cli/views/questions.js';
 import {keyName} from '../lib/gateway/keys.js';
+import type {Held} from '../lib/gateway/stored-value.js';
 import {describeKeys} from '../lib/journal/describe.js';
-import {type Old, toText} from '../lib/journal/entry.js';
-import {findChanges, findLast, type RecordedChange, type Undone, undoing} from '../lib/operations/undo.js';
+import {toText} from '../lib/journal/entry.js';
+import {findChanges, findLast, type RecordedChange, type Undone, undoChange} from '../lib/operations/undo.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {TokengateError} from '../lib/values/errors.js';
 
 export default class UndoChange extends BatchCommand<typeof UndoChange> {
-  static override summary = 'Put back what a change replaced';
-  static override description = `Takes a change from the journal (see list-changes), a batch too, and puts back what stood there before, for each session in one atomic step. Asks first.
+  static override summary = 'Undo a change';
+  static override description = `Restores what a change in the journal (see list-changes) replaced, each session in one atomic step. Asks first.
 
-A session is refused when something is no longer as that change left it, because the gateway has spent since or somebody has changed it: --merge adds what was spent since a reset to what it removed, and replaces the default budget that the gateway has given it since; --force puts back what was there, whatever stands there now.
+A session is refused if its values have changed since, because the gateway has spent or someone else has changed it. --merge adds what was spent since a reset to what the reset removed, and replaces the default budget that the gateway has set since. --force restores the old values regardless.
 
-A freeze that would be over by now is not revived; any other gets the time that is left of it. The undoing is a change itself, and can be undone.`;
+A freeze that would be over by now is not restored; any other freeze gets the time it has left. An undo is a change itself and can be undone.`;
+  static group = 'History';
   static override examples = [
     {description: 'Undo a change', command: '<%= config.bin %> <%= command.id %> k7m2q9x4tv'},
     {
-      description: 'Undo your own last change, and keep what was spent since',
+      description: 'Undo your last change and keep what was spent since',
       command: '<%= config.bin %> <%= command.id %> --last --merge',
     },
   ];
@@ -29,10 +32,10 @@ A freeze that would be over by now is not revived; any other gets the time that 
   static override args = {change_id: changeIdsArg};
   static override flags = {
     last: Flags.boolean({
-      description: 'Your own newest change with something left to undo (by TOKENGATE_ACTOR, or user@host)',
+      description: 'Your latest change that is not undone (by TOKENGATE_ACTOR, or user@host)',
     }),
     merge: Flags.boolean({description: 'Add what was spent since a reset to what it removed'}),
-    force: Flags.boolean({description: 'Put back what was there, whatever stands there now'}),
+    force: Flags.boolean({description: 'Restore the old values even if they have changed since'}),
     ...reportFlags,
   };
 
@@ -53,34 +56,32 @@ A freeze that would be over by now is not revived; any other gets the time that 
     };
     await this.runSteps<Undone>(wording, async (redis, now) => {
       const changes = last ? [await this.findLast(redis, now)] : await findChanges(redis, ids);
-      wording.question = `Undo ${changes.map(describeChange).join(' and ')}, of`;
+      wording.question = undoVerb(changes);
       this.warnAll(changes.flatMap((change) => (change.isWhole ? [] : [describeCut(change)])));
-      const previewed = new Map<string, Old>();
+      const previewed = new Map<string, Held>();
       return changes.map((change) => this.toStep(change, now, previewed));
     });
   }
 
   private async findLast(redis: Redis, now: Date): Promise<RecordedChange> {
     const {change, passed} = await findLast(redis, actorName(), now);
-    this.warnAll(passed.map((one) => `Nothing is left to undo of ${describeChange(one)}; an older change is undone.`));
+    this.warnAll(
+      passed.map((one) => `Nothing is left to undo of ${describeRecorded(one)}; an older change is undone.`),
+    );
     return change;
   }
 
-  private toStep(change: RecordedChange, began: Date, previewed: Map<string, Old>): BatchStep<Undone> {
+  private toStep(change: RecordedChange, began: Date, previewed: Map<string, Held>): BatchStep<Undone> {
     const {merge, force} = this.flags;
     const journal = this.journal(undefined, change.change);
     const options = {merge, force, as: journal?.change};
     return {
       selected: {ids: [...change.sessions.keys()].sort(), missing: []},
-      change: (redis, now) => undoing(redis, change, {...options, now}, previewed),
+      change: (now) => undoChange(change, {...options, now}, previewed),
       journal: journal && {...journal, began},
       facts: {change_id: change.change},
     };
   }
-}
-
-function describeChange({change, command, actor}: RecordedChange): string {
-  return `${command} (change ${change} by ${actor})`;
 }
 
 function describeCut({change}: RecordedChange): string {

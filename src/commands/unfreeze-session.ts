@@ -9,7 +9,7 @@ import {
   describeUnfreeze,
   type Unfreeze,
   unfreezeSession,
-  unfreezing,
+  unfreezeChange,
 } from '../lib/operations/freeze.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import type {RawId} from '../lib/values/session-id.js';
@@ -23,16 +23,15 @@ interface UnfreezeJson {
 }
 
 export default class UnfreezeSession extends BatchCommand<typeof UnfreezeSession> {
-  static override summary = 'End the freeze of sessions';
-  static override description = `Also clears the counters of identical requests and of requests in the last minute, which would freeze the session again at its next request.
+  static override summary = 'Unfreeze sessions';
+  static override description = `Also clears the counters of identical requests and of requests in the last minute, which would freeze the session again at its next request. For a session that is not frozen, only the counters are cleared.
 
-A session that is not frozen is no error; its counters are cleared, too.
-
-IDs that are named, from stdin or all (that are frozen) are taken together; of these only those are meant that --match and --where let through. --match or --where alone stands for all. A batch asks first.`;
+Sessions that are named, read with --stdin and selected with --all (frozen sessions) are merged and deduplicated, then filtered by --match and --where. --match or --where alone selects from all sessions. A batch asks first.`;
+  static group = 'Freezes';
   static override examples = [
-    {description: 'Let a session go on', command: '<%= config.bin %> <%= command.id %> suspicious-session'},
+    {description: 'Unfreeze a session', command: '<%= config.bin %> <%= command.id %> suspicious-session'},
     {
-      description: "Lift an operator's freeze of all, and leave the gateway's own",
+      description: "Lift your own freeze of everything, and keep the gateway's freezes",
       command: '<%= config.bin %> <%= command.id %> --all --with-reason "incident 42" --yes',
     },
   ];
@@ -40,9 +39,9 @@ IDs that are named, from stdin or all (that are frozen) are taken together; of t
 
   static override args = {session_id: sessionIdsArg};
   static override flags = {
+    'with-reason': Flags.string({description: 'Only sessions frozen for exactly this reason', helpValue: 'TEXT'}),
     ...batchFlags,
-    all: {...batchFlags.all, description: 'Every session that has a freeze'},
-    'with-reason': Flags.string({description: 'Only those frozen for exactly this reason', helpValue: 'TEXT'}),
+    all: {...batchFlags.all, description: 'Every frozen session'},
   };
 
   async run(): Promise<UnfreezeJson | undefined> {
@@ -52,7 +51,7 @@ IDs that are named, from stdin or all (that are frozen) are taken together; of t
       verb: 'unfreeze',
       done: 'unfrozen',
       universe: FROZEN_UNTIL_KEYS,
-      change: (redis, now) => unfreezing(redis, {now, withReason}),
+      change: (now) => unfreezeChange({now, withReason}),
       describe: describeUnfreeze,
       problems: ({previous}) => previous.problems,
       toJson: toUnfreezeJson,

@@ -1,5 +1,6 @@
 import type {Hook} from '@oclif/core';
 
+import {globalFlagsOf} from '../cli/oclif/global-flags.js';
 import {guessNearest, unknownCommand} from '../cli/terminal/did-you-mean.js';
 import {TokengateError} from '../lib/values/errors.js';
 
@@ -11,10 +12,9 @@ const hook: Hook.CommandNotFound = async function ({id, config}) {
   const [wrong = id, ...others] = process.argv.slice(2);
   if (config.findCommand(wrong)) return config.runCommand(wrong, others);
   if (!wrong.startsWith('-')) throw unknownCommand(wrong, config);
-  const flags = config.commands.flatMap((command) => Object.values(command.flags));
-  const globals = flags.filter(({helpGroup}) => helpGroup === 'GLOBAL').map(({name}) => `--${name}`);
+  const globals = globalFlagsOf(config.commands).map(({name}) => `--${name}`);
   throw new TokengateError('INVALID_USAGE', `Unknown flag '${wrong}'.`, {
-    hint: `${guessNearest(wrong, [...new Set(globals)])}See them all with: ${config.bin} help`,
+    hint: `${guessNearest(wrong, globals)}See them all with: ${config.bin} help`,
   });
 };
 

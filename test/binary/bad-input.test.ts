@@ -1,8 +1,8 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import {dumpKeyspace} from '../support/keyspace.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
-import {BIN, NODE, runBinary, runProcess} from '../support/run.js';
+import {BIN, NODE, runBinary, runProcess} from '../support/program/run.js';
+import {dumpKeyspace} from '../support/redis/keyspace.js';
+import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 let before: Record<string, string>;

@@ -1,8 +1,8 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {dumpKeyspace} from '../support/keyspace.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {runBinary} from '../support/run.js';
+import {runBinary} from '../support/program/run.js';
+import {dumpKeyspace} from '../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 /** Nothing listens there: a command that used it in place of the flag would fail. */
 const NOWHERE = 'redis://127.0.0.1:1';

@@ -18,8 +18,8 @@ import {dirname, join} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {BIN, NODE, type Output, ROOT, runProcess} from '../support/run.js';
+import {BIN, NODE, type Output, ROOT, runProcess} from '../support/program/run.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 const ANSWER = '✓ Redis connection healthy';
 /** As long as the answer, since V8 takes code for a source of the same length. */

@@ -4,9 +4,9 @@ import {join} from 'node:path';
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, runBinary, runProcess} from '../support/run.js';
-import {type FakeServer, silent, startServer} from '../support/servers.js';
+import {type FakeServer, silent, startServer} from '../support/impostors/servers.js';
+import {type Output, runBinary, runProcess} from '../support/program/run.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 const PASSWORD = 's3cret-word';
 const ANSWER = {code: 0, stdout: '[]\n', stderr: ''};

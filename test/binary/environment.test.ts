@@ -4,8 +4,8 @@ import {join} from 'node:path';
 
 import {afterAll, beforeAll, expect, test} from 'vitest';
 
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {BIN, NODE, runBinary, runProcess} from '../support/run.js';
+import {BIN, NODE, runBinary, runProcess} from '../support/program/run.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 const ANSWER = 'session_id,budget,spent,remaining,percentage_used\na,20,0,20,0\n';
 

@@ -1,8 +1,8 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import {type Proxy, startProxy, type Verdict} from '../support/proxy.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {runBinary} from '../support/run.js';
+import {type Proxy, startProxy, type Verdict} from '../support/impostors/proxy.js';
+import {runBinary} from '../support/program/run.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

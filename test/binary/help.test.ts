@@ -3,21 +3,22 @@ import {readFile} from 'node:fs/promises';
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {ROOT, runBinary, runProcess} from '../support/run.js';
+import {ROOT, runBinary, runProcess} from '../support/program/run.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 interface Shown {
   id: string;
   summary: string;
   related?: string[];
   examples: unknown[];
-  flags: Record<string, {name: string; hidden?: boolean}>;
+  exitCodes?: Record<string, string>;
+  flags: Record<string, {name: string; hidden?: boolean; helpGroup?: string}>;
   args: Record<string, unknown>;
 }
 
 const manifest = JSON.parse(await readFile(`${ROOT}oclif.manifest.json`, 'utf8')) as {commands: Record<string, Shown>};
 const COMMANDS = Object.values(manifest.commands);
-const OWN = ['autocomplete', 'autocomplete:script'];
+const OWN = ['autocomplete', 'autocomplete:script', 'help'];
 const PAGE = await readFile(`${ROOT}dist/tokengate.1`, 'utf8');
 const hasMan = spawnSync('man', ['--version']).status === 0;
 
@@ -40,35 +41,72 @@ const headingsOf = (text: string): string[] => [...text.matchAll(/^[A-Z][A-Z ]+$
 test('variables of one command stand in its help and in the page', async () => {
   const variable = 'TOKENGATE_WEBHOOK_URL';
   expect((await help('check-sessions', '--help')).split('\nENVIRONMENT\n')[1]).toContain(`  ${variable} `);
+  expect(await help('help', 'environment')).toContain(`  ${variable} `);
   expect(await help('list-sessions', '--help')).not.toContain(variable);
   expect(PAGE).toContain(`\\fB${variable}\\fR`);
 });
 
 test('the help of unfreeze-session says which are all', async () => {
-  expect(await help('unfreeze-session', '--help')).toMatch(/--all +Every session that has a freeze\n/);
+  expect(await help('unfreeze-session', '--help')).toMatch(/--all +Every frozen session\n/);
 });
 
 describe('the help of all', () => {
-  test('names every command, and what holds for each', async () => {
+  test('names every command once, by what it is for, and leaves room for the prompt on a screen of 24 × 80', async () => {
     const text = await help();
-    expect(headingsOf(text)).toEqual([
-      'VERSION',
-      'USAGE',
-      'COMMANDS',
-      'GLOBAL FLAGS',
-      'EXAMPLES',
-      'EXIT CODES',
-      'ENVIRONMENT',
-      'LEARN MORE',
-    ]);
-    const [, list = ''] = /^COMMANDS\n([^]*?)\n\n/m.exec(text) ?? [];
-    const names = [...list.matchAll(/^ {2}(\S+)/gm)].map(([, name]) => name);
-    expect(names).toEqual([...COMMANDS.map(({id}) => id), 'autocomplete', 'help'].sort());
-    for (const flag of ['--redis-url=URL', '-y, --yes', '--json', '-h, --help']) expect(text).toContain(flag);
+    expect(headingsOf(text)).toEqual(['USAGE', 'COMMANDS', 'MORE']);
+    const lines = text.split('\n');
+    expect(lines.length).toBeLessThanOrEqual(24);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+    const [, list = ''] = /^COMMANDS\n([^]*?)\n {2}Many /m.exec(text) ?? [];
+    const names = list.split('\n').flatMap((line) => line.slice('  Monitoring  '.length).split(/ +/));
+    expect(names.sort()).toEqual([...COMMANDS.map(({id}) => id), 'autocomplete', 'help'].sort());
+    expect(list).not.toContain('  Other ');
   });
 
-  test.each([['--help'], ['-h'], ['help'], ['help', '--help']])('%j is the same', async (...argv) => {
+  test.each([['--help'], ['-h'], ['help']])('%j is the same', async (...argv) => {
     expect(await help(...argv)).toBe(await help());
+  });
+
+  test('shows headings in bold on a terminal', async () => {
+    const env = {FORCE_COLOR: '1'};
+    expect((await runBinary([], {env})).stdout).toContain('\x1b[1mUSAGE\x1b[22m\n');
+  });
+});
+
+describe('a page of the help', () => {
+  test('commands: each with its summary and its short names', async () => {
+    const text = (await help('help', 'commands')).replace(/\n {6,}/g, ' ');
+    for (const {id, summary} of COMMANDS) {
+      expect(text).toContain(`  ${id} `);
+      expect(text).toContain(summary);
+    }
+    expect(text).toContain('(short: ls, list, sessions)');
+  });
+
+  test('flags: those of every command', async () => {
+    const text = await help('help', 'flags');
+    expect(headingsOf(text)).toEqual(['GLOBAL FLAGS']);
+    for (const flag of ['--redis-url URL', '-y, --yes', '--json', '-h, --help']) expect(text).toContain(flag);
+  });
+
+  test('environment and exit-codes, with what single commands add', async () => {
+    expect(headingsOf(await help('help', 'environment'))).toEqual(['ENVIRONMENT', 'ENVIRONMENT OF SINGLE COMMANDS']);
+    const codes = await help('help', 'exit-codes');
+    expect(codes).toMatch(/^ {2}130 {2}Interrupted/m);
+    for (const {id, exitCodes} of COMMANDS) if (exitCodes) expect(codes).toMatch(new RegExp(`^ {2}${id} +\\S`, 'm'));
+    expect(await help('help', 'exit', 'codes')).toBe(codes);
+  });
+
+  test.each([[['help', 'help']], [['help', '--help']]])('%j is about help', async (argv) => {
+    expect(await help(...argv)).toMatch(/^Show help for a command or a topic\n/);
+  });
+
+  test('one that does not exist names the nearest', async () => {
+    const {code, stderr} = await runBinary(['help', 'enviroment']);
+    expect({code, stderr}).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Did you mean environment?') as string,
+    });
   });
 });
 
@@ -77,12 +115,24 @@ describe.concurrent('the help of a command', () => {
     const text = await help('help', id);
     expect(await help(id, '--help')).toBe(text);
     const headings = headingsOf(text);
-    expect(headings.slice(-3)).toEqual(['EXIT CODES', 'ENVIRONMENT', 'SEE ALSO']);
-    expect(headings).toEqual(expect.arrayContaining(['USAGE', 'GLOBAL FLAGS', 'EXAMPLES']));
+    expect(headings.slice(0, 2)).toEqual(['USAGE', 'EXAMPLES']);
+    expect(headings.at(-1)).toBe('SEE ALSO');
+    expect(text).toMatch(/\nFlags such as --redis-url and --json: tokengate help flags\n$/);
+    expect(text.includes('--redis-url ')).toBe(text.includes('Flags such as --redis-url '));
+    expect(
+      Math.max(
+        ...text
+          .split('\n')
+          .filter((line) => !line.startsWith('    $ '))
+          .map(({length}) => length),
+      ),
+    ).toBeLessThanOrEqual(80);
     expect(examples.length).toBeGreaterThanOrEqual(2);
-    for (const {name, hidden} of Object.values(flags)) if (!hidden) expect(text).toContain(`--${name}`);
+    for (const {name, hidden, helpGroup} of Object.values(flags)) {
+      if (!hidden && helpGroup !== 'GLOBAL') expect(text).toContain(`--${name}`);
+    }
     const [, see = ''] = /^SEE ALSO\n([^]*)/m.exec(text) ?? [];
-    const seen = [...see.matchAll(/tokengate help (\S+)/g)].map(([, name]) => name);
+    const seen = [...see.split('\n\n')[0]!.matchAll(/tokengate ([^,\s]+)/g)].map(([, name]) => name);
     expect(seen.length).toBeGreaterThan(0);
     expect(seen).not.toContain(id);
     for (const name of seen) expect([...COMMANDS.map((command) => command.id), ...OWN]).toContain(name);
@@ -92,17 +142,33 @@ describe.concurrent('the help of a command', () => {
   test('with its flags in groups', async () => {
     expect(headingsOf(await help('freeze-session', '--help'))).toEqual([
       'USAGE',
+      'EXAMPLES',
       'ARGUMENTS',
       'FLAGS',
       'SELECTION FLAGS',
       'OUTPUT FLAGS',
-      'GLOBAL FLAGS',
       'DESCRIPTION',
-      'EXAMPLES',
-      'EXIT CODES',
-      'ENVIRONMENT',
       'SEE ALSO',
     ]);
+  });
+
+  test('with --yes only where it asks', async () => {
+    const asking = await Promise.all(
+      COMMANDS.map(async ({id}) => ((await help(id, '--help')).includes('--yes ') ? id : [])),
+    );
+    expect(asking.flat()).toEqual([
+      'check-store',
+      'freeze-session',
+      'reset-session',
+      'undo-change',
+      'unfreeze-session',
+    ]);
+  });
+
+  test('with its short names', async () => {
+    expect(await help('list-sessions', '--help')).toContain(
+      '  Short: tokengate ls, tokengate list, tokengate sessions\n',
+    );
   });
 
   test('of two words', async () => {
@@ -168,6 +234,18 @@ describe.concurrent('other words for a command', () => {
       ['get-budget', '--help'],
     ],
     [['get', 'budget'], ['get-budget']],
+    [['log'], ['list-changes']],
+    [
+      ['status', '--help'],
+      ['health', '--help'],
+    ],
+    [
+      ['top', '--help'],
+      ['watch-sessions', '--help'],
+    ],
+    [['version'], ['--version']],
+    [['-v'], ['--version']],
+    [['--redis-url', 'redis://nowhere.invalid', 'version'], ['--version']],
   ])('%j is %j', async (typed, meant) => {
     expect(await runBinary(typed, redis)).toEqual(await runBinary(meant, redis));
   });
@@ -175,10 +253,6 @@ describe.concurrent('other words for a command', () => {
   test('an argument is no word for a command', async () => {
     const {stderr} = await runBinary(['get-budget', 'ls'], redis);
     expect(stderr).toContain("Session 'ls' not found.");
-  });
-
-  test('no help shows them', async () => {
-    expect(await help()).not.toMatch(/^ {2}(ls|sessions|freeze)\s/m);
   });
 });
 

@@ -1,8 +1,8 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
-import {runBinary} from '../support/run.js';
-import {answering, echoing, type FakeServer, startServer} from '../support/servers.js';
+import {answering, echoing, type FakeServer, startServer} from '../support/impostors/servers.js';
+import {runBinary} from '../support/program/run.js';
+import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let locked: TestRedis;
 let withoutHello: TestRedis;

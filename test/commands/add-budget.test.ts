@@ -1,13 +1,13 @@
-import type {Redis} from '../../src/lib/redis/contract.js';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import AddBudget from '../../src/commands/add-budget.js';
 import {addBudget, setBudget} from '../../src/lib/operations/budget.js';
 import {connect} from '../../src/lib/redis/connect.js';
+import type {Redis} from '../../src/lib/redis/contract.js';
 import {parseAmount} from '../../src/lib/values/money.js';
 import {parseSessionId} from '../../src/lib/values/session-id.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, runCommand} from '../support/run.js';
+import {type Output, runCommand} from '../support/program/run.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

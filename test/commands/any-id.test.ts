@@ -7,9 +7,9 @@ import ListSessions from '../../src/commands/list-sessions.js';
 import ResetSession from '../../src/commands/reset-session.js';
 import SetBudget from '../../src/commands/set-budget.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
-import {gatewayKeys} from '../support/keyspace.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {runCommand} from '../support/run.js';
+import {runCommand} from '../support/program/run.js';
+import {gatewayKeys} from '../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

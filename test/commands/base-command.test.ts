@@ -1,4 +1,3 @@
-import type {Redis} from '../../src/lib/redis/contract.js';
 import {Args, Flags} from '@oclif/core';
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 
@@ -6,17 +5,17 @@ import {BaseCommand} from '../../src/cli/oclif/base-command.js';
 import {journalFlags} from '../../src/cli/oclif/flags.js';
 import {watchInterrupts} from '../../src/cli/terminal/interrupts.js';
 import type {Journal} from '../../src/lib/journal/entry.js';
+import type {Redis} from '../../src/lib/redis/contract.js';
 import type {TokengateError} from '../../src/lib/values/errors.js';
-import {type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/resp-server.js';
-import {type Output, runCommand} from '../support/run.js';
+import {type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/impostors/resp-server.js';
+import {type Output, runCommand} from '../support/program/run.js';
 
-const inquirer = vi.hoisted(() => ({answer: true, questions: [] as unknown[]}));
-vi.mock('inquirer', () => ({
-  default: {
-    createPromptModule: () => (questions: unknown[]) => {
-      inquirer.questions.push(...questions);
-      return Promise.resolve({yes: inquirer.answer});
-    },
+const person = vi.hoisted(() => ({answer: true, questions: [] as string[]}));
+vi.mock('../../src/cli/terminal/prompts.js', async (load) => ({
+  ...(await load<object>()),
+  confirm: (question: string) => {
+    person.questions.push(question);
+    return Promise.resolve(person.answer);
   },
 }));
 
@@ -28,7 +27,7 @@ type Tools = Pick<Probe, 'args' | 'flags'> & {
   hintUndo(...journals: (Journal | undefined)[]): void;
   confirm(question: string): Promise<void>;
   refuseWithoutAnswer(): void;
-  answerNo(): void;
+  endWithFinding(): void;
   readonly connectionFlags: string[];
   readonly isTerminal: boolean;
   print(...lines: string[]): void;
@@ -64,7 +63,7 @@ async function answering(answers: Answers = {}): Promise<AnsweringServer> {
 }
 beforeEach(async () => {
   server = await answering();
-  inquirer.questions = [];
+  person.questions = [];
 });
 afterEach(async () => {
   work = () => undefined;
@@ -198,12 +197,12 @@ describe('what is said', () => {
     expect((await run(['--other'])).stderr).toContain('See: tokengate probe --help\n');
   });
 
-  test('as "no" is exit code 2, unless there is another', async () => {
+  test('as a finding is exit code 2, unless there is another', async () => {
     const answers =
       (before?: number) =>
       (tools: Tools): void => {
         process.exitCode = before;
-        tools.answerNo();
+        tools.endWithFinding();
       };
     expect(await run([], answers())).toMatchObject({code: 2, stderr: ''});
     // As an interrupt leaves it.
@@ -322,11 +321,11 @@ describe('a question', () => {
     expect(await run([], asks)).toMatchObject(refused);
     onTerminal(process.stdin, process.stderr);
     expect((await run(['--json'], asks)).stderr).toContain('"CONFIRMATION_REQUIRED"');
-    expect(inquirer.questions).toEqual([]);
-    inquirer.answer = true;
+    expect(person.questions).toEqual([]);
+    person.answer = true;
     expect(await run([], asks)).toMatchObject({code: 0, stderr: ''});
-    expect(inquirer.questions).toMatchObject([{message: 'Really?', default: false}]);
-    inquirer.answer = false;
+    expect(person.questions).toEqual(['Really?']);
+    person.answer = false;
     // `run` takes back what was stubbed when it ends.
     vi.stubEnv('NO_COLOR', '1');
     expect(await run([], asks)).toMatchObject({code: 1, stderr: 'Error: Cancelled: nothing was changed.\n'});
@@ -337,7 +336,7 @@ describe('a question', () => {
 
   test('is not asked with --yes', async () => {
     expect(await run(['--yes'], asks)).toMatchObject({code: 0, stderr: ''});
-    expect(inquirer.questions).toEqual([]);
+    expect(person.questions).toEqual([]);
   });
 
   test('that comes later is refused where it cannot be asked', async () => {

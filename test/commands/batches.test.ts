@@ -10,10 +10,10 @@ import ResetSession from '../../src/commands/reset-session.js';
 import UndoChange from '../../src/commands/undo-change.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
 import {nameOf} from '../../src/lib/values/session-id.js';
-import {dumpKeyspace} from '../support/keyspace.js';
-import {startProxy} from '../support/proxy.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, runCommand} from '../support/run.js';
+import {startProxy} from '../support/impostors/proxy.js';
+import {type Output, runCommand} from '../support/program/run.js';
+import {dumpKeyspace} from '../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

@@ -6,9 +6,9 @@ import {toSession} from '../../src/lib/gateway/session.js';
 import {holds} from '../../src/lib/monitoring/limits.js';
 import {Decimal} from '../../src/lib/values/decimal.js';
 import {parseSessionId} from '../../src/lib/values/session-id.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, runCommand} from '../support/run.js';
-import {loadSessions} from '../support/shell.js';
+import {type Output, runCommand} from '../support/program/run.js';
+import {loadSessions} from '../support/program/shell.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

@@ -9,11 +9,11 @@ import {DEFAULT_BUDGET, explainSession} from '../../src/lib/gateway/next-request
 import {readJournal} from '../../src/lib/journal/entry.js';
 import {connect} from '../../src/lib/redis/connect.js';
 import {parseSessionId} from '../../src/lib/values/session-id.js';
-import {dumpKeyspace} from '../support/keyspace.js';
-import {openTerminal} from '../support/pty.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, ROOT, runBinary, runCommand} from '../support/run.js';
-import {makeShell} from '../support/shell.js';
+import {openTerminal} from '../support/program/pty.js';
+import {type Output, ROOT, runBinary, runCommand} from '../support/program/run.js';
+import {makeShell} from '../support/program/shell.js';
+import {dumpKeyspace} from '../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

@@ -1,9 +1,9 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import ExplainSession from '../../src/commands/explain-session.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, runBinary, runCommand} from '../support/run.js';
-import {makeShell, type Shell} from '../support/shell.js';
+import {type Output, runBinary, runCommand} from '../support/program/run.js';
+import {makeShell, type Shell} from '../support/program/shell.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 let shell: Shell;

@@ -3,9 +3,9 @@ import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi} 
 import AnomalyStats from '../../src/commands/anomaly-stats.js';
 import FreezeSession from '../../src/commands/freeze-session.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
-import {dumpKeyspace, gatewayKeys} from '../support/keyspace.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, runCommand} from '../support/run.js';
+import {type Output, runCommand} from '../support/program/run.js';
+import {dumpKeyspace, gatewayKeys} from '../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

@@ -1,8 +1,8 @@
 import {afterAll, beforeAll, expect, test} from 'vitest';
 
 import Health from '../../src/commands/health.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {runCommand} from '../support/run.js';
+import {runCommand} from '../support/program/run.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis({tcp: true})));

@@ -9,9 +9,9 @@ import SetBudget from '../../src/commands/set-budget.js';
 import UndoChange from '../../src/commands/undo-change.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
 import {TokengateError} from '../../src/lib/values/errors.js';
-import {dumpKeyspace, gatewayKeys} from '../support/keyspace.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, runCommand} from '../support/run.js';
+import {type Output, runCommand} from '../support/program/run.js';
+import {dumpKeyspace, gatewayKeys} from '../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

@@ -1,10 +1,10 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import PrintMetrics from '../../src/commands/print-metrics.js';
-import {promtool} from '../support/promtool.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, runCommand} from '../support/run.js';
-import {loadSessions} from '../support/shell.js';
+import {promtool} from '../support/program/promtool.js';
+import {type Output, runCommand} from '../support/program/run.js';
+import {loadSessions} from '../support/program/shell.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

@@ -1,9 +1,9 @@
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import ResetSession from '../../src/commands/reset-session.js';
-import {gatewayKeys} from '../support/keyspace.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, runCommand} from '../support/run.js';
+import {type Output, runCommand} from '../support/program/run.js';
+import {gatewayKeys} from '../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

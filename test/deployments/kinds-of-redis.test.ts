@@ -1,8 +1,8 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {dumpKeyspace} from '../support/keyspace.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
-import {runBinary} from '../support/run.js';
+import {runBinary} from '../support/program/run.js';
+import {dumpKeyspace} from '../support/redis/keyspace.js';
+import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 const addressOf = (url: string): string => url.replace(/^(redis|unix):\/\//, '');
 

@@ -1,9 +1,10 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import {freePort, startRedis} from '../support/redis-server.js';
-import {runBinary} from '../support/run.js';
-import {portOf, type Sentinels, startSentinels, until} from '../support/sentinels.js';
-import {silent, startServer} from '../support/servers.js';
+import {silent, startServer} from '../support/impostors/servers.js';
+import {runBinary} from '../support/program/run.js';
+import {freePort, portOf, startRedis} from '../support/redis/redis-server.js';
+import {type Sentinels, startSentinels} from '../support/redis/sentinels.js';
+import {until} from '../support/until.js';
 
 describe('Sentinels', () => {
   let watched: Sentinels;

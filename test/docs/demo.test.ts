@@ -7,7 +7,7 @@ import {promisify} from 'node:util';
 
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 
-import {type Output, ROOT, userEnv} from '../support/run.js';
+import {type Output, ROOT, userEnv} from '../support/program/run.js';
 
 /** Holds the demo's own folder, and so is in the command line of its Redis. */
 let folder: string;

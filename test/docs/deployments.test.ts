@@ -4,12 +4,12 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {makeCertificates} from '../support/certificates.js';
-import {startCluster, type TestCluster} from '../support/cluster.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, ROOT, runBinary} from '../support/run.js';
-import {portOf, type Sentinels, startSentinels} from '../support/sentinels.js';
-import {silent, startServer} from '../support/servers.js';
-import {loadSessions, makeShell, type Shell} from '../support/shell.js';
+import {silent, startServer} from '../support/impostors/servers.js';
+import {type Output, ROOT, runBinary} from '../support/program/run.js';
+import {loadSessions, makeShell, type Shell} from '../support/program/shell.js';
+import {startCluster, type TestCluster} from '../support/redis/cluster.js';
+import {freePort, portOf, startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {type Sentinels, startSentinels} from '../support/redis/sentinels.js';
 
 const DOCUMENT = await readFile(`${ROOT}docs/guides/deployments.md`, 'utf8');
 const EXAMPLES = Array.from(DOCUMENT.matchAll(/^## ([^\n]+)\n|^```console\n([^]*?)^```$/gm), ([, heading, text]) => ({

@@ -1,7 +1,7 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {loadSnapshot, readSnapshot} from '../../scripts/demo/snapshot.mjs';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 const NOW = new Date('2030-01-02T03:04:05.678Z');
 const FREEZE_END = /^anomaly:.*:frozen_until$/s;

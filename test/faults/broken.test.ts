@@ -1,7 +1,7 @@
 import {breakRedis, type Broken, type Expected, failure, fake, FINE, testFaults} from '../support/faults.js';
-import {startProxy, type Verdict} from '../support/proxy.js';
-import type {TestRedis} from '../support/redis-server.js';
-import {answering, closing, echoing, greeting, resetting} from '../support/servers.js';
+import {startProxy, type Verdict} from '../support/impostors/proxy.js';
+import {answering, closing, echoing, greeting, resetting} from '../support/impostors/servers.js';
+import type {TestRedis} from '../support/redis/redis-server.js';
 
 const closed = failure(
   'The server at ADDRESS closed the connection at once.',

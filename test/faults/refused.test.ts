@@ -14,8 +14,8 @@ import {
   operator,
   testFaults,
 } from '../support/faults.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {until} from '../support/sentinels.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {until} from '../support/until.js';
 
 const PERMISSION_HINT =
   'See ACL SETUSER: the user needs the commands, and the keys session:*, anomaly:* and tokengate:*.';

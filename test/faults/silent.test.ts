@@ -10,10 +10,10 @@ import {
   FINE,
   testFaults,
 } from '../support/faults.js';
-import {startProxy} from '../support/proxy.js';
-import type {TestRedis} from '../support/redis-server.js';
-import {until} from '../support/sentinels.js';
-import {answering, greeting, silent} from '../support/servers.js';
+import {startProxy} from '../support/impostors/proxy.js';
+import {answering, greeting, silent} from '../support/impostors/servers.js';
+import type {TestRedis} from '../support/redis/redis-server.js';
+import {until} from '../support/until.js';
 
 const SILENT = 'Redis at ADDRESS did not answer within 1 s.';
 const silence = failure(SILENT, 'The server may be overloaded, stopped, or behind a firewall.');

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import {afterAll, beforeAll, expect} from 'vitest';
 
 import {fuzz, anyText, UNSAFE} from '../support/fuzz.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {ROOT, runBinary, runCommand} from '../support/run.js';
+import {ROOT, runBinary, runCommand} from '../support/program/run.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => {

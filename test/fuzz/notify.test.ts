@@ -5,7 +5,7 @@ import {notify} from '../../src/cli/alerts/notify.js';
 import type {Finding, RuleKind} from '../../src/lib/monitoring/limits.js';
 import {parseSessionId} from '../../src/lib/values/session-id.js';
 import {anyText, fuzz, someText, UNSAFE} from '../support/fuzz.js';
-import {type Receiver, startReceiver} from '../support/receiver.js';
+import {type Receiver, startReceiver} from '../support/impostors/receiver.js';
 
 let receiver: Receiver;
 beforeAll(async () => (receiver = await startReceiver()));

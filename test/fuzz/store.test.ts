@@ -29,9 +29,9 @@ import {
   someText,
   UNSAFE,
 } from '../support/fuzz.js';
-import {dumpKeyspace} from '../support/keyspace.js';
-import {startRedis, type TestRedis} from '../support/redis-server.js';
-import {type Output, runCommand} from '../support/run.js';
+import {type Output, runCommand} from '../support/program/run.js';
+import {dumpKeyspace} from '../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

@@ -17,7 +17,6 @@ import {
   formatExactMoney,
   formatMoney,
   parseAmount,
-  parseGatewayNumber,
   parseStoredMoney,
   toPlainDigits,
 } from '../../src/lib/values/money.js';
@@ -137,12 +136,10 @@ describe('amounts', () => {
     'as stored are finite, of a length that can be shown, or none',
     fc.property(anyMoneyText, (text) => {
       const amount = parseStoredMoney(text);
-      const number = parseGatewayNumber(text);
       if (amount === undefined) return;
-      expect(number).toEqual(amount);
       for (const shown of [formatMoney(amount), formatExactMoney(amount)]) {
         expect(shown).toMatch(/^-?\$\d+\.\d{2,}$/);
-        expect(shown.length).toBeLessThan(1500);
+        expect(shown.length).toBeLessThan(3500);
       }
       expect(toPlainDigits(amount)).not.toMatch(/e/i);
     }),

@@ -1,6 +1,6 @@
 import {execFileSync} from 'node:child_process';
 
-import {ROOT} from './run.js';
+import {ROOT} from './program/run.js';
 
 /** The tests of the built program run on what `src` is now. Does nothing when the build is newer. */
 export default function build(): void {

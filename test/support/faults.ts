@@ -2,10 +2,10 @@ import type {ChildProcess} from 'node:child_process';
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import {dumpKeyspace} from './keyspace.js';
-import {startRedis, type TestRedis} from './redis-server.js';
-import {type Output, runBinary} from './run.js';
-import {type FakeServer, startServer} from './servers.js';
+import {type FakeServer, startServer} from './impostors/servers.js';
+import {type Output, runBinary} from './program/run.js';
+import {dumpKeyspace} from './redis/keyspace.js';
+import {startRedis, type TestRedis} from './redis/redis-server.js';
 
 /** One command of each kind. */
 const COMMANDS = {

@@ -1,4 +1,4 @@
-import type {Output} from './run.js';
+import type {Output} from './program/run.js';
 
 /** A fenced block. */
 export interface Block {

@@ -1,9 +1,6 @@
 // What the bundle is made of. `main` runs the CLI; `commands` and `Help` are what package.json's "oclif" names, the
 // commands for another oclif CLI too that has this package as a plugin.
 import {Command, Plugin} from '@oclif/core';
-import helpManifest from '@oclif/plugin-help/oclif.manifest.json';
-import HelpCommand from '@oclif/plugin-help/lib/commands/help.js';
-import helpPackage from '@oclif/plugin-help/package.json';
 import autocompleteManifest from '@oclif/plugin-autocomplete/oclif.manifest.json';
 import autocompletePackage from '@oclif/plugin-autocomplete/package.json';
 
@@ -26,13 +23,6 @@ export function main(root) {
   void Command.name;
   const findCommand = (id) => Promise.resolve(commands[id]);
   const self = describe({pjson: {description, name, oclif, type, version}, root, manifest, isRoot: true, findCommand});
-  const help = describe({
-    pjson: helpPackage,
-    root,
-    manifest: helpManifest,
-    isRoot: false,
-    findCommand: () => Promise.resolve(HelpCommand),
-  });
   const findInstalled = installed(autocompletePackage.name, root);
   const autocomplete = describe({
     pjson: autocompletePackage,
@@ -42,7 +32,7 @@ export function main(root) {
     isRoot: false,
     findCommand: async (id) => ownCommands[id] ?? findInstalled(id),
   });
-  return run({root, plugins: new Map([self, help, autocomplete].map((plugin) => [plugin.name, plugin]))});
+  return run({root, plugins: new Map([self, autocomplete].map((plugin) => [plugin.name, plugin]))});
 }
 
 /** Finds a plugin's command where the plugin is installed. */

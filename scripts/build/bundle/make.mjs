@@ -110,9 +110,8 @@ const completionTable = {
     build.onResolve({filter: /^tokengate:completion-table$/}, ({path}) => ({path, namespace: 'tokengate'}));
     build.onLoad({filter: /^tokengate:completion-table$/, namespace: 'tokengate'}, async () => {
       const {makeTable} = await import('../../../build/cli/completion/table.js');
-      const plugins = ['plugin-autocomplete', 'plugin-help'];
       const files = [
-        ...plugins.map((plugin) => join(ROOT, 'node_modules/@oclif', plugin, 'oclif.manifest.json')),
+        join(ROOT, 'node_modules/@oclif/plugin-autocomplete/oclif.manifest.json'),
         OWN_MANIFEST,
         join(ROOT, 'oclif.manifest.json'),
       ];
@@ -141,7 +140,7 @@ const separatePackages = {
 const pluginFiles = {
   name: 'plugin files',
   setup(build) {
-    build.onResolve({filter: /^@oclif\/plugin-[a-z]+\/.+\.js(on)?$/}, ({path}) => ({
+    build.onResolve({filter: /^@oclif\/plugin-[a-z]+\/[a-z.]+\.json$/}, ({path}) => ({
       path: join(ROOT, 'node_modules', path),
     }));
   },

@@ -4,6 +4,7 @@ const SHORT: Record<string, string> = {
   explain: 'explain-session',
   freeze: 'freeze-session',
   list: 'list-sessions',
+  log: 'list-changes',
   ls: 'list-sessions',
   metrics: 'print-metrics',
   ping: 'health',
@@ -11,10 +12,18 @@ const SHORT: Record<string, string> = {
   reset: 'reset-session',
   sessions: 'list-sessions',
   stats: 'anomaly-stats',
+  status: 'health',
+  top: 'watch-sessions',
   undo: 'undo-change',
   unfreeze: 'unfreeze-session',
   watch: 'watch-sessions',
 };
+
+/** The words that stand for a command, shortest first. */
+export function shortNamesOf(command: string): string[] {
+  const names = Object.keys(SHORT).filter((name) => SHORT[name] === command);
+  return names.sort((a, b) => a.length - b.length);
+}
 
 /**
  * The command that words mean that are none: `list sessions`, `session list`, `get budget`, `ls`. Not aliases of oclif's,

@@ -5,6 +5,7 @@ import type {Config} from '@oclif/core';
 
 import {TokengateError} from '../../lib/values/errors.js';
 import {findSpelling} from '../completion/other-spellings.js';
+import {globalFlagsOf} from './global-flags.js';
 
 /**
  * oclif knows flags only after the command word. This moves global flags that stand before it to directly behind it, so
@@ -14,14 +15,10 @@ import {findSpelling} from '../completion/other-spellings.js';
  * @throws TokengateError INVALID_USAGE when a command word stands where a flag's value should be
  */
 export function readArgv(argv: readonly string[], config: Config): string[] {
-  const globals = Object.assign(
-    {},
-    ...config.commands.map(({flags}) => flags),
-  ) as (typeof config.commands)[number]['flags'];
+  const globals = globalFlagsOf(config.commands);
   const isValued = (word: string): boolean | undefined => {
-    const flag = Object.values(globals).find(({name, char}) => word === `--${name}` || (char && word === `-${char}`));
-    if (flag?.helpGroup !== 'GLOBAL' || flag.name === 'help') return undefined;
-    return flag.type === 'option';
+    const flag = globals.find(({name, char}) => word === `--${name}` || (char && word === `-${char}`));
+    return flag === undefined || flag.name === 'help' ? undefined : flag.type === 'option';
   };
 
   const collected: string[] = [];
@@ -42,6 +39,7 @@ export function readArgv(argv: readonly string[], config: Config): string[] {
   const words = isHelp ? rest.slice(1) : rest;
   const spelling = findSpelling(words, (name) => config.findCommand(name) !== undefined);
   if (spelling) rest = [...(isHelp ? ['help'] : []), spelling.name, ...words.slice(spelling.length)];
+  if (rest[0] === 'version' && !config.findCommand('version')) return ['--version'];
   const [command] = rest;
   if (command === undefined && commandAsValue !== undefined) {
     throw missingValue(commandAsValue[0], ` (the next word, '${commandAsValue[1]}', is a command)`);

@@ -17,8 +17,9 @@ import {nameOf, type RawId} from '../../lib/values/session-id.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {showProgress} from '../terminal/progress.js';
 import {confirmationRequired} from '../terminal/prompts.js';
-import {BatchReport, capitalize, formatCount} from '../views/batch-report.js';
+import {BatchReport, capitalize} from '../views/batch-report.js';
 import {readIds} from '../views/id-lines.js';
+import {askAbout, formatSessions, NAMED} from '../views/questions.js';
 import {BaseCommand} from './base-command.js';
 import type {batchFlags, globalFlags} from './flags.js';
 
@@ -26,7 +27,7 @@ import type {batchFlags, globalFlags} from './flags.js';
 export interface BatchAction<R> extends BatchWording<R> {
   /** The kind of key that a session has to have to be one of all. */
   universe: KeyShape;
-  change: (redis: Redis, now: Date) => Change<R>;
+  change: (now: Date) => Change<R>;
   /** What the journal says when there is no --note. */
   reason?: string;
 }
@@ -50,7 +51,7 @@ export interface BatchWording<R> {
 /** A part of what a command does: one change of some sessions. */
 export interface BatchStep<R> {
   selected: Selected;
-  change: (redis: Redis, now: Date) => Change<R>;
+  change: (now: Date) => Change<R>;
   journal: Journal | undefined;
   /** Fields of every result in JSON. */
   facts?: Record<string, unknown>;
@@ -60,9 +61,6 @@ type BatchFlags = Interfaces.InferredFlags<typeof batchFlags & typeof globalFlag
 
 /** How many chunks of results are looked at again in one go. */
 const FOLLOW_AT_ONCE = 20;
-
-/** How many IDs a question names. */
-const NAMED = 3;
 
 /** A command that changes one session, or many in one go. */
 export abstract class BatchCommand<T extends typeof Command> extends BaseCommand<T> {
@@ -105,7 +103,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       await report.open();
       for (const {selected, change, facts} of steps) {
         await report.addMissing(selected.missing.map(nameOf), facts);
-        for await (const previews of previewBatch(redis, selected.ids, change(redis, now))) {
+        for await (const previews of previewBatch(redis, selected.ids, change(now))) {
           await report.addPreviews(previews, facts);
         }
       }
@@ -116,7 +114,8 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       await this.changeSelected(redis, now, steps, action, report);
       return;
     }
-    const question = describeQuestion(action.question ?? capitalize(action.verb), count, steps, redis);
+    const first = steps.flatMap(({selected: {ids, missing}}) => [...missing, ...ids.slice(0, NAMED)]);
+    const question = askAbout(action.question ?? capitalize(action.verb), {count, first}, redis.server);
     // A connection that waits for a person would be cut off.
     redis.close();
     await this.confirm(question);
@@ -161,7 +160,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       let count = 0;
       for (const {selected, change, journal, facts} of steps) {
         await report.addMissing(selected.missing.map(nameOf), facts);
-        for await (const outcomes of runBatch(redis, selected.ids, change(redis, now), {journal, stop: stop.signal})) {
+        for await (const outcomes of runBatch(redis, selected.ids, change(now), {journal, stop: stop.signal})) {
           progress.hide();
           await report.add(outcomes, facts);
           if (report.isClosed) stop.abort();
@@ -216,20 +215,4 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   private get batchFlags(): BatchFlags {
     return this.flags as unknown as BatchFlags;
   }
-}
-
-function formatSessions(count: number): string {
-  return count === 1 ? '1 session' : `${formatCount(count)} sessions`;
-}
-
-function describeQuestion(
-  verb: string,
-  count: number,
-  steps: readonly {selected: Selected}[],
-  {server}: Redis,
-): string {
-  const first = steps.flatMap(({selected: {ids, missing}}) => [...missing, ...ids.slice(0, NAMED)]).slice(0, NAMED);
-  const names = first.map((id) => `'${nameOf(id)}'`);
-  const more = count > NAMED ? `, and ${formatCount(count - NAMED)} more` : '';
-  return `${verb} ${formatSessions(count)} on ${server.address} db ${server.database} (${names.join(', ')}${more})?`;
 }

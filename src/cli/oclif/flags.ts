@@ -4,11 +4,11 @@ import {TokengateError} from '../../lib/values/errors.js';
 import {type Money, parseAmount, type TypedAmount} from '../../lib/values/money.js';
 import {parseSessionId, type RawId} from '../../lib/values/session-id.js';
 
-const SESSION_ID = 'exactly as the API client sends it (after -- if it begins with a dash)';
+const SESSION_ID = 'exactly as the API client sends it; quote spaces, put -- before a leading dash';
 
 /** Changes in the journal. */
 export const changeIdsArg = Args.string({
-  description: 'IDs of changes, as list-changes shows them',
+  description: 'IDs of changes, from list-changes',
   ignoreStdin: true,
   multiple: true,
 });
@@ -24,13 +24,13 @@ export const sessionIdArg = sessionId({
 
 /** Any number of sessions, none too. */
 export const sessionIdsArg = sessionId({
-  description: `IDs of sessions, each ${SESSION_ID}`,
+  description: `IDs of sessions, ${SESSION_ID}`,
   ignoreStdin: true,
   multiple: true,
 });
 
 export const amountArg = Args.custom<TypedAmount>({parse: (typed) => Promise.resolve(parseAmount(typed))})({
-  description: 'US dollars in plain digits, such as 25.50',
+  description: 'US dollars as plain digits, such as 25.50',
   ignoreStdin: true,
   required: true,
 });
@@ -39,7 +39,7 @@ export const signedAmountArg = Args.custom<Money>({
   parse: (typed) =>
     Promise.resolve(typed.startsWith('-') ? parseAmount(typed.slice(1)).value.neg() : parseAmount(typed).value),
 })({
-  description: 'US dollars in plain digits; negative after --',
+  description: 'US dollars as plain digits; put -- before a negative amount',
   ignoreStdin: true,
   required: true,
 });
@@ -64,43 +64,47 @@ export const countFlag = Flags.custom<number, {min?: number}>({
 
 export const matchFlag = Flags.string({
   helpGroup: 'SELECTION',
-  description: 'Only IDs that match a Redis glob: * any text, ? one byte, [ab] [^a] [a-z] one of a set, \\* a star',
+  description: 'Only IDs that match a Redis glob: * any text, ? one byte, [ab] [^a] [a-z] a set, \\* a star',
   helpValue: 'GLOB',
 });
 
 export const whereFlag = Flags.string({
   helpGroup: 'SELECTION',
   description:
-    'Only sessions with a budget for which this holds: comparisons of id, budget, spent, remaining, used (percent) and frozen, with && || ! ( )',
+    "Only sessions that match an expression of id, budget, spent, remaining, used (percent) and frozen, such as 'used > 90 && !frozen'",
   helpValue: 'EXPR',
 });
 
 export const nullFlag = Flags.boolean({
   // oclif's types know letters only; its parser takes any character.
   char: '0' as 'z',
-  description: 'IDs end with NUL in place of a line feed',
+  description: 'IDs end with NUL instead of a line feed',
 });
+
+const YES = {char: 'y', description: 'Do not ask'} as const;
+export const yesFlag = Flags.boolean(YES);
 
 /** How the commands that change sessions record it. */
 export const journalFlags = {
-  note: Flags.string({description: 'Why, for the journal of changes', helpValue: 'TEXT'}),
+  note: Flags.string({description: 'Note for the journal of changes', helpValue: 'TEXT'}),
   'no-journal': Flags.boolean({
-    description: 'Keep no record of the change, so that it cannot be undone; TOKENGATE_JOURNAL=off does the same',
+    description: 'Record nothing, so that the change cannot be undone',
   }),
 };
 
 /** How the commands that change many sessions go about it, and how they say what they did. */
 export const reportFlags = {
-  max: countFlag({description: 'Refuse a batch of more sessions', helpGroup: 'SELECTION'}),
-  'dry-run': Flags.boolean({description: 'Print what would be done, and change nothing'}),
+  max: countFlag({description: 'Refuse a batch of more than N sessions', helpGroup: 'SELECTION'}),
+  'dry-run': Flags.boolean({description: 'Show what would be done and change nothing'}),
+  yes: yesFlag,
   quiet: Flags.boolean({
     char: 'q',
-    description: 'Print neither a line a session nor the progress',
+    description: 'Print only the total',
     helpGroup: 'OUTPUT',
   }),
   format: Flags.option({
     options: ['text', 'json', 'ndjson'] as const,
-    description: 'How to print what was done to each; --json is the same as --format json',
+    description: 'Output format; --json is short for --format json',
     helpGroup: 'OUTPUT',
   })(),
   ...journalFlags,
@@ -111,11 +115,11 @@ export const batchFlags = {
   match: matchFlag,
   where: whereFlag,
   stdin: Flags.boolean({
-    description: 'Read IDs from stdin: one a line, or lines of list-sessions --format ndjson',
+    description: 'Read IDs from stdin, one a line, or NDJSON from list-sessions',
     helpGroup: 'SELECTION',
   }),
   null: {...nullFlag, helpGroup: 'SELECTION'},
-  all: Flags.boolean({description: 'Every session that there is', helpGroup: 'SELECTION'}),
+  all: Flags.boolean({description: 'Every session that has a budget', helpGroup: 'SELECTION'}),
   ...reportFlags,
 };
 
@@ -130,19 +134,19 @@ export const globalFlags = {
     helpValue: 'URL',
   }),
   'redis-url-file': Flags.string({
-    description: 'File that holds the URL, and that no one else may read',
+    description: 'File with the URL, which no one else may read',
     env: 'TOKENGATE_REDIS_URL_FILE',
     helpGroup: 'GLOBAL',
     helpValue: 'FILE',
   }),
   timeout: Flags.string({
-    description: 'Limit for connecting, and for each answer: 5 when it is not given',
+    description: 'Time limit for connecting and for each reply (default: 5)',
     env: 'TOKENGATE_TIMEOUT',
     helpGroup: 'GLOBAL',
     helpValue: 'SECONDS',
   }),
   'tls-ca': Flags.string({
-    description: "Certificate authority to trust in the place of Node.js's own (PEM)",
+    description: 'Certificate authority to trust instead of those of Node.js (PEM)',
     env: 'TOKENGATE_TLS_CA',
     helpGroup: 'GLOBAL',
     helpValue: 'FILE',
@@ -154,18 +158,19 @@ export const globalFlags = {
     helpValue: 'FILE',
   }),
   'tls-key': Flags.string({
-    description: 'Its private key (PEM), where that is not in the same file',
+    description: 'Private key of the client certificate, if not in the same file (PEM)',
     env: 'TOKENGATE_TLS_KEY',
     helpGroup: 'GLOBAL',
     helpValue: 'FILE',
   }),
   'tls-server-name': Flags.string({
-    description: "Name that the server's certificate must be for, where it is not the host's",
+    description: "Name that the server's certificate must have, if not the host's",
     env: 'TOKENGATE_TLS_SERVER_NAME',
     helpGroup: 'GLOBAL',
     helpValue: 'NAME',
   }),
-  yes: Flags.boolean({char: 'y', description: 'Go ahead without asking', helpGroup: 'GLOBAL'}),
-  json: Flags.boolean({description: 'Print one JSON document; an error is one on stderr', helpGroup: 'GLOBAL'}),
+  // Accepted everywhere, and shown by the commands that ask.
+  yes: Flags.boolean({...YES, helpGroup: 'GLOBAL', hidden: true}),
+  json: Flags.boolean({description: 'Print JSON; errors are JSON on stderr', helpGroup: 'GLOBAL'}),
   help: Flags.help({char: 'h', description: 'Show help', helpGroup: 'GLOBAL'}),
 };

@@ -1,38 +1,50 @@
+import {isGlobal} from './global-flags.js';
+
 /** What holds for every command, for its help and for the man page. Each row is a term and what it means. */
 export type Rows = readonly (readonly [term: string, meaning: string])[];
 
-/** Without those that a command of its own adds, by its static `exitCodes`. */
 export const EXIT_CODES: Rows = [
-  ['0', 'Done; of a batch: every session that was meant'],
-  ['1', 'Any error: bad usage, unknown command or session, no Redis, the question answered with no'],
-  ['130', 'Interrupted by Ctrl-C (143 by SIGTERM)'],
+  ['0', 'Success. For a batch: no session failed'],
+  ['1', 'Error: bad usage, session not found, Redis unreachable, question answered with no, part of a batch failed'],
+  ['2', 'The command worked, and its answer is no: see the exit codes in its help'],
+  ['130', 'Interrupted by Ctrl-C (129 by SIGHUP, 143 by SIGTERM)'],
 ];
 
 const ENVIRONMENT: Rows = [
-  ['TOKENGATE_REDIS_URL', 'The Redis URL, where --redis-url is not given; refused when it is empty'],
-  ['TOKENGATE_ACTOR', 'Who makes a change, for the journal; user@host if not set'],
-  ['TOKENGATE_JOURNAL', 'off keeps no record of changes'],
-  ['TOKENGATE_JOURNAL_LIMIT', 'Entries of the journal that are kept; 100000 if not set'],
-  ['NO_COLOR, FORCE_COLOR', 'No colour; colour even in a pipe'],
-  ['NODE_EXTRA_CA_CERTS', 'A file with the certificate authority of a rediss:// server'],
-  ['TOKENGATE_DEBUG', '1 adds to an error where in the program it arose'],
+  ['TOKENGATE_REDIS_URL', 'Redis URL to use without --redis-url; an empty value is an error'],
+  ['TOKENGATE_ACTOR', 'Your name in the journal of changes (default: user@host)'],
+  ['TOKENGATE_JOURNAL', 'Set to off to keep no record of changes'],
+  ['TOKENGATE_JOURNAL_LIMIT', 'Number of entries that the journal keeps (default: 100000)'],
+  ['NO_COLOR, FORCE_COLOR', 'Turn colours off, or on even in a pipe'],
+  ['NODE_EXTRA_CA_CERTS', 'File with the certificate authority of a rediss:// server'],
+  ['TOKENGATE_DEBUG', 'Set to 1 to see where in the program an error arose'],
 ];
 
 export const EXAMPLES: Rows = [
-  ['Look at all sessions', 'tokengate list-sessions'],
-  ['Set a budget on another Redis', 'tokengate --redis-url redis://prod-redis:6379 set-budget prod-session 100.00'],
+  ['See what is spending now', 'tokengate watch-sessions'],
+  ['Find out why a session is refused', 'tokengate explain-session my-workflow'],
+  ['Stop a session for two hours', 'tokengate freeze-session my-workflow --for 2h --reason "incident 42"'],
 ];
 
-export const LEARN_MORE: Rows = [
-  ['tokengate help COMMAND', 'The flags and examples of a command'],
-  ['tokengate autocomplete', 'How to set up completion, of session IDs too'],
-  ['man tokengate', 'All of it as one page'],
-];
+/** Pages of the help that are about no single command. */
+export const TOPICS: Readonly<Record<string, string>> = {
+  commands: 'Every command with its short names',
+  flags: 'Flags that every command takes, such as --redis-url',
+  environment: 'Environment variables',
+  'exit-codes': 'Exit codes',
+};
+
+/** What people want to do, in the order in which the help shows it. */
+export const GROUPS = ['Look', 'Budgets', 'Freezes', 'History', 'Monitoring', 'Set-up'] as const;
+export type Group = (typeof GROUPS)[number];
+/** The group of a command that names none. */
+const OTHER = 'Other';
 
 /** What a command may say of itself besides what oclif knows. */
 export interface MoreHelp {
   id: string;
   hidden?: boolean;
+  group?: Group;
   /** IDs of commands to read next. */
   related?: readonly string[];
   /** Codes of its own, such as `{2: 'Differences were found'}`. */
@@ -41,22 +53,34 @@ export interface MoreHelp {
   environment?: Readonly<Record<string, string>>;
 }
 
-export function exitCodesOf({exitCodes = {}}: MoreHelp): Rows {
-  const own = Object.entries(exitCodes);
-  const others = EXIT_CODES.filter(([code]) => !Object.hasOwn(exitCodes, code));
-  return [...own, ...others].sort(([a], [b]) => Number(a) - Number(b));
+interface AnyFlag {
+  name: string;
+  env?: string | undefined;
+  hidden?: boolean | undefined;
+  helpGroup?: string | undefined;
 }
 
-/** Those of the global flags that have one come first, then a command's own. */
-export function environmentOf(
-  flags: readonly {name: string; env?: string | undefined}[],
-  {environment = {}}: Partial<MoreHelp> = {},
-): Rows {
+/** Commands by what people want to do; within a group by their names. */
+export function groupCommands<C extends MoreHelp>(commands: readonly C[]): [group: string, commands: C[]][] {
+  const shown = commands.filter(({id, hidden}) => !hidden && !id.includes(':')).sort((a, b) => (a.id < b.id ? -1 : 1));
+  const inGroup = (group: string): C[] => shown.filter((command) => (command.group ?? OTHER) === group);
+  return [...GROUPS, OTHER]
+    .map((group): [string, C[]] => [group, inGroup(group)])
+    .filter(([, some]) => some.length > 0);
+}
+
+/** The flags that the help of a command shows. */
+export function ownFlagsOf<F extends AnyFlag>({flags}: {flags: Record<string, F>}): F[] {
+  return Object.values(flags).filter((flag) => !flag.hidden && !isGlobal(flag));
+}
+
+/** Those of the global flags that have one come first. */
+export function environmentOf(flags: readonly AnyFlag[]): Rows {
   const [url, ...others] = ENVIRONMENT;
-  const own = flags.flatMap(({name, env}) =>
-    env === undefined || env === url?.[0] ? [] : [[env, `The same as --${name}`] as const],
+  const ofFlags = flags.flatMap(({name, env}) =>
+    env === undefined || env === url?.[0] ? [] : [[env, `Same as --${name}`] as const],
   );
-  return [...(url ? [url] : []), ...own, ...Object.entries(environment), ...others];
+  return [...(url ? [url] : []), ...ofFlags, ...others];
 }
 
 /** Those that it names, else those that have a word of its name in theirs; of those only what there is. */

@@ -1,157 +1,269 @@
-import {type Command, CommandHelp, Help} from '@oclif/core';
+import type {Command, Interfaces} from '@oclif/core';
 
+import {shortNamesOf} from '../completion/other-spellings.js';
+import {bold} from '../terminal/colour.js';
 import {unknownCommand} from '../terminal/did-you-mean.js';
-import {renderNames, wrapAscii} from './help-rendering.js';
+import {globalFlagsOf} from './global-flags.js';
 import {
   environmentOf,
-  EXAMPLES,
-  exitCodesOf,
   EXIT_CODES,
-  LEARN_MORE,
+  groupCommands,
   type MoreHelp,
+  ownFlagsOf,
   relatedTo,
   type Rows,
+  TOPICS,
 } from './help-texts.js';
 
-type Flags = Command.Flag.Any[];
-type Row = [string, string | undefined];
+type Shown = Command.Loadable & MoreHelp;
 
-/** More flags than these make the line of the usage unreadable. */
-const FLAGS_IN_USAGE = 4;
+/** The most characters of flags in the line of the usage. */
+const FLAGS_IN_USAGE = 40;
+const WIDTH = {least: 40, usual: 80, most: 100};
+/** A term that is longer has its meaning below it. */
+const LONGEST_TERM = 26;
 
-/** The help of oclif with what else one has to know: exit codes, environment, and where to read on. */
-export default class TokengateHelp extends Help {
-  protected override CommandHelpClass = TokengateCommandHelp;
-  constructor(...options: ConstructorParameters<typeof Help>) {
-    super(...options);
-    this.render = renderNames({'config.bin': this.config.bin}, this.render);
+/**
+ * The help, in place of oclif's: what one needs first comes first, and what holds for all commands has pages of its own.
+ * oclif asks for no more than these two methods.
+ */
+export default class TokengateHelp {
+  private readonly commands: Shown[];
+
+  constructor(private readonly config: Interfaces.Config) {
+    this.commands = config.commands;
   }
 
-  override wrap(body: string, spacing = this.indentSpacing): string {
-    return wrapAscii(this.render(body), this.opts.maxWidth - spacing) ?? super.wrap(body, spacing);
-  }
-
-  /** oclif's goes through `util.format()` and the console, which are not loaded for anything else. */
-  protected override log(text: string): void {
-    process.stdout.write(`${text}\n`);
-  }
-
-  override async showHelp(argv: string[]): Promise<void> {
-    const words = argv.filter((word) => word !== 'help' && !word.startsWith('-'));
+  showHelp(argv: string[]): Promise<void> {
+    const typed = argv.filter((word) => !word.startsWith('-'));
+    const words = typed[0] === 'help' && typed.length > 1 ? typed.slice(1) : typed;
     const [first] = words;
-    if (first === undefined) return this.showRootHelp();
-    const longest = [words.slice(0, 2).join(':'), first]
-      .map((id) => this.config.findCommand(id))
-      .find((one) => one !== undefined);
-    if (longest !== undefined) return this.showCommandHelp(longest);
-    throw unknownCommand(first, this.config);
+    // A flag alone asks for all: `tokengate --help`.
+    if (first === undefined) return show(this.rootPage());
+    const [command] = [words.slice(0, 2).join(':'), first].flatMap((id) => this.config.findCommand(id) ?? []);
+    if (command !== undefined) return this.showCommandHelp(command);
+    const topic = [words.join('-'), first].find((name) => Object.hasOwn(TOPICS, name));
+    if (topic !== undefined) return show(this.topicPage(topic));
+    throw unknownCommand(first, this.config, Object.keys(TOPICS));
   }
 
-  protected override showRootHelp(): Promise<void> {
-    const commands = this.sortedCommands.filter(({id}) => !id.includes(':'));
-    const health = this.config.findCommand('health', {must: true});
-    const globals = Object.values(health.flags)
-      .filter(isGlobal)
-      .sort((a, b) => Number(b.char !== undefined) - Number(a.char !== undefined));
-    const globalFlags = new TokengateCommandHelp(health, this.config, this.opts).listFlags(globals);
-    const {bin, pjson, version} = this.config;
-    const sections = [
-      String(pjson['description']),
-      this.section('VERSION', `${bin}/${version}`),
-      this.section('USAGE', `$ ${bin} COMMAND [ARGUMENTS] [FLAGS]`),
-      this.section(
-        'COMMANDS',
-        commands.map((command): Row => [command.id, this.summary(command)]),
-      ),
-      this.section('GLOBAL FLAGS', globalFlags),
-      this.section('EXAMPLES', EXAMPLES.map(([what, command]) => `${what}\n\n  $ ${command}`).join('\n\n')),
-      this.section('EXIT CODES', toRows(EXIT_CODES)),
-      this.section('ENVIRONMENT', toRows(environmentOf(globals))),
-      this.section('LEARN MORE', toRows(LEARN_MORE)),
-    ];
-    this.log(`${sections.join('\n\n')}\n`);
-    return Promise.resolve();
+  showCommandHelp(command: Command.Loadable): Promise<void> {
+    return show(this.commandPage(command));
   }
 
-  override async showCommandHelp(command: Command.Loadable): Promise<void> {
-    this.log(`${this.summary(command) ?? ''}\n\n${this.formatCommand(command)}\n`);
-    return Promise.resolve();
-  }
-}
-
-class TokengateCommandHelp extends CommandHelp {
-  constructor(...options: ConstructorParameters<typeof CommandHelp>) {
-    super(...options);
-    this.render = renderNames({'config.bin': this.config.bin, 'command.id': this.command.id}, this.render);
-  }
-
-  override wrap(body: string, spacing = this.indentSpacing): string {
-    return wrapAscii(this.render(body), this.opts.maxWidth - spacing) ?? super.wrap(body, spacing);
-  }
-
-  listFlags(flags: Flags): Row[] {
-    return this.flags(flags) ?? [];
-  }
-
-  /** In the same order everywhere; the global ones come last. */
-  protected override groupFlags(flags: Flags): {flagGroups: Record<string, Flags>; mainFlags: Flags} {
-    const {flagGroups, mainFlags} = super.groupFlags(flags);
-    const names = Object.keys(flagGroups).sort(
-      (a, b) => Number(isGlobal({helpGroup: a})) - Number(isGlobal({helpGroup: b})) || (a < b ? 1 : -1),
+  private rootPage(): string[] {
+    const {bin, pjson} = this.config;
+    const groups = groupCommands(this.commands).map(
+      ([group, commands]) => [group, commands.map(({id}) => id).join(' ')] as const,
     );
-    return {mainFlags, flagGroups: Object.fromEntries(names.map((name) => [name, flagGroups[name] ?? []]))};
-  }
-
-  /** oclif repeats the summary, which stands above. */
-  protected override description(): string | undefined {
-    const {summary, description} = this.command;
-    return summary !== undefined && description ? this.wrap(description) : undefined;
-  }
-
-  protected override defaultUsage(): string {
-    const {id, args, flags} = this.command;
-    const words = Object.values(args)
-      .filter(({hidden}) => !hidden)
-      .map(({name, required, multiple}) => {
-        const word = `${name.toUpperCase()}${multiple ? '...' : ''}`;
-        return required ? word : `[${word}]`;
-      });
-    const own = Object.values(flags).filter((flag) => !isGlobal(flag) && !flag.hidden);
-    const usages = own.map((flag) => {
-      const value =
-        flag.type === 'option'
-          ? ` ${flag.options?.join('|') ?? String(flag.helpValue ?? flag.name.toUpperCase())}`
-          : '';
-      return flag.required ? `--${flag.name}${value}` : `[--${flag.name}${value}]`;
-    });
-    return [id, ...words, ...(usages.length > FLAGS_IN_USAGE ? ['[FLAGS]'] : usages)].join(' ');
-  }
-
-  protected override sections(): ReturnType<CommandHelp['sections']> {
-    const shown = super.sections().filter(({header}) => header !== 'FLAG DESCRIPTIONS' && header !== 'ALIASES');
-    const command = this.command as MoreHelp;
-    const related = relatedTo(command, this.config.commands);
+    const width = Math.max(...groups.map(([group]) => group.length));
+    const many = ['Many'.padEnd(width), 'freeze-session, unfreeze-session, reset-session --match or --all'] as const;
     const more = [
-      {header: 'EXIT CODES', body: toTable(exitCodesOf(command))},
-      {
-        header: 'ENVIRONMENT',
-        body: toTable(environmentOf(Object.values(this.command.flags).filter(isGlobal), command)),
-      },
-      {header: 'SEE ALSO', body: related.map((id) => `${this.config.bin} help ${id.replaceAll(':', ' ')}`).join('\n')},
+      [`${bin} help COMMAND`, 'Examples and flags of a command'],
+      [`${bin} help TOPIC`, Object.keys(TOPICS).join(', ')],
+      [`${bin} version`, 'Version, also -v'],
+      [`${bin} autocomplete`, 'Set up completion, of session IDs too'],
+      [`man ${bin}`, 'Everything on one page'],
+    ] as const;
+    return [
+      String(pjson['description']),
+      section('USAGE', [`  ${bin} COMMAND [ARGUMENTS] [FLAGS]`]),
+      section('COMMANDS', [...table(groups, '  '), ...table([many])]),
+      section('MORE', table(more)),
     ];
-    const filled = more.filter(({body}) => body.length > 0);
-    return [...shown, ...filled.map(({header, body}) => ({header, generate: () => ({header, body})}))];
+  }
+
+  private topicPage(topic: string): string[] {
+    const globals = globalFlagsOf(this.commands);
+    switch (topic) {
+      case 'commands':
+        return groupCommands(this.commands).map(([group, commands]) =>
+          section(
+            group.toUpperCase(),
+            table(
+              commands.map((command) => {
+                const short = shortNamesOf(command.id).join(', ');
+                return [command.id, `${this.summary(command)}${short === '' ? '' : ` (short: ${short})`}`];
+              }),
+            ),
+          ),
+        );
+      case 'flags':
+        return [
+          ...fill(
+            'Every command takes these flags, before its name or after it. --yes matters where a command asks.',
+            '',
+          ),
+          section('GLOBAL FLAGS', flagTable(globals)),
+        ];
+      case 'environment':
+        return [
+          section('ENVIRONMENT', table(environmentOf(globals))),
+          ...this.ownRows('environment', (command) => Object.entries(command.environment ?? {})),
+        ];
+      default:
+        return [
+          section('EXIT CODES', table(EXIT_CODES)),
+          ...this.ownRows('exit code 2', (command) => Object.entries(command.exitCodes ?? {})),
+        ];
+    }
+  }
+
+  /** What single commands add to a topic. */
+  private ownRows(what: string, rowsOf: (command: Shown) => Rows): string[] {
+    const rows = [...this.commands]
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
+      .flatMap((command) =>
+        rowsOf(command).map(
+          ([term, meaning]) =>
+            [term === '2' ? command.id : term, term === '2' ? meaning : `${command.id}: ${meaning}`] as const,
+        ),
+      );
+    return rows.length === 0 ? [] : [section(`${what.toUpperCase()} OF SINGLE COMMANDS`, table(rows))];
+  }
+
+  private commandPage(command: Shown): string[] {
+    const {bin} = this.config;
+    const {args, description, examples = [], exitCodes = {}, environment = {}} = command;
+    const id = command.id.replaceAll(':', ' ');
+    const flags = ownFlagsOf(command);
+    const short = shortNamesOf(command.id);
+    const related = relatedTo(command, this.commands).map((other) => other.replaceAll(':', ' '));
+    const shown = (examples as {description: string; command: string}[]).flatMap((example) => [
+      ...fill(example.description, '  '),
+      `    $ ${this.render(example.command, command)}`,
+    ]);
+    const paragraphs = this.render(description ?? '', command)
+      .split(/\n{2,}/)
+      .filter((text) => text !== '')
+      .map((text) => fill(text, '  ').join('\n'));
+    const takesGlobals = globalFlagsOf([command]).some(({name}) => name !== 'help');
+    const parts: [string, string[]][] = [
+      [
+        'USAGE',
+        [
+          `  $ ${bin} ${id}${usageOf(command)}`,
+          ...(short.length === 0 ? [] : [`  Short: ${short.map((name) => `${bin} ${name}`).join(', ')}`]),
+        ],
+      ],
+      ['EXAMPLES', shown],
+      ['ARGUMENTS', table(Object.values(args).map((arg) => [wordOf(arg), describeValue(arg.description ?? '', arg)]))],
+      ...groupFlags(flags).map(([group, some]): [string, string[]] => [group, flagTable(some)]),
+      ['DESCRIPTION', [paragraphs.join('\n\n')]],
+      ['EXIT CODES', table(Object.entries(exitCodes))],
+      ['ENVIRONMENT', table(Object.entries(environment))],
+      ['SEE ALSO', related.length === 0 ? [] : fill(related.map((other) => `${bin} ${other}`).join(', '), '  ')],
+    ];
+    return [
+      this.summary(command),
+      ...parts.filter(([, lines]) => lines.join('') !== '').map(([heading, lines]) => section(heading, lines)),
+      ...(takesGlobals ? [`Flags such as --redis-url and --json: ${bin} help flags`] : []),
+    ];
+  }
+
+  private summary(command: Shown): string {
+    return command.summary ?? '';
+  }
+
+  private render(text: string, {id}: Shown): string {
+    return text
+      .replaceAll('<%= config.bin %>', this.config.bin)
+      .replaceAll('<%= command.id %>', id.replaceAll(':', ' '));
   }
 }
 
-function isGlobal({helpGroup}: {helpGroup?: string | undefined}): boolean {
-  return helpGroup === 'GLOBAL';
+function show(parts: readonly string[]): Promise<void> {
+  process.stdout.write(`${parts.join('\n\n')}\n`);
+  return Promise.resolve();
 }
 
-function toRows(rows: Rows): Row[] {
-  return rows.map(([term, meaning]) => [term, meaning]);
+function section(heading: string, lines: readonly string[]): string {
+  return `${bold(heading, process.stdout)}\n${lines.join('\n')}`;
 }
 
-function toTable(rows: Rows): {name: string; description: string}[] {
-  return rows.map(([name, description]) => ({name, description}));
+function usageOf(command: Shown): string {
+  const words = Object.values(command.args)
+    .filter(({hidden}) => !hidden)
+    .map(wordOf);
+  const usages = ownFlagsOf(command).map((flag) => {
+    const typed = `--${flag.name}${valueOf(flag)}`;
+    return flag.required ? typed : `[${typed}]`;
+  });
+  const flags = usages.join(' ').length > FLAGS_IN_USAGE ? ['[FLAGS]'] : usages;
+  return [...words, ...flags].map((word) => ` ${word}`).join('');
+}
+
+function wordOf({name, required, multiple}: Command.Arg.Cached): string {
+  const word = `${name.toUpperCase()}${multiple ? '...' : ''}`;
+  return required ? word : `[${word}]`;
+}
+
+function valueOf(flag: Command.Flag.Cached): string {
+  if (flag.type !== 'option') return '';
+  return ` ${flag.helpValue === undefined ? (flag.options?.join('|') ?? flag.name.toUpperCase()) : String(flag.helpValue)}`;
+}
+
+/** Those of no group first, then the groups in the order of what a person decides first. */
+function groupFlags(flags: Command.Flag.Cached[]): [heading: string, flags: Command.Flag.Cached[]][] {
+  const groups = ['', 'SELECTION', 'OUTPUT'];
+  return groups
+    .map((group): [string, Command.Flag.Cached[]] => [
+      group === '' ? 'FLAGS' : `${group} FLAGS`,
+      flags.filter(({helpGroup = ''}) => helpGroup === group),
+    ])
+    .filter(([, some]) => some.length > 0);
+}
+
+function flagTable(flags: readonly Command.Flag.Cached[]): string[] {
+  const hasChars = flags.some(({char}) => char !== undefined);
+  const rows = flags.map((flag) => {
+    const char = flag.char === undefined ? (hasChars ? '    ' : '') : `-${flag.char}, `;
+    return [
+      `${char}--${flag.name}${valueOf(flag)}`,
+      describeValue(flag.summary ?? flag.description ?? '', flag),
+    ] as const;
+  });
+  return table(rows);
+}
+
+/** Its meaning, and what else holds for its value. */
+function describeValue(
+  meaning: string,
+  value: {helpValue?: unknown; options?: readonly string[]; default?: unknown; env?: string; type?: string},
+): string {
+  const {helpValue, options = [], default: preset, env, type} = value;
+  const isNamed = helpValue !== undefined || type !== 'option';
+  const facts = [
+    ...(isNamed && options.length > 0 ? [options.join(', ')] : []),
+    ...(typeof preset === 'string' || typeof preset === 'number' ? [`default: ${preset}`] : []),
+    ...(env === undefined ? [] : [env]),
+  ];
+  return facts.length === 0 ? meaning : `${meaning} (${facts.join('; ')})`;
+}
+
+/** Terms in one column, their meanings in another, with `gap` between the words of these. */
+function table(rows: Rows, gap = ' '): string[] {
+  const width = Math.min(LONGEST_TERM, Math.max(...rows.map(([term]) => term.length)));
+  return rows.flatMap(([term, meaning]) => {
+    const indent = ' '.repeat(width + 4);
+    const lines = fill(meaning, indent, gap);
+    if (term.length > width) return [`  ${term}`, ...lines];
+    return [`  ${term.padEnd(width)}  ${lines[0]?.trimStart() ?? ''}`, ...lines.slice(1)];
+  });
+}
+
+/** Text in lines of the terminal's width, broken between words only. */
+function fill(text: string, indent: string, gap = ' '): string[] {
+  const {isTTY, columns} = process.stdout;
+  const width = isTTY && columns > 0 ? Math.min(WIDTH.most, Math.max(WIDTH.least, columns)) : WIDTH.usual;
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(/\s+/)) {
+    const longer = line === '' ? word : line + gap + word;
+    if (line !== '' && indent.length + longer.length > width) {
+      lines.push(indent + line);
+      line = word;
+    } else line = longer;
+  }
+  return line === '' ? lines : [...lines, indent + line];
 }

@@ -14,3 +14,8 @@ export function hasColour(stream: NodeJS.WriteStream): boolean {
   if (force !== undefined && force !== '') return force !== '0' && force !== 'false';
   return stream.isTTY && term !== 'dumb';
 }
+
+/** A heading on a terminal. */
+export function bold(text: string, stream: NodeJS.WriteStream): string {
+  return hasColour(stream) ? `\x1b[1m${text}\x1b[22m` : text;
+}

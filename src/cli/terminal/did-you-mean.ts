@@ -20,8 +20,9 @@ function findNearest(typed: string, names: readonly string[]): string[] {
   return related.length <= MOST ? related : [];
 }
 
-export function unknownCommand(typed: string, config: Interfaces.Config): TokengateError {
-  const names = config.commands.filter(({hidden}) => !hidden).map(({id}) => id);
+/** @param others what else could stand there */
+export function unknownCommand(typed: string, config: Interfaces.Config, others: string[] = []): TokengateError {
+  const names = [...config.commands.filter(({hidden}) => !hidden).map(({id}) => id), ...others];
   return new TokengateError('UNKNOWN_COMMAND', `Unknown command '${typed}'.`, {
     hint: `${guessNearest(typed, names)}See them all with: ${config.bin} help`,
   });

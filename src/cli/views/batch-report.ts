@@ -4,7 +4,7 @@ import {TokengateError} from '../../lib/values/errors.js';
 import {showText} from '../terminal/escape.js';
 import {stringifyJson} from '../terminal/json.js';
 import {MAX_WARNINGS, reportLine, reportWarning} from '../terminal/report.js';
-import {WorkOutput} from '../terminal/stdout.js';
+import {boundErrors, WorkOutput} from '../terminal/stdout.js';
 
 interface Wording<R> {
   verb: string;
@@ -87,6 +87,7 @@ export class BatchReport<R> {
       }
     }
     await this.write(text);
+    await boundErrors();
   }
 
   async addPreviews(previews: readonly Preview[], facts?: Record<string, unknown>): Promise<void> {

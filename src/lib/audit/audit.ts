@@ -22,7 +22,7 @@ import {serverTime} from '../redis/server-time.js';
 import {inGroups} from '../values/chunks.js';
 import {narrow} from '../values/glob.js';
 import {matchesGlob} from '../values/glob.js';
-import {parseGatewayNumber, ZERO} from '../values/money.js';
+import {parseStoredNumber, ZERO} from '../values/money.js';
 import {isText, nameOf, rawId, type RawId} from '../values/session-id.js';
 import {formatGatewayTime, formatUtc, parseGatewayTime} from '../values/time.js';
 import {type Repair, type Step, VALUE_LIMIT} from './repairs.js';
@@ -266,7 +266,7 @@ function judgeBudget(facts: KeyFacts): Finding[] {
   if (facts.text === null) {
     return [{...finding, ...FAILS_503, problem: 'budget_wrong_type', what: `a Redis ${facts.type}`}];
   }
-  const budget = parseGatewayNumber(facts.text);
+  const budget = parseStoredNumber(facts.text);
   const findings: Finding[] = [];
   if (budget === undefined || budget === 'nan') {
     findings.push({...finding, ...FAILS_503, problem: 'budget_not_money', what: notMoney(facts.text)});
@@ -295,7 +295,7 @@ function judgeSpent(facts: KeyFacts): Finding[] {
     return [{...finding, ...FAILS_503, problem: 'spent_wrong_type', what, advice: ['delete_key']}];
   }
   const {text} = facts;
-  const spent = parseGatewayNumber(text);
+  const spent = parseStoredNumber(text);
   const findings: Finding[] = [];
   if (spent === undefined || spent === 'nan') {
     findings.push({...finding, ...FAILS_503, problem: 'spent_not_money', what: notMoney(text)});

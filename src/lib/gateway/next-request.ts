@@ -1,7 +1,7 @@
 import {type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {toServerTime} from '../redis/server-time.js';
 import {Decimal} from '../values/decimal.js';
-import {type GatewayNumber, type Money, parseGatewayNumber, roundUpToCents, ZERO} from '../values/money.js';
+import {type StoredNumber, type Money, parseStoredNumber, roundUpToCents, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {parseGatewayTime} from '../values/time.js';
 import {IDENTICAL_LIMIT, parseCount, REQUEST_LIMIT} from './anomaly-stats.js';
@@ -356,12 +356,12 @@ function missingFor(left: Money, cost: Money | null): Money | null {
   return left.gte(cost) ? null : cost.minus(left);
 }
 
-function readNumber(stored: Stored): GatewayNumber | undefined {
+function readNumber(stored: Stored): StoredNumber | undefined {
   if (stored === null) return ZERO;
-  return stored === WRONG_TYPE ? undefined : parseGatewayNumber(stored);
+  return stored === WRONG_TYPE ? undefined : parseStoredNumber(stored);
 }
 
-function isAmount(value: GatewayNumber | undefined): value is Money {
+function isAmount(value: StoredNumber | undefined): value is Money {
   return typeof value === 'object';
 }
 

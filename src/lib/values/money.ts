@@ -1,5 +1,6 @@
 import {Decimal} from './decimal.js';
 import {TokengateError} from './errors.js';
+import {type Finite, type GatewayNumber, parseGatewayNumber, toFloat} from './gateway-number.js';
 
 /** USD, exact: never a binary float, from the text in Redis to the text on the screen. */
 export type Money = Decimal;
@@ -11,10 +12,10 @@ const TYPED = /^(\d+(\.\d+)?|\.\d+)$/;
 const MAX_DIGITS = 28;
 const MAX_WHOLE_DIGITS = 18;
 
-const STORED = /^[+-]?(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)(e[+-]?\d{1,4})?$/i;
-/** Past what a Python float can hold (1.8e308, 5e-324); such a text would fill the screen with zeros. */
-const MAX_EXPONENT = 400;
-const MAX_STORED_LENGTH = 1000;
+/** What the gateway and this CLI write. */
+const PLAIN = /^\d{1,300}(\.\d{1,300})?$/;
+/** Digits after the point that are kept of a stored amount; what is less counts as nothing. */
+const MAX_DECIMALS = 2000;
 
 export interface TypedAmount {
   /** What is written to Redis: the digits as typed, without an exponent. */
@@ -55,48 +56,34 @@ function whyNotPlain(typed: string): string {
 /**
  * An amount as it stands in Redis, read the way the gateway reads it (Python's `Decimal(text)`).
  *
- * @returns undefined when it is not a finite number
+ * @returns undefined when it is not a finite number, or one that the gateway's JSON, of binary floats, can't hold
  */
 export function parseStoredMoney(text: string): Money | undefined {
-  return Decimal.ofPlain(text) ?? parseAnyMoney(text.trim());
+  const plain = Decimal.ofPlain(text);
+  if (plain !== undefined) return plain;
+  if (PLAIN.test(text)) return Decimal.of(text);
+  const value = parseGatewayNumber(text);
+  return typeof value === 'object' ? toMoney(value) : undefined;
 }
 
-function parseAnyMoney(text: string): Money | undefined {
-  if (text.length > MAX_STORED_LENGTH || !STORED.test(text)) return undefined;
-  const [mantissa = '', power = '0'] = text.replaceAll('_', '').split(/e/i);
-  const [whole = '', decimals = ''] = mantissa.split('.');
-  const digits = (whole + decimals).replace(/^[+-]?0*/, '');
-  if (digits === '') return ZERO;
-  const exponent = Number(power) - decimals.length;
+function toMoney(value: Finite): Money | undefined {
+  if (!Number.isFinite(toFloat(value))) return undefined;
+  const digits = String(value.coefficient);
   // Before it is made, since it would take as much memory as it has zeros.
-  if (Math.abs(digits.length - 1 + exponent) > MAX_EXPONENT) return undefined;
-  const amount = Decimal.fromParts(digits, exponent);
-  return mantissa.startsWith('-') ? amount.neg() : amount;
+  if (value.coefficient === 0n || digits.length + value.exponent < -MAX_DECIMALS) return ZERO;
+  return Decimal.fromParts(digits, value.exponent).round(MAX_DECIMALS, 'half-even');
 }
 
-/** What the gateway takes a stored text for. */
-export type GatewayNumber = Money | 'infinity' | '-infinity' | 'nan';
+/** What the gateway takes a stored text for; a number beyond all money counts as infinite. */
+export type StoredNumber = Money | Exclude<GatewayNumber, Finite>;
 
-/**
- * A text as the gateway's `Decimal(text)` reads it, what is no finite amount too; a number beyond all money counts as
- * infinite or as 0.
- *
- * @returns undefined when it is not a number
- */
-export function parseGatewayNumber(text: string): GatewayNumber | undefined {
+/** @returns undefined when it is not a number */
+export function parseStoredNumber(text: string): StoredNumber | undefined {
   const amount = parseStoredMoney(text);
   if (amount !== undefined) return amount;
-  const digits = text.trim();
-  if (/^[+-]?s?nan\d*$/i.test(digits)) return 'nan';
-  const [, sign, isTiny] = /^([+-]?)(?:inf(?:inity)?|.*e(-?)[+\d]+)$/i.exec(digits) ?? [];
-  if (sign === undefined || !(/^[+-]?inf(inity)?$/i.test(digits) || STORED.test(digits))) return undefined;
-  if (isTiny === '-' || /^[+-]?[0._]+e/i.test(digits)) return ZERO;
-  return sign === '-' ? '-infinity' : 'infinity';
-}
-
-/** True for a stored text that the gateway reads as "no limit". */
-export function isInfinite(text: string): boolean {
-  return /^\+?inf(inity)?$/i.test(text.trim());
+  const value = parseGatewayNumber(text);
+  if (value === undefined || typeof value === 'string') return value;
+  return value.coefficient < 0n ? '-infinity' : 'infinity';
 }
 
 export function roundUpToCents(amount: Money): Money {

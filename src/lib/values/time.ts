@@ -1,40 +1,159 @@
 import {TokengateError} from './errors.js';
 
-/**
- * Python's `datetime.fromisoformat` (3.11), as far as a gateway or an operator can have written it: date, any one
- * character, time down to a fraction, perhaps an offset. Dashes and colons stand everywhere or nowhere. U+FFFD is what
- * is read in place of bytes that are no text.
- */
-const ISO =
-  /^(?!0000)(\d{4})(-?)(\d{2})\2(\d{2})(?:[^\ufffd](\d{2})(?:(:?)(\d{2})(?:\6(\d{2}))?)?(?:[.,](\d+))?(Z|([+-])(\d{2}):?(\d{2})(?::?(\d{2})(?:\.\d+)?)?)?)?$/su;
-
 /** With an offset, `at` is the moment that was meant. */
 export type GatewayTime = {kind: 'time'; at: Date} | {kind: 'offset'; at: Date} | {kind: 'unreadable'};
 
+const UNREADABLE: GatewayTime = {kind: 'unreadable'};
+
 /**
- * A time as the gateway reads it: UTC without an offset. With an offset (`Z` too) or unreadable, the gateway answers
- * every request of that session with HTTP 500. Precise to the millisecond.
+ * A time as the gateway reads it, by `datetime.fromisoformat` of Python 3.11: UTC without an offset. With an offset (`Z`
+ * too) or unreadable, the gateway answers every request of that session with HTTP 500. Precise to the millisecond.
  */
 export function parseGatewayTime(text: string): GatewayTime {
-  const match = ISO.exec(text);
-  if (!match) return {kind: 'unreadable'};
-  const [, year, , month, day, hour = '0', , minute = '0', second = '0', fraction = '', offset, ...shift] = match;
-  const milliseconds = Number(fraction.slice(0, 3).padEnd(3, '0'));
+  const bytes = Buffer.from(text);
+  if (bytes.length < 7) return UNREADABLE;
+  const dateEnd = findDateEnd(bytes);
+  const day = parseDate(bytes, dateEnd);
+  if (day === undefined) return UNREADABLE;
+  if (bytes.length <= dateEnd) return {kind: 'time', at: new Date(day)};
+  return parseTimeOfDay(bytes.subarray(dateEnd + characterLength(bytes[dateEnd] ?? 0)), day);
+}
+
+const [DASH, COLON, POINT, COMMA, PLUS, LETTER_W, LETTER_Z] = Buffer.from('-:.,+WZ') as unknown as number[];
+
+/**
+ * Where the date ends. Any one character may stand between date and time, so that it is the date's own form that says:
+ * `YYYY-MM-DD`, `YYYYMMDD`, `YYYY-Www`, `YYYY-Www-D`, `YYYYWww` or `YYYYWwwD`.
+ */
+function findDateEnd(bytes: Buffer): number {
+  if (bytes.length === 7) return 7;
+  if (bytes[4] === DASH) {
+    if (bytes[5] !== LETTER_W) return 10;
+    // A dash is rather followed by a time than by a day that a digit sets apart from one.
+    return bytes[8] !== DASH || isDigit(bytes[10]) ? 8 : 10;
+  }
+  if (bytes[4] !== LETTER_W) return 8;
+  let end = 7;
+  while (isDigit(bytes[end])) end++;
+  if (end < 9) return end;
+  return end % 2 === 0 ? 7 : 8;
+}
+
+/** The first moment of the day, in milliseconds. */
+function parseDate(bytes: Buffer, end: number): number | undefined {
+  const year = digitsAt(bytes, 0, 4);
+  const dash = bytes[4] === DASH ? 1 : 0;
+  if (year === undefined || year === 0) return undefined;
+  if (bytes[4 + dash] === LETTER_W) {
+    const week = digitsAt(bytes, 5 + dash, 2);
+    const hasDay = 7 + dash < end;
+    if (hasDay && dash === 1 && bytes[8] !== DASH) return undefined;
+    return week === undefined ? undefined : ofWeek(year, week, hasDay ? digitsAt(bytes, 7 + 2 * dash, 1) : 1);
+  }
+  const [month, day] = [digitsAt(bytes, 4 + dash, 2), digitsAt(bytes, 6 + 2 * dash, 2)];
+  if (month === undefined || day === undefined || (dash === 1 && bytes[7] !== DASH)) return undefined;
+  const at = utc(year, month - 1, day);
+  // What is too large shows in the next larger.
+  return at.getUTCMonth() === month - 1 && day > 0 ? at.getTime() : undefined;
+}
+
+const DAY_MS = 86_400_000;
+
+/** Weeks begin on Monday, and the first of a year is the one that has its first Thursday. */
+function ofWeek(year: number, week: number, day: number | undefined): number | undefined {
+  if (day === undefined || day < 1 || day > 7 || week < 1 || week > 53) return undefined;
+  const firstMonday = (of: number): number => {
+    const fourth = utc(of, 0, 4);
+    return fourth.getTime() - ((fourth.getUTCDay() + 6) % 7) * DAY_MS;
+  };
+  const monday = firstMonday(year) + (week - 1) * 7 * DAY_MS;
+  if (monday >= firstMonday(year + 1)) return undefined;
+  const at = monday + (day - 1) * DAY_MS;
+  return at >= utc(1, 0, 1).getTime() && at < utc(10_000, 0, 1).getTime() ? at : undefined;
+}
+
+function utc(year: number, month: number, day: number): Date {
   const at = new Date(0);
-  at.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
-  at.setUTCHours(Number(hour), Number(minute), Number(second), milliseconds);
-  // What is too large shows in the next larger: a day in the month, a minute in the hour.
-  const rolledOver =
-    at.getUTCMonth() !== Number(month) - 1 ||
-    at.getUTCHours() !== Number(hour) ||
-    at.getUTCMinutes() !== Number(minute);
-  if (rolledOver) return {kind: 'unreadable'};
-  if (offset === undefined) return {kind: 'time', at};
-  const [sign, hours = '0', minutes = '0', seconds = '0'] = shift;
+  at.setUTCFullYear(year, month, day);
+  return at;
+}
+
+function parseTimeOfDay(bytes: Buffer, day: number): GatewayTime {
+  const zone = bytes.findIndex((byte) => byte === PLUS || byte === DASH || byte === LETTER_Z);
+  const clock = parseClock(bytes, 0, zone === -1 ? bytes.length : zone);
+  if (clock === undefined || clock.hours > 23 || clock.minutes > 59 || clock.seconds > 59) return UNREADABLE;
+  const at = day + toMilliseconds(clock);
+  if (zone === -1) return clock.isWhole ? {kind: 'time', at: new Date(at)} : UNREADABLE;
+  if (bytes[zone] === LETTER_Z) return (bytes[zone + 1] ?? 0) === 0 ? {kind: 'offset', at: new Date(at)} : UNREADABLE;
+  const offset = parseClock(bytes, zone + 1, bytes.length);
+  if (offset?.isWhole !== true) return UNREADABLE;
+  const length = toMilliseconds({...offset, milliseconds: 0});
   // Python takes no offset of a day or more.
-  if (Number(hours) > 23 || Number(minutes) > 59 || Number(seconds) > 59) return {kind: 'unreadable'};
-  const length = (Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)) * 1000;
-  return {kind: 'offset', at: new Date(at.getTime() - (sign === '-' ? -length : length))};
+  if (length >= DAY_MS) return UNREADABLE;
+  return {kind: 'offset', at: new Date(bytes[zone] === DASH ? at + length : at - length)};
+}
+
+interface Clock {
+  hours: number;
+  minutes: number;
+  seconds: number;
+  milliseconds: number;
+  /** Nothing follows; Python, which reads C's texts, takes NUL for the end. */
+  isWhole: boolean;
+}
+
+/** `HH[:MM[:SS]]` or `HH[MM[SS]]`, perhaps with a fraction after any of them, as Python reads it: it goes on past `end`. */
+function parseClock(bytes: Buffer, start: number, end: number): Clock | undefined {
+  const parts = [0, 0, 0];
+  let hasColons = false;
+  let at = start;
+  const toClock = (fraction: number, isWhole: boolean): Clock => {
+    const [hours = 0, minutes = 0, seconds = 0] = parts;
+    return {hours, minutes, seconds, milliseconds: fraction, isWhole};
+  };
+  for (const index of parts.keys()) {
+    const part = digitsAt(bytes, at, 2);
+    if (part === undefined) return undefined;
+    parts[index] = part;
+    const next = bytes[at + 2] ?? 0;
+    at += 3;
+    if (index === 0) hasColons = next === COLON;
+    if (at >= end) return toClock(0, next === 0);
+    if (hasColons && next === COLON) continue;
+    if (next === POINT || next === COMMA) break;
+    if (hasColons) return undefined;
+    at--;
+  }
+  const length = Math.min(6, end - at);
+  const fraction = digitsAt(bytes, at, length);
+  if (fraction === undefined) return undefined;
+  at += length;
+  while (isDigit(bytes[at])) at++;
+  return toClock(Math.floor((fraction * 1000) / 10 ** length), (bytes[at] ?? 0) === 0);
+}
+
+function toMilliseconds({hours, minutes, seconds, milliseconds}: Clock): number {
+  return ((hours * 60 + minutes) * 60 + seconds) * 1000 + milliseconds;
+}
+
+/** Undefined unless so many digits stand there. */
+function digitsAt(bytes: Buffer, start: number, count: number): number | undefined {
+  let value = 0;
+  for (let at = start; at < start + count; at++) {
+    const byte = bytes[at];
+    if (!isDigit(byte)) return undefined;
+    value = value * 10 + byte - 48;
+  }
+  return value;
+}
+
+function isDigit(byte: number | undefined): byte is number {
+  return byte !== undefined && byte >= 48 && byte <= 57;
+}
+
+/** Bytes of the UTF-8 character that begins with this one. */
+function characterLength(byte: number): number {
+  return byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
 }
 
 /** The only form that the gateway obeys: ISO 8601 in UTC, without `Z`. */

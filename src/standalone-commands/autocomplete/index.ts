@@ -4,20 +4,21 @@ import {SETUPS, SHELLS} from '../../cli/completion/scripts.js';
 import {writeOutput} from '../../cli/terminal/stdout.js';
 
 export default class Autocomplete extends Command {
-  static override summary = 'Show how to set up completion in bash, zsh, fish and PowerShell';
-  static override description = `One line in the shell's start-up file is enough, and need not be renewed after an upgrade. Commands, flags, their values and the IDs of sessions in Redis are completed.`;
+  static override summary = 'Set up completion in bash, zsh, fish or PowerShell';
+  static group = 'Set-up';
+  static override description = `Shows the line to add to the shell's start-up file. It completes commands, flags, values and the IDs of sessions in Redis, and need not be changed after an upgrade.`;
   static override examples = [
     {description: 'Show the line of each shell', command: '<%= config.bin %> <%= command.id %>'},
-    {description: 'Set up bash until it ends', command: 'eval "$(<%= config.bin %> <%= command.id %> script bash)"'},
+    {description: 'Try it in the current bash', command: 'eval "$(<%= config.bin %> <%= command.id %> script bash)"'},
   ];
 
   static override args = {
-    shell: Args.string({description: 'Show that of one shell', ignoreStdin: true, options: [...SHELLS]}),
+    shell: Args.string({description: 'Shell to set up', ignoreStdin: true, options: [...SHELLS]}),
   };
   static override flags = {
     'refresh-cache': Flags.boolean({
       char: 'r',
-      description: 'Only renew the files of @oclif/plugin-autocomplete, for a set-up that uses those',
+      description: 'Renew the files of @oclif/plugin-autocomplete, for a set-up that uses them',
     }),
   };
 

@@ -5,12 +5,12 @@ import {join} from 'node:path';
 
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {untilEnded} from '../../support/processes.js';
-import {type Receiver, startReceiver, TOKEN} from '../../support/receiver.js';
-import {freePort, startRedis, type TestRedis} from '../../support/redis-server.js';
-import {type Output, runBinary} from '../../support/run.js';
-import {portOf} from '../../support/servers.js';
-import {loadSessions, makeShell} from '../../support/shell.js';
+import {type Receiver, startReceiver, TOKEN} from '../../support/impostors/receiver.js';
+import {portOf} from '../../support/impostors/servers.js';
+import {untilEnded} from '../../support/program/processes.js';
+import {type Output, runBinary} from '../../support/program/run.js';
+import {loadSessions, makeShell} from '../../support/program/shell.js';
+import {freePort, startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 let redis: TestRedis;
 let receiver: Receiver;

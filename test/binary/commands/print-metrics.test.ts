@@ -3,11 +3,11 @@ import {join} from 'node:path';
 
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {promtool} from '../../support/promtool.js';
-import {openTerminal} from '../../support/pty.js';
-import {freePort, startRedis, type TestRedis} from '../../support/redis-server.js';
-import {type Output, runBinary} from '../../support/run.js';
-import {loadSessions, makeShell, type Shell} from '../../support/shell.js';
+import {promtool} from '../../support/program/promtool.js';
+import {openTerminal} from '../../support/program/pty.js';
+import {type Output, runBinary} from '../../support/program/run.js';
+import {loadSessions, makeShell, type Shell} from '../../support/program/shell.js';
+import {freePort, startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 let redis: TestRedis;
 let shell: Shell;

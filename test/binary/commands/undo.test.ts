@@ -1,9 +1,9 @@
 import {afterAll, beforeAll, expect, test} from 'vitest';
 
-import {dumpKeyspace} from '../../support/keyspace.js';
-import {openTerminal} from '../../support/pty.js';
-import {startRedis, type TestRedis} from '../../support/redis-server.js';
-import {runBinary} from '../../support/run.js';
+import {openTerminal} from '../../support/program/pty.js';
+import {runBinary} from '../../support/program/run.js';
+import {dumpKeyspace} from '../../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 const SESSIONS = 10_000;
 /** IDs of any kind, amounts of any kind, a few freezes. */

@@ -4,8 +4,8 @@ import {join} from 'node:path';
 
 import {afterAll, beforeAll, describe, expect, test, vi} from 'vitest';
 
-import {startRedis, type TestRedis} from '../../support/redis-server.js';
-import {BIN, NODE, type Output, runProcess} from '../../support/run.js';
+import {BIN, NODE, type Output, runProcess} from '../../support/program/run.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 const SESSIONS = 200_000;
 const SEED = `

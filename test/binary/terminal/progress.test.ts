@@ -1,9 +1,9 @@
 import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest';
 
-import {openTerminal} from '../../support/pty.js';
-import {startRedis, type TestRedis} from '../../support/redis-server.js';
-import {runBinary} from '../../support/run.js';
-import {makeShell} from '../../support/shell.js';
+import {openTerminal} from '../../support/program/pty.js';
+import {runBinary} from '../../support/program/run.js';
+import {makeShell} from '../../support/program/shell.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 const SESSIONS = 3000;
 const SEED = `

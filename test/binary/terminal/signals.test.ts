@@ -1,10 +1,10 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {startProxy} from '../../support/proxy.js';
-import {openTerminal} from '../../support/pty.js';
-import {startRedis, type TestRedis} from '../../support/redis-server.js';
-import {runBinary} from '../../support/run.js';
-import {silent, startServer} from '../../support/servers.js';
+import {startProxy} from '../../support/impostors/proxy.js';
+import {silent, startServer} from '../../support/impostors/servers.js';
+import {openTerminal} from '../../support/program/pty.js';
+import {runBinary} from '../../support/program/run.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

@@ -1,12 +1,12 @@
-import type {Redis} from '../../../src/lib/redis/contract.js';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {resetSession} from '../../../src/lib/operations/reset.js';
 import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
 import {connect} from '../../../src/lib/redis/connect.js';
+import type {Redis} from '../../../src/lib/redis/contract.js';
 import {rawId} from '../../../src/lib/values/session-id.js';
-import {startCluster, type TestCluster} from '../../support/cluster.js';
-import {type Output, runBinary} from '../../support/run.js';
+import {type Output, runBinary} from '../../support/program/run.js';
+import {startCluster, type TestCluster} from '../../support/redis/cluster.js';
 
 let cluster: TestCluster;
 beforeAll(async () => {

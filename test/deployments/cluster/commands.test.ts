@@ -1,9 +1,9 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {type Certificates, makeCertificates} from '../../support/certificates.js';
-import {startCluster, type TestCluster} from '../../support/cluster.js';
-import {startRedis, type TestRedis} from '../../support/redis-server.js';
-import {type Output, runBinary} from '../../support/run.js';
+import {type Output, runBinary} from '../../support/program/run.js';
+import {startCluster, type TestCluster} from '../../support/redis/cluster.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 const TEXTS = {
   'session:a:budget': '10.0',

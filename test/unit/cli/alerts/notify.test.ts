@@ -9,8 +9,8 @@ import {toSession} from '../../../../src/lib/gateway/session.js';
 import type {Finding} from '../../../../src/lib/monitoring/limits.js';
 import {Decimal} from '../../../../src/lib/values/decimal.js';
 import {parseSessionId} from '../../../../src/lib/values/session-id.js';
-import {untilEnded} from '../../../support/processes.js';
-import {type Receiver, startReceiver} from '../../../support/receiver.js';
+import {type Receiver, startReceiver} from '../../../support/impostors/receiver.js';
+import {untilEnded} from '../../../support/program/processes.js';
 
 let receiver: Receiver;
 let folder: string;

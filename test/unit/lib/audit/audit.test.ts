@@ -1,9 +1,9 @@
-import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {describe, expect, test} from 'vitest';
 
 import {checkStore, type Finding, isFixable} from '../../../../src/lib/audit/audit.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;

@@ -1,4 +1,3 @@
-import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {expect, test} from 'vitest';
 
 import {
@@ -16,10 +15,11 @@ import {
   SPENT_KEYS,
 } from '../../../../src/lib/gateway/keys.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
-import {startProxy} from '../../../support/proxy.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {startProxy} from '../../../support/impostors/proxy.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;

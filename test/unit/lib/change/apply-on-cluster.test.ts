@@ -1,4 +1,3 @@
-import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {beforeEach, describe, expect, test, vi} from 'vitest';
 
 import {changeOnCluster} from '../../../../src/lib/change/apply-on-cluster.js';
@@ -13,12 +12,14 @@ import {
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from '../../../../src/lib/gateway/keys.js';
-import type {Journal, Old, Stored} from '../../../../src/lib/journal/entry.js';
+import type {Held} from '../../../../src/lib/gateway/stored-value.js';
+import type {Journal, Stored} from '../../../../src/lib/journal/entry.js';
 import {slotOf} from '../../../../src/lib/redis/cluster/slots.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
+import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {nameOf, type RawId, rawId} from '../../../../src/lib/values/session-id.js';
-import {type Nodes, withCluster} from '../../../support/with-cluster.js';
+import {type Nodes, withCluster} from '../../../support/redis/with-cluster.js';
 
 let nodes: Nodes;
 let redis: Redis;
@@ -35,7 +36,7 @@ const LOST = new TokengateError('REDIS_CONNECTION_LOST', 'The connection is gone
 /** What a change was told, as text. */
 interface Told {
   word: string;
-  old: readonly Old[];
+  old: readonly Held[];
 }
 
 /** A script that writes what is wanted, whatever is there; null for a key that stays. */

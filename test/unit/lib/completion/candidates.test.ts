@@ -7,7 +7,7 @@ import {makeTable} from '../../../../src/cli/completion/table.js';
 import {findCandidates} from '../../../../src/lib/completion/candidates.js';
 import {JOURNAL_KEY} from '../../../../src/lib/gateway/keys.js';
 import {parseRedisUrl} from '../../../../src/lib/redis/url.js';
-import {startRedis} from '../../../support/redis-server.js';
+import {startRedis} from '../../../support/redis/redis-server.js';
 
 /** Milliseconds; longer than a test may take. */
 const FOREVER = 10 * 60_000;

@@ -4,15 +4,15 @@ import {type CandidateOptions, findCandidates, type FoundId} from '../../../../s
 import {openResp, ReplyError, type RespConnection} from '../../../../src/lib/completion/tiny-client.js';
 import {JOURNAL_KEY} from '../../../../src/lib/gateway/keys.js';
 import {parseRedisUrl} from '../../../../src/lib/redis/url.js';
-import {startRedis, type TestRedis} from '../../../support/redis-server.js';
 import {
   type Answer,
   type AnsweringServer,
   type Answers,
   EMPTY_REDIS,
   startAnswering,
-} from '../../../support/resp-server.js';
-import {closing, greeting, silent, startServer} from '../../../support/servers.js';
+} from '../../../support/impostors/resp-server.js';
+import {closing, greeting, silent, startServer} from '../../../support/impostors/servers.js';
+import {startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
 
 /** Milliseconds; longer than a test may take. */
 const FOREVER = 10 * 60_000;

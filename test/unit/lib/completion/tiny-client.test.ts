@@ -18,10 +18,10 @@ import {
 } from '../../../../src/lib/completion/tiny-client.js';
 import {type Endpoint, parseRedisUrl, type RedisTarget, type TlsSettings} from '../../../../src/lib/redis/url.js';
 import {type Certificates, type KeyPair, makeCertificates} from '../../../support/certificates.js';
-import {freePort, startRedis, type TestRedis} from '../../../support/redis-server.js';
-import {startRespServer} from '../../../support/resp-server.js';
-import {startSentinel} from '../../../support/sentinels.js';
-import {greeting, startServer} from '../../../support/servers.js';
+import {startRespServer} from '../../../support/impostors/resp-server.js';
+import {greeting, startServer} from '../../../support/impostors/servers.js';
+import {freePort, startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
+import {startSentinel} from '../../../support/redis/sentinels.js';
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {

@@ -1,4 +1,3 @@
-import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {describe, expect, test} from 'vitest';
 
 import {
@@ -9,10 +8,11 @@ import {
   type Rule,
 } from '../../../../src/lib/gateway/next-request.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {parseAmount, ZERO} from '../../../../src/lib/values/money.js';
 import {parseSessionId} from '../../../../src/lib/values/session-id.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;
@@ -117,7 +117,7 @@ describe('the answer to the next request', () => {
     ['-inf', '0', 429],
     ['10', '-inf', null],
     ['1e999', '5', null],
-    ['1e-999', '0', 429],
+    ['0e999', '0', 429],
   ])('of unknown cost with a budget of %s and %s spent', async (budget, spent, answer) => {
     await write('x', {budget, spent});
     const decision = await explain('x', {cost: null});

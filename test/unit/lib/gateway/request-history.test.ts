@@ -1,12 +1,12 @@
-import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {describe, expect, test} from 'vitest';
 
 import {readHistory} from '../../../../src/lib/gateway/request-history.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {parseStoredMoney} from '../../../../src/lib/values/money.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 const x = rawId('x');
 const KEY = 'anomaly:x:history';

@@ -1,10 +1,10 @@
-import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {describe, expect, test} from 'vitest';
 
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, SPENT_KEYS} from '../../../../src/lib/gateway/keys.js';
 import {newChangeId, type Part, readJournal, toFields, toText} from '../../../../src/lib/journal/entry.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 const KEY = 'tokengate:journal';
 

@@ -1,10 +1,10 @@
-import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {beforeEach, describe, expect, test} from 'vitest';
 
 import {type HistoryOptions, type HistoryPart, listChanges} from '../../../../src/lib/journal/history.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {parseSessionId} from '../../../../src/lib/values/session-id.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;

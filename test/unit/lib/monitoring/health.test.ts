@@ -1,11 +1,11 @@
-import type {RedisText, Cluster, Command, Redis} from '../../../../src/lib/redis/contract.js';
 import {describe, expect, test} from 'vitest';
 
 import {checkHealth} from '../../../../src/lib/monitoring/health.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
-import {dumpKeyspace} from '../../../support/keyspace.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {RedisText, Cluster, Command, Redis} from '../../../../src/lib/redis/contract.js';
+import {dumpKeyspace} from '../../../support/redis/keyspace.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;

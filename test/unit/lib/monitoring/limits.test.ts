@@ -1,7 +1,6 @@
-import {toSession} from '../../../../src/lib/gateway/session.js';
-import {NOT_FROZEN} from '../../../../src/lib/gateway/freeze.js';
-import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
+import {NOT_FROZEN} from '../../../../src/lib/gateway/freeze.js';
+import {toSession} from '../../../../src/lib/gateway/session.js';
 
 import {toAmount} from '../../../../src/lib/gateway/stored-amount.js';
 import {
@@ -13,10 +12,11 @@ import {
   toRules,
 } from '../../../../src/lib/monitoring/limits.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {type Money, parseStoredMoney} from '../../../../src/lib/values/money.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
-import {startRedis, type TestRedis} from '../../../support/redis-server.js';
+import {startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
 
 const x = rawId('x');
 const NOW = new Date('2026-11-22T16:00:00Z');

@@ -1,13 +1,13 @@
-import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {Big} from 'big.js';
 import {beforeEach, describe, expect, test} from 'vitest';
 
 import {measure, type Metrics, type MetricsOptions} from '../../../../src/lib/monitoring/metrics.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {loadSessions} from '../../../support/shell.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {loadSessions} from '../../../support/program/shell.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;

@@ -1,14 +1,14 @@
-import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {expect, test} from 'vitest';
 
 import {checkSessions, type Finding, type Rule, toRules} from '../../../../src/lib/monitoring/limits.js';
 import {parseStateName, reportOnce, type ReportOnceOptions} from '../../../../src/lib/monitoring/report-once.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {parseAmount} from '../../../../src/lib/values/money.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {loadSessions} from '../../../support/shell.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {loadSessions} from '../../../support/program/shell.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 const RULES = toRules({warn: parseAmount('80').value, crit: parseAmount('95').value, minLeft: null, frozen: false});
 const NOTHING: ReadonlySet<Finding> = new Set();

@@ -1,22 +1,30 @@
-import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {readFileSync} from 'node:fs';
 import type {TlsOptions} from 'node:tls';
 
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {connect, type ConnectOptions, refuseReplica} from '../../../../src/lib/redis/connect.js';
+import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import type {TokengateError} from '../../../../src/lib/values/errors.js';
 import {makeCertificates} from '../../../support/certificates.js';
-import {startProxy} from '../../../support/proxy.js';
-import {freePort, startRedis, type TestRedis} from '../../../support/redis-server.js';
+import {startProxy} from '../../../support/impostors/proxy.js';
 import {
   type Answer,
   type AnsweringServer,
   type Answers,
   EMPTY_REDIS,
   startAnswering,
-} from '../../../support/resp-server.js';
-import {closing, echoing, type FakeServer, greeting, resetting, silent, startServer} from '../../../support/servers.js';
+} from '../../../support/impostors/resp-server.js';
+import {
+  closing,
+  echoing,
+  type FakeServer,
+  greeting,
+  resetting,
+  silent,
+  startServer,
+} from '../../../support/impostors/servers.js';
+import {freePort, startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
 
 const SOON = 300;
 

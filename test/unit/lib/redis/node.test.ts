@@ -1,10 +1,10 @@
-import {ErrorReply, NoReply} from '../../../../src/lib/redis/contract.js';
 import {getEventListeners} from 'node:events';
 import {readFileSync} from 'node:fs';
 import type {Socket} from 'node:net';
 import type {TlsOptions} from 'node:tls';
 
 import {afterAll, afterEach, beforeAll, describe, expect, test, vi} from 'vitest';
+import {ErrorReply, NoReply} from '../../../../src/lib/redis/contract.js';
 
 import {type NodeOptions, openNode, type RedisNode} from '../../../../src/lib/redis/node.js';
 import type {TokengateError} from '../../../../src/lib/values/errors.js';
@@ -15,8 +15,8 @@ import {
   type Answers,
   EMPTY_REDIS,
   startAnswering,
-} from '../../../support/resp-server.js';
-import {closing, silent, startServer} from '../../../support/servers.js';
+} from '../../../support/impostors/resp-server.js';
+import {closing, silent, startServer} from '../../../support/impostors/servers.js';
 
 const NOBODY = {username: undefined, password: undefined};
 /** Milliseconds; longer than a test may take. */

@@ -9,10 +9,15 @@ import {connect} from '../../../../src/lib/redis/connect.js';
 import {openPrimary} from '../../../../src/lib/redis/sentinel.js';
 import type {Endpoint} from '../../../../src/lib/redis/url.js';
 import type {TokengateError} from '../../../../src/lib/values/errors.js';
-import {freePort, startRedis, type TestRedis} from '../../../support/redis-server.js';
-import {type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../../../support/resp-server.js';
-import {portOf, startSentinel} from '../../../support/sentinels.js';
-import {closing, silent, startServer} from '../../../support/servers.js';
+import {
+  type AnsweringServer,
+  type Answers,
+  EMPTY_REDIS,
+  startAnswering,
+} from '../../../support/impostors/resp-server.js';
+import {closing, silent, startServer} from '../../../support/impostors/servers.js';
+import {freePort, portOf, startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
+import {startSentinel} from '../../../support/redis/sentinels.js';
 
 const SOON = 300;
 

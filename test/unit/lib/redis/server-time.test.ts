@@ -1,8 +1,8 @@
-import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {expect, test} from 'vitest';
+import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
 
 import {serverTime, toServerTime} from '../../../../src/lib/redis/server-time.js';
-import {withRedis} from '../../../support/with-redis.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let redis: Redis;
 withRedis((own) => ({redis} = own));

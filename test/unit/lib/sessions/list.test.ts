@@ -18,8 +18,8 @@ import {isEmpty, selectIds} from '../../../../src/lib/sessions/select.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {narrow} from '../../../../src/lib/values/glob.js';
 import {nameOf, parseSessionId, rawId} from '../../../../src/lib/values/session-id.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 let server: TestRedis;
 let redis: Redis;

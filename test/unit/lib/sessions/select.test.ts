@@ -1,12 +1,12 @@
-import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {beforeEach, describe, expect, test} from 'vitest';
 
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS} from '../../../../src/lib/gateway/keys.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {isEmpty, type Selection, selectIds} from '../../../../src/lib/sessions/select.js';
 import {parseSessionId} from '../../../../src/lib/values/session-id.js';
-import type {TestRedis} from '../../../support/redis-server.js';
-import {withRedis} from '../../../support/with-redis.js';
+import type {TestRedis} from '../../../support/redis/redis-server.js';
+import {withRedis} from '../../../support/redis/with-redis.js';
 
 const NOW = new Date('2026-11-22T16:00:00Z');
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 
 import {escapeGlob, matchesGlob} from '../../../../src/lib/values/glob.js';
-import {startRedis, type TestRedis} from '../../../support/redis-server.js';
+import {startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

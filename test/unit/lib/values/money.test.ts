@@ -7,9 +7,7 @@ import {
   formatExactMoney,
   formatMoney,
   formatPercentage,
-  isInfinite,
   parseAmount,
-  parseGatewayNumber,
   parseStoredMoney,
   roundUpToCents,
   toPlainDigits,
@@ -108,7 +106,20 @@ describe('an amount as it stands in Redis', () => {
     ['12_34.5_67', '1234.567'],
     ['5.e+2', '500'],
     ['+1e+2', '100'],
-    ['1e400', `1${'0'.repeat(400)}`],
+    ['1e308', `1${'0'.repeat(308)}`],
+    ['1__0', '10'],
+    ['1_', '1'],
+    ['_1._5_', '1.5'],
+    ['1e1_0', '10000000000'],
+    ['10\x1f', '10'],
+    ['\u00a010\u0085', '10'],
+    ['１２', '12'],
+    ['١٠', '10'],
+    ['1e-1999', `0.${'0'.repeat(1998)}1`],
+    ['1e-99999', '0'],
+    ['0e999', '0'],
+    ['1'.repeat(300), '1'.repeat(300)],
+    [`0.${'1'.repeat(1001)}`, `0.${'1'.repeat(1001)}`],
   ])('%j is read as the gateway reads it', (text, digits) => {
     expect(toPlainDigits(parseStoredMoney(text)!)).toBe(digits);
   });
@@ -125,32 +136,22 @@ describe('an amount as it stands in Redis', () => {
     '$5',
     '1,0',
     '1e',
-    '1__0',
     '1e999',
     '1e99999',
-    '1_',
-    '_1',
-    '1._5',
-    '1.5_',
+    '1e309',
+    '-1.7976931348623159e308',
+    '1'.repeat(1001),
+    '_',
+    '\ufeff10',
+    '1\0',
+    '1 0',
+    '²',
     '.',
-    '._5',
-    '.5_',
     'x5',
     '5x',
-    '1e401',
-    '1e-401',
     '1e+',
-    '1e1_0',
-    '1__0.5',
-    '.5__5',
-    '1.5__5',
   ])('%j is not an amount', (text) => {
     expect(parseStoredMoney(text)).toBeUndefined();
-  });
-
-  test('a very long text is not an amount', () => {
-    expect(parseStoredMoney(`0.${'1'.repeat(999)}`)).toBeUndefined();
-    expect(parseStoredMoney(`0.${'1'.repeat(998)}`)).toBeDefined();
   });
 
   test('any number that Python writes as float or Decimal is read exactly', () => {
@@ -165,45 +166,6 @@ describe('an amount as it stands in Redis', () => {
       }),
     );
   });
-});
-
-test.each([
-  ['10.5', '10.5'],
-  ['1e999', 'infinity'],
-  ['10e999', 'infinity'],
-  ['-1e999', '-infinity'],
-  ['+12E+9999', 'infinity'],
-  ['1e-999', '0'],
-  ['-1E-999', '0'],
-  ['0e999', '0'],
-  ['-0.0_0e999', '0'],
-  ['0.01e999', 'infinity'],
-  ['inf', 'infinity'],
-  [' Infinity ', 'infinity'],
-  ['+INF', 'infinity'],
-  ['-inf', '-infinity'],
-  ['-infinity', '-infinity'],
-  ['nan', 'nan'],
-  ['-NaN', 'nan'],
-  ['+sNaN123', 'nan'],
-  [' nan\n', 'nan'],
-  ['xnan', 'none'],
-  ['nanx', 'none'],
-  ['ssnan', 'none'],
-  ['infin', 'none'],
-  ['xinf', 'none'],
-  ['infx', 'none'],
-  ['--inf', 'none'],
-  ['ten', 'none'],
-  ['x1e999', 'none'],
-  ['1e999x', 'none'],
-  ['1__0e999', 'none'],
-  ['', 'none'],
-])('the gateway takes %j for %s', (text, kind) => {
-  const number = parseGatewayNumber(text) ?? 'none';
-  expect(typeof number === 'string' ? number : toPlainDigits(number)).toBe(kind);
-  const isUnlimited = number === 'infinity' && /inf/i.test(text);
-  expect(isInfinite(text)).toBe(isUnlimited);
 });
 
 test.each([

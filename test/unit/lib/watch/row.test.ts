@@ -1,6 +1,6 @@
-import {toSession} from '../../../../src/lib/gateway/session.js';
-import {NOT_FROZEN} from '../../../../src/lib/gateway/freeze.js';
 import {describe, expect, test} from 'vitest';
+import {NOT_FROZEN} from '../../../../src/lib/gateway/freeze.js';
+import {toSession} from '../../../../src/lib/gateway/session.js';
 
 import {toAmount} from '../../../../src/lib/gateway/stored-amount.js';
 import {type Money, parseStoredMoney, ZERO} from '../../../../src/lib/values/money.js';
@@ -107,7 +107,8 @@ describe('sorted', () => {
     ['remaining', 'cmakzxb', 'xakzmcb'],
     ['used', 'cmakzxb', 'xakzmcb'],
     ['rate', 'xmakzcb', 'cakzmxb'],
-    ['empty', 'cmakzxb', 'xakzmcb'],
+    // x is frozen, and is not emptied by anything.
+    ['empty', 'cmakzbx', 'akzmcbx'],
     ['requests', 'xmcabkz', 'cmxabkz'],
   ])('by %s: what is most pressing first, equals by ID, and what is not known last', (field, forward, backward) => {
     expect([order(field, false), order(field, true)]).toEqual([forward, backward]);

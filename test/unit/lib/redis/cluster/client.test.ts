@@ -10,8 +10,14 @@ import {ErrorReply, NoReply, type Redis} from '../../../../../src/lib/redis/cont
 import {openNode} from '../../../../../src/lib/redis/node.js';
 import {parseRedisUrl} from '../../../../../src/lib/redis/url.js';
 import {TokengateError} from '../../../../../src/lib/values/errors.js';
-import {AS_EVER, type FakeCluster, type Judge, type Range, startFakeCluster} from '../../../../support/fake-cluster.js';
-import {until} from '../../../../support/sentinels.js';
+import {
+  AS_EVER,
+  type FakeCluster,
+  type Judge,
+  type Range,
+  startFakeCluster,
+} from '../../../../support/impostors/fake-cluster.js';
+import {until} from '../../../../support/until.js';
 
 /** Milliseconds for an answer, of a test in which that time is over. */
 const SOON = 250;

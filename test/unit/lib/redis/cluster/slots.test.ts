@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import {expect, test} from 'vitest';
 
 import {parseOwnSlots, parseRedirection, parseSlots, slotOf} from '../../../../../src/lib/redis/cluster/slots.js';
-import {startRedis} from '../../../../support/redis-server.js';
+import {startRedis} from '../../../../support/redis/redis-server.js';
 
 const asked = {host: 'here', port: 1};
 

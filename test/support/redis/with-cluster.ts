@@ -1,9 +1,9 @@
-import type {RedisText, Redis} from '../../src/lib/redis/contract.js';
 import {createClient} from 'redis';
 import {afterAll, beforeAll, beforeEach} from 'vitest';
 
-import {slotOf, SLOTS} from '../../src/lib/redis/cluster/slots.js';
-import {connect} from '../../src/lib/redis/connect.js';
+import {slotOf, SLOTS} from '../../../src/lib/redis/cluster/slots.js';
+import {connect} from '../../../src/lib/redis/connect.js';
+import type {RedisText, Redis} from '../../../src/lib/redis/contract.js';
 import {startCluster} from './cluster.js';
 
 type Client = Awaited<ReturnType<typeof openClient>>;

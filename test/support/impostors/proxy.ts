@@ -1,6 +1,6 @@
 import {connect, type Socket} from 'node:net';
 
-import type {TestRedis} from './redis-server.js';
+import type {TestRedis} from '../redis/redis-server.js';
 import {startServer} from './servers.js';
 
 /**

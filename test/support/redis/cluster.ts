@@ -1,7 +1,7 @@
-import {slotOf} from '../../src/lib/redis/cluster/slots.js';
-import type {KeyPair} from './certificates.js';
-import {freePort, startRedis, type TestRedis} from './redis-server.js';
-import {portOf, until} from './sentinels.js';
+import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
+import type {KeyPair} from '../certificates.js';
+import {until} from '../until.js';
+import {freePort, portOf, startRedis, type TestRedis} from './redis-server.js';
 
 const SLOTS = 16_384;
 

@@ -4,7 +4,7 @@ import {fileURLToPath} from 'node:url';
 import {Config} from '@oclif/core';
 import {vi} from 'vitest';
 
-export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 export const BIN = `${ROOT}bin/run.js`;
 
 /** What runs the built binary: another Node.js where `npm run test:nodes` says so. */

@@ -98,6 +98,11 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** Of its URL: it was started with a port. */
+export function portOf({url}: TestRedis): string {
+  return new URL(url).port;
+}
+
 async function untilReady(server: ChildProcess, ready: RegExp): Promise<void> {
   let log = '';
   await new Promise<void>((resolve, reject) => {

@@ -6,7 +6,8 @@ import {createInterface} from 'node:readline';
 
 import {createClient} from 'redis';
 
-import {freePort, startRedis, type TestRedis} from './redis-server.js';
+import {until} from '../until.js';
+import {freePort, portOf, startRedis, type TestRedis} from './redis-server.js';
 
 type Client = ReturnType<typeof openClient>;
 
@@ -137,13 +138,4 @@ export async function startSentinel(folder: string, port: number, lines: readonl
   for await (const line of createInterface({input: sentinel.stdout})) if (line.includes('Sentinel ID is')) break;
   sentinel.stdout.resume();
   return sentinel;
-}
-
-export function portOf({url}: TestRedis): string {
-  return new URL(url).port;
-}
-
-/** Asks again and again; the test's own limit ends it. */
-export async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
 }

@@ -1,6 +1,6 @@
 import type {Socket} from 'node:net';
 
-import {slotOf, SLOTS} from '../../src/lib/redis/cluster/slots.js';
+import {slotOf, SLOTS} from '../../../src/lib/redis/cluster/slots.js';
 import {type Answer, type RespServer, startRespServer} from './resp-server.js';
 
 /** The node answers as ever. */

@@ -2,7 +2,7 @@ import {chmod, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
-import type {TestRedis} from './redis-server.js';
+import type {TestRedis} from '../redis/redis-server.js';
 import {BIN, NODE, type Output, runProcess} from './run.js';
 
 export interface Shell {

@@ -1,7 +1,7 @@
-import type {Redis} from '../../src/lib/redis/contract.js';
 import {afterAll, afterEach, beforeAll, beforeEach} from 'vitest';
 
-import {connect} from '../../src/lib/redis/connect.js';
+import {connect} from '../../../src/lib/redis/connect.js';
+import type {Redis} from '../../../src/lib/redis/contract.js';
 import {startRedis, type TestRedis} from './redis-server.js';
 
 interface Own {
