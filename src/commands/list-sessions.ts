@@ -2,12 +2,13 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
-import {DEFAULT_COLUMNS, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
+import {defaultColumns, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
 import type {Session} from '../lib/gateway/session.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {type Filter, parseFilter} from '../lib/sessions/filter.js';
-import {describePartial, listSessions, SORT_FIELDS, type Totals} from '../lib/sessions/list.js';
+import {listSessions, SORT_FIELDS} from '../lib/sessions/list.js';
+import {describePartial, type Totals} from '../lib/sessions/totals.js';
 import {TokengateError} from '../lib/values/errors.js';
 import {parseDuration} from '../lib/values/time.js';
 import {sortWatched} from '../lib/watch/row.js';
@@ -19,7 +20,7 @@ export default class ListSessions extends BaseCommand<typeof ListSessions> {
 
 A value in Redis that is not an amount is shown as "invalid" (null in JSON, empty in CSV), with a warning.
 
-Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, and with --sort rate also rate (US dollars a minute). --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.`;
+Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid), and with --sort rate also rate (US dollars a minute). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.`;
   static group = 'Look';
   static override examples = [
     {description: 'List all sessions', command: '<%= config.bin %> <%= command.id %>'},
@@ -65,10 +66,12 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const {match, where, frozen, sort, reverse, limit, totals, null: nul} = this.flags;
     const format = this.format();
     const filter = where === undefined ? undefined : parseFilter(where);
-    const defaults = sort === 'rate' ? [...DEFAULT_COLUMNS, 'rate' as const] : DEFAULT_COLUMNS;
-    const columns = this.flags.columns === undefined ? defaults : parseColumns(this.flags.columns);
+    const {isTerminal} = this;
+    const defaults = defaultColumns(format, isTerminal);
+    const usual = sort === 'rate' ? [...defaults, 'rate' as const] : defaults;
+    const columns = this.flags.columns === undefined ? usual : parseColumns(this.flags.columns);
     const redis = await this.connect();
-    const now = frozen || filter?.needsFrozen || needsFreeze(columns) ? await serverTime(redis) : undefined;
+    const now = frozen || filter?.needsFrozen || needsFreeze(columns) ? serverTime(redis) : undefined;
     const pages =
       sort === 'rate'
         ? this.listByRate(redis, filter)
@@ -79,7 +82,6 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
       problems.push(...describePartial(partial));
     };
     const watched = collectProblems(pages, problems);
-    const {isTerminal} = this;
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
     await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
