@@ -7,12 +7,13 @@ const CHECKS = {
   format: 'prettier --check .',
   lint: 'eslint .',
   types: 'tsc',
+  Lua: 'node scripts/build/lua.mjs --check && node scripts/check/lua.mjs',
   'dead code': 'knip',
   'reasons for dependencies': 'node scripts/check/dependencies.mjs',
   // Not `npm run build`, which would write the manifest that is to be checked.
   manifest: 'node scripts/build/clean.mjs && tsc -p tsconfig.build.json && node scripts/build/manifest.mjs --check',
-  'what a start loads': 'node scripts/check/loaded.mjs --check',
   'command pages': 'node scripts/build/docs.mjs --check',
+  'what a start loads': 'node scripts/check/loaded.mjs --check',
   // Packs, and so builds, which writes the manifest: after what checks that.
   package: 'publint run --strict',
 };

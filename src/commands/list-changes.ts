@@ -2,11 +2,12 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {countFlag} from '../cli/oclif/flags.js';
+import {parseTypedTime} from '../cli/terminal/time-zone.js';
 import {CHANGE_FORMATS, renderChanges} from '../cli/views/changes.js';
 import {listChanges} from '../lib/journal/history.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {parseSessionId} from '../lib/values/session-id.js';
-import {parseDuration, parseTime} from '../lib/values/time.js';
+import {parseDuration} from '../lib/values/time.js';
 
 export default class ListChanges extends BaseCommand<typeof ListChanges> {
   static override summary = 'List who changed what, and when';
@@ -43,7 +44,7 @@ The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 10
     const id = session === undefined ? undefined : parseSessionId(session);
     const age =
       since !== undefined && /^[\dsmhdw]+$/.test(since) && /\D/.test(since) ? parseDuration(since) : undefined;
-    const time = since === undefined || age !== undefined ? undefined : parseTime(since);
+    const time = since === undefined || age !== undefined ? undefined : parseTypedTime(since);
     const redis = await this.connect();
     // Further back than a date can go is the beginning.
     const from = age === undefined ? time : new Date(Math.max(0, (await serverTime(redis)).getTime() - age * 1000));

@@ -7,8 +7,8 @@ import {toSession} from '../lib/gateway/session.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
 import {isOverdue} from '../lib/periods/renewal.js';
 import {serverTime} from '../lib/redis/server-time.js';
-import {parseFilter} from '../lib/sessions/filter.js';
-import {passes} from '../lib/sessions/list.js';
+import {parseFilter, passes} from '../lib/sessions/filter.js';
+
 import {readPeriods, scanPeriods} from '../lib/sessions/periods.js';
 import {nameOf} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';

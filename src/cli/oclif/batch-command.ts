@@ -1,4 +1,3 @@
-import {buffer} from 'node:stream/consumers';
 import {setTimeout as wait} from 'node:timers/promises';
 
 import type {Command, Interfaces} from '@oclif/core';
@@ -17,8 +16,9 @@ import {nameOf, type RawId} from '../../lib/values/session-id.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {showProgress} from '../terminal/progress.js';
 import {confirmationRequired} from '../terminal/prompts.js';
-import {BatchReport, capitalize, formatCount} from '../views/batch-report.js';
-import {readIds} from '../views/id-lines.js';
+import {BatchReport, capitalize} from '../views/batch-report.js';
+import {readIds, readStdin} from '../views/id-lines.js';
+import {askAbout, formatSessions, NAMED} from '../views/questions.js';
 import {BaseCommand} from './base-command.js';
 import type {batchFlags, globalFlags} from './flags.js';
 
@@ -64,9 +64,6 @@ type BatchFlags = Interfaces.InferredFlags<typeof batchFlags & typeof globalFlag
 
 /** How many chunks of results are looked at again in one go. */
 const FOLLOW_AT_ONCE = 20;
-
-/** How many IDs a question names. */
-const NAMED = 3;
 
 /** A command that changes one session, or many in one go. */
 export abstract class BatchCommand<T extends typeof Command> extends BaseCommand<T> {
@@ -122,7 +119,8 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       await this.changeSelected(redis, now, steps, action, report);
       return;
     }
-    const question = describeQuestion(action.question ?? capitalize(action.verb), count, steps, redis);
+    const first = steps.flatMap(({selected: {ids, missing}}) => [...missing, ...ids.slice(0, NAMED)]);
+    const question = askAbout(action.question ?? capitalize(action.verb), {count, first}, redis.server);
     // A connection that waits for a person would be cut off.
     redis.close();
     await this.confirm(question);
@@ -210,7 +208,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     if (!stdin) return named;
     // The end of the IDs is the end of stdin, on a terminal too: no answer could follow.
     if (!dryRun && !yes) throw confirmationRequired();
-    const ids = [...named.ids, ...readIds(await buffer(process.stdin), nul)];
+    const ids = [...named.ids, ...readIds(await readStdin(), nul)];
     // No ID on stdin is no ID, not all of them.
     return ids.length === 0 && !all ? {ids, all, none: true} : {...named, ids};
   }
@@ -222,20 +220,4 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   private get batchFlags(): BatchFlags {
     return this.flags as unknown as BatchFlags;
   }
-}
-
-function formatSessions(count: number): string {
-  return count === 1 ? '1 session' : `${formatCount(count)} sessions`;
-}
-
-function describeQuestion(
-  verb: string,
-  count: number,
-  steps: readonly {selected: Selected}[],
-  {server}: Redis,
-): string {
-  const first = steps.flatMap(({selected: {ids, missing}}) => [...missing, ...ids.slice(0, NAMED)]).slice(0, NAMED);
-  const names = first.map((id) => `'${nameOf(id)}'`);
-  const more = count > NAMED ? `, and ${formatCount(count - NAMED)} more` : '';
-  return `${verb} ${formatSessions(count)} on ${server.address} db ${server.database} (${names.join(', ')}${more})?`;
 }

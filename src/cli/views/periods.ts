@@ -5,6 +5,7 @@ import {describePeriod, describeSchedule} from '../../lib/periods/describe.js';
 import {type Grant, sumOf} from '../../lib/periods/grants.js';
 import type {PeriodState} from '../../lib/periods/renewal.js';
 import type {Schedule, Span} from '../../lib/periods/schedule.js';
+import {Decimal} from '../../lib/values/decimal.js';
 import {formatExactMoney, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
 import {toCsvCell} from '../terminal/csv.js';
 import {showText} from '../terminal/escape.js';
@@ -204,6 +205,8 @@ function* renderDocuments(
 function toCell(value: unknown, isTerminal: boolean): string {
   if (value === null || value === undefined) return '';
   if (value instanceof Date) return value.toISOString();
-  if (typeof value === 'string') return toCsvCell(isTerminal ? showText(value) : value);
-  return typeof value === 'object' ? toPlainDigits(value as Money) : String(value);
+  if (value instanceof Decimal) return toPlainDigits(value);
+  return toCsvCell(
+    isTerminal ? showText(String(value)) : String(value),
+  );
 }

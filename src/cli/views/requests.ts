@@ -1,5 +1,5 @@
 import type {RecordedRequest} from '../../lib/gateway/request-history.js';
-import {quoteStart} from '../../lib/gateway/stored-amount.js';
+import {quoteStart} from '../../lib/gateway/stored-text.js';
 import {formatExactMoney, type Money, toPlainDigits} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
 import {toCsvCell} from '../terminal/csv.js';
@@ -51,6 +51,12 @@ export async function* renderRequests(
 function toRow({at, model, cost, malformed}: RecordedRequest): string[] {
   if (at === null) return ['malformed', showText(quoteStart(malformed ?? '')), '-'];
   return [formatUtc(at), showText(model ?? '-'), cost === null ? 'not recorded' : formatExactMoney(cost)];
+}
+
+/** A request in one line; may hold untrusted text. */
+export function describeRequest({at, model, cost, malformed}: RecordedRequest): string {
+  if (at === null) return `malformed: ${quoteStart(malformed ?? '')}`;
+  return `${formatUtc(at)}  ${model ?? '-'}  ${cost === null ? 'cost not recorded' : formatExactMoney(cost)}`;
 }
 
 function toJson({at, model, cost, malformed}: RecordedRequest): RequestJson {

@@ -2,10 +2,10 @@ import {BUDGET_KEYS, GRANTS_KEYS, keysOf, type KeyShape, PERIOD_KEYS, SPENT_KEYS
 import {type Held, toHeld} from '../gateway/stored-value.js';
 import {type PeriodState, toPeriodState} from '../periods/renewal.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
+import {scanKeys} from '../redis/scan-keys.js';
 import {inGroups} from '../values/chunks.js';
 import {matchesGlob} from '../values/glob.js';
 import {type RawId, rawId} from '../values/session-id.js';
-import {scanKeys} from './list.js';
 import {sortedOnce} from './sorted-ids.js';
 
 /** A session that has a period or grants. */

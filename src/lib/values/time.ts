@@ -224,5 +224,11 @@ export function parseTime(typed: string): Date {
       hint: 'Write it like 2026-11-22T18:00 (local time), 2026-11-22T18:00Z or 2026-11-22T18:00+01:00.',
     });
   }
+  const clock = [at.getHours(), at.getMinutes()].map((part) => String(part).padStart(2, '0')).join(':');
+  if (time !== undefined && offset === '' && clock !== time.slice(0, 5)) {
+    throw new TokengateError('INVALID_TIME', `There is no local time '${typed}': the clocks go forward then.`, {
+      hint: `Give another, or Z or an offset, as in ${typed}Z.`,
+    });
+  }
   return at;
 }
