@@ -203,10 +203,8 @@ function* renderDocuments(
 }
 
 function toCell(value: unknown, isTerminal: boolean): string {
-  if (value === null || value === undefined) return '';
   if (value instanceof Date) return value.toISOString();
   if (value instanceof Decimal) return toPlainDigits(value);
-  return toCsvCell(
-    isTerminal ? showText(String(value)) : String(value),
-  );
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return typeof value === 'string' ? toCsvCell(isTerminal ? showText(value) : value) : '';
 }
