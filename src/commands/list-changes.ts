@@ -33,6 +33,7 @@ The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 10
     actor: Flags.string({description: 'Only changes by this actor', helpValue: 'NAME'}),
     limit: countFlag({description: 'Maximum number of changes', default: 20, min: 1}),
     format: Flags.option({
+      char: 'o',
       options: CHANGE_FORMATS,
       description: 'Output format; --json is short for --format json',
     })(),

@@ -31,6 +31,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
 
   static override flags = {
     format: Flags.option({
+      char: 'o',
       options: LIST_FORMATS,
       description: 'Output format; --json is short for --format json',
       helpGroup: 'OUTPUT',

@@ -76,6 +76,7 @@ A freeze that would be over by now is not restored; any other freeze gets the ti
       change: (redis, now) => undoing(redis, change, {...options, now}, previewed),
       journal: journal && {...journal, began},
       facts: {change_id: change.change},
+      changeField: 'undone_by',
     };
   }
 }

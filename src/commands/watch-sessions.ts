@@ -79,6 +79,7 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
     }),
     once: Flags.boolean({description: 'Print one frame with all sessions, and end'}),
     format: Flags.option({
+      char: 'o',
       options: FORMATS,
       description: 'The view, or with --once one JSON document (the same as --json), or a line of JSON for each change',
     })(),

@@ -14,6 +14,8 @@ export interface BudgetChange {
   /** Null when there was none, or when what was there is not money (then `problems` says so). */
   previousBudget: Money | null;
   problems: string[];
+  /** True when it had neither a budget nor spending before. */
+  isNew: boolean;
 }
 
 /**
@@ -85,7 +87,8 @@ function budgetSetting(redis: Redis, amount: TypedAmount, expected?: string): Ch
     const problems =
       previous.state === 'invalid' ? [`The budget of session '${name}' was ${previous.why}; it is replaced.`] : [];
     const previousBudget = previous.state === 'money' ? previous.amount : null;
-    return {id: name, state: 'done', result: {session, previousBudget, problems}};
+    const isNew = previous.state === 'absent' && spent.state === 'absent';
+    return {id: name, state: 'done', result: {session, previousBudget, problems, isNew}};
   };
   return {
     shapes: [BUDGET_KEYS, SPENT_KEYS],
