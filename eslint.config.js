@@ -5,7 +5,6 @@ import tseslint from 'typescript-eslint';
 const onlyImporter = (name, file) => ({name, message: `Only ${file} imports ${name}.`});
 const OCLIF = {regex: '^@oclif/', message: 'src/lib knows no oclif.'};
 const TERMINAL_PACKAGES = [
-  onlyImporter('inquirer', 'src/cli/terminal/prompts.ts'),
   onlyImporter('table', 'src/cli/terminal/table.ts'),
   onlyImporter('ink', 'src/cli/watch/screen.tsx'),
   onlyImporter('react', 'src/cli/watch/screen.tsx'),

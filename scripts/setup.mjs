@@ -19,7 +19,7 @@ import {fileURLToPath} from 'node:url';
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Packages that most runs don't need, and that are large. In the bundle each is a file of its own. */
-export const SEPARATE = ['cli-progress', 'inquirer', 'table'];
+export const SEPARATE = ['cli-progress', 'table'];
 /** The screen of the live view, with the library that it needs: a file of its own for the same reason. */
 export const SCREEN = 'watch-screen';
 const DIST_FILES = [

@@ -4,7 +4,7 @@ import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
 import {describeEnd, describeFreeze, FOREVER} from '../lib/gateway/freeze.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
-import {type Freeze, freezeSession, type FreezeOptions, freezing} from '../lib/operations/freeze.js';
+import {type Freeze, freezeSession, type FreezeOptions, freezeChange} from '../lib/operations/freeze.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration, parseTime} from '../lib/values/time.js';
@@ -71,7 +71,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
       done: 'frozen',
       universe: BUDGET_KEYS,
       onUnknown: this.flags['allow-unknown'] ? 'mark' : 'refuse',
-      change: (redis, now) => freezing(redis, optionsAt(now)),
+      change: (now) => freezeChange(optionsAt(now)),
       reason: this.flags.reason,
       describe: ({until, reason}) => `${describeEnd(until)} (${reason ?? 'no reason'})`,
       problems: ({previous}) => previous.problems,

@@ -10,7 +10,7 @@ import {
   findWriteBacks,
   type Reset,
   resetSession,
-  resetting,
+  resetChange,
   WRITE_BACK_MS,
 } from '../lib/operations/reset.js';
 import {type Money, parseStoredMoney} from '../lib/values/money.js';
@@ -62,7 +62,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
       verb: 'reset',
       done: 'reset',
       universe: BUDGET_KEYS,
-      change: (redis) => resetting(redis, {keepBudget}),
+      change: () => resetChange({keepBudget}),
       describe: describeRemoved,
       toJson: toRemovedJson,
       follow: {afterMs: WRITE_BACK_MS, look: findWriteBacks},
@@ -87,7 +87,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     this.refuseWithoutAnswer();
     const redis = await this.connect();
     const keepBudget = this.flags['keep-budget'];
-    for await (const [preview] of previewBatch(redis, [id], resetting(redis, {keepBudget}))) {
+    for await (const [preview] of previewBatch(redis, [id], resetChange({keepBudget}))) {
       if (preview?.state === 'not_found') throw sessionNotFound(id);
       const {address, database} = redis.server;
       const next = keepBudget ? 'Its budget stays' : "Its next request gets the gateway's default budget";

@@ -4,9 +4,10 @@ import {BatchCommand, type BatchStep} from '../cli/oclif/batch-command.js';
 import {changeIdsArg, reportFlags} from '../cli/oclif/flags.js';
 import {actorName} from '../cli/oclif/journal-flags.js';
 import {keyName} from '../lib/gateway/keys.js';
+import type {Held} from '../lib/gateway/stored-value.js';
 import {describeKeys} from '../lib/journal/describe.js';
-import {type Old, toText} from '../lib/journal/entry.js';
-import {findChanges, findLast, type RecordedChange, type Undone, undoing} from '../lib/operations/undo.js';
+import {toText} from '../lib/journal/entry.js';
+import {findChanges, findLast, type RecordedChange, type Undone, undoChange} from '../lib/operations/undo.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {TokengateError} from '../lib/values/errors.js';
 
@@ -56,7 +57,7 @@ A freeze that would be over by now is not restored; any other freeze gets the ti
       const changes = last ? [await this.findLast(redis, now)] : await findChanges(redis, ids);
       wording.question = `Undo ${changes.map(describeChange).join(' and ')}, of`;
       this.warnAll(changes.flatMap((change) => (change.isWhole ? [] : [describeCut(change)])));
-      const previewed = new Map<string, Old>();
+      const previewed = new Map<string, Held>();
       return changes.map((change) => this.toStep(change, now, previewed));
     });
   }
@@ -67,13 +68,13 @@ A freeze that would be over by now is not restored; any other freeze gets the ti
     return change;
   }
 
-  private toStep(change: RecordedChange, began: Date, previewed: Map<string, Old>): BatchStep<Undone> {
+  private toStep(change: RecordedChange, began: Date, previewed: Map<string, Held>): BatchStep<Undone> {
     const {merge, force} = this.flags;
     const journal = this.journal(undefined, change.change);
     const options = {merge, force, as: journal?.change};
     return {
       selected: {ids: [...change.sessions.keys()].sort(), missing: []},
-      change: (redis, now) => undoing(redis, change, {...options, now}, previewed),
+      change: (now) => undoChange(change, {...options, now}, previewed),
       journal: journal && {...journal, began},
       facts: {change_id: change.change},
       changeField: 'undone_by',

@@ -9,7 +9,7 @@ import {
   describeUnfreeze,
   type Unfreeze,
   unfreezeSession,
-  unfreezing,
+  unfreezeChange,
 } from '../lib/operations/freeze.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {findUnknown} from '../lib/sessions/unknown-ids.js';
@@ -54,7 +54,7 @@ Sessions that are named, read with --stdin and selected with --all (frozen sessi
       verb: 'unfreeze',
       done: 'unfrozen',
       universe: FROZEN_UNTIL_KEYS,
-      change: (redis, now) => unfreezing(redis, {now, withReason}),
+      change: (now) => unfreezeChange({now, withReason}),
       describe: describeUnfreeze,
       problems: ({previous}) => previous.problems,
       toJson: toUnfreezeJson,

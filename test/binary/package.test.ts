@@ -57,7 +57,6 @@ describe('the packed package', () => {
       'completions/tokengate.zsh',
       'dist/cli-progress.cjs',
       'dist/complete.cjs',
-      'dist/inquirer.cjs',
       'dist/table.cjs',
       'dist/tokengate.1',
       'dist/tokengate.cjs',

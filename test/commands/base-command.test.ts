@@ -10,13 +10,12 @@ import type {TokengateError} from '../../src/lib/values/errors.js';
 import {type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/impostors/resp-server.js';
 import {type Output, runCommand} from '../support/program/run.js';
 
-const inquirer = vi.hoisted(() => ({answer: true, questions: [] as unknown[]}));
-vi.mock('inquirer', () => ({
-  default: {
-    createPromptModule: () => (questions: unknown[]) => {
-      inquirer.questions.push(...questions);
-      return Promise.resolve({yes: inquirer.answer});
-    },
+const person = vi.hoisted(() => ({answer: true, questions: [] as string[]}));
+vi.mock('../../src/cli/terminal/prompts.js', async (load) => ({
+  ...(await load<object>()),
+  confirm: (question: string) => {
+    person.questions.push(question);
+    return Promise.resolve(person.answer);
   },
 }));
 
@@ -64,7 +63,7 @@ async function answering(answers: Answers = {}): Promise<AnsweringServer> {
 }
 beforeEach(async () => {
   server = await answering();
-  inquirer.questions = [];
+  person.questions = [];
 });
 afterEach(async () => {
   work = () => undefined;
@@ -322,11 +321,11 @@ describe('a question', () => {
     expect(await run([], asks)).toMatchObject(refused);
     onTerminal(process.stdin, process.stderr);
     expect((await run(['--json'], asks)).stderr).toContain('"CONFIRMATION_REQUIRED"');
-    expect(inquirer.questions).toEqual([]);
-    inquirer.answer = true;
+    expect(person.questions).toEqual([]);
+    person.answer = true;
     expect(await run([], asks)).toMatchObject({code: 0, stderr: ''});
-    expect(inquirer.questions).toMatchObject([{message: 'Really?', default: false}]);
-    inquirer.answer = false;
+    expect(person.questions).toEqual(['Really?']);
+    person.answer = false;
     // `run` takes back what was stubbed when it ends.
     vi.stubEnv('NO_COLOR', '1');
     expect(await run([], asks)).toMatchObject({code: 1, stderr: 'Error: Cancelled: nothing was changed.\n'});
@@ -337,7 +336,7 @@ describe('a question', () => {
 
   test('is not asked with --yes', async () => {
     expect(await run(['--yes'], asks)).toMatchObject({code: 0, stderr: ''});
-    expect(inquirer.questions).toEqual([]);
+    expect(person.questions).toEqual([]);
   });
 
   test('that comes later is refused where it cannot be asked', async () => {

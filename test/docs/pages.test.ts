@@ -405,7 +405,7 @@ function namesIn(cell: string): string[] {
 /** What ACL SETUSER is told for the rights that the guide lists. */
 function rightsListed(): string[] {
   const [, keys = '', commands = ''] =
-    /^An ACL user needs the keys (.*?), and the commands (.*?) \(/ms.exec(sectionBelow('Connecting')) ?? [];
+    /^An ACL user needs the keys (.*?), and the commands (.*?) \(/ms.exec(sectionBelow('Rights')) ?? [];
   const names = (text: string): string[] => Array.from(text.matchAll(/`([^`]+)`/g), ([, name = '']) => name);
   return [...names(keys).map((key) => `~${key}`), ...names(commands).map((name) => `+${name.toLowerCase()}`)];
 }

@@ -2,7 +2,7 @@ import {expect, test} from 'vitest';
 
 import {changeKnown} from '../../src/lib/change/apply.js';
 import {newChangeId} from '../../src/lib/journal/entry.js';
-import {resetting} from '../../src/lib/operations/reset.js';
+import {resetChange} from '../../src/lib/operations/reset.js';
 import {connect} from '../../src/lib/redis/connect.js';
 import {rawId} from '../../src/lib/values/session-id.js';
 import {type Broken, each, failure, FINE, KEYS, operator, testFaults} from '../support/faults.js';
@@ -90,7 +90,7 @@ test('all nodes that fall silent in the middle of a change are waited for twice,
   try {
     const journal = {change: newChangeId(), command: 'x', actor: 'x', reason: '', version: '1', limit: 1000};
     const what = 'it was done';
-    const change = changeKnown(redis, rawId('a'), resetting(redis, {keepBudget: false}), {journal, what});
+    const change = changeKnown(redis, rawId('a'), resetChange({keepBudget: false}), {journal, what});
     const outcome = change.catch((error: unknown) => error);
     const keeper = await cluster.primaryOf('tokengate:journal');
     await until(async () => (await keeper.client.xLen('tokengate:journal')) > 0);

@@ -27,7 +27,7 @@ import type {batchFlags, globalFlags} from './flags.js';
 export interface BatchAction<R> extends BatchWording<R> {
   /** The kind of key that a session has to have to be one of all. */
   universe: KeyShape;
-  change: (redis: Redis, now: Date) => Change<R>;
+  change: (now: Date) => Change<R>;
   /** What the journal says when there is no --note. */
   reason?: string;
   /** What becomes of named IDs of which Redis holds nothing: nobody means to freeze a session that was never there. */
@@ -53,7 +53,7 @@ export interface BatchWording<R> {
 /** A part of what a command does: one change of some sessions. */
 export interface BatchStep<R> {
   selected: Selected;
-  change: (redis: Redis, now: Date) => Change<R>;
+  change: (now: Date) => Change<R>;
   journal: Journal | undefined;
   /** Fields of every result in JSON. */
   facts?: Record<string, unknown>;
@@ -133,7 +133,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       await report.open();
       for (const {selected, change, facts, hint} of steps) {
         await report.addMissing(selected.missing.map(nameOf), {facts, hint});
-        for await (const previews of previewBatch(redis, selected.ids, change(redis, now))) {
+        for await (const previews of previewBatch(redis, selected.ids, change(now))) {
           await report.addPreviews(previews, {facts});
         }
       }
@@ -190,7 +190,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       for (const {selected, change, journal, facts, changeField, hint} of steps) {
         const more = {facts, changeField, change: journal?.change};
         await report.addMissing(selected.missing.map(nameOf), {...more, hint});
-        for await (const outcomes of runBatch(redis, selected.ids, change(redis, now), {journal, stop: stop.signal})) {
+        for await (const outcomes of runBatch(redis, selected.ids, change(now), {journal, stop: stop.signal})) {
           progress.hide();
           await report.add(outcomes, more);
           if (report.isClosed) stop.abort();

@@ -3,7 +3,7 @@ import {Config, type Interfaces, run, settings} from '@oclif/core';
 import {watchInterrupts} from '../terminal/interrupts.js';
 import {keepSecret, keepSecretUrl, keepWebhookUrl, redactStderr} from '../terminal/redact.js';
 import {reportError, wantsJson} from '../terminal/report.js';
-import {drainOutput, watchOutput} from '../terminal/stdout.js';
+import {drainErrors, drainOutput, watchOutput} from '../terminal/stdout.js';
 import {readArgv, refuseInvalidText} from './argv.js';
 
 /**
@@ -43,6 +43,6 @@ export async function main(options: Interfaces.Options): Promise<never> {
   } catch (error) {
     reportError(error, {json: wantsJson(typed)});
   }
-  await new Promise((resolve) => process.stderr.write('', resolve));
+  await drainErrors();
   process.exit();
 }

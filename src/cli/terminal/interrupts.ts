@@ -1,20 +1,76 @@
-const EXIT_CODES = {SIGINT: 130, SIGTERM: 143} as const;
+import {closeSync, readFileSync} from 'node:fs';
+
+/** Of a process that a signal has ended. */
+export const EXIT_CODES = {SIGHUP: 129, SIGINT: 130, SIGQUIT: 131, SIGTERM: 143} as const;
 
 let stopWork: (() => void) | undefined;
+let isInterrupted = false;
+const listeners = new Set<() => void>();
 
-/** A first Ctrl-C or SIGTERM stops work that has to report what it did; any other ends the process at once. */
+/**
+ * A first Ctrl-C, Ctrl-\, SIGTERM or loss of the terminal stops work that has to report what it did; any other ends the
+ * process at once. What listens for the end of the process is called then too.
+ */
 export function watchInterrupts(): void {
+  const isNoHangUp = ignoresHangUp();
+  process.once('exit', (code) => {
+    // Node.js would put back the modes of a terminal that has gone, and crash where that fails.
+    if (code === EXIT_CODES.SIGHUP) for (const stream of [0, 1, 2]) closeQuietly(stream);
+  });
   for (const [signal, code] of Object.entries(EXIT_CODES)) {
     process.on(signal, () => {
+      if (signal === 'SIGHUP' && isNoHangUp) return;
       if (stopWork === undefined) process.exit(code);
       process.exitCode = code;
-      stopWork();
+      isInterrupted = true;
+      const stop = stopWork;
       stopWork = undefined;
+      stop();
+      for (const listener of listeners) listener();
     });
   }
 }
 
-/** What the first interrupt calls in place of ending the process. */
-export function onInterrupt(stop: () => void): void {
+/** What the first interrupt calls in place of ending the process. Gives what takes it back. */
+export function onInterrupt(stop: () => void): () => void {
   stopWork = stop;
+  return () => {
+    if (stopWork === stop) stopWork = undefined;
+  };
+}
+
+/** Calls it at the first interrupt that did not end the process, at once when that has come. Gives what takes it back. */
+export function whenInterrupted(listener: () => void): () => void {
+  if (isInterrupted) listener();
+  else listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/**
+ * True when whoever started this process has it ignore the loss of its terminal. Node.js itself takes that back before any
+ * code runs, so it is told by what is left of it: that the parent ignores it, and what `nohup` does besides, which the
+ * shell names in a variable, and which gives a stdin that cannot be read in place of a terminal.
+ */
+function ignoresHangUp(): boolean {
+  if (/(?:^|\/)nohup$/.test(process.env['_'] ?? '')) return true;
+  const [, ignored = '0'] = /^SigIgn:\s*([\da-f]+)$/m.exec(readProc(`${process.ppid}/status`)) ?? [];
+  const [, flags = '0'] = /^flags:\s*([0-7]+)$/m.exec(readProc('self/fdinfo/0')) ?? [];
+  return (Number.parseInt(ignored.slice(-1), 16) & 1) === 1 || (Number.parseInt(flags, 8) & 3) === 1;
+}
+
+function closeQuietly(descriptor: number): void {
+  try {
+    closeSync(descriptor);
+  } catch {
+    // It is closed already.
+  }
+}
+
+function readProc(name: string): string {
+  try {
+    return readFileSync(`/proc/${name}`, 'latin1');
+  } catch {
+    // Only Linux tells.
+    return '';
+  }
 }

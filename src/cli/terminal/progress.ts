@@ -32,13 +32,15 @@ export function showProgress(total: number, {isQuiet}: {isQuiet: boolean}): Prog
 
 function barProgress(total: number, start: number): Progress {
   let bar: SingleBar | undefined;
-  // Stopped, not just cleared: a bar that goes on puts the cursor back to where it began, and cuts off long lines.
+  // Stopped, not just cleared: a bar that goes on puts the cursor back to where it began.
   const hide = (): void => {
     bar?.stop();
     bar = undefined;
   };
   // A second Ctrl-C ends the process while the bar is shown.
   process.once('exit', hide);
+  // The cursor and the wrapping of lines are left as they are: whatever stops the process, nothing has to be put back.
+  const terminal = {stream: process.stderr, linewrap: true, clearOnComplete: true};
   return {
     async update(count) {
       const seconds = (performance.now() - start) / 1000;
@@ -48,7 +50,7 @@ function barProgress(total: number, start: number): Progress {
       const left = formatSeconds((total - count) / Math.max(rate, 1));
       const format = '{bar} {value}/{total}, {rate} a second, {left} left';
       hide();
-      bar = new SingleBar({format, stream: process.stderr, clearOnComplete: true, hideCursor: true, barsize: 30});
+      bar = new SingleBar({...terminal, format, barsize: 30});
       bar.start(total, count, {rate, left});
     },
     hide,

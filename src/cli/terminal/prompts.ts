@@ -1,24 +1,79 @@
+import {setImmediate as nextTurn} from 'node:timers/promises';
+
 import {TokengateError} from '../../lib/values/errors.js';
 import {showText} from './escape.js';
+import {untilForeground} from './foreground.js';
+import {EXIT_CODES, onInterrupt} from './interrupts.js';
+
+const [YES, NO] = [/^y(?:es)?$/i, /^(?:no?)?$/i];
 
 /**
- * Asks on the terminal; the default is no.
+ * Asks on the terminal; the default is no. The terminal stays in its own mode, so that Ctrl-C, Ctrl-Z, Ctrl-D and the
+ * loss of the terminal are what they always are, and nothing of it has to be put back.
  *
- * @throws TokengateError INTERRUPTED on Ctrl-C
+ * @throws TokengateError INTERRUPTED, DECLINED when the input ends without an answer
  */
 export async function confirm(question: string): Promise<boolean> {
-  const {default: inquirer} = await import('inquirer');
-  const prompt = inquirer.createPromptModule({output: process.stderr});
+  const {stdin, stderr} = process;
+  const {isatty} = await import('node:tty');
+  const ask = (): void => void stderr.write(`? ${showText(question)} (y/N) `);
+  await untilForeground();
+  await discardTyped();
+  let take: ((typed: string) => void) | undefined;
+  let end: (() => void) | undefined;
+  let unwatch: (() => void) | undefined;
   try {
-    const {yes} = await prompt<{yes: boolean}>([
-      {type: 'confirm', name: 'yes', message: showText(question), default: false},
-    ]);
-    return yes;
-  } catch (error) {
-    if (error instanceof Error && error.name === 'ExitPromptError') {
-      throw new TokengateError('INTERRUPTED', 'Interrupted: nothing was changed.', {cause: error});
-    }
-    throw error;
+    return await new Promise<boolean>((resolve, reject) => {
+      let line = '';
+      take = (typed) => {
+        line += typed;
+        const [answer = '', rest] = line.split(/[\r\n]/, 2);
+        if (rest === undefined) return;
+        line = '';
+        if (YES.test(answer.trim())) resolve(true);
+        else if (NO.test(answer.trim())) resolve(false);
+        else ask();
+      };
+      end = () => {
+        stderr.write('\n');
+        // The terminal has gone, of which the signal may come later.
+        if (!isatty(0)) process.exitCode ??= EXIT_CODES.SIGHUP;
+        reject(new TokengateError('DECLINED', 'No answer: nothing was changed.'));
+      };
+      unwatch = onInterrupt(() => {
+        stderr.write('\n');
+        reject(new TokengateError('INTERRUPTED', 'Interrupted: nothing was changed.'));
+      });
+      stdin.setEncoding('utf8').on('data', take).on('end', end).on('error', end);
+      // After Ctrl-Z and fg the question is out of sight.
+      process.on('SIGCONT', ask);
+      stdin.resume();
+      ask();
+    });
+  } finally {
+    stdin.pause();
+    if (take) stdin.off('data', take);
+    if (end) stdin.off('end', end).off('error', end);
+    process.off('SIGCONT', ask);
+    unwatch?.();
+  }
+}
+
+/** What was typed before the question could be read is no answer to it, finished line or not. */
+async function discardTyped(): Promise<void> {
+  const {stdin} = process;
+  const discard = (): void => undefined;
+  stdin.on('error', discard);
+  try {
+    stdin.setRawMode(true);
+    stdin.resume();
+    await nextTurn();
+    stdin.pause();
+    stdin.setRawMode(false);
+  } catch {
+    // The terminal has gone: the question finds that out.
+  } finally {
+    stdin.off('error', discard);
   }
 }
 

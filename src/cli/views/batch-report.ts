@@ -4,7 +4,7 @@ import {TokengateError} from '../../lib/values/errors.js';
 import {showText} from '../terminal/escape.js';
 import {stringifyJson} from '../terminal/json.js';
 import {MAX_WARNINGS, reportLine, reportWarning} from '../terminal/report.js';
-import {WorkOutput} from '../terminal/stdout.js';
+import {boundErrors, WorkOutput} from '../terminal/stdout.js';
 
 interface Wording<R> {
   verb: string;
@@ -98,6 +98,7 @@ export class BatchReport<R> {
       }
     }
     await this.write(text);
+    await boundErrors();
   }
 
   async addPreviews(previews: readonly Preview[], more: More = {}): Promise<void> {
@@ -106,16 +107,25 @@ export class BatchReport<R> {
     let text = '';
     for (const preview of previews) {
       const {id, state, now} = preview;
+      const then = state === 'done' ? preview.then : undefined;
       if (state === 'not_found') refused.push({id, state});
       if (state === 'failed') refused.push({id, state, error: preview.error});
       if (state === 'not_found' || state === 'failed') continue;
       this.countOne(state);
       if (this.options.format === 'text') {
         const would = state === 'done' ? `Would ${verb}` : 'Would leave';
-        if (!this.options.quiet) text += `${showText(`${would} session '${id}': ${now}`)}\n`;
+        if (!this.options.quiet)
+          text += `${showText(`${would} session '${id}': ${now}${then === undefined ? '' : ` → ${then}`}`)}\n`;
       } else {
         const outcome = state === 'done' ? `would_${verb}` : 'unchanged';
-        text += this.element({session_id: id, outcome, ...more.facts, [more.changeField ?? 'change_id']: null, now});
+        text += this.element({
+          session_id: id,
+          outcome,
+          ...more.facts,
+          [more.changeField ?? 'change_id']: null,
+          now,
+          then: then ?? null,
+        });
       }
     }
     await this.write(text);

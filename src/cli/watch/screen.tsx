@@ -3,6 +3,7 @@ import {EventEmitter} from 'node:events';
 import {Box, type Key, render, Transform, useInput} from 'ink';
 import type {ReactElement} from 'react';
 
+import {untilForeground} from '../terminal/foreground.js';
 import {type Line, type Palette, toAnsi} from './cells.js';
 import {openTerminal, type Terminal} from './terminal.js';
 import type {KeyName, Ui} from './ui.js';
@@ -61,27 +62,35 @@ export function showScreen({ui, palette}: {ui: Ui; palette: Palette}): Promise<(
     terminal.redraw();
     draw();
   };
-  const resume = (): void => {
-    terminal.leave();
+  const enter = async (): Promise<void> => {
+    await untilForeground();
     terminal.enter();
     draw();
   };
-  const hangUp = (): void => {
-    process.exit(129);
+  const resume = (): void => {
+    terminal.leave();
+    void enter();
+  };
+  /** Gives the terminal back to the shell until the process goes on. */
+  const stop = (): void => {
+    terminal.leave();
+    process.off('SIGTSTP', stop);
+    process.kill(process.pid, 'SIGTSTP');
+    setTimeout(() => {
+      process.on('SIGTSTP', stop);
+      void enter();
+    }, STOP_MS);
   };
   const unsubscribe = ui.subscribe(draw);
   process.on('exit', terminal.leave);
-  process.on('SIGCONT', resume);
-  process.on('SIGHUP', hangUp);
+  process.on('SIGCONT', resume).on('SIGTSTP', stop);
   stdout.on('resize', redraw);
-  stdin.on('end', ui.leave);
   return Promise.resolve(() => {
     unsubscribe();
     terminal.leave();
     app.unmount();
-    process.off('exit', terminal.leave).off('SIGCONT', resume).off('SIGHUP', hangUp);
+    process.off('exit', terminal.leave).off('SIGCONT', resume).off('SIGTSTP', stop);
     stdout.off('resize', redraw);
-    stdin.off('end', ui.leave);
   });
 }
 
@@ -134,14 +143,7 @@ function typeAll(input: string, ui: Ui, terminal: Terminal): void {
 function control(letter: string, ui: Ui, terminal: Terminal): void {
   // In raw mode the terminal makes no signals of these.
   if (letter === 'c') process.kill(process.pid, 'SIGINT');
-  else if (letter === 'z') stop(terminal);
+  else if (letter === 'z') process.kill(0, 'SIGTSTP');
   else if (letter === 'l') terminal.redraw();
   else if (letter === 'u') ui.press('clear');
-}
-
-/** Gives the terminal back to the shell until the process goes on. */
-function stop(terminal: Terminal): void {
-  terminal.leave();
-  process.kill(0, 'SIGTSTP');
-  setTimeout(terminal.enter, STOP_MS);
 }

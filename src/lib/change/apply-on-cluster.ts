@@ -9,7 +9,8 @@ import {
   keysOf,
   SPENT_KEYS,
 } from '../gateway/keys.js';
-import {type Journal, type Old, type Stored, toFields, toText} from '../journal/entry.js';
+import {type Held, toHeld} from '../gateway/stored-value.js';
+import {type Journal, type Stored, toFields, toText} from '../journal/entry.js';
 import {slotOf} from '../redis/cluster/slots.js';
 import {type Command, ErrorReply, NoReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
@@ -26,7 +27,6 @@ import {
   prepare,
   type ScriptedChange,
   type Settled,
-  toOld,
   toScript,
 } from './change.js';
 
@@ -35,7 +35,7 @@ const GROUP = 50;
 
 /** What one key held when it was read. */
 interface Found {
-  old: Old;
+  old: Held;
   /** With its TTL; a DUMP when it is no text. */
   state: Stored;
 }
@@ -45,7 +45,7 @@ interface KeyWrite extends Found {
   /** The number of its shape. */
   index: number;
   /** Null when it does not matter. */
-  expected: Old | null;
+  expected: Held | null;
   next: Stored;
 }
 
@@ -357,7 +357,10 @@ async function lookAgain<T>(
   }
   for (const work of lost) {
     const step = stepOf(work);
-    const now = step.map(() => toOld(replies.next().value));
+    const now = step.map(() => {
+      const reply: unknown = replies.next().value;
+      return reply instanceof ErrorReply || toHeld(redis, reply);
+    });
     const isAsBefore = step.every(({old}, index) => now[index] === old);
     const isAsWanted = step.every(({next}, index) => now[index] === (Array.isArray(next) ? next[0] : next));
     if (isAsBefore && !isAsWanted) work.end = 'moved';
@@ -409,7 +412,7 @@ async function announce<T>(
   const commands = groups.map((group) => {
     const records = group.flatMap(({id, found, writes}) => [
       id,
-      ...found.flatMap(({old}, index): (Old | Stored)[] => {
+      ...found.flatMap(({old}, index): (Held | Stored)[] => {
         const write = writes.find((one) => one.index === index);
         return write === undefined ? [old, true] : [write.state, write.next];
       }),

@@ -1,5 +1,7 @@
-import {type KeyShape, keysOf} from '../gateway/keys.js';
-import {type ChangedSession, type Journal, type Old, readJournal, toText} from '../journal/entry.js';
+import {keysOf} from '../gateway/keys.js';
+import {type Held, toHeld} from '../gateway/stored-value.js';
+import {heldOf} from '../journal/describe.js';
+import {type ChangedSession, type Journal, readJournal} from '../journal/entry.js';
 import {type Command, ErrorReply, NoReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
 import {serverTime} from '../redis/server-time.js';
@@ -17,7 +19,6 @@ import {
   readOld,
   type ScriptedChange,
   type Settled,
-  toReply,
   toScript,
   type Write,
 } from './change.js';
@@ -38,8 +39,6 @@ export interface ChangeOptions {
   journal: Journal | undefined;
   /** A clause that completes "it is unknown whether …". */
   what: string;
-  /** What was there before, in words, when it was read already. */
-  before?: string;
 }
 
 /**
@@ -66,15 +65,15 @@ export async function changeOne<T>(
   redis: Redis,
   id: RawId,
   change: Change<T>,
-  {journal, what, before: known}: ChangeOptions,
+  {journal, what}: ChangeOptions,
 ): Promise<Settled<T>> {
   // Read first: should the server never answer again, the journal that keeps it cannot be read.
-  const before = known ?? (await lookAt(redis, [id], change))[0]?.now;
+  const [before] = await lookAt(redis, [id], change);
   const [outcome] = await sendChanges(redis, [id], change, journal);
   if (outcome instanceof NoReply) {
     const {error, isSent} = outcome;
     if (!isSent || !UNKNOWN_AFTER.has(error.code)) throw error;
-    const [look = ''] = await lookAgain(redis, [id], change, journal, before === undefined ? undefined : [before]);
+    const [look = ''] = await lookAgain(redis, [id], change, journal, before && [before.now]);
     const code = error.code === 'INTERRUPTED' ? error.code : 'OUTCOME_UNKNOWN';
     const message = `${error.message} It is unknown whether ${what}.`;
     throw new TokengateError(code, message, {hint: look, cause: error});
@@ -114,8 +113,8 @@ async function sendPlanned<T>(
     const writes = new Map<RawId, Write<T>>();
     for (const id of open) {
       const old = olds.next().value;
-      const outcome = old === undefined || old instanceof NoReply ? old : (trouble ?? change.plan(id, old));
-      if (outcome === undefined) continue;
+      if (old === undefined) continue;
+      const outcome = 'state' in old || old instanceof NoReply ? old : (trouble ?? change.plan(id, old));
       if (outcome instanceof NoReply || outcome.state !== 'write') outcomes.set(id, outcome);
       else writes.set(id, outcome);
     }
@@ -165,7 +164,7 @@ async function runScripts<T>(
   const outcomes = groups.flatMap((group, index): unknown[] => {
     const answer = answers[index];
     if (!Array.isArray(answer)) return group.map(() => answer);
-    const replies = JSON.parse(String(answer[0])) as (string | Old)[];
+    const replies = JSON.parse(String(answer[0])) as (string | Held)[];
     return group.map((id, position) => {
       const at = position * width;
       return change.read(id, replies[at] as string, replies.slice(at + 1, at + width));
@@ -198,7 +197,7 @@ async function sendScripted<T>(
     let outcome: unknown = outcomes[index];
     if (canDoWithout && isRefused(outcome)) {
       outcome = others.next().value;
-      if (Array.isArray(outcome)) return withoutScript.read(id, outcome);
+      if (Array.isArray(outcome)) return withoutScript.read(redis, id, outcome);
     }
     if (!(outcome instanceof ErrorReply)) return outcome as Settled<T> | NoReply;
     return {id: nameOf(id), state: 'failed', error: explainRefusal(redis, outcome, journal)};
@@ -207,10 +206,11 @@ async function sendScripted<T>(
 
 /** Reads what each is about, and what the change would do to it. */
 export async function lookAt<T>(redis: Redis, ids: readonly RawId[], change: Change<T>): Promise<Preview[]> {
-  const values = (await readValues(redis, ids, change)).values();
-  return ids.map((id): Preview => {
+  const values = await readValues(redis, ids, change);
+  return ids.map((id, index): Preview => {
     try {
-      return change.preview(id, values.next().value ?? []);
+      const {held, lives} = toValues(redis, values[index] ?? [], change);
+      return change.preview(id, held, lives);
     } catch (error) {
       // What this user may not read is no reason to say nothing of the others.
       if (!(error instanceof TokengateError)) throw error;
@@ -234,12 +234,13 @@ export async function lookAgain<T>(
   const told = (index: number): string => (before === undefined ? '' : `Before: ${before[index] ?? ''}. `);
   try {
     fresh = await redis.reopen();
-    const values = await readValues(fresh, ids, change);
+    const replies = await readValues(fresh, ids, change);
+    const values = replies.map((some) => toValues(redis, some, change));
     // After the values: what is not in the journal now had not been done when they were read.
     const records = journal === undefined ? undefined : await findRecords(fresh, journal);
     return ids.map((id, index) => {
-      const now = values[index] ?? [];
-      const inWords = change.preview(id, now).now;
+      const {held: now, lives} = values[index] ?? NOTHING;
+      const inWords = change.preview(id, now, lives).now;
       if (records === undefined) return `${told(index)}Now: ${inWords}.`;
       const record = records.get(id);
       if (redis.cluster !== undefined) {
@@ -248,11 +249,11 @@ export async function lookAgain<T>(
         return `${told(index)}Now: ${inWords}. The journal ${record === undefined ? 'has no such change' : entry}.`;
       }
       if (record === undefined) return `Before: ${inWords}. Now: ${inWords}. The journal has no such change.`;
-      const old = change.lookAt.map((shape, position) => {
-        const before = toReplyBefore(record, shape);
-        return before === undefined ? now[position] : before;
+      const old = change.lookAt.map((shape, position): Held => {
+        const before = record.keys.find((key) => key.shape === shape)?.before;
+        return before === undefined ? (now[position] ?? false) : heldOf(before);
       });
-      return `Before: ${change.preview(id, old).now}. Now: ${inWords}. The journal has it, as change ${journal?.change ?? ''}: it was done.`;
+      return `Before: ${change.preview(id, old, []).now}. Now: ${inWords}. The journal has it, as change ${journal?.change ?? ''}: it was done.`;
     });
   } catch (error) {
     if (!(error instanceof TokengateError)) throw error;
@@ -270,8 +271,22 @@ async function readValues<T>(redis: Redis, ids: readonly RawId[], change: Change
     ...keysOf(lookAt, [id]).map((key): Command => ['GET', key]),
     ...keysOf(lives, [id]).map((key): Command => ['PTTL', key]),
   ]);
-  const replies = (await redis.pipeline(commands)).values();
-  return ids.map(() => [...lookAt, ...lives].map(() => replies.next().value));
+  return inGroups(await redis.pipelineBytes(commands), lookAt.length + lives.length);
+}
+
+interface Values {
+  held: Held[];
+  lives: number[];
+}
+
+const NOTHING: Values = {held: [], lives: []};
+
+/** @throws TokengateError for what this user may not read */
+function toValues<T>(redis: Redis, replies: readonly unknown[], {lookAt}: Change<T>): Values {
+  return {
+    held: replies.slice(0, lookAt.length).map((reply) => toHeld(redis, reply)),
+    lives: replies.slice(lookAt.length).map(Number),
+  };
 }
 
 /** How far back the entry of a change is looked for that has got no answer just now, in milliseconds. */
@@ -285,10 +300,4 @@ async function findRecords(redis: Redis, {change}: Journal): Promise<Map<RawId, 
     for (const {records: some} of own) for (const record of some) records.set(record.id, record);
   }
   return records;
-}
-
-/** The value before, as the reply to a GET; undefined when the change had nothing to do with that key. */
-function toReplyBefore({keys}: ChangedSession, shape: KeyShape): unknown {
-  const value = keys.find((key) => key.shape === shape)?.before;
-  return toReply(value === undefined || value === false ? value : value.kind === 'dump' || toText(value.text));
 }

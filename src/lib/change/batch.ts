@@ -1,10 +1,11 @@
 import {setImmediate as nextTurn} from 'node:timers/promises';
 
 import {keysOf} from '../gateway/keys.js';
+import {type Held, toHeld} from '../gateway/stored-value.js';
 import type {Journal} from '../journal/entry.js';
 import {NoReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
-import type {TokengateError} from '../values/errors.js';
+import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {lookAgain, lookAt, sendChanges} from './apply.js';
 import type {Change, Preview, Settled} from './change.js';
@@ -33,7 +34,7 @@ const FLIGHTS = 4;
 interface Flight<T> {
   chunk: readonly RawId[];
   /** What `lookAt` gave before, key by key, where no journal keeps it. */
-  before: unknown[] | undefined;
+  before: Held[] | undefined;
   /** Undefined when it did not begin. */
   outcomes: (Settled<T> | NoReply)[] | undefined;
   /** Why no other begins. */
@@ -108,7 +109,7 @@ async function toOutcomes<T>(
   if (!outcomes.some((outcome) => outcome instanceof NoReply)) return outcomes as Settled<T>[];
   const width = change.lookAt.length;
   const wasThere = (id: RawId, index: number): string =>
-    change.preview(id, before?.slice(index * width, (index + 1) * width) ?? []).now;
+    change.preview(id, before?.slice(index * width, (index + 1) * width) ?? [], []).now;
   const told = before && chunk.map(wasThere).filter((_, index) => isUnknown(outcomes[index]));
   const looks = (unanswered.length === 0 ? [] : await lookAgain(redis, unanswered, change, journal, told)).values();
   return chunk.map((id, index): Outcome<T> => {
@@ -125,9 +126,13 @@ function notDone(chunk: readonly RawId[], cause: TokengateError | undefined): Ou
 }
 
 /** The values before the change, should its answer never come; read cheaply: what can't be read is taken for absent. */
-async function lookBefore<T>(redis: Redis, chunk: readonly RawId[], {lookAt}: Change<T>): Promise<unknown[] | NoReply> {
+async function lookBefore<T>(redis: Redis, chunk: readonly RawId[], {lookAt}: Change<T>): Promise<Held[] | NoReply> {
   const keys = keysOf(lookAt, chunk);
-  const [answer] = await redis.units([[['MGET', ...keys]]]);
-  if (answer instanceof NoReply) return answer;
-  return Array.isArray(answer) ? (answer[0] as unknown[]) : keys.map(() => null);
+  try {
+    const [values] = await redis.pipelineBytes([['MGET', ...keys]]);
+    return Array.isArray(values) ? values.map((value) => toHeld(redis, value)) : keys.map(() => false);
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    return new NoReply(error, false);
+  }
 }

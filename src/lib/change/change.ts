@@ -1,9 +1,11 @@
 import {JOURNAL_KEY, type KeyShape, keysOf} from '../gateway/keys.js';
-import {type Journal, type Old, type Stored, toFields} from '../journal/entry.js';
+import {type Held, toHeld} from '../gateway/stored-value.js';
+import {type Journal, type Stored, toFields} from '../journal/entry.js';
 import {type RedisText, type Command, ErrorReply, NoReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
+import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
-import type {RawId} from '../values/session-id.js';
+import {nameOf, type RawId, rawId} from '../values/session-id.js';
 
 /** What the answer to a change of one session says. */
 export type Settled<T> = {id: string} & (
@@ -20,6 +22,8 @@ export type Preview = {
   id: string;
   /** What is there now, in words. */
   now: string;
+  /** What would be there then, where that is known. */
+  then?: string;
 } & ({state: 'done' | 'unchanged' | 'not_found'} | {state: 'failed'; error: TokengateError});
 
 /** How a session is changed: what becomes of it is decided in Redis, by a script, or else here. */
@@ -30,15 +34,16 @@ interface AnyChange {
   shapes: readonly KeyShape[];
   /** Of these keys the values are read, and tell what is there, and what the change would do. */
   lookAt: readonly KeyShape[];
-  /** Of these the reply to PTTL follows the values, except where it is only told what was there. */
+  /** Of these the PTTL is read too. */
   lives?: readonly KeyShape[];
-  preview: (id: RawId, values: unknown[]) => Preview;
+  /** @param lives none where it is only told what was there */
+  preview: (id: RawId, held: readonly Held[], lives: readonly number[]) => Preview;
 }
 
 /** What to write where `expected` stands; null for a key that does not matter. Texts are bytes, one character a byte. */
 export interface Write<T> {
   state: 'write';
-  expected: (Old | null)[];
+  expected: (Held | null)[];
   next: (Stored | null)[];
   result: T;
 }
@@ -47,12 +52,12 @@ export interface PlannedChange<T> extends AnyChange {
   /** Called between reading and `plan`, with the connection: reads what else this depends on. */
   prepare?: (redis: Redis) => Promise<void>;
   /** Decides from what was read; again, when something else stands there by the time of writing. */
-  plan: (id: RawId, old: readonly Old[]) => Settled<T> | Write<T>;
+  plan: (id: RawId, old: readonly Held[]) => Settled<T> | Write<T>;
 }
 
 export interface ScriptedChange<T> extends AnyChange {
   /**
-   * Lua: the body of a function that decides what becomes of one session. It is given `old`, a list of `Old`; `args`, a
+   * Lua: the body of a function that decides what becomes of one session. It is given `old`, a list of `Held`; `args`, a
    * list of texts; and `own`, the text of this session alone. It returns a word and, if something is to change, a table
    * of what keys are to hold: by the number of the key a text, or `{text, ttl in milliseconds}`, or false for no key.
    * Keys that it does not name stay. It calls no command, but may ask for `expiry(number of the key, now)`: when that key
@@ -62,23 +67,16 @@ export interface ScriptedChange<T> extends AnyChange {
   args: readonly string[];
   own?: (id: RawId) => RedisText;
   /** Reads the word and what was there. */
-  read: (id: RawId, word: string, old: readonly Old[]) => Settled<T>;
+  read: (id: RawId, word: string, old: readonly Held[]) => Settled<T>;
   /** For a user who may not run scripts, where no journal is kept: the commands of a MULTI, and what their replies say. */
-  withoutScript?: {commands: (id: RawId) => Command[]; read: (id: RawId, replies: unknown[]) => Settled<T>};
+  withoutScript?: {
+    commands: (id: RawId) => Command[];
+    read: (redis: Redis, id: RawId, replies: readonly unknown[]) => Settled<T>;
+  };
 }
 
 /** How often a session that somebody else has changed in between is tried again. */
 export const MAX_TRIES = 100;
-
-/** What the reply to a GET, as bytes, says that stands there. */
-export function toOld(reply: unknown): Old {
-  return reply === null ? false : !Buffer.isBuffer(reply) || reply.toString('latin1');
-}
-
-/** What stood there, as the reply to a GET. */
-export function toReply(old: Old | undefined): unknown {
-  return old === true ? new ErrorReply('WRONGTYPE') : old === false ? null : old;
-}
 
 /** Why nothing can be planned, if that is so. Never rejects. */
 export async function prepare<T>(redis: Redis, change: PlannedChange<T>): Promise<NoReply | undefined> {
@@ -91,16 +89,23 @@ export async function prepare<T>(redis: Redis, change: PlannedChange<T>): Promis
   }
 }
 
-/** What stands there, as bytes. Never rejects. */
+/** What stands there, as bytes; of a session that may not be read, that it may not. Never rejects. */
 export async function readOld(
   redis: Redis,
   ids: readonly RawId[],
   shapes: readonly KeyShape[],
-): Promise<(Old[] | NoReply)[]> {
+): Promise<(Held[] | Settled<never> | NoReply)[]> {
   try {
     const keys = keysOf(shapes, ids);
-    const replies = (await redis.pipelineBytes(keys.map((key) => ['GET', key]))).values();
-    return ids.map(() => shapes.map(() => toOld(replies.next().value)));
+    const replies = await redis.pipelineBytes(keys.map((key) => ['GET', key]));
+    return inGroups(replies, shapes.length).map((some, index): Held[] | Settled<never> => {
+      try {
+        return some.map((reply) => toHeld(redis, reply));
+      } catch (error) {
+        if (!(error instanceof TokengateError)) throw error;
+        return {id: nameOf(ids[index] ?? rawId('')), state: 'failed', error};
+      }
+    });
   } catch (error) {
     if (!(error instanceof TokengateError)) throw error;
     return ids.map(() => new NoReply(error));

@@ -1,4 +1,4 @@
-import {ErrorReply, type Redis, type RedisText} from '../redis/contract.js';
+import type {Redis, RedisText} from '../redis/contract.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {type FreezeState, toFreezeState} from './freeze.js';
 import {
@@ -12,6 +12,7 @@ import {
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from './keys.js';
+import {type Held, toHeld} from './stored-value.js';
 
 /** The gateway freezes a session for 300 s when it makes more requests than this without 60 s of rest. */
 export const REQUEST_LIMIT = 100;
@@ -39,10 +40,10 @@ export interface AnomalyStats {
   problems: string[];
 }
 
-/** Reads the reply to GET of a count; null when what stands there is none. */
-export function readCount(reply: unknown): number | null {
-  if (reply === null) return 0;
-  return typeof reply === 'string' ? parseCount(reply) : null;
+/** Reads what the key of a count holds; null when that is no count. */
+export function readCount(held: Held): number | null {
+  if (held === false) return 0;
+  return held === true ? null : parseCount(held);
 }
 
 export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Date}): Promise<AnomalyStats> {
@@ -55,13 +56,13 @@ export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Dat
     ['GET', key(IDENTICAL_COUNT_KEYS)],
     ['EXISTS', ...[BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS, REQUEST_COUNT_KEYS, HISTORY_KEYS].map(key)],
   ]);
-  const freeze = toFreezeState(redis, name, until, reason, now);
+  const freeze = toFreezeState(name, toHeld(redis, until), toHeld(redis, reason), now);
   const problems = [...freeze.problems];
   const countOf = (reply: unknown, what: string): number | null => {
-    const count = readCount(reply);
+    const held = toHeld(redis, reply);
+    const count = readCount(held);
     if (count !== null) return count;
-    if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
-    const found = typeof reply === 'string' ? `'${reply}', which is not a count` : 'of a wrong Redis type';
+    const found = typeof held === 'string' ? `'${held}', which is not a count` : 'of a wrong Redis type';
     problems.push(`The ${what} of session '${name}' is ${found}.`);
     return null;
   };

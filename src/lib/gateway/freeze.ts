@@ -1,5 +1,5 @@
-import {ErrorReply, type Redis} from '../redis/contract.js';
 import {formatUtc, parseGatewayTime} from '../values/time.js';
+import type {Held} from './stored-value.js';
 
 /** What the two freeze keys of a session say. */
 export interface FreezeState {
@@ -30,24 +30,17 @@ export function describeFreeze({isFrozen, until, reason}: FreezeState): string {
   return `frozen ${end} (${reason ?? 'no reason'})`;
 }
 
-/** Reads the replies to GET `frozen_until` and GET `freeze_reason` of the session of that name. */
-export function toFreezeState(redis: Redis, name: string, until: unknown, reason: unknown, now: Date): FreezeState {
-  for (const reply of [until, reason]) refuseUnreadable(redis, reply);
+/** Reads what `frozen_until` and `freeze_reason` of the session of that name hold. */
+export function toFreezeState(name: string, until: Held, reason: Held, now: Date): FreezeState {
   const state: FreezeState = {...NOT_FROZEN, reason: typeof reason === 'string' ? reason : null, problems: []};
-  if (reason instanceof ErrorReply) {
+  if (reason === true) {
     state.problems.push(`The freeze reason of session '${name}' is of a wrong Redis type.`);
   }
-  if (until === null) return state;
-  const text = typeof until === 'string' ? until : undefined;
-  const time = text === undefined ? undefined : parseGatewayTime(text);
+  if (until === false) return state;
+  const time = until === true ? undefined : parseGatewayTime(until);
   if (time?.kind === 'time') return {...state, isFrozen: time.at > now, until: time.at};
   const why =
-    time === undefined ? 'of a wrong Redis type' : `'${text ?? ''}'${time.kind === 'offset' ? ', with an offset' : ''}`;
+    time === undefined ? 'of a wrong Redis type' : `'${until}'${time.kind === 'offset' ? ', with an offset' : ''}`;
   state.problems.push(`The freeze end of session '${name}' is ${why}: the gateway answers its requests with HTTP 500.`);
   return {...state, isFrozen: null};
-}
-
-/** A key of a wrong type is one that is there; what may not be read is nothing to decide on. */
-export function refuseUnreadable(redis: Redis, reply: unknown): void {
-  if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
 }

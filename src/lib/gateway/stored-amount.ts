@@ -1,8 +1,9 @@
-import {ErrorReply, type Redis} from '../redis/contract.js';
+import type {Redis} from '../redis/contract.js';
 import {parseGatewayNumber} from '../values/gateway-number.js';
 import {formatExactMoney, type Money, parseStoredMoney} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from './keys.js';
+import {type Held, toHeld} from './stored-value.js';
 
 /** An amount as it stands in Redis. `text` is missing when the key cannot be read as text. */
 export type StoredAmount =
@@ -24,14 +25,13 @@ export async function readAmounts(redis: Redis, id: RawId): Promise<Amounts> {
     ['GET', keyOf(BUDGET_KEYS, id)],
     ['GET', keyOf(SPENT_KEYS, id)],
   ]);
-  return {budget: toStoredAmount(redis, budget), spent: toStoredAmount(redis, spent)};
+  return {budget: toStoredAmount(toHeld(redis, budget)), spent: toStoredAmount(toHeld(redis, spent))};
 }
 
-/** Reads the reply to a GET. */
-export function toStoredAmount(redis: Redis, reply: unknown): StoredAmount {
-  if (typeof reply === 'string') return toAmount(reply);
-  if (!(reply instanceof ErrorReply)) return ABSENT;
-  if (!reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
+/** Reads what the key of an amount holds. */
+export function toStoredAmount(held: Held): StoredAmount {
+  if (typeof held === 'string') return toAmount(held);
+  if (!held) return ABSENT;
   return {
     state: 'invalid',
     why: 'of a wrong Redis type',

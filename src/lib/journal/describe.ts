@@ -8,13 +8,14 @@ import {
   SPENT_KEYS,
 } from '../gateway/keys.js';
 import {describeAmount, toAmount} from '../gateway/stored-amount.js';
+import type {Held} from '../gateway/stored-value.js';
 import {parseGatewayTime} from '../values/time.js';
-import {type KeyRecord, type Old, toText, type Value} from './entry.js';
+import {type KeyRecord, toText, type Value} from './entry.js';
 
 /** What a key holds; a text is bytes, one character a byte. */
 export interface HeldKey {
   shape: KeyShape;
-  held: Old;
+  held: Held;
 }
 
 const WRONG_TYPE = 'of a wrong Redis type';
@@ -35,7 +36,7 @@ export function describeChanged(keys: readonly KeyRecord[]): string {
     .join(', ');
 }
 
-export function heldOf(value: Value): Old {
+export function heldOf(value: Value): Held {
   return value === false ? false : value.kind === 'dump' || value.text;
 }
 
@@ -50,14 +51,14 @@ function words(keys: readonly HeldKey[]): {name: string; text: string}[] {
   });
 }
 
-export function describeHeld(shape: KeyShape, held: Old): string {
+export function describeHeld(shape: KeyShape, held: Held): string {
   if (held === true) return WRONG_TYPE;
   if (held === false) return 'none';
   if (shape === BUDGET_KEYS || shape === SPENT_KEYS) return describeAmount(toAmount(toText(held)));
   return shape === FREEZE_REASON_KEYS || shape === FROZEN_UNTIL_KEYS ? `'${toText(held)}'` : toText(held);
 }
 
-function describeFreeze(until: Old, reason: Old | undefined): string {
+function describeFreeze(until: Held, reason: Held | undefined): string {
   if (until === false) return 'not frozen';
   const time = typeof until === 'string' ? parseGatewayTime(until) : undefined;
   const end = time?.kind === 'time' ? describeEnd(time.at) : `until ${describeHeld(FROZEN_UNTIL_KEYS, until)}`;

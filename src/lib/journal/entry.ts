@@ -1,7 +1,8 @@
 import {JOURNAL_KEY, keyName, type KeyShape, SESSION_KEYS} from '../gateway/keys.js';
+import type {Held} from '../gateway/stored-value.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
-import {type RawId, rawId} from '../values/session-id.js';
+import {isAscii, type RawId, rawId} from '../values/session-id.js';
 
 /** Entries that are kept, at least. */
 export const DEFAULT_JOURNAL_LIMIT = 100_000;
@@ -22,9 +23,6 @@ export interface Journal {
   /** Entries to keep, at least; Redis drops the oldest in steps. */
   limit: number;
 }
-
-/** A value as it stood when a change read it: its text, false for none, true for one that is no text. */
-export type Old = string | boolean;
 
 /** A value to be written: false for none, a text, a text with its TTL, or a DUMP with its TTL, in milliseconds. */
 export type Stored = false | string | [text: string, ttl: number] | [dump: string, ttl: number, kind: 'dump'];
@@ -107,7 +105,12 @@ export async function* readJournal(redis: Redis, since?: Date): AsyncGenerator<{
 
 /** The bytes of a text as text. */
 export function toText(bytes: string): string {
-  return Buffer.from(bytes, 'latin1').toString();
+  return isAscii(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString();
+}
+
+/** The same of what a key holds. */
+export function inText(held: Held | undefined): Held {
+  return typeof held === 'string' ? toText(held) : (held ?? false);
 }
 
 /** What became of a change that had begun. */

@@ -1,9 +1,10 @@
 import {changeKnown, changeOne} from '../change/apply.js';
-import {type Change, MAX_TRIES, type Settled, toReply} from '../change/change.js';
+import type {Change, PlannedChange, ScriptedChange, Settled} from '../change/change.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from '../gateway/keys.js';
 import {type Session, toSession, withoutBudget} from '../gateway/session.js';
-import {describeAmounts, readAmounts, type StoredAmount, toStoredAmount} from '../gateway/stored-amount.js';
-import type {Journal} from '../journal/entry.js';
+import {type Amounts, describeAmounts, toStoredAmount} from '../gateway/stored-amount.js';
+import {type Held, toHeld} from '../gateway/stored-value.js';
+import {inText, type Journal} from '../journal/entry.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type Money, toPlainDigits, type TypedAmount, ZERO} from '../values/money.js';
@@ -29,7 +30,7 @@ export async function setBudget(
   amount: TypedAmount,
   journal: Journal | undefined,
 ): Promise<BudgetChange> {
-  return changeKnown(redis, id, budgetSetting(redis, amount), {
+  return changeKnown(redis, id, setBudgetChange(amount), {
     journal,
     what: `the budget of session '${nameOf(id)}' was set`,
   });
@@ -47,79 +48,98 @@ export async function addBudget(
   amount: Money,
   journal: Journal | undefined,
 ): Promise<BudgetChange> {
-  for (let tries = 0; tries < MAX_TRIES; tries++) {
-    const before = await readAmounts(redis, id);
-    const {budget} = before;
-    if (budget.state === 'absent') throw withoutBudget(id, before);
-    if (budget.state === 'invalid') {
-      throw new TokengateError('INVALID_BUDGET', `The budget of session '${nameOf(id)}' is ${budget.why}.`, {
-        hint: 'Replace it with: tokengate set-budget',
-      });
-    }
-    const sum = budget.amount.plus(amount);
-    if (sum.lt(ZERO)) {
-      const would = budget.amount.lt(ZERO) ? 'still be' : 'fall';
-      throw new TokengateError(
-        'BUDGET_BELOW_ZERO',
-        `The budget of session '${nameOf(id)}' is ${formatExactMoney(budget.amount)}: it would ${would} below zero.`,
-      );
-    }
-    const change = budgetSetting(redis, {text: toPlainDigits(sum), value: sum}, budget.text);
-    const outcome = await changeOne(redis, id, change, {
-      journal,
-      what: `the budget of session '${nameOf(id)}' was changed`,
-      before: describeAmounts(before),
-    });
-    if (outcome.state === 'done') return outcome.result;
-    if (outcome.state === 'failed') throw outcome.error;
-  }
+  const outcome = await changeOne(redis, id, addBudgetChange(amount), {
+    journal,
+    what: `the budget of session '${nameOf(id)}' was changed`,
+  });
+  if ('result' in outcome) return outcome.result;
+  if (outcome.state === 'failed' && outcome.error.code !== 'CONTENDED') throw outcome.error;
   throw new TokengateError(
     'BUDGET_CONTENDED',
     `The budget of session '${nameOf(id)}' keeps changing; nothing was added.`,
   );
 }
 
-/** Sets a budget; with `expected` only where that text stands now, since Redis itself can add only as binary floats. */
-function budgetSetting(redis: Redis, amount: TypedAmount, expected?: string): Change<BudgetChange> {
-  const read = (id: RawId, previous: StoredAmount, spent: StoredAmount): Settled<BudgetChange> => {
-    const session = toSession(id, {budget: {state: 'money', text: amount.text, amount: amount.value}, spent});
-    const name = nameOf(id);
-    const problems =
-      previous.state === 'invalid' ? [`The budget of session '${name}' was ${previous.why}; it is replaced.`] : [];
-    const previousBudget = previous.state === 'money' ? previous.amount : null;
-    const isNew = previous.state === 'absent' && spent.state === 'absent';
-    return {id: name, state: 'done', result: {session, previousBudget, problems, isNew}};
-  };
+const LOOK_AT: Pick<Change<BudgetChange>, 'shapes' | 'lookAt' | 'preview'> = {
+  shapes: [BUDGET_KEYS, SPENT_KEYS],
+  lookAt: [BUDGET_KEYS, SPENT_KEYS],
+  preview: (id, held) => ({id: nameOf(id), state: 'done', now: describeAmounts(toAmounts(held.map(inText)))}),
+};
+
+function setBudgetChange(amount: TypedAmount): ScriptedChange<BudgetChange> {
+  const done = (id: RawId, held: readonly Held[]): Settled<BudgetChange> => ({
+    id: nameOf(id),
+    state: 'done',
+    result: toBudgetChange(id, amount, toAmounts(held)),
+  });
   return {
-    shapes: [BUDGET_KEYS, SPENT_KEYS],
+    ...LOOK_AT,
     script: SET_BUDGET,
-    args: expected === undefined ? [amount.text] : [amount.text, expected],
-    read(id, word, [budget, spent]) {
-      if (word === 'other') return {id: nameOf(id), state: 'not_found'};
-      return read(id, toStoredAmount(redis, toReply(budget)), toStoredAmount(redis, toReply(spent)));
-    },
-    ...(expected === undefined && {
-      withoutScript: {
-        commands: (id) => [
-          ['GET', keyOf(BUDGET_KEYS, id)],
-          ['GET', keyOf(SPENT_KEYS, id)],
-          ['SET', keyOf(BUDGET_KEYS, id), amount.text],
-        ],
-        read: (id, [budget, spent, answer]) =>
-          answer instanceof ErrorReply
-            ? {id: nameOf(id), state: 'failed', error: redis.explain(answer)}
-            : read(id, toStoredAmount(redis, budget), toStoredAmount(redis, spent)),
+    args: [amount.text],
+    read: (id, _word, held) => done(id, held),
+    withoutScript: {
+      commands: (id) => [
+        ['GET', keyOf(BUDGET_KEYS, id)],
+        ['GET', keyOf(SPENT_KEYS, id)],
+        ['SET', keyOf(BUDGET_KEYS, id), amount.text],
+      ],
+      read(redis, id, [budget, spent, answer]) {
+        if (answer instanceof ErrorReply) return {id: nameOf(id), state: 'failed', error: redis.explain(answer)};
+        return done(id, [toHeld(redis, budget), toHeld(redis, spent)]);
       },
-    }),
-    lookAt: [BUDGET_KEYS, SPENT_KEYS],
-    preview(id, [budget, spent]) {
-      const amounts = {budget: toStoredAmount(redis, budget), spent: toStoredAmount(redis, spent)};
-      return {id: nameOf(id), state: 'done', now: describeAmounts(amounts)};
     },
   };
 }
 
-/** Old: budget, spent. Args: the new budget; perhaps the only text that it may replace. */
+/** Computed here, since Redis itself can add only as binary floats. */
+function addBudgetChange(amount: Money): PlannedChange<BudgetChange> {
+  return {
+    ...LOOK_AT,
+    plan(id, held) {
+      const before = toAmounts(held.map(inText));
+      const sum = add(id, before, amount);
+      if (sum instanceof TokengateError) return {id: nameOf(id), state: 'failed', error: sum};
+      const [expected = null] = held;
+      const text = toPlainDigits(sum);
+      const result = toBudgetChange(id, {text, value: sum}, before);
+      return {state: 'write', expected: [expected, null], next: [text, null], result};
+    },
+  };
+}
+
+/** The sum, or why there can be none. */
+function add(id: RawId, before: Amounts, amount: Money): Money | TokengateError {
+  const {budget} = before;
+  if (budget.state === 'absent') return withoutBudget(id, before);
+  if (budget.state === 'invalid') {
+    return new TokengateError('INVALID_BUDGET', `The budget of session '${nameOf(id)}' is ${budget.why}.`, {
+      hint: 'Replace it with: tokengate set-budget',
+    });
+  }
+  const sum = budget.amount.plus(amount);
+  if (!sum.lt(ZERO)) return sum;
+  const would = budget.amount.lt(ZERO) ? 'still be' : 'fall';
+  return new TokengateError(
+    'BUDGET_BELOW_ZERO',
+    `The budget of session '${nameOf(id)}' is ${formatExactMoney(budget.amount)}: it would ${would} below zero.`,
+  );
+}
+
+function toAmounts([budget = false, spent = false]: readonly Held[]): Amounts {
+  return {budget: toStoredAmount(budget), spent: toStoredAmount(spent)};
+}
+
+function toBudgetChange(id: RawId, {text, value}: TypedAmount, {budget: previous, spent}: Amounts): BudgetChange {
+  const name = nameOf(id);
+  return {
+    session: toSession(id, {budget: {state: 'money', text, amount: value}, spent}),
+    previousBudget: previous.state === 'money' ? previous.amount : null,
+    problems:
+      previous.state === 'invalid' ? [`The budget of session '${name}' was ${previous.why}; it is replaced.`] : [],
+    isNew: previous.state === 'absent' && spent.state === 'absent',
+  };
+}
+
+/** Old: budget, spent. Args: the new budget. */
 const SET_BUDGET = `
-  if args[2] and old[1] ~= args[2] then return 'other' end
   return 'done', {args[1]}`;

@@ -1,6 +1,6 @@
 import {changeKnown} from '../change/apply.js';
-import {type Change, toReply} from '../change/change.js';
-import {describeFreeze, FOREVER, type FreezeState, refuseUnreadable, toFreezeState} from '../gateway/freeze.js';
+import type {Change} from '../change/change.js';
+import {describeFreeze, FOREVER, type FreezeState, toFreezeState} from '../gateway/freeze.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -10,7 +10,7 @@ import {
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from '../gateway/keys.js';
-import type {Journal} from '../journal/entry.js';
+import {inText, type Journal} from '../journal/entry.js';
 import type {Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';
@@ -84,7 +84,7 @@ export async function freezeSession(
   options: FreezeOptions,
   journal: Journal | undefined,
 ): Promise<Freeze> {
-  return changeKnown(redis, id, freezing(redis, options), {journal, what: `session '${nameOf(id)}' was frozen`});
+  return changeKnown(redis, id, freezeChange(options), {journal, what: `session '${nameOf(id)}' was frozen`});
 }
 
 /**
@@ -99,11 +99,11 @@ export async function unfreezeSession(
   options: UnfreezeOptions,
   journal: Journal | undefined,
 ): Promise<Unfreeze> {
-  return changeKnown(redis, id, unfreezing(redis, options), {journal, what: `session '${nameOf(id)}' was unfrozen`});
+  return changeKnown(redis, id, unfreezeChange(options), {journal, what: `session '${nameOf(id)}' was unfrozen`});
 }
 
 /** @throws TokengateError INVALID_REASON, INVALID_TIME */
-export function freezing(redis: Redis, {reason, until, now, force}: FreezeOptions): Change<Freeze> {
+export function freezeChange({reason, until, now, force}: FreezeOptions): Change<Freeze> {
   if (reason === '') throw new TokengateError('INVALID_REASON', 'The reason is empty.');
   if (!(until <= FOREVER)) {
     const message = 'The end of the freeze is after the year 9999, which the gateway cannot read.';
@@ -120,9 +120,9 @@ export function freezing(redis: Redis, {reason, until, now, force}: FreezeOption
     shapes: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS, BUDGET_KEYS, SPENT_KEYS],
     script: FREEZE,
     args: [formatGatewayTime(until), reason, ttl, force ? 'force' : '', String(until.getTime()), String(now.getTime())],
-    read(id, word, [oldUntil, oldReason, budget, spent]) {
+    read(id, word, [oldUntil = false, oldReason = false, budget, spent]) {
       const name = nameOf(id);
-      const previous = toFreezeState(redis, name, toReply(oldUntil), toReply(oldReason), now);
+      const previous = toFreezeState(name, oldUntil, oldReason, now);
       const isKept = word === 'kept';
       if (isKept && previous.until === null) throw new RangeError('a freeze is kept that cannot be read');
       return {
@@ -140,30 +140,30 @@ export function freezing(redis: Redis, {reason, until, now, force}: FreezeOption
     },
     lookAt: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS],
     lives: [FROZEN_UNTIL_KEYS],
-    preview(id, [oldUntil, oldReason, left]) {
-      const state = toFreezeState(redis, nameOf(id), oldUntil, oldReason, now);
+    preview(id, [oldUntil, oldReason], [life = NaN]) {
+      const state = toFreezeState(nameOf(id), inText(oldUntil), inText(oldReason), now);
       const isLater = state.isFrozen === true && (state.until ?? now) >= until;
       // A key without a TTL has -1, and one of which nothing is known NaN.
-      const life = Number(left);
       const endsSooner = isLater && life >= 0 && started + performance.now() + life < until.getTime();
       const sooner = endsSooner ? `, but its key expires in ${formatDuration(life)}` : '';
       return {
         id: nameOf(id),
         state: isLater && !endsSooner && !force ? 'unchanged' : 'done',
         now: `${describeFreeze(state)}${sooner}`,
+        then: describeFreeze({...state, isFrozen: true, until, reason}),
       };
     },
   };
 }
 
-export function unfreezing(redis: Redis, {now, withReason}: UnfreezeOptions): Change<Unfreeze> {
+export function unfreezeChange({now, withReason}: UnfreezeOptions): Change<Unfreeze> {
   return {
     shapes: UNFREEZE_KEYS,
     script: UNFREEZE,
     args: withReason === undefined ? [] : [withReason],
-    read(id, word, [oldUntil, oldReason, ...counters]) {
+    read(id, word, [oldUntil = false, oldReason = false, ...counters]) {
       const name = nameOf(id);
-      const previous = toFreezeState(redis, name, toReply(oldUntil), toReply(oldReason), now);
+      const previous = toFreezeState(name, oldUntil, oldReason, now);
       const isMeant = word !== 'kept';
       const isFrozen = previous.isFrozen !== false;
       const hadFreezeKeys = oldUntil !== false || oldReason !== false;
@@ -178,17 +178,17 @@ export function unfreezing(redis: Redis, {now, withReason}: UnfreezeOptions): Ch
     lookAt: UNFREEZE_KEYS,
     preview(id, [until, reason, ...counters]) {
       const name = nameOf(id);
-      const state = toFreezeState(redis, name, until, reason, now);
-      for (const counter of counters) refuseUnreadable(redis, counter);
-      const hasFreezeKeys = until !== null || reason !== null;
-      const hasCounters = counters.some((counter) => counter !== null);
-      const isMeant = withReason === undefined || (until !== null && reason === withReason);
+      const state = toFreezeState(name, inText(until), inText(reason), now);
+      const hasFreezeKeys = until !== false || reason !== false;
+      const hasCounters = counters.some((counter) => counter !== false);
+      const isMeant = withReason === undefined || (until !== false && inText(reason) === withReason);
       const rest = [...(hasFreezeKeys ? ['what is left of a freeze'] : []), ...(hasCounters ? ['counters'] : [])];
       const withRest = state.isFrozen === false && rest.length > 0 ? `, with ${rest.join(' and ')}` : '';
       return {
         id: name,
         state: isMeant && (hasFreezeKeys || hasCounters) ? 'done' : 'unchanged',
         now: `${describeFreeze(state)}${withRest}`,
+        then: `not frozen${hasCounters ? ', counters cleared' : ''}`,
       };
     },
   };

@@ -4,7 +4,8 @@ import {changeKnown} from '../change/apply.js';
 import type {Change, Settled} from '../change/change.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from '../gateway/keys.js';
 import {describeAmount, describeAmounts, isAbsent, toAmount, toStoredAmount} from '../gateway/stored-amount.js';
-import type {Journal, Old} from '../journal/entry.js';
+import type {Held} from '../gateway/stored-value.js';
+import {inText, type Journal} from '../journal/entry.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {parseStoredMoney} from '../values/money.js';
@@ -37,10 +38,10 @@ export async function resetSession(
   options: ResetOptions,
   journal: Journal | undefined,
 ): Promise<Reset> {
-  return changeKnown(redis, id, resetting(redis, options), {journal, what: `session '${nameOf(id)}' was reset`});
+  return changeKnown(redis, id, resetChange(options), {journal, what: `session '${nameOf(id)}' was reset`});
 }
 
-export function resetting(redis: Redis, options: ResetOptions): Change<Reset> {
+export function resetChange(options: ResetOptions): Change<Reset> {
   const {keepBudget} = options;
   return {
     shapes: [BUDGET_KEYS, SPENT_KEYS],
@@ -50,7 +51,7 @@ export function resetting(redis: Redis, options: ResetOptions): Change<Reset> {
       const name = nameOf(id);
       if (word === 'not_found') return {id: name, state: 'not_found'};
       if (word === 'wrong_type') return {id: name, state: 'failed', error: wrongType(budget === true)};
-      const text = (old: Old | undefined): string | null => (typeof old === 'string' ? old : null);
+      const text = (old: Held | undefined): string | null => (typeof old === 'string' ? old : null);
       const result = {id: name, key: id, budget: keepBudget ? null : text(budget), spent: text(spent)};
       return {id: name, state: word === 'unchanged' ? 'unchanged' : 'done', result};
     },
@@ -59,14 +60,18 @@ export function resetting(redis: Redis, options: ResetOptions): Change<Reset> {
         [keepBudget ? 'GET' : 'GETDEL', keyOf(BUDGET_KEYS, id)],
         ['GETDEL', keyOf(SPENT_KEYS, id)],
       ],
-      read: (id, replies) => readRemoval(redis, id, replies, options),
+      read: (redis, id, replies) => readRemoval(redis, id, replies, options),
     },
     lookAt: [BUDGET_KEYS, SPENT_KEYS],
     preview(id, [budget, spent]) {
-      const amounts = {budget: toStoredAmount(redis, budget), spent: toStoredAmount(redis, spent)};
-      const facts = {id: nameOf(id), now: describeAmounts(amounts)};
-      const isWrong = [budget, spent].some((reply) => reply instanceof ErrorReply);
-      if (isWrong) return {...facts, state: 'failed', error: wrongType(budget instanceof ErrorReply)};
+      const amounts = {budget: toStoredAmount(inText(budget)), spent: toStoredAmount(inText(spent))};
+      const facts = {
+        id: nameOf(id),
+        now: describeAmounts(amounts),
+        then: keepBudget ? 'nothing spent' : 'no budget, nothing spent',
+      };
+      const isWrong = budget === true || spent === true;
+      if (isWrong) return {...facts, state: 'failed', error: wrongType(budget === true)};
       const isDone = keepBudget && amounts.spent.state === 'absent';
       return {...facts, state: isAbsent(amounts) ? 'not_found' : isDone ? 'unchanged' : 'done'};
     },
@@ -135,7 +140,7 @@ export async function findWriteBack(redis: Redis, reset: Reset): Promise<string[
   return findWriteBacks(redis, [reset]);
 }
 
-/** Old: budget, spent. Args: `spent` to remove only that, `both` to remove both. */
+/** Held: budget, spent. Args: `spent` to remove only that, `both` to remove both. */
 const RESET = `
   if not old[1] and not old[2] then return 'not_found' end
   if old[1] == true or old[2] == true then return 'wrong_type' end
@@ -143,7 +148,12 @@ const RESET = `
   return old[2] and 'done' or 'unchanged', {nil, false}`;
 
 /** GETDEL removes one value even where the other is of a wrong type. */
-function readRemoval(redis: Redis, id: RawId, [budget, spent]: unknown[], {keepBudget}: ResetOptions): Settled<Reset> {
+function readRemoval(
+  redis: Redis,
+  id: RawId,
+  [budget, spent]: readonly unknown[],
+  {keepBudget}: ResetOptions,
+): Settled<Reset> {
   const name = nameOf(id);
   if (budget === null && spent === null) return {id: name, state: 'not_found'};
   const text = (reply: unknown): string | null => (typeof reply === 'string' ? reply : null);

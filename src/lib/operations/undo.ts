@@ -10,10 +10,11 @@ import {
   SESSION_KEYS,
   SPENT_KEYS,
 } from '../gateway/keys.js';
+import type {Held} from '../gateway/stored-value.js';
 import {describeHeld, describeKeys, heldOf, type HeldKey} from '../journal/describe.js';
-import {addOlder, type KeyRecord, type Old, type Part, readJournal, type Stored, type Value} from '../journal/entry.js';
+import {addOlder, type KeyRecord, type Part, readJournal, type Stored, type Value} from '../journal/entry.js';
 import {type LaterChange, undoneBy, Undoings} from '../journal/undone-by.js';
-import {ErrorReply, type Redis} from '../redis/contract.js';
+import type {Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
 import {parseStoredMoney, toPlainDigits} from '../values/money.js';
@@ -113,7 +114,7 @@ const PAGE = 500;
 
 /** True when there is a session that the undoing would change, or refuse to. */
 async function isLeft(redis: Redis, change: RecordedChange, now: Date): Promise<boolean> {
-  const undo = undoing(redis, change, {now, force: false, merge: false});
+  const undo = undoChange(change, {now, force: false, merge: false});
   for (const ids of inGroups([...change.sessions.keys()], PAGE)) {
     const previews = await lookAt(redis, ids, undo);
     if (previews.some(({state}) => state !== 'unchanged')) return true;
@@ -126,15 +127,14 @@ async function isLeft(redis: Redis, change: RecordedChange, now: Date): Promise<
  *
  * @param previewed what was previewed already of what is undone before, key by key
  */
-export function undoing(
-  redis: Redis,
+export function undoChange(
   recorded: RecordedChange,
   options: UndoOptions,
-  previewed = new Map<string, Old>(),
+  previewed = new Map<string, Held>(),
 ): PlannedChange<Undone> {
   const changed = [...recorded.sessions.values()].flatMap(({keys}) => keys.filter(({after}) => after !== undefined));
   const shapes = SESSION_KEYS.filter((shape) => changed.some((key) => key.shape === shape));
-  const plan = (id: RawId, old: readonly Old[]): Settled<Undone> | Write<Undone> =>
+  const plan = (id: RawId, old: readonly Held[]): Settled<Undone> | Write<Undone> =>
     planUndo(recorded, shapes, id, old, options);
   let prepared = Promise.resolve();
   return {
@@ -143,10 +143,7 @@ export function undoing(
     // Somebody else may undo it meanwhile, and to add the same spending twice would be wrong.
     prepare: (redis) => (prepared = prepared.then(() => readLater(redis, [recorded], options.as))),
     lookAt: shapes,
-    preview(id, values) {
-      const refusal = values.find((value) => value instanceof ErrorReply && !value.message.includes('WRONGTYPE'));
-      if (refusal instanceof ErrorReply) throw redis.explain(refusal);
-      const old = values.map(toOld);
+    preview(id, old) {
       const names = shapes.map((shape) => `${keyName(shape)} ${id}`);
       const outcome = plan(
         id,
@@ -157,9 +154,9 @@ export function undoing(
       if (outcome.state === 'failed') return {...facts, state: 'failed', error: outcome.error};
       if (outcome.state !== 'write') return {...facts, state: outcome.state};
       for (const [index, next] of outcome.next.entries()) {
-        if (next !== null) previewed.set(names[index] ?? '', toHeld(next));
+        if (next !== null) previewed.set(names[index] ?? '', heldAfter(next));
       }
-      return {...facts, state: 'done'};
+      return {...facts, then: describeKeys(outcome.result.keys), state: 'done'};
     },
   };
 }
@@ -168,7 +165,7 @@ function planUndo(
   recorded: RecordedChange,
   shapes: readonly KeyShape[],
   id: RawId,
-  old: readonly Old[],
+  old: readonly Held[],
   options: UndoOptions,
 ): Settled<Undone> | Write<Undone> {
   const {now, force, merge} = options;
@@ -186,9 +183,9 @@ function planUndo(
     const current = old[index] ?? false;
     const before = isOver && FREEZE.includes(shape) ? false : remaining(key.before, at, now);
     const merged = merge && key.after === false ? mergeWith(shape, before, current, later.length > 0) : undefined;
-    const isAsLeft = current === toHeld(remaining(key.after, at, now));
+    const isAsLeft = current === heldAfter(remaining(key.after, at, now));
     // What was announced, and not carried out.
-    if (!isComplete && !isAsLeft && current === toHeld(before)) continue;
+    if (!isComplete && !isAsLeft && current === heldAfter(before)) continue;
     if (!isAsLeft && merged === undefined && !force) {
       // A counter that the gateway has moved on is better than an old one.
       if (MONEY.includes(shape) || FREEZE.includes(shape)) conflicts.push(describeConflict(shape, key, current));
@@ -198,7 +195,7 @@ function planUndo(
     if (current === false && next === false) continue;
     write.expected[index] = current;
     write.next[index] = next;
-    result.keys.push({shape, held: toHeld(next)});
+    result.keys.push({shape, held: heldAfter(next)});
   }
   if (conflicts.length > 0) {
     const by = later.length === 0 ? '' : ` It was changed since by ${later.map(describeLater).join(', ')}.`;
@@ -214,14 +211,14 @@ const MONEY: readonly KeyShape[] = [BUDGET_KEYS, SPENT_KEYS];
 const FREEZE: readonly KeyShape[] = [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS];
 
 /** What a reset removed together with what came since; undefined when that can't be told. */
-function mergeWith(shape: KeyShape, before: Stored, current: Old, isChangedByUs: boolean): Stored | undefined {
+function mergeWith(shape: KeyShape, before: Stored, current: Held, isChangedByUs: boolean): Stored | undefined {
   if (shape === BUDGET_KEYS) return isChangedByUs || before === false ? undefined : before;
   if (shape !== SPENT_KEYS || typeof before !== 'string' || typeof current !== 'string') return undefined;
   const [old, since] = [parseStoredMoney(before), parseStoredMoney(current)];
   return old && since && toPlainDigits(old.plus(since));
 }
 
-function describeConflict(shape: KeyShape, {before, after}: KeyRecord, current: Old): string {
+function describeConflict(shape: KeyShape, {before, after}: KeyRecord, current: Held): string {
   const [was, left] = [before, after ?? false].map((value) => describeHeld(shape, heldOf(value)));
   const now = describeHeld(shape, current);
   return `its ${keyName(shape)} is ${now} now, not ${left ?? ''} as that change left it (it was ${was ?? ''} before)`;
@@ -248,15 +245,9 @@ function remaining(value: Value, at: Date, now: Date): Stored {
   return left < 0 ? text : [text, left];
 }
 
-function toHeld(stored: Stored): Old {
+function heldAfter(stored: Stored): Held {
   if (!Array.isArray(stored)) return stored;
   return stored[2] === 'dump' || stored[0];
-}
-
-/** A reply to GET as bytes. */
-function toOld(reply: unknown): Old {
-  if (reply === null || reply === undefined) return false;
-  return typeof reply !== 'string' || Buffer.from(reply).toString('latin1');
 }
 
 function addPart(found: Map<string, RecordedChange>, {records, ...facts}: Part): void {

@@ -14,6 +14,7 @@ import {
 } from '../gateway/keys.js';
 import {percentageOf, type Session, toSession} from '../gateway/session.js';
 import {type StoredAmount, toStoredAmount} from '../gateway/stored-amount.js';
+import {toHeld} from '../gateway/stored-value.js';
 import {type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {scanServer} from '../redis/scan-server.js';
 import {inGroups} from '../values/chunks.js';
@@ -118,15 +119,14 @@ export async function readFreezes(
   now: Date,
 ): Promise<Map<RawId, FreezeState>> {
   return readAll(redis, [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS], match, (id, [until, reason]) =>
-    toFreezeState(redis, nameOf(id), until, reason, now),
+    toFreezeState(nameOf(id), toHeld(redis, until), toHeld(redis, reason), now),
   );
 }
 
 /** Every count of requests that stands in Redis: few, since each lives for a minute. Null is what is not a count. */
 export async function readRequestCounts(redis: Redis, match: string | undefined): Promise<Map<RawId, number | null>> {
   return readAll(redis, [REQUEST_COUNT_KEYS], match, (_, [reply]) => {
-    if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
-    return readCount(reply);
+    return readCount(toHeld(redis, reply));
   });
 }
 
@@ -305,8 +305,9 @@ export function toListedFreeze(redis: Redis, name: string, until: unknown, reaso
   const problem = (what: string): string =>
     `The freeze ${what} of session '${name}' is not readable: this Redis user lacks a permission on its key.`;
   if (isUnreadable(until)) return {...NOT_FROZEN, isFrozen: null, problems: [problem('end')]};
-  if (!isUnreadable(reason)) return toFreezeState(redis, name, until, reason, now);
-  const state = toFreezeState(redis, name, until, null, now);
+  const end = toHeld(redis, until);
+  if (!isUnreadable(reason)) return toFreezeState(name, end, toHeld(redis, reason), now);
+  const state = toFreezeState(name, end, false, now);
   return until === null ? state : {...state, problems: [...state.problems, problem('reason')]};
 }
 
@@ -331,7 +332,7 @@ export function toListed(redis: Redis, reply: unknown): StoredAmount {
   if (isUnreadable(reply)) {
     return {state: 'invalid', why: 'not readable', effect: 'this Redis user lacks a permission on its key'};
   }
-  return toStoredAmount(redis, reply);
+  return toStoredAmount(toHeld(redis, reply));
 }
 
 function isUnreadable(reply: unknown): boolean {

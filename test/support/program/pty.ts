@@ -1,4 +1,5 @@
 import {spawn} from 'node:child_process';
+import {readFileSync} from 'node:fs';
 
 import {BIN, NODE, userEnv} from './run.js';
 
@@ -7,6 +8,12 @@ export interface Terminal {
   type(keys: string): void;
   /** Resolves when the screen has shown this text; rejects when the command ends without it. */
   shows(text: string): Promise<void>;
+  /** Resolves when what was shown is as it should be; rejects when the command ends without it. */
+  until(isThere: (screen: string) => boolean, what: string): Promise<void>;
+  /** Sends a signal to the command. */
+  signal(signal: NodeJS.Signals): void;
+  /** Closes the terminal, as when a window is closed or a line is cut. */
+  hangUp(): void;
   /** Resolves with the exit code and all that was shown, when the command has ended. */
   ended: Promise<{code: number | null; screen: string}>;
 }
@@ -17,6 +24,8 @@ interface TerminalOptions {
   /** More for the shell, such as `> file`. */
   redirect?: string;
   columns?: number;
+  /** What the shell does in place of becoming the command, with the words of the command. */
+  line?: (words: string) => string;
 }
 
 /**
@@ -24,11 +33,11 @@ interface TerminalOptions {
  * pipes, so no terminal is needed to run it.
  */
 export function openTerminal(argv: string[], options: TerminalOptions = {}): Terminal {
-  const {redirect = '', columns = 100} = options;
+  const {redirect = '', columns = 100, line = (command: string) => `exec ${command}`} = options;
   const words = [NODE, BIN, ...argv].map(quote).join(' ');
   const child = spawn(
     'script',
-    ['-qec', `stty cols ${columns} rows ${columns === 0 ? 0 : 30}; exec ${words} ${redirect}`, '/dev/null'],
+    ['-qec', `stty cols ${columns} rows ${columns === 0 ? 0 : 30}; ${line(`${words} ${redirect}`)}`, '/dev/null'],
     {
       env: {...userEnv(options), TERM: options.env?.['TERM'] ?? 'xterm-256color'},
       stdio: 'pipe',
@@ -53,23 +62,26 @@ export function openTerminal(argv: string[], options: TerminalOptions = {}): Ter
       resolve({code, screen});
     });
   });
+  const until: Terminal['until'] = async (isThere, what) => {
+    const shown = new Promise<void>((resolve) => {
+      watch = () => {
+        if (isThere(screen)) resolve();
+      };
+      watch();
+    });
+    const over = ended.then(({code}) => {
+      if (!isThere(screen)) throw new Error(`ended with ${code} before ${what}:\n${screen}`);
+    });
+    await Promise.race([shown, over]);
+  };
   return {
     type: (keys) => void child.stdin.write(keys),
+    signal: (signal) =>
+      process.kill(Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')), signal),
+    hangUp: () => void child.kill('SIGKILL'),
     ended,
-    async shows(text) {
-      const shown = new Promise<void>((resolve) => {
-        watch = () => {
-          if (screen.includes(text)) resolve();
-        };
-        watch();
-      });
-      await Promise.race([
-        shown,
-        ended.then(({code}) => {
-          if (!screen.includes(text)) throw new Error(`ended with ${code} before it showed '${text}':\n${screen}`);
-        }),
-      ]);
-    },
+    until,
+    shows: (text) => until((shown) => shown.includes(text), `it showed '${text}'`),
   };
 }
 

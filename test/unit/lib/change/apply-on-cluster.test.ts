@@ -12,7 +12,8 @@ import {
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from '../../../../src/lib/gateway/keys.js';
-import type {Journal, Old, Stored} from '../../../../src/lib/journal/entry.js';
+import type {Held} from '../../../../src/lib/gateway/stored-value.js';
+import type {Journal, Stored} from '../../../../src/lib/journal/entry.js';
 import {slotOf} from '../../../../src/lib/redis/cluster/slots.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
 import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
@@ -35,7 +36,7 @@ const LOST = new TokengateError('REDIS_CONNECTION_LOST', 'The connection is gone
 /** What a change was told, as text. */
 interface Told {
   word: string;
-  old: readonly Old[];
+  old: readonly Held[];
 }
 
 /** A script that writes what is wanted, whatever is there; null for a key that stays. */

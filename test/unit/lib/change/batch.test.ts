@@ -1,7 +1,7 @@
 import {beforeEach, describe, expect, test, vi} from 'vitest';
 
 import {type BatchOptions, type Outcome, previewBatch, runBatch} from '../../../../src/lib/change/batch.js';
-import {type Reset, resetting} from '../../../../src/lib/operations/reset.js';
+import {type Reset, resetChange} from '../../../../src/lib/operations/reset.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
 import {type Command, ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
@@ -33,19 +33,19 @@ async function collect(batch: AsyncIterable<Outcome<Reset>[]>): Promise<Outcome<
 }
 
 test('a batch yields each session once, in the order given', async () => {
-  const outcomes = await collect(runBatch(redis, ids, resetting(redis, OPTIONS), running()));
+  const outcomes = await collect(runBatch(redis, ids, resetChange(OPTIONS), running()));
   expect(outcomes.map(({id}) => id)).toEqual(ids);
   expect(statesOf(outcomes)).toEqual(new Set(['done']));
   expect(await server.client.dbSize()).toBe(0);
 });
 
 test('a batch of no session does nothing', async () => {
-  expect(await collect(runBatch(redis, [], resetting(redis, OPTIONS), running()))).toEqual([]);
+  expect(await collect(runBatch(redis, [], resetChange(OPTIONS), running()))).toEqual([]);
 });
 
 test('a batch that is stopped before it begins changes nothing', async () => {
   const outcomes = await collect(
-    runBatch(redis, ids, resetting(redis, OPTIONS), {journal: undefined, stop: AbortSignal.abort()}),
+    runBatch(redis, ids, resetChange(OPTIONS), {journal: undefined, stop: AbortSignal.abort()}),
   );
   expect(outcomes).toHaveLength(SESSIONS);
   expect(statesOf(outcomes)).toEqual(new Set(['not_done']));
@@ -55,7 +55,7 @@ test('a batch that is stopped before it begins changes nothing', async () => {
 test('a batch that is stopped ends the flight that is under way, and begins no other', async () => {
   const stop = new AbortController();
   const outcomes: Outcome<Reset>[] = [];
-  for await (const some of runBatch(redis, ids, resetting(redis, OPTIONS), {journal: undefined, stop: stop.signal})) {
+  for await (const some of runBatch(redis, ids, resetChange(OPTIONS), {journal: undefined, stop: stop.signal})) {
     outcomes.push(...some);
     stop.abort();
   }
@@ -67,7 +67,7 @@ test('a batch that is stopped ends the flight that is under way, and begins no o
 
 test('what a reset removes comes with what nobody had read before', async () => {
   await server.client.set('session:s0000:spent', '7.5E-7');
-  const [first] = await collect(runBatch(redis, ids.slice(0, 1), resetting(redis, OPTIONS), running()));
+  const [first] = await collect(runBatch(redis, ids.slice(0, 1), resetChange(OPTIONS), running()));
   expect(first).toEqual({
     id: 's0000',
     state: 'done',
@@ -84,7 +84,7 @@ test.each([undefined, JOURNAL])(
     );
     const through = await connect({url: proxy.url});
     try {
-      const outcomes = await collect(runBatch(through, ids, resetting(through, OPTIONS), {...running(), journal}));
+      const outcomes = await collect(runBatch(through, ids, resetChange(OPTIONS), {...running(), journal}));
       expect(outcomes.map(({id}) => id)).toEqual(ids);
       expect(statesOf(outcomes)).toEqual(new Set(['done', 'unknown', 'not_done']));
       for (const outcome of outcomes) {
@@ -114,7 +114,7 @@ test('when the connection ends before the first change all is left, and the caus
   const proxy = await startProxy(server, (request) => (request.includes('MGET') ? 'lose-reply' : 'pass'));
   const through = await connect({url: proxy.url});
   try {
-    const outcomes = await collect(runBatch(through, ids, resetting(through, OPTIONS), running()));
+    const outcomes = await collect(runBatch(through, ids, resetChange(OPTIONS), running()));
     expect(statesOf(outcomes)).toEqual(new Set(['not_done']));
     expect(outcomes[0]).toMatchObject({cause: {code: 'REDIS_CONNECTION_LOST'}});
     expect(await server.client.dbSize()).toBe(SESSIONS);
@@ -129,7 +129,7 @@ test('a preview writes nothing, and can be left at any time', async () => {
   const changes = async (): Promise<string> =>
     /rdb_changes_since_last_save:\d+/.exec(await client.info('persistence'))![0];
   const before = await changes();
-  for await (const previews of previewBatch(redis, ids, resetting(redis, OPTIONS))) {
+  for await (const previews of previewBatch(redis, ids, resetChange(OPTIONS))) {
     expect(new Set(previews.map(({state}) => state))).toEqual(new Set(['done']));
     break;
   }
@@ -138,8 +138,7 @@ test('a preview writes nothing, and can be left at any time', async () => {
 
 test('a preview says of each what is there', async () => {
   const previews = [];
-  for await (const some of previewBatch(redis, [...ids, rawId('none')], resetting(redis, OPTIONS)))
-    previews.push(...some);
+  for await (const some of previewBatch(redis, [...ids, rawId('none')], resetChange(OPTIONS))) previews.push(...some);
   expect(previews).toEqual([
     ...ids.map((id) => ({id, state: 'done', now: `budget $${budgetOf(id)}, spent none`})),
     {id: 'none', state: 'not_found', now: 'budget none, spent none'},
@@ -149,7 +148,7 @@ test('a preview says of each what is there', async () => {
 test('four flights are under way at once, and what is stopped while they are read changes no more', async () => {
   const stop = new AbortController();
   const outcomes: Outcome<Reset>[] = [];
-  for await (const some of runBatch(redis, ids, resetting(redis, OPTIONS), {journal: JOURNAL, stop: stop.signal})) {
+  for await (const some of runBatch(redis, ids, resetChange(OPTIONS), {journal: JOURNAL, stop: stop.signal})) {
     outcomes.push(...some);
     stop.abort();
   }
@@ -178,7 +177,7 @@ describe('a part of a flight', () => {
         [2, new NoReply(gone, false)],
       ]),
     );
-    const outcomes = await collect(runBatch(on, some, resetting(redis, OPTIONS), running()));
+    const outcomes = await collect(runBatch(on, some, resetChange(OPTIONS), running()));
     expect(outcomes.map(({id}) => id)).toEqual(some);
     expect(outcomes.map(({state}) => state)).toEqual([
       ...Array.from({length: 100}, () => 'done'),
@@ -196,7 +195,7 @@ describe('a part of a flight', () => {
   test('that was certainly not sent is looked at no more, and nothing follows', async () => {
     const reopen = vi.fn<Redis['reopen']>();
     const on = answering(new Map([[0, new NoReply(gone, false)]]), {reopen});
-    const outcomes = await collect(runBatch(on, ids, resetting(redis, OPTIONS), running()));
+    const outcomes = await collect(runBatch(on, ids, resetChange(OPTIONS), running()));
     expect(outcomes.map(({id}) => id)).toEqual(ids);
     expect(outcomes[0]).toEqual({id: 's0000', state: 'not_done', cause: gone});
     expect(outcomes.at(-1)).toEqual({id: 's5099', state: 'not_done', cause: gone});
@@ -205,7 +204,7 @@ describe('a part of a flight', () => {
 
   test('that is refused is no reason to end', async () => {
     const on = answering(new Map([[0, new ErrorReply('ERR odd')]]));
-    const outcomes = await collect(runBatch(on, ids, resetting(redis, OPTIONS), running()));
+    const outcomes = await collect(runBatch(on, ids, resetChange(OPTIONS), running()));
     const failed = outcomes.filter(({state}) => state === 'failed').map(({id}) => id);
     expect(failed).toHaveLength(11 * 100);
     expect(outcomes.filter(({state}) => state === 'done')).toHaveLength(ids.length - failed.length);
@@ -226,11 +225,11 @@ describe('what was there before', () => {
   /** The reads that a batch sends before its changes. */
   const readsOf = async (on: Redis, journal: typeof JOURNAL | undefined): Promise<readonly Command[]> => {
     const reads: Command[] = [];
-    const units: Redis['units'] = (list) => {
-      reads.push(...list.flat().filter(([name]) => name === 'MGET'));
-      return redis.units(list);
+    const pipelineBytes: Redis['pipelineBytes'] = (commands) => {
+      reads.push(...commands.filter(([name]) => name === 'MGET'));
+      return redis.pipelineBytes(commands);
     };
-    await collect(runBatch({...on, units}, ids.slice(0, 2), resetting(redis, OPTIONS), {...running(), journal}));
+    await collect(runBatch({...on, pipelineBytes}, ids.slice(0, 2), resetChange(OPTIONS), {...running(), journal}));
     return reads;
   };
   const READ = ['MGET', ...['s0000', 's0001'].flatMap((id) => [`session:${id}:budget`, `session:${id}:spent`])];
@@ -243,29 +242,30 @@ describe('what was there before', () => {
   });
 
   test('and cannot be read, is no hindrance', async () => {
-    const units: Redis['units'] = async (list) =>
-      list[0]?.[0]?.[0] === 'MGET' ? [new ErrorReply('NOPERM no mget')] : redis.units(list);
-    const outcomes = await collect(runBatch({...redis, units}, ids, resetting(redis, OPTIONS), running()));
+    const pipelineBytes: Redis['pipelineBytes'] = async (commands) =>
+      commands[0]?.[0] === 'MGET' ? [new ErrorReply('NOPERM no mget')] : redis.pipelineBytes(commands);
+    const unreadable: Redis = {...redis, pipelineBytes};
+    const outcomes = await collect(runBatch(unreadable, ids, resetChange(OPTIONS), running()));
     expect(statesOf(outcomes)).toEqual(new Set(['done']));
     const gone = new NoReply(new TokengateError(LOST, 'Gone.'));
     const lost: Redis['units'] = async (list) => {
-      const answers = await units(list);
-      return answers.map((answer) => (answer instanceof ErrorReply ? answer : gone));
+      await redis.units(list);
+      return list.map(() => gone);
     };
     const [outcome] = await collect(
-      runBatch({...redis, units: lost}, [rawId('x')], resetting(redis, OPTIONS), running()),
+      runBatch({...unreadable, units: lost}, [rawId('x')], resetChange(OPTIONS), running()),
     );
     expect(outcome).toMatchObject({look: 'Before: budget none, spent none. Now: budget none, spent none.'});
   });
 
   test('is read, and the batch stopped, changes no more', async () => {
     const stop = new AbortController();
-    const units: Redis['units'] = (list) => {
+    const pipelineBytes: Redis['pipelineBytes'] = (commands) => {
       stop.abort();
-      return redis.units(list);
+      return redis.pipelineBytes(commands);
     };
     const options = {journal: undefined, stop: stop.signal};
-    const outcomes = await collect(runBatch({...redis, units}, ids, resetting(redis, OPTIONS), options));
+    const outcomes = await collect(runBatch({...redis, pipelineBytes}, ids, resetChange(OPTIONS), options));
     expect(outcomes).toEqual(ids.map((id) => ({id, state: 'not_done', cause: undefined})));
     expect(await server.client.dbSize()).toBe(SESSIONS);
   });

@@ -9,8 +9,9 @@ import {
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from '../../../../src/lib/gateway/keys.js';
+import type {Held} from '../../../../src/lib/gateway/stored-value.js';
 import {describeChanged, describeHeld, describeKeys, heldOf} from '../../../../src/lib/journal/describe.js';
-import type {KeyRecord, Old, Value} from '../../../../src/lib/journal/entry.js';
+import type {KeyRecord, Value} from '../../../../src/lib/journal/entry.js';
 
 /** A text as it is kept: one character a byte. */
 const bytes = (text: string): string => Buffer.from(text).toString('latin1');
@@ -19,7 +20,7 @@ const DUMP: Value = {kind: 'dump', text: '\u0000', ttl: -1};
 const END = '2026-11-22T17:00:00.000';
 
 describe('what keys hold', () => {
-  test.each<[string, [KeyShape, Old][]]>([
+  test.each<[string, [KeyShape, Held][]]>([
     ['nothing', []],
     [
       'budget $25.50, spent none',

@@ -7,10 +7,10 @@ import {
   findWriteBacks,
   type Reset,
   resetSession,
-  resetting,
+  resetChange,
 } from '../../../../src/lib/operations/reset.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
-import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
 import {startProxy} from '../../../support/impostors/proxy.js';
 import type {TestRedis} from '../../../support/redis/redis-server.js';
@@ -19,7 +19,6 @@ import {withRedis} from '../../../support/redis/with-redis.js';
 const x = rawId('x');
 const BOTH = {keepBudget: false};
 const SPENT_ONLY = {keepBudget: true};
-const WRONG_TYPE = new ErrorReply('WRONGTYPE Operation against a key holding the wrong kind of value');
 
 let server: TestRedis;
 let redis: Redis;
@@ -65,13 +64,13 @@ describe.each([
     ['not_found', BOTH, undefined, undefined],
   ])('counts as %s: %j of budget %s and spent %s', async (state, options, budget, spent) => {
     await setUp(budget, spent);
-    const change = resetting(as(), options);
+    const change = resetChange(options);
     expect(await sendChanges(as(), [x], change, undefined)).toMatchObject([{id: 'x', state}]);
   });
 
   test('counts as failed where a key is of a wrong type', async () => {
     await server.client.lPush('session:x:spent', 'a');
-    expect(await sendChanges(as(), [x], resetting(as(), BOTH), undefined)).toMatchObject([{id: 'x', state: 'failed'}]);
+    expect(await sendChanges(as(), [x], resetChange(BOTH), undefined)).toMatchObject([{id: 'x', state: 'failed'}]);
   });
 
   test.each([BOTH, SPENT_ONLY])('finds no session to reset: %j', async (options) => {
@@ -116,15 +115,15 @@ describe('what a reset would do', () => {
   const wrong = (of: string): unknown => expect.objectContaining({message: expect.stringContaining(`its ${of} is`)});
   test.each([
     ['done', BOTH, '10.0', '1', {now: 'budget $10.00, spent $1.00'}],
-    ['done', BOTH, '10.0', null, {now: 'budget $10.00, spent none'}],
-    ['done', SPENT_ONLY, null, '1', {now: 'budget none, spent $1.00'}],
-    ['unchanged', SPENT_ONLY, '10.0', null, {now: 'budget $10.00, spent none'}],
-    ['not_found', BOTH, null, null, {now: 'budget none, spent none'}],
-    ['not_found', SPENT_ONLY, null, null, {now: 'budget none, spent none'}],
-    ['failed', BOTH, WRONG_TYPE, '1', {now: 'budget of a wrong Redis type, spent $1.00', error: wrong('budget')}],
-    ['failed', SPENT_ONLY, '1', WRONG_TYPE, {now: 'budget $1.00, spent of a wrong Redis type', error: wrong('spent')}],
+    ['done', BOTH, '10.0', false, {now: 'budget $10.00, spent none'}],
+    ['done', SPENT_ONLY, false, '1', {now: 'budget none, spent $1.00'}],
+    ['unchanged', SPENT_ONLY, '10.0', false, {now: 'budget $10.00, spent none'}],
+    ['not_found', BOTH, false, false, {now: 'budget none, spent none'}],
+    ['not_found', SPENT_ONLY, false, false, {now: 'budget none, spent none'}],
+    ['failed', BOTH, true, '1', {now: 'budget of a wrong Redis type, spent $1.00', error: wrong('budget')}],
+    ['failed', SPENT_ONLY, '1', true, {now: 'budget $1.00, spent of a wrong Redis type', error: wrong('spent')}],
   ])('is %s: %j of %j and %j', (state, options, budget, spent, facts) => {
-    expect(resetting(redis, options).preview(x, [budget, spent])).toEqual({id: 'x', state, ...facts});
+    expect(resetChange(options).preview(x, [budget, spent], [])).toEqual({id: 'x', state, ...facts});
   });
 });
 

@@ -6,8 +6,8 @@ import {runBatch} from '../../../../src/lib/change/batch.js';
 import {type Journal, newChangeId, readJournal} from '../../../../src/lib/journal/entry.js';
 import {addBudget, setBudget} from '../../../../src/lib/operations/budget.js';
 import {freezeSession, unfreezeSession} from '../../../../src/lib/operations/freeze.js';
-import {resetSession, resetting} from '../../../../src/lib/operations/reset.js';
-import {findChanges, type RecordedChange, undoing} from '../../../../src/lib/operations/undo.js';
+import {resetSession, resetChange} from '../../../../src/lib/operations/reset.js';
+import {findChanges, type RecordedChange, undoChange} from '../../../../src/lib/operations/undo.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
 import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {serverTime} from '../../../../src/lib/redis/server-time.js';
@@ -79,7 +79,7 @@ async function operate(redis: Redis, one: Step, actor: string): Promise<void> {
     }
     if (one.kind === 'reset-all') {
       const options = {journal, stop: new AbortController().signal};
-      const batch = runBatch(redis, [...IDS].sort(), resetting(redis, {keepBudget: false}), options);
+      const batch = runBatch(redis, [...IDS].sort(), resetChange({keepBudget: false}), options);
       for await (const outcomes of batch) expect(outcomes).toHaveLength(IDS.length);
     }
   } catch (error) {
@@ -121,7 +121,7 @@ async function undo(change: string, options: {merge: boolean}): Promise<string[]
   const refused: string[] = [];
   const run = {journal: {...journalOf('undoer', now), undoes: change}, stop: new AbortController().signal};
   const ids = [...recorded!.sessions.keys()].sort();
-  for await (const outcomes of runBatch(redis, ids, undoing(redis, recorded!, {now, force: false, ...options}), run)) {
+  for await (const outcomes of runBatch(redis, ids, undoChange(recorded!, {now, force: false, ...options}), run)) {
     for (const outcome of outcomes) {
       if (outcome.state === 'done' || outcome.state === 'unchanged') continue;
       expect(outcome).toMatchObject({state: 'failed', error: {code: 'CHANGED_SINCE'}});
@@ -222,7 +222,7 @@ describe('two operators, who undo the same change with --merge at the same time'
   beforeEach(async () => {
     await server.client.mSet(ids.flatMap((id) => [`session:${id}:budget`, '50', `session:${id}:spent`, '20']));
     const journal = journalOf('me', await serverTime(operators[0]!));
-    const reset = resetting(operators[0]!, {keepBudget: false});
+    const reset = resetChange({keepBudget: false});
     for await (const outcomes of runBatch(operators[0]!, ids, reset, {journal, stop: new AbortController().signal})) {
       expect(outcomes.every(({state}) => state === 'done')).toBe(true);
     }
@@ -236,7 +236,7 @@ describe('two operators, who undo the same change with --merge at the same time'
     const journal = {...journalOf('undoer', now), undoes: change};
     const options = {now, force: false, merge: true, as: journal.change};
     const counts: Record<string, number> = {};
-    const batch = runBatch(redis, ids, undoing(redis, recorded!, options), {
+    const batch = runBatch(redis, ids, undoChange(recorded!, options), {
       journal,
       stop: new AbortController().signal,
     });

@@ -1,5 +1,5 @@
-import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
+import type {Redis} from '../../../../src/lib/redis/contract.js';
 
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {rawId, type RawId} from '../../../../src/lib/values/session-id.js';

@@ -1,6 +1,6 @@
-import {toSession} from '../../../../src/lib/gateway/session.js';
-import {NOT_FROZEN} from '../../../../src/lib/gateway/freeze.js';
 import {describe, expect, test} from 'vitest';
+import {NOT_FROZEN} from '../../../../src/lib/gateway/freeze.js';
+import {toSession} from '../../../../src/lib/gateway/session.js';
 
 import {toAmount} from '../../../../src/lib/gateway/stored-amount.js';
 import {type Money, parseStoredMoney, ZERO} from '../../../../src/lib/values/money.js';

@@ -1,0 +1,42 @@
+import {readFileSync} from 'node:fs';
+import {setTimeout as wait} from 'node:timers/promises';
+
+import {EXIT_CODES} from './interrupts.js';
+import {reportWarning} from './report.js';
+
+/** Between two looks: a shell does not tell a process that it has not stopped. */
+const LOOK_MS = 200;
+
+/** False where another process group has the terminal: to read from it, or to change its modes, stops the process. */
+export function isForeground(): boolean {
+  let stat: string;
+  try {
+    stat = readFileSync('/proc/self/stat', 'latin1');
+  } catch {
+    // Only Linux tells.
+    return true;
+  }
+  const [, , group, , terminal, foreground] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return terminal === '0' || group === foreground;
+}
+
+/** Waits until the process has the terminal; an interrupt ends it as ever, which it could not if the process was stopped. */
+export async function untilForeground(): Promise<void> {
+  if (isForeground()) return;
+  reportWarning('Waiting for the terminal, which another process has: use fg, or timeout --foreground.');
+  while (!isForeground()) await wait(LOOK_MS);
+}
+
+/** Keeps libraries from changing the terminal's modes in the background, which would stop the process. */
+export function guardRawMode(): void {
+  const {stdin} = process;
+  const setRawMode = stdin.setRawMode.bind(stdin);
+  stdin.setRawMode = (isRaw) => (isForeground() ? setRawMode(isRaw) : stdin);
+  // At its end Node.js puts the modes back, which in the background would stop it for ever: a signal ends it without.
+  process.once('exit', (code) => {
+    const [signal] = Object.entries(EXIT_CODES).find(([, one]) => one === code) ?? [];
+    if (signal === undefined || isForeground()) return;
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}

@@ -1,0 +1,155 @@
+import {mkdtemp, readFile, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+
+import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+
+import {openTerminal} from '../../support/program/pty.js';
+import {runBinary} from '../../support/program/run.js';
+import {dumpKeyspace} from '../../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
+
+const [CTRL_C, CTRL_D, CTRL_Z, CTRL_BACKSLASH] = ['\x03', '\x04', '\x1a', '\x1c'];
+const FUTURE = '2099-01-01T00:00:00';
+const YES = 'y\r';
+
+/** Every question that there is but that of the live view, and what was done after a yes. */
+const QUESTIONS: [name: string, argv: string[], done: string][] = [
+  ['reset-session', ['reset-session', 'a'], "Session 'a' reset"],
+  ['reset-session of many', ['reset-session', '--all'], 'Reset 1'],
+  ['freeze-session', ['freeze-session', '--all'], 'Frozen 1'],
+  ['unfreeze-session', ['unfreeze-session', 'b', 'c'], 'Unfrozen 2'],
+  ['undo-change', ['undo-change', '--last'], 'Undone 1'],
+  ['check-store', ['check-store', '--fix'], 'fixed 1'],
+];
+
+let redis: TestRedis;
+let folder: string;
+beforeAll(async () => {
+  redis = await startRedis();
+  folder = await mkdtemp(join(tmpdir(), 'tokengate-questions-'));
+});
+beforeEach(async () => {
+  await redis.client.flushDb();
+  const {code} = await runBinary(['set-budget', 'a', '20'], redis);
+  expect(code).toBe(0);
+  await redis.client.set('anomaly:b:frozen_until', FUTURE, {EX: 1000});
+  await redis.client.set('anomaly:c:frozen_until', FUTURE, {EX: 1000});
+  // What has no end is a finding with one right answer.
+  await redis.client.set('anomaly:d:requests:1min', '3');
+});
+afterAll(async () => {
+  await redis.stop();
+  await rm(folder, {recursive: true, force: true});
+});
+
+describe.each(QUESTIONS)('the question of %s', (_, argv, done) => {
+  const ask = async (): Promise<ReturnType<typeof openTerminal>> => {
+    const terminal = openTerminal(argv, {...redis, env: {NO_COLOR: '1'}});
+    await terminal.shows('(y/N)');
+    return terminal;
+  };
+
+  test.each([
+    ['the end of the input', CTRL_D, 1, 'Error: No answer: nothing was changed.'],
+    ['Ctrl-C', CTRL_C, 130, 'Error: Interrupted: nothing was changed.'],
+    [String.raw`Ctrl-\ `, CTRL_BACKSLASH, 131, 'Error: Interrupted: nothing was changed.'],
+  ])('is not answered by %s', async (__, key, code, message) => {
+    const before = await dumpKeyspace(redis);
+    const terminal = await ask();
+    terminal.type(key);
+    const end = await terminal.ended;
+    expect(end).toEqual({code, screen: expect.stringContaining(message)});
+    expect(await dumpKeyspace(redis)).toEqual(before);
+  });
+
+  test('is asked again after Ctrl-Z and fg', async () => {
+    const terminal = openTerminal(argv, {
+      ...redis,
+      // A shell with job control.
+      line: (words) => `exec bash -c 'set -m; "$@"; fg; echo "code=$?"' bash ${words}`,
+    });
+    await terminal.shows('(y/N)');
+    terminal.type(CTRL_Z);
+    await terminal.until((screen) => screen.split('(y/N)').length === 3, 'it was asked again');
+    terminal.type(YES);
+    const {screen} = await terminal.ended;
+    expect(screen).toContain(done);
+    expect(screen).toContain('code=0');
+  });
+
+  test('ends with its terminal', async () => {
+    const before = await dumpKeyspace(redis);
+    const file = join(folder, 'code');
+    const terminal = openTerminal(argv, {
+      ...redis,
+      // A shell that outlives the terminal, to tell of the end.
+      line: (words) => `trap : HUP; ${words}; echo $? > '${file}.new'; mv '${file}.new' '${file}'`,
+    });
+    await terminal.shows('(y/N)');
+    terminal.hangUp();
+    await expect.poll(() => readFile(file, 'utf8').catch(() => ''), {timeout: 10_000}).toBe('129\n');
+    await rm(file);
+    expect(await dumpKeyspace(redis)).toEqual(before);
+  });
+});
+
+describe('a question', () => {
+  test.each([
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+    ['SIGINT', 130],
+    ['SIGQUIT', 131],
+  ] as const)('ends at %s', async (signal, code) => {
+    const terminal = openTerminal(['reset-session', 'a'], redis);
+    await terminal.shows('(y/N)');
+    terminal.signal(signal);
+    expect(await terminal.ended).toEqual({code, screen: expect.stringContaining('nothing was changed')});
+  });
+
+  test('is not answered by what was typed before it', async () => {
+    const terminal = openTerminal(['freeze-session', '--all'], redis);
+    terminal.type(`${YES}y`);
+    await terminal.shows('(y/N)');
+    terminal.type('\r');
+    expect(await terminal.ended).toMatchObject({code: 1, screen: expect.stringContaining('Cancelled')});
+  });
+
+  test('is asked again after what is no answer', async () => {
+    const terminal = openTerminal(['reset-session', 'a'], redis);
+    await terminal.shows('(y/N)');
+    terminal.type('perhaps\r');
+    await terminal.until((screen) => screen.split('(y/N)').length === 3, 'it was asked again');
+    terminal.type(YES);
+    expect((await terminal.ended).code).toBe(0);
+  });
+});
+
+describe('in the background of its terminal', () => {
+  /** `timeout` makes a process group of its own, which does not have the terminal. */
+  const inBackground = (argv: string[], seconds: number) =>
+    openTerminal(argv, {...redis, line: (words) => `timeout ${seconds} ${words}; echo "code=$?"; stty -a`});
+
+  test.each([['reset-session', 'a'], ['check-store', '--fix'], ['watch-sessions']])(
+    '%s waits, is not stopped, and ends at a signal',
+    async (...argv) => {
+      const {screen} = await inBackground(argv, 2).ended;
+      expect(screen).toContain('Waiting for the terminal, which another process has');
+      expect(screen).toContain('code=124');
+      expect(screen).toMatch(/ icanon /);
+      expect(screen).not.toContain('\x1b[?1049h');
+    },
+  );
+
+  test('a question is asked once the process has the terminal', async () => {
+    const terminal = openTerminal(['reset-session', 'a'], {
+      ...redis,
+      line: (words) => `exec bash -c 'set -m; "$@" & read -r line; fg; echo "code=$?"' bash ${words}`,
+    });
+    await terminal.shows('Waiting for the terminal');
+    terminal.type('\r');
+    await terminal.shows('(y/N)');
+    terminal.type(YES);
+    expect((await terminal.ended).screen).toContain('code=0');
+  });
+});
