@@ -1,11 +1,15 @@
 import {Flags} from '@oclif/core';
 
+import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {countFlag, matchFlag, nullFlag, whereFlag} from '../cli/oclif/flags.js';
+import {formatCount} from '../cli/views/batch-report.js';
 import {DEFAULT_COLUMNS, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
+import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {parseFilter} from '../lib/sessions/filter.js';
 import {describePartial, listSessions, SORT_FIELDS, type Totals} from '../lib/sessions/list.js';
+import {countSessions} from '../lib/sessions/unknown-ids.js';
 import {TokengateError} from '../lib/values/errors.js';
 
 export default class ListSessions extends BaseCommand<typeof ListSessions> {
@@ -64,16 +68,29 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const onTotals = ({partial}: Totals): void => {
       problems.push(...describePartial(partial));
     };
-    const watched = collectProblems(pages, problems);
+    let isEmpty = true;
+    const watched = collectProblems(pages, problems, () => {
+      isEmpty = false;
+    });
     const {isTerminal} = this;
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
     await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
+    const isAllOfGlob = where === undefined && !frozen && limit !== 0;
+    if (isEmpty && isAllOfGlob && format === 'table' && match !== undefined) await this.adviseGlob(redis, match);
     if (leftOut.length > 0) {
       const message = `Left out, since NUL cannot end their IDs: '${leftOut.join("', '")}'.`;
       throw new TokengateError('LIST_INCOMPLETE', message, {hint: 'Without -0 every ID can be listed.'});
     }
+  }
+
+  /** Says how many sessions there are where a glob finds none, and which glob would find some. */
+  private async adviseGlob(redis: Redis, match: string): Promise<void> {
+    const {count, isComplete, glob} = await countSessions(redis, match);
+    const total = `There ${count === 1 ? 'is' : 'are'} ${isComplete ? '' : 'more than '}${formatCount(count)}.`;
+    const advice = glob === undefined ? '' : ` Did you mean --match ${toCommandLine([glob]) ?? ''}?`;
+    this.warnAll([`No session was found for --match '${match}'. ${total}${advice}`]);
   }
 
   private format(): (typeof LIST_FORMATS)[number] {
@@ -90,8 +107,10 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
 async function* collectProblems<T extends {problems: string[]}>(
   pages: AsyncIterable<T[]>,
   problems: string[],
+  onSession: () => void,
 ): AsyncGenerator<T[]> {
   for await (const page of pages) {
+    if (page.length > 0) onSession();
     for (const session of page) problems.push(...session.problems);
     yield page;
   }
