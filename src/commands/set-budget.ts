@@ -33,7 +33,7 @@ A budget of 0, or not above what is spent, blocks the session.`;
     const change = await setBudget(redis, id, amount, journal);
     this.render(change);
     this.afterChange(journal);
-    if (change.isNew) await this.warnUnknown(redis, id, `New session '${change.session.id}'.`);
+    if (change.isNew) await this.warnUnknown(redis, id, `New session '${change.session.id}'.`, '');
     return toBudgetChangeJson(change, journal);
   }
 

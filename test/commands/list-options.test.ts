@@ -99,7 +99,11 @@ test('of many in another order the first are listed', async () => {
 
 test('nothing to list is said in each format', async () => {
   const none = ['--match', 'none'];
-  expect(await list(...none)).toMatchObject({code: 0, stdout: 'No active sessions found.\n', stderr: ''});
+  expect(await list(...none)).toMatchObject({
+    code: 0,
+    stdout: 'No active sessions found.\n',
+    stderr: "Warning: No session was found for --match 'none'. There are 5.\n",
+  });
   expect(await list(...none, '--json')).toMatchObject({code: 0, stdout: '[]\n', stderr: ''});
   expect(await list(...none, '--format', 'ndjson')).toMatchObject({code: 0, stdout: '', stderr: ''});
   expect(await list(...none, '--format', 'ids')).toMatchObject({code: 0, stdout: '', stderr: ''});

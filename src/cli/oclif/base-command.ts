@@ -201,9 +201,9 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   /** Warns that a session is not known, and names the one that was probably meant. */
-  protected async warnUnknown(redis: Redis, id: RawId, what: string): Promise<void> {
+  protected async warnUnknown(redis: Redis, id: RawId, what: string, otherwise = ' Is the ID right?'): Promise<void> {
     const nearest = await guessId(redis, id);
-    this.warnAll([`${what} ${nearest === undefined ? 'Is the ID right?' : `Did you mean '${nearest}'?`}`]);
+    this.warnAll([`${what}${nearest === undefined ? otherwise : ` Did you mean '${nearest}'?`}`]);
   }
 
   protected override async catch(error: unknown): Promise<void> {

@@ -131,10 +131,11 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     const report = new BatchReport<R>(action, {format, quiet, dryRun});
     if (dryRun) {
       await report.open();
-      for (const {selected, change, facts, hint} of steps) {
-        await report.addMissing(selected.missing.map(nameOf), {facts, hint});
+      for (const {selected, change, facts, changeField, hint} of steps) {
+        const more = {facts, changeField};
+        await report.addMissing(selected.missing.map(nameOf), {...more, hint});
         for await (const previews of previewBatch(redis, selected.ids, change(now))) {
-          await report.addPreviews(previews, {facts});
+          await report.addPreviews(previews, more);
         }
       }
       await report.close();
