@@ -97,7 +97,13 @@ export default tseslint.config(
     files: ['bin/*.js', '**/*.cjs'],
     languageOptions: {
       sourceType: 'commonjs',
-      globals: {__dirname: 'readonly', exports: 'writable', module: 'writable', require: 'readonly'},
+      globals: {
+        __dirname: 'readonly',
+        __filename: 'readonly',
+        exports: 'writable',
+        module: 'writable',
+        require: 'readonly',
+      },
     },
   },
   // Imports go one way: commands and hooks → cli → lib → node, redis.
@@ -118,6 +124,16 @@ export default tseslint.config(
     [OCLIF],
     ['src/lib/redis/contract.ts', 'src/lib/redis/node.ts'],
   ),
+  {
+    files: ['src/**'],
+    ignores: ['src/cli/terminal/exit-code.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        {object: 'process', property: 'exitCode', message: 'Only src/cli/terminal/exit-code.ts sets the exit code.'},
+      ],
+    },
+  },
   {
     files: ['src/lib/**'],
     rules: {'no-restricted-globals': ['error', 'process', 'console']},

@@ -1,15 +1,21 @@
 #!/usr/bin/env node
-// Runs the CLI from build/, where tsc puts it file by file, in place of the bundle. `autocomplete` is the plugin's there.
+// Runs the CLI from src, with no build before: for a debugger, and to try a change. `autocomplete` is the plugin's there.
 'use strict';
 
+const {register} = require('node:module');
 const {dirname} = require('node:path');
+const {pathToFileURL} = require('node:url');
 
 const pjson = require('../package.json');
 
 const oclif = {
   ...pjson.oclif,
-  commands: './build/commands',
-  helpClass: './build/cli/oclif/help.js',
-  hooks: {command_not_found: './build/hooks/command-not-found.js'},
+  commands: './src/commands',
+  helpClass: './src/cli/oclif/help.ts',
+  hooks: {command_not_found: './src/hooks/command-not-found.ts'},
 };
-void import('../build/cli/oclif/main.js').then(({main}) => main({root: dirname(__dirname), pjson: {...pjson, oclif}}));
+register('../scripts/dev/typescript.mjs', pathToFileURL(__filename));
+void import('../src/cli/oclif/main.ts').then(({main}) =>
+  // The manifest knows no command that is new.
+  main({root: dirname(__dirname), pjson: {...pjson, oclif}, ignoreManifest: true}),
+);

@@ -87,7 +87,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     const isFound = this.flags['new-only']
       ? await this.checkNew({rules, match, where}, name)
       : await this.checkAll({rules, match, where});
-    if (isFound) this.answerNo();
+    if (isFound) this.endWithFinding();
   }
 
   private refuseOddUse(): void {

@@ -64,7 +64,7 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
     const sum = await report.close();
     if (format === 'text') this.print(sum);
     await report.finish();
-    if (!report.isClean) this.answerNo();
+    if (!report.isClean) this.endWithFinding();
   }
 
   private async repair(redis: Redis, fixable: readonly Fixable[], report: StoreReport): Promise<void> {

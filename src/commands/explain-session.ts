@@ -45,7 +45,7 @@ Exits with 0 if the next request passes and 2 if it does not.`;
     }
     const server = this.sameServer(redis);
     this.print(...describeDecision(decision, server));
-    if (!decision.passes) this.answerNo();
+    if (!decision.passes) this.endWithFinding();
     return toDecisionJson(decision, server);
   }
 }

@@ -1,8 +1,8 @@
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {answerFormatFlag, sessionIdArg} from '../cli/oclif/flags.js';
-import {type SessionJson, toSessionJson} from '../cli/views/sessions.js';
+import {money, type SessionJson, toSessionJson} from '../cli/views/sessions.js';
 import {findSession, type Session} from '../lib/gateway/session.js';
-import {formatMoney, formatPercentage, type Money} from '../lib/values/money.js';
+import {formatPercentage} from '../lib/values/money.js';
 
 export default class GetBudget extends BaseCommand<typeof GetBudget> {
   static override summary = 'Show the budget of a session and what it has spent';
@@ -25,7 +25,6 @@ export default class GetBudget extends BaseCommand<typeof GetBudget> {
   }
 
   private render({id, budget, spent, remaining, percentageUsed, problems}: Session): void {
-    const money = (amount: Money | null): string => (amount === null ? 'invalid' : formatMoney(amount));
     this.warnAll(problems);
     this.print(
       `Session: ${id}`,

@@ -3,6 +3,7 @@ import {Flags} from '@oclif/core';
 import {BatchCommand, type BatchStep} from '../cli/oclif/batch-command.js';
 import {changeIdsArg, reportFlags} from '../cli/oclif/flags.js';
 import {actorName} from '../cli/oclif/journal-flags.js';
+import {describeRecorded, undoVerb} from '../cli/views/questions.js';
 import {keyName} from '../lib/gateway/keys.js';
 import type {Held} from '../lib/gateway/stored-value.js';
 import {describeKeys} from '../lib/journal/describe.js';
@@ -55,7 +56,7 @@ A freeze that would be over by now is not restored; any other freeze gets the ti
     };
     await this.runSteps<Undone>(wording, async (redis, now) => {
       const changes = last ? [await this.findLast(redis, now)] : await findChanges(redis, ids);
-      wording.question = `Undo ${changes.map(describeChange).join(' and ')}, of`;
+      wording.question = undoVerb(changes);
       this.warnAll(changes.flatMap((change) => (change.isWhole ? [] : [describeCut(change)])));
       const previewed = new Map<string, Held>();
       return changes.map((change) => this.toStep(change, now, previewed));
@@ -64,7 +65,9 @@ A freeze that would be over by now is not restored; any other freeze gets the ti
 
   private async findLast(redis: Redis, now: Date): Promise<RecordedChange> {
     const {change, passed} = await findLast(redis, actorName(), now);
-    this.warnAll(passed.map((one) => `Nothing is left to undo of ${describeChange(one)}; an older change is undone.`));
+    this.warnAll(
+      passed.map((one) => `Nothing is left to undo of ${describeRecorded(one)}; an older change is undone.`),
+    );
     return change;
   }
 
@@ -80,10 +83,6 @@ A freeze that would be over by now is not restored; any other freeze gets the ti
       changeField: 'undone_by',
     };
   }
-}
-
-function describeChange({change, command, actor}: RecordedChange): string {
-  return `${command} (change ${change} by ${actor})`;
 }
 
 function describeCut({change}: RecordedChange): string {

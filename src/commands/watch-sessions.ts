@@ -3,13 +3,11 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {journalFlags, matchFlag, whereFlag} from '../cli/oclif/flags.js';
 import {onInterrupt} from '../cli/terminal/interrupts.js';
-import {describeDecision} from '../cli/views/next-request.js';
-import type {MakeJournal} from '../cli/watch/actions.js';
+import {explain, readSessionPage} from '../cli/views/session-page.js';
 import {requireTerminal, showLive} from '../cli/watch/live.js';
 import {changeLines, toLine, toWatchedJson, type WatchedJson} from '../cli/watch/ndjson.js';
 import {drawOnce} from '../cli/watch/once.js';
-import type {Message} from '../cli/watch/ui.js';
-import {DEFAULT_BUDGET, explainSession} from '../lib/gateway/next-request.js';
+import type {Message} from '../cli/watch/state.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {parseFilter} from '../lib/sessions/filter.js';
 import {describePartial} from '../lib/sessions/list.js';
@@ -23,9 +21,6 @@ import {type Status, sortWatched, summarize, type Summary, WATCH_FIELDS, type Wa
 
 const FORMATS = ['text', 'json', 'ndjson'] as const;
 type Format = (typeof FORMATS)[number];
-
-/** Of what is explained. */
-const ANY_REQUEST = {cost: null, isRepeated: false, defaultBudget: DEFAULT_BUDGET};
 
 interface WatchJson {
   time: Date;
@@ -104,10 +99,13 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
       for await (const lines of changeLines(feed)) await this.write([lines]);
     } else {
       const {sort, reverse} = this.flags;
-      const journal: MakeJournal = (reason) => this.journal(reason);
-      const explain = async (redis: Redis, id: RawId): Promise<string[]> =>
-        describeDecision(await explainSession(redis, id, ANY_REQUEST), this.sameServer(redis));
-      this.report(await showLive({feed, interval, sort, reverse, limits: this.limits(), journal, explain}));
+      const live = {
+        ...{feed, interval, sort, reverse, limits: this.limits()},
+        journal: (reason?: string, undoes?: string) => this.journal(reason, undoes),
+        explain: (redis: Redis, id: RawId) => explain(redis, id, this.sameServer(redis)),
+        describe: (redis: Redis, id: RawId) => readSessionPage(redis, id, this.sameServer(redis)),
+      };
+      this.report(await showLive(live));
     }
     stop.abort();
     return undefined;

@@ -15,25 +15,35 @@ const INSTALLING = 300_000;
 const NOBODY = 65_534;
 
 let folder: string;
+/** As git gives it, until `npm install -g .` installs what it needs there and builds: all that follows is made of it. */
+let checkout: string;
 let redis: TestRedis;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tokengate-package-'));
   // Of every user, who all run what is installed here.
   await chmod(folder, 0o755);
   redis = await startRedis({tcp: true});
-});
+  checkout = await copyCheckout();
+  await npm(['install', '--global', '--prefix', join(folder, 'prefix'), '.'], checkout);
+}, INSTALLING);
 beforeEach(() => redis.client.flushDb());
 afterAll(async () => {
   await redis.stop();
   await rm(folder, {recursive: true});
 });
 
+describe('npm install -g . in a fresh checkout', () => {
+  test('gives a working tokengate', async () => {
+    const {code, stdout} = await runProcess(join(folder, 'prefix/bin/tokengate'), ['health'], redis);
+    expect(stdout).toMatch(/^✓ Redis connection healthy\n/);
+    expect(code).toBe(0);
+  });
+});
+
 describe('the packed package', () => {
   let files: string[];
   let installed: string;
   beforeAll(async () => {
-    const checkout = await copyCheckout('packed');
-    await symlink(join(ROOT, 'node_modules'), join(checkout, 'node_modules'));
     const report = await npm(['pack', '--silent', '--json', '--pack-destination', folder], checkout);
     const [packed] = JSON.parse(report) as [{filename: string; files: {path: string}[]}];
     files = packed.files.map(({path}) => path);
@@ -280,12 +290,11 @@ describe('in another oclif CLI', () => {
   });
 });
 
+// Last, since it changes the checkout.
 describe('npm version', () => {
   test(
     'keeps manifest, README and changelog in step',
     async () => {
-      const checkout = await copyCheckout('released');
-      await symlink(join(ROOT, 'node_modules'), join(checkout, 'node_modules'));
       const changelog = await readFile(join(checkout, 'CHANGELOG.md'), 'utf8');
       await writeFile(
         join(checkout, 'CHANGELOG.md'),
@@ -309,20 +318,6 @@ describe('npm version', () => {
   );
 });
 
-describe('npm install -g . in a fresh checkout', () => {
-  test(
-    'gives a working tokengate',
-    async () => {
-      const checkout = await copyCheckout('linked');
-      await npm(['install', '--global', '--prefix', join(folder, 'prefix'), '.'], checkout);
-      const {code, stdout} = await runProcess(join(folder, 'prefix/bin/tokengate'), ['health'], redis);
-      expect(stdout).toMatch(/^✓ Redis connection healthy\n/);
-      expect(code).toBe(0);
-    },
-    INSTALLING,
-  );
-});
-
 function isRoot(): boolean {
   return process.getuid?.() === 0;
 }
@@ -336,8 +331,8 @@ function asWords(env: Record<string, string>): string[] {
 }
 
 /** The checkout as git would give it: without the packages and the build. */
-async function copyCheckout(name: string): Promise<string> {
-  const copy = join(folder, name);
+async function copyCheckout(): Promise<string> {
+  const copy = join(folder, 'checkout');
   const absent = ['.git', 'build', 'dist', 'node_modules'];
   await mkdir(copy);
   await cp(ROOT, copy, {recursive: true, filter: (source) => !absent.includes(relative(ROOT, source))});

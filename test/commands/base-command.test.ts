@@ -27,7 +27,7 @@ type Tools = Pick<Probe, 'args' | 'flags'> & {
   afterChange(...journals: (Journal | undefined)[]): void;
   confirm(question: string): Promise<void>;
   refuseWithoutAnswer(): void;
-  answerNo(): void;
+  endWithFinding(): void;
   readonly connectionFlags: string[];
   readonly isTerminal: boolean;
   print(...lines: string[]): void;
@@ -197,12 +197,12 @@ describe('what is said', () => {
     expect((await run(['--other'])).stderr).toContain('See: tokengate probe --help\n');
   });
 
-  test('as "no" is exit code 2, unless there is another', async () => {
+  test('as a finding is exit code 2, unless there is another', async () => {
     const answers =
       (before?: number) =>
       (tools: Tools): void => {
         process.exitCode = before;
-        tools.answerNo();
+        tools.endWithFinding();
       };
     expect(await run([], answers())).toMatchObject({code: 2, stderr: ''});
     // As an interrupt leaves it.

@@ -25,7 +25,7 @@ describe('--once', () => {
       " Sessions 3  frozen 1  invalid 0  empty 1  low 0  ok 1
        Budget $32.0000  Spent $7.5264 ━━━───────── 23.5%  Left $24.9736  $/min …
        STATUS  SESSION    BUDGET    SPENT▼     LEFT  USED                             $/MIN  EMPTY IN  REQ/MIN  FREEZE
-       frozen  a        $20.0000  $5.0000  $15.0000  ━━━━━━──────────────────  25.0%      …         …        0  >99d  Sold
+       frozen  a        $20.0000  $5.0000  $15.0000  ━━━━━━──────────────────  25.0%      …         -        0  >99d  Sold
        empty   team:c    $2.0000  $2.5000   $0.0000  ━━━━━━━━━━━━━━━━━━━━━━━━ 125.0%      …       now        0
        ok      b        $10.0000  $0.0264   $9.9736  ────────────────────────   0.3%      …         …        0
       "

@@ -12,10 +12,11 @@ import type {SameServer} from '../copyable/session-commands.js';
 import {toCommandLine} from '../copyable/shell-quote.js';
 import {paint} from '../terminal/colour.js';
 import {showText} from '../terminal/escape.js';
+import {EXIT, endWith} from '../terminal/exit-code.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {stringifyJson} from '../terminal/json.js';
 import {canAsk, confirm, confirmationRequired} from '../terminal/prompts.js';
-import {ANSWER_NO, MAX_WARNINGS, reportError, reportWarning, wantsJson} from '../terminal/report.js';
+import {MAX_WARNINGS, reportError, reportWarning, wantsJson} from '../terminal/report.js';
 import {drainOutput, keepAnswer, writeOutput} from '../terminal/stdout.js';
 import {globalFlags} from './flags.js';
 import {makeJournal} from './journal-flags.js';
@@ -137,9 +138,9 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (!this.flags.yes && (this.jsonEnabled() || !canAsk())) throw confirmationRequired();
   }
 
-  /** The question that the command asks was answered "no": exit code 2, unless it fails. */
-  protected answerNo(): void {
-    process.exitCode ??= ANSWER_NO;
+  /** The command has found what it looks for, such as damage or a refusal: exit code 2, unless it fails. */
+  protected endWithFinding(): void {
+    endWith(EXIT.found);
   }
 
   /**

@@ -20,6 +20,7 @@ import {showProgress} from '../terminal/progress.js';
 import {confirmationRequired} from '../terminal/prompts.js';
 import {BatchReport, capitalize, formatCount} from '../views/batch-report.js';
 import {readIds} from '../views/id-lines.js';
+import {askAbout, formatSessions, NAMED} from '../views/questions.js';
 import {BaseCommand} from './base-command.js';
 import type {batchFlags, globalFlags} from './flags.js';
 
@@ -70,8 +71,6 @@ type BatchFlags = Interfaces.InferredFlags<typeof batchFlags & typeof globalFlag
 /** How many chunks of results are looked at again in one go. */
 const FOLLOW_AT_ONCE = 20;
 
-/** How many IDs a question names. */
-const NAMED = 3;
 /** Of so many words in a row it is tried whether they are one ID whose quotes were forgotten. */
 const MOST_WORDS = 8;
 
@@ -248,29 +247,22 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   }
 }
 
-function formatSessions(count: number): string {
-  return count === 1 ? '1 session' : `${formatCount(count)} sessions`;
-}
-
 function describeQuestion(
   verb: string,
   steps: readonly Pick<BatchStep<unknown>, 'selected' | 'unknown'>[],
   {server}: Redis,
 ): string {
-  const ids = steps.flatMap(({selected, unknown}) =>
-    selected.ids.map((id) => ({id, isNew: unknown?.has(id) === true})),
-  );
+  const count = steps.reduce((sum, {selected}) => sum + selected.ids.length, 0);
+  const unknown = new Set(steps.flatMap((step) => [...(step.unknown ?? [])]));
   // What is in doubt is named first.
-  ids.sort((a, b) => Number(b.isNew) - Number(a.isNew));
-  const names = listSome(ids.map(({id, isNew}) => `'${nameOf(id)}'${isNew ? ' (unknown)' : ''}`));
+  const first = [
+    ...unknown,
+    ...steps.flatMap(({selected: {ids}}) => ids.filter((id) => !unknown.has(id)).slice(0, NAMED)),
+  ];
   const missing = steps.flatMap(({selected}) => selected.missing.map((id) => `'${nameOf(id)}'`));
-  const leftOut = missing.length === 0 ? '' : `Not found, and left out: ${listSome(missing)}. `;
-  return `${leftOut}${verb} ${formatSessions(ids.length)} on ${server.address} db ${server.database} (${names})?`;
-}
-
-function listSome(names: readonly string[]): string {
-  const more = names.length > NAMED ? `, and ${formatCount(names.length - NAMED)} more` : '';
-  return `${names.slice(0, NAMED).join(', ')}${more}`;
+  const more = missing.length > NAMED ? `, and ${formatCount(missing.length - NAMED)} more` : '';
+  const leftOut = missing.length === 0 ? '' : `Not found, and left out: ${missing.slice(0, NAMED).join(', ')}${more}. `;
+  return `${leftOut}${askAbout(verb, {count, first, unknown}, server)}`;
 }
 
 /** A sentence for what was probably meant by IDs that are not known: words of one ID, or one with another letter. */

@@ -1,7 +1,7 @@
 import {readFileSync} from 'node:fs';
 import {setTimeout as wait} from 'node:timers/promises';
 
-import {EXIT_CODES} from './interrupts.js';
+import {SIGNALS} from './exit-code.js';
 import {reportWarning} from './report.js';
 
 /** Between two looks: a shell does not tell a process that it has not stopped. */
@@ -34,7 +34,7 @@ export function guardRawMode(): void {
   stdin.setRawMode = (isRaw) => (isForeground() ? setRawMode(isRaw) : stdin);
   // At its end Node.js puts the modes back, which in the background would stop it for ever: a signal ends it without.
   process.once('exit', (code) => {
-    const [signal] = Object.entries(EXIT_CODES).find(([, one]) => one === code) ?? [];
+    const [signal] = Object.entries(SIGNALS).find(([, one]) => one === code) ?? [];
     if (signal === undefined || isForeground()) return;
     process.removeAllListeners(signal);
     process.kill(process.pid, signal);

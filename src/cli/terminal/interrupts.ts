@@ -1,7 +1,6 @@
 import {closeSync, readFileSync} from 'node:fs';
 
-/** Of a process that a signal has ended. */
-export const EXIT_CODES = {SIGHUP: 129, SIGINT: 130, SIGQUIT: 131, SIGTERM: 143} as const;
+import {EXIT, endWith, SIGNALS} from './exit-code.js';
 
 let stopWork: (() => void) | undefined;
 let isInterrupted = false;
@@ -15,13 +14,13 @@ export function watchInterrupts(): void {
   const isNoHangUp = ignoresHangUp();
   process.once('exit', (code) => {
     // Node.js would put back the modes of a terminal that has gone, and crash where that fails.
-    if (code === EXIT_CODES.SIGHUP) for (const stream of [0, 1, 2]) closeQuietly(stream);
+    if (code === EXIT.SIGHUP) for (const stream of [0, 1, 2]) closeQuietly(stream);
   });
-  for (const [signal, code] of Object.entries(EXIT_CODES)) {
+  for (const [signal, code] of Object.entries(SIGNALS)) {
     process.on(signal, () => {
       if (signal === 'SIGHUP' && isNoHangUp) return;
       if (stopWork === undefined) process.exit(code);
-      process.exitCode = code;
+      endWith(code);
       isInterrupted = true;
       const stop = stopWork;
       stopWork = undefined;

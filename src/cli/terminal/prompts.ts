@@ -3,7 +3,8 @@ import {setImmediate as nextTurn} from 'node:timers/promises';
 import {TokengateError} from '../../lib/values/errors.js';
 import {showText} from './escape.js';
 import {untilForeground} from './foreground.js';
-import {EXIT_CODES, onInterrupt} from './interrupts.js';
+import {EXIT, endWith} from './exit-code.js';
+import {onInterrupt} from './interrupts.js';
 
 const [YES, NO] = [/^y(?:es)?$/i, /^(?:no?)?$/i];
 
@@ -37,7 +38,7 @@ export async function confirm(question: string): Promise<boolean> {
       end = () => {
         stderr.write('\n');
         // The terminal has gone, of which the signal may come later.
-        if (!isatty(0)) process.exitCode ??= EXIT_CODES.SIGHUP;
+        if (!isatty(0)) endWith(EXIT.SIGHUP);
         reject(new TokengateError('DECLINED', 'No answer: nothing was changed.'));
       };
       unwatch = onInterrupt(() => {

@@ -4,6 +4,7 @@ import {TokengateError} from '../../lib/values/errors.js';
 import {paint} from './colour.js';
 import {guessNearest} from './did-you-mean.js';
 import {showText} from './escape.js';
+import {EXIT, endWith} from './exit-code.js';
 import {stringifyJson} from './json.js';
 import {redact} from './redact.js';
 import {OutputClosed} from './stdout.js';
@@ -27,23 +28,18 @@ export function wantsJson(argv: readonly string[]): boolean {
   });
 }
 
-/** The exit code of a command whose question was answered "no". */
-export const ANSWER_NO = 2;
-
 /** Past this many warnings of one kind the rest are only counted. */
 export const MAX_WARNINGS = 20;
 
-/** Says what went wrong on stderr, in one or two lines or as JSON, and sets the exit code. The one place that does. */
+/** Says what went wrong on stderr, in one or two lines or as JSON, and sets the exit code. */
 export function reportError(error: unknown, {json, command}: {json: boolean; command?: string | undefined}): void {
   if (error instanceof OutputClosed) return;
   if (isOfOclif(error) && error.code === 'EEXIT') {
-    process.exitCode ??= error.oclif.exit ?? 0;
+    if (error.oclif.exit) endWith(error.oclif.exit);
     return;
   }
   const report = toReport(error, command);
-  // A "no" that could not be told is no answer.
-  if (process.exitCode === ANSWER_NO) process.exitCode = undefined;
-  process.exitCode ??= report.code === 'INTERRUPTED' ? 130 : 1;
+  endWith(report.code === 'INTERRUPTED' ? EXIT.SIGINT : EXIT.failed);
   if (json) {
     const {code, message, hint = null} = report;
     writeError(`${stringifyJson({error: {code, message, hint}}, '  ')}\n`);

@@ -1,5 +1,6 @@
 import {TokengateError} from '../../lib/values/errors.js';
-import {EXIT_CODES, whenInterrupted} from './interrupts.js';
+import {EXIT, endWith} from './exit-code.js';
+import {whenInterrupted} from './interrupts.js';
 
 /** Nobody reads stdout any more (`| head`): reason enough to stop, not an error. */
 export class OutputClosed extends Error {
@@ -162,7 +163,7 @@ function throwFailure(): void {
   const {code} = failure as NodeJS.ErrnoException;
   // The terminal has gone, of which the signal may come later.
   const isHungUp = code === 'EIO' && process.stdout.isTTY;
-  if (isHungUp) process.exitCode ??= EXIT_CODES.SIGHUP;
+  if (isHungUp) endWith(EXIT.SIGHUP);
   if (code === 'EPIPE' || isHungUp) throw new OutputClosed();
   if (failure instanceof OutputUnread && answer.length === 0) throw failure;
   const reason = code === 'ENOSPC' ? 'no space left on the device' : (code ?? failure.message);

@@ -15,3 +15,13 @@ export function widthOf(text: string): number {
 export function widthOfCharacter(character: string): number {
   return COMBINING.test(character) ? 0 : eastAsianWidth(character.codePointAt(0) ?? 0);
 }
+
+/** Characters, each with the combining ones that stand on it. */
+export function charactersOf(text: string): string[] {
+  const characters: string[] = [];
+  for (const character of text) {
+    if (widthOfCharacter(character) > 0 || characters.length === 0) characters.push(character);
+    else characters.push(`${characters.pop() ?? ''}${character}`);
+  }
+  return characters;
+}

@@ -53,6 +53,12 @@ function toRow({at, model, cost, malformed}: RecordedRequest): string[] {
   return [formatUtc(at), showText(model ?? '-'), cost === null ? 'not recorded' : formatExactMoney(cost)];
 }
 
+/** A request in one line; may hold untrusted text. */
+export function describeRequest({at, model, cost, malformed}: RecordedRequest): string {
+  if (at === null) return `malformed: ${quoteStart(malformed ?? '')}`;
+  return `${formatUtc(at)}  ${model ?? '-'}  ${cost === null ? 'cost not recorded' : formatExactMoney(cost)}`;
+}
+
 function toJson({at, model, cost, malformed}: RecordedRequest): RequestJson {
   return {timestamp: at, model, cost, malformed};
 }

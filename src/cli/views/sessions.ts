@@ -69,7 +69,8 @@ interface Column {
   cell: (session: Session) => string;
 }
 
-const money = (amount: Money | null): string => (amount === null ? 'invalid' : formatMoney(amount));
+/** `invalid` in the place of an amount that cannot be read. */
+export const money = (amount: Money | null): string => (amount === null ? 'invalid' : formatMoney(amount));
 
 const COLUMNS = {
   id: {title: 'Session ID', key: 'session_id', value: ({id}) => id, cell: ({id}) => showText(id)},

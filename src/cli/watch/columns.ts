@@ -1,10 +1,9 @@
 import {FOREVER} from '../../lib/gateway/freeze.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
-import type {Status, Watched, WatchField} from '../../lib/watch/row.js';
-import {secondsUntilEmpty} from '../../lib/watch/spend-rate.js';
+import {emptyIn, type Status, type Watched, type WatchField} from '../../lib/watch/row.js';
 import {showText} from '../terminal/escape.js';
 import {widthOf} from '../terminal/width.js';
-import {fit, type Line, type Look, type Piece} from './cells.js';
+import {cutMiddle, fit, type Line, type Look, type Piece} from './cells.js';
 
 export const STATUS_LOOKS: Record<Status, Look> = {
   frozen: 'cyan',
@@ -48,7 +47,7 @@ const COLUMNS: Record<Name, Column> = {
     text: statusText,
     look: ({status}) => STATUS_LOOKS[status],
   },
-  id: {title: 'SESSION', sort: 'id', align: 'left', text: ({one}) => showText(one.session.id)},
+  id: {title: 'SESSION', sort: 'id', align: 'left', text: idText},
   budget: amountColumn('BUDGET', 'budget', ({session}) => session.budget),
   spent: amountColumn('SPENT', 'spent', ({session}) => session.spent),
   left: amountColumn('LEFT', 'remaining', ({session}) => session.remaining),
@@ -87,19 +86,11 @@ const COLUMNS: Record<Name, Column> = {
 /** In this order, from left to right. */
 const NAMES = Object.keys(COLUMNS) as Name[];
 /** Left out where there is no room for all, in this order. */
-const LEAST_FIRST: readonly Name[] = [
-  'freeze',
-  'requests',
-  'budget',
-  'empty',
-  'status',
-  'spent',
-  'rate',
-  'used',
-  'left',
-];
+const LEAST_FIRST: readonly Name[] = ['freeze', 'requests', 'budget', 'empty', 'spent', 'rate', 'used', 'left'];
 /** The ID, and what is said of a freeze, are cut where need be, but not below this. */
 const MIN_WIDTHS: Partial<Record<Name, number>> = {id: 16, freeze: 12};
+/** Fewer columns than this tell nothing of a reason. */
+const LEAST_REASON = 6;
 const BAR = {min: 4, max: 24};
 /** ` 48.4%` behind the bar, or ` 48%`. */
 const PERCENTAGE = {wide: 7, narrow: 5};
@@ -151,17 +142,21 @@ function choose(needs: Record<Name, number>, width: number, gap: number, isWide:
   const spare = (): number => width - 1 - names.size * gap - [...names].reduce((sum, name) => sum + least(name), 0);
   for (const name of LEAST_FIRST) if (spare() < 0) names.delete(name);
   const columns = NAMES.filter((name) => names.has(name)).map((name) => ({name, width: least(name)}));
-  // What is left goes to the ID first, then to what is said of a freeze, then to the bar. Where the ID alone has no room
-  // it is less than nothing.
+  // What is left goes to the ID and to what is said of a freeze, then to the bar. Where the ID alone has no room it is
+  // less than nothing.
+  const find = (name: Name): Layout['columns'][number] | undefined => columns.find((one) => one.name === name);
+  const [id, freeze, used] = [find('id'), find('freeze'), find('used')];
   let left = spare();
-  for (const name of ['id', 'freeze', 'used'] as const) {
-    const column = columns.find((one) => one.name === name);
-    if (column === undefined) continue;
-    const most = name === 'used' ? BAR.max + percentage : needs[name];
-    const more = Math.min(most - column.width, left);
-    column.width = Math.max(1, column.width + more);
-    left -= more;
-  }
+  const grow = (column: typeof id, more: number): void => {
+    if (column === undefined) return;
+    const before = column.width;
+    column.width = Math.max(1, before + Math.min(more, left));
+    left -= column.width - before;
+  };
+  const want = (column: typeof id): number => (column === undefined ? 0 : needs[column.name] - column.width);
+  grow(id, left < 0 ? left : Math.min(want(id), Math.max(Math.ceil(left / 2), left - want(freeze))));
+  grow(freeze, want(freeze));
+  grow(used, BAR.max - BAR.min);
   return columns;
 }
 
@@ -181,13 +176,19 @@ export function headLine({columns, width, isWide, gap}: Layout, sort: WatchField
   return [{text: fit(` ${cells.join('')}`, width), look: 'bar'}];
 }
 
-export function rowLine(one: Watched, now: Date, {columns, isWide, gap, width}: Layout, isSelected: boolean): Line {
-  const pieces: Piece[] = [{text: isSelected ? '>' : ' '}];
+export function rowLine(
+  one: Watched,
+  now: Date,
+  {columns, isWide, gap, width}: Layout,
+  {isSelected = false, isMarked = false} = {},
+): Line {
+  const pieces: Piece[] = [isMarked ? {text: '*', look: 'yellow'} : {text: isSelected ? '>' : ' '}];
   const facts = {one, now, isWide, hasFreeze: columns.some(({name}) => name === 'freeze')};
   for (const {name, width: cell} of columns) {
     const {text, align, look} = COLUMNS[name];
     const content = text(facts);
     if (name === 'used') pieces.push(...usedPieces(one, content, cell, isWide));
+    else if (name === 'id') pieces.push(...idPieces(one, content, cell, isMarked ? 'yellow' : 'plain'));
     else pieces.push({text: fit(content, cell, align), look: look?.(one) ?? 'plain'});
     pieces.push({text: ' '.repeat(gap)});
   }
@@ -213,6 +214,23 @@ export function drawBar(percentage: Money | null, width: number): {full: string;
   const halves = Math.round(share * width * 2);
   const full = '━'.repeat(Math.floor(halves / 2)) + (halves % 2 === 1 ? '╸' : '');
   return {full, rest: '─'.repeat(width - full.length)};
+}
+
+/** The reason of a freeze, or what is wrong, stands behind the ID where it has no column, as far as there is room. */
+function idText({one, hasFreeze}: Facts): string {
+  const id = showText(one.session.id);
+  const why = hasFreeze ? '' : reasonText(one);
+  return why === '' ? id : `${id}  ${why}`;
+}
+
+function idPieces(one: Watched, content: string, width: number, look: Look): Piece[] {
+  const id = cutMiddle(showText(one.session.id), width);
+  const rest = width - widthOf(id);
+  const why = content.slice(showText(one.session.id).length);
+  return [
+    {text: id, look},
+    {text: rest >= LEAST_REASON ? fit(why, rest) : ' '.repeat(rest), look: STATUS_LOOKS[one.status]},
+  ];
 }
 
 /** How long a freeze lasts stands here where it has no column: `frz 59m`. */
@@ -269,26 +287,32 @@ function rateText({rate, session: {spent}}: Watched, isWide: boolean): string {
   return /^0\.0*$/.test(digits) ? '>0' : digits;
 }
 
-function emptyText({status, session: {remaining}, rate}: Watched): string {
+function emptyText(one: Watched): string {
+  const {status, session, rate} = one;
   if (status === 'empty') return 'now';
-  if (remaining === null) return NOTHING;
+  if (status === 'frozen' || session.remaining === null) return NOTHING;
   if (rate === null) return NOT_YET;
-  const seconds = secondsUntilEmpty(remaining, rate);
+  const seconds = emptyIn(one);
   return seconds === null ? NOTHING : formatLength(seconds);
 }
 
-function emptyLook({status, session: {remaining}, rate}: Watched): Look {
-  const seconds = secondsUntilEmpty(remaining, rate);
-  if (status === 'empty') return 'red';
+function emptyLook(one: Watched): Look {
+  const seconds = emptyIn(one);
+  if (one.status === 'empty') return 'red';
   if (seconds === null) return 'dim';
   return seconds < 600 ? 'red' : seconds < 3600 ? 'yellow' : 'plain';
 }
 
 /** `59m12s  Unusual traffic pattern`; the problem where there is one. */
-function freezeText({status, session: {freeze, problems}}: Watched, now: Date): string {
+function freezeText(one: Watched, now: Date): string {
+  const {status, session} = one;
+  const until = session.freeze?.until;
+  return status === 'frozen' && until != null ? `${timeLeft(until, now)}  ${reasonText(one)}` : reasonText(one);
+}
+
+function reasonText({status, session: {freeze, problems}}: Watched): string {
   if (status === 'invalid') return showText(problems[0] ?? '');
-  if (status !== 'frozen' || freeze?.until == null) return '';
-  return `${timeLeft(freeze.until, now)}  ${showText(freeze.reason ?? 'no reason')}`;
+  return status === 'frozen' ? showText(freeze?.reason ?? 'no reason') : '';
 }
 
 export function timeLeft(until: Date, now: Date): string {

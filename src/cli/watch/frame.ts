@@ -2,10 +2,35 @@ import {describeEnd} from '../../lib/gateway/freeze.js';
 import type {ServerInfo} from '../../lib/redis/contract.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
-import {STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';
+import {emptyIn, STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';
 import {secondsUntilEmpty} from '../../lib/watch/spend-rate.js';
-import {fitLine, type Line, lineWidth, shorten, type Piece, spread, untrusted} from './cells.js';
-import {amountText, drawBar, formatLength, NOT_YET, STATUS_LOOKS, timeLeft} from './columns.js';
+import {showText} from '../terminal/escape.js';
+import {widthOf} from '../terminal/width.js';
+import {cutMiddle, fitLine, type Line, lineWidth, type Look, type Piece, shorten, spread, untrusted} from './cells.js';
+import {
+  amountText,
+  drawBar,
+  formatLength,
+  headLine,
+  layOut,
+  NOT_YET,
+  rowLine,
+  STATUS_LOOKS,
+  timeLeft,
+} from './columns.js';
+import {
+  fitDialog,
+  type KeyHint,
+  keysOf,
+  pageRoom,
+  type Panel,
+  PANEL_BORDER,
+  panelOf,
+  scrolled,
+  type Size,
+  wrap,
+} from './panels.js';
+import {type Dialog, type Message, selectedIndex, selectedRow, type State} from './state.js';
 
 /** What stands above the table. */
 export interface Head {
@@ -29,36 +54,43 @@ const LIVE: Piece = {text: '● live', look: 'green'};
 const dim = (text: string): Piece => ({text, look: 'dim'});
 const bold = (text: string): Piece => ({text, look: 'bold'});
 
-/** Three lines: where and when, how many, how much. */
-export function headLines(head: Head, width: number): Line[] {
+/** Three lines: where and when, how many, how much; or the first alone. What limits the sessions is always there. */
+export function headLines(head: Head, width: number, height: 1 | 3 = 3): Line[] {
   const {server, now, interval, trouble, summary, outOf, filters} = head;
   const {statuses} = summary;
-  const where = `${server.address} db ${server.database}`;
+  const limits: Line = filters.length === 0 ? [] : [untrusted(filters.join(', '), 'yellow'), {text: ' '}];
   const clock = formatUtc(now);
-  const state: Line =
-    trouble === ''
-      ? [dim(clock), ...(interval === undefined ? [] : [dim(`  every ${formatLength(interval)} `), LIVE])]
-      : [{text: `${clock} STALE`, look: 'red'}];
+  const live = interval === undefined ? [] : [dim(`  every ${formatLength(interval)} `), LIVE];
+  const state: Line = trouble === '' ? [dim(clock), ...live] : [{text: `${clock} STALE`, look: 'red'}];
+  const where: Line = [
+    {text: ' tokengate ', look: 'bold'},
+    untrusted(`${server.address} db ${server.database}`, 'cyan'),
+  ];
   const counts = STATUSES.flatMap((status): Piece[] => {
     const count = statuses[status];
     return [GAP, dim(`${status} `), {text: String(count), look: count === 0 ? 'dim' : STATUS_LOOKS[status]}];
   });
   const total = outOf === undefined ? String(summary.count) : `${summary.count} of ${outOf}`;
+  const first = (right: Line): Line => spread(shorten(where, width - lineWidth(right) - 2), right, width);
+  if (height === 1 && limits.length > 0) {
+    const stale: Line = trouble === '' ? [] : [{text: 'STALE ', look: 'red'}];
+    return [first(shorten([...stale, ...limits], width))];
+  }
+  if (height === 1) return [first([...state, {text: ' '}])];
+  const money = moneyLine(summary, width);
   return [
-    spread(
-      shorten([{text: ' tokengate ', look: 'bold'}, untrusted(where, 'cyan')], width - lineWidth(state) - 2),
-      [...state, {text: ' '}],
-      width,
-    ),
+    first([...state, {text: ' '}]),
     trouble === ''
-      ? spread(
-          [dim(' Sessions '), bold(total), ...counts],
-          filters.length === 0 ? [] : [{text: '  '}, untrusted(filters.join(', '), 'yellow'), {text: ' '}],
-          width,
-        )
+      ? beside([dim(' Sessions '), bold(total), ...counts], limits, width)
       : fitLine([{text: ` ${trouble}`, look: 'red'}], width),
-    moneyLine(summary, width),
+    trouble === '' ? money : beside(money, limits, width),
   ];
+}
+
+/** What stands on the left is cut where both have no room; on the right, only what is wider than the screen. */
+function beside(left: Line, right: Line, width: number): Line {
+  const rightmost = shorten(right, width);
+  return spread(shorten(left, width - lineWidth(rightmost) - 1), rightmost, width);
 }
 
 /** As much as there is room for. */
@@ -80,11 +112,12 @@ function moneyLine({budget, spent, remaining, used, rate, count}: Summary, width
   return fitLine(lineWidth(long) <= width ? long : line(false), width);
 }
 
-/** All about one session, in three lines. */
-export function detailLines({session, status, rate, requests}: Watched, now: Date, width: number): Line[] {
+/** The main facts of one session, in three lines. */
+export function detailLines(one: Watched, now: Date, width: number): Line[] {
+  const {session, status, rate, requests} = one;
   const {id, budget, spent, remaining, freeze, problems} = session;
   const amount = (value: Money | null): string => (value === null ? 'invalid' : formatMoney(value));
-  const seconds = secondsUntilEmpty(remaining, rate);
+  const seconds = emptyIn(one);
   const facts = [
     `spent ${amount(spent)} of ${amount(budget)}`,
     ...(remaining === null ? [] : [`left ${amount(remaining)}`]),
@@ -97,22 +130,147 @@ export function detailLines({session, status, rate, requests}: Watched, now: Dat
       ? [`Frozen ${describeEnd(freeze.until)} (${timeLeft(freeze.until, now)}): ${freeze.reason ?? 'no reason'}`]
       : [];
   const effect = status === 'empty' ? ['The budget is spent: the gateway refuses its requests.'] : [];
+  const right = count === '' ? [] : [dim('requests in the last minute '), {text: `${count} `}];
   return [
-    spread(
-      [{text: ' '}, untrusted(id, 'bold')],
-      count === '' ? [] : [dim('requests in the last minute '), {text: `${count} `}],
-      width,
-    ),
+    spread([{text: ' '}, {text: cutMiddle(showText(id), width - 2), look: 'bold'}], right, width),
     [{text: ` ${facts.join(', ')}`}],
     [{text: ' '}, untrusted([...frozen, ...effect, ...problems].join(' '), STATUS_LOOKS[status])],
   ].map((line) => fitLine(line, width));
 }
 
-/** Keys and what they do; the last are left out where there is no room. */
-export function keyLine(keys: readonly (readonly [key: string, what: string])[], width: number): Line {
-  const needed = keys.reduce((sum, [key, what]) => sum + key.length + what.length + 2, 1);
-  const gap = needed + 3 * keys.length <= width ? '   ' : ' ';
-  const pieces: Piece[] = [{text: ' '}];
-  for (const [key, what] of keys) pieces.push({text: key, look: 'bar'}, {text: ` ${what}${gap}`});
-  return fitLine(pieces, width);
+/** What fills the screen. */
+export interface Frame {
+  lines: Line[];
+  /** Stands in a box below them. */
+  panel: Panel | undefined;
+  /** The last line. */
+  keys: Line;
+}
+
+/** What is seen beside the state. */
+export interface View {
+  server: ServerInfo;
+  interval: number;
+  /** How the sessions are limited whatever the filter says, in words. */
+  limits: readonly string[];
+  /** Safe to show; empty without. */
+  trouble: string;
+}
+
+/** The lines below the table: a rule, and three. */
+const FOOT = 4;
+/** With fewer rows than this there is no foot, and with fewer than that one line of head. */
+const MIN_TALL = 14;
+const MIN_HEAD = 8;
+/** The smallest screen that shows anything. */
+const MIN = {columns: 20, rows: 4};
+
+/** The height of each part of the screen. */
+function measure({dialog}: State, size: Size): {head: 1 | 3; foot: number; table: number} {
+  const panel = panelOf(dialog, size);
+  const head = size.rows >= MIN_HEAD ? 3 : 1;
+  const foot = size.rows >= MIN_TALL && panel === undefined ? FOOT : 0;
+  const box = panel === undefined ? 0 : panel.lines.length + PANEL_BORDER;
+  // Beside the head of the table, and the keys.
+  return {head, foot, table: size.rows - head - foot - 2 - box};
+}
+
+/** Brings the state into a screen of this size: the selected row is on it, and nothing is scrolled past its end. */
+export function fit(state: State, size: Size): State {
+  const page = Math.max(1, measure(state, size).table);
+  const index = selectedIndex(state);
+  const first = Math.max(0, Math.min(state.top, index, state.rows.length - page));
+  const top = index >= first + page ? index - page + 1 : first;
+  const layout = layOut(state.rows.slice(top, top + page), state.now, size.columns, state.layout);
+  return {...state, page, top, layout, dialog: fitDialog(state.dialog, size)};
+}
+
+/** The sessions that are on the screen. */
+export function visibleRows({rows, top, page}: State): readonly Watched[] {
+  return rows.slice(top, top + page);
+}
+
+/** @param state one that fits */
+export function render(state: State, view: View, size: Size): Frame {
+  const {columns, rows} = size;
+  if (columns < MIN.columns || rows < MIN.rows) {
+    return {lines: [fitLine([{text: 'Too small'}], columns)], panel: undefined, keys: []};
+  }
+  const {dialog, filter, summary, now, sessions, sort, reverse, layout, marked} = state;
+  const keys = keyLine(keysOf(dialog), placeOf(state), columns);
+  if (dialog?.kind === 'page') return {lines: pageLines(dialog, now, size), panel: undefined, keys};
+  const {head, foot, table} = measure(state, size);
+  const {limits, ...where} = view;
+  const isFiltered = filter.typed !== '';
+  const filters = isFiltered ? [...limits, `filter ${filter.typed}`] : limits;
+  const outOf = isFiltered ? sessions.length : undefined;
+  const visible = visibleRows(state);
+  const shown = layout ?? layOut(visible, now, columns, undefined);
+  const current = selectedIndex(state) - state.top;
+  const body = visible.map((one, index) =>
+    rowLine(one, now, shown, {isSelected: index === current, isMarked: marked.has(one.id)}),
+  );
+  if (visible.length === 0) body.push(fitLine([{text: ' No sessions.', look: 'dim'}], columns));
+  while (body.length < table) body.push(fitLine([], columns));
+  const lines = [
+    ...headLines({...where, now, summary, outOf, filters}, columns, head),
+    headLine(shown, sort, reverse),
+    ...body,
+    ...(foot === 0 ? [] : footLines(state, columns)),
+  ];
+  return {lines, panel: panelOf(dialog, size), keys};
+}
+
+/** All about one session, below its main facts, which go on changing. */
+function pageLines(dialog: Extract<Dialog, {kind: 'page'}>, now: Date, size: Size): Line[] {
+  const {columns, rows} = size;
+  const room = pageRoom(size);
+  const lines = scrolled(dialog, size);
+  const blanks = Array.from({length: room - lines.length}, () => fitLine([], columns));
+  const facts = detailLines(dialog.one, now, columns);
+  const head = [...facts, fitLine([{text: '─'.repeat(columns), look: 'dim'}], columns)];
+  return [...head.slice(0, rows - 1 - room), ...lines, ...blanks];
+}
+
+const LOOKS: Record<Message['level'], Look> = {done: 'green', warning: 'yellow', error: 'red'};
+
+/** What is said, or else the main facts of the selected session. */
+function footLines(state: State, columns: number): Line[] {
+  const {notice, now} = state;
+  const one = selectedRow(state);
+  const said = notice?.messages
+    .flatMap(({text, level}) =>
+      wrap(showText(text), columns - 2).map((line): Piece => ({text: ` ${line}`, look: LOOKS[level]})),
+    )
+    .slice(0, FOOT - 1)
+    .map((piece) => fitLine([piece], columns));
+  const lines = said ?? (one === undefined ? [] : detailLines(one, now, columns));
+  const rule = fitLine([{text: '─'.repeat(columns), look: 'dim'}], columns);
+  return [rule, ...lines, ...Array.from({length: FOOT - 1 - lines.length}, () => fitLine([], columns))];
+}
+
+/** `2 marked  12/30`: how many sessions are marked, and which row is selected. */
+function placeOf(state: State): string {
+  const {rows, marked} = state;
+  const place = rows.length === 0 ? '' : `${selectedIndex(state) + 1}/${rows.length}`;
+  return marked.size === 0 ? place : `${marked.size} marked  ${place}`;
+}
+
+/** Keys and what they do; where there is no room for all, those of the lowest rank are left out. */
+function keyLine(keys: readonly KeyHint[], place: string, width: number): Line {
+  const room = width - place.length - 2;
+  const wide = (hints: readonly KeyHint[], gap: number): number =>
+    hints.reduce((sum, {key, what}) => sum + widthOf(key) + what.length + 1 + gap, 1) - gap;
+  let shown = keys;
+  while (shown.length > 1 && wide(shown, 1) > room) {
+    const least = Math.min(...shown.map(({rank}) => rank));
+    shown = shown.filter(({rank}) => rank !== least);
+  }
+  const gap = ' '.repeat(wide(shown, 3) <= room ? 3 : 1);
+  const pieces = shown.flatMap(({key, what}, index): Piece[] => [
+    {text: index === 0 ? ' ' : gap},
+    {text: key, look: 'bar'},
+    {text: ` ${what}`},
+  ]);
+  return spread(shorten(pieces, room), [dim(place), {text: ' '}], width);
 }

@@ -1,8 +1,49 @@
+import type {Redis} from '../../lib/redis/contract.js';
 import {TokengateError} from '../../lib/values/errors.js';
+import type {RawId} from '../../lib/values/session-id.js';
+import type {Feed} from '../../lib/watch/poller.js';
+import type {WatchField} from '../../lib/watch/row.js';
 import {hasColour} from '../terminal/colour.js';
+import {showText} from '../terminal/escape.js';
+import {EXIT, endWith} from '../terminal/exit-code.js';
 import {guardRawMode, untilForeground} from '../terminal/foreground.js';
-import {EXIT_CODES, onInterrupt} from '../terminal/interrupts.js';
-import {type Message, openUi, type UiOptions} from './ui.js';
+import {onInterrupt} from '../terminal/interrupts.js';
+import type {PageLine} from '../views/session-page.js';
+import {act, type Done, type MakeJournal, prepareUndo, undo} from './actions.js';
+import {fit, type Frame, render, visibleRows} from './frame.js';
+import {askUndo, type Key, press, sayError} from './reduce.js';
+import {type Effect, mention, type Message, openState, type OwnChange, say, type State, takeReading} from './state.js';
+
+export interface LiveOptions {
+  feed: Feed;
+  /** Seconds from one reading to the next. */
+  interval: number;
+  sort: WatchField;
+  reverse: boolean;
+  /** How the feed itself is limited, in words. */
+  limits: readonly string[];
+  journal: MakeJournal;
+  /** Says all about why the gateway lets a session through or not; may hold untrusted text. */
+  explain: (redis: Redis, id: RawId) => Promise<PageLine[]>;
+  /** Says all about a session. */
+  describe: (redis: Redis, id: RawId) => Promise<PageLine[]>;
+}
+
+/** What the screen shows, and where its keys go. */
+export interface Ui {
+  /** Calls the listener when there is another frame. */
+  subscribe: (listener: () => void) => () => void;
+  frame: (columns: number, rows: number) => Frame;
+  press: (key: Key) => void;
+  /** Lets a change that is under way come to its end. */
+  leave: () => void;
+  /** Resolves when it is left, with what is still to be said. */
+  readonly left: Promise<readonly Message[]>;
+  close: () => void;
+}
+
+/** A message goes away after so many milliseconds. */
+const MESSAGE_MS = 20_000;
 
 /** @throws TokengateError TERMINAL_REQUIRED where there is none for keys and a screen */
 export function requireTerminal(): void {
@@ -16,7 +57,7 @@ export function requireTerminal(): void {
 }
 
 /** Shows the live view until it is left, and gives what is still to be said then. */
-export async function showLive(options: UiOptions): Promise<Message[]> {
+export async function showLive(options: LiveOptions): Promise<readonly Message[]> {
   // A file of its own in the bundle: it needs a library that takes as long to load as all the rest.
   const {showScreen} = await import('./screen.js');
   await untilForeground();
@@ -25,7 +66,7 @@ export async function showLive(options: UiOptions): Promise<Message[]> {
   onInterrupt(ui.leave);
   // The terminal has gone, of which the signal may come later.
   const hangUp = (): void => {
-    process.exitCode ??= EXIT_CODES.SIGHUP;
+    endWith(EXIT.SIGHUP);
     ui.leave();
   };
   process.stdin.on('error', hangUp).on('end', hangUp);
@@ -36,4 +77,188 @@ export async function showLive(options: UiOptions): Promise<Message[]> {
     hide();
     ui.close();
   }
+}
+
+/** Holds the state, and does what its keys ask for: all of the view but the terminal itself. */
+export function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions): Ui {
+  const listeners = new Set<() => void>();
+  let state = openState(sort, reverse, feed.reading());
+  let work = Promise.resolve();
+  let forget: NodeJS.Timeout | undefined;
+  let resolveLeft!: (messages: readonly Message[]) => void;
+  let rejectLeft!: (error: unknown) => void;
+  const left = new Promise<readonly Message[]>((resolve, reject) => {
+    [resolveLeft, rejectLeft] = [resolve, reject];
+  });
+
+  const update = (change: (state: State) => State): void => {
+    const {notice} = state;
+    state = change(state);
+    if (state.notice !== notice) forgetLater();
+    for (const listener of listeners) listener();
+  };
+  const forgetLater = (): void => {
+    clearTimeout(forget);
+    const {notice} = state;
+    if (notice === undefined) return;
+    forget = setTimeout(() => {
+      update((now) => (now.notice === notice ? {...now, notice: undefined} : now));
+    }, MESSAGE_MS);
+  };
+  /** Does something of which the outcome is told, while the screen goes on. */
+  const start = (what: string, run: () => Promise<void>): void => {
+    update((now) => ({...now, busy: what}));
+    work = run()
+      .catch((error: unknown) => {
+        if (error instanceof TokengateError) update((now) => sayError(now, error));
+        else rejectLeft(error);
+      })
+      .finally(() => {
+        update((now) => ({...now, busy: undefined}));
+      });
+  };
+  const told = ({text, warnings}: Done): void => {
+    const messages: Message[] = [
+      {text, level: 'done'},
+      ...warnings.map((warning): Message => ({text: warning, level: 'warning'})),
+    ];
+    update((now) => say(now, ...messages));
+    feed.hurry();
+  };
+  const forgetChange = (change: string): void => {
+    update((now) => ({...now, changes: now.changes.filter((own) => own.change !== change)}));
+  };
+  const runChange = ({action, sessions, answers, confirmation}: Extract<Effect, {kind: 'change'}>): void => {
+    const [{id} = {id: ''}] = sessions;
+    const what = `${action.verb} ${sessions.length === 1 ? `'${id}'` : `${sessions.length} sessions`}`;
+    update((now) => say(now, {text: `To ${what} …`, level: 'done'}));
+    start(`the answer to ${what} is not there yet`, async () => {
+      const journal = options.journal(action.reason?.(answers));
+      const own: OwnChange[] = journal === undefined ? [] : [{change: journal.change, what}];
+      const keep = (): void => {
+        update((now) => ({...now, changes: [...now.changes, ...own], marked: new Set()}));
+      };
+      try {
+        const done = await act(action, {redis: feed.connection(), sessions, answers, confirmation, journal});
+        if (done.isChanged) keep();
+        told(done);
+      } catch (error) {
+        // It may have been done: then the journal has it.
+        if (error instanceof TokengateError && error.code === 'OUTCOME_UNKNOWN') keep();
+        throw error;
+      }
+    });
+  };
+  const lookForUndo = (own: OwnChange, turn: number): void => {
+    start(`looking up how to undo: ${own.what}`, async () => {
+      try {
+        const found = await prepareUndo(feed.connection(), own);
+        update((now) => askUndo(now, found, turn));
+      } catch (error) {
+        if (error instanceof TokengateError && error.code === 'CHANGE_NOT_FOUND') forgetChange(own.change);
+        throw error;
+      }
+    });
+  };
+  const runUndo = ({undo: prepared, confirmation}: Extract<Effect, {kind: 'undo'}>): void => {
+    const {change, command} = prepared.recorded;
+    start(`undoing ${command} (change ${change})`, async () => {
+      const journal = options.journal(undefined, change);
+      const done = await undo(feed.connection(), prepared, {merge: confirmation === 'm', journal});
+      if (done.isChanged || done.warnings.length === 0) forgetChange(change);
+      told(done);
+    });
+  };
+  const lookUp = ({kind, one}: Extract<Effect, {kind: 'explain' | 'page'}>): void => {
+    start(`reading all about '${one.session.id}'`, async () => {
+      const lines = await (kind === 'page' ? options.describe : options.explain)(feed.connection(), one.id);
+      update((now) => {
+        if (now.dialog !== undefined) return now;
+        if (kind === 'page') return {...now, dialog: {kind, one, lines, top: 0}};
+        const title = 'What the gateway would do with the next request';
+        return {...now, dialog: {kind: 'text', title, lines, top: 0}};
+      });
+    });
+  };
+  const leave = (): void => {
+    const {busy} = state;
+    if (busy === undefined) {
+      resolveLeft([]);
+      return;
+    }
+    update((now) => mention(now, `Leaving when it is over: ${busy}.`));
+    void work.then(() => {
+      resolveLeft(state.notice?.messages ?? []);
+    });
+  };
+  const run = (effect: Effect, turn: number): void => {
+    switch (effect.kind) {
+      case 'change':
+        runChange(effect);
+        break;
+      case 'prepareUndo':
+        lookForUndo(effect.change, turn);
+        break;
+      case 'undo':
+        runUndo(effect);
+        break;
+      case 'explain':
+      case 'page':
+        lookUp(effect);
+        break;
+      case 'read':
+        feed.hurry();
+        break;
+      case 'leave':
+        leave();
+    }
+  };
+
+  feed.lookAt(() => {
+    // Of the sessions that are on the screen after this reading, or of all when they are sorted by that.
+    state = takeReading(state, feed.reading());
+    return (state.sort === 'requests' ? state.rows : visibleRows(state)).map(({id}) => id);
+  });
+  const unsubscribe = feed.subscribe(() => {
+    update((now) => now);
+  });
+  // What is said of old data goes on without a reading.
+  const clock = setInterval(() => {
+    if (feed.trouble !== undefined) update((now) => now);
+  }, 1000);
+  feed.ended.catch(rejectLeft);
+
+  return {
+    left,
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    press(key) {
+      const step = press(state, key);
+      update(() => step.state);
+      if (step.effect !== undefined) run(step.effect, key.turn);
+    },
+    leave,
+    close() {
+      unsubscribe();
+      clearInterval(clock);
+      clearTimeout(forget);
+    },
+    frame(columns, rows) {
+      const size = {columns, rows};
+      state = fit(state, size);
+      const unknown = visibleRows(state).filter(({requests}) => requests === undefined);
+      if (unknown.length > 0) feed.lookMore(unknown.map(({id}) => id));
+      return render(state, {server: feed.server, interval, limits, trouble: describeTrouble(feed)}, size);
+    },
+  };
+}
+
+function describeTrouble({trouble, readAt}: Feed): string {
+  if (trouble === undefined) return '';
+  const moment = performance.now();
+  const seconds = (ms: number): number => Math.max(0, Math.round(ms / 1000));
+  const retry = `Old by ${seconds(moment - readAt)} s; next try in ${seconds(trouble.retryAt - moment)} s.`;
+  return `${retry} ${showText(trouble.error.message)}`;
 }

@@ -1,8 +1,7 @@
 import type {Money} from '../../lib/values/money.js';
 import type {RawId} from '../../lib/values/session-id.js';
 import type {Feed} from '../../lib/watch/poller.js';
-import type {Watched} from '../../lib/watch/row.js';
-import {secondsUntilEmpty} from '../../lib/watch/spend-rate.js';
+import {emptyIn, type Watched} from '../../lib/watch/row.js';
 import {stringifyJson} from '../terminal/json.js';
 import {reportWarning} from '../terminal/report.js';
 import {type SessionJson, toSessionJson} from '../views/sessions.js';
@@ -16,12 +15,13 @@ export interface WatchedJson extends SessionJson {
   requests_last_minute: number | null;
   /** US dollars; null until there is enough data. */
   spent_per_minute: Money | null;
-  /** Null when it is not known, or never. */
+  /** Null when it is not known, or never, as while it is frozen. */
   seconds_until_empty: number | null;
 }
 
-export function toWatchedJson({session, rate, requests}: Watched): WatchedJson {
-  const {freeze, remaining} = session;
+export function toWatchedJson(one: Watched): WatchedJson {
+  const {session, rate, requests} = one;
+  const {freeze} = session;
   return {
     ...toSessionJson(session),
     is_frozen: freeze?.isFrozen ?? null,
@@ -29,7 +29,7 @@ export function toWatchedJson({session, rate, requests}: Watched): WatchedJson {
     freeze_reason: freeze?.isFrozen ? freeze.reason : null,
     requests_last_minute: requests ?? null,
     spent_per_minute: rate,
-    seconds_until_empty: secondsUntilEmpty(remaining, rate),
+    seconds_until_empty: emptyIn(one),
   };
 }
 

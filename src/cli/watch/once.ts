@@ -32,5 +32,5 @@ export function* drawOnce(sessions: readonly Watched[], view: OnceView): Generat
   const line = (content: Line): string => `${toAnsi(content, palette)}\n`;
   for (const content of heads(width)) yield line(content);
   yield line(headLine(layout, sort, reverse));
-  for (const one of sessions) yield line(rowLine(one, now, layout, false));
+  for (const one of sessions) yield line(rowLine(one, now, layout));
 }

@@ -1,25 +1,54 @@
 import {EventEmitter} from 'node:events';
+import {emitKeypressEvents, type Interface, type Key as Keypress} from 'node:readline';
 
-import {Box, type Key, render, Transform, useInput} from 'ink';
+import {Box, render, Transform} from 'ink';
 import type {ReactElement} from 'react';
 
 import {untilForeground} from '../terminal/foreground.js';
 import {type Line, type Palette, toAnsi} from './cells.js';
+import type {Ui} from './live.js';
+import type {Key, KeyName} from './reduce.js';
 import {openTerminal, type Terminal} from './terminal.js';
-import type {KeyName, Ui} from './ui.js';
 
-const KEYS: readonly [keyof Key, KeyName][] = [
-  ['upArrow', 'up'],
-  ['downArrow', 'down'],
-  ['pageUp', 'pageUp'],
-  ['pageDown', 'pageDown'],
-  ['home', 'home'],
-  ['end', 'end'],
-  ['return', 'enter'],
-  ['escape', 'escape'],
-  ['backspace', 'erase'],
-  ['delete', 'erase'],
-];
+/** Keys as Node.js names them; with Ctrl and Alt as `ctrl-x` and `meta-x`. */
+const KEYS: Record<string, KeyName> = {
+  up: 'up',
+  down: 'down',
+  left: 'left',
+  right: 'right',
+  pageup: 'pageUp',
+  pagedown: 'pageDown',
+  home: 'home',
+  end: 'end',
+  return: 'enter',
+  enter: 'enter',
+  escape: 'escape',
+  backspace: 'erase',
+  delete: 'delete',
+  f1: 'f1',
+  f10: 'f10',
+  'ctrl-a': 'home',
+  'ctrl-e': 'end',
+  'ctrl-b': 'left',
+  'ctrl-f': 'right',
+  'ctrl-p': 'up',
+  'ctrl-n': 'down',
+  'ctrl-d': 'delete',
+  'ctrl-h': 'erase',
+  'ctrl-u': 'eraseBefore',
+  'ctrl-k': 'eraseAfter',
+  'ctrl-w': 'eraseWord',
+  'meta-backspace': 'eraseWord',
+  'ctrl-left': 'wordLeft',
+  'ctrl-right': 'wordRight',
+  'meta-left': 'wordLeft',
+  'meta-right': 'wordRight',
+  'meta-b': 'wordLeft',
+  'meta-f': 'wordRight',
+};
+
+/** After an Esc that is followed by nothing for so long, it was the key alone. */
+const ESCAPE_MS = 50;
 
 /** Past this time the process was not stopped by Ctrl-Z: there is no shell that would let it go on. */
 const STOP_MS = 100;
@@ -82,25 +111,29 @@ export function showScreen({ui, palette}: {ui: Ui; palette: Palette}): Promise<(
     }, STOP_MS);
   };
   const unsubscribe = ui.subscribe(draw);
+  const stopKeys = readKeys(stdin, {
+    onKey: ui.press,
+    onControl(letter) {
+      // In raw mode the terminal makes no signals of these.
+      if (letter === 'c') process.kill(process.pid, 'SIGINT');
+      else if (letter === 'z') process.kill(0, 'SIGTSTP');
+      else if (letter === 'l') terminal.redraw();
+    },
+  });
   process.on('exit', terminal.leave);
   process.on('SIGCONT', resume).on('SIGTSTP', stop);
-  stdout.on('resize', redraw);
+  // Not 'resize' of stdout, which is silent when the size is the same again: the terminal may have cut lines meanwhile.
+  process.on('SIGWINCH', redraw);
   return Promise.resolve(() => {
     unsubscribe();
+    stopKeys();
     terminal.leave();
     app.unmount();
-    process.off('exit', terminal.leave).off('SIGCONT', resume).off('SIGTSTP', stop);
-    stdout.off('resize', redraw);
+    process.off('exit', terminal.leave).off('SIGCONT', resume).off('SIGTSTP', stop).off('SIGWINCH', redraw);
   });
 }
 
 function Screen({ui, palette, terminal}: ScreenProps): ReactElement {
-  useInput((input, key) => {
-    const name = KEYS.find(([field]) => key[field])?.[1];
-    if (name !== undefined) ui.press(name);
-    else if (key.ctrl) control(input, ui, terminal);
-    else if (!key.meta) typeAll(input, ui, terminal);
-  });
   const {columns, rows} = terminal;
   const {lines, panel, keys} = ui.frame(columns, rows);
   // The library measures and keeps every text that it has ever been given, so it is given the same one always, for which
@@ -129,21 +162,40 @@ function Screen({ui, palette, terminal}: ScreenProps): ReactElement {
   );
 }
 
-/** Keys that come together, as when they are typed fast or pasted; the library names only those that come alone. */
-function typeAll(input: string, ui: Ui, terminal: Terminal): void {
-  // eslint-disable-next-line no-control-regex -- that is what such keys send
-  for (const [part] of input.matchAll(/[\x00-\x1f\x7f]|[^\x00-\x1f\x7f]+/g)) {
-    if (part === '\r' || part === '\n') ui.press('enter');
-    else if (part === '\b' || part === '\x7f') ui.press('erase');
-    else if (part < ' ') control(String.fromCharCode(part.charCodeAt(0) + 0x60), ui, terminal);
-    else ui.type(part);
-  }
+interface KeyHandlers {
+  onKey: (key: Key) => void;
+  /** Of Ctrl and a letter that the view itself does not know. */
+  onControl: (letter: string) => void;
 }
 
-function control(letter: string, ui: Ui, terminal: Terminal): void {
-  // In raw mode the terminal makes no signals of these.
-  if (letter === 'c') process.kill(process.pid, 'SIGINT');
-  else if (letter === 'z') process.kill(0, 'SIGTSTP');
-  else if (letter === 'l') terminal.redraw();
-  else if (letter === 'u') ui.press('clear');
+/** Reads keys by Node.js's own decoder, which knows more of them than the library does. Gives what ends that. */
+function readKeys(stdin: NodeJS.ReadStream, {onKey, onControl}: KeyHandlers): () => void {
+  let turn = 0;
+  let pasted: string | undefined;
+  const nextTurn = (): void => {
+    turn++;
+  };
+  const read = (text: string | undefined, {name = '', ctrl = false, meta = false}: Keypress): void => {
+    if (ctrl && ['c', 'l', 'z'].includes(name)) {
+      onControl(name);
+    } else if (name === 'paste-start') {
+      pasted = '';
+    } else if (name === 'paste-end') {
+      onKey({pasted: pasted ?? '', turn});
+      pasted = undefined;
+    } else if (pasted !== undefined) {
+      pasted += text ?? '';
+    } else {
+      const key = KEYS[`${ctrl ? 'ctrl-' : ''}${meta && name !== 'escape' ? 'meta-' : ''}${name}`];
+      if (key !== undefined) onKey({name: key, turn});
+      else if (text !== undefined && !ctrl && !meta && text >= ' ') onKey({text, turn});
+    }
+  };
+  stdin.on('data', nextTurn);
+  emitKeypressEvents(stdin, {escapeCodeTimeout: ESCAPE_MS} as unknown as Interface);
+  stdin.on('keypress', read);
+  stdin.resume();
+  return () => {
+    stdin.off('data', nextTurn).off('keypress', read).pause();
+  };
 }

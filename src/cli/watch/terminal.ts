@@ -1,6 +1,9 @@
-/** Another screen than the one with the shell's lines, without a cursor; a line that is too long does not wrap. */
-const ENTER = '\x1b[?1049h\x1b[?7l\x1b[?25l';
-const LEAVE = '\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l';
+/**
+ * Another screen than the one with the shell's lines, without a cursor; a line that is too long does not wrap, and what
+ * is pasted is marked as such.
+ */
+const ENTER = '\x1b[?1049h\x1b[?7l\x1b[?25l\x1b[?2004h';
+const LEAVE = '\x1b[0m\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l';
 /** Between these a terminal that knows them shows nothing half done; others ignore them. */
 const [BEGIN, END] = ['\x1b[?2026h', '\x1b[?2026l'];
 

@@ -1,7 +1,7 @@
 import type {Redis, ServerInfo} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import type {RawId} from '../values/session-id.js';
-import {type Reading, type Wanted, type Watch} from './reader.js';
+import type {Reading, Watch} from './reader.js';
 
 /** Readings of a Redis, one after the other, for as long as they are wanted, whatever becomes of the connection. */
 export interface Feed {
@@ -13,7 +13,7 @@ export interface Feed {
   readonly trouble: Trouble | undefined;
   /** Calls the listener after each reading, and after each failure; gives what ends that. */
   subscribe(listener: () => void): () => void;
-  reading(wanted?: Wanted): Reading;
+  reading(): Reading;
   /**
    * Says how to find out, once a reading is there, of which sessions the counts of requests are wanted. They are read
    * before the listeners hear of the reading.
@@ -50,6 +50,8 @@ interface FeedOptions {
   signal: AbortSignal;
 }
 
+/** The second reading follows the first so soon: of two readings there are rates. */
+const SECOND_MS = 1000;
 /** Redis is tried again after a second, then after twice as long each time, up to this. */
 const MAX_RETRY_MS = 10_000;
 
@@ -80,7 +82,7 @@ export async function openFeed({connect, watch, interval, countAll = false, sign
   });
 
   /** @returns how long to wait for the next, in milliseconds */
-  const read = async (): Promise<number> => {
+  const read = async (gap = interval): Promise<number> => {
     const start = performance.now();
     redis ??= await connect();
     ({server} = redis);
@@ -89,7 +91,7 @@ export async function openFeed({connect, watch, interval, countAll = false, sign
     if (!countAll) await watch.readClosely(redis, looked);
     readAt = performance.now();
     const elapsed = readAt - start;
-    return Math.max(interval - elapsed, elapsed);
+    return Math.max(gap - elapsed, elapsed);
   };
   const readAgain = async (): Promise<number> => {
     try {
@@ -129,7 +131,7 @@ export async function openFeed({connect, watch, interval, countAll = false, sign
   };
   const isStopped = (): boolean => signal.aborted;
 
-  const ended = run(await read());
+  const ended = run(await read(Math.min(interval, SECOND_MS)));
   return {
     get server() {
       return server;
@@ -145,7 +147,7 @@ export async function openFeed({connect, watch, interval, countAll = false, sign
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    reading: (wanted) => watch.reading(wanted),
+    reading: () => watch.reading(),
     lookAt(choose) {
       wantedOf = choose;
     },

@@ -28,7 +28,7 @@ import {addReading, rateOf, type Spending, startSpending} from './spend-rate.js'
 export interface Reading {
   /** By the server's clock. */
   at: Date;
-  /** Those that are wanted, in the order of their IDs. */
+  /** In the order of their IDs. */
   sessions: Watched[];
 }
 
@@ -46,8 +46,8 @@ export interface Watch {
   read(redis: Redis, closely: readonly RawId[] | 'all'): Promise<void>;
   /** Reads the counts of requests that have not been read yet, of few sessions. True when there were any. */
   readClosely(redis: Redis, ids: readonly RawId[]): Promise<boolean>;
-  /** What was read last, of those that are wanted besides what the watch itself is limited to. */
-  reading(wanted?: Wanted): Reading;
+  /** What was read last. */
+  reading(): Reading;
 }
 
 /** A new session is seen after at most so many milliseconds. */
@@ -175,19 +175,20 @@ export function openWatch({match, where}: Wanted): Watch {
       return true;
     },
 
-    reading(wanted = {}) {
-      const glob = wanted.match === undefined ? undefined : Buffer.from(wanted.match);
-      const sessions: Watched[] = [];
-      for (const {id, watched} of list) {
-        if (watched === undefined) continue;
-        if (where !== undefined && !passes(where, watched.session)) continue;
-        if (glob !== undefined && !matchesGlob(glob, Buffer.from(id, 'latin1'))) continue;
-        if (wanted.where !== undefined && !passes(wanted.where, watched.session)) continue;
-        sessions.push(watched);
-      }
-      return {at, sessions};
+    reading() {
+      const isMeant = where === undefined ? undefined : wantedBy({where});
+      const sessions = list.flatMap(({watched}) => watched ?? []);
+      return {at, sessions: isMeant === undefined ? sessions : sessions.filter(isMeant)};
     },
   };
+}
+
+/** Tells which sessions are wanted. */
+export function wantedBy({match, where}: Wanted): (one: Watched) => boolean {
+  const glob = match === undefined ? undefined : Buffer.from(match);
+  return ({id, session}) =>
+    (glob === undefined || matchesGlob(glob, Buffer.from(id, 'latin1'))) &&
+    (where === undefined || passes(where, session));
 }
 
 function toKnown(id: RawId): Known {

@@ -30,6 +30,11 @@ export function statusOf({budget, spent, remaining, percentageUsed, freeze}: Ses
   return percentageUsed?.gte(LOW) ? 'low' : 'ok';
 }
 
+/** Seconds until the budget is spent, at the rate of now; null when that is not known, or never: a freeze stops it. */
+export function emptyIn({session: {remaining}, status, rate}: Watched): number | null {
+  return status === 'frozen' ? null : secondsUntilEmpty(remaining, rate);
+}
+
 /** What the sessions of a reading come to. What is not money is left out. */
 export interface Summary extends Totals {
   /** Spent, in percent of the budget, of those whose two amounts are both money. */
@@ -61,15 +66,15 @@ export function summarize(sessions: readonly Watched[]): Summary {
   return summary;
 }
 
-/** Each with what comes first: what is most pressing, and the letter A. */
+/** In the order of the columns. Each sorts what is most pressing first, and the letter A. */
 export const WATCH_FIELDS = [
-  'rate',
-  'id',
   'status',
+  'id',
   'budget',
   'spent',
   'remaining',
   'used',
+  'rate',
   'empty',
   'requests',
 ] as const;
@@ -107,6 +112,6 @@ const COMPARE: Record<Exclude<WatchField, 'id'>, Comparison> = {
   spent: amount('spent', -1),
   remaining: amount('remaining', 1),
   used: amount('percentageUsed', -1),
-  empty: {value: ({session, rate}) => secondsUntilEmpty(session.remaining, rate), direction: 1},
+  empty: {value: emptyIn, direction: 1},
   requests: {value: ({requests = null}) => requests, direction: -1},
 };

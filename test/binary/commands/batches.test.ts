@@ -90,10 +90,13 @@ function expectTruth(results: readonly Result[], left: ReadonlySet<string>): Map
   return counts;
 }
 
-/** Runs the command, and strikes when this many lines of its report have been read. */
+/**
+ * Runs the command, and strikes when this many lines of its report have been read. Nothing is read until the strike has
+ * met its mark: a full pipe holds the command back, which could be through by then on a busy machine.
+ */
 async function runAndStrike(
   argv: string[],
-  options: {url: string; lines: number; strike: (child: ChildProcess) => void},
+  options: {url: string; lines: number; strike: (child: ChildProcess) => unknown},
 ): Promise<Output> {
   let count = 0;
   return runBinary(argv, {
@@ -102,17 +105,18 @@ async function runAndStrike(
       child.stdout!.on('data', (text: string) => {
         const before = count;
         count += text.split('\n').length - 1;
-        if (before < options.lines && count >= options.lines) options.strike(child);
+        if (before >= options.lines || count < options.lines) return;
+        child.stdout!.pause();
+        void Promise.resolve(options.strike(child)).finally(() => child.stdout!.resume());
       });
     },
   });
 }
 
-/** Early enough that the command, which a full pipe holds back, cannot be through when the test has read so far. */
+/** Early enough that the command has more to do than what is in the pipe and in flight when the test has read so far. */
 const someLines = (): number => 1 + Math.floor(Math.random() * 12_000);
 
-// Again once: what is struck, and when, is left to chance and to how busy the machine is.
-describe('while 20,000 sessions are reset', {retry: 1}, () => {
+describe('while 20,000 sessions are reset', () => {
   let redis: TestRedis;
   beforeAll(async () => (redis = await startRedis()));
   beforeEach(() => seed(redis));
@@ -155,8 +159,8 @@ describe('while 20,000 sessions are reset', {retry: 1}, () => {
 
   test('a second SIGINT ends it at once, while it waits for a Redis that has stopped', async () => {
     const lines = someLines();
-    const start = performance.now();
-    const output = await runAndStrike(RESET_ALL, {
+    // Longer than this test may take: it does not end by itself.
+    const output = await runAndStrike([...RESET_ALL, '--timeout', '600'], {
       ...redis,
       lines,
       strike(child) {
@@ -170,12 +174,11 @@ describe('while 20,000 sessions are reset', {retry: 1}, () => {
     });
     redis.process.kill('SIGCONT');
     expect(output.code).toBe(130);
-    expect(performance.now() - start).toBeLessThan(4500);
   });
 
   test.each([1, 2])('the connection is cut: the report is the truth, and what is there now is right (%d)', async () => {
     const lines = someLines();
-    const cut = (): void => void redis.client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes']);
+    const cut = (): unknown => redis.client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes']);
     const output = await runAndStrike(RESET_ALL, {...redis, lines, strike: cut});
     expect({code: output.code, lines}).toEqual({code: 1, lines});
     const left = await findLeft(redis);
@@ -202,7 +205,7 @@ describe('while 20,000 sessions are reset', {retry: 1}, () => {
   });
 
   test('a text report of it tells of what is unknown, too', async () => {
-    const cut = (): void => void redis.client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes']);
+    const cut = (): unknown => redis.client.sendCommand(['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes']);
     const argv = ['reset-session', '--all', '--yes'];
     const output = await runAndStrike(argv, {...redis, lines: someLines(), strike: cut});
     expect(output.code).toBe(1);
@@ -247,10 +250,8 @@ describe('a Redis that is killed while 20,000 sessions are reset', () => {
     try {
       await seed(killed);
       const lines = someLines();
-      const start = performance.now();
       const output = await runAndStrike(RESET_ALL, {...killed, lines, strike: () => killed.process.kill('SIGKILL')});
       expect({code: output.code, lines}).toEqual({code: 1, lines});
-      expect(performance.now() - start).toBeLessThan(20_000);
       expect(output.stderr).toContain('Running it again finishes the work.\n');
       await killed.stop();
 

@@ -15,7 +15,9 @@ import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 const ENTER = '\r';
 const ESCAPE = '\x1b';
 const [DOWN, END] = ['\x1b[B', '\x1b[F'];
-const CTRL = {c: '\x03', u: '\x15'};
+const CTRL = {a: '\x01', c: '\x03', k: '\x0b', u: '\x15', w: '\x17'};
+const [F1, F10] = ['\x1bOP', '\x1b[21~'];
+const [PASTE, PASTED] = ['\x1b[200~', '\x1b[201~'];
 const LIVE = ['watch-sessions', '--interval', '1s'];
 
 let redis: TestRedis;
@@ -114,6 +116,7 @@ describe('what is shown', () => {
     for (const id of ids) await redis.client.set(`session:${id}:budget`, '7.77');
     const live = open();
     await live.shows(String.raw`x\x1b]0;owned\x07\x1b[2J\u202ey\n`);
+    await live.until((text) => text.match(/7\.77.* 7\.77 /g)?.length === 3, 'all three were there');
     for (const harm of ['\x1b]0', '\u202e', '\x07']) expect(live.output).not.toContain(harm);
     const ends = live
       .lines()
@@ -176,22 +179,27 @@ describe('keys', () => {
     const live = open();
     await live.shows('$/MIN▼');
     live.type('s');
-    await live.shows('SESSION▼');
-    expect(order()).toEqual(['calm', 'hungry', 'idle', 'over', 'team:alpha']);
+    await live.shows('EMPTY▼');
+    live.type('Si');
+    await live.shows('$/MIN▲');
+    live.type('SSSS');
+    await live.shows('BUDGET▼');
+    expect(order()).toEqual(['hungry', 'idle', 'calm', 'team:alpha', 'over']);
     live.type('i');
-    await live.shows('SESSION▲');
-    expect(order()).toEqual(['team:alpha', 'over', 'idle', 'hungry', 'calm']);
+    await live.shows('BUDGET▲');
+    expect(order()).toEqual(['over', 'team:alpha', 'calm', 'idle', 'hungry']);
   });
 
   test('/ takes a part of an ID, a glob or an expression, and says what is wrong', async () => {
     const live = open();
     await live.shows('hungry');
-    live.type('/alph' + ENTER);
-    await live.until(() => order().join() === 'team:alpha', 'one was left');
-    expect(live.lines()[1]).toMatch(/^ Sessions 1 of 5 .* filter alph$/);
-    live.type('/' + CTRL.u + '*r*y' + ENTER);
+    live.type('/alph');
+    await live.until(() => order().join() === 'team:alpha', 'one was left while it was typed');
+    live.type(ENTER);
+    await live.until(() => /^ Sessions 1 of 5 .* filter alph$/.test(live.lines()[1] ?? ''), 'the filter was there');
+    live.type('/*r*y' + ENTER);
     await live.until(() => order().join() === 'hungry', 'another was left');
-    live.type('/' + CTRL.u + 'spend > 3' + ENTER);
+    live.type('/spend > 3' + ENTER);
     await live.shows("Invalid filter 'spend > 3': there is no field 'spend'.");
     live.type(CTRL.u + 'used > 95' + ENTER);
     await live.until(() => order().join() === 'over', 'the third was left');
@@ -210,13 +218,47 @@ describe('keys', () => {
     await live.until((text) => !text.includes('HTTP 429,'), 'it was gone');
   });
 
-  test('? helps', async () => {
+  test.each([
+    ['?', '?'],
+    ['F1', F1],
+  ])('%s helps, and F10 leaves', async (_, help) => {
     const live = open();
     await live.shows('hungry');
-    live.type('?');
+    live.type(help);
     await live.shows('the selection stays on it when rows move');
     live.type('x');
     await live.until((text) => !text.includes('the selection stays'), 'the help was gone');
+    live.type(F10);
+    expect((await live.ended).code).toBe(0);
+  });
+
+  test.each([
+    ['Enter', ENTER],
+    ['d', 'd'],
+  ])('%s shows all about a session on one page, with commands to copy', async (_, key) => {
+    await redis.client.lPush(
+      'anomaly:calm:history',
+      JSON.stringify({timestamp: '2026-11-22T10:00:00', model: 'gpt-4o', cost: 0}),
+    );
+    const live = open([...LIVE, '--sort', 'id'], {rows: 40});
+    await live.shows('hungry');
+    live.type('+');
+    await live.shows('US dollars to add');
+    live.type('1' + ENTER);
+    await live.shows('Add $1.00 to');
+    live.type('y');
+    await live.shows('✓ Budget of');
+    live.type(key);
+    await live.shows('Last requests');
+    const screen = live.lines().join('\n');
+    expect(screen).toMatch(/^ calm .*\n spent \$5\.0000 of \$21\.0000/);
+    expect(screen).toMatch(/Budget: +passes/);
+    expect(screen).toMatch(/2026-11-22 10:00:00 UTC {2}gpt-4o {2}cost not recorded/);
+    expect(screen).toMatch(/watch-sessions {2}budget \$20\.00 → \$21\.00/);
+    expect(screen).toMatch(/^ {2}tokengate freeze-session --for 2h calm$/m);
+    expect(screen).toMatch(/^ {2}tokengate list-changes --session calm$/m);
+    live.type(ESCAPE);
+    await live.shows('SESSION▼');
   });
 });
 
@@ -239,16 +281,16 @@ describe('changes', () => {
     const live = await select('idle');
     live.type('f');
     await live.shows('> 1h');
-    live.type(CTRL.u + '2x' + ENTER);
-    await live.shows("Invalid length of time '2x'.");
-    live.type('\x7fh' + ENTER);
+    live.type('2h1h' + ENTER);
+    await live.shows("Invalid length of time '2h1h'.");
+    live.type(CTRL.w + '2h30m' + CTRL.a + '\x1b[3~' + '3' + END + '\x7f\x7f\x7f' + ENTER);
     await live.shows('> Manual freeze');
-    live.type(' of idle' + ENTER);
-    await answer(live, "Freeze 'idle' for 2h (Manual freeze of idle)?", 'y');
+    live.type('\x1b[D' + CTRL.k + 'x' + CTRL.u + PASTE + 'Manual\rfreeze' + PASTED + ' of idl日' + '\x7fe' + ENTER);
+    await answer(live, "Freeze 'idle' for 3h (Manual freeze of idle)?", 'y');
     await live.shows("✓ Session 'idle' frozen until");
     await live.until(() => live.line(' idle ').startsWith('>frz'), 'the row said so');
     expect(await redis.client.get('anomaly:idle:freeze_reason')).toBe('Manual freeze of idle');
-    expect(await redis.client.ttl('anomaly:idle:frozen_until')).toBeGreaterThan(7100);
+    expect(await redis.client.ttl('anomaly:idle:frozen_until')).toBeGreaterThan(10_700);
     live.type('u');
     await answer(live, "Unfreeze 'idle'", 'y');
     await live.shows("✓ Session 'idle' unfrozen");
@@ -296,8 +338,88 @@ describe('changes', () => {
     const live = await select('hungry');
     live.type('ryyy');
     await live.shows("Reset 'hungry'");
+    live.type(PASTE + 'y\ry' + PASTED + 'j');
+    await live.shows('Cancelled: nothing was changed.');
     expect(live.lines().join('\n')).not.toContain('✓');
     expect(await redis.client.exists(['session:hungry:budget'])).toBe(1);
+    live.type('j');
+    await live.until((text) => !text.includes('Cancelled'), 'it was gone at the next key');
+  });
+
+  test('marked sessions share one change, which z undoes for all of them', async () => {
+    const live = open([...LIVE, '--sort', 'id']);
+    await live.shows('hungry');
+    live.type('m' + DOWN + 'm');
+    await live.shows('2 marked  2/5');
+    live.type('r');
+    await answer(live, "Reset 2 sessions ('calm', 'hungry')", 'y');
+    await live.shows('✓ 2 of 2 sessions reset');
+    await live.until(() => order().join() === 'idle,over,team:alpha', 'they were gone');
+    await redis.client.set('session:calm:spent', '1');
+    live.type('z');
+    await answer(live, ', of 2 sessions on ', 'm');
+    await live.shows('✓ Undone');
+    expect(await redis.client.mGet(['session:calm:spent', 'session:hungry:spent', 'session:calm:budget'])).toEqual([
+      '6',
+      '90',
+      '20',
+    ]);
+    live.type('z');
+    await live.shows('There is nothing to undo');
+  });
+
+  test('an undoing that would overwrite what came after is refused, and says why', async () => {
+    const live = await select('calm');
+    live.type('+');
+    await live.shows('US dollars to add');
+    live.type('1' + ENTER);
+    await answer(live, 'Add $1.00', 'y');
+    await live.shows('✓ Budget of');
+    await redis.client.set('session:calm:budget', '7');
+    live.type('z');
+    await answer(live, ', of 1 session on ', 'y');
+    await live.shows('its budget is $7.00 now, not $21.00 as that change left it');
+    expect(await redis.client.get('session:calm:budget')).toBe('7');
+  });
+
+  test('an incident: find what burns, freeze it for two hours, see it hold, undo it, in few keys', async () => {
+    // Its row is neither the first by ID, nor by anything but its rate.
+    await redis.client.set('session:burner:budget', '50');
+    stopSpending = spendSteadily(redis, {burner: 30, calm: 0.5, hungry: 3});
+    const live = open(['watch'], {columns: 80, rows: 24});
+    let keys = 0;
+    const press = (...pressed: string[]): void => {
+      keys += pressed.length;
+      for (const key of pressed) live.type(key);
+    };
+    await live.shows('burner');
+    const began = performance.now();
+    await live.until(() => Number(row('burner').at(-3)) > 20 && order()[0] === 'burner', 'it was on top');
+    expect(performance.now() - began).toBeLessThan(3000);
+    press('f');
+    await live.shows('Freeze: burner');
+    const seen = order();
+    press('2', 'h', ENTER);
+    await live.shows('> Manual freeze');
+    live.type('runaway loop');
+    press(ENTER);
+    await live.shows("Freeze 'burner' for 2h (runaway loop)?");
+    expect(order()).toEqual(seen);
+    press('y');
+    await live.shows("✓ Session 'burner' frozen until");
+    await live.until(() => live.line(' burner ').startsWith('>frz 2h burner '), 'it held');
+    expect(await redis.client.get('anomaly:burner:freeze_reason')).toBe('runaway loop');
+    press('z');
+    await live.shows("Undo: freeze 'burner'");
+    await live.shows('of 1 session on');
+    await live.shows("('burner')?");
+    press('y');
+    await live.shows('✓ Undone');
+    await live.until(() => /^>ok +burner /.test(live.line(' burner ')), 'the row said so');
+    expect(await redis.client.exists('anomaly:burner:frozen_until')).toBe(0);
+    press('q');
+    expect((await live.ended).code).toBe(0);
+    expect(keys).toBeLessThanOrEqual(12);
   });
 
   test('a refusal is shown, and the view goes on', async () => {

@@ -7,6 +7,7 @@ import {type Feed, openFeed} from '../../../../src/lib/watch/poller.js';
 import type {Reading, Watch} from '../../../../src/lib/watch/reader.js';
 
 const [a, b] = [rawId('a'), rawId('b')];
+const READING: Reading = {at: new Date(0), sessions: []};
 const LOST = new TokengateError('REDIS_CONNECTION_LOST', 'Lost.');
 
 /** By the clock of the test, in milliseconds. */
@@ -62,14 +63,14 @@ function prepare() {
       calls.push(`look ${nameOf(redis)} ${listed(ids)}`);
       return state.onLook();
     },
-    reading: (wanted) => ({wanted}) as unknown as Reading,
+    reading: () => READING,
   };
   return state;
 }
 const failing = (): Promise<void> => Promise.reject(LOST);
 
 describe('readings', () => {
-  test('are there at once, then at each interval, of which listeners hear', async () => {
+  test('are there at once, a second later, then at each interval, of which listeners hear', async () => {
     const state = prepare();
     const feed = await state.open();
     const [heard, other] = [vi.fn(), vi.fn()];
@@ -77,36 +78,41 @@ describe('readings', () => {
     feed.subscribe(other);
     expect(state.count()).toBe(1);
     expect(feed.readAt).toBe(50_000);
-    await pass(1999);
+    await pass(999);
     expect(state.count()).toBe(1);
     await pass(1);
     expect(state.count()).toBe(2);
-    expect(feed.readAt).toBe(52_000);
+    expect(feed.readAt).toBe(51_000);
     expect([heard, other].map(({mock}) => mock.calls.length)).toEqual([1, 1]);
     unsubscribe();
-    await pass(2000);
+    await pass(1999);
+    expect(state.count()).toBe(2);
+    await pass(1);
     expect(state.count()).toBe(3);
+    expect(feed.readAt).toBe(53_000);
     expect([heard, other].map(({mock}) => mock.calls.length)).toEqual([1, 2]);
-    expect(feed.reading({match: 'x'})).toEqual({wanted: {match: 'x'}});
+    expect(feed.reading()).toBe(READING);
     expect(feed.connection().server).toBe(feed.server);
     expect([state.connections, state.closed]).toEqual([1, []]);
   });
 
   test.each([
-    [500, 1500],
-    [1200, 1200],
-    [3000, 3000],
-  ])('that take %i ms leave the server alone for %i ms', async (takes, rest) => {
+    [500, 500, 1500],
+    [1200, 1200, 1200],
+    [3000, 3000, 3000],
+  ])('that take %i ms leave the server alone for %i ms at first, then for %i ms', async (takes, first, rest) => {
     const state = prepare();
     state.onRead = () => {
       now += takes;
     };
     const feed = await state.open();
     expect(feed.readAt).toBe(50_000 + takes);
-    await pass(rest - 1);
-    expect(state.count()).toBe(1);
-    await pass(1);
-    expect(state.count()).toBe(2);
+    for (const [count, wait] of [first, rest].entries()) {
+      await pass(wait - 1);
+      expect(state.count()).toBe(count + 1);
+      await pass(1);
+      expect(state.count()).toBe(count + 2);
+    }
   });
 
   test('are of all sessions closely, or of those that are looked at', async () => {
@@ -165,12 +171,13 @@ describe('what fails', () => {
   test('is tried again on another connection, after twice as long each time, up to ten seconds', async () => {
     const state = prepare();
     const feed = await state.open();
+    await pass(1000);
     const heard = vi.fn();
     feed.subscribe(heard);
     expect(feed.trouble).toBeUndefined();
     state.onRead = failing;
     await pass(2000);
-    expect(feed.trouble).toEqual({error: LOST, retryAt: 53_000});
+    expect(feed.trouble).toEqual({error: LOST, retryAt: 54_000});
     expect(() => feed.connection()).toThrow(LOST);
     expect(state.closed).toEqual([1]);
     state.onConnect = () => {
@@ -183,7 +190,7 @@ describe('what fails', () => {
     }
     expect(feed.trouble?.retryAt).toBe(now + 10_000);
     expect(heard).toHaveBeenCalledTimes(6);
-    expect([feed.readAt, feed.server.address, state.connections]).toEqual([50_000, 'no. 1', 1]);
+    expect([feed.readAt, feed.server.address, state.connections]).toEqual([51_000, 'no. 1', 1]);
     expect(state.closed).toEqual([1]);
 
     [state.onConnect, state.onRead] = [() => undefined, () => undefined];

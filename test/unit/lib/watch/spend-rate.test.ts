@@ -21,10 +21,11 @@ function read(...readings: (readonly [seconds: number, spent: string])[]): Spend
 }
 const rate = (...readings: (readonly [number, string])[]): string | undefined => rateOf(read(...readings))?.toFixed();
 
-test('one reading, or less than five seconds, is not enough data', () => {
+test('one reading, or much less than a second, is not enough data', () => {
   expect(rateOf(read([0, '1']))).toBeNull();
-  expect(rateOf(read([0, '1'], [2, '2'], [4.9, '3']))).toBeNull();
-  expect(rate([0, '1'], [5, '2'])).toBe('12');
+  expect(rateOf(read([0, '1'], [0.4, '2'], [0.8, '3']))).toBeNull();
+  expect(rate([0, '1'], [1, '2'])).toBe('60');
+  expect(rate([0, '1'], [1, '2'], [5, '2'])).toBe('12');
 });
 
 test('the difference is exact, to the last digit of what the gateway writes', () => {

@@ -1,0 +1,31 @@
+import type {RecordedChange} from '../../lib/operations/undo.js';
+import type {ServerInfo} from '../../lib/redis/contract.js';
+import {nameOf, type RawId} from '../../lib/values/session-id.js';
+import {formatCount} from './batch-report.js';
+
+/** How many IDs a question names. */
+export const NAMED = 3;
+
+/** `Reset 4 sessions on localhost:6379 db 0 ('a', 'b', 'c', and 1 more)?`; may hold untrusted text. */
+export function askAbout(
+  verb: string,
+  {count, first, unknown}: {count: number; first: readonly RawId[]; unknown?: ReadonlySet<RawId>},
+  {address, database}: ServerInfo,
+): string {
+  const names = first.slice(0, NAMED).map((id) => `'${nameOf(id)}'${unknown?.has(id) === true ? ' (unknown)' : ''}`);
+  const more = count > NAMED ? `, and ${formatCount(count - NAMED)} more` : '';
+  return `${verb} ${formatSessions(count)} on ${address} db ${database} (${names.join(', ')}${more})?`;
+}
+
+/** What the question of an undoing begins with. */
+export function undoVerb(changes: readonly RecordedChange[]): string {
+  return `Undo ${changes.map(describeRecorded).join(' and ')}, of`;
+}
+
+export function describeRecorded({change, command, actor}: RecordedChange): string {
+  return `${command} (change ${change} by ${actor})`;
+}
+
+export function formatSessions(count: number): string {
+  return count === 1 ? '1 session' : `${formatCount(count)} sessions`;
+}

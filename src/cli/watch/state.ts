@@ -1,0 +1,188 @@
+import type {Session} from '../../lib/gateway/session.js';
+import type {RawId} from '../../lib/values/session-id.js';
+import {type Reading, type Wanted, wantedBy} from '../../lib/watch/reader.js';
+import {sortWatched, summarize, type Summary, type Watched, type WatchField} from '../../lib/watch/row.js';
+import type {PageLine} from '../views/session-page.js';
+import type {Action, Confirmation, PreparedUndo} from './actions.js';
+import type {Layout} from './columns.js';
+import type {EditedLine} from './line-editor.js';
+
+/** All that is on the screen. Made anew at each key and each reading; the sessions alone bring themselves up to date. */
+export interface State {
+  /** Of the last reading, by the server's clock. */
+  now: Date;
+  /** All of the last reading. */
+  sessions: readonly Watched[];
+  /** The same in their order, which stays as it is behind a dialog. */
+  sorted: readonly Watched[];
+  /** Those of them that the filter lets through. */
+  rows: readonly Watched[];
+  summary: Summary;
+  sort: WatchField;
+  reverse: boolean;
+  filter: Filter;
+  /** Undefined until a key has gone to a session: until then it is the first row, whichever that is. */
+  selected: RawId | undefined;
+  /** The sessions that the next action is for; none when it is for the selected one. */
+  marked: ReadonlySet<RawId>;
+  dialog: Dialog | undefined;
+  notice: Notice | undefined;
+  /** What this view has changed and not undone, the newest last. */
+  changes: readonly OwnChange[];
+  /** What is under way, in words; undefined when nothing is. */
+  busy: string | undefined;
+  /** The first row that is on the screen, and how many there is room for. */
+  top: number;
+  page: number;
+  layout: Layout | undefined;
+}
+
+export interface Filter {
+  typed: string;
+  wanted: Wanted;
+}
+
+export interface OwnChange {
+  /** Its ID in the journal. */
+  change: string;
+  /** As in "freeze 'x'". */
+  what: string;
+}
+
+/** What is said below the table until it is replaced, or for some time. */
+export interface Notice {
+  messages: readonly Message[];
+  /** Goes away at the next key. */
+  isBrief: boolean;
+}
+
+export interface Message {
+  text: string;
+  level: 'done' | 'warning' | 'error';
+}
+
+export type Dialog =
+  | {kind: 'help'; top: number}
+  /** An explanation, over a part of the table. */
+  | {kind: 'text'; title: string; lines: readonly PageLine[]; top: number}
+  /** All about one session, in place of the table. */
+  | {kind: 'page'; one: Watched; lines: readonly PageLine[]; top: number}
+  | {kind: 'filter'; line: EditedLine; before: Filter; problem: string}
+  | {
+      kind: 'field';
+      title: string;
+      action: Action;
+      sessions: readonly Session[];
+      answers: readonly string[];
+      line: EditedLine;
+      problem: string;
+    }
+  | {
+      kind: 'confirm';
+      title: string;
+      question: string;
+      confirmations: readonly Confirmation[];
+      /** The turn of the key that led to it: keys of the same turn were pasted, and confirm nothing. */
+      turn: number;
+      request: Request;
+    };
+
+/** What a confirmation is for. */
+export type Request =
+  | {kind: 'change'; action: Action; sessions: readonly Session[]; answers: readonly string[]}
+  | {kind: 'undo'; undo: PreparedUndo};
+
+/** What is done outside of the state; the outcome comes back into it. */
+export type Effect =
+  | (Request & {confirmation: string})
+  | {kind: 'prepareUndo'; change: OwnChange}
+  | {kind: 'explain' | 'page'; one: Watched}
+  | {kind: 'read'}
+  | {kind: 'leave'};
+
+export const NO_FILTER: Filter = {typed: '', wanted: {}};
+
+export function openState(sort: WatchField, reverse: boolean, reading: Reading): State {
+  const state: State = {
+    now: reading.at,
+    sessions: [],
+    sorted: [],
+    rows: [],
+    summary: summarize([]),
+    sort,
+    reverse,
+    filter: NO_FILTER,
+    selected: undefined,
+    marked: new Set(),
+    dialog: undefined,
+    notice: undefined,
+    changes: [],
+    busy: undefined,
+    top: 0,
+    page: 1,
+    layout: undefined,
+  };
+  return takeReading(state, reading);
+}
+
+/** Takes in a reading. Behind a dialog rows stay where they are, and only what stands in them changes. */
+export function takeReading(state: State, {at, sessions}: Reading): State {
+  const read = {...state, now: at, sessions};
+  return state.dialog === undefined ? arrange(read) : {...read, summary: summarize(state.rows)};
+}
+
+/** Puts the sessions into their order. */
+export function arrange(state: State): State {
+  const sorted = sortWatched([...state.sessions], state.sort, state.reverse);
+  const arranged = narrow({...state, sorted}, state.filter);
+  const {rows, selected, marked} = arranged;
+  const isThere = (id: RawId): boolean => rows.some((one) => one.id === id);
+  const known = marked.size === 0 ? undefined : new Set(sorted.map(({id}) => id));
+  return {
+    ...arranged,
+    marked: known === undefined ? marked : new Set([...marked].filter((id) => known.has(id))),
+    // When the selected session is gone, the one that has taken its place is selected.
+    selected:
+      selected === undefined || isThere(selected)
+        ? selected
+        : rows[Math.min(selectedIndex(state), rows.length - 1)]?.id,
+  };
+}
+
+/** Shows those that a filter lets through. */
+export function narrow(state: State, filter: Filter): State {
+  const isAll = filter.wanted.match === undefined && filter.wanted.where === undefined;
+  const rows = isAll ? state.sorted : state.sorted.filter(wantedBy(filter.wanted));
+  return {...state, filter, rows, summary: summarize(rows)};
+}
+
+export function selectedIndex({rows, selected}: State): number {
+  if (selected === undefined) return 0;
+  return Math.max(
+    0,
+    rows.findIndex(({id}) => id === selected),
+  );
+}
+
+export function selectedRow(state: State): Watched | undefined {
+  return state.rows[selectedIndex(state)];
+}
+
+export function select(state: State, index: number): State {
+  const row = state.rows[Math.max(0, Math.min(state.rows.length - 1, index))];
+  return {...state, selected: row?.id};
+}
+
+/** Leaves a dialog: what was read meanwhile is put in order. */
+export function closeDialog(state: State): State {
+  return arrange({...state, dialog: undefined});
+}
+
+export function say(state: State, ...messages: Message[]): State {
+  return {...state, notice: {messages, isBrief: false}};
+}
+
+/** The same for what is not worth more than a glance. */
+export function mention(state: State, text: string): State {
+  return {...state, notice: {messages: [{text, level: 'warning'}], isBrief: true}};
+}
