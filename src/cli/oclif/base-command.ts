@@ -215,8 +215,9 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   private async explainUnknown(error: unknown): Promise<unknown> {
     const {session_id: id} = (this.args as {session_id?: RawId | RawId[]} | undefined) ?? {};
     const isUnknown = error instanceof TokengateError && error.code === 'SESSION_NOT_FOUND';
-    if (!isUnknown || typeof id !== 'string' || this.redis === undefined) return error;
-    const nearest = await guessId(this.redis, id);
+    const [only, ...others] = [id ?? []].flat();
+    if (!isUnknown || only === undefined || others.length > 0 || this.redis === undefined) return error;
+    const nearest = await guessId(this.redis, only);
     if (nearest === undefined) return error;
     const {code, message, hint} = error;
     return new TokengateError(code, message, {hint: [`Did you mean '${nearest}'?`, hint].join(' '), cause: error});
