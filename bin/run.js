@@ -14,38 +14,55 @@ const fs = require('node:fs');
 
 if (/^(--version|-v)$/.test(process.argv[2]) && writeVersion()) return;
 
-const {createRequire} = require('node:module');
 const {dirname, isAbsolute, join} = require('node:path');
 const {Script} = require('node:vm');
 const {crc32} = require('node:zlib');
 
 const ROOT = dirname(__dirname);
-const BUNDLE = join(ROOT, 'dist', 'tokengate.cjs');
-/** How many files are kept: one for each version of the CLI and of Node.js that is in use. */
-const MAX_FILES = 8;
+const DIST = join(ROOT, 'dist');
+/** How many are kept: of each file of dist one, for each version of the CLI and of Node.js that is in use. */
+const MAX_FILES = 32;
 /** No one but the owner may write, and no one else read. */
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 
-// ASCII, which the build sees to; read as what it is not, each character would be decoded.
-const source = fs.readFileSync(BUNDLE, 'latin1');
-// The build puts a hash of all that follows at the beginning.
-const [, hash] = /^\/\*(\w{64})\*\//.exec(source) ?? [];
-const file = hash === undefined ? undefined : cacheFile(`${hash}-${process.version}-${process.arch}`);
-const cached = file === undefined ? undefined : readCache(file);
+const folder = cacheFolder();
+/** What has been loaded of dist: the scripts, by the paths of their code. */
+const loaded = new Map();
+const isFolderSafe = folder !== undefined && isSafe(folder);
+const requireFromDist = Object.assign((name) => (name.startsWith('./') ? load(name) : require(name)), require);
 
-const script = new Script(`(function (exports, require, module, __filename, __dirname, importModule) {${source}\n})`, {
-  filename: BUNDLE,
-  cachedData: cached?.code,
-});
-const known = cached === undefined || script.cachedDataRejected ? [] : cached.tasks;
-const bundle = {exports: {}, filename: BUNDLE, id: BUNDLE, loaded: true};
-// oclif requires it by its name, for the help and for what package.json does not name.
-require.cache[BUNDLE] = bundle;
-script.runInThisContext()(bundle.exports, createRequire(BUNDLE), bundle, BUNDLE, dirname(BUNDLE), (url) => import(url));
+const {main, commands} = load('./tokengate.cjs');
+if (folder !== undefined) process.once('exit', keepCode);
+main(ROOT);
 
-if (file !== undefined) process.once('exit', keepCode);
-bundle.exports.main(ROOT);
+/** As `require` does, with the code that is kept of the file. */
+function load(name) {
+  const path = join(DIST, name);
+  const known = require.cache[path];
+  if (known !== undefined) return known.exports;
+  // ASCII, which the build sees to; read as what it is not, each character would be decoded.
+  const source = fs.readFileSync(path, 'latin1');
+  // The build puts a hash of all that follows at the beginning.
+  const [, hash] = /^\/\*(\w{64})\*\//.exec(source) ?? [];
+  const file = hash === undefined || !folder ? undefined : join(folder, `${hash}-${process.version}-${process.arch}`);
+  const cached = file !== undefined && isFolderSafe ? readCache(file) : undefined;
+  const script = new Script(
+    `(function (exports, require, module, __filename, __dirname, importModule) {${source}\n})`,
+    {
+      filename: path,
+      cachedData: cached?.code,
+    },
+  );
+  if (file !== undefined) {
+    loaded.set(file, {script, tasks: cached === undefined || script.cachedDataRejected ? [] : cached.tasks});
+  }
+  const module = {exports: {}, filename: path, id: path, loaded: true};
+  // oclif requires the first one by its path, for the help and for what package.json does not name.
+  require.cache[path] = module;
+  script.runInThisContext()(module.exports, requireFromDist, module, path, DIST, (url) => import(url));
+  return module.exports;
+}
 
 /**
  * In the words of oclif, which takes as long to load as Node.js itself.
@@ -64,36 +81,40 @@ function writeVersion() {
   return true;
 }
 
-/** After the first successful run of each command, when there is something in memory that is not in the file yet. */
+/** After the first successful run of each command, when there is something in memory that is not in the files yet. */
 function keepCode(exitCode) {
+  if (exitCode !== 0) return;
   const task = currentTask();
-  if (exitCode !== 0 || known.includes(task)) return;
+  const stale = [...loaded].filter(([, {tasks}]) => !tasks.includes(task));
+  if (stale.length === 0) return;
   try {
-    writeCache(file, [...known, task], script.createCachedData());
+    if (!makeFolder()) return;
+    for (const [file, {script, tasks}] of stale) writeCache(file, [...tasks, task], script.createCachedData());
+    removeOldest();
   } catch {
     // The next start takes as long as this one did.
   }
 }
 
-/** The command that was run, or `help`; other words would each count as new. */
+/** The command that was run, or which kind of help; other words would each count as new. */
 function currentTask() {
   const [command = '', ...words] = process.argv.slice(2);
-  return Object.hasOwn(bundle.exports.commands, command) && !words.includes('--help') ? command : 'help';
+  if (!Object.hasOwn(commands, command)) return words.length > 0 ? 'help-command' : 'help';
+  return words.includes('--help') || words.includes('-h') ? 'help-command' : command;
 }
 
 /** Undefined where there is no folder for it. */
-function cacheFile(name) {
+function cacheFolder() {
   const {XDG_CACHE_HOME: cache = '', HOME: home = ''} = process.env;
   if (process.geteuid === undefined) return undefined;
-  if (isAbsolute(cache)) return join(cache, 'tokengate', 'code', name);
-  return isAbsolute(home) ? join(home, '.cache', 'tokengate', 'code', name) : undefined;
+  if (isAbsolute(cache)) return join(cache, 'tokengate', 'code');
+  return isAbsolute(home) ? join(home, '.cache', 'tokengate', 'code') : undefined;
 }
 
 /** Undefined when there is none that can be trusted and is whole. */
 function readCache(path) {
   let descriptor;
   try {
-    if (!foldersOf(path).every(isOwnFolder)) return undefined;
     descriptor = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
     const stats = fs.fstatSync(descriptor);
     if (!stats.isFile() || stats.uid !== process.geteuid() || (stats.mode & 0o777) !== FILE_MODE) return undefined;
@@ -111,13 +132,18 @@ function readCache(path) {
   }
 }
 
+/** False where what it would hold could not be trusted. */
+function makeFolder() {
+  for (const [index, above] of foldersOf(folder).entries()) {
+    // Not recursive: a home folder that does not exist is not made.
+    if (!fs.existsSync(above)) fs.mkdirSync(above, {mode: FOLDER_MODE});
+    if (!isOwnFolder(above, index)) return false;
+  }
+  return true;
+}
+
 /** Other processes see the old file or the new one, and never a part of it. */
 function writeCache(path, tasks, code) {
-  for (const [index, folder] of foldersOf(path).entries()) {
-    // Not recursive: a home folder that does not exist is not made.
-    if (!fs.existsSync(folder)) fs.mkdirSync(folder, {mode: FOLDER_MODE});
-    if (!isOwnFolder(folder, index)) return;
-  }
   const body = Buffer.concat([Buffer.from(`${tasks.join(' ')}\n`), code]);
   const checksum = Buffer.alloc(4);
   checksum.writeUInt32LE(crc32(body));
@@ -128,10 +154,9 @@ function writeCache(path, tasks, code) {
   } finally {
     fs.rmSync(temporary, {force: true});
   }
-  removeOldest(dirname(path));
 }
 
-function removeOldest(folder) {
+function removeOldest() {
   const files = fs.readdirSync(folder).map((name) => join(folder, name));
   const age = (path) => fs.statSync(path, {throwIfNoEntry: false})?.mtimeMs ?? 0;
   const ages = new Map(files.map((path) => [path, age(path)]));
@@ -140,9 +165,17 @@ function removeOldest(folder) {
 }
 
 /** From the user's cache folder to our own. */
-function foldersOf(path) {
-  const own = dirname(path);
+function foldersOf(own) {
   return [dirname(dirname(own)), dirname(own), own];
+}
+
+/** Whether all that leads to the folder can be trusted. */
+function isSafe(own) {
+  try {
+    return foldersOf(own).every(isOwnFolder);
+  } catch {
+    return false;
+  }
 }
 
 /** The user's own, and no one else can put a file there or take its place. */

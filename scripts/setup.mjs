@@ -22,8 +22,10 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 export const SEPARATE = ['cli-progress', 'table'];
 /** The screen of the live view, with the library that it needs: a file of its own for the same reason. */
 export const SCREEN = 'watch-screen';
+/** The files of the bundle: the first is what each start loads, see scripts/build/bundle/chunks.mjs. */
+export const CHUNKS = ['tokengate', 'help', 'many', 'rest'];
 const DIST_FILES = [
-  ...['tokengate', 'complete', SCREEN, ...SEPARATE].map((name) => join('dist', `${name}.cjs`)),
+  ...[...CHUNKS, 'complete', SCREEN, ...SEPARATE].map((name) => join('dist', `${name}.cjs`)),
   join('dist', 'tokengate.1'),
 ];
 
@@ -158,6 +160,7 @@ function isBuilt() {
     'tsconfig.json',
     'tsconfig.build.json',
     'scripts/build/man.mjs',
+    'scripts/check/loaded.json',
     ...filesUnder('scripts/build/bundle'),
   ];
   const steps = [

@@ -30,7 +30,7 @@ if (!process.argv.includes('--check')) {
   for (const name of stale) rmSync(folder + name, {force: true});
   for (const [name, text] of pages) writeFileSync(folder + name, text);
 } else if (stale.length > 0) {
-  console.error(`docs/commands is stale (${stale.join(', ')}): run node scripts/build/docs.mjs, and commit it.`);
+  console.error(`docs/commands is stale (${stale.join(', ')}): run npm run build, and commit it.`);
   process.exitCode = 1;
 }
 

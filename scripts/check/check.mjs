@@ -11,8 +11,8 @@ const CHECKS = {
   'reasons for dependencies': 'node scripts/check/dependencies.mjs',
   // Not `npm run build`, which would write the manifest that is to be checked.
   manifest: 'node scripts/build/clean.mjs && tsc -p tsconfig.build.json && node scripts/build/manifest.mjs --check',
-  'what a start loads': 'node scripts/check/loaded.mjs --check',
   'command pages': 'node scripts/build/docs.mjs --check',
+  'what a start loads': 'node scripts/check/loaded.mjs --check',
   // Packs, and so builds, which writes the manifest: after what checks that.
   package: 'publint run --strict',
 };

@@ -12,7 +12,6 @@ const {version} = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 dateChangelog(new Date().toISOString().slice(0, 10));
 installPackages();
 build();
-run(process.execPath, ['scripts/build/docs.mjs']);
 if (existsSync(join(ROOT, '.git'))) run('git', ['add', 'CHANGELOG.md', 'docs/commands', 'oclif.manifest.json']);
 
 /** What was not released is what this version brings. */

@@ -1,5 +1,5 @@
 // Runs the tests of the built binary on each supported line of Node.js, with the programs that npm's `node-*` packages
-// ship: npm run test:nodes -- [22] [test/cli.test.ts …]. A line that cannot be fetched is left out, and said so.
+// ship: npm run test:nodes -- [22] [test/binary/help.test.ts …]. A line that cannot be fetched is left out, and said so.
 import {spawnSync} from 'node:child_process';
 import {existsSync, mkdirSync, readdirSync} from 'node:fs';
 import {join} from 'node:path';
@@ -7,7 +7,7 @@ import {join} from 'node:path';
 import {installPackages, ROOT} from '../setup.mjs';
 
 const LINES = ['20', '22', '24'];
-const TESTS = ['test/cli/', 'test/cli.test.ts', 'test/code-cache.test.ts'];
+const TESTS = ['--project', 'binary', '--project', 'deployments'];
 const FOLDER = join(ROOT, 'node_modules/.cache/nodes');
 
 const words = process.argv.slice(2);

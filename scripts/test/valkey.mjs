@@ -1,4 +1,4 @@
-// Runs the tests with Valkey in place of Redis: npm run test:valkey -- [test/cli.test.ts …]. Where there is no Valkey yet it
+// Runs the tests with Valkey in place of Redis: npm run test:valkey -- [test/binary/help.test.ts …]. Where there is no Valkey yet it
 // is fetched from Debian's packages, with no need to be root, and unpacked into node_modules.
 import {spawnSync} from 'node:child_process';
 import {existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';

@@ -3,7 +3,7 @@ import {Flags} from '@oclif/core';
 import {LEASE_MS, type NotificationJson, notificationError, notify} from '../cli/alerts/notify.js';
 import {readWebhook} from '../cli/alerts/webhook.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {answerFormatFlag, matchFlag, whereFlag} from '../cli/oclif/flags.js';
+import {answerFormatFlag, DEFAULT_SAMPLE, matchFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
 import {stringifyJson} from '../cli/terminal/json.js';
 import {renderCheck, toCheckJson} from '../cli/views/limits.js';
 import {
@@ -19,7 +19,11 @@ import {parseStateName, reportOnce} from '../lib/monitoring/report-once.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {parseFilter} from '../lib/sessions/filter.js';
 import {TokengateError} from '../lib/values/errors.js';
-import {parseAmount} from '../lib/values/money.js';
+import {type Money, parseAmount} from '../lib/values/money.js';
+import type {RawId} from '../lib/values/session-id.js';
+import {parseDuration} from '../lib/values/time.js';
+import type {Wanted} from '../lib/watch/reader.js';
+import {parseRate, sampleSessions} from '../lib/watch/sample.js';
 
 export default class CheckSessions extends BaseCommand<typeof CheckSessions> {
   static override summary = 'Find sessions near their limits, for cron and monitoring';
@@ -58,6 +62,11 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
       helpValue: 'PERCENT',
     }),
     'min-left': Flags.string({description: 'Warn when less than this is left, in US dollars', helpValue: 'AMOUNT'}),
+    'max-rate': Flags.string({
+      description: 'Warning when more is spent in that time, from two readings: 5/m, 0.10/s or 120/h',
+      helpValue: 'RATE',
+    }),
+    sample: sampleFlag,
     frozen: Flags.boolean({description: 'Critical when a session is frozen, even one without a budget'}),
     match: matchFlag,
     where: whereFlag,
@@ -84,9 +93,9 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     const {match, where: typed, state} = this.flags;
     const where = typed === undefined ? undefined : parseFilter(typed);
     const name = state === undefined ? undefined : parseStateName(state);
-    const isFound = this.flags['new-only']
-      ? await this.checkNew({rules, match, where}, name)
-      : await this.checkAll({rules, match, where});
+    const rates = await this.sample({match});
+    const options = {rules, match, where, rates};
+    const isFound = this.flags['new-only'] ? await this.checkNew(options, name) : await this.checkAll(options);
     if (isFound) this.endWithFinding();
   }
 
@@ -97,18 +106,32 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     for (const name of ['state', 'webhook-file', 'exec'] as const) {
       if (this.flags[name] !== undefined && !this.flags['new-only']) refuse(`--${name} goes with --new-only.`);
     }
+    if (this.flags.sample !== undefined && this.flags['max-rate'] === undefined)
+      refuse('--sample goes with --max-rate.');
     // What is left of a variable that was never set would tell nobody, without a word.
     if (this.flags.exec?.trim() === '') refuse('--exec is empty.');
   }
 
   private rules(): Rule[] {
-    const {warn, crit, 'min-left': minLeft, frozen} = this.flags;
+    const {warn, crit, 'min-left': minLeft, 'max-rate': maxRate, frozen} = this.flags;
     return toRules({
       warn: parsePercentage(warn),
       crit: parsePercentage(crit),
       minLeft: minLeft === undefined ? null : parseAmount(minLeft).value,
+      maxRate: maxRate === undefined ? null : parseRate(maxRate),
       frozen,
     });
+  }
+
+  /** What each session spends a minute; undefined where no rule asks for it. */
+  private async sample(options: Wanted): Promise<Map<RawId, Money | null> | undefined> {
+    const {'max-rate': maxRate, sample = DEFAULT_SAMPLE} = this.flags;
+    if (maxRate === undefined) return undefined;
+    const seconds = parseDuration(sample);
+    const redis = await this.connect();
+    const {sessions} = await sampleSessions(redis, options, seconds);
+    redis.close();
+    return new Map(sessions.map(({id, rate}) => [id, rate]));
   }
 
   private async checkAll(options: Omit<CheckOptions, 'now'>): Promise<boolean> {

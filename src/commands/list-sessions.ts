@@ -2,15 +2,19 @@ import {Flags} from '@oclif/core';
 
 import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {countFlag, matchFlag, nullFlag, whereFlag} from '../cli/oclif/flags.js';
+import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
 import {formatCount} from '../cli/views/batch-report.js';
 import {DEFAULT_COLUMNS, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
+import type {Session} from '../lib/gateway/session.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
-import {parseFilter} from '../lib/sessions/filter.js';
+import {type Filter, parseFilter} from '../lib/sessions/filter.js';
 import {describePartial, listSessions, SORT_FIELDS, type Totals} from '../lib/sessions/list.js';
 import {countSessions} from '../lib/sessions/unknown-ids.js';
 import {TokengateError} from '../lib/values/errors.js';
+import {parseDuration} from '../lib/values/time.js';
+import {sortWatched} from '../lib/watch/row.js';
+import {sampleSessions} from '../lib/watch/sample.js';
 
 export default class ListSessions extends BaseCommand<typeof ListSessions> {
   static override summary = 'List sessions with their budgets and spending';
@@ -18,7 +22,7 @@ export default class ListSessions extends BaseCommand<typeof ListSessions> {
 
 A value in Redis that is not an amount is shown as "invalid" (null in JSON, empty in CSV), with a warning.
 
-Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.`;
+Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, and with --sort rate also rate (US dollars a minute). --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.`;
   static group = 'Look';
   static override examples = [
     {description: 'List all sessions', command: '<%= config.bin %> <%= command.id %>'},
@@ -43,7 +47,13 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     match: matchFlag,
     where: whereFlag,
     frozen: Flags.boolean({description: 'Only frozen sessions', helpGroup: 'SELECTION'}),
-    sort: Flags.option({options: SORT_FIELDS, description: 'Field to sort by', helpGroup: 'OUTPUT', default: 'id'})(),
+    sort: Flags.option({
+      options: [...SORT_FIELDS, 'rate'] as const,
+      description: 'What to sort by; rate is what burns now, the fastest first',
+      helpGroup: 'OUTPUT',
+      default: 'id' as const,
+    })(),
+    sample: {...sampleFlag, helpGroup: 'OUTPUT'},
     reverse: Flags.boolean({description: 'Reverse the order', helpGroup: 'OUTPUT'}),
     limit: countFlag({description: 'Maximum number of sessions to list', helpGroup: 'SELECTION'}),
     columns: Flags.string({
@@ -59,10 +69,14 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const {match, where, frozen, sort, reverse, limit, totals, null: nul} = this.flags;
     const format = this.format();
     const filter = where === undefined ? undefined : parseFilter(where);
-    const columns = this.flags.columns === undefined ? DEFAULT_COLUMNS : parseColumns(this.flags.columns);
+    const defaults = sort === 'rate' ? [...DEFAULT_COLUMNS, 'rate' as const] : DEFAULT_COLUMNS;
+    const columns = this.flags.columns === undefined ? defaults : parseColumns(this.flags.columns);
     const redis = await this.connect();
     const now = frozen || filter?.needsFrozen || needsFreeze(columns) ? await serverTime(redis) : undefined;
-    const pages = listSessions(redis, {match, where: filter, frozen, sort, reverse, limit, now});
+    const pages =
+      sort === 'rate'
+        ? this.listByRate(redis, filter)
+        : listSessions(redis, {match, where: filter, frozen, sort, reverse, limit, now});
     const problems: string[] = [];
     const leftOut: string[] = [];
     const onTotals = ({partial}: Totals): void => {
@@ -93,13 +107,26 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     this.warnAll([`No session was found for --match '${match}'. ${total}${advice}`]);
   }
 
+  /** Those that spend the most first, unless they are reversed. */
+  private async *listByRate(redis: Redis, where: Filter | undefined): AsyncGenerator<Session[]> {
+    const {match, frozen, reverse, limit, sample = DEFAULT_SAMPLE} = this.flags;
+    const {sessions} = await sampleSessions(redis, {match, where}, parseDuration(sample));
+    const wanted = frozen ? sessions.filter(({status}) => status === 'frozen') : sessions;
+    yield sortWatched(wanted, 'rate', reverse)
+      .slice(0, limit)
+      .map(({session, rate}) => ({...session, rate}));
+  }
+
   private format(): (typeof LIST_FORMATS)[number] {
-    const {json, format = json ? 'json' : 'table', totals, null: nul} = this.flags;
+    const {json, format = json ? 'json' : 'table', totals, null: nul, sort, sample, columns: names} = this.flags;
     const refuse = (why: string): never => {
       throw new TokengateError('INVALID_USAGE', why);
     };
     if (totals && format !== 'table' && format !== 'json') refuse('--totals goes with the formats table and json.');
     if (nul && format !== 'ids') refuse('-0 goes with --format ids.');
+    if (sort !== 'rate' && sample !== undefined) refuse('--sample goes with --sort rate.');
+    if (sort !== 'rate' && names?.split(',').includes('rate')) refuse('The column rate goes with --sort rate.');
+    if (sample !== undefined) parseDuration(sample);
     return format;
   }
 }

@@ -16,8 +16,9 @@ import type {Money} from '../lib/values/money.js';
 import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';
 import {openFeed} from '../lib/watch/poller.js';
-import {openWatch, type Watch} from '../lib/watch/reader.js';
+import {openWatch, type Reading, type Wanted} from '../lib/watch/reader.js';
 import {type Status, sortWatched, summarize, type Summary, WATCH_FIELDS, type Watched} from '../lib/watch/row.js';
+import {sampleSessions} from '../lib/watch/sample.js';
 
 const FORMATS = ['text', 'json', 'ndjson'] as const;
 type Format = (typeof FORMATS)[number];
@@ -39,11 +40,11 @@ export default class WatchSessions extends BaseCommand<typeof WatchSessions> {
   static override summary = 'Watch sessions spend, live, and act on them';
   static override description = `A full-screen view of the sessions that have a budget: totals, and a row a session with its status, amounts, rate of spending, time until its budget is spent, requests in the last minute and freeze. The rate is that of the last minute, from what was spent between readings.
 
-Keys: arrows, PgUp, PgDn, Home and End select; f freezes, u unfreezes, + adds budget, r resets, each after a question; e explains; / filters by a part of an ID, a glob or an expression; s and S change the order, i inverts it; ? helps; q quits.
+Keys: arrows, PgUp, PgDn, Home and End select a session, and the selection stays on it; f freezes, u unfreezes, + adds budget, r resets, each after a question; z undoes the last of these; m and M mark sessions for one action; Enter or d shows all about a session, with commands to copy; e explains; / filters by a part of an ID, a glob or an expression, while it is typed; s and S sort by the next column or the one before, i inverts; ? or F1 helps; q or F10 quits.
 
 Status: frozen, invalid (a value that the gateway cannot read), empty (the budget is spent), low (80 percent or more is used) or ok.
 
-Without a terminal: --once prints one frame, without rates; --format ndjson prints a line of JSON for each session, then one for each change, until it is interrupted.`;
+Without a terminal: --once prints one frame, with --sample 3s with rates from two readings; --format ndjson prints a line of JSON for each session, then one for each change, until it is interrupted.`;
   static group = 'Look';
   static override examples = [
     {description: 'See what is spending now', command: '<%= config.bin %> <%= command.id %>'},
@@ -54,6 +55,10 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
     {
       description: 'One frame, for a script or a ticket',
       command: '<%= config.bin %> <%= command.id %> --once --sort spent',
+    },
+    {
+      description: 'What burns now, in one shot',
+      command: '<%= config.bin %> <%= command.id %> --once --sample 3s',
     },
   ];
   static related = ['list-sessions', 'check-sessions', 'explain-session'];
@@ -73,6 +78,10 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
       helpValue: 'TIME',
     }),
     once: Flags.boolean({description: 'Print one frame with all sessions, and end'}),
+    sample: Flags.string({
+      description: 'With --once, read twice, so far apart, for the rates of spending',
+      helpValue: 'TIME',
+    }),
     format: Flags.option({
       char: 'o',
       options: FORMATS,
@@ -83,11 +92,14 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
 
   async run(): Promise<WatchJson | undefined> {
     const format = this.format();
-    const {match, where, once} = this.flags;
+    const {match, where, once, sample} = this.flags;
     const interval = parseDuration(this.flags.interval);
-    const watch = openWatch({match, where: where === undefined ? undefined : parseFilter(where)});
-    if (once) return this.readOnce(watch, format);
+    const wanted = {match, where: where === undefined ? undefined : parseFilter(where)};
+    const seconds = sample === undefined ? undefined : parseDuration(sample);
+    if (seconds !== undefined && !once) throw new TokengateError('INVALID_USAGE', '--sample goes with --once.');
+    if (once) return this.readOnce(wanted, seconds, format);
     if (format === 'text') requireTerminal();
+    const watch = openWatch(wanted);
     const stop = new AbortController();
     const connect = (): Promise<Redis> => this.connect(stop.signal);
     const countAll = format === 'ndjson';
@@ -111,11 +123,10 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
     return undefined;
   }
 
-  private async readOnce(watch: Watch, format: Format): Promise<WatchJson | undefined> {
+  private async readOnce(wanted: Wanted, seconds: number | undefined, format: Format): Promise<WatchJson | undefined> {
     const {sort, reverse} = this.flags;
     const redis = await this.connect();
-    await watch.read(redis, 'all');
-    const {at: now, sessions} = watch.reading();
+    const {at: now, sessions} = await readOnce(redis, wanted, seconds);
     sortWatched(sessions, sort, reverse);
     const {server} = redis;
     if (format === 'ndjson') {
@@ -153,6 +164,13 @@ Without a terminal: --once prints one frame, without rates; --format ndjson prin
       else this.warnAll([text]);
     }
   }
+}
+
+async function readOnce(redis: Redis, wanted: Wanted, seconds: number | undefined): Promise<Reading> {
+  if (seconds !== undefined) return sampleSessions(redis, wanted, seconds);
+  const watch = openWatch(wanted);
+  await watch.read(redis, 'all');
+  return watch.reading();
 }
 
 function toWatchJson(time: Date, sessions: Watched[], summary: Summary): WatchJson {

@@ -127,12 +127,31 @@ describe('the code that V8 has compiled', () => {
     expect((await stat(await cacheFile())).ino).not.toBe(ino);
   });
 
-  test('is removed when eight newer ones are there', async () => {
+  test('is one file for each of the bundle that was loaded, with each kind of help once', async () => {
+    const made = async (...argv: string[]): Promise<string[]> => {
+      expect(await tokengate(argv)).toMatchObject({code: 0, stderr: ''});
+      const names = await readdir(codeFolder()).catch(() => []);
+      return Promise.all(names.sort().map(async (name) => `${name} ${(await stat(join(codeFolder(), name))).ino}`));
+    };
+    expect(await made('--version')).toEqual([]);
+    expect(await made('health')).toHaveLength(1);
+    const help = await made('--help');
+    expect(help).toHaveLength(2);
+    expect(await made('--help')).toEqual(help);
+    expect(await made('-h')).toEqual(help);
+    const ofCommand = await made('health', '--help');
+    expect(ofCommand.filter((file) => help.includes(file))).toEqual([]);
+    expect(await made('help', 'set-budget')).toEqual(ofCommand);
+    expect(await made('list-sessions', '-h')).toEqual(ofCommand);
+    expect(await made('list-sessions')).toHaveLength(4);
+  });
+
+  test('is removed when many newer ones are there', async () => {
     await health();
-    await Promise.all(Array.from({length: 10}, (_, index) => writeFile(join(codeFolder(), `old-${index}`), '')));
+    await Promise.all(Array.from({length: 40}, (_, index) => writeFile(join(codeFolder(), `old-${index}`), '')));
     await tokengate(['get-budget', 'a']);
     const names = await readdir(codeFolder());
-    expect(names).toHaveLength(8);
+    expect(names).toHaveLength(32);
     expect(names.filter((name) => !name.startsWith('old-'))).toHaveLength(1);
   });
 });

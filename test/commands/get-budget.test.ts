@@ -1,13 +1,10 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 
 import GetBudget from '../../src/commands/get-budget.js';
 import {type Output, runCommand} from '../support/program/run.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {useRedis} from '../support/redis/with-redis.js';
 
-let redis: TestRedis;
-beforeAll(async () => (redis = await startRedis()));
-beforeEach(() => redis.client.flushDb());
-afterAll(() => redis.stop());
+const redis = useRedis();
 
 const get = (...argv: string[]): Promise<Output> => runCommand(GetBudget, argv, redis);
 

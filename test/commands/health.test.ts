@@ -1,19 +1,17 @@
-import {afterAll, beforeAll, expect, test} from 'vitest';
+import {expect, test} from 'vitest';
 
 import Health from '../../src/commands/health.js';
-import {runCommand} from '../support/program/run.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {run, runCommand} from '../support/program/run.js';
+import {useRedis} from '../support/redis/with-redis.js';
 
-let redis: TestRedis;
-beforeAll(async () => (redis = await startRedis({tcp: true})));
-afterAll(() => redis.stop());
+const redis = useRedis({tcp: true});
 
 test('a healthy Redis is reported with its facts', async () => {
-  const {code, stdout, stderr} = await runCommand(Health, [], redis);
+  const {code, stdout, stderr} = await run('health', redis);
   expect({code, stderr}).toEqual({code: 0, stderr: ''});
   expect(stdout.split('\n')[0]).toBe('✓ Redis connection healthy');
   expect(stdout).toMatch(/^Address: 127\.0\.0\.1:\d+\nVersion: \d+\.\d+\.\d+\nRole: {4}primary\nLatency: \d+\.\d ms$/m);
-  expect(JSON.parse((await runCommand(Health, ['--json'], redis)).stdout)).toEqual({
+  expect(JSON.parse((await run('health --json', redis)).stdout)).toEqual({
     healthy: true,
     address: redis.url.slice('redis://'.length),
     database: 0,
@@ -27,7 +25,7 @@ test('a healthy Redis is reported with its facts', async () => {
 
 test('the check writes nothing', async () => {
   const before = await redis.client.info('persistence');
-  await runCommand(Health, [], redis);
+  await run('health', redis);
   const changes = (info: string): string | undefined => /rdb_changes_since_last_save:(\d+)/.exec(info)?.[1];
   expect(changes(await redis.client.info('persistence'))).toBe(changes(before));
   expect(await redis.client.dbSize()).toBe(0);

@@ -1,17 +1,14 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 
 import SetBudget from '../../src/commands/set-budget.js';
-import {runCommand} from '../support/program/run.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {run, runCommand} from '../support/program/run.js';
+import {useRedis} from '../support/redis/with-redis.js';
 
-let redis: TestRedis;
-beforeAll(async () => (redis = await startRedis()));
-beforeEach(() => redis.client.flushDb());
-afterAll(() => redis.stop());
+const redis = useRedis();
 
 describe('set-budget', () => {
   test('keeps the amount as typed and says so', async () => {
-    const {code, stdout, stderr} = await runCommand(SetBudget, ['my-workflow', '25.50'], redis);
+    const {code, stdout, stderr} = await run('set-budget my-workflow 25.50', redis);
     expect({code, stdout, stderr}).toMatchInlineSnapshot(`
       {
         "code": 0,
@@ -26,18 +23,18 @@ describe('set-budget', () => {
 
   test('says what it replaced', async () => {
     await redis.client.set('session:a:budget', '1e-05');
-    const {stdout} = await runCommand(SetBudget, ['a', '0.5'], redis);
+    const {stdout} = await run('set-budget a 0.5', redis);
     expect(stdout).toBe("✓ Budget set for 'a': $0.50\nPrevious budget: $0.00001\n");
   });
 
   test('warns when the amount is not above what is spent', async () => {
     await redis.client.set('session:a:spent', '7.5');
-    const {code, stderr} = await runCommand(SetBudget, ['a', '7.50'], redis);
+    const {code, stderr} = await run('set-budget a 7.50', redis);
     expect({code, stderr}).toEqual({
       code: 0,
       stderr: "Warning: Session 'a' has spent $7.50: the gateway refuses its requests.\n",
     });
-    expect((await runCommand(SetBudget, ['a', '7.51'], redis)).stderr).toBe('');
+    expect((await run('set-budget a 7.51', redis)).stderr).toBe('');
   });
 
   test.each(['nan', 'inf', '-5', '1_000', '0x10', '$5', '', '1e5'])(
@@ -52,7 +49,7 @@ describe('set-budget', () => {
 
   test('replaces a budget of a wrong type, and says so', async () => {
     await redis.client.lPush('session:a:budget', 'x');
-    const {code, stderr} = await runCommand(SetBudget, ['a', '5'], redis);
+    const {code, stderr} = await run('set-budget a 5', redis);
     expect({code, stderr}).toEqual({
       code: 0,
       stderr: "Warning: The budget of session 'a' was of a wrong Redis type; it is replaced.\n",
@@ -63,7 +60,7 @@ describe('set-budget', () => {
   test('prints what run() returns as JSON', async () => {
     await redis.client.set('session:a:budget', '1e-05');
     await redis.client.set('session:a:spent', '0.02643664999999999982');
-    const {stdout, stderr} = await runCommand(SetBudget, ['a', '0.05', '--json', '--no-journal'], redis);
+    const {stdout, stderr} = await run('set-budget a 0.05 --json --no-journal', redis);
     expect(stdout).toMatchInlineSnapshot(`
       "{
         "session_id": "a",

@@ -2,6 +2,8 @@
 // when that text is not there any more: after an upgrade, look what has become of it.
 import {readFile} from 'node:fs/promises';
 
+import {requireLate} from './require-late.mjs';
+
 const OCLIF = '@oclif/core/lib/';
 const REDIS = '@redis/client/dist/lib/';
 
@@ -86,8 +88,11 @@ export const screenCuts = {
 const COMMANDS = `${REDIS}commands/index.js`;
 const COMMANDS_USED = {file: `${REDIS}client/index.js`, names: ['AUTH', 'CLIENT_SETNAME', 'READONLY']};
 
-/** An esbuild plugin. `trace` puts a line into each module that is run when the module is. */
-export function cuts({trace = () => ''} = {}) {
+/**
+ * An esbuild plugin. `trace` puts a line into each module that is run when the module is; `isPart` says that some of the
+ * modules are in other files.
+ */
+export function cuts({trace = () => '', isPart = false} = {}) {
   return {
     name: 'cuts',
     setup(build) {
@@ -100,10 +105,10 @@ export function cuts({trace = () => ''} = {}) {
         if (name === COMMANDS_USED.file) checkUsedCommands(contents);
         contents = replaceAll(contents, REPLACEMENTS, name);
         left.delete(name);
-        if (name.startsWith(OCLIF) || name.startsWith(REDIS)) contents = requireLate(contents);
+        if (name.startsWith(OCLIF) || name.startsWith(REDIS)) contents = requireLate(contents, name);
         return {contents: trace(path, size) + contents, loader: path.endsWith('.ts') ? 'ts' : 'js'};
       });
-      build.onEnd(() => missing(left));
+      if (!isPart) build.onEnd(() => missing(left));
     },
   };
 }
@@ -138,29 +143,3 @@ function replace(text, {old, times, new: replaced}, name) {
   return parts.join(replaced);
 }
 
-/**
- * Loads what a module requires when it is first used, in a module that tsc has compiled: `const x_1 = require("x")` gets
- * a function that requires it, and each use of x_1 a call of that function. tsc gives such names to nothing else, and
- * whatever this does not expect leaves a name undefined or a syntax error.
- */
-function requireLate(text) {
-  const names = [];
-  const late = text
-    .replace(
-      /^(?:const|var) (\w*_\d+) = ((?:__import(?:Default|Star)\()?require\("[^"]+"\)\)?);$/gm,
-      (_, name, value) => {
-        names.push(name);
-        return `let ${name}$; function ${name}() { return (${name}$ ??= ${value}); }`;
-      },
-    )
-    .replace(
-      /^exports\.(\w+) = (__importStar\(require\("[^"]+"\)\));$/gm,
-      (_, name, value) =>
-        `let ${name}$; Object.defineProperty(exports, "${name}", {enumerable: true, get: () => (${name}$ ??= ${value})});`,
-    );
-  if (names.length === 0) return late;
-  const any = names.join('|');
-  return late
-    .replace(new RegExp(`\\bnew (${any})\\b((?:\\.\\w+)*)`, 'g'), 'new ($1()$2)')
-    .replace(new RegExp(`(?<!function )(?<![\\w$.])(${any})\\b(?![($])`, 'g'), '$1()');
-}

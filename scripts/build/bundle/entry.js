@@ -1,14 +1,12 @@
 // What the bundle is made of. `main` runs the CLI; `commands` and `Help` are what package.json's "oclif" names, the
 // commands for another oclif CLI too that has this package as a plugin.
 import {Command, Plugin} from '@oclif/core';
-import autocompleteManifest from '@oclif/plugin-autocomplete/oclif.manifest.json';
 import autocompletePackage from '@oclif/plugin-autocomplete/package.json';
 
-import manifest from '../../../oclif.manifest.json';
 import {description, name, oclif, type, version} from '../../../package.json';
 import {main as run} from '../../../src/cli/oclif/main.js';
 import {commands, ownCommands} from 'tokengate:commands';
-import ownManifest from 'tokengate:own-manifest';
+import {allOf, listed, otherKeys} from 'tokengate:list';
 
 export {commands};
 export {Help} from 'tokengate:commands';
@@ -22,14 +20,13 @@ export function main(root) {
   // Once it is loaded, oclif listens to stdout; `run` puts a listener of its own in that one's place.
   void Command.name;
   const findCommand = (id) => Promise.resolve(commands[id]);
-  const self = describe({pjson: {description, name, oclif, type, version}, root, manifest, isRoot: true, findCommand});
+  const self = describe({pjson: {description, name, oclif, type, version}, root, isRoot: true, findCommand});
   const findInstalled = installed(autocompletePackage.name, root);
   const autocomplete = describe({
     pjson: autocompletePackage,
     root,
-    // The plugin completes no values, and has no fish: of its own commands the one that writes its files is left.
-    manifest: {commands: {...autocompleteManifest.commands, ...ownManifest.commands}},
     isRoot: false,
+    // The plugin completes no values, and has no fish: of its own commands the one that writes its files is left.
     findCommand: async (id) => ownCommands[id] ?? findInstalled(id),
   });
   return run({root, plugins: new Map([self, autocomplete].map((plugin) => [plugin.name, plugin]))});
@@ -44,14 +41,38 @@ function installed(name, root) {
   };
 }
 
+/** A command as oclif lists it: what every start looks at, and the rest of the manifest when it is asked for. */
+class ListedCommand {
+  static {
+    for (const key of otherKeys) {
+      Object.defineProperty(this.prototype, key, {
+        get() {
+          return (this[key] = allOf(this.#key)[key]);
+        },
+        set(value) {
+          Object.defineProperty(this, key, {value, configurable: true, enumerable: true, writable: true});
+        },
+      });
+    }
+  }
+
+  /** The help writes an ID with spaces into `id`. */
+  #key;
+
+  constructor(entry, plugin) {
+    Object.assign(this, entry, {pluginAlias: plugin.name, pluginName: plugin.name, pluginType: 'core'});
+    this.#key = entry.id;
+    this.load = () => plugin.findCommand(entry.id);
+  }
+}
+
 /** What oclif's `Plugin.load()` would find out about a package. */
-function describe({pjson, root, manifest, isRoot, findCommand}) {
+function describe({pjson, root, isRoot, findCommand}) {
   const {name, version, type, oclif} = pjson;
-  const ids = Object.keys(manifest.commands).sort();
   const plugin = {
     _base: '',
     alias: name,
-    commandIDs: ids,
+    commandIDs: listed[name].map(({id}) => id),
     commandsDir: undefined,
     hasManifest: true,
     hooks: {},
@@ -73,12 +94,7 @@ function describe({pjson, root, manifest, isRoot, findCommand}) {
       return command;
     },
   };
-  plugin.commands = ids.map((id) => ({
-    ...manifest.commands[id],
-    load: () => plugin.findCommand(id),
-    pluginAlias: name,
-    pluginType: 'core',
-  }));
+  plugin.commands = listed[name].map((entry) => new ListedCommand(entry, plugin));
   // Not in package.json: another oclif CLI that has this package as a plugin keeps its own say on unknown commands.
   if (isRoot) plugin.hooks.command_not_found = [{...oclif.commands, identifier: 'commandNotFound'}];
   return plugin;

@@ -4,13 +4,14 @@ import {basename, join} from 'node:path';
 
 import * as esbuild from 'esbuild';
 
-import {ROOT, SCREEN, SEPARATE} from '../../setup.mjs';
+import {CHUNKS, ROOT, SCREEN, SEPARATE} from '../../setup.mjs';
+import {chunk, divide, link, readUsed} from './chunks.mjs';
 import {cuts, screenCuts} from './cuts.mjs';
 
 /** Packages that others look for and can do without. */
 const ABSENT = ['@node-rs/xxhash', '@opentelemetry/api', 'typescript'];
 
-const OWN_MANIFEST = join(ROOT, 'build/own.manifest.json');
+const OWN_MANIFEST = 'build/own.manifest.json';
 
 const OPTIONS = {
   absWorkingDir: ROOT,
@@ -39,12 +40,7 @@ const OPTIONS = {
  */
 export async function makeBundle({trace} = {}) {
   const [main, separate, screen, completion] = await Promise.all([
-    esbuild.build({
-      ...OPTIONS,
-      alias: {redis: './scripts/build/bundle/redis.cjs'},
-      entryPoints: {tokengate: './scripts/build/bundle/entry.js'},
-      plugins: [commands, separatePackages, pluginFiles, cuts({trace})],
-    }),
+    makeChunks(trace),
     esbuild.build({...OPTIONS, entryPoints: SEPARATE}),
     esbuild.build({
       ...OPTIONS,
@@ -62,9 +58,32 @@ export async function makeBundle({trace} = {}) {
     }),
   ]);
   return Object.fromEntries(
-    [main, separate, screen, completion].flatMap(({outputFiles}) =>
+    [...main, separate, screen, completion].flatMap(({outputFiles}) =>
       outputFiles.map(({path, text}) => [basename(path), finish(text)]),
     ),
+  );
+}
+
+/** The whole first, which tells what belongs where, and then each of the files. */
+async function makeChunks(trace) {
+  const options = {...OPTIONS, alias: {redis: './scripts/build/bundle/redis.cjs'}};
+  const plugins = [commands, commandList, separatePackages, pluginFiles];
+  const whole = await esbuild.build({
+    ...options,
+    entryPoints: {whole: './scripts/build/bundle/entry.js'},
+    metafile: true,
+    plugins: [...plugins, cuts()],
+  });
+  const division = divide(whole.metafile, readUsed());
+  return Promise.all(
+    CHUNKS.map(async (name) => {
+      const {outputFiles} = await esbuild.build({
+        ...options,
+        entryPoints: {[name]: 'tokengate:chunk'},
+        plugins: [chunk(name, division), ...plugins, cuts({trace, isPart: true})],
+      });
+      return {outputFiles: outputFiles.map(({path, text}) => ({path, text: link(text, division)}))};
+    }),
   );
 }
 
@@ -88,7 +107,6 @@ const commands = {
         resolveDir: ROOT,
       };
     });
-    build.onResolve({filter: /^tokengate:own-manifest$/}, () => ({path: OWN_MANIFEST}));
   },
 };
 
@@ -103,6 +121,70 @@ function listCommands(folder) {
   return `{${getters.join(',\n')}}`;
 }
 
+/** What every start looks at. */
+const LISTED = ['id', 'aliases', 'args', 'hidden', 'hiddenAliases', 'strict', 'summary'];
+/** What oclif asks for only where a CLI has a way to write words in another order, or is told otherwise by entry.js. */
+const LEFT_OUT = ['aliasPermutations', 'isESM', 'permutations', 'pluginAlias', 'pluginName', 'pluginType', 'relativePath'];
+
+/**
+ * What the manifests say of the commands, in two parts: `list` is code, and short; `manifest` is JSON, parsed for the
+ * help, for a flag before the command, and for plugins.
+ */
+const commandList = {
+  name: 'command list',
+  setup(build) {
+    build.onResolve({filter: /^tokengate:(list|manifest)$/}, ({path}) => ({path, namespace: 'tokengate'}));
+    build.onLoad({filter: /^tokengate:list$/, namespace: 'tokengate'}, () => {
+      const manifests = Object.entries(readManifests());
+      const listed = manifests.map(([plugin, {commands}]) => {
+        const ids = Object.keys(commands).sort();
+        return [plugin, ids.map((id) => pick(commands[id], (key) => LISTED.includes(key) || isShown(commands[id], key)))];
+      });
+      const keys = manifests.flatMap(([, {commands}]) => Object.values(commands).flatMap(Object.keys));
+      const otherKeys = [...new Set(keys)].filter((key) => ![...LISTED, ...LEFT_OUT].includes(key));
+      return {
+        contents: `export const otherKeys = ${JSON.stringify(otherKeys)};
+          export const allOf = (id) => require('tokengate:manifest')[id];
+          export const listed = ${JSON.stringify(Object.fromEntries(listed))};`,
+      };
+    });
+    build.onLoad({filter: /^tokengate:manifest$/, namespace: 'tokengate'}, () => {
+      const all = Object.assign({}, ...Object.values(readManifests()).map(({commands}) => commands));
+      const others = Object.entries(all).map(([id, command]) => [
+        id,
+        pick(command, (key) => ![...LISTED, ...LEFT_OUT].includes(key)),
+      ]);
+      return {contents: `module.exports = ${parsedJson(Object.fromEntries(others))};`};
+    });
+  },
+};
+
+/** oclif shows the description of what has no summary. */
+function isShown({summary}, key) {
+  return key === 'description' && summary === undefined;
+}
+
+function pick(object, isWanted) {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => isWanted(key)));
+}
+
+/** By the name of the package. The plugin's own words on completion are not ours. */
+function readManifests() {
+  const read = (path) => JSON.parse(readFileSync(join(ROOT, path), 'utf8'));
+  const autocomplete = '@oclif/plugin-autocomplete';
+  return {
+    [read('package.json').name]: read('oclif.manifest.json'),
+    [autocomplete]: {
+      commands: {...read(`node_modules/${autocomplete}/oclif.manifest.json`).commands, ...read(OWN_MANIFEST).commands},
+    },
+  };
+}
+
+/** As code that takes less time than the same as a literal. */
+function parsedJson(value) {
+  return `JSON.parse(${JSON.stringify(JSON.stringify(value))})`;
+}
+
 /** What completion knows of all commands; made by code of src, which tsc has compiled already. */
 const completionTable = {
   name: 'completion table',
@@ -110,14 +192,7 @@ const completionTable = {
     build.onResolve({filter: /^tokengate:completion-table$/}, ({path}) => ({path, namespace: 'tokengate'}));
     build.onLoad({filter: /^tokengate:completion-table$/, namespace: 'tokengate'}, async () => {
       const {makeTable} = await import('../../../build/cli/completion/table.js');
-      const files = [
-        join(ROOT, 'node_modules/@oclif/plugin-autocomplete/oclif.manifest.json'),
-        OWN_MANIFEST,
-        join(ROOT, 'oclif.manifest.json'),
-      ];
-      const table = makeTable(files.map((file) => JSON.parse(readFileSync(file, 'utf8'))));
-      // Parsed as JSON it takes less time than as code.
-      return {contents: `export default JSON.parse(${JSON.stringify(JSON.stringify(table))});`};
+      return {contents: `export default ${parsedJson(makeTable(Object.values(readManifests()).reverse()))};`};
     });
   },
 };

@@ -15,9 +15,12 @@ import {globalFlagsOf} from './global-flags.js';
  * @throws TokengateError INVALID_USAGE when a command word stands where a flag's value should be
  */
 export function readArgv(argv: readonly string[], config: Config): string[] {
-  const globals = globalFlagsOf(config.commands);
   const isValued = (word: string): boolean | undefined => {
-    const flag = globals.find(({name, char}) => word === `--${name}` || (char && word === `-${char}`));
+    // The flags of all commands are read for it, which takes longer than all else here.
+    if (!word.startsWith('-')) return undefined;
+    const flag = globalFlagsOf(config.commands).find(
+      ({name, char}) => word === `--${name}` || (char && word === `-${char}`),
+    );
     return flag === undefined || flag.name === 'help' ? undefined : flag.type === 'option';
   };
 
@@ -46,8 +49,10 @@ export function readArgv(argv: readonly string[], config: Config): string[] {
   }
   if (command === undefined) return collected.length === 0 ? [] : ['--help'];
   if (command.startsWith('-')) return rest;
-  const takesGlobals = config.findCommand(command)?.flags['redis-url'] !== undefined;
-  return [command, ...(takesGlobals || !config.findCommand(command) ? collected : []), ...rest.slice(1)];
+  if (collected.length === 0) return [command, ...rest.slice(1)];
+  const found = config.findCommand(command);
+  const takesGlobals = found === undefined || found.flags['redis-url'] !== undefined;
+  return [command, ...(takesGlobals ? collected : []), ...rest.slice(1)];
 }
 
 function missingValue(flag: string, why = ''): TokengateError {

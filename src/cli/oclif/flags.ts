@@ -75,6 +75,13 @@ export const whereFlag = Flags.string({
   helpValue: 'EXPR',
 });
 
+/** Seconds between the two readings that a rate is made of. */
+export const DEFAULT_SAMPLE = '3s';
+export const sampleFlag = Flags.string({
+  description: `Time between the two readings that rates of spending are made of, ${DEFAULT_SAMPLE} if not given`,
+  helpValue: 'TIME',
+});
+
 export const nullFlag = Flags.boolean({
   // oclif's types know letters only; its parser takes any character.
   char: '0' as 'z',

@@ -1,6 +1,6 @@
 import {describeEnd} from '../../lib/gateway/freeze.js';
 import type {Check, Finding, Severity} from '../../lib/monitoring/limits.js';
-import {formatExactMoney, type Money} from '../../lib/values/money.js';
+import {formatExactMoney, formatMoney, type Money} from '../../lib/values/money.js';
 import {paint} from '../terminal/colour.js';
 import {showText} from '../terminal/escape.js';
 
@@ -17,6 +17,8 @@ export interface FindingJson {
   is_frozen: boolean | null;
   frozen_until: Date | null;
   freeze_reason: string | null;
+  /** Only where it was sampled; US dollars. */
+  spent_per_minute?: Money | null;
   message: string;
 }
 
@@ -59,6 +61,7 @@ export function toFindingJson(finding: Finding): FindingJson {
     is_frozen: freeze?.isFrozen ?? null,
     frozen_until: freeze?.isFrozen ? freeze.until : null,
     freeze_reason: freeze?.isFrozen ? freeze.reason : null,
+    ...(session?.rate !== undefined && {spent_per_minute: session.rate}),
     message: describeFinding(finding),
   };
 }
@@ -96,6 +99,8 @@ export function describeFinding({subject: {session, freeze}, rule: {kind, thresh
       return `used ${showShare(session?.percentageUsed)} of its budget, at or above ${threshold?.toString() ?? ''}% (${amounts})`;
     case 'left':
       return `has less than ${money(threshold)} left (${amounts})`;
+    case 'rate':
+      return `spends ${formatMoneyRate(session?.rate)}, more than ${formatMoneyRate(threshold)} (${amounts})`;
     case 'frozen':
       return `is frozen ${freeze?.until ? describeEnd(freeze.until) : ''} (${freeze?.reason ?? 'no reason'})`;
     case 'unreadable_money':
@@ -103,6 +108,10 @@ export function describeFinding({subject: {session, freeze}, rule: {kind, thresh
     case 'unreadable_freeze':
       return (freeze?.problems ?? []).join(' ');
   }
+}
+
+function formatMoneyRate(rate: Money | null | undefined): string {
+  return rate == null ? 'at an unknown rate' : `${formatMoney(rate)}/min`;
 }
 
 const COLOURS = {ok: 'green', warning: 'yellow', critical: 'red'} as const;

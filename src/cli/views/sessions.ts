@@ -101,6 +101,7 @@ const COLUMNS = {
     value: ({freeze}) => (freeze?.isFrozen ? freeze.reason : null),
     cell: ({freeze}) => (freeze?.isFrozen ? showText(freeze.reason ?? '') : '-'),
   },
+  rate: {title: '$/min', key: 'spent_per_minute', value: ({rate}) => rate ?? null, cell: ({rate}) => rateCell(rate)},
 } satisfies Record<string, Column>;
 
 export type ColumnName = keyof typeof COLUMNS;
@@ -257,6 +258,10 @@ function totalCells(totals: Totals, columns: readonly ColumnName[]): string[] {
   };
   // Where there is no ID, a column that has no sum has room for how many there are.
   return columns.map((name, index) => cells[name] ?? (index === 0 && !columns.includes('id') ? (cells.id ?? '') : ''));
+}
+
+function rateCell(rate: Money | null | undefined): string {
+  return rate == null ? '-' : formatMoney(rate);
 }
 
 function usedCell({budget, spent, percentageUsed}: Session): string {

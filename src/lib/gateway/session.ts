@@ -20,6 +20,8 @@ export interface Session {
   percentageUsed: Money | null;
   /** Null when it was not asked for. */
   freeze: FreezeState | null;
+  /** US dollars a minute; null when that is not known, and not there when it was not sampled. */
+  rate?: Money | null;
   /** One sentence for each thing that is not as the gateway writes it. May hold untrusted text. */
   problems: string[];
 }

@@ -11,11 +11,11 @@ import {nameOf, type RawId} from '../values/session-id.js';
 export type Severity = 'warning' | 'critical';
 
 /** What a session can be found to be: a name for scripts. */
-export type RuleKind = 'used' | 'left' | 'frozen' | 'unreadable_money' | 'unreadable_freeze';
+export type RuleKind = 'used' | 'left' | 'rate' | 'frozen' | 'unreadable_money' | 'unreadable_freeze';
 
 export interface Rule {
   kind: RuleKind;
-  /** Of `used` in percent, of `left` in USD. */
+  /** Of `used` in percent, of `left` in USD, of `rate` in USD a minute. */
   threshold: Money | null;
   severity: Severity;
 }
@@ -44,6 +44,8 @@ export interface CheckOptions {
   match?: string | undefined;
   where?: Filter | undefined;
   now: Date;
+  /** What sessions spend, in USD a minute, for rules about that. */
+  rates?: ReadonlyMap<RawId, Money | null> | undefined;
   /** Gets every session that is read, those that `where` leaves out too. */
   onSubject?: (subject: Subject) => void;
 }
@@ -61,11 +63,13 @@ interface Thresholds {
   crit: Money | null;
   /** USD that have to be left. */
   minLeft: Money | null;
+  /** USD that may be spent a minute. */
+  maxRate?: Money | null;
   frozen: boolean;
 }
 
 /** @throws TokengateError INVALID_USAGE */
-export function toRules({warn, crit, minLeft, frozen}: Thresholds): Rule[] {
+export function toRules({warn, crit, minLeft, maxRate = null, frozen}: Thresholds): Rule[] {
   if (warn !== null && crit !== null && warn.gt(crit)) {
     const message = `--warn ${warn.toString()} is above --crit ${crit.toString()}.`;
     throw new TokengateError('INVALID_USAGE', message, {hint: 'Either can be given as "off".'});
@@ -85,6 +89,7 @@ export function toRules({warn, crit, minLeft, frozen}: Thresholds): Rule[] {
   if (crit !== null) add('used', 'critical', crit);
   if (warn !== null) add('used', 'warning', warn);
   if (minLeft !== null) add('left', 'warning', minLeft);
+  if (maxRate !== null) add('rate', 'warning', maxRate);
   return rules;
 }
 
@@ -110,7 +115,7 @@ export function parsePercentage(typed: string): Money | null {
  * none. What cannot be read is never taken for fine: neither by a rule, nor by a filter that speaks of it.
  */
 export async function checkSessions(redis: Redis, options: CheckOptions): Promise<Check> {
-  const {rules, match, where, now, onSubject} = options;
+  const {rules, match, where, now, rates, onSubject} = options;
   const aboutFreezes = rules.some(({kind}) => kind === 'frozen');
   const findings: Finding[] = [];
   let checked = 0;
@@ -126,6 +131,7 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
     for (const session of page) {
       session.freeze = freezes === undefined ? null : (freezes.get(session.key) ?? NOT_FROZEN);
       freezes?.delete(session.key);
+      if (rates !== undefined) session.rate = rates.get(session.key) ?? null;
       check({id: session.id, key: session.key, session, freeze: session.freeze});
     }
   }
@@ -149,6 +155,8 @@ export function holds({kind, threshold}: Pick<Rule, 'kind' | 'threshold'>, {sess
       return freeze?.isFrozen ?? null;
     case 'left':
       return threshold === null ? null : (session?.remaining?.lt(threshold) ?? null);
+    case 'rate':
+      return threshold === null ? null : (session?.rate?.gt(threshold) ?? null);
     case 'used': {
       const {budget = null, spent = null, percentageUsed = null} = session ?? {};
       if (threshold === null || budget === null || spent === null || percentageUsed === null) return null;

@@ -24,6 +24,16 @@ interface CommandClass {
 
 let config: Promise<Config> | undefined;
 
+/**
+ * Runs what follows `tokengate` on a command line in this process: run('reset-session x --yes', redis). Words that hold
+ * blanks or nothing stand in single quotes.
+ */
+export async function run(line: string, options: {url: string}): Promise<Output & {result: unknown}> {
+  const [id = '', ...argv] = Array.from(line.matchAll(/'([^']*)'|\S+/g), ([word, quoted]) => quoted ?? word);
+  const {default: command} = (await import(`../../../src/commands/${id}.ts`)) as {default: CommandClass};
+  return runCommand(command, argv, options);
+}
+
 /** Runs a command class in this process, and gives what it printed, its exit code and what `run()` returned. */
 export async function runCommand(
   command: CommandClass,

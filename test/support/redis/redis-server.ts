@@ -18,7 +18,7 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
-interface Options {
+export interface RedisOptions {
   /** Listen on a TCP port too, and give its URL. */
   tcp?: boolean;
   /** More options, such as `--requirepass x`. */
@@ -32,7 +32,7 @@ interface Options {
 }
 
 /** A redis-server of its own that keeps nothing, in a folder of its own, ready to answer. */
-export async function startRedis(options: Options = {}): Promise<TestRedis> {
+export async function startRedis(options: RedisOptions = {}): Promise<TestRedis> {
   for (let tries = 1; ; tries++) {
     try {
       return await startOnce(options);
@@ -44,7 +44,7 @@ export async function startRedis(options: Options = {}): Promise<TestRedis> {
   }
 }
 
-async function startOnce({tcp = false, args = [], password, ...options}: Options): Promise<TestRedis> {
+async function startOnce({tcp = false, args = [], password, ...options}: RedisOptions): Promise<TestRedis> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'tokengate-redis-')));
   const socket = join(folder, 'redis.sock');
   const port = tcp ? await freePort() : 0;

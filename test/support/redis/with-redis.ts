@@ -2,7 +2,29 @@ import {afterAll, afterEach, beforeAll, beforeEach} from 'vitest';
 
 import {connect} from '../../../src/lib/redis/connect.js';
 import type {Redis} from '../../../src/lib/redis/contract.js';
-import {startRedis, type TestRedis} from './redis-server.js';
+import {type RedisOptions, startRedis, type TestRedis} from './redis-server.js';
+
+/** Gives the tests of a file a server of their own, which each finds empty. It can be used once they run. */
+export function useRedis(options: RedisOptions = {}): TestRedis {
+  let server: TestRedis;
+  beforeAll(async () => {
+    server = await startRedis(options);
+  });
+  beforeEach(() => server.client.flushDb());
+  afterAll(() => server.stop());
+  return {
+    get url() {
+      return server.url;
+    },
+    get process() {
+      return server.process;
+    },
+    get client() {
+      return server.client;
+    },
+    stop: () => server.stop(),
+  };
+}
 
 interface Own {
   server: TestRedis;
@@ -11,7 +33,7 @@ interface Own {
   connectAs: (...rights: string[]) => Promise<Redis>;
 }
 
-/** Gives the tests of a file a server of their own, which each finds empty, and a connection to it. */
+/** The same, with the CLI's own connection to it. */
 export function withRedis(give: (own: Own) => void): void {
   let server: TestRedis;
   let redis: Redis;
