@@ -1,0 +1,101 @@
+// Divides the bundle into files by use, since a start takes as long as what it reads and compiles: `tokengate` has what
+// the everyday commands run, and each of the others what its commands or the help run besides. Whatever is in none of
+// these is in `rest`. A file is an ordinary module of CommonJS, and gives its modules to the others by `modules`.
+import {readFileSync} from 'node:fs';
+import {join, relative} from 'node:path';
+
+import {CHUNKS, ROOT} from '../../setup.mjs';
+
+/** By name, what each begins with: it has all that these import, as far as no earlier one has it. */
+const SEEDS = {
+  tokengate: ['scripts/build/bundle/entry.js', ...commands('health', 'get-budget', 'set-budget')],
+  help: ['src/cli/oclif/help.ts', 'src/standalone-commands/help.ts', 'tokengate:tokengate:manifest'],
+  many: commands('list-sessions', 'reset-session', 'freeze-session', 'unfreeze-session'),
+};
+
+/**
+ * What packages in CommonJS run is known only from a run, since they require it late: the list is that of
+ * scripts/check/loaded.mjs. It decides where a module is, and never whether it is found.
+ */
+export function readUsed() {
+  const {packages = {}} = JSON.parse(readFileSync(join(ROOT, 'scripts/check/loaded.json'), 'utf8'));
+  return packages;
+}
+
+function commands(...ids) {
+  return ids.map((id) => `src/commands/${id}.ts`);
+}
+
+/**
+ * Where each module of the whole bundle goes.
+ *
+ * @param {import('esbuild').Metafile} metafile of the whole bundle
+ * @returns {{homes: Map<string, string>, inputs: object, shared: Map<string, Set<string>>}} `shared` are the modules of
+ *   each file that another imports
+ */
+export function divide({inputs, outputs}, used) {
+  const [{inputs: kept}] = Object.values(outputs);
+  const homes = new Map();
+  for (const [name, seeds] of Object.entries(SEEDS)) {
+    const enter = (path) => {
+      if (homes.has(path) || !Object.hasOwn(kept, path)) return;
+      homes.set(path, name);
+      for (const {path: imported, kind} of inputs[path].imports) {
+        // An ES module is run together with whatever imports it; one that is required, perhaps later or never.
+        if (kind === 'import-statement' || imported.endsWith('.json')) enter(imported);
+      }
+    };
+    for (const path of [...seeds, ...(used[name] ?? [])]) enter(path);
+  }
+  for (const path of Object.keys(kept)) if (!homes.has(path)) homes.set(path, 'rest');
+  const shared = new Map(CHUNKS.map((name) => [name, new Set()]));
+  for (const [path, home] of homes) {
+    for (const {path: imported} of inputs[path].imports) {
+      const other = homes.get(imported);
+      if (other !== undefined && other !== home) shared.get(other).add(imported);
+    }
+  }
+  return {homes, inputs, shared};
+}
+
+/** An esbuild plugin for one of the files: begins it, and leaves a mark where a module of another one is imported. */
+export function chunk(name, {homes, inputs, shared}) {
+  return {
+    name: 'chunk',
+    setup(build) {
+      build.onResolve({filter: /^tokengate:chunk$/}, ({path}) => ({path, namespace: 'chunk'}));
+      build.onLoad({filter: /./, namespace: 'chunk'}, () => {
+        const getters = [...shared.get(name)].map((path) => `${JSON.stringify(path)}: () => require(${specifier(path)})`);
+        const entry = name === 'tokengate' ? `export * from ${specifier(SEEDS[name][0])};` : '';
+        return {contents: `${entry} export const modules = {${getters.join()}};`, resolveDir: ROOT};
+      });
+      build.onResolve({filter: /./}, ({path, importer, namespace}) => {
+        const from =
+          namespace === 'file' ? relative(ROOT, importer).replaceAll('\\', '/') : `${namespace}:${importer}`;
+        const found = inputs[from]?.imports.find(({original}) => original === path)?.path;
+        const home = homes.get(found);
+        if (home === undefined || home === name) return undefined;
+        return {path: `#${home}:${found}`, external: true, sideEffects: false};
+      });
+    },
+  };
+}
+
+/** Virtual modules have names that esbuild is told by the plugins that make them. */
+function specifier(path) {
+  return JSON.stringify(path.startsWith('tokengate:') ? path.slice(path.lastIndexOf('tokengate:')) : `./${path}`);
+}
+
+/**
+ * The marks as code. esbuild copies the names of a namespace, as it must of one that it does not know; one of an ES module
+ * of ours is what it would make of it.
+ */
+export function link(text, {inputs}) {
+  return text.replace(
+    /__toESM\(require\("#(\w+):([^"]+)"\)(,1)?\)|require\("#(\w+):([^"]+)"\)/g,
+    (_, home, path, isNode = '', plainHome = home, plainPath = path) => {
+      const get = `require("./${plainHome}.cjs").modules[${JSON.stringify(plainPath)}]()`;
+      return path === undefined || inputs[path].format === 'esm' ? get : `__toESM(${get}${isNode})`;
+    },
+  );
+}

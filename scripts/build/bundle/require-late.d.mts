@@ -1,0 +1,1 @@
+export function requireLate(text: string, path: string): string;
