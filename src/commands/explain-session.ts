@@ -3,7 +3,8 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {amountFlag, answerFormatFlag, sessionIdArg} from '../cli/oclif/flags.js';
 import {type DecisionJson, describeDecision, toDecisionJson} from '../cli/views/next-request.js';
-import {DEFAULT_BUDGET, explainSession} from '../lib/gateway/next-request.js';
+import {DEFAULT_BUDGET} from '../lib/gateway/budget-judgement.js';
+import {explainSession} from '../lib/gateway/next-request.js';
 
 export default class ExplainSession extends BaseCommand<typeof ExplainSession> {
   static override summary = 'Explain whether the next request passes, and why not';
@@ -12,6 +13,8 @@ export default class ExplainSession extends BaseCommand<typeof ExplainSession> {
 Then it shows what the gateway will answer, and which command lets the request pass. HTTP 429 is a refusal; 500 and 503 mean that the gateway fails on what it finds.
 
 The gateway estimates the cost of a request from its model and text. Without --cost, a request passes if any budget is left.
+
+Embeddings and legacy completions count as identical when their model and max_tokens are the same, whatever their input. A budget of 0 still lets a request pass whose estimate is not above 0, as with a negative max_tokens: only a freeze blocks a session for certain.
 
 Exits with 0 if the next request passes and 2 if it does not.`;
   static group = 'Look';

@@ -2,12 +2,13 @@ import {Flags} from '@oclif/core';
 
 import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
+import {parseTypedTime} from '../cli/terminal/time-zone.js';
 import {describeEnd, describeFreeze, FOREVER} from '../lib/gateway/freeze.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
 import {type Freeze, freezeSession, type FreezeOptions, freezeChange} from '../lib/operations/freeze.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import type {RawId} from '../lib/values/session-id.js';
-import {parseDuration, parseTime} from '../lib/values/time.js';
+import {parseDuration} from '../lib/values/time.js';
 
 const ONE_HOUR = 3600;
 
@@ -97,7 +98,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
   private readOptions(): (now: Date) => FreezeOptions {
     const {reason, for: length, until, forever, force} = this.flags;
     const seconds = length === undefined ? ONE_HOUR : parseDuration(length);
-    const end = forever ? FOREVER : until === undefined ? undefined : parseTime(until);
+    const end = forever ? FOREVER : until === undefined ? undefined : parseTypedTime(until);
     return (now) => ({reason, force, now, until: end ?? new Date(now.getTime() + seconds * 1000)});
   }
 

@@ -2,6 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {countFlag} from '../cli/oclif/flags.js';
+import {parseTypedTime} from '../cli/terminal/time-zone.js';
 import {CHANGE_FORMATS, renderChanges} from '../cli/views/changes.js';
 import {listChanges} from '../lib/journal/history.js';
 import {serverTime} from '../lib/redis/server-time.js';
@@ -42,7 +43,7 @@ The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 10
   async run(): Promise<void> {
     const {session, change, since, actor, limit, json, format = json ? 'json' : 'table'} = this.flags;
     const id = session === undefined ? undefined : parseSessionId(session);
-    const start = since === undefined ? undefined : parseSince(since);
+    const start = since === undefined ? undefined : parseSince(since, parseTypedTime);
     const redis = await this.connect();
     const from = start && sinceTime(start, await serverTime(redis));
     const unreadable: string[] = [];

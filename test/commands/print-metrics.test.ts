@@ -179,10 +179,11 @@ test('what cannot be read is missing, and counted', async () => {
 });
 
 test('amounts past what a float can hold do not spoil the file', async () => {
-  await loadSessions(redis, {huge: ['1e309', '-1e309'], tiny: ['1e-400', '7.5E-7']});
+  await loadSessions(redis, {huge: ['1e308', '-1e308'], huger: ['1e308', '-1e308'], tiny: ['1e-400', '7.5E-7']});
   const all = await samples();
-  expect(all[`tokengate_session_budget_usd${of('huge')}`]).toBe('+Inf');
-  expect(all[`tokengate_session_spent_usd${of('huge')}`]).toBe('-Inf');
+  expect(all[`tokengate_session_budget_usd${of('huge')}`]).toBe(`1${'0'.repeat(308)}`);
+  expect(all['tokengate_all_sessions_budget_usd']).toBe('+Inf');
+  expect(all['tokengate_all_sessions_spent_usd']).toBe('-Inf');
   expect(all[`tokengate_session_spent_usd${of('tiny')}`]).toBe('0.00000075');
   expect(all[`tokengate_session_budget_usd${of('tiny')}`]).toMatch(/^0\.0{399}1$/);
 });

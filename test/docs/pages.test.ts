@@ -351,7 +351,7 @@ describe('scripts/build/docs.mjs', () => {
   let copy: string;
   beforeEach(async () => {
     copy = await mkdtemp(join(tmpdir(), 'tokengate-docs-'));
-    for (const file of ['oclif.manifest.json', 'scripts/build/docs.mjs', 'docs/commands']) {
+    for (const file of ['package.json', 'oclif.manifest.json', 'build', 'scripts/build/docs.mjs', 'docs/commands']) {
       await cp(`${ROOT}${file}`, join(copy, file), {recursive: true});
     }
     return () => rm(copy, {recursive: true});

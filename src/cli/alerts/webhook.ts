@@ -34,24 +34,30 @@ export async function postWebhook(
   {signal, timeoutMs = TIMEOUT_MS}: {signal: AbortSignal; timeoutMs?: number},
 ): Promise<void> {
   const late = AbortSignal.timeout(timeoutMs);
-  let response: Response;
+  let status: number;
   try {
-    response = await fetch(url, {
-      method: 'POST',
-      headers: {'content-type': 'application/json', 'user-agent': 'tokengate', ...headers},
-      body,
-      redirect: 'manual',
-      signal: AbortSignal.any([signal, late]),
-    });
-    // What it says does not matter, and may be long.
-    await response.body?.cancel();
+    status = await post({url, headers}, body, AbortSignal.any([signal, late]));
   } catch (error) {
     if (signal.aborted) throw new TokengateError('INTERRUPTED', 'Interrupted.');
     throw failure(late.aborted ? `did not answer within ${timeoutMs / 1000} s` : whyNotReached(error));
   }
-  if (response.ok) return;
-  const isRedirect = response.status >= 300 && response.status < 400;
-  throw failure(`answered with HTTP ${response.status}${isRedirect ? ', a redirect, which is not followed' : ''}`);
+  if (status >= 200 && status < 300) return;
+  const isRedirect = status >= 300 && status < 400;
+  throw failure(`answered with HTTP ${status}${isRedirect ? ', a redirect, which is not followed' : ''}`);
+}
+
+/** Not by `fetch`, which needs 10 GB of addresses, more than some shells allow a process. Gives the status. */
+async function post({url, headers}: Webhook, body: string, signal: AbortSignal): Promise<number> {
+  const {request} = url.protocol === 'https:' ? await import('node:https') : await import('node:http');
+  return new Promise((resolve, reject) => {
+    const own = {'content-type': 'application/json', 'user-agent': 'tokengate'};
+    const sent = request(url, {method: 'POST', headers: {...own, ...headers}, signal, agent: false}, (response) => {
+      resolve(response.statusCode ?? 0);
+      // What it says does not matter, and may be long.
+      response.destroy();
+    });
+    sent.on('error', reject).end(body);
+  });
 }
 
 function failure(why: string): TokengateError {
@@ -62,15 +68,13 @@ function failure(why: string): TokengateError {
 function whyNotReached(error: unknown): string {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const first = cause instanceof AggregateError ? (cause.errors as unknown[])[0] : cause;
-  const {code = '', name} = (first ?? {}) as Partial<NodeJS.ErrnoException>;
-  // From Node.js 24 on it has no code.
-  if (name === 'HTTPParserError') return 'did not answer in HTTP';
+  const {code = ''} = (first ?? {}) as Partial<NodeJS.ErrnoException>;
+  if (code.startsWith('HPE_')) return 'did not answer in HTTP';
   const known: Record<string, string> = {
     ECONNREFUSED: 'refused the connection',
     ENOTFOUND: 'was not found: no such host name',
     EAI_AGAIN: 'was not found: the name server did not answer',
     ECONNRESET: 'closed the connection',
-    UND_ERR_SOCKET: 'closed the connection',
   };
   return known[code] ?? `could not be reached${/^[A-Z_0-9]+$/.test(code) ? ` (${code})` : ''}`;
 }
@@ -88,7 +92,7 @@ function toWebhook(text: string, what: string): Webhook {
   const url = /^https?:\/\//i.test(trimmed) && URL.canParse(trimmed) ? new URL(trimmed) : undefined;
   if (url === undefined) return refuse('holds no https:// or http:// URL');
   const {username, password} = url;
-  // fetch takes no URL with a user name.
+  // What the request says of itself must not hold them.
   url.username = url.password = '';
   if (username === '' && password === '') return {url, headers: {}};
   const credentials = `${decode(username)}:${decode(password)}`;

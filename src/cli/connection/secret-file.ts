@@ -43,7 +43,9 @@ export async function readOwnFile(path: string, {what, code, maxBytes}: OwnFileO
       if ((stats.mode & 0o077) !== 0) refuse('can be read by other users', `Make it your own: chmod 600 ${path}`);
     }
     if (stats.size > maxBytes) refuse(`is larger than ${maxBytes / 1024} KiB`);
-    return await file.readFile('utf8');
+    const text = await file.readFile('utf8');
+    // A byte order mark, which some editors put before a text.
+    return text.replace(/^\ufeff/, '');
   } catch (error) {
     if (error instanceof TokengateError) throw error;
     return refuse(WHY[(error as NodeJS.ErrnoException).code ?? ''] ?? 'cannot be read');

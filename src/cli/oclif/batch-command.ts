@@ -1,4 +1,3 @@
-import {buffer} from 'node:stream/consumers';
 import {setTimeout as wait} from 'node:timers/promises';
 
 import type {Command, Interfaces} from '@oclif/core';
@@ -19,7 +18,7 @@ import {onInterrupt} from '../terminal/interrupts.js';
 import {showProgress} from '../terminal/progress.js';
 import {confirmationRequired} from '../terminal/prompts.js';
 import {BatchReport, capitalize, formatCount} from '../views/batch-report.js';
-import {readIds} from '../views/id-lines.js';
+import {readIds, readStdin} from '../views/id-lines.js';
 import {askAbout, formatSessions, NAMED} from '../views/questions.js';
 import {BaseCommand} from './base-command.js';
 import type {batchFlags, globalFlags} from './flags.js';
@@ -233,7 +232,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     if (!stdin) return named;
     // The end of the IDs is the end of stdin, on a terminal too: no answer could follow.
     if (!dryRun && !yes) throw confirmationRequired();
-    const ids = [...named.ids, ...readIds(await buffer(process.stdin), nul)];
+    const ids = [...named.ids, ...readIds(await readStdin(), nul)];
     // No ID on stdin is no ID, not all of them.
     return ids.length === 0 && !all ? {ids, all, none: true} : {...named, ids};
   }

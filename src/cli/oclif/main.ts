@@ -1,3 +1,5 @@
+import {homedir, userInfo} from 'node:os';
+
 import {Config, type Interfaces, run, settings} from '@oclif/core';
 
 import {watchInterrupts} from '../terminal/interrupts.js';
@@ -17,6 +19,9 @@ export async function main(options: Interfaces.Options): Promise<never> {
   settings.enableAutoTranspile = false;
   // The look for a file with other colours takes longer than Redis does to answer.
   process.env['TOKENGATE_DISABLE_THEME'] = '1';
+  nameUnknownUser();
+  // Of both NO_COLOR wins; Node.js would warn of that.
+  if (process.env['NO_COLOR']) delete process.env['FORCE_COLOR'];
   const typed = process.argv.slice(2);
   for (const [index, word] of typed.entries()) {
     if (typed[index - 1] === '--redis-url') keepSecretUrl(word);
@@ -45,4 +50,18 @@ export async function main(options: Interfaces.Options): Promise<never> {
   }
   await drainErrors();
   process.exit();
+}
+
+/** oclif asks the system for the user's shell and home, which fails for a user whom the system does not know. */
+function nameUnknownUser(): void {
+  const {env} = process;
+  if (env['SHELL'] !== undefined && env['HOME']) return;
+  try {
+    userInfo();
+    homedir();
+  } catch {
+    env['SHELL'] ??= '/bin/sh';
+    // A folder that there is not: nothing of anybody's is read from it.
+    env['HOME'] = env['HOME'] === undefined || env['HOME'] === '' ? '/nonexistent' : env['HOME'];
+  }
 }

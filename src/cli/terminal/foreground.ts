@@ -1,5 +1,4 @@
 import {readFileSync} from 'node:fs';
-import {setTimeout as wait} from 'node:timers/promises';
 
 import {SIGNALS} from './exit-code.js';
 import {reportWarning} from './report.js';
@@ -24,7 +23,7 @@ export function isForeground(): boolean {
 export async function untilForeground(): Promise<void> {
   if (isForeground()) return;
   reportWarning('Waiting for the terminal, which another process has: use fg, or timeout --foreground.');
-  while (!isForeground()) await wait(LOOK_MS);
+  while (!isForeground()) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
 }
 
 /** Keeps libraries from changing the terminal's modes in the background, which would stop the process. */

@@ -1,5 +1,3 @@
-import {setImmediate as nextTurn} from 'node:timers/promises';
-
 import {TokengateError} from '../../lib/values/errors.js';
 import {showText} from './escape.js';
 import {untilForeground} from './foreground.js';
@@ -68,7 +66,7 @@ async function discardTyped(): Promise<void> {
   try {
     stdin.setRawMode(true);
     stdin.resume();
-    await nextTurn();
+    await new Promise(setImmediate);
     stdin.pause();
     stdin.setRawMode(false);
   } catch {

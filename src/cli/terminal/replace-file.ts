@@ -7,11 +7,14 @@ import {TokengateError} from '../../lib/values/errors.js';
 
 const WHY: Record<string, string> = {
   EACCES: 'permission denied',
+  EBUSY: 'it is a mount of its own, which cannot be replaced; name a file in a folder that is mounted',
   EDQUOT: 'the disk quota is used up',
   EFBIG: 'it would be larger than is allowed',
   EISDIR: 'it is a folder',
   ENOENT: 'there is no such folder',
   ENOSPC: 'no space left on the device',
+  EXDEV: 'it is on another device than its folder, and cannot be replaced',
+  EPERM: 'the system does not permit it',
   ENOTDIR: 'there is no such folder',
   EROFS: 'the file system is read-only',
 };

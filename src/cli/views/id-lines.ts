@@ -1,4 +1,5 @@
 import {isUtf8} from 'node:buffer';
+import {constants, fstatSync, readFileSync, readlinkSync} from 'node:fs';
 
 import {TokengateError} from '../../lib/values/errors.js';
 import {isText, nameOf, parseSessionId, type RawId, rawId} from '../../lib/values/session-id.js';
@@ -7,9 +8,11 @@ import {stringifyJson} from '../terminal/json.js';
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const OPENING_BRACE = 0x7b;
+/** What some programs put before a text that is UTF-8. */
+const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 
 /**
- * One ID a line, or ended by NUL. An ID that a line cannot hold, or that could be taken for a line of JSON, is written
+ * One ID a line, or ended by NUL. An ID that a line cannot hold, or that could be taken for what it is not, is written
  * as JSON, so that `readIds` reads back exactly what was written.
  *
  * @returns undefined for an ID that NUL cannot end: one that holds NUL, or is no text
@@ -19,7 +22,7 @@ export function writeIdLine(id: RawId, nul: boolean): string | undefined {
   const hex = hexOf(id);
   if (nul) return hex !== undefined || name.includes('\0') ? undefined : `${name}\0`;
   if (hex !== undefined) return `${stringifyJson({session_id: name, session_id_hex: hex})}\n`;
-  return /^\{|[\n\r]/.test(name) ? `${stringifyJson({session_id: name})}\n` : `${name}\n`;
+  return /^[{\ufeff]|[\n\r]/.test(name) ? `${stringifyJson({session_id: name})}\n` : `${name}\n`;
 }
 
 /** The bytes of an ID that is no UTF-8 text, and whose name could be that of another. */
@@ -29,7 +32,7 @@ export function hexOf(id: RawId): string | undefined {
 
 /**
  * Reads IDs: one a line, or a line of JSON such as `list-sessions --format ndjson` prints; separated by NUL each is
- * taken as it stands.
+ * taken as it stands. A byte order mark before the lines is none of the first ID.
  *
  * @throws TokengateError INVALID_SESSION_ID
  */
@@ -37,7 +40,8 @@ export function readIds(input: Buffer, nul: boolean): RawId[] {
   if (!isUtf8(input)) throw new TokengateError('INVALID_SESSION_ID', 'The IDs on stdin are not UTF-8 text.');
   const ids: RawId[] = [];
   const separator = nul ? 0 : LINE_FEED;
-  for (let start = 0, end; start < input.length; start = end + 1) {
+  const isMarked = !nul && input.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK);
+  for (let start = isMarked ? BYTE_ORDER_MARK.length : 0, end; start < input.length; start = end + 1) {
     end = input.indexOf(separator, start);
     if (end === -1) end = input.length;
     const stop = !nul && end > start && input[end - 1] === CARRIAGE_RETURN ? end - 1 : end;
@@ -60,4 +64,40 @@ function idInJson(line: string): RawId | undefined {
   if (typeof hex === 'string' && /^(?:[\da-f]{2})+$/.test(hex))
     return rawId(Buffer.from(hex, 'hex').toString('latin1'));
   return typeof id === 'string' ? parseSessionId(id) : undefined;
+}
+
+/**
+ * Reads stdin to its end.
+ *
+ * @throws TokengateError STDIN_UNREADABLE when it is closed, or nothing to read from
+ */
+export async function readStdin(): Promise<Buffer> {
+  const refuse = (why: string): TokengateError =>
+    new TokengateError('STDIN_UNREADABLE', `Cannot read the IDs from stdin: ${why}.`);
+  const why = whyUnreadable();
+  if (why !== undefined) throw refuse(why);
+  try {
+    const {buffer} = await import('node:stream/consumers');
+    return await buffer(process.stdin);
+  } catch (error) {
+    const {code = '', message} = error as NodeJS.ErrnoException;
+    throw refuse(code || message);
+  }
+}
+
+/** What Node.js would take for an empty input. */
+function whyUnreadable(): string | undefined {
+  if (fstatSync(0).isDirectory()) return 'it is a folder';
+  let flags: number;
+  let path: string;
+  try {
+    const [, octal = '0'] = /^flags:\s*([0-7]+)$/m.exec(readFileSync('/proc/self/fdinfo/0', 'latin1')) ?? [];
+    [flags, path] = [Number.parseInt(octal, 8), readlinkSync('/proc/self/fd/0')];
+  } catch {
+    // Only Linux tells.
+    return undefined;
+  }
+  if ((flags & constants.O_WRONLY) !== 0) return 'it is open for writing';
+  // Node.js opens it for both in place of a stream that is closed; a shell for one of them.
+  return (flags & constants.O_RDWR) !== 0 && path === '/dev/null' ? 'it is closed' : undefined;
 }

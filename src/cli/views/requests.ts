@@ -1,5 +1,5 @@
 import type {RecordedRequest} from '../../lib/gateway/request-history.js';
-import {quoteStart} from '../../lib/gateway/stored-amount.js';
+import {quoteStart} from '../../lib/gateway/stored-text.js';
 import {formatExactMoney, type Money, toPlainDigits} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
 import {toCsvCell} from '../terminal/csv.js';

@@ -1,4 +1,5 @@
-import {DEFAULT_BUDGET, explainSession} from '../../lib/gateway/next-request.js';
+import {DEFAULT_BUDGET} from '../../lib/gateway/budget-judgement.js';
+import {explainSession} from '../../lib/gateway/next-request.js';
 import {readHistory} from '../../lib/gateway/request-history.js';
 import {describeChanged} from '../../lib/journal/describe.js';
 import {listChanges} from '../../lib/journal/history.js';

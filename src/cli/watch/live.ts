@@ -58,6 +58,7 @@ export function requireTerminal(): void {
 
 /** Shows the live view until it is left, and gives what is still to be said then. */
 export async function showLive(options: LiveOptions): Promise<readonly Message[]> {
+  refuseWithoutMemory();
   // A file of its own in the bundle: it needs a library that takes as long to load as all the rest.
   const {showScreen} = await import('./screen.js');
   await untilForeground();
@@ -76,6 +77,22 @@ export async function showLive(options: LiveOptions): Promise<readonly Message[]
   } finally {
     hide();
     ui.close();
+  }
+}
+
+/** The screen's layout engine is WebAssembly, for which Node.js reserves addresses by the gigabyte. */
+function refuseWithoutMemory(): void {
+  // Its types come with those of a browser.
+  const {WebAssembly: wasm} = globalThis as unknown as {
+    WebAssembly: {Memory: new (limits: {initial: number}) => unknown};
+  };
+  try {
+    new wasm.Memory({initial: 1});
+  } catch (error) {
+    throw new TokengateError('NOT_ENOUGH_MEMORY', 'The live view needs more memory than a process may have here.', {
+      hint: 'Raise the limit (ulimit -v), or use --once for one frame.',
+      cause: error,
+    });
   }
 }
 

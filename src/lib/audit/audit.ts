@@ -1,4 +1,5 @@
 import {parseCount} from '../gateway/anomaly-stats.js';
+import {DEFAULT_BUDGET} from '../gateway/budget-judgement.js';
 import {FOREVER} from '../gateway/freeze.js';
 import {
   BUDGET_KEYS,
@@ -14,7 +15,8 @@ import {
   SPENT_KEYS,
   VELOCITY_KEYS,
 } from '../gateway/keys.js';
-import {quoteStart} from '../gateway/stored-amount.js';
+import {type Decision, judgeNextRequest, readStates, type Rule} from '../gateway/next-request.js';
+import {decodeText, NOT_UTF8, quoteStart} from '../gateway/stored-text.js';
 import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
 import {serverTime} from '../redis/server-time.js';
@@ -22,7 +24,7 @@ import {narrow, scanKeys} from '../sessions/list.js';
 import {inGroups} from '../values/chunks.js';
 import {matchesGlob} from '../values/glob.js';
 import {parseStoredNumber, ZERO} from '../values/money.js';
-import {isText, nameOf, rawId, type RawId} from '../values/session-id.js';
+import {isAscii, isText, nameOf, rawId, type RawId} from '../values/session-id.js';
 import {formatGatewayTime, formatUtc, parseGatewayTime} from '../values/time.js';
 import {type Repair, type Step, VALUE_LIMIT} from './repairs.js';
 
@@ -37,7 +39,10 @@ export interface Finding {
   what: string;
   /** What comes of it, as a clause. */
   effect: string;
-  /** The HTTP status with which the gateway answers every request of the session for this reason; null without one. */
+  /**
+   * The HTTP status with which the gateway answers every request of the session now, for this reason; null where it answers
+   * none so, another rule answers first, or that depends on the request.
+   */
   answer: 429 | 500 | 503 | null;
   /** What puts it right; null when that has no one right answer. */
   repair: Repair | null;
@@ -65,6 +70,8 @@ type Problem =
   | 'frozen_until_unreadable'
   | 'freeze_over'
   | 'freeze_without_ttl'
+  | `${'freeze_reason' | 'last_hash' | 'velocity'}_not_text`
+  | 'velocity_recent'
   | 'freeze_reason_without_freeze'
   | 'freeze_reason_without_ttl'
   | `${Counter}_not_count`
@@ -110,12 +117,69 @@ export async function* checkStore(
       const meant = keys.filter(({id}) => glob === undefined || matchesGlob(glob, Buffer.from(id, 'latin1')));
       const now = new Date(start + performance.now() - began);
       const suspects = (await readFacts(redis, meant)).filter((facts) => judge(facts, now).length > 0);
-      const again = (await readFacts(redis, suspects)).flatMap((facts) => judge(facts, now));
+      const again = await settle(
+        redis,
+        (await readFacts(redis, suspects)).flatMap((facts) => judge(facts, now)),
+      );
       const unprintable = meant.flatMap((key) => judgeId(key, isPrintable) ?? []);
       yield {keys: meant.length, findings: [...again, ...unprintable].filter(isNew)};
     }
   }
 }
+
+/** A request of which nothing is known but that it costs something, and is not the same as the last. */
+const ANY_REQUEST = {cost: null, isRepeated: false, defaultBudget: DEFAULT_BUDGET};
+
+const RULES = new Map<KeyShape, Rule['rule']>([
+  [BUDGET_KEYS, 'budget'],
+  [SPENT_KEYS, 'budget'],
+  [FROZEN_UNTIL_KEYS, 'freeze'],
+  [FREEZE_REASON_KEYS, 'freeze'],
+  [REQUEST_COUNT_KEYS, 'request_rate'],
+  [LAST_HASH_KEYS, 'loop'],
+  [VELOCITY_KEYS, 'velocity'],
+  [HISTORY_KEYS, 'history'],
+]);
+
+/** What has to change before the gateway gets to the next rule, as in "once …". */
+const FIRST: Record<Rule['rule'], string> = {
+  freeze: 'the freeze no longer stops them',
+  request_rate: 'the request rate no longer stops them',
+  loop: 'the record of the last request no longer stops them',
+  velocity: 'the record of spending no longer stops them',
+  history: 'the history no longer stops them',
+  budget: 'the budget no longer stops them',
+};
+
+/** Asks the module that explains a session which of these answer its requests now, and with what. */
+async function settle(redis: Redis, findings: readonly Judged[]): Promise<Finding[]> {
+  const ids = [...new Set(findings.flatMap(({id, answer}) => (answer === null ? [] : [id])))];
+  const decisions = new Map<RawId, Decision>();
+  for (const some of inGroups(ids, GROUP)) {
+    const {now, states} = await readStates(redis, some);
+    for (const state of states) decisions.set(state.id, judgeNextRequest(state, ANY_REQUEST, now));
+  }
+  return findings.flatMap(({shape, ...finding}): Finding[] => {
+    const {rules, refusedBy} = decisions.get(finding.id) ?? {rules: [], refusedBy: null};
+    if (finding.answer === null) return [finding];
+    const own = rules.find(({rule}) => rule === RULES.get(shape));
+    if (own === undefined || own.answer === null) {
+      // A velocity that is a sorted set is as the gateway writes it, but for what is in it.
+      return finding.problem === 'velocity_recent' ? [] : [{...finding, answer: null}];
+    }
+    const {answer, problem} = own;
+    if (finding.problem === 'velocity_recent' && problem !== null) {
+      Object.assign(finding, {problem: 'velocity_not_text' satisfies Problem, what: problem});
+    }
+    const [fails, fail] = answer === 429 ? ['is refused', 'are refused'] : ['fails', 'fail'];
+    if (refusedBy === own.rule) return [{...finding, answer, effect: `every request ${fails} with HTTP ${answer}`}];
+    const until = FIRST[refusedBy ?? own.rule];
+    return [{...finding, answer: null, effect: `requests ${fail} with HTTP ${answer} once ${until}`}];
+  });
+}
+
+/** A finding whose `answer` is the one of its key alone. */
+type Judged = Finding & {shape: KeyShape};
 
 interface SessionKey {
   id: RawId;
@@ -231,7 +295,7 @@ function toFacts(key: SessionKey, values: IterableIterator<unknown>): KeyFacts {
 const NO_KEY = -2;
 const NO_END = -1;
 
-function judge(facts: KeyFacts, now: Date): Finding[] {
+function judge(facts: KeyFacts, now: Date): Judged[] {
   if (facts.type === 'none') return [];
   switch (facts.shape) {
     case BUDGET_KEYS:
@@ -251,33 +315,34 @@ function judge(facts: KeyFacts, now: Date): Finding[] {
     case HISTORY_KEYS:
       return facts.type === 'list' ? [] : [brokenRecord(facts, 'history_wrong_type', `a Redis ${facts.type}`)];
     default:
-      return facts.type === 'zset' ? [] : [brokenRecord(facts, 'velocity_wrong_type', `a Redis ${facts.type}`)];
+      return facts.type === 'zset'
+        ? [brokenRecord(facts, 'velocity_recent', 'spending of the last minute')]
+        : [brokenRecord(facts, 'velocity_wrong_type', `a Redis ${facts.type}`)];
   }
 }
 
 const FAILS_500 = {answer: 500, effect: 'every request fails with HTTP 500'} as const;
 const FAILS_503 = {answer: 503, effect: 'every request fails with HTTP 503'} as const;
+/** Unless the whole is judged otherwise. */
+const LIMITLESS = {answer: 500, effect: 'the session spends without limit'} as const;
 const NO_REPAIR = {repair: null, advice: []};
 
-function judgeBudget(facts: KeyFacts): Finding[] {
+function judgeBudget(facts: KeyFacts): Judged[] {
   const advice: Advice[] = ['set_budget'];
   const finding = {...nameFinding(facts), ...NO_REPAIR, advice};
   if (facts.text === null) {
     return [{...finding, ...FAILS_503, problem: 'budget_wrong_type', what: `a Redis ${facts.type}`}];
   }
-  const budget = parseStoredNumber(facts.text);
-  const findings: Finding[] = [];
+  const budget = parseStoredNumber(utf8(facts.text));
+  const findings: Judged[] = [];
   if (budget === undefined || budget === 'nan') {
-    findings.push({...finding, ...FAILS_503, problem: 'budget_not_money', what: notMoney(facts.text)});
+    findings.push({...finding, ...failsOn(facts.text), problem: 'budget_not_money', what: notMoney(facts.text)});
   } else if (budget === 'infinity' || budget === '-infinity') {
-    const isLimitless = budget === 'infinity';
-    const effect = isLimitless ? 'the session spends without limit' : 'every request is refused with HTTP 429';
     findings.push({
       ...finding,
+      ...LIMITLESS,
       problem: 'budget_infinite',
       what: quote(facts.text),
-      effect,
-      answer: isLimitless ? null : 429,
     });
   }
   if (facts.ttl >= 0) {
@@ -287,23 +352,19 @@ function judgeBudget(facts: KeyFacts): Finding[] {
   return findings;
 }
 
-function judgeSpent(facts: KeyFacts): Finding[] {
+function judgeSpent(facts: KeyFacts): Judged[] {
   const finding = {...nameFinding(facts), ...NO_REPAIR, answer: null, advice: ['reset_spent'] as Advice[]};
   if (facts.text === null) {
     const what = `a Redis ${facts.type}`;
     return [{...finding, ...FAILS_503, problem: 'spent_wrong_type', what, advice: ['delete_key']}];
   }
   const {text} = facts;
-  const spent = parseStoredNumber(text);
-  const findings: Finding[] = [];
+  const spent = parseStoredNumber(utf8(text));
+  const findings: Judged[] = [];
   if (spent === undefined || spent === 'nan') {
-    findings.push({...finding, ...FAILS_503, problem: 'spent_not_money', what: notMoney(text)});
-  } else if (spent === 'infinity') {
-    const effect = 'every request is refused with HTTP 429, whatever the budget';
-    findings.push({...finding, problem: 'spent_infinite', what: quote(text), effect, answer: 429});
-  } else if (spent === '-infinity') {
-    const effect = 'the session spends without limit';
-    findings.push({...finding, problem: 'spent_infinite', what: quote(text), effect});
+    findings.push({...finding, ...failsOn(text), problem: 'spent_not_money', what: notMoney(text)});
+  } else if (spent === 'infinity' || spent === '-infinity') {
+    findings.push({...finding, ...LIMITLESS, problem: 'spent_infinite', what: quote(text)});
   } else if (spent.lt(ZERO)) {
     const effect = 'the session may spend more than its budget';
     findings.push({...finding, problem: 'spent_negative', what: quote(text), effect});
@@ -328,14 +389,19 @@ function judgeSpent(facts: KeyFacts): Finding[] {
   return findings;
 }
 
-function judgeFrozenUntil(facts: KeyFacts, now: Date): Finding[] {
+function judgeFrozenUntil(facts: KeyFacts, now: Date): Judged[] {
   const advice: Advice[] = ['unfreeze', 'freeze'];
   const finding = {...nameFinding(facts), ...NO_REPAIR};
   const {text, ttl} = facts;
   if (text === null) {
     return [{...finding, ...FAILS_500, problem: 'frozen_until_wrong_type', what: `a Redis ${facts.type}`, advice}];
   }
-  const time = parseGatewayTime(utf8(text));
+  if (text === '') {
+    const effect = 'the gateway takes it for no freeze';
+    const repair = repairOf(facts, 'delete it', 'delete');
+    return [{...finding, problem: 'frozen_until_unreadable', what: 'an empty end', effect, answer: null, repair}];
+  }
+  const time = isUtf8Text(text) ? parseGatewayTime(utf8(text)) : ({kind: 'unreadable'} as const);
   if (time.kind === 'unreadable' || time.at.getUTCFullYear() > FOREVER.getUTCFullYear()) {
     return [
       {...finding, ...FAILS_500, problem: 'frozen_until_unreadable', what: `${quote(text)}, which is no time`, advice},
@@ -367,7 +433,7 @@ function withReason({steps, ...repair}: Repair, end: Date | 'never'): Repair {
   return {...repair, steps: [...steps, {shape: FREEZE_REASON_KEYS, expected: null, to: {end}}]};
 }
 
-function judgeReason(facts: KeyFacts, now: Date): Finding[] {
+function judgeReason(facts: KeyFacts, now: Date): Judged[] {
   const finding = {...nameFinding(facts), ...NO_REPAIR, answer: null};
   const {text, ttl, otherTtl} = facts;
   if (text === null) {
@@ -376,6 +442,12 @@ function judgeReason(facts: KeyFacts, now: Date): Finding[] {
     return [
       {...finding, problem: 'freeze_reason_wrong_type', what: `a Redis ${facts.type}`, effect, answer: 500, repair},
     ];
+  }
+  if (!isUtf8Text(text) && otherTtl !== NO_KEY) {
+    const effect = 'every request fails with HTTP 500 while the session is frozen';
+    const what = `${quote(text)}, which is ${NOT_UTF8}`;
+    const repair = repairOf(facts, 'delete it', 'delete');
+    return [{...finding, problem: 'freeze_reason_not_text', what, effect, answer: 500, repair}];
   }
   if (otherTtl === NO_KEY && (ttl === NO_END || ttl > GRACE_MS)) {
     const repair = repairOf(facts, 'delete it', 'delete');
@@ -390,11 +462,14 @@ function judgeReason(facts: KeyFacts, now: Date): Finding[] {
 }
 
 /** What the gateway makes anew when it is gone, and gives an end of so many milliseconds. */
-function judgeRecord(facts: KeyFacts, name: Counter | 'last_hash', lifetime: number): Finding[] {
+function judgeRecord(facts: KeyFacts, name: Counter | 'last_hash', lifetime: number): Judged[] {
   const {text, ttl} = facts;
   if (text === null) return [brokenRecord(facts, `${name}_wrong_type`, `a Redis ${facts.type}`)];
   if (name !== 'last_hash' && parseCount(text) === null) {
     return [brokenRecord(facts, `${name}_not_count`, `${quote(text)}, which is not a count`)];
+  }
+  if (name === 'last_hash' && !isUtf8Text(text)) {
+    return [brokenRecord(facts, 'last_hash_not_text', `${quote(text)}, which is ${NOT_UTF8}`)];
   }
   if (ttl !== NO_END) return [];
   const effect = 'it counts until a request comes, however late';
@@ -413,7 +488,7 @@ function judgeRecord(facts: KeyFacts, name: Counter | 'last_hash', lifetime: num
 }
 
 /** A count of identical requests is looked at only when one comes that is the same as the last. */
-function brokenRecord(facts: KeyFacts, problem: Problem, what: string): Finding {
+function brokenRecord(facts: KeyFacts, problem: Problem, what: string): Judged {
   const effect =
     facts.shape === IDENTICAL_COUNT_KEYS
       ? 'a request that is the same as the last fails with HTTP 500'
@@ -423,7 +498,7 @@ function brokenRecord(facts: KeyFacts, problem: Problem, what: string): Finding 
   const isSure = isText || facts.text !== null;
   return {
     ...nameFinding(facts),
-    ...FAILS_500,
+    answer: facts.shape === IDENTICAL_COUNT_KEYS ? null : 500,
     problem,
     what,
     effect,
@@ -433,10 +508,12 @@ function brokenRecord(facts: KeyFacts, problem: Problem, what: string): Finding 
 }
 
 function judgeId(key: SessionKey, isPrintable: (text: string) => boolean): Finding | undefined {
+  const {id} = key;
   const isKnown = isText(key.id);
   if (isKnown && isPrintable(nameOf(key.id))) return undefined;
   return {
-    ...nameFinding(key),
+    id,
+    key: nameOfKey(key),
     ...NO_REPAIR,
     answer: null,
     problem: isKnown ? 'id_not_printable' : 'id_not_text',
@@ -447,12 +524,21 @@ function judgeId(key: SessionKey, isPrintable: (text: string) => boolean): Findi
   };
 }
 
-function nameFinding(key: SessionKey): {id: RawId; key: string} {
-  return {id: key.id, key: nameOfKey(key)};
+function nameFinding(key: SessionKey): {id: RawId; key: string; shape: KeyShape} {
+  return {id: key.id, key: nameOfKey(key), shape: key.shape};
 }
 
 function repairOf({id, shape, text}: KeyFacts, action: string, to: Step['to']): Repair {
   return {id, action, steps: [{shape, expected: text ?? true, to}]};
+}
+
+/** An amount that is no text fails as any key does, one that is no amount as the gateway's check of the budget does. */
+function failsOn(text: string): Pick<Finding, 'answer' | 'effect'> {
+  return isUtf8Text(text) ? FAILS_503 : FAILS_500;
+}
+
+function isUtf8Text(latin1: string): boolean {
+  return utf8(latin1).isWellFormed();
 }
 
 function notMoney(text: string): string {
@@ -464,5 +550,5 @@ function quote(latin1: string): string {
 }
 
 function utf8(latin1: string): string {
-  return Buffer.from(latin1, 'latin1').toString();
+  return isAscii(latin1) ? latin1 : decodeText(Buffer.from(latin1, 'latin1'));
 }

@@ -1,9 +1,10 @@
 import {type Outcome, runBatch} from '../change/batch.js';
 import type {Change} from '../change/change.js';
 import type {KeyShape} from '../gateway/keys.js';
-import {quoteStart} from '../gateway/stored-amount.js';
-import type {Journal} from '../journal/entry.js';
-import {ErrorReply, type Redis} from '../redis/contract.js';
+import {quoteStart} from '../gateway/stored-text.js';
+import type {Held} from '../gateway/stored-value.js';
+import {inText, type Journal} from '../journal/entry.js';
+import type {Redis} from '../redis/contract.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 
 /** Puts one thing of a session right, if it is still as it was found. */
@@ -108,7 +109,11 @@ function repairing(findings: readonly {repair: Repair}[], now: Date): Change<nul
     own: (id) => Buffer.from(JSON.stringify(repairs.get(id)?.steps.map((step) => toPlan(step, now)) ?? []), 'latin1'),
     read: (id, word) => ({id: nameOf(id), state: word === 'done' ? 'done' : 'unchanged', result: null}),
     lookAt: shapes,
-    preview: (id, values) => ({id: nameOf(id), state: 'done', now: values.map(describeValue).join(' and ')}),
+    preview: (id, values) => ({
+      id: nameOf(id),
+      state: 'done',
+      now: values.map((held) => describeValue(inText(held))).join(' and '),
+    }),
   };
 }
 
@@ -119,9 +124,9 @@ function toPlan({expected, to}: Step, now: Date): unknown[] {
   return [expected, 'write', to.text ?? null, ttl];
 }
 
-function describeValue(reply: unknown): string {
-  if (reply instanceof ErrorReply) return 'of a wrong Redis type';
-  return typeof reply === 'string' ? quoteStart(reply) : 'none';
+function describeValue(held: Held): string {
+  if (typeof held === 'string') return quoteStart(held);
+  return held ? 'of a wrong Redis type' : 'none';
 }
 
 /**

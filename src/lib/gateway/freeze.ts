@@ -1,4 +1,5 @@
 import {formatUtc, parseGatewayTime} from '../values/time.js';
+import {NOT_UTF8, quoteStart} from './stored-text.js';
 import type {Held} from './stored-value.js';
 
 /** What the two freeze keys of a session say. */
@@ -30,17 +31,49 @@ export function describeFreeze({isFrozen, until, reason}: FreezeState): string {
   return `frozen ${end} (${reason ?? 'no reason'})`;
 }
 
+/** What the gateway makes of a freeze: it goes on to the next rule, refuses with HTTP 429, or fails with HTTP 500. */
+export type FreezeJudgement =
+  | {state: 'none'}
+  /** The gateway clears both keys at the next request. */
+  | {state: 'over'; at: Date}
+  | {state: 'frozen'; at: Date}
+  /** `at` is null when it is the end that can't be read; `problem` reads as in "because …", and may hold untrusted text. */
+  | {state: 'fails'; at: Date | null; of: 'end' | 'reason'; problem: string};
+
+export function judgeFreeze(until: Held, reason: Held, now: Date): FreezeJudgement {
+  // The gateway takes an empty text for none.
+  if (until === false || until === '') return {state: 'none'};
+  const failing = (problem: string): FreezeJudgement => ({state: 'fails', at: null, of: 'end', problem});
+  if (until === true) return failing(WRONG_TYPE);
+  if (!until.isWellFormed()) return failing(`${quoteStart(until)}, which is ${NOT_UTF8}`);
+  const time = parseGatewayTime(until);
+  if (time.kind !== 'time') return failing(`${quoteStart(until)}${time.kind === 'offset' ? ', with an offset' : ''}`);
+  if (time.at <= now) return {state: 'over', at: time.at};
+  // The reason is read only for the refusal.
+  const isBytes = typeof reason === 'string' && !reason.isWellFormed();
+  if (reason !== true && !isBytes) return {state: 'frozen', at: time.at};
+  const problem = isBytes ? `${quoteStart(reason)}, which is ${NOT_UTF8}` : WRONG_TYPE;
+  return {state: 'fails', at: time.at, of: 'reason', problem};
+}
+
+const WRONG_TYPE = 'of a wrong Redis type';
+
 /** Reads what `frozen_until` and `freeze_reason` of the session of that name hold. */
 export function toFreezeState(name: string, until: Held, reason: Held, now: Date): FreezeState {
+  const judgement = judgeFreeze(until, reason, now);
   const state: FreezeState = {...NOT_FROZEN, reason: typeof reason === 'string' ? reason : null, problems: []};
-  if (reason === true) {
-    state.problems.push(`The freeze reason of session '${name}' is of a wrong Redis type.`);
+  const fails = 'the gateway answers its requests with HTTP 500';
+  if (judgement.state === 'fails') {
+    state.problems.push(`The freeze ${judgement.of} of session '${name}' is ${judgement.problem}: ${fails}.`);
+  } else if (reason === true) {
+    state.problems.push(`The freeze reason of session '${name}' is ${WRONG_TYPE}.`);
   }
-  if (until === false) return state;
-  const time = until === true ? undefined : parseGatewayTime(until);
-  if (time?.kind === 'time') return {...state, isFrozen: time.at > now, until: time.at};
-  const why =
-    time === undefined ? 'of a wrong Redis type' : `'${until}'${time.kind === 'offset' ? ', with an offset' : ''}`;
-  state.problems.push(`The freeze end of session '${name}' is ${why}: the gateway answers its requests with HTTP 500.`);
-  return {...state, isFrozen: null};
+  switch (judgement.state) {
+    case 'none':
+      return state;
+    case 'fails':
+      return {...state, isFrozen: judgement.at === null ? null : true, until: judgement.at};
+    default:
+      return {...state, isFrozen: judgement.state === 'frozen', until: judgement.at};
+  }
 }

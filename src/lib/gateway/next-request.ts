@@ -1,11 +1,11 @@
 import {type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {toServerTime} from '../redis/server-time.js';
 import {Decimal} from '../values/decimal.js';
-import {type StoredNumber, type Money, parseStoredNumber, roundUpToCents, ZERO} from '../values/money.js';
+import {type Money, parseAmount, roundUpToCents, toPlainDigits, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
-import {parseGatewayTime} from '../values/time.js';
-import {IDENTICAL_LIMIT, parseCount, REQUEST_LIMIT} from './anomaly-stats.js';
-import {FOREVER} from './freeze.js';
+import {IDENTICAL_LIMIT, readCount, REQUEST_LIMIT} from './anomaly-stats.js';
+import {type HeldMoney, judgeBudget} from './budget-judgement.js';
+import {FOREVER, judgeFreeze} from './freeze.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -19,7 +19,8 @@ import {
   SPENT_KEYS,
   VELOCITY_KEYS,
 } from './keys.js';
-import {quoteStart} from './stored-amount.js';
+import {decodeText, NOT_UTF8, quoteStart} from './stored-text.js';
+import {type Held, toHeldText} from './stored-value.js';
 
 /** The rules by which the gateway judges a request, in its order; it answers by the first that refuses. */
 export type Rule = FreezeRule | RequestRateRule | LoopRule | VelocityRule | HistoryRule | BudgetRule;
@@ -63,7 +64,7 @@ export interface LoopRule extends Judged {
   ifRepeated: Judged;
 }
 
-/** The gateway adds up nothing that it could refuse by: it records each request's cost as 0, and forgets it at once. */
+/** The gateway records each request's cost as 0, and forgets it at once: only what somebody else put there makes it refuse. */
 interface VelocityRule extends Judged {
   rule: 'velocity';
 }
@@ -87,9 +88,6 @@ export interface BudgetRule extends Judged {
   /** What the budget lacks for the next request, exactly; null when it lacks nothing or no amount would do. */
   missing: Money | null;
 }
-
-/** What a gateway without a setting of its own gives a session at its first request. */
-export const DEFAULT_BUDGET: Money = Decimal.of(10);
 
 /** What the gateway would do with the next request, and why. */
 export interface Decision {
@@ -150,56 +148,81 @@ const SHAPES = {
 const VALUES = Object.keys(SHAPES) as (keyof typeof SHAPES)[];
 const TTLS = ['frozenUntil', 'requests', 'lastHash', 'identical'] as const;
 
-const WRONG_TYPE = Symbol('a key that GET does not read');
-
-/** Null where there is no key. */
-type Stored = string | typeof WRONG_TYPE | null;
-
-/** What the gateway looks at. */
-interface DecisionFacts {
+/** What the gateway looks at of one session. */
+export interface SessionState {
   id: RawId;
-  values: Record<keyof typeof SHAPES, Stored>;
+  values: Record<keyof typeof SHAPES, Held>;
   /** Milliseconds; negative for a key that has no end, or is not there. */
-  ttls: Record<(typeof TTLS)[number], number>;
+  ttls: Record<(typeof TTLS)[number] | 'velocity', number>;
   /** Redis's names of types; `none` where there is no key. */
   types: {velocity: string; history: string};
+  /** The members of the velocity with the highest scores, highest first. */
+  velocity: {member: string; score: number}[];
+}
+
+/** Members of the velocity that are looked at: the gateway leaves none in it. */
+const VELOCITY_MEMBERS = 100;
+
+/** Reads what the gateway would look at of each session, in one flight, and the server's time. */
+export async function readStates(redis: Redis, ids: readonly RawId[]): Promise<{now: Date; states: SessionState[]}> {
+  const commands = ids.flatMap((id): Command[] => [
+    ...VALUES.map((name) => ['GET', keyOf(SHAPES[name], id)]),
+    ...TTLS.map((name) => ['PTTL', keyOf(SHAPES[name], id)]),
+    ['PTTL', keyOf(VELOCITY_KEYS, id)],
+    ['TYPE', keyOf(VELOCITY_KEYS, id)],
+    ['TYPE', keyOf(HISTORY_KEYS, id)],
+    ['ZREVRANGE', keyOf(VELOCITY_KEYS, id), '0', String(VELOCITY_MEMBERS - 1), 'WITHSCORES'],
+  ]);
+  const [time, ...replies] = await redis.pipelineBytes([['TIME'], ...commands]);
+  const next = replies.values();
+  const take = <Name extends string, T>(names: readonly Name[], read: (reply: unknown) => T): Record<Name, T> =>
+    Object.fromEntries(names.map((name) => [name, read(next.next().value)])) as Record<Name, T>;
+  const accept = (reply: unknown): unknown => {
+    if (reply instanceof ErrorReply && !reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
+    return reply;
+  };
+  const states = ids.map((id): SessionState => ({
+    id,
+    values: take(VALUES, (reply) => toHeldText(redis, reply)),
+    ttls: take([...TTLS, 'velocity'], (reply) => Number(accept(reply))),
+    types: take(['velocity', 'history'], (reply) => String(accept(reply))),
+    velocity: readVelocity(redis, next.next().value),
+  }));
+  return {now: toServerTime(redis, time), states};
+}
+
+/** For a user who may not run ZREVRANGE it counts as empty, which it is. */
+function readVelocity(redis: Redis, reply: unknown): SessionState['velocity'] {
+  if (reply instanceof ErrorReply) {
+    if (reply.message.includes('WRONGTYPE') || /^NOPERM.*zrevrange/i.test(reply.message)) return [];
+    throw redis.explain(reply);
+  }
+  const parts = reply as Buffer[];
+  return parts.flatMap((member, index) => {
+    if (index % 2 === 1) return [];
+    const score = String(parts[index + 1]).replace('inf', 'Infinity');
+    return [{member: decodeText(member), score: Number(score)}];
+  });
 }
 
 /** Reads what the gateway would look at, in one flight, and judges the next request. */
 export async function explainSession(redis: Redis, id: RawId, request: NextRequest): Promise<Decision> {
-  const commands: Command[] = [
-    ['TIME'],
-    ...VALUES.map((name) => ['GET', keyOf(SHAPES[name], id)]),
-    ...TTLS.map((name) => ['PTTL', keyOf(SHAPES[name], id)]),
-    ['TYPE', keyOf(VELOCITY_KEYS, id)],
-    ['TYPE', keyOf(HISTORY_KEYS, id)],
-  ];
-  const [time, ...rest] = await redis.pipeline(commands);
-  const replies = rest.map((reply) => {
-    if (!(reply instanceof ErrorReply)) return reply as string | number | null;
-    if (reply.message.includes('WRONGTYPE')) return WRONG_TYPE;
-    throw redis.explain(reply);
-  });
-  const next = replies.values();
-  const take = <Name extends string, T>(names: readonly Name[]): Record<Name, T> =>
-    Object.fromEntries(names.map((name) => [name, next.next().value])) as Record<Name, T>;
-  const facts: DecisionFacts = {id, values: take(VALUES), ttls: take(TTLS), types: take(['velocity', 'history'])};
-  return decide(facts, request, toServerTime(redis, time));
+  const {now, states} = await readStates(redis, [id]);
+  const [state] = states;
+  if (state === undefined) throw new RangeError('no state was read');
+  return judgeNextRequest(state, request, now);
 }
 
 /** Judges the next request as the gateway would. */
-function decide(facts: DecisionFacts, request: NextRequest, now: Date): Decision {
-  const {velocity, history} = facts.types;
-  const loop = judgeLoop(facts, request, now);
-  const budget = judgeBudget(facts, request);
+export function judgeNextRequest(state: SessionState, request: NextRequest, now: Date): Decision {
+  const {velocity, history} = state.types;
+  const loop = judgeLoop(state, request, now);
+  const budget = toBudgetRule(state.values, request);
   const rules: Rule[] = [
-    judgeFreeze(facts, now),
-    judgeRequestRate(facts, now),
+    toFreezeRule(state, now),
+    judgeRequestRate(state, now),
     loop,
-    {
-      rule: 'velocity',
-      ...(isTypeOf(velocity, 'zset') ? NOT_RECORDED : failing(`the record of spending is a Redis ${velocity}`)),
-    },
+    {rule: 'velocity', ...judgeVelocity(state, now)},
     ...(isTypeOf(history, 'list') ? [] : [{rule: 'history' as const, ...failing(`the history is a Redis ${history}`)}]),
     budget,
   ];
@@ -207,10 +230,10 @@ function decide(facts: DecisionFacts, request: NextRequest, now: Date): Decision
   const [first] = refusals;
   const end = Math.max(...refusals.map(({until}) => until?.getTime() ?? Infinity));
   return {
-    id: nameOf(facts.id),
-    key: facts.id,
+    id: nameOf(state.id),
+    key: state.id,
     now,
-    isKnown: velocity !== 'none' || history !== 'none' || VALUES.some((name) => facts.values[name] !== null),
+    isKnown: velocity !== 'none' || history !== 'none' || VALUES.some((name) => state.values[name] !== false),
     request,
     rules,
     passes: first === undefined,
@@ -218,7 +241,7 @@ function decide(facts: DecisionFacts, request: NextRequest, now: Date): Decision
     answer: first?.answer ?? null,
     until: Number.isFinite(end) ? new Date(end) : null,
     isLoopNext: first === undefined && !request.isRepeated && loop.ifRepeated.verdict === 'refuses',
-    remedies: findRemedies(refusals, budget, facts, request),
+    remedies: findRemedies(refusals, state, request),
   };
 }
 
@@ -231,27 +254,22 @@ function failing(problem: string, until: Date | null = null): Judged {
   return {verdict: 'refuses', answer: 500, until, problem};
 }
 
-function judgeFreeze({values, ttls}: DecisionFacts, now: Date): FreezeRule {
-  const {frozenUntil: stored, reason} = values;
+function toFreezeRule({values, ttls}: SessionState, now: Date): FreezeRule {
+  const judgement = judgeFreeze(values.frozenUntil, values.reason, now);
   const none = {rule: 'freeze' as const, frozenUntil: null, reason: null, endedAt: null};
-  if (stored === null) return {...none, ...PASSES};
+  if (judgement.state === 'none') return {...none, ...PASSES};
+  if (judgement.state === 'over') return {...none, ...PASSES, endedAt: judgement.at};
   const keyEnd = expiry(now, ttls.frozenUntil);
-  const known = {...none, reason: typeof reason === 'string' ? reason : null};
-  if (typeof stored !== 'string') return {...known, ...failing(`the end of the freeze is ${OF_WRONG_TYPE}`, keyEnd)};
-  const time = parseGatewayTime(stored);
-  if (time.kind !== 'time') {
-    const offset = time.kind === 'offset' ? ', with an offset' : '';
-    return {...known, ...failing(`the end of the freeze is ${quoteStart(stored)}${offset}`, keyEnd)};
-  }
-  if (time.at <= now) return {...none, ...PASSES, endedAt: time.at};
-  const end = keyEnd !== null && keyEnd < time.at ? keyEnd : time.at;
-  const until = time.at.getTime() === FOREVER.getTime() && keyEnd === null ? null : end;
-  const frozen = {...known, frozenUntil: time.at};
-  if (reason === WRONG_TYPE) return {...frozen, ...failing(`the reason of the freeze is ${OF_WRONG_TYPE}`, until)};
-  return {...frozen, verdict: 'refuses', answer: 429, until, problem: null};
+  const {at} = judgement;
+  const reason = typeof values.reason === 'string' ? values.reason : null;
+  const end = keyEnd !== null && (at === null || keyEnd < at) ? keyEnd : at;
+  const until = at?.getTime() === FOREVER.getTime() && keyEnd === null ? null : end;
+  const rule = {...none, frozenUntil: at, reason};
+  if (judgement.state === 'frozen') return {...rule, verdict: 'refuses', answer: 429, until, problem: null};
+  return {...rule, ...failing(`the ${judgement.of} of the freeze is ${judgement.problem}`, until)};
 }
 
-function judgeRequestRate({values, ttls}: DecisionFacts, now: Date): RequestRateRule {
+function judgeRequestRate({values, ttls}: SessionState, now: Date): RequestRateRule {
   const countUntil = expiry(now, ttls.requests);
   const count = readCount(values.requests);
   const rule = {rule: 'request_rate' as const, count, countUntil};
@@ -262,13 +280,15 @@ function judgeRequestRate({values, ttls}: DecisionFacts, now: Date): RequestRate
 }
 
 /** A request that is not the same as the last clears the count, whatever it is. */
-function judgeLoop({values, ttls}: DecisionFacts, {isRepeated}: NextRequest, now: Date): LoopRule {
+function judgeLoop({values, ttls}: SessionState, {isRepeated}: NextRequest, now: Date): LoopRule {
   const hashEnd = expiry(now, ttls.lastHash);
-  const isLastKnown = values.lastHash !== null;
+  const isLastKnown = values.lastHash !== false;
   const count = readCount(values.identical);
   const rule = {rule: 'loop' as const, count, isLastKnown};
-  if (values.lastHash === WRONG_TYPE) {
-    const broken = failing(`the record of the last request is ${OF_WRONG_TYPE}`, hashEnd);
+  const isText = typeof values.lastHash !== 'string' || values.lastHash.isWellFormed();
+  if (values.lastHash === true || !isText) {
+    const what = isText ? OF_WRONG_TYPE : NOT_UTF8;
+    const broken = failing(`the record of the last request is ${what}`, hashEnd);
     return {...rule, ...broken, ifRepeated: broken};
   }
   // Once either of the two is gone, a request is not the same as the last, or is the first that is.
@@ -283,48 +303,50 @@ function judgeLoop({values, ttls}: DecisionFacts, {isRepeated}: NextRequest, now
   return {...rule, ...PASSES, verdict: ifRepeated.verdict === 'refuses' ? 'close' : 'passes', ifRepeated};
 }
 
-function judgeBudget({values}: DecisionFacts, request: NextRequest): BudgetRule {
-  const isDefault = values.budget === null;
-  const budget = isDefault ? request.defaultBudget : readNumber(values.budget);
-  const spent = readNumber(values.spent);
-  const rule: BudgetRule = {
-    rule: 'budget',
-    ...PASSES,
-    budget: isAmount(budget) ? budget : null,
-    isDefault,
-    isUnlimited: false,
-    spent: isAmount(spent) ? spent : null,
-    remaining: null,
-    missing: null,
-  };
-  const refusing = (answer: 429 | 503, problem: string): BudgetRule => ({...rule, verdict: 'refuses', answer, problem});
-  if (budget === undefined || budget === 'nan') return refusing(503, `the budget is ${describeBad(values.budget)}`);
-  if (spent === undefined || spent === 'nan') return refusing(503, `what is spent is ${describeBad(values.spent)}`);
-  if (isAmount(budget) && isAmount(spent)) return judgeAmounts(rule, budget, spent, request);
-  // Infinite less infinite is not a number, and a comparison with that fails.
-  if (budget === spent) return refusing(503, 'the budget and what is spent are both infinite');
-  if (budget === 'infinity' || spent === '-infinity') return {...rule, isUnlimited: true};
-  return refusing(429, isAmount(budget) ? 'what is spent is infinite' : 'the budget is below all that could be spent');
+/** How long the gateway remembers spending, in milliseconds. */
+const VELOCITY_MS = 60_000;
+
+/**
+ * The gateway takes the cost of each request, which is always 0, for the moment at which it was made. What is left of the
+ * last minute is then a moment, and as spending more than any limit.
+ */
+function judgeVelocity({types, velocity, ttls}: SessionState, now: Date): Judged {
+  const end = expiry(now, ttls.velocity);
+  if (!isTypeOf(types.velocity, 'zset')) return failing(`the record of spending is a Redis ${types.velocity}`, end);
+  const broken = velocity.find(({member}) => !member.isWellFormed());
+  if (broken !== undefined) {
+    return failing(`the record of spending has ${quoteStart(broken.member)}, which is ${NOT_UTF8}`, end);
+  }
+  const highest = (velocity[0]?.score ?? -Infinity) * 1000;
+  if (highest <= now.getTime() - VELOCITY_MS) return NOT_RECORDED;
+  const forgotten = Number.isFinite(highest) && highest < FOREVER.getTime() ? new Date(highest + VELOCITY_MS) : null;
+  return {verdict: 'refuses', answer: 429, until: earlier(forgotten, end), problem: null};
 }
 
-function judgeAmounts(rule: BudgetRule, budget: Money, spent: Money, {cost}: NextRequest): BudgetRule {
-  const left = budget.minus(spent);
-  const facts = {...rule, remaining: left.lt(ZERO) ? ZERO : left};
-  const missing = missingFor(left, cost);
-  if (missing !== null) return {...facts, verdict: 'refuses', answer: 429, missing};
+function toBudgetRule(values: HeldMoney, request: NextRequest): BudgetRule {
+  const {cost} = request;
+  const {answer, problem, budget, spent, left, isUnlimited} = judgeBudget(values, request);
+  const isRefused = answer === 429 && left !== null;
   const isClose = left
-    .minus(cost ?? ZERO)
+    ?.minus(cost ?? ZERO)
     .times(100)
-    .lte(budget.times(100 - CLOSE_PERCENT));
-  return {...facts, verdict: isClose ? 'close' : 'passes'};
+    .lte((budget ?? ZERO).times(100 - CLOSE_PERCENT));
+  return {
+    rule: 'budget',
+    verdict: answer !== null ? 'refuses' : isClose === true && budget !== null ? 'close' : 'passes',
+    answer,
+    until: null,
+    problem,
+    budget,
+    isDefault: values.budget === false,
+    isUnlimited,
+    spent,
+    remaining: left?.lt(ZERO) ? ZERO : left,
+    missing: isRefused ? missingFor(left, cost) : null,
+  };
 }
 
-function findRemedies(
-  refusals: readonly Rule[],
-  {budget, isDefault, spent, missing}: BudgetRule,
-  {values, types}: DecisionFacts,
-  {cost}: NextRequest,
-): Remedy[] {
+function findRemedies(refusals: readonly Rule[], {values, types}: SessionState, request: NextRequest): Remedy[] {
   const refuses = (...names: Rule['rule'][]): boolean => refusals.some(({rule}) => names.includes(rule));
   const remedies: Remedy[] = [];
   if (refuses('freeze', 'request_rate', 'loop')) remedies.push({action: 'unfreeze'});
@@ -338,43 +360,60 @@ function findRemedies(
     // One repair is of all keys.
     else if (remedies.every(({action}) => action !== 'repair')) remedies.push({action: 'repair'});
   }
-  if (!refuses('budget')) return remedies;
-  if (spent === null) {
-    remedies.push(values.spent === WRONG_TYPE ? {action: 'delete_key', shape: SPENT_KEYS} : {action: 'reset_spent'});
+  return refuses('budget') ? [...remedies, ...findBudgetRemedies(values, request)] : remedies;
+}
+
+/** The first of a few plans after which the request passes; that is judged, since each has amounts for which it won't do. */
+function findBudgetRemedies(values: HeldMoney, request: NextRequest): Remedy[] {
+  const removal: Remedy = values.spent === true ? {action: 'delete_key', shape: SPENT_KEYS} : {action: 'reset_spent'};
+  const plans = [
+    {first: [], held: values},
+    {first: [removal], held: {...values, spent: false}},
+  ].flatMap(({first, held}) => {
+    const rule = toBudgetRule(held, request);
+    return [
+      {remedies: first, held},
+      ...raisings(rule, request).map((raising) => ({
+        remedies: [...first, raising.remedy],
+        held: {...held, budget: toPlainDigits(raising.budget)},
+      })),
+    ];
+  });
+  return plans.find(({held}) => toBudgetRule(held, request).verdict !== 'refuses')?.remedies ?? [];
+}
+
+/** The commands that raise a budget, as far as they take the amount. */
+function raisings(
+  {budget, isDefault, spent, missing}: BudgetRule,
+  {cost}: NextRequest,
+): {remedy: Remedy; budget: Money}[] {
+  const found: {remedy: Remedy; budget: Money}[] = [];
+  const add = missing === null || isDefault || budget === null ? null : roundUpToCents(missing);
+  if (add !== null && budget !== null && isTyped(add) && budget.plus(add).gte(ZERO)) {
+    found.push({remedy: {action: 'add_budget', amount: add}, budget: budget.plus(add)});
   }
-  const lacking = spent === null && budget !== null ? missingFor(budget, cost) : missing;
-  const isAdded = budget !== null && !isDefault;
-  if (isAdded && lacking !== null) remedies.push({action: 'add_budget', amount: roundUpToCents(lacking)});
-  const isSet = isDefault ? lacking !== null : budget === null && readNumber(values.budget) !== 'infinity';
-  if (isSet) remedies.push({action: 'set_budget', amount: roundUpToCents((spent ?? ZERO).plus(cost ?? MARGIN))});
-  return remedies;
+  const needed = roundUpToCents((spent ?? ZERO).plus(cost ?? MARGIN));
+  const set = needed.lt(ZERO) ? ZERO : needed;
+  if (isTyped(set)) found.push({remedy: {action: 'set_budget', amount: set}, budget: set});
+  return found;
 }
 
-/** Null when what is left is enough. Every request costs something, so nothing left is never enough for one. */
-function missingFor(left: Money, cost: Money | null): Money | null {
-  if (cost === null) return left.gt(ZERO) ? null : MARGIN.minus(left);
-  return left.gte(cost) ? null : cost.minus(left);
+/** True for an amount that an operator can type. */
+function isTyped(amount: Money): boolean {
+  try {
+    parseAmount(toPlainDigits(amount));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
-function readNumber(stored: Stored): StoredNumber | undefined {
-  if (stored === null) return ZERO;
-  return stored === WRONG_TYPE ? undefined : parseStoredNumber(stored);
+/** What is missing to let it pass. Every request costs something, so nothing left is never enough for one. */
+function missingFor(left: Money, cost: Money | null): Money {
+  return (cost ?? MARGIN).minus(left);
 }
 
-function isAmount(value: StoredNumber | undefined): value is Money {
-  return typeof value === 'object';
-}
-
-function describeBad(stored: Stored): string {
-  return typeof stored === 'string' ? `${quoteStart(stored)}, which is not an amount` : OF_WRONG_TYPE;
-}
-
-function readCount(stored: Stored): number | null {
-  if (stored === null) return 0;
-  return stored === WRONG_TYPE ? null : parseCount(stored);
-}
-
-function describeNoCount(stored: Stored): string {
+function describeNoCount(stored: Held): string {
   return typeof stored === 'string' ? `${quoteStart(stored)}, which is not a count` : OF_WRONG_TYPE;
 }
 

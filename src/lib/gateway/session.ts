@@ -3,8 +3,10 @@ import {Decimal} from '../values/decimal.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, ZERO} from '../values/money.js';
 import {isText, nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
+import {DEFAULT_BUDGET, judgeBudget} from './budget-judgement.js';
 import type {FreezeState} from './freeze.js';
-import {type Amounts, describeAmount, readAmounts} from './stored-amount.js';
+import {type Amounts, describeAmount, readAmounts, type StoredAmount} from './stored-amount.js';
+import type {Held} from './stored-value.js';
 
 /** What stands in Redis for one session. An amount is null when it is not money; `problems` then says what it is. */
 export interface Session {
@@ -40,7 +42,8 @@ export function toSession(id: RawId, {budget, spent}: Amounts, freeze: FreezeSta
   const problems = isText(id) ? [] : [`The ID of session '${name}' is invalid: its key is not UTF-8 text.`];
   if (freeze !== null) problems.push(...freeze.problems);
   for (const [field, value] of Object.entries({budget, spent})) {
-    if (value.state === 'invalid') problems.push(`The ${field} of session '${name}' is ${value.why}: ${value.effect}.`);
+    if (value.state !== 'invalid') continue;
+    problems.push(`The ${field} of session '${name}' is ${value.why}: ${value.effect ?? effectOf({budget, spent})}.`);
   }
   const known = limit !== null && used !== null;
   return {
@@ -56,6 +59,15 @@ export function toSession(id: RawId, {budget, spent}: Amounts, freeze: FreezeSta
 }
 
 const HUNDRED: Money = Decimal.of(100);
+
+/** What the gateway makes of amounts of which one is not money. */
+function effectOf({budget, spent}: Amounts): string {
+  const held = (value: StoredAmount): Held => (value.state === 'absent' ? false : (value.text ?? true));
+  const request = {cost: null, defaultBudget: DEFAULT_BUDGET};
+  const {answer, isUnlimited} = judgeBudget({budget: held(budget), spent: held(spent)}, request);
+  if (answer !== null) return `the gateway answers its requests with HTTP ${answer}`;
+  return isUnlimited ? 'the gateway takes it as no limit' : 'the gateway can read it';
+}
 
 export function percentageOf(budget: Money, spent: Money): Money {
   if (budget.lte(ZERO)) return spent.gt(ZERO) ? HUNDRED : ZERO;

@@ -1,4 +1,5 @@
 import {ErrorReply, type Redis} from '../redis/contract.js';
+import {decodeText} from './stored-text.js';
 
 /**
  * What a key that should hold a text holds: that text, false for no key, true for a value of another Redis type. Where a
@@ -17,4 +18,9 @@ export function toHeld(redis: Redis, reply: unknown): Held {
   if (!(reply instanceof ErrorReply)) return false;
   if (!reply.message.includes('WRONGTYPE')) throw redis.explain(reply);
   return true;
+}
+
+/** The same as text: see `decodeText`. */
+export function toHeldText(redis: Redis, reply: unknown): Held {
+  return Buffer.isBuffer(reply) ? decodeText(reply) : toHeld(redis, reply);
 }

@@ -1,4 +1,5 @@
 import {JOURNAL_KEY, keyName, type KeyShape, SESSION_KEYS} from '../gateway/keys.js';
+import {decodeText} from '../gateway/stored-text.js';
 import type {Held} from '../gateway/stored-value.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
@@ -110,7 +111,7 @@ export function toText(bytes: string): string {
 
 /** The same of what a key holds. */
 export function inText(held: Held | undefined): Held {
-  return typeof held === 'string' ? toText(held) : (held ?? false);
+  return typeof held !== 'string' ? (held ?? false) : isAscii(held) ? held : decodeText(Buffer.from(held, 'latin1'));
 }
 
 /** What became of a change that had begun. */

@@ -34,7 +34,10 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
         return await openCluster(node, target, {timeoutMs, homeKey: options.homeKey ?? '', signal});
       }
       const server = await describe(node, target);
-      return standalone(node, server, () => open({deadline: performance.now() + timeoutMs}));
+      return standalone(node, server, {
+        renew: () => openTarget(target, {timeoutMs, signal, deadline}),
+        reopen: () => open({deadline: performance.now() + timeoutMs}),
+      });
     } catch (error) {
       node.close();
       throw error;
@@ -90,17 +93,71 @@ async function findPrimaryOf(replica: RedisNode): Promise<string | undefined> {
   return addressOf({host: String(role[1]), port: Number(role[2])});
 }
 
-/** A Redis that is one server. */
-function standalone(node: RedisNode, server: ServerInfo, reopen: Redis['reopen']): Redis {
-  const {explain, close} = node;
+/** After so long without a word a connection is looked at before it is used; after much longer it is tried. */
+const PAUSE_MS = 1000;
+const LONG_PAUSE_MS = 10_000;
+
+/**
+ * A Redis that is one server. Servers close connections on which nothing is said, such as those that wait for a reader or
+ * a person: where nothing was under way then, a new one takes its place.
+ */
+function standalone(
+  first: RedisNode,
+  server: ServerInfo,
+  {renew, reopen}: {renew: () => Promise<RedisNode>; reopen: Redis['reopen']},
+): Redis {
+  let node = first;
+  let underWay = 0;
+  let restingSince = performance.now();
+  /** Once something has got no answer, or nothing is wanted any more, nothing is mended. */
+  let isOver = false;
+  let renewing: Promise<void> | undefined;
+  const look = async (): Promise<void> => {
+    const pause = performance.now() - restingSince;
+    // The end of the connection has arrived, perhaps, and is not read yet.
+    for (let turns = 0; pause > PAUSE_MS && turns < 3; turns++) await new Promise(setImmediate);
+    if (pause > LONG_PAUSE_MS && node.isOpen()) await node.fly([['PING']]);
+    if (node.isOpen() || isOver) return;
+    const before = node.facts.clientId;
+    const next = await renew();
+    const {mode, clientId = Infinity} = next.facts;
+    // What a cursor of SCAN says is forgotten when a server is started anew.
+    const isSame = mode === node.facts.mode && (before === undefined || clientId > before);
+    if (isSame) node = next;
+    else next.close();
+  };
+  const fly: RedisNode['fly'] = async (commands, options) => {
+    if (underWay === 0 && (!node.isOpen() || performance.now() - restingSince > PAUSE_MS)) renewing ??= look();
+    underWay++;
+    try {
+      if (renewing !== undefined) {
+        try {
+          await renewing;
+        } catch (error) {
+          if (!(error instanceof TokengateError)) throw error;
+          isOver = true;
+          return commands.map(() => new NoReply(error, false));
+        } finally {
+          renewing = undefined;
+        }
+      }
+      const replies = await node.fly(commands, options);
+      isOver ||= replies.some((reply) => reply instanceof NoReply);
+      return replies;
+    } finally {
+      underWay--;
+      restingSince = performance.now();
+    }
+  };
+  const explain: Redis['explain'] = (reply) => node.explain(reply);
   const run = async (commands: readonly Command[], options?: {bytes: boolean}): Promise<unknown[]> => {
-    const replies = await node.fly(commands, options);
+    const replies = await fly(commands, options);
     for (const reply of replies) if (reply instanceof NoReply) throw reply.error;
     return replies;
   };
   const units: Redis['units'] = async (list) => {
     const commands = list.flatMap((unit) => (unit.length === 1 ? unit : [['MULTI'], ...unit, ['EXEC']]));
-    const slots = (await node.fly(commands)).values();
+    const slots = (await fly(commands)).values();
     return list.map((unit) => {
       if (unit.length === 1) return asUnit([slots.next().value]);
       const [, ...queued] = Array.from({length: unit.length + 1}, () => slots.next().value);
@@ -113,8 +170,11 @@ function standalone(node: RedisNode, server: ServerInfo, reopen: Redis['reopen']
     server,
     cluster: undefined,
     explain,
-    close,
     reopen,
+    close() {
+      isOver = true;
+      node.close();
+    },
     pipeline: (commands) => run(commands),
     pipelineBytes: (commands) => run(commands, {bytes: true}),
     async send(command) {

@@ -29,6 +29,8 @@ export interface ServerInfo {
   database: number;
   /** Of a replica, the address of its primary, when it says so. */
   primary: string | undefined;
+  /** Set when it does not tell the time, and this machine's is used. */
+  isLocalTime?: boolean;
 }
 
 /** What is special about a Redis Cluster. */

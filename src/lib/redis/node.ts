@@ -11,6 +11,8 @@ export interface Facts {
   mode: 'standalone' | 'cluster' | 'sentinel' | 'unknown';
   role: 'primary' | 'replica' | 'unknown';
   version: string | undefined;
+  /** What the server has numbered this connection with: more each time, until it is started anew. */
+  clientId?: number | undefined;
 }
 
 export interface NodeOptions {
@@ -77,7 +79,8 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
     socket: {
       ...endpoint,
       ...(tls && options.tls && (await tls.readTlsOptions(options.tls, endpoint))),
-      connectTimeout: timeoutMs,
+      // Ours tells time in which this process did not run from silence.
+      connectTimeout: 0,
       reconnectStrategy: false,
       ...WHOLE_FLIGHTS,
       ...{signal: ended.signal},
@@ -121,19 +124,16 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
     const {promise: answer, resolve, reject} = withResolvers<T>();
     waiting.add(reject);
     promise.then(resolve, reject);
-    const timer = setTimeout(
-      () => {
-        fail(new DeadlineError());
-      },
-      Math.max(0, time - performance.now()),
-    );
+    const stopWaiting = afterSilence(time, () => {
+      fail(new DeadlineError());
+    });
     try {
       if (firstError !== undefined) reject(firstError);
       return await answer;
     } catch (error) {
       throw explainThrown(error);
     } finally {
-      clearTimeout(timer);
+      stopWaiting();
       waiting.delete(reject);
     }
   };
@@ -168,6 +168,39 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
   }
 }
 
+/** Between two looks whether this process has run. */
+const TICK_MS = 1000;
+/** A clock that is later than this was not looked at: the process was stopped, or its terminal was, or it was busy. */
+const LATE_MS = 50;
+
+/**
+ * Calls `over` at a time by `performance.now()`. Time in which this process itself did not run is added: it is nobody's
+ * silence, and what has arrived meanwhile is read first. Gives what ends the waiting.
+ */
+function afterSilence(time: number, over: () => void): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  let last: NodeJS.Immediate | undefined;
+  let end = time;
+  const wait = (): void => {
+    const now = performance.now();
+    const due = Math.min(end, now + TICK_MS);
+    timer = setTimeout(
+      () => {
+        const late = performance.now() - due;
+        if (late > LATE_MS) end += late;
+        if (performance.now() < end) wait();
+        else last = setImmediate(over);
+      },
+      Math.max(0, due - now),
+    );
+  };
+  wait();
+  return () => {
+    clearTimeout(timer);
+    clearImmediate(last);
+  };
+}
+
 function interrupted(): TokengateError {
   return new TokengateError('INTERRUPTED', 'Interrupted.');
 }
@@ -189,13 +222,14 @@ async function logIn(
   if (login.length > 0) refuse(replies[0]);
   const hello = replies[login.length];
   const facts = Array.isArray(hello) ? pairs(hello) : await factsFromInfo(hello, fly, refuse);
-  const {mode = 'unknown', role, version} = Object.fromEntries(facts);
+  const {mode = 'unknown', role, version, id} = Object.fromEntries(facts);
   // A Sentinel and a cluster's node have no databases: what they are says more than that.
   if (select.length > 0 && mode !== 'sentinel' && mode !== 'cluster') refuse(replies.at(-1));
   return {
     mode: mode as Facts['mode'],
     role: role === 'master' ? 'primary' : role === 'replica' || role === 'slave' ? 'replica' : 'unknown',
     version,
+    clientId: id === undefined ? undefined : Number(id),
   };
 }
 

@@ -1,6 +1,6 @@
 /**
  * The time by the Redis server's clock: a freeze set by a laptop whose clock is slow would be over before it began. The
- * local time when the user may not ask.
+ * local time, which `server.isLocalTime` then says, when the user may not ask, or the server does not know.
  */
 export async function serverTime(redis: Redis): Promise<Date> {
   const [reply] = await redis.pipeline([['TIME']]);
@@ -10,8 +10,9 @@ export async function serverTime(redis: Redis): Promise<Date> {
 /** Reads the reply to TIME. */
 export function toServerTime(redis: Redis, reply: unknown): Date {
   if (reply instanceof ErrorReply) {
-    if (reply.message.startsWith('NOPERM')) return new Date();
-    throw redis.explain(reply);
+    if (!/^NOPERM|unknown command/i.test(reply.message)) throw redis.explain(reply);
+    redis.server.isLocalTime = true;
+    return new Date();
   }
   const [seconds, microseconds] = reply as [string, string];
   return new Date(Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000));

@@ -67,7 +67,8 @@ export function parseStoredMoney(text: string): Money | undefined {
   return typeof value === 'object' ? toMoney(value) : undefined;
 }
 
-function toMoney(value: Finite): Money | undefined {
+/** @returns undefined for what a binary float can't hold */
+export function toMoney(value: Finite): Money | undefined {
   if (!Number.isFinite(toFloat(value))) return undefined;
   const digits = String(value.coefficient);
   // Before it is made, since it would take as much memory as it has zeros.

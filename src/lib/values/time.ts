@@ -224,18 +224,27 @@ export function parseTime(typed: string): Date {
       hint: 'Write it like 2026-11-22T18:00 (local time), 2026-11-22T18:00Z or 2026-11-22T18:00+01:00.',
     });
   }
+  const clock = [at.getHours(), at.getMinutes()].map((part) => String(part).padStart(2, '0')).join(':');
+  if (time !== undefined && offset === '' && clock !== time.slice(0, 5)) {
+    throw new TokengateError('INVALID_TIME', `There is no local time '${typed}': the clocks go forward then.`, {
+      hint: `Give another, or Z or an offset, as in ${typed}Z.`,
+    });
+  }
   return at;
 }
 
 /** How the beginning of a period is typed: a length of time before now, the local day of now or the one before, or a time. */
 export type Since = {secondsAgo: number} | {daysAgo: number} | {at: Date};
 
-/** @throws TokengateError INVALID_DURATION, INVALID_TIME */
-export function parseSince(typed: string): Since {
+/**
+ * @param parseAt reads a point in time
+ * @throws TokengateError INVALID_DURATION, INVALID_TIME
+ */
+export function parseSince(typed: string, parseAt: (typed: string) => Date): Since {
   if (typed === 'today') return {daysAgo: 0};
   if (typed === 'yesterday') return {daysAgo: 1};
   if (/^[\dsmhdw]+$/.test(typed) && /\D/.test(typed)) return {secondsAgo: parseDuration(typed)};
-  return {at: parseTime(typed)};
+  return {at: parseAt(typed)};
 }
 
 /** Further back than a date can go is the beginning. */

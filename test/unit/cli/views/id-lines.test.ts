@@ -104,3 +104,12 @@ describe('lines', () => {
     );
   });
 });
+
+test('a byte order mark before the first line is none of its ID, but for IDs that NUL ends', () => {
+  const marked = (text: string): Buffer => Buffer.from(`\ufeff${text}`);
+  expect(readIds(marked('a\nb\n'), false)).toEqual(readIds(Buffer.from('a\nb\n'), false));
+  expect(readIds(marked('{"session_id":"a"}\n'), false)).toEqual(readIds(Buffer.from('a\n'), false));
+  expect(readIds(marked(''), false)).toEqual([]);
+  expect(readIds(marked('a\0'), true)).toEqual(readIds(Buffer.from('\ufeffa\0'), true));
+  expect(readIds(Buffer.from('a\n\ufeffb\n'), false)).toHaveLength(2);
+});

@@ -113,7 +113,7 @@ describe('a check finds', () => {
       anomaly:c8:frozen_until: freeze_without_ttl (null)
         a freeze without a TTL: it stays after its freeze has ended, until a request comes
         c8: let it, and its reason, end with its freeze: :frozen_until ["2099-01-01T00:00:00",{"end":"2099-01-01T00:00:00.000Z"}], :freeze_reason [null,{"end":"2099-01-01T00:00:00.000Z"}]; no advice
-      anomaly:d1:freeze_reason: freeze_reason_wrong_type (500)
+      anomaly:d1:freeze_reason: freeze_reason_wrong_type (null)
         a Redis list: every request fails with HTTP 500 while the session is frozen
         d1: delete it: :freeze_reason [true,"delete"]; no advice
       anomaly:d2:freeze_reason: freeze_reason_without_freeze (null)
@@ -131,10 +131,10 @@ describe('a check finds', () => {
       anomaly:e3:requests:1min: requests_without_ttl (null)
         a record without a TTL: it counts until a request comes, however late
         e3: let it end in 60 s: :requests:1min ["7",{"end":60000}]; no advice
-      anomaly:f1:identical_count: identical_count_not_count (500)
+      anomaly:f1:identical_count: identical_count_not_count (null)
         'one', which is not a count: a request that is the same as the last fails with HTTP 500
         f1: delete it: :identical_count ["one","delete"]; no advice
-      anomaly:f2:identical_count: identical_count_wrong_type (500)
+      anomaly:f2:identical_count: identical_count_wrong_type (null)
         a Redis list: a request that is the same as the last fails with HTTP 500
         f2: delete it: :identical_count [true,"delete"]; no advice
       anomaly:f3:identical_count: identical_count_without_ttl (null)
@@ -170,8 +170,8 @@ describe('a check finds', () => {
       session:a4:budget: budget_infinite (null)
         'inf': the session spends without limit
         no repair; set_budget
-      session:a5:budget: budget_infinite (429)
-        '-Infinity': every request is refused with HTTP 429
+      session:a5:budget: budget_infinite (500)
+        '-Infinity': every request fails with HTTP 500
         no repair; set_budget
       session:a6:budget: budget_expires (null)
         a budget that ends by itself: then the session gets the gateway's default budget
@@ -185,8 +185,8 @@ describe('a check finds', () => {
       session:b3:spent: spent_wrong_type (503)
         a Redis list: every request fails with HTTP 503
         no repair; delete_key
-      session:b4:spent: spent_infinite (429)
-        'inf': every request is refused with HTTP 429, whatever the budget
+      session:b4:spent: spent_infinite (500)
+        'inf': every request fails with HTTP 500
         no repair; reset_spent
       session:b5:spent: spent_infinite (null)
         '-inf': the session spends without limit

@@ -11,6 +11,7 @@ import {connect} from '../../../../src/lib/redis/connect.js';
 import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {parseAmount, ZERO} from '../../../../src/lib/values/money.js';
 import {parseSessionId} from '../../../../src/lib/values/session-id.js';
+import {readGatewayStates, writeStates} from '../../../support/redis/gateway-states.js';
 import type {TestRedis} from '../../../support/redis/redis-server.js';
 import {withRedis} from '../../../support/redis/with-redis.js';
 
@@ -97,7 +98,7 @@ const BUDGET: [Keys, Answer][] = [
   [{budget: 'inf', spent: '3'}, null],
   [{budget: 'inf', spent: 'inf'}, 503],
   [{budget: '10', spent: 'nan'}, 503],
-  [{budget: '10', spent: 'inf'}, 429],
+  [{budget: '10', spent: 'inf'}, 500],
   [{budget: '10', spent: LIST}, 503],
 ];
 
@@ -114,7 +115,16 @@ describe('the answer to the next request', () => {
     ['5', '4.99999', null],
     ['5', '5', 429],
     ['0', '-1', null],
-    ['-inf', '0', 429],
+    ['-inf', '0', 500],
+    ['-inf', '-inf', 503],
+    ['-inf', 'inf', 500],
+    ['inf', '-inf', null],
+    ['1e309', '1e310', 500],
+    ['1', '1e309', 500],
+    ['-1.7e308', '1.7e308', 500],
+    ['0', '1e308', 429],
+    ['1e1000000', '0', 503],
+    ['1e-99999', '0', null],
     ['10', '-inf', null],
     ['1e999', '5', null],
     ['0e999', '0', 429],
@@ -291,8 +301,14 @@ describe('a rule says what is wrong', () => {
     ['budget', {budget: '1', spent: 'x'}, 503, "what is spent is 'x', which is not an amount"],
     ['budget', {budget: '1', spent: LIST}, 503, 'what is spent is of a wrong Redis type'],
     ['budget', {budget: 'inf', spent: 'inf'}, 503, 'the budget and what is spent are both infinite'],
-    ['budget', {budget: '1', spent: 'inf'}, 429, 'what is spent is infinite'],
-    ['budget', {budget: '-inf'}, 429, 'the budget is below all that could be spent'],
+    [
+      'budget',
+      {budget: '1', spent: 'inf'},
+      500,
+      "what is spent is beyond what the JSON of the gateway's refusal can hold",
+    ],
+    ['budget', {budget: '-inf'}, 500, "the budget is beyond what the JSON of the gateway's refusal can hold"],
+    ['budget', {budget: '1e1000000'}, 503, 'the budget and what is spent are too far apart for the gateway'],
   ])('%s: %o', async (name, keys, answer, problem) => {
     await write('x', keys);
     const decision = await explain('x', {isRepeated: true});
@@ -423,6 +439,22 @@ test('a freeze has its end and its reason', async () => {
   });
   await write('x', {frozen_until: 'soon'});
   expect(ruleOf(await explain('x'), 'freeze')).toMatchObject({frozenUntil: null, reason: 'Loop', endedAt: null});
+});
+
+test('the answer is what a running gateway gave to 200 states of a session', async () => {
+  const states = readGatewayStates().map((state, index) => ({id: `g${index}`, ...state}));
+  await writeStates(server, states);
+  const asked = states.flatMap(({id, cost, status, identical}) => [
+    {id, status, request: {cost: amount(cost ?? '0.01'), isRepeated: false}},
+    ...(identical
+      ? [{id, status: identical.status, request: {cost: amount(identical.cost ?? '0.01'), isRepeated: true}}]
+      : []),
+  ]);
+  const answers = await Promise.all(asked.map(({id, request}) => explain(id, request)));
+  expect(answers.map(({id, answer}, index) => [id, asked[index]?.request.isRepeated, answer ?? 200])).toEqual(
+    asked.map(({id, status, request}) => [id, request.isRepeated, status]),
+  );
+  expect(asked.length).toBeGreaterThan(300);
 });
 
 // Last, since it takes longer than all others.

@@ -3,12 +3,12 @@ import {describe, expect, test} from 'vitest';
 import {
   describeAmounts,
   isAbsent,
-  quoteStart,
   readAmounts,
   type StoredAmount,
   toAmount,
   toStoredAmount,
 } from '../../../../src/lib/gateway/stored-amount.js';
+import {quoteStart} from '../../../../src/lib/gateway/stored-text.js';
 import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {toPlainDigits} from '../../../../src/lib/values/money.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
@@ -19,9 +19,8 @@ let server: TestRedis;
 let redis: Redis;
 withRedis((own) => ({server, redis} = own));
 
-const BLOCKING = 'the gateway answers its requests with HTTP 503';
 const ABSENT: StoredAmount = {state: 'absent'};
-const WRONG_TYPE: StoredAmount = {state: 'invalid', why: 'of a wrong Redis type', effect: BLOCKING};
+const WRONG_TYPE: StoredAmount = {state: 'invalid', why: 'of a wrong Redis type'};
 
 describe('an amount', () => {
   test.each([
@@ -35,12 +34,12 @@ describe('an amount', () => {
   });
 
   test.each([
-    ['nan', "'nan', which is not an amount", BLOCKING],
-    ['', "'', which is not an amount", BLOCKING],
-    ['inf', "'inf', which is not an amount", 'the gateway takes it as no limit'],
-    ['x'.repeat(61), `'${'x'.repeat(60)}…', which is not an amount`, BLOCKING],
-  ])('%j is none', (text, why, effect) => {
-    expect(toAmount(text)).toEqual({state: 'invalid', text, why, effect});
+    ['nan', "'nan', which is not an amount"],
+    ['', "'', which is not an amount"],
+    ['inf', "'inf', which is not an amount"],
+    ['x'.repeat(61), `'${'x'.repeat(60)}…', which is not an amount`],
+  ])('%j is none', (text, why) => {
+    expect(toAmount(text)).toEqual({state: 'invalid', text, why});
   });
 
   test('of a wrong type is told', () => {

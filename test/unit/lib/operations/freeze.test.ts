@@ -67,7 +67,11 @@ describe('the freeze keys of a session', () => {
       'a reason of a wrong type',
       '2026-11-22T17:00:00',
       true,
-      {isFrozen: true, reason: null, problems: ["The freeze reason of session 'x' is of a wrong Redis type."]},
+      {
+        isFrozen: true,
+        reason: null,
+        problems: [`The freeze reason of session 'x' is of a wrong Redis type: ${failing}`],
+      },
     ],
   ])('%s', (_, until, reason, state) => {
     expect(toFreezeState('x', until, reason, NOW)).toMatchObject(state);

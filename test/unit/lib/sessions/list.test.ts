@@ -184,7 +184,8 @@ describe('reading sessions', () => {
       const found = await collect(readSessions(on, ['a', 'b', 'c', 'd'].map(parseSessionId), new Date()));
       return found.map(({freeze, problems}) => [freeze?.isFrozen, ...problems]);
     };
-    const odd = "The freeze reason of session 'b' is of a wrong Redis type.";
+    const odd =
+      "The freeze reason of session 'b' is of a wrong Redis type: the gateway answers its requests with HTTP 500.";
     const rest = [[true, odd], [true], [false]];
     const why = 'of a wrong Redis type: the gateway answers its requests with HTTP 500.';
     expect(await read(redis)).toEqual([[null, `The freeze end of session 'a' is ${why}`], ...rest]);

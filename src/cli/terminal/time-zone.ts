@@ -1,0 +1,36 @@
+import {existsSync} from 'node:fs';
+
+import {TokengateError} from '../../lib/values/errors.js';
+import {parseTime} from '../../lib/values/time.js';
+
+/**
+ * A point in time as an operator types it: see `parseTime`. One without an offset is refused where Node.js does not know
+ * the time zone, and would take another for it.
+ *
+ * @throws TokengateError INVALID_TIME
+ */
+export function parseTypedTime(typed: string): Date {
+  const at = parseTime(typed);
+  const {TZ: zone} = process.env;
+  if (/(?:Z|[+-]\d\d:?\d\d)$/.test(typed.slice('2026-11-22'.length)) || isKnown(zone)) return at;
+  const named = zone === undefined ? 'of this machine' : `'${zone}' in TZ`;
+  throw new TokengateError('INVALID_TIME', `The time zone ${named} is not known here, so '${typed}' is not either.`, {
+    hint: `Give Z or an offset, as in ${typed.length === 10 ? `${typed}T00:00` : typed}Z.`,
+  });
+}
+
+/** Node.js knows names such as Europe/Berlin, with a colon too: no files and no rules, of which it takes a part. */
+function isKnown(zone: string | undefined): boolean {
+  // None is UTC by the same rule.
+  if (zone === '') return true;
+  if (zone === undefined) {
+    const {timeZone} = new Intl.DateTimeFormat().resolvedOptions() as {timeZone?: string};
+    return (timeZone !== undefined && timeZone !== 'Etc/Unknown') || !existsSync('/etc/localtime');
+  }
+  try {
+    new Intl.DateTimeFormat('en', {timeZone: zone.replace(/^:/, '')});
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,163 @@
+import {type ChildProcess, spawn} from 'node:child_process';
+
+import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+
+import {BIN, NODE, userEnv} from '../../support/program/run.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
+import {until} from '../../support/until.js';
+
+const SESSIONS = 20_000;
+const SEED = `for i = 1, ${SESSIONS} do redis.call('SET', 'session:s' .. i .. ':budget', '5') end`;
+
+let redis: TestRedis;
+let child: ChildProcess | undefined;
+beforeAll(async () => (redis = await startRedis()));
+beforeEach(async () => {
+  await redis.client.flushDb();
+  await redis.client.sendCommand(['EVAL', SEED, '0']);
+});
+afterEach(() => child?.kill('SIGKILL'));
+afterAll(() => redis.stop());
+
+/** Runs the built program with pipes, of which those that are named are not read. */
+function start(argv: string[], unread: readonly ('stdout' | 'stderr')[], input = '') {
+  const running = spawn(NODE, [BIN, ...argv], {env: userEnv(redis), stdio: 'pipe'});
+  child = running;
+  const text = {stdout: '', stderr: ''};
+  const read = (name: 'stdout' | 'stderr'): void => {
+    running[name].setEncoding('utf8').on('data', (piece: string) => (text[name] += piece));
+  };
+  for (const name of ['stdout', 'stderr'] as const) if (!unread.includes(name)) read(name);
+  running.stdin.end(input);
+  const ended = new Promise<number | null>((resolve) => running.once('exit', resolve));
+  return {child: running, text, read, ended};
+}
+
+const left = async (): Promise<number> => Number(await redis.client.sendCommand(['EVAL', LEFT, '0']));
+const LEFT = `return #redis.call('KEYS', 'session:*:budget')`;
+
+/** Resolves when nothing more is done, though some is. */
+async function untilPaused(): Promise<number> {
+  let [before, same] = [SESSIONS, 0];
+  await until(async () => {
+    const now = await left();
+    same = now === before && now < SESSIONS ? same + 1 : 0;
+    before = now;
+    return same > 20;
+  });
+  return before;
+}
+
+/** Ends it, and gives how long that took, in seconds. */
+async function end(running: ReturnType<typeof start>, signal: NodeJS.Signals): Promise<[number | null, number]> {
+  const at = performance.now();
+  running.child.kill(signal);
+  const code = await running.ended;
+  return [code, (performance.now() - at) / 1000];
+}
+
+/** On a machine that is busy. */
+const SOON = 3;
+
+describe('a reader that does not read', () => {
+  test.each([
+    ['SIGTERM', 143, ['--json']],
+    ['SIGINT', 130, ['--format', 'ndjson']],
+    ['SIGHUP', 129, ['--json']],
+  ] as const)('pauses a batch, which %s ends', async (signal, code, format) => {
+    const running = start(['reset-session', '--all', '--yes', ...format], ['stdout']);
+    const undone = await untilPaused();
+    expect(undone).toBeGreaterThan(0);
+    const [ended, seconds] = await end(running, signal);
+    expect(ended).toBe(code);
+    expect(seconds).toBeLessThan(SOON);
+    expect(await left()).toBe(undone);
+    const words = running.text.stderr.replaceAll(',', '');
+    expect(words).toContain('Nobody reads the output.');
+    expect(words).toContain(`Reset ${SESSIONS - undone} not done ${undone}`);
+    expect(words).not.toContain('nknown');
+  });
+
+  test('that reads on gets all of it', async () => {
+    const running = start(['reset-session', '--all', '--yes', '--json'], ['stdout']);
+    await untilPaused();
+    running.read('stdout');
+    expect(await running.ended).toBe(0);
+    expect(await left()).toBe(0);
+    expect(JSON.parse(running.text.stdout)).toMatchObject({summary: {reset: SESSIONS, unknown: 0, not_done: 0}});
+  });
+
+  test('of stderr does not keep an interrupt from ending a batch', async () => {
+    // Each that is not found is a line on stderr.
+    const ids = Array.from({length: SESSIONS}, (_, index) => `none-${'x'.repeat(100)}-${index}\n`).join('');
+    const running = start(['freeze-session', '--yes', '--stdin'], ['stderr'], ids);
+    await until(() => Promise.resolve(running.child.stderr.readableLength > 0));
+    const [code, seconds] = await end(running, 'SIGTERM');
+    expect(code).toBe(143);
+    expect(seconds).toBeLessThan(SOON);
+  });
+
+  test('of watch-sessions does not keep an interrupt from ending it', async () => {
+    const running = start(['watch-sessions', '--format', 'ndjson', '--interval', '1s'], ['stdout']);
+    await until(() => Promise.resolve(running.child.stdout.readableLength > 0));
+    const [code, seconds] = await end(running, 'SIGTERM');
+    expect(code).toBe(143);
+    expect(seconds).toBeLessThan(SOON);
+  });
+
+  test('of check-sessions leaves the crossings to the next check', async () => {
+    await redis.client.sendCommand(['EVAL', SEED.replace(':budget', ':spent'), '0']);
+    const running = start(['check-sessions', '--new-only', '--json', '--match', 's1???'], ['stdout']);
+    await until(() => Promise.resolve(running.child.stdout.readableLength > 0));
+    const [code, seconds] = await end(running, 'SIGTERM');
+    expect(code).toBe(143);
+    expect(seconds).toBeLessThan(SOON);
+    expect(await redis.client.keys('tokengate:*')).toEqual([]);
+  });
+});
+
+describe('a server that closes a connection on which nothing is said', () => {
+  const ours = async (): Promise<number> =>
+    String(await redis.client.sendCommand(['CLIENT', 'LIST']))
+      .trim()
+      .split('\n').length;
+  const closeOurs = async (): Promise<void> => {
+    await redis.client.sendCommand(['CLIENT', 'KILL', 'SKIPME', 'yes']);
+    await until(async () => (await ours()) === 1);
+  };
+  const commands = async (): Promise<number> =>
+    Number(/total_commands_processed:(\d+)/.exec(await redis.client.info('stats'))?.[1]);
+  /** Resolves when the command waits for its reader: Redis is asked nothing but this. */
+  const untilFull = async (running: ReturnType<typeof start>): Promise<void> => {
+    let [before, same] = [0, 0];
+    await until(async () => {
+      const now = await commands();
+      same = now === before + 1 && running.child.stdout.readableLength > 0 ? same + 1 : 0;
+      before = now;
+      return same > 20;
+    });
+  };
+
+  test.each([
+    ['list-sessions', ['list-sessions', '--format', 'ndjson'], SESSIONS],
+    ['check-store', ['check-store', '--format', 'ndjson'], SESSIONS],
+  ])('does not shorten %s', async (name, argv, count) => {
+    if (name === 'check-store') await redis.client.sendCommand(['EVAL', SEED.replace("'5'", "'five'"), '0']);
+    const running = start(argv, ['stdout']);
+    await untilFull(running);
+    await closeOurs();
+    running.read('stdout');
+    expect(await running.ended).toBe(name === 'check-store' ? 2 : 0);
+    expect(running.text.stderr).toBe('');
+    expect(new Set(running.text.stdout.trimEnd().split('\n')).size).toBe(count);
+  });
+
+  test('does not end a batch, nor leave anything unknown', async () => {
+    const running = start(['reset-session', '--all', '--yes', '--json', '--quiet'], ['stdout']);
+    await untilPaused();
+    await closeOurs();
+    running.read('stdout');
+    expect(await running.ended).toBe(0);
+    expect(JSON.parse(running.text.stdout)).toMatchObject({summary: {reset: SESSIONS, unknown: 0, not_done: 0}});
+  });
+});
