@@ -79,7 +79,9 @@ function describeCommand({id, summary, description = '', args, flags, examples =
 
 function listCommand({id, summary}) {
   const short = shortNamesOf(id).map((name) => `\`${name}\``);
-  return item(`[\`${nameOf(id)}\`](${id}.md): ${asMarkdown(summary)}${short.length === 0 ? '' : ` (short: ${short.join(', ')})`}`);
+  return item(
+    `[\`${nameOf(id)}\`](${id}.md): ${asMarkdown(summary)}${short.length === 0 ? '' : ` (short: ${short.join(', ')})`}`,
+  );
 }
 
 function asPage(parts) {

@@ -4,12 +4,13 @@ import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
 import {formatCount} from '../cli/views/batch-report.js';
-import {DEFAULT_COLUMNS, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
+import {defaultColumns, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
 import type {Session} from '../lib/gateway/session.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {type Filter, parseFilter} from '../lib/sessions/filter.js';
-import {describePartial, listSessions, SORT_FIELDS, type Totals} from '../lib/sessions/list.js';
+import {listSessions, SORT_FIELDS} from '../lib/sessions/list.js';
+import {describePartial, type Totals} from '../lib/sessions/totals.js';
 import {countSessions} from '../lib/sessions/unknown-ids.js';
 import {TokengateError} from '../lib/values/errors.js';
 import {parseDuration} from '../lib/values/time.js';
@@ -22,7 +23,7 @@ export default class ListSessions extends BaseCommand<typeof ListSessions> {
 
 A value in Redis that is not an amount is shown as "invalid" (null in JSON, empty in CSV), with a warning.
 
-Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, and with --sort rate also rate (US dollars a minute). --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.`;
+Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid), and with --sort rate also rate (US dollars a minute). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.`;
   static group = 'Look';
   static override examples = [
     {description: 'List all sessions', command: '<%= config.bin %> <%= command.id %>'},
@@ -69,10 +70,12 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const {match, where, frozen, sort, reverse, limit, totals, null: nul} = this.flags;
     const format = this.format();
     const filter = where === undefined ? undefined : parseFilter(where);
-    const defaults = sort === 'rate' ? [...DEFAULT_COLUMNS, 'rate' as const] : DEFAULT_COLUMNS;
-    const columns = this.flags.columns === undefined ? defaults : parseColumns(this.flags.columns);
+    const {isTerminal} = this;
+    const defaults = defaultColumns(format, isTerminal);
+    const usual = sort === 'rate' ? [...defaults, 'rate' as const] : defaults;
+    const columns = this.flags.columns === undefined ? usual : parseColumns(this.flags.columns);
     const redis = await this.connect();
-    const now = frozen || filter?.needsFrozen || needsFreeze(columns) ? await serverTime(redis) : undefined;
+    const now = frozen || filter?.needsFrozen || needsFreeze(columns) ? serverTime(redis) : undefined;
     const pages =
       sort === 'rate'
         ? this.listByRate(redis, filter)
@@ -86,7 +89,6 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const watched = collectProblems(pages, problems, () => {
       isEmpty = false;
     });
-    const {isTerminal} = this;
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
     await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));

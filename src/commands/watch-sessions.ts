@@ -10,7 +10,7 @@ import {drawOnce} from '../cli/watch/once.js';
 import type {Message} from '../cli/watch/state.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {parseFilter} from '../lib/sessions/filter.js';
-import {describePartial} from '../lib/sessions/list.js';
+import {describePartial} from '../lib/sessions/totals.js';
 import {TokengateError} from '../lib/values/errors.js';
 import type {Money} from '../lib/values/money.js';
 import type {RawId} from '../lib/values/session-id.js';

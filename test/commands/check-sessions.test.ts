@@ -161,9 +161,9 @@ test('a share is compared without rounding, however many digits it has', () => {
   );
 });
 
-test('what has not reached a threshold does not look as if it had', async () => {
-  await redis.client.set('session:high:spent', '47.4999999');
-  expect((await check('--match', 'high')).stdout).toContain('used 94.9% of its budget, at or above 80%');
+test('what is not used up does not look as if it were, and has the digits of the list', async () => {
+  await redis.client.set('session:high:spent', '49.99999999');
+  expect((await check('--match', 'high')).stdout).toContain('used 99.9% of its budget, at or above 95%');
 });
 
 describe('a budget of 0', () => {

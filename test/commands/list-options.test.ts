@@ -194,7 +194,7 @@ describe('--columns', () => {
       stdout: '',
       stderr:
         "Error: There is no column 'price'.\n" +
-        'Columns: id, budget, spent, remaining, used, frozen, until, reason.\n',
+        'Columns: id, budget, spent, remaining, used, frozen, until, reason, status.\n',
     });
   });
 });

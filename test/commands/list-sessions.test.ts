@@ -54,21 +54,30 @@ describe('list-sessions', () => {
           "budget": 10,
           "spent": 0.00000075,
           "remaining": 9.99999925,
-          "percentage_used": 0.0000075
+          "percentage_used": 0.0000075,
+          "is_frozen": false,
+          "frozen_until": null,
+          "freeze_reason": null
         },
         {
           "session_id": "trial",
           "budget": 0.05,
           "spent": 0.02643664999999999982,
           "remaining": 0.02356335000000000018,
-          "percentage_used": 52.87329999999999964
+          "percentage_used": 52.87329999999999964,
+          "is_frozen": false,
+          "frozen_until": null,
+          "freeze_reason": null
         },
         {
           "session_id": "vast",
           "budget": 10000000000000000,
           "spent": 0.00001,
           "remaining": 9999999999999999.99999,
-          "percentage_used": 0.0000000000000000001
+          "percentage_used": 0.0000000000000000001,
+          "is_frozen": false,
+          "frozen_until": null,
+          "freeze_reason": null
         }
       ]
       "
@@ -80,8 +89,8 @@ describe('list-sessions', () => {
     await seed('a,b', '10.0', '2.5');
     await seed('=cmd', '1');
     expect((await list('--format', 'ndjson')).stdout).toMatchInlineSnapshot(`
-      "{"session_id":"=cmd","budget":1,"spent":0,"remaining":1,"percentage_used":0}
-      {"session_id":"a,b","budget":10,"spent":2.5,"remaining":7.5,"percentage_used":25}
+      "{"session_id":"=cmd","budget":1,"spent":0,"remaining":1,"percentage_used":0,"is_frozen":false,"frozen_until":null,"freeze_reason":null}
+      {"session_id":"a,b","budget":10,"spent":2.5,"remaining":7.5,"percentage_used":25,"is_frozen":false,"frozen_until":null,"freeze_reason":null}
       "
     `);
     expect((await list('--format', 'csv')).stdout).toMatchInlineSnapshot(`
@@ -136,6 +145,9 @@ describe('list-sessions', () => {
       spent: null,
       remaining: null,
       percentage_used: null,
+      is_frozen: false,
+      frozen_until: null,
+      freeze_reason: null,
     });
   });
 

@@ -106,9 +106,9 @@ describe('commands', () => {
 
   test('list-sessions --format json prints an array of numbers', async () => {
     await loadSessions(redis, {'session-1': ['10.0', '2.3456']});
-    expect(JSON.parse(await answerOf('tokengate list-sessions --format json'))).toEqual([
-      {session_id: 'session-1', budget: 10, spent: 2.3456, remaining: 7.6544, percentage_used: 23.456},
-    ]);
+    const documented = {session_id: 'session-1', budget: 10, spent: 2.3456, remaining: 7.6544, percentage_used: 23.456};
+    const freeze = {is_frozen: false, frozen_until: null, freeze_reason: null};
+    expect(JSON.parse(await answerOf('tokengate list-sessions --format json'))).toEqual([{...documented, ...freeze}]);
   });
 
   test('reset-session asks, and resets on y', async () => {

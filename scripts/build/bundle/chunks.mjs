@@ -65,13 +65,14 @@ export function chunk(name, {homes, inputs, shared}) {
     setup(build) {
       build.onResolve({filter: /^tokengate:chunk$/}, ({path}) => ({path, namespace: 'chunk'}));
       build.onLoad({filter: /./, namespace: 'chunk'}, () => {
-        const getters = [...shared.get(name)].map((path) => `${JSON.stringify(path)}: () => require(${specifier(path)})`);
+        const getters = [...shared.get(name)].map(
+          (path) => `${JSON.stringify(path)}: () => require(${specifier(path)})`,
+        );
         const entry = name === 'tokengate' ? `export * from ${specifier(SEEDS[name][0])};` : '';
         return {contents: `${entry} export const modules = {${getters.join()}};`, resolveDir: ROOT};
       });
       build.onResolve({filter: /./}, ({path, importer, namespace}) => {
-        const from =
-          namespace === 'file' ? relative(ROOT, importer).replaceAll('\\', '/') : `${namespace}:${importer}`;
+        const from = namespace === 'file' ? relative(ROOT, importer).replaceAll('\\', '/') : `${namespace}:${importer}`;
         const found = inputs[from]?.imports.find(({original}) => original === path)?.path;
         const home = homes.get(found);
         if (home === undefined || home === name) return undefined;

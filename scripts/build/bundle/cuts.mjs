@@ -142,4 +142,3 @@ function replace(text, {old, times, new: replaced}, name) {
   if (parts.length !== times + 1) throw new Error(`${name}: expected ${times} times, not ${parts.length - 1}: ${old}`);
   return parts.join(replaced);
 }
-

@@ -124,7 +124,15 @@ function listCommands(folder) {
 /** What every start looks at. */
 const LISTED = ['id', 'aliases', 'args', 'hidden', 'hiddenAliases', 'strict', 'summary'];
 /** What oclif asks for only where a CLI has a way to write words in another order, or is told otherwise by entry.js. */
-const LEFT_OUT = ['aliasPermutations', 'isESM', 'permutations', 'pluginAlias', 'pluginName', 'pluginType', 'relativePath'];
+const LEFT_OUT = [
+  'aliasPermutations',
+  'isESM',
+  'permutations',
+  'pluginAlias',
+  'pluginName',
+  'pluginType',
+  'relativePath',
+];
 
 /**
  * What the manifests say of the commands, in two parts: `list` is code, and short; `manifest` is JSON, parsed for the
@@ -138,7 +146,10 @@ const commandList = {
       const manifests = Object.entries(readManifests());
       const listed = manifests.map(([plugin, {commands}]) => {
         const ids = Object.keys(commands).sort();
-        return [plugin, ids.map((id) => pick(commands[id], (key) => LISTED.includes(key) || isShown(commands[id], key)))];
+        return [
+          plugin,
+          ids.map((id) => pick(commands[id], (key) => LISTED.includes(key) || isShown(commands[id], key))),
+        ];
       });
       const keys = manifests.flatMap(([, {commands}]) => Object.values(commands).flatMap(Object.keys));
       const otherKeys = [...new Set(keys)].filter((key) => ![...LISTED, ...LEFT_OUT].includes(key));

@@ -19,7 +19,11 @@ export function requireLate(text, path) {
   for (const statement of source.statements) {
     const [name, value] = readRequire(statement);
     if (name === undefined) continue;
-    edits.push([statement.getStart(), statement.end, NAME.test(name) ? lateName(name, value) : lateExport(name, value)]);
+    edits.push([
+      statement.getStart(),
+      statement.end,
+      NAME.test(name) ? lateName(name, value) : lateExport(name, value),
+    ]);
     if (NAME.test(name)) names.add(name);
   }
   const visit = (node) => {

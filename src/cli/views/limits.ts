@@ -1,6 +1,6 @@
 import {describeEnd} from '../../lib/gateway/freeze.js';
 import type {Check, Finding, Severity} from '../../lib/monitoring/limits.js';
-import {formatExactMoney, formatMoney, type Money} from '../../lib/values/money.js';
+import {formatExactMoney, formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import {paint} from '../terminal/colour.js';
 import {showText} from '../terminal/escape.js';
 
@@ -125,7 +125,6 @@ function statusOf(findings: readonly Finding[]): 'ok' | Severity {
   return findings[0]?.rule.severity ?? 'ok';
 }
 
-/** Rounded down, so that what has not reached a threshold does not look as if it had. */
 function showShare(percentage: Money | null | undefined): string {
-  return percentage == null ? 'an unknown share' : `${percentage.toFixed(1, 'down')}%`;
+  return percentage == null ? 'an unknown share' : formatPercentage(percentage);
 }

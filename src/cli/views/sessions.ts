@@ -2,9 +2,10 @@ import {describeEnd} from '../../lib/gateway/freeze.js';
 import type {Session} from '../../lib/gateway/session.js';
 import type {Journal} from '../../lib/journal/entry.js';
 import {type BudgetChange} from '../../lib/operations/budget.js';
-import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/list.js';
+import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/totals.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
+import {statusOf} from '../../lib/watch/row.js';
 import {toCsvCell} from '../terminal/csv.js';
 import {showText} from '../terminal/escape.js';
 import {stringifyJson} from '../terminal/json.js';
@@ -101,13 +102,20 @@ const COLUMNS = {
     value: ({freeze}) => (freeze?.isFrozen ? freeze.reason : null),
     cell: ({freeze}) => (freeze?.isFrozen ? showText(freeze.reason ?? '') : '-'),
   },
+  status: {title: 'Status', key: 'status', value: statusOf, cell: statusOf},
   rate: {title: '$/min', key: 'spent_per_minute', value: ({rate}) => rate ?? null, cell: ({rate}) => rateCell(rate)},
 } satisfies Record<string, Column>;
 
 export type ColumnName = keyof typeof COLUMNS;
 export const COLUMN_NAMES: readonly string[] = Object.keys(COLUMNS);
-export const DEFAULT_COLUMNS: readonly ColumnName[] = ['id', 'budget', 'spent', 'remaining', 'used'];
-const FREEZE_COLUMNS: readonly ColumnName[] = ['frozen', 'until', 'reason'];
+const DEFAULT_COLUMNS: readonly ColumnName[] = ['id', 'budget', 'spent', 'remaining', 'used'];
+const FREEZE_COLUMNS: readonly ColumnName[] = ['frozen', 'until', 'reason', 'status'];
+
+/** The documented five; scripts get the freeze too, and a person sees how each session stands. */
+export function defaultColumns(format: ListFormat, isTerminal: boolean): readonly ColumnName[] {
+  if (format === 'json' || format === 'ndjson') return [...DEFAULT_COLUMNS, 'frozen', 'until', 'reason'];
+  return format === 'table' && isTerminal ? [...DEFAULT_COLUMNS, 'status'] : DEFAULT_COLUMNS;
+}
 
 /**
  * Reads a list of column names, separated by commas.

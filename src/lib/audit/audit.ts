@@ -19,9 +19,10 @@ import {type Decision, judgeNextRequest, readStates, type Rule} from '../gateway
 import {decodeText, NOT_UTF8, quoteStart} from '../gateway/stored-text.js';
 import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
+import {scanKeys} from '../redis/scan-keys.js';
 import {serverTime} from '../redis/server-time.js';
-import {narrow, scanKeys} from '../sessions/list.js';
 import {inGroups} from '../values/chunks.js';
+import {narrow} from '../values/glob.js';
 import {matchesGlob} from '../values/glob.js';
 import {parseStoredNumber, ZERO} from '../values/money.js';
 import {isAscii, isText, nameOf, rawId, type RawId} from '../values/session-id.js';

@@ -5,7 +5,9 @@ import type {Session} from '../gateway/session.js';
 import type {Redis} from '../redis/contract.js';
 
 import type {Filter} from '../sessions/filter.js';
-import {mayPass, readFreezes, readRequestCounts, readSessions, scanIds} from '../sessions/list.js';
+import {mayPass} from '../sessions/filter.js';
+import {readFreezes, readRequestCounts, readSessions} from '../sessions/read.js';
+import {scanIds} from '../sessions/scan-ids.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, ZERO} from '../values/money.js';
 import {isText} from '../values/session-id.js';

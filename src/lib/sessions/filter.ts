@@ -1,5 +1,6 @@
 import jsep from 'jsep';
 
+import type {Session} from '../gateway/session.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, parseStoredMoney} from '../values/money.js';
 
@@ -21,6 +22,19 @@ export interface Filter {
   mayMatch: (facts: Facts) => boolean;
   /** True when the expression speaks of `frozen`, which takes another read. */
   needsFrozen: boolean;
+}
+
+export function passes(filter: Filter, session: Session): boolean {
+  return filter.matches(toFacts(session));
+}
+
+/** For what watches over sessions: one whose values cannot be read passes too, unless the filter certainly excludes it. */
+export function mayPass(filter: Filter, session: Session): boolean {
+  return filter.mayMatch(toFacts(session));
+}
+
+function toFacts({id, budget, spent, remaining, percentageUsed, freeze}: Session): Facts {
+  return {id, budget, spent, remaining, used: percentageUsed, frozen: freeze?.isFrozen ?? null};
 }
 
 type Kind = 'number' | 'text' | 'truth';

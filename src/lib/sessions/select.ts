@@ -2,8 +2,9 @@ import type {KeyShape} from '../gateway/keys.js';
 import type {Redis} from '../redis/contract.js';
 import {matchesGlob} from '../values/glob.js';
 import type {RawId} from '../values/session-id.js';
-import type {Filter} from './filter.js';
-import {passes, readSessions, scanIds} from './list.js';
+import {type Filter, passes} from './filter.js';
+import {readSessions} from './read.js';
+import {scanIds} from './scan-ids.js';
 import {sortedOnce} from './sorted-ids.js';
 
 /** Which sessions are meant: those named, or all, or both; of these, those that `match` and `where` let through. */
@@ -46,7 +47,7 @@ export async function selectIds(
 
   const selected: RawId[] = [];
   const missing = new Set(named);
-  for await (const page of readSessions(redis, candidates, where.needsFrozen ? now : undefined)) {
+  for await (const page of readSessions(redis, candidates, where.needsFrozen && now ? {now} : undefined)) {
     for (const session of page) {
       missing.delete(session.key);
       if (passes(where, session)) selected.push(session.key);

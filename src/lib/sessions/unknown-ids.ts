@@ -2,10 +2,10 @@ import {setTimeout as wait} from 'node:timers/promises';
 
 import {BUDGET_KEYS, keyOf, SESSION_KEYS} from '../gateway/keys.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
+import {scanKeys} from '../redis/scan-keys.js';
 import {inGroups} from '../values/chunks.js';
 import {editDistance} from '../values/edit-distance.js';
 import {nameOf, type RawId, rawId} from '../values/session-id.js';
-import {scanKeys} from './list.js';
 
 /** IDs in one flight. */
 const CHUNK = 1000;

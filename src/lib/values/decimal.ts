@@ -49,23 +49,28 @@ export class Decimal {
   }
 
   /**
-   * The quick way for what most numbers are: up to 15 digits with at most one point among them, and nothing else.
+   * The quick way for what most numbers are: up to 30 digits with at most one point among them, and nothing else.
    *
    * @returns undefined for any other text, be it a number or not
    */
   static ofPlain(text: string): Decimal | undefined {
     const {length} = text;
-    if (length === 0 || length > MAX_EXACT_DIGITS + 1) return undefined;
+    if (length === 0 || length > 2 * MAX_EXACT_DIGITS) return undefined;
     let point = -1;
-    let value = 0;
+    let count = 0;
+    let [first, rest] = [0, 0];
     for (let index = 0; index < length; index++) {
       const code = text.charCodeAt(index);
-      if (code >= ZERO_DIGIT && code <= NINE_DIGIT) value = value * 10 + (code - ZERO_DIGIT);
-      else if (code === POINT && point === -1 && index > 0) point = index;
+      if (code >= ZERO_DIGIT && code <= NINE_DIGIT) {
+        if (count++ < MAX_EXACT_DIGITS) first = first * 10 + (code - ZERO_DIGIT);
+        else rest = rest * 10 + (code - ZERO_DIGIT);
+      } else if (code === POINT && point === -1 && index > 0) point = index;
       else return undefined;
     }
-    if (point === -1) return length > MAX_EXACT_DIGITS ? undefined : new Decimal(BigInt(value), 0);
-    return point === length - 1 ? undefined : new Decimal(BigInt(value), length - 1 - point);
+    if (point === length - 1) return undefined;
+    const more = count - MAX_EXACT_DIGITS;
+    const coefficient = more > 0 ? BigInt(first) * powerOfTen(more) + BigInt(rest) : BigInt(first);
+    return new Decimal(coefficient, point === -1 ? 0 : length - 1 - point);
   }
 
   private static scaled(coefficient: bigint, scale: number): Decimal {

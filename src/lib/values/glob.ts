@@ -34,6 +34,15 @@ export function escapeGlob(text: string): string {
   return text.replace(/[*?[\\]/g, '\\$&');
 }
 
+/**
+ * What stands for an ID in a pattern of whole keys. A bracket or a backslash could take in what follows the ID: then the
+ * pattern only narrows it down (`isExact` is false), and each ID has to be matched.
+ */
+export function narrow(glob = '*'): {pattern: string; isExact: boolean} {
+  const isExact = !/[[\\]/.test(glob);
+  return {pattern: isExact ? glob : glob.replace(/[[\\*?].*/s, '*'), isExact};
+}
+
 const [STAR, QUESTION, OPEN, CLOSE, CARET, DASH, BACKSLASH] = Buffer.from('*?[]^-\\') as unknown as number[];
 
 /** Where the glob goes on after it has matched one byte; -1 when it does not match. */

@@ -109,9 +109,10 @@ export function formatExactMoney(amount: Money): string {
   return withDollar(decimals < 2 ? amount.toFixed(2) : digits);
 }
 
-/** One decimal, rounded half to even: `48.4%`. */
+/** One decimal, rounded half to even: `48.4%`. What is not all of it does not look as if it were: `99.9%`. */
 export function formatPercentage(percentage: Decimal): string {
-  return `${percentage.toFixed(1, 'half-even')}%`;
+  const digits = percentage.toFixed(1, 'half-even');
+  return digits === '100.0' && percentage.lt(100) ? '99.9%' : `${digits}%`;
 }
 
 function withDollar(digits: string): string {

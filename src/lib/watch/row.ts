@@ -1,5 +1,5 @@
 import type {Session} from '../gateway/session.js';
-import {addPartial, NO_TOTALS, type Totals, usedOf} from '../sessions/list.js';
+import {addPartial, NO_TOTALS, type Totals, usedOf} from '../sessions/totals.js';
 import {type Money, ZERO} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import {secondsUntilEmpty} from './spend-rate.js';

@@ -4,10 +4,11 @@ import {BUDGET_KEYS} from '../../../src/lib/gateway/keys.js';
 import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
 import {connect} from '../../../src/lib/redis/connect.js';
 import type {Redis} from '../../../src/lib/redis/contract.js';
-import {scanIds, scanKeys} from '../../../src/lib/sessions/list.js';
+import {scanKeys} from '../../../src/lib/redis/scan-keys.js';
+import {scanIds} from '../../../src/lib/sessions/scan-ids.js';
 import {rawId} from '../../../src/lib/values/session-id.js';
-import {runBinary} from '../../support/program/run.js';
 import {startCluster, type TestCluster} from '../../support/redis/cluster.js';
+import {runBinary} from '../../support/program/run.js';
 
 let cluster: TestCluster;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
 
-import {SortedIds, sortedOnce, sortPages} from '../../../../src/lib/sessions/sorted-ids.js';
+import {SortedIds, sortedOnce} from '../../../../src/lib/sessions/sorted-ids.js';
 import {type RawId, rawId} from '../../../../src/lib/values/session-id.js';
 
 const inOrder = (ids: readonly RawId[]): RawId[] =>
@@ -13,26 +13,21 @@ function read(pages: readonly RawId[][], reverse = false): RawId[] {
   return [...sorted.read({reverse})];
 }
 
-async function* inTurn(pages: readonly RawId[][]): AsyncGenerator<RawId[]> {
-  for (const page of pages) yield Promise.resolve([...page]);
-}
-
-test('any IDs, in any pages, are sorted in the order of their bytes, each once', async () => {
+test('any IDs, in any pages, are sorted in the order of their bytes, each once', () => {
   const id = fc
     .array(fc.integer({min: 0, max: 255}), {maxLength: 6})
     .map((bytes) => rawId(Buffer.from(bytes).toString('latin1')));
-  await fc.assert(
-    fc.asyncProperty(fc.array(fc.array(id)), async (pages) => {
+  fc.assert(
+    fc.property(fc.array(fc.array(id)), (pages) => {
       const sorted = inOrder(pages.flat());
       expect(read(pages)).toEqual(sorted);
       expect(read(pages, true)).toEqual(sorted.toReversed());
-      expect(await sortPages(inTurn(pages))).toEqual(sorted);
       expect(sortedOnce(pages.flat())).toEqual(sorted);
     }),
   );
 });
 
-test.each([16_383, 16_384, 16_385, 100_000])('%i IDs, a fifth of which come twice, are sorted', async (count) => {
+test.each([16_383, 16_384, 16_385, 100_000])('%i IDs, a fifth of which come twice, are sorted', (count) => {
   // In an order that jumps about, with a page that ends where no run does.
   const ids = Array.from({length: count}, (_, index) => rawId(`ü-${(index * 7919) % count}`));
   const pages = Array.from({length: Math.ceil(count / 997)}, (_, index) => ids.slice(index * 997, (index + 1) * 997));
@@ -40,12 +35,9 @@ test.each([16_383, 16_384, 16_385, 100_000])('%i IDs, a fifth of which come twic
   const sorted = inOrder(ids);
   expect(read(pages)).toEqual(sorted);
   expect(read(pages, true)).toEqual(sorted.toReversed());
-  expect(await sortPages(inTurn(pages))).toEqual(sorted);
 });
 
-test('no IDs are none', async () => {
-  expect(await sortPages(inTurn([]))).toEqual([]);
-  expect(await sortPages(inTurn([[], []]))).toEqual([]);
+test('no IDs are none', () => {
   expect(read([])).toEqual([]);
   expect(read([[]], true)).toEqual([]);
 });

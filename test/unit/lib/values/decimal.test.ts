@@ -117,8 +117,9 @@ test.each(['', '-', '.', '1.2.3', ' 1', '1 ', '1e', 'e5', '+1', '1_0', 'NaN', 'I
 
 test('the quick way takes what is plain and short, and gives the same', () => {
   const texts = ['0', '7', '10.0', '0.00000000000001', '123456789012345', '1234567890.12345', '00.10'];
+  texts.push('0.02643664999999999982', '1234567890123456', `9.${'9'.repeat(28)}`, '9'.repeat(30));
   for (const plain of texts) expect(Decimal.ofPlain(plain)?.toString()).toBe(new Big(plain).toFixed());
-  for (const other of ['1234567890123456', '12345678901234567', '-1', '.5', '5.', '1e5', '1234567890.123456']) {
+  for (const other of ['9'.repeat(31), `0.${'1'.repeat(29)}`, '-1', '.5', '5.', '1e5', '1.2.3']) {
     expect(Decimal.ofPlain(other)).toBeUndefined();
   }
 });

@@ -203,12 +203,11 @@ describe('an amount on the screen', () => {
     );
   });
 
-  test('a percentage has one decimal, half to even', () => {
-    expect(['48.44', '12.25', '12.35', '0'].map((text) => formatPercentage(Decimal.of(text)))).toEqual([
-      '48.4%',
-      '12.2%',
-      '12.4%',
-      '0.0%',
-    ]);
+  test('a percentage has one decimal, half to even, and is 100.0 only when it is all', () => {
+    expect(
+      ['48.44', '12.25', '12.35', '0', '99.94', '99.95', '99.999999', '100', '100.04', '100.06'].map((text) =>
+        formatPercentage(Decimal.of(text)),
+      ),
+    ).toEqual(['48.4%', '12.2%', '12.4%', '0.0%', '99.9%', '99.9%', '99.9%', '100.0%', '100.0%', '100.1%']);
   });
 });
