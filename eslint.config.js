@@ -14,7 +14,7 @@ const REDIS = onlyImporter('redis', 'src/lib/redis/contract.ts and node.ts');
 /** From the ground up: a room imports from the rooms below it, and from those beside it that BESIDE names. */
 const FLOORS = {
   'src/lib': [
-    ['values'],
+    ['values', 'lua'],
     ['redis'],
     ['gateway'],
     ['journal', 'sessions', 'completion'],

@@ -51,6 +51,10 @@ const PROGRAMS = {
   },
   zsh: sameEverywhere('zsh'),
   fish: sameEverywhere('fish'),
+  luacheck: {
+    names: ['luacheck'],
+    packages: {'apt-get': 'lua-check', dnf: 'luacheck', apk: 'luacheck', pacman: 'luacheck', brew: 'luacheck'},
+  },
   promtool: {
     names: ['promtool'],
     packages: {
@@ -160,6 +164,8 @@ function isBuilt() {
     'tsconfig.json',
     'tsconfig.build.json',
     'scripts/build/man.mjs',
+    'scripts/build/lua.mjs',
+    ...filesUnder('lua'),
     'scripts/check/loaded.json',
     ...filesUnder('scripts/build/bundle'),
   ];

@@ -7,6 +7,7 @@ const CHECKS = {
   format: 'prettier --check .',
   lint: 'eslint .',
   types: 'tsc',
+  Lua: 'node scripts/build/lua.mjs --check && node scripts/check/lua.mjs',
   'dead code': 'knip',
   'reasons for dependencies': 'node scripts/check/dependencies.mjs',
   // Not `npm run build`, which would write the manifest that is to be checked.

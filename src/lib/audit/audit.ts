@@ -17,6 +17,7 @@ import {
 } from '../gateway/keys.js';
 import {type Decision, judgeNextRequest, readStates, type Rule} from '../gateway/next-request.js';
 import {decodeText, NOT_UTF8, quoteStart} from '../gateway/stored-text.js';
+import {READ_FACTS} from '../lua/scripts.js';
 import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
 import {scanKeys} from '../redis/scan-keys.js';
@@ -227,7 +228,7 @@ async function readFacts(redis: Redis, keys: readonly SessionKey[]): Promise<Key
   const scripts = groups.map((group): Command => {
     const names = group.map(namesToRead);
     const counts = names.map(({length}) => length).join('');
-    return ['EVAL', READ, String(names.flat().length), ...names.flat(), counts];
+    return ['EVAL', READ_FACTS, String(names.flat().length), ...names.flat(), counts, String(VALUE_LIMIT - 1)];
   });
   const answers = await redis.pipelineBytes(scripts);
   const isRefused = answers.some((answer) => answer instanceof ErrorReply && isScriptRefusal(answer));
@@ -245,23 +246,6 @@ function namesToRead({id, shape}: SessionKey): RedisText[] {
   const other = OTHERS.get(shape);
   return [keyOf(shape, id), ...(other === undefined ? [] : [keyOf(other, id)])];
 }
-
-/**
- * KEYS: one to read, or two, of which the second decides on the first. ARGV: a digit for each, how many they are. Returns
- * of each type, TTL, text, and TTL of the second.
- */
-const READ = `
-local replies, n, at = {}, 0, 1
-for digit in string.gmatch(ARGV[1], '%d') do
-  local key = KEYS[at]
-  local kind = redis.call('TYPE', key).ok
-  replies[n + 1] = kind
-  replies[n + 2] = redis.call('PTTL', key)
-  replies[n + 3] = kind == 'string' and redis.call('GETRANGE', key, 0, ${VALUE_LIMIT - 1})
-  replies[n + 4] = digit == '2' and redis.call('PTTL', KEYS[at + 1])
-  n, at = n + 4, at + digit
-end
-return replies`;
 
 async function readFactsOneByOne(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
   const commands = keys.flatMap((key): Command[] => {

@@ -4,6 +4,7 @@ import type {KeyShape} from '../gateway/keys.js';
 import {quoteStart} from '../gateway/stored-text.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Journal} from '../journal/entry.js';
+import {DECIDE_REPAIR, REPAIR} from '../lua/scripts.js';
 import type {Redis} from '../redis/contract.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 
@@ -73,7 +74,7 @@ export async function* makeRepairs<T extends {repair: Repair}>(
     }
     const ids = some.map(({repair}) => repair.id);
     const left = some.values();
-    for await (const outcomes of runBatch(redis, ids, repairing(some, now), {journal, stop})) {
+    for await (const outcomes of runBatch(redis, ids, repairChange(some, now), {journal, stop})) {
       for (const outcome of outcomes) {
         const {value: finding} = left.next();
         if (finding === undefined) continue;
@@ -99,12 +100,12 @@ function keysBeside({id, steps: [, ...others]}: Repair): string[] {
 }
 
 /** Repairs of the same keys, one for each session. */
-function repairing(findings: readonly {repair: Repair}[], now: Date): Change<null> {
+function repairChange(findings: readonly {repair: Repair}[], now: Date): Change<null> {
   const repairs = new Map(findings.map(({repair}) => [repair.id, repair]));
   const shapes = (findings[0]?.repair.steps ?? []).map(({shape}) => shape);
   return {
     shapes,
-    script: REPAIR,
+    scripts: {change: REPAIR, decide: DECIDE_REPAIR},
     args: [String(VALUE_LIMIT)],
     own: (id) => Buffer.from(JSON.stringify(repairs.get(id)?.steps.map((step) => toPlan(step, now)) ?? []), 'latin1'),
     read: (id, word) => ({id: nameOf(id), state: word === 'done' ? 'done' : 'unchanged', result: null}),
@@ -128,24 +129,3 @@ function describeValue(held: Held): string {
   if (typeof held === 'string') return quoteStart(held);
   return held ? 'of a wrong Redis type' : 'none';
 }
-
-/**
- * Args: the number of bytes of a text that count. Own: JSON, for each key what is expected (null when it does not
- * matter), what is done (`stay`, `delete`, `write`), the text (null for what is there), and a TTL in ms, 0 for none.
- */
-const REPAIR = `
-  local plan = cjson.decode(own)
-  local new = {}
-  for i, step in ipairs(plan) do
-    local found = old[i]
-    if type(found) == 'string' then found = string.sub(found, 1, tonumber(args[1])) end
-    if step[1] ~= cjson.null and found ~= step[1] then return 'changed' end
-  end
-  for i, step in ipairs(plan) do
-    if step[2] == 'delete' then new[i] = false end
-    if step[2] == 'write' then
-      local text = step[3] == cjson.null and old[i] or step[3]
-      if type(text) == 'string' then new[i] = step[4] == 0 and text or {text, step[4]} end
-    end
-  end
-  return 'done', new`;

@@ -11,6 +11,7 @@ import {
 } from '../gateway/keys.js';
 import {type Held, toHeld} from '../gateway/stored-value.js';
 import {type Journal, type Stored, toFields, toText} from '../journal/entry.js';
+import {APPEND_JOURNAL, COMPARE_AND_SET, COMPARE_AND_SET_KEY} from '../lua/scripts.js';
 import {slotOf} from '../redis/cluster/slots.js';
 import {type Command, ErrorReply, NoReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
@@ -19,8 +20,6 @@ import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {
   type Change,
-  COMPARE_AND_SET,
-  EXPIRY,
   explainRefusal,
   MAX_TRIES,
   type PlannedChange,
@@ -190,9 +189,10 @@ async function decide<T>(
   change: Change<T>,
   journal: Journal | undefined,
 ): Promise<Decision<T>[]> {
-  if ('plan' in change) {
-    const trouble = await prepare(redis, change);
-    return ready.map(({id, found}) => trouble ?? plan(id, found, change));
+  if (!('scripts' in change) || change.plan !== undefined) {
+    const planned = change as PlannedChange<T>;
+    const trouble = await prepare(redis, planned);
+    return ready.map(({id, found}) => trouble ?? plan(id, found, planned));
   }
   const groups = inGroups(ready, GROUP);
   const answers = await redis
@@ -216,15 +216,19 @@ async function decide<T>(
         const after = next[key] ?? true;
         return after === true ? [] : [{...one, index: key, expected: one.old, next: after}];
       });
-      return {writes, result: change.read(id, word, texts)};
+      const result = change.read(id, word, texts);
+      if (result === undefined) throw new RangeError('neither a script nor a plan decides');
+      return {writes, result};
     });
   });
 }
 
 function plan<T>(id: RawId, found: readonly Found[], change: PlannedChange<T>): Decision<T> {
+  const lives = (change.lives ?? []).map((shape) => ttlOf(found[change.shapes.indexOf(shape)]));
   const outcome = change.plan(
     id,
     found.map(({old}) => old),
+    lives,
   );
   if (outcome.state !== 'write') return outcome;
   const {expected, next, result} = outcome;
@@ -237,43 +241,17 @@ function plan<T>(id: RawId, found: readonly Found[], change: PlannedChange<T>): 
 
 function toDecision<T>(
   group: readonly {id: RawId; found: readonly Found[]}[],
-  {script, args, own}: ScriptedChange<T>,
+  {scripts: {decide = ''}, args, own}: ScriptedChange<T>,
 ): Command {
-  const ttls = (found: readonly Found[]): number[] => found.map(({state}) => (Array.isArray(state) ? state[1] : -1));
-  const olds = JSON.stringify(group.map(({found}) => [found.map(({old}) => old), ttls(found)]));
+  const olds = JSON.stringify(group.map(({found}) => [found.map(({old}) => old), found.map(ttlOf)]));
   const owns = own === undefined ? [] : group.map(({id}) => own(id));
-  const source = DECIDE.replace('SCRIPT', () => script);
-  return ['EVAL', source, '0', String(args.length), String(owns.length), Buffer.from(olds, 'latin1'), ...args, ...owns];
+  return ['EVAL', decide, '0', String(args.length), String(owns.length), Buffer.from(olds, 'latin1'), ...args, ...owns];
 }
 
-/**
- * The script of a change, on what was read. ARGV: the number of its arguments, and of texts of single sessions; JSON of
- * what the keys of each session hold, and their PTTLs; these arguments, and texts. Returns a JSON list: for each session the word, and for
- * each key what it is to hold, or true when it stays.
- */
-const DECIDE = `
-local nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2])
-local args = {unpack(ARGV, 4, 3 + nargs)}
-local ttls
-local function ttl(i) return ttls[i] end
-${EXPIRY}
-local function decide(old, own)
-SCRIPT
-end
-local replies = {}
-for at, found in ipairs(cjson.decode(ARGV[3])) do
-  local old = found[1]
-  ttls = found[2]
-  local word, new = decide(old, nown > 0 and ARGV[3 + nargs + at])
-  local states = {}
-  for i = 1, #old do
-    local after = new and new[i]
-    if not new or after == nil or (after == false and old[i] == false) then after = true end
-    states[i] = after
-  end
-  replies[at] = {word, states}
-end
-return cjson.encode(replies)`;
+/** -1 for a key without a TTL, or none. */
+function ttlOf(found: Found | undefined): number {
+  return Array.isArray(found?.state) ? found.state[1] : -1;
+}
 
 /**
  * What an interruption may leave: a session is rather frozen without its reason than not frozen, and what was spent
@@ -376,23 +354,11 @@ function toStep(id: RawId, writes: readonly KeyWrite[], shapes: readonly KeyShap
   const [key, ...others] = keys;
   const plan = [writes.map(({expected}) => expected), writes.map(({next}) => next)];
   if (key !== undefined && others.length === 0) {
-    return ['EVAL', WRITE, '1', keyOf(key, id), Buffer.from(JSON.stringify(plan.flat()), 'latin1')];
+    return ['EVAL', COMPARE_AND_SET_KEY, '1', keyOf(key, id), Buffer.from(JSON.stringify(plan.flat()), 'latin1')];
   }
   const own = Buffer.from(JSON.stringify(plan), 'latin1');
-  return toScript([id], {shapes: keys, script: COMPARE_AND_SET, args: [], own: () => own}, undefined);
+  return toScript([id], {shapes: keys, scripts: {change: COMPARE_AND_SET}, args: [], own: () => own}, undefined);
 }
-
-/** What `COMPARE_AND_SET` does, of a single key: it is sent for each. ARGV: JSON of what has to stand there, and of the next. */
-const WRITE = `local k,e,n=KEYS[1],unpack(cjson.decode(ARGV[1]))
-local o=redis.call('MGET',k)[1] or redis.call('PTTL',k)~=-2
-if e~=cjson.null and o~=e then return '["moved"]' end
-local a
-if n==false then a=redis.pcall('DEL',k)
-elseif type(n)=='string' then a=redis.pcall('SET',k,n)
-elseif n[3] then a=redis.pcall('RESTORE',k,math.max(n[2],0),n[1],'REPLACE')
-else a=redis.pcall('SET',k,n[1],'PX',string.format('%.0f',n[2])) end
-if type(a)=='table' and a.err then return a end
-return '["done"]'`;
 
 interface Entry<T> {
   works: Work<T>[];
@@ -455,20 +421,8 @@ async function conclude<T>(
   redis.cluster?.doubts.add(`The journal shows change ${journal.change} as not known to be complete: ${message}`);
 }
 
-/**
- * KEYS: the journal. ARGV: the length to which it is kept; whether the change needs memory; the fields. A change that frees
- * some is recorded when memory is full, too: after a first write that needs none nothing more is refused.
- */
-const ADD = `
-if redis.replicate_commands then redis.replicate_commands() end
-if ARGV[2] == 'free' then
-  local reply = redis.pcall('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[1])
-  if type(reply) == 'table' and reply.err then return reply end
-end
-return redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 3))`;
-
 function addEntry({limit}: Journal, isAdding: boolean, fields: readonly (string | Buffer)[]): Command {
-  return ['EVAL', ADD, '1', JOURNAL_KEY, String(limit), isAdding ? 'add' : 'free', ...fields];
+  return ['EVAL', APPEND_JOURNAL, '1', JOURNAL_KEY, String(limit), isAdding ? 'add' : 'free', ...fields];
 }
 
 function refused(

@@ -1,8 +1,8 @@
-import {keysOf} from '../gateway/keys.js';
-import {type Held, toHeld} from '../gateway/stored-value.js';
+import type {Held} from '../gateway/stored-value.js';
 import {heldOf} from '../journal/describe.js';
 import {type ChangedSession, type Journal, readJournal} from '../journal/entry.js';
-import {type Command, ErrorReply, NoReply, type Redis} from '../redis/contract.js';
+import {COMPARE_AND_SET} from '../lua/scripts.js';
+import {ErrorReply, NoReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
 import {serverTime} from '../redis/server-time.js';
 import {inGroups} from '../values/chunks.js';
@@ -10,16 +10,16 @@ import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
 import {
   type Change,
-  COMPARE_AND_SET,
   explainRefusal,
   MAX_TRIES,
   type PlannedChange,
   prepare,
   type Preview,
-  readOld,
+  readValues,
   type ScriptedChange,
   type Settled,
   toScript,
+  type Values,
   type Write,
 } from './change.js';
 
@@ -96,7 +96,7 @@ export async function sendChanges<T>(
     const {changeOnCluster} = await import('./apply-on-cluster.js');
     return changeOnCluster(redis, ids, change, journal);
   }
-  return 'plan' in change ? sendPlanned(redis, ids, change, journal) : sendScripted(redis, ids, change, journal);
+  return 'scripts' in change ? sendScripted(redis, ids, change, journal) : sendPlanned(redis, ids, change, journal);
 }
 
 async function sendPlanned<T>(
@@ -108,37 +108,32 @@ async function sendPlanned<T>(
   const outcomes = new Map<RawId, Settled<T> | NoReply>();
   let open = ids;
   for (let tries = 0; tries < MAX_TRIES && open.length > 0; tries++) {
-    const olds = (await readOld(redis, open, change.shapes)).values();
-    const trouble = await prepare(redis, change);
     const writes = new Map<RawId, Write<T>>();
-    for (const id of open) {
-      const old = olds.next().value;
-      if (old === undefined) continue;
-      const outcome = 'state' in old || old instanceof NoReply ? old : (trouble ?? change.plan(id, old));
+    for (const [id, outcome] of await planAll(redis, open, change)) {
       if (outcome instanceof NoReply || outcome.state !== 'write') outcomes.set(id, outcome);
       else writes.set(id, outcome);
     }
     open = [...writes.keys()];
-    const scripted: ScriptedChange<T | undefined> = {
+    const scripted: ScriptedChange<T> = {
       ...change,
-      script: COMPARE_AND_SET,
+      scripts: {change: COMPARE_AND_SET},
       args: [],
       own: (id) => {
         const {expected, next} = writes.get(id) ?? {};
         return Buffer.from(JSON.stringify([expected, next]), 'latin1');
       },
-      read: (id, word) => ({
-        id: nameOf(id),
-        state: 'done',
-        result: word === 'moved' ? undefined : writes.get(id)?.result,
-      }),
+      read(id, word) {
+        const write = writes.get(id);
+        return word === 'moved' || write === undefined
+          ? undefined
+          : {id: nameOf(id), state: 'done', result: write.result};
+      },
     };
-    const sent = await sendScripted(redis, open, scripted, journal);
+    const sent = await runScripts(redis, open, scripted, journal);
     open = open.filter((id, index) => {
       const outcome = sent[index];
-      const isMoved = outcome === undefined || ('result' in outcome && outcome.result === undefined);
-      if (!isMoved) outcomes.set(id, outcome as Settled<T> | NoReply);
-      return isMoved;
+      if (outcome !== undefined) outcomes.set(id, toSettled(redis, id, outcome, journal));
+      return outcome === undefined;
     });
   }
   return ids.map((id): Settled<T> | NoReply => {
@@ -149,7 +144,30 @@ async function sendPlanned<T>(
   });
 }
 
-/** A few sessions share a run of the script. For each the outcome, or the `ErrorReply` that refused it. */
+async function planAll<T>(
+  redis: Redis,
+  ids: readonly RawId[],
+  change: PlannedChange<T>,
+): Promise<[RawId, Settled<T> | Write<T> | NoReply][]> {
+  try {
+    const values = await readValues(redis, ids, change.shapes, change.lives);
+    const trouble = await prepare(redis, change);
+    return ids.map((id, index) => {
+      const found = values[index];
+      if (found === undefined) throw new RangeError('a session was not read');
+      if (found instanceof TokengateError) return [id, {id: nameOf(id), state: 'failed', error: found}];
+      return [id, trouble ?? change.plan(id, found.held, found.lives)];
+    });
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    return ids.map((id) => [id, new NoReply(error)]);
+  }
+}
+
+/**
+ * A few sessions share a run of the script. For each the outcome, or the `ErrorReply` that refused it; undefined where the
+ * script does not decide.
+ */
 async function runScripts<T>(
   redis: Redis,
   ids: readonly RawId[],
@@ -188,36 +206,54 @@ async function sendScripted<T>(
   journal: Journal | undefined,
 ): Promise<(Settled<T> | NoReply)[]> {
   const outcomes = await runScripts(redis, ids, change, journal);
-  const isRefused = (outcome: unknown): boolean => outcome instanceof ErrorReply && isScriptRefusal(outcome);
-  const {withoutScript} = change;
-  const refused = ids.filter((_, index) => isRefused(outcomes[index]));
-  const canDoWithout = withoutScript !== undefined && journal === undefined && refused.length > 0;
-  const others = (canDoWithout ? await redis.units(refused.map(withoutScript.commands)) : []).values();
-  return ids.map((id, index): Settled<T> | NoReply => {
-    let outcome: unknown = outcomes[index];
-    if (canDoWithout && isRefused(outcome)) {
-      outcome = others.next().value;
-      if (Array.isArray(outcome)) return withoutScript.read(redis, id, outcome);
+  if (outcomes.every((outcome) => outcome !== undefined && !(outcome instanceof ErrorReply))) {
+    return outcomes as (Settled<T> | NoReply)[];
+  }
+  const {withoutScript, plan} = change;
+  const settled = new Map<RawId, Settled<T> | NoReply>();
+  const refused: RawId[] = [];
+  const undecided: RawId[] = [];
+  for (const [index, id] of ids.entries()) {
+    const outcome = outcomes[index];
+    const isRefused = outcome instanceof ErrorReply && isScriptRefusal(outcome);
+    if (outcome === undefined) undecided.push(id);
+    else if (isRefused && withoutScript !== undefined && journal === undefined) refused.push(id);
+    else settled.set(id, toSettled(redis, id, outcome, journal));
+  }
+  if (withoutScript !== undefined && refused.length > 0) {
+    const replies = await redis.units(refused.map(withoutScript.commands));
+    for (const [index, id] of refused.entries()) {
+      const reply = replies[index];
+      const isDone = Array.isArray(reply);
+      settled.set(id, isDone ? withoutScript.read(redis, id, reply) : toSettled(redis, id, reply, journal));
     }
-    if (!(outcome instanceof ErrorReply)) return outcome as Settled<T> | NoReply;
-    return {id: nameOf(id), state: 'failed', error: explainRefusal(redis, outcome, journal)};
-  });
+  }
+  if (plan !== undefined && undecided.length > 0) {
+    const planned = await sendPlanned(redis, undecided, {...change, plan}, journal);
+    for (const [index, id] of undecided.entries()) {
+      const outcome = planned[index];
+      if (outcome !== undefined) settled.set(id, outcome);
+    }
+  }
+  return ids.flatMap((id) => settled.get(id) ?? []);
+}
+
+function toSettled<T>(redis: Redis, id: RawId, outcome: unknown, journal: Journal | undefined): Settled<T> | NoReply {
+  if (!(outcome instanceof ErrorReply)) return outcome as Settled<T> | NoReply;
+  return {id: nameOf(id), state: 'failed', error: explainRefusal(redis, outcome, journal)};
 }
 
 /** Reads what each is about, and what the change would do to it. */
 export async function lookAt<T>(redis: Redis, ids: readonly RawId[], change: Change<T>): Promise<Preview[]> {
-  const values = await readValues(redis, ids, change);
+  const values = await readValues(redis, ids, change.lookAt, change.lives);
   return ids.map((id, index): Preview => {
-    try {
-      const {held, lives} = toValues(redis, values[index] ?? [], change);
-      return change.preview(id, held, lives);
-    } catch (error) {
-      // What this user may not read is no reason to say nothing of the others.
-      if (!(error instanceof TokengateError)) throw error;
-      return {id: nameOf(id), now: 'not readable', state: 'failed', error};
-    }
+    const found = values[index] ?? NOTHING;
+    if (found instanceof TokengateError) return {id: nameOf(id), now: 'not readable', state: 'failed', error: found};
+    return change.preview(id, found.held, found.lives);
   });
 }
+
+const NOTHING: Values = {held: [], lives: []};
 
 /**
  * Looks once, on a fresh connection, at what has got no answer: for each what was there before, as far as that is known,
@@ -234,12 +270,13 @@ export async function lookAgain<T>(
   const told = (index: number): string => (before === undefined ? '' : `Before: ${before[index] ?? ''}. `);
   try {
     fresh = await redis.reopen();
-    const replies = await readValues(fresh, ids, change);
-    const values = replies.map((some) => toValues(redis, some, change));
+    const values = await readValues(fresh, ids, change.lookAt, change.lives);
+    const unreadable = values.find((found) => found instanceof TokengateError);
+    if (unreadable !== undefined) throw unreadable;
     // After the values: what is not in the journal now had not been done when they were read.
     const records = journal === undefined ? undefined : await findRecords(fresh, journal);
     return ids.map((id, index) => {
-      const {held: now, lives} = values[index] ?? NOTHING;
+      const {held: now, lives} = values[index] as Values;
       const inWords = change.preview(id, now, lives).now;
       if (records === undefined) return `${told(index)}Now: ${inWords}.`;
       const record = records.get(id);
@@ -263,30 +300,6 @@ export async function lookAgain<T>(
   } finally {
     fresh?.close();
   }
-}
-
-async function readValues<T>(redis: Redis, ids: readonly RawId[], change: Change<T>): Promise<unknown[][]> {
-  const {lookAt, lives = []} = change;
-  const commands = ids.flatMap((id) => [
-    ...keysOf(lookAt, [id]).map((key): Command => ['GET', key]),
-    ...keysOf(lives, [id]).map((key): Command => ['PTTL', key]),
-  ]);
-  return inGroups(await redis.pipelineBytes(commands), lookAt.length + lives.length);
-}
-
-interface Values {
-  held: Held[];
-  lives: number[];
-}
-
-const NOTHING: Values = {held: [], lives: []};
-
-/** @throws TokengateError for what this user may not read */
-function toValues<T>(redis: Redis, replies: readonly unknown[], {lookAt}: Change<T>): Values {
-  return {
-    held: replies.slice(0, lookAt.length).map((reply) => toHeld(redis, reply)),
-    lives: replies.slice(lookAt.length).map(Number),
-  };
 }
 
 /** How far back the entry of a change is looked for that has got no answer just now, in milliseconds. */

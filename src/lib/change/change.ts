@@ -5,7 +5,7 @@ import {type RedisText, type Command, ErrorReply, NoReply, type Redis} from '../
 import {isScriptRefusal} from '../redis/failures.js';
 import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
-import {nameOf, type RawId, rawId} from '../values/session-id.js';
+import type {RawId} from '../values/session-id.js';
 
 /** What the answer to a change of one session says. */
 export type Settled<T> = {id: string} & (
@@ -51,23 +51,22 @@ export interface Write<T> {
 export interface PlannedChange<T> extends AnyChange {
   /** Called between reading and `plan`, with the connection: reads what else this depends on. */
   prepare?: (redis: Redis) => Promise<void>;
-  /** Decides from what was read; again, when something else stands there by the time of writing. */
-  plan: (id: RawId, old: readonly Held[]) => Settled<T> | Write<T>;
+  /** Decides from what was read; again, when something else stands there by the time of writing. `lives` are PTTLs. */
+  plan: (id: RawId, old: readonly Held[], lives: readonly number[]) => Settled<T> | Write<T>;
 }
 
 export interface ScriptedChange<T> extends AnyChange {
   /**
-   * Lua: the body of a function that decides what becomes of one session. It is given `old`, a list of `Held`; `args`, a
-   * list of texts; and `own`, the text of this session alone. It returns a word and, if something is to change, a table
-   * of what keys are to hold: by the number of the key a text, or `{text, ttl in milliseconds}`, or false for no key.
-   * Keys that it does not name stay. It calls no command, but may ask for `expiry(number of the key, now)`: when that key
-   * expires, in milliseconds since 1970, or `math.huge`. This `now` is for a user who may not ask the server for the time.
+   * Lua: the script that changes sessions, and the one that decides for a cluster what becomes of those that were read.
+   * Both are given the same `args` and, of each session, its `own` text. See lua/includes/change-sessions.lua.
    */
-  script: string;
+  scripts: {change: string; decide?: string};
   args: readonly string[];
   own?: (id: RawId) => RedisText;
-  /** Reads the word and what was there. */
-  read: (id: RawId, word: string, old: readonly Held[]) => Settled<T>;
+  /** Reads the word and what was there; undefined where only `plan` can decide. */
+  read: (id: RawId, word: string, old: readonly Held[]) => Settled<T> | undefined;
+  /** Decides where the script does not, and on a cluster. */
+  plan?: PlannedChange<T>['plan'];
   /** For a user who may not run scripts, where no journal is kept: the commands of a MULTI, and what their replies say. */
   withoutScript?: {
     commands: (id: RawId) => Command[];
@@ -89,27 +88,36 @@ export async function prepare<T>(redis: Redis, change: PlannedChange<T>): Promis
   }
 }
 
-/** What stands there, as bytes; of a session that may not be read, that it may not. Never rejects. */
-export async function readOld(
+export interface Values {
+  held: Held[];
+  /** Of `lives`, the PTTLs. */
+  lives: number[];
+}
+
+/** What some keys of sessions hold, as bytes, and the PTTLs of some. */
+export async function readValues(
   redis: Redis,
   ids: readonly RawId[],
   shapes: readonly KeyShape[],
-): Promise<(Held[] | Settled<never> | NoReply)[]> {
-  try {
-    const keys = keysOf(shapes, ids);
-    const replies = await redis.pipelineBytes(keys.map((key) => ['GET', key]));
-    return inGroups(replies, shapes.length).map((some, index): Held[] | Settled<never> => {
-      try {
-        return some.map((reply) => toHeld(redis, reply));
-      } catch (error) {
-        if (!(error instanceof TokengateError)) throw error;
-        return {id: nameOf(ids[index] ?? rawId('')), state: 'failed', error};
-      }
-    });
-  } catch (error) {
-    if (!(error instanceof TokengateError)) throw error;
-    return ids.map(() => new NoReply(error));
-  }
+  lives: readonly KeyShape[] = [],
+): Promise<(Values | TokengateError)[]> {
+  const commands = ids.flatMap((id) => [
+    ...keysOf(shapes, [id]).map((key): Command => ['GET', key]),
+    ...keysOf(lives, [id]).map((key): Command => ['PTTL', key]),
+  ]);
+  const replies = await redis.pipelineBytes(commands);
+  return inGroups(replies, shapes.length + lives.length).map((some): Values | TokengateError => {
+    try {
+      return {
+        held: some.slice(0, shapes.length).map((reply) => toHeld(redis, reply)),
+        lives: some.slice(shapes.length).map(Number),
+      };
+    } catch (error) {
+      // What this user may not read is no reason to say nothing of the others.
+      if (!(error instanceof TokengateError)) throw error;
+      return error;
+    }
+  });
 }
 
 /** What is wrong with the journal itself; any other refusal would meet the change too. */
@@ -139,133 +147,23 @@ export function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal
 
 export function toScript<T>(
   group: readonly RawId[],
-  change: Pick<ScriptedChange<T>, 'shapes' | 'script' | 'args' | 'own'>,
+  {shapes, scripts, args, own}: Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own'>,
   journal: Journal | undefined,
 ): Command {
-  const {shapes, script, args, own} = change;
   const [first] = shapes;
-  const source = ENGINE.replace('DECIDE', () => script)
-    .replace('PREFIX', String((first?.prefix.length ?? 0) + 1))
-    .replace('SUFFIX', String(-1 - (first?.suffix.length ?? 0)))
-    .replace(/\n +/g, '\n');
   const keys = keysOf(shapes, group);
   const owns = own === undefined ? [] : group.map(own);
   const header = journal === undefined ? [] : toFields(journal, shapes);
-  const counts = [shapes.length, args.length, owns.length].map(String);
+  const ofId = [first?.prefix.length ?? 0, first?.suffix.length ?? 0];
+  const counts = [shapes.length, args.length, owns.length, ...ofId].map(String);
   const limit = journal === undefined ? '' : String(journal.limit);
-  return ['EVAL', source, String(keys.length), ...keys, ...counts, limit, ...args, ...owns, ...header];
+  return [
+    ...['EVAL', scripts.change, String(keys.length)],
+    ...keys,
+    ...counts,
+    ...[limit, JOURNAL_KEY],
+    ...args,
+    ...owns,
+    ...header,
+  ];
 }
-
-/** Needs `ttl(i)`, the PTTL of a key. */
-export const EXPIRY = `
-local function expiry(i, now)
-  local left = ttl(i)
-  if left == -1 then return math.huge end
-  local time = redis.pcall('TIME')
-  return left + (time.err and tonumber(now) or time[1] * 1000 + time[2] / 1000)
-end`;
-
-/**
- * Changes sessions and records it, all in one atomic step.
- *
- * KEYS: those of each session, one session after the other. ARGV: the number of keys a session, of `args`, of texts of
- * single sessions; the length to which the journal is kept, or nothing for no journal; these `args`, these texts; the
- * fields of the journal's entry but the last. Returns a JSON list: for each session the word, and what its keys held.
- *
- * The entry is written first, since that is what is refused, if anything: what is written once may be written on, even
- * when memory is full. A reset must work then: XTRIM adds nothing, but counts as a write. What is refused after all is
- * taken back.
- */
-const ENGINE = `
-if redis.replicate_commands then redis.replicate_commands() end
-local call, pcall = redis.call, redis.pcall
-local width, nargs, nown, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local args = {unpack(ARGV, 5, 4 + nargs)}
-local journal = '${JOURNAL_KEY}'
-local first = 0
-local function ttl(i) return call('PTTL', KEYS[first + i]) end
-${EXPIRY}
-local function decide(old, own)
-DECIDE
-end
-local function refused(reply) return type(reply) == 'table' and reply.err end
-local function state(key, value)
-  if value == false then return false end
-  local ttl = call('PTTL', key)
-  if value == true then return {call('DUMP', key), ttl, 'dump'} end
-  if ttl < 0 then return value end
-  return {value, ttl}
-end
-local function put(key, state)
-  if state == false then return pcall('DEL', key) end
-  if type(state) == 'string' then return pcall('SET', key, state) end
-  if state[3] then return pcall('RESTORE', key, math.max(state[2], 0), state[1], 'REPLACE') end
-  return pcall('SET', key, state[1], 'PX', string.format('%.0f', state[2]))
-end
-local isJournaled = limit ~= ''
-local values = call('MGET', unpack(KEYS))
-local replies, records, puts, dels = {}, {}, {}, {}
-local old, nreplies, nrecords, ndels = {}, 0, 0, 0
-for at = 0, #KEYS - 1, width do
-  first = at
-  for i = 1, width do
-    local value = values[first + i] or call('PTTL', KEYS[first + i]) ~= -2
-    old[i] = value
-    replies[nreplies + 1 + i] = value
-  end
-  local word, new = decide(old, nown > 0 and ARGV[5 + nargs + first / width])
-  replies[nreplies + 1] = word
-  nreplies = nreplies + 1 + width
-  if new then
-    local at, changes = nrecords, false
-    for i = 1, width do
-      local before, after = old[i], new[i]
-      if after == nil or (after == false and before == false) then
-        after = true
-      else
-        changes = true
-        local key = KEYS[first + i]
-        if isJournaled or after then before = state(key, before) end
-        if after then puts[#puts + 1] = {key, after, before} else ndels = ndels + 1 dels[ndels] = key end
-      end
-      records[at + 2 * i] = before
-      records[at + 2 * i + 1] = after
-    end
-    if changes then
-      records[at + 1] = string.sub(KEYS[first + 1], PREFIX, SUFFIX)
-      nrecords = nrecords + 1 + 2 * width
-    end
-  end
-end
-local entry
-if isJournaled and nrecords > 0 then
-  local fields = {unpack(ARGV, 5 + nargs + nown)}
-  for i = nrecords + 1, nrecords + 1 + 2 * width do records[i] = nil end
-  fields[#fields + 1] = cjson.encode(records)
-  entry = #puts == 0 and pcall('XTRIM', journal, 'MAXLEN', '~', limit)
-  if not refused(entry) then entry = pcall('XADD', journal, 'MAXLEN', '~', limit, '*', unpack(fields)) end
-  if refused(entry) then return {err = 'JOURNAL ' .. entry.err} end
-end
-local count, answer = 0, nil
-for i = 1, #puts do
-  answer = put(puts[i][1], puts[i][2])
-  if refused(answer) then break end
-  count = i
-end
-if not refused(answer) and ndels > 0 then answer = pcall('DEL', unpack(dels)) end
-if refused(answer) then
-  for i = count, 1, -1 do put(puts[i][1], puts[i][3]) end
-  if entry then pcall('XDEL', journal, entry) end
-  return answer
-end
-return cjson.encode(replies)`;
-
-/** Own: JSON of what has to stand there, and of what to write; null for what does not matter. */
-export const COMPARE_AND_SET = `
-  local expected, next = unpack(cjson.decode(own))
-  local new = {}
-  for i = 1, #old do
-    if expected[i] ~= cjson.null and old[i] ~= expected[i] then return 'moved' end
-    if next[i] ~= cjson.null then new[i] = next[i] end
-  end
-  return 'done', new`;

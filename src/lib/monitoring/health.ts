@@ -1,6 +1,7 @@
 import {hrtime} from 'node:process';
 
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, JOURNAL_KEY, keyOf} from '../gateway/keys.js';
+import {PROBE} from '../lua/scripts.js';
 import {refuseReplica} from '../redis/connect.js';
 import {type Cluster, type Command, ErrorReply, type Redis, type ServerInfo} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
@@ -36,7 +37,7 @@ export async function checkHealth(
     ['SET', keyOf(BUDGET_KEYS, nobody), '0', 'XX'],
     ['SET', keyOf(FROZEN_UNTIL_KEYS, nobody), '0', 'XX'],
   ]);
-  const ofScripts = nobodies.map((nobody): Command => ['EVAL', 'return 1', '1', keyOf(BUDGET_KEYS, nobody)]);
+  const ofScripts = nobodies.map((nobody): Command => ['EVAL', PROBE, '1', keyOf(BUDGET_KEYS, nobody)]);
   const ofJournal = changes === 'recorded' ? tryJournal(nobodies[0]) : [];
   const replies = await redis.pipeline([...ofGateway, ...(changes === undefined ? [] : ofScripts), ...ofJournal]);
   const latency = Number(hrtime.bigint() - start) / 1e6;

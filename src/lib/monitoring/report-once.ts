@@ -1,6 +1,7 @@
 import {randomUUID} from 'node:crypto';
 
 import {alertsKey, BUDGET_KEYS, FROZEN_UNTIL_KEYS, keyOf} from '../gateway/keys.js';
+import {CLAIM_CROSSINGS, SETTLE_CROSSINGS} from '../lua/scripts.js';
 import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
@@ -47,35 +48,6 @@ const CHUNK = 500;
 const TTL_SECONDS = String(90 * 86_400);
 
 /**
- * KEYS: the hash. ARGV: now in ms, the value of a claim, TTL, fields. Sets the value of each field that nobody has
- * claimed, or that was claimed by who has not reported it in time. Returns 1 or 0 for each field. One atomic step.
- */
-const CLAIM = `
-local taken = {}
-for i = 4, #ARGV do
-  local held = redis.call('HGET', KEYS[1], ARGV[i])
-  local lease = held and string.match(held, '^pending:(%d+):')
-  local free = not held or (lease and tonumber(lease) <= tonumber(ARGV[1]))
-  if free then redis.call('HSET', KEYS[1], ARGV[i], ARGV[2]) end
-  taken[#taken + 1] = free and 1 or 0
-end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-return taken`;
-
-/**
- * KEYS: the hash. ARGV: the new value, empty to remove; TTL; then a field and the value that it must still have, and so
- * on. One atomic step.
- */
-const SETTLE = `
-for i = 3, #ARGV, 2 do
-  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
-    if ARGV[1] == '' then redis.call('HDEL', KEYS[1], ARGV[i]) else redis.call('HSET', KEYS[1], ARGV[i], ARGV[1]) end
-  end
-end
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-return 1`;
-
-/**
  * Reports each crossing once, however many hosts check the same Redis: it is claimed in one atomic step before it is
  * reported, and stays claimed until the session has fallen back, or is gone. What could not be reported is given up
  * again, so that the next check reports it.
@@ -97,7 +69,7 @@ export async function reportOnce<T extends {failed: ReadonlySet<Finding>}>(
   const check = await options.check(onSubject);
   const gone = await findGone(redis, unseen);
   const settle = (on: Redis, value: string, entries: readonly (readonly [string, string])[]): Promise<unknown> =>
-    runScript(on, key, SETTLE, [value, TTL_SECONDS], entries);
+    runScript(on, key, SETTLE_CROSSINGS, [value, TTL_SECONDS], entries);
   await settle(
     redis,
     '',
@@ -110,7 +82,7 @@ export async function reportOnce<T extends {failed: ReadonlySet<Finding>}>(
   const claimed = await runScript(
     redis,
     key,
-    CLAIM,
+    CLAIM_CROSSINGS,
     [String(time), pending, TTL_SECONDS],
     // Those of one finding in one step: no other host gets a part of them.
     check.findings.map(fieldsOf),

@@ -5,6 +5,7 @@ import {type Session, toSession, withoutBudget} from '../gateway/session.js';
 import {type Amounts, describeAmounts, toStoredAmount} from '../gateway/stored-amount.js';
 import {type Held, toHeld} from '../gateway/stored-value.js';
 import {inText, type Journal} from '../journal/entry.js';
+import {DECIDE_SET_BUDGET, SET_BUDGET} from '../lua/scripts.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type Money, toPlainDigits, type TypedAmount, ZERO} from '../values/money.js';
@@ -74,7 +75,7 @@ function setBudgetChange(amount: TypedAmount): ScriptedChange<BudgetChange> {
   });
   return {
     ...LOOK_AT,
-    script: SET_BUDGET,
+    scripts: {change: SET_BUDGET, decide: DECIDE_SET_BUDGET},
     args: [amount.text],
     read: (id, _word, held) => done(id, held),
     withoutScript: {
@@ -139,7 +140,3 @@ function toBudgetChange(id: RawId, {text, value}: TypedAmount, {budget: previous
     isNew: previous.state === 'absent' && spent.state === 'absent',
   };
 }
-
-/** Old: budget, spent. Args: the new budget. */
-const SET_BUDGET = `
-  return 'done', {args[1]}`;

@@ -10,7 +10,9 @@ import {
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from '../gateway/keys.js';
-import {inText, type Journal} from '../journal/entry.js';
+import type {Held} from '../gateway/stored-value.js';
+import {inText, type Journal, type Stored} from '../journal/entry.js';
+import {DECIDE_UNFREEZE, FREEZE, UNFREEZE} from '../lua/scripts.js';
 import type {Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';
@@ -116,39 +118,46 @@ export function freezeChange({reason, until, now, force}: FreezeOptions): Change
   const isForever = until.getTime() === FOREVER.getTime();
   const ttl = isForever ? '' : String(seconds * 1000);
   const started = now.getTime() - performance.now();
+  /** True for a freeze that ends no sooner, and whose key does not expire sooner. */
+  const endsAsLate = (state: FreezeState): boolean => state.isFrozen === true && (state.until ?? now) >= until;
+  // A key without a TTL has -1, and one of which nothing is known NaN.
+  const expiresSooner = (life: number): boolean => life >= 0 && started + performance.now() + life < until.getTime();
+  const toResult = (id: RawId, previous: FreezeState, isKept: boolean, [budget, spent]: readonly Held[]): Freeze => ({
+    id: nameOf(id),
+    until: isKept ? (previous.until ?? until) : until,
+    reason: isKept ? previous.reason : reason,
+    previous,
+    isKept,
+    isKnown: budget !== false || spent !== false,
+  });
   return {
     shapes: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS, BUDGET_KEYS, SPENT_KEYS],
-    script: FREEZE,
-    args: [formatGatewayTime(until), reason, ttl, force ? 'force' : '', String(until.getTime()), String(now.getTime())],
-    read(id, word, [oldUntil = false, oldReason = false, budget, spent]) {
-      const name = nameOf(id);
-      const previous = toFreezeState(name, oldUntil, oldReason, now);
-      const isKept = word === 'kept';
-      if (isKept && previous.until === null) throw new RangeError('a freeze is kept that cannot be read');
-      return {
-        id: name,
-        state: isKept ? 'unchanged' : 'done',
-        result: {
-          id: name,
-          until: isKept ? (previous.until ?? until) : until,
-          reason: isKept ? previous.reason : reason,
-          previous,
-          isKept,
-          isKnown: budget !== false || spent !== false,
-        },
-      };
+    scripts: {change: FREEZE},
+    args: [formatGatewayTime(until), reason, ttl, force ? 'force' : ''],
+    read(id, word, [oldUntil = false, oldReason = false, ...amounts]) {
+      if (word === 'has_end') return undefined;
+      const previous = toFreezeState(nameOf(id), oldUntil, oldReason, now);
+      return {id: nameOf(id), state: 'done', result: toResult(id, previous, false, amounts)};
+    },
+    plan(id, [oldUntil = false, oldReason = false, ...amounts], [life = NaN]) {
+      const previous = toFreezeState(nameOf(id), inText(oldUntil), inText(oldReason), now);
+      const isKept = !force && endsAsLate(previous) && !expiresSooner(life);
+      const result = toResult(id, previous, isKept, amounts);
+      if (isKept) return {id: nameOf(id), state: 'unchanged', result};
+      const next = [formatGatewayTime(until), Buffer.from(reason).toString('latin1')].map((text): Stored =>
+        isForever ? text : [text, seconds * 1000],
+      );
+      return {state: 'write', expected: [oldUntil, null, null, null], next: [...next, null, null], result};
     },
     lookAt: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS],
     lives: [FROZEN_UNTIL_KEYS],
     preview(id, [oldUntil, oldReason], [life = NaN]) {
       const state = toFreezeState(nameOf(id), inText(oldUntil), inText(oldReason), now);
-      const isLater = state.isFrozen === true && (state.until ?? now) >= until;
-      // A key without a TTL has -1, and one of which nothing is known NaN.
-      const endsSooner = isLater && life >= 0 && started + performance.now() + life < until.getTime();
-      const sooner = endsSooner ? `, but its key expires in ${formatDuration(life)}` : '';
+      const isLater = endsAsLate(state);
+      const sooner = isLater && expiresSooner(life) ? `, but its key expires in ${formatDuration(life)}` : '';
       return {
         id: nameOf(id),
-        state: isLater && !endsSooner && !force ? 'unchanged' : 'done',
+        state: isLater && sooner === '' && !force ? 'unchanged' : 'done',
         now: `${describeFreeze(state)}${sooner}`,
         then: describeFreeze({...state, isFrozen: true, until, reason}),
       };
@@ -159,7 +168,7 @@ export function freezeChange({reason, until, now, force}: FreezeOptions): Change
 export function unfreezeChange({now, withReason}: UnfreezeOptions): Change<Unfreeze> {
   return {
     shapes: UNFREEZE_KEYS,
-    script: UNFREEZE,
+    scripts: {change: UNFREEZE, decide: DECIDE_UNFREEZE},
     args: withReason === undefined ? [] : [withReason],
     read(id, word, [oldUntil = false, oldReason = false, ...counters]) {
       const name = nameOf(id);
@@ -194,54 +203,6 @@ export function unfreezeChange({now, withReason}: UnfreezeOptions): Change<Unfre
   };
 }
 
-/** A character of UTF-8 text, as patterns of Lua. Not U+FFFD, which is read in place of bytes that are none. */
-const CHARACTERS = [
-  '[%z\\1-\\127]',
-  '[\\194-\\223][\\128-\\191]',
-  '\\224[\\160-\\191][\\128-\\191]',
-  '[\\225-\\236\\238][\\128-\\191][\\128-\\191]',
-  '\\237[\\128-\\159][\\128-\\191]',
-  '\\239[\\128-\\190][\\128-\\191]',
-  '\\239\\191[\\128-\\188\\190\\191]',
-  '\\240[\\144-\\191][\\128-\\191][\\128-\\191]',
-  '[\\241-\\243][\\128-\\191][\\128-\\191][\\128-\\191]',
-  '\\244[\\128-\\143][\\128-\\191][\\128-\\191]',
-];
-
-const AFTER_CHARACTER = CHARACTERS.map((one) => `string.match(rest, '^${one}(%d[%d:]*[.,]?%d*)$')`).join(' or ');
-
-/**
- * Old: frozen_until, freeze_reason, budget, spent. Args: end, reason, TTL in milliseconds (empty for none), `force` or
- * empty, end and now in milliseconds. Keeps a freeze that ends no sooner, and whose key does not expire sooner. Reads what `parseGatewayTime` reads as a time without an offset, and nothing
- * else, as digits: these compare as text.
- */
-const FREEZE = `
-  local function read(text)
-    if type(text) ~= 'string' then return nil end
-    local year, _, month, day, rest = string.match(text, '^(%d%d%d%d)(%-?)(%d%d)%2(%d%d)(.*)$')
-    if not year or year == '0000' then return nil end
-    local days = ({31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31})[tonumber(month)]
-    if month == '02' and year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0) then days = 29 end
-    if not days or day == '00' or tonumber(day) > days then return nil end
-    local digits, fraction = '', ''
-    if rest ~= '' then
-      local clock, point
-      clock, point, fraction = string.match(${AFTER_CHARACTER} or '', '^([%d:]+)([.,]?)(%d*)$')
-      if not clock or (point == '') ~= (fraction == '') then return nil end
-      digits = string.gsub(clock, ':', '')
-      local spaced = string.sub(string.gsub(digits, '%d%d', ':%0'), 2)
-      if #digits % 2 == 1 or #digits > 6 or (clock ~= digits and clock ~= spaced) then return nil end
-    end
-    digits = digits .. string.rep('0', 6 - #digits)
-    if digits > '235959' or not string.find(digits, '^..[0-5].[0-5]') then return nil end
-    return year .. month .. day .. digits .. string.sub(fraction .. '000000', 1, 6)
-  end
-  local current = args[4] == '' and read(old[1])
-  if current and current >= read(args[1]) and expiry(1, args[6]) >= tonumber(args[5]) then return 'kept' end
-  local ttl = tonumber(args[3])
-  if not ttl then return 'done', {args[1], args[2]} end
-  return 'done', {{args[1], ttl}, {args[2], ttl}}`;
-
 const UNFREEZE_KEYS = [
   FROZEN_UNTIL_KEYS,
   FREEZE_REASON_KEYS,
@@ -249,8 +210,3 @@ const UNFREEZE_KEYS = [
   LAST_HASH_KEYS,
   REQUEST_COUNT_KEYS,
 ] as const;
-
-/** Old: frozen_until, freeze_reason, and the counters. Args: nothing, or the only reason that is meant. */
-const UNFREEZE = `
-  if args[1] and not (old[1] and old[2] == args[1]) then return 'kept' end
-  return 'done', {false, false, false, false, false}`;

@@ -6,6 +6,7 @@ import {BUDGET_KEYS, keyOf, SPENT_KEYS} from '../gateway/keys.js';
 import {describeAmount, describeAmounts, isAbsent, toAmount, toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Journal} from '../journal/entry.js';
+import {DECIDE_RESET, RESET} from '../lua/scripts.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {parseStoredMoney} from '../values/money.js';
@@ -45,7 +46,7 @@ export function resetChange(options: ResetOptions): Change<Reset> {
   const {keepBudget} = options;
   return {
     shapes: [BUDGET_KEYS, SPENT_KEYS],
-    script: RESET,
+    scripts: {change: RESET, decide: DECIDE_RESET},
     args: [keepBudget ? 'spent' : 'both'],
     read(id, word, [budget, spent]) {
       const name = nameOf(id);
@@ -136,13 +137,6 @@ export async function findWriteBack(redis: Redis, reset: Reset): Promise<string[
   if (reset.spent !== null) await wait(WRITE_BACK_MS);
   return findWriteBacks(redis, [reset]);
 }
-
-/** Held: budget, spent. Args: `spent` to remove only that, `both` to remove both. */
-const RESET = `
-  if not old[1] and not old[2] then return 'not_found' end
-  if old[1] == true or old[2] == true then return 'wrong_type' end
-  if args[1] == 'both' then return 'done', {false, false} end
-  return old[2] and 'done' or 'unchanged', {nil, false}`;
 
 /** GETDEL removes one value even where the other is of a wrong type. */
 function readRemoval(

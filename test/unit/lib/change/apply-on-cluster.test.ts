@@ -19,6 +19,7 @@ import {connect} from '../../../../src/lib/redis/connect.js';
 import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {nameOf, type RawId, rawId} from '../../../../src/lib/values/session-id.js';
+import {scriptsOf} from '../../../support/redis/lua.js';
 import {type Nodes, withCluster} from '../../../support/redis/with-cluster.js';
 
 let nodes: Nodes;
@@ -45,10 +46,10 @@ const writing = (
   shapes: readonly KeyShape[] = BOTH,
 ): ScriptedChange<Told> => ({
   shapes,
-  script: `local new = cjson.decode(own)
-           if new == cjson.null then new = nil end
-           for i = 1, #(new or {}) do if new[i] == cjson.null then new[i] = nil end end
-           return args[1] .. args[2], new`,
+  scripts: scriptsOf(`local new = cjson.decode(own)
+                      if new == cjson.null then new = nil end
+                      for i = 1, #(new or {}) do if new[i] == cjson.null then new[i] = nil end end
+                      return args[1] .. args[2], new`),
   args: ['as ', 'told'],
   own: (id) => Buffer.from(JSON.stringify(next(id)), 'latin1'),
   read: (id, word, old) => ({id: nameOf(id), state: 'done', result: {word, old}}),
@@ -215,8 +216,8 @@ describe('what a script decides', () => {
   test('without texts of single sessions is decided too', async () => {
     await fill();
     const {shapes, args, read, lookAt, preview} = removing();
-    const script = `return own == false and 'no own' or 'own', {args[1], args[2]}`;
-    expect(await changeOne(redis, {shapes, args, read, lookAt, preview, script})).toMatchObject({
+    const scripts = scriptsOf(`return own == false and 'no own' or 'own', {args[1], args[2]}`);
+    expect(await changeOne(redis, {shapes, args, read, lookAt, preview, scripts})).toMatchObject({
       result: {word: 'no own'},
     });
     expect(await texts()).toEqual({'session:a:budget': 'as ', 'session:a:spent': 'told'});
@@ -228,7 +229,7 @@ describe('what a script decides', () => {
     await client.set(key, Buffer.from('\xff\xfc "', 'latin1'));
     const outcome = await changeOne(redis, {
       ...writing(() => null),
-      script: `return 'read', {false, old[1] .. '\\254'}`,
+      scripts: scriptsOf(`return 'read', {false, old[1] .. '\\254'}`),
       read: (id, word, old) => ({id, state: 'done', result: {word, old}}),
     });
     expect(outcome).toMatchObject({result: {old: [Buffer.from('\xff\xfc "', 'latin1').toString(), false]}});
@@ -685,7 +686,7 @@ describe('what is refused', () => {
     const outcomes = await changeOnCluster(
       redis,
       [A, rawId('b')],
-      {...removing(), script: 'error("no way")'},
+      {...removing(), scripts: scriptsOf('error("no way")')},
       undefined,
     );
     for (const outcome of outcomes) expect(errorOf(outcome).message).toContain('no way');

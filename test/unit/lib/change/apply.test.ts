@@ -11,6 +11,7 @@ import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contrac
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {type RawId, rawId} from '../../../../src/lib/values/session-id.js';
 import {type Proxy, startProxy, type Verdict} from '../../../support/impostors/proxy.js';
+import {scriptsOf} from '../../../support/redis/lua.js';
 import type {TestRedis} from '../../../support/redis/redis-server.js';
 import {withRedis} from '../../../support/redis/with-redis.js';
 
@@ -58,8 +59,9 @@ const inWords = (held: Held | undefined): string =>
 /** Doubles the text of a budget; its result is what was there. */
 const doubling: ScriptedChange<unknown> = {
   shapes: [BUDGET_KEYS, SPENT_KEYS],
-  script:
+  scripts: scriptsOf(
     "if not old[1] then return 'none' end if old[1] == true then return 'odd' end return 'done', {old[1] .. old[1]}",
+  ),
   args: [],
   read: (id, word, [budget]) =>
     word === 'odd'
@@ -222,7 +224,7 @@ describe('for a user who may not run scripts', () => {
 
   test('a change is done without one only for that reason', async () => {
     await server.client.set(BUDGET, '1');
-    const broken = {...resetChange({keepBudget: false}), script: 'return ('};
+    const broken = {...resetChange({keepBudget: false}), scripts: {change: 'return ('}};
     expect(await sendChanges(redis, [x], broken, undefined)).toMatchObject([
       {id: 'x', state: 'failed', error: {code: 'REDIS_ERROR'}},
     ]);

@@ -145,9 +145,10 @@ describe('a freeze', () => {
     },
   );
 
-  test('that cannot be read is never told as one that is kept', () => {
-    const change = freezeChange(freeze());
-    expect(() => 'read' in change && change.read(x, 'kept', ['soon', false, false, false])).toThrow(RangeError);
+  test.each(['2099-W01-1', '2099-W01', '2099-01-01\ufffd12', '20990101'])('is kept that ends at %s', async (end) => {
+    await server.client.set('anomaly:x:frozen_until', end);
+    expect(await freezeSession(redis, x, freeze(), undefined)).toMatchObject({isKept: true});
+    expect(await server.client.get('anomaly:x:frozen_until')).toBe(end);
   });
 
   test('that has no reason and ends no sooner is kept without one', async () => {

@@ -51,7 +51,7 @@ function recorded(keys: KeyRecord[], {later = [] as Later, isComplete = true} = 
 
 /** What undoing would write, or what it says. */
 function plan(change: RecordedChange, old: Held[], options: Partial<UndoOptions> = {}, id: RawId = x): unknown {
-  const outcome = undoChange(change, {now: NOW, force: false, merge: false, ...options}).plan(id, old);
+  const outcome = undoChange(change, {now: NOW, force: false, merge: false, ...options}).plan(id, old, []);
   if (outcome.state === 'write') return outcome.next;
   return outcome.state === 'failed' ? outcome.error.message : outcome.state;
 }
@@ -68,7 +68,7 @@ describe('undoing puts back', () => {
       [BUDGET_KEYS, SPENT_KEYS],
       [BUDGET_KEYS, SPENT_KEYS],
     ]);
-    expect(decide(x, ['2', false])).toEqual({
+    expect(decide(x, ['2', false], [])).toEqual({
       state: 'write',
       expected: ['2', false],
       next: ['1', '0.5'],
@@ -97,7 +97,7 @@ describe('undoing puts back', () => {
   ])('%s', (_, before, next, held) => {
     const change = recorded([key(VELOCITY_KEYS, before, text('z'))]);
     const {plan: decide} = undoChange(change, {now: NOW, force: false, merge: false});
-    expect(decide(x, ['z'])).toMatchObject({next: [next], result: {keys: [{shape: VELOCITY_KEYS, held}]}});
+    expect(decide(x, ['z'], [])).toMatchObject({next: [next], result: {keys: [{shape: VELOCITY_KEYS, held}]}});
   });
 
   test.each<[string, Value, Held]>([
@@ -167,7 +167,7 @@ describe('undoing refuses', () => {
   ])('%s', (_, keys, old, message, later = []) => {
     const change = recorded(keys, {later});
     expect(plan(change, old)).toBe(message);
-    expect(undoChange(change, {now: NOW, force: false, merge: false}).plan(x, old)).toMatchObject({
+    expect(undoChange(change, {now: NOW, force: false, merge: false}).plan(x, old, [])).toMatchObject({
       id: 'x',
       state: 'failed',
       error: {code: 'CHANGED_SINCE'},

@@ -1,0 +1,18 @@
+-- Appends an entry to the journal.
+--
+-- KEYS: the journal.
+-- ARGV: the length to which it is kept; `free` for a change that frees memory, else `add`; the fields of the entry.
+-- Returns: the ID of the entry, or the error reply.
+-- Atomic: what it trims and what it appends. A change that frees memory is recorded when memory is full, too: after a
+--   first write that needs none nothing more is refused.
+--- @include "refused"
+if redis.replicate_commands then
+  redis.replicate_commands()
+end
+if ARGV[2] == 'free' then
+  local reply = redis.pcall('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[1])
+  if refused(reply) then
+    return reply
+  end
+end
+return redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 3))

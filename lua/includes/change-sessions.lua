@@ -1,0 +1,123 @@
+-- Changes sessions and records it, all in one atomic step, as `decision` says.
+--
+-- KEYS: those of each session, one session after the other.
+-- ARGV: keys a session; arguments; texts of single sessions; characters before and after the ID in the first key of each;
+--   the length to which the journal is kept, empty for no journal; the journal's key; the arguments; the texts; the
+--   fields of the journal's entry but the value of the last.
+-- Returns: a JSON list, for each session the word of `decision` and what its keys held: a text, false for no key, true for
+--   what is no text. Or an error reply, which begins with JOURNAL when the journal is what was refused; then nothing is changed.
+--
+-- decision(old, args, own, ttl): `old` is what the keys of one session hold, `own` its text, if there are any, `ttl(i)` the
+-- PTTL of a key. It calls no command. It returns a word and, if something is to change, what keys are to hold by their
+-- number: see `put`. Keys that it does not name stay.
+--
+-- The entry is written first, since that is what is refused, if anything: what is written once may be written on, even
+-- when memory is full. A reset must work then: XTRIM adds nothing, but counts as a write. What is refused after all is
+-- taken back.
+--- @include "put"
+--- @include "refused"
+local function changeSessions(decision)
+  if redis.replicate_commands then
+    redis.replicate_commands()
+  end
+  local call, pcall = redis.call, redis.pcall
+  local width, nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+  local prefix, suffix = tonumber(ARGV[4]), tonumber(ARGV[5])
+  local limit, journal = ARGV[6], ARGV[7]
+  local args = {unpack(ARGV, 8, 7 + nargs)}
+  local first = 0
+  local function ttl(i)
+    return call('PTTL', KEYS[first + i])
+  end
+  local function state(key, value)
+    if value == false then
+      return false
+    end
+    local left = call('PTTL', key)
+    if value == true then
+      return {call('DUMP', key), left, 'dump'}
+    end
+    if left < 0 then
+      return value
+    end
+    return {value, left}
+  end
+  local isJournaled = limit ~= ''
+  local values = call('MGET', unpack(KEYS))
+  local replies, records, puts, dels = {}, {}, {}, {}
+  local old, nreplies, nrecords, ndels = {}, 0, 0, 0
+  for at = 0, #KEYS - 1, width do
+    first = at
+    for i = 1, width do
+      local value = values[first + i] or call('PTTL', KEYS[first + i]) ~= -2
+      old[i] = value
+      replies[nreplies + 1 + i] = value
+    end
+    local word, new = decision(old, args, nown > 0 and ARGV[8 + nargs + first / width], ttl)
+    replies[nreplies + 1] = word
+    nreplies = nreplies + 1 + width
+    if new then
+      local record, changes = nrecords, false
+      for i = 1, width do
+        local before, after = old[i], new[i]
+        if after == nil or (after == false and before == false) then
+          after = true
+        else
+          changes = true
+          local key = KEYS[first + i]
+          if isJournaled or after then
+            before = state(key, before)
+          end
+          if after then
+            puts[#puts + 1] = {key, after, before}
+          else
+            ndels = ndels + 1
+            dels[ndels] = key
+          end
+        end
+        records[record + 2 * i] = before
+        records[record + 2 * i + 1] = after
+      end
+      if changes then
+        records[record + 1] = string.sub(KEYS[first + 1], prefix + 1, -1 - suffix)
+        nrecords = nrecords + 1 + 2 * width
+      end
+    end
+  end
+  local entry
+  if isJournaled and nrecords > 0 then
+    local fields = {unpack(ARGV, 8 + nargs + nown)}
+    for i = nrecords + 1, nrecords + 1 + 2 * width do
+      records[i] = nil
+    end
+    fields[#fields + 1] = cjson.encode(records)
+    entry = #puts == 0 and pcall('XTRIM', journal, 'MAXLEN', '~', limit)
+    if not refused(entry) then
+      entry = pcall('XADD', journal, 'MAXLEN', '~', limit, '*', unpack(fields))
+    end
+    if refused(entry) then
+      return {err = 'JOURNAL ' .. entry.err}
+    end
+  end
+  local count, answer = 0, nil
+  for i = 1, #puts do
+    answer = put(puts[i][1], puts[i][2])
+    if refused(answer) then
+      break
+    end
+    count = i
+  end
+  if not refused(answer) and ndels > 0 then
+    answer = pcall('DEL', unpack(dels))
+  end
+  if refused(answer) then
+    for i = count, 1, -1 do
+      put(puts[i][1], puts[i][3])
+    end
+    if entry then
+      pcall('XDEL', journal, entry)
+    end
+    return answer
+  end
+  return cjson.encode(replies)
+end

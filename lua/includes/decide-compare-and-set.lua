@@ -1,0 +1,14 @@
+-- Own: JSON of what has to be there, and of what to write; null for what does not matter.
+local function decide(old, _, own)
+  local expected, wanted = unpack(cjson.decode(own))
+  local new = {}
+  for i = 1, #old do
+    if expected[i] ~= cjson.null and old[i] ~= expected[i] then
+      return 'moved'
+    end
+    if wanted[i] ~= cjson.null then
+      new[i] = wanted[i]
+    end
+  end
+  return 'done', new
+end

@@ -1,0 +1,13 @@
+-- Old: budget, spent. Args: `spent` to remove only that, `both` to remove both.
+local function decide(old, args)
+  if not old[1] and not old[2] then
+    return 'not_found'
+  end
+  if old[1] == true or old[2] == true then
+    return 'wrong_type'
+  end
+  if args[1] == 'both' then
+    return 'done', {false, false}
+  end
+  return old[2] and 'done' or 'unchanged', {nil, false}
+end

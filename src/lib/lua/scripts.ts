@@ -1,0 +1,351 @@
+// Made by scripts/build/lua.mjs from lua/. Change it there, and run npm run build.
+
+const REFUSED_PART = `local function refused(reply)
+return type(reply) == 'table' and reply.err
+end`;
+
+const DECIDE_COMPARE_AND_SET_PART = `local function decide(old, _, own)
+local expected, wanted = unpack(cjson.decode(own))
+local new = {}
+for i = 1, #old do
+if expected[i] ~= cjson.null and old[i] ~= expected[i] then
+return 'moved'
+end
+if wanted[i] ~= cjson.null then
+new[i] = wanted[i]
+end
+end
+return 'done', new
+end`;
+
+const PUT_PART = `local function put(key, state)
+if state == false then
+return redis.pcall('DEL', key)
+end
+if type(state) == 'string' then
+return redis.pcall('SET', key, state)
+end
+if state[3] then
+return redis.pcall('RESTORE', key, math.max(state[2], 0), state[1], 'REPLACE')
+end
+return redis.pcall('SET', key, state[1], 'PX', string.format('%.0f', state[2]))
+end`;
+
+const CHANGE_SESSIONS_PART = `local function changeSessions(decision)
+if redis.replicate_commands then
+redis.replicate_commands()
+end
+local call, pcall = redis.call, redis.pcall
+local width, nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local prefix, suffix = tonumber(ARGV[4]), tonumber(ARGV[5])
+local limit, journal = ARGV[6], ARGV[7]
+local args = {unpack(ARGV, 8, 7 + nargs)}
+local first = 0
+local function ttl(i)
+return call('PTTL', KEYS[first + i])
+end
+local function state(key, value)
+if value == false then
+return false
+end
+local left = call('PTTL', key)
+if value == true then
+return {call('DUMP', key), left, 'dump'}
+end
+if left < 0 then
+return value
+end
+return {value, left}
+end
+local isJournaled = limit ~= ''
+local values = call('MGET', unpack(KEYS))
+local replies, records, puts, dels = {}, {}, {}, {}
+local old, nreplies, nrecords, ndels = {}, 0, 0, 0
+for at = 0, #KEYS - 1, width do
+first = at
+for i = 1, width do
+local value = values[first + i] or call('PTTL', KEYS[first + i]) ~= -2
+old[i] = value
+replies[nreplies + 1 + i] = value
+end
+local word, new = decision(old, args, nown > 0 and ARGV[8 + nargs + first / width], ttl)
+replies[nreplies + 1] = word
+nreplies = nreplies + 1 + width
+if new then
+local record, changes = nrecords, false
+for i = 1, width do
+local before, after = old[i], new[i]
+if after == nil or (after == false and before == false) then
+after = true
+else
+changes = true
+local key = KEYS[first + i]
+if isJournaled or after then
+before = state(key, before)
+end
+if after then
+puts[#puts + 1] = {key, after, before}
+else
+ndels = ndels + 1
+dels[ndels] = key
+end
+end
+records[record + 2 * i] = before
+records[record + 2 * i + 1] = after
+end
+if changes then
+records[record + 1] = string.sub(KEYS[first + 1], prefix + 1, -1 - suffix)
+nrecords = nrecords + 1 + 2 * width
+end
+end
+end
+local entry
+if isJournaled and nrecords > 0 then
+local fields = {unpack(ARGV, 8 + nargs + nown)}
+for i = nrecords + 1, nrecords + 1 + 2 * width do
+records[i] = nil
+end
+fields[#fields + 1] = cjson.encode(records)
+entry = #puts == 0 and pcall('XTRIM', journal, 'MAXLEN', '~', limit)
+if not refused(entry) then
+entry = pcall('XADD', journal, 'MAXLEN', '~', limit, '*', unpack(fields))
+end
+if refused(entry) then
+return {err = 'JOURNAL ' .. entry.err}
+end
+end
+local count, answer = 0, nil
+for i = 1, #puts do
+answer = put(puts[i][1], puts[i][2])
+if refused(answer) then
+break
+end
+count = i
+end
+if not refused(answer) and ndels > 0 then
+answer = pcall('DEL', unpack(dels))
+end
+if refused(answer) then
+for i = count, 1, -1 do
+put(puts[i][1], puts[i][3])
+end
+if entry then
+pcall('XDEL', journal, entry)
+end
+return answer
+end
+return cjson.encode(replies)
+end`;
+
+const DECIDE_REPAIR_PART = `local function decide(old, args, own)
+local plan = cjson.decode(own)
+local new = {}
+for i, step in ipairs(plan) do
+local found = old[i]
+if type(found) == 'string' then
+found = string.sub(found, 1, tonumber(args[1]))
+end
+if step[1] ~= cjson.null and found ~= step[1] then
+return 'changed'
+end
+end
+for i, step in ipairs(plan) do
+if step[2] == 'delete' then
+new[i] = false
+end
+if step[2] == 'write' then
+local text = step[3] == cjson.null and old[i] or step[3]
+if type(text) == 'string' then
+new[i] = step[4] == 0 and text or {text, step[4]}
+end
+end
+end
+return 'done', new
+end`;
+
+const DECIDE_SESSIONS_PART = `local function decideSessions(decision)
+local nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2])
+local args = {unpack(ARGV, 4, 3 + nargs)}
+local replies = {}
+for at, found in ipairs(cjson.decode(ARGV[3])) do
+local old, ttls = found[1], found[2]
+local function ttl(i)
+return ttls[i]
+end
+local word, new = decision(old, args, nown > 0 and ARGV[3 + nargs + at], ttl)
+local states = {}
+for i = 1, #old do
+local after = new and new[i]
+if not new or after == nil or (after == false and old[i] == false) then
+after = true
+end
+states[i] = after
+end
+replies[at] = {word, states}
+end
+return cjson.encode(replies)
+end`;
+
+const DECIDE_RESET_PART = `local function decide(old, args)
+if not old[1] and not old[2] then
+return 'not_found'
+end
+if old[1] == true or old[2] == true then
+return 'wrong_type'
+end
+if args[1] == 'both' then
+return 'done', {false, false}
+end
+return old[2] and 'done' or 'unchanged', {nil, false}
+end`;
+
+const DECIDE_SET_BUDGET_PART = `local function decide(_, args)
+return 'done', {args[1]}
+end`;
+
+const DECIDE_UNFREEZE_PART = `local function decide(old, args)
+if args[1] and not (old[1] and old[2] == args[1]) then
+return 'kept'
+end
+return 'done', {false, false, false, false, false}
+end`;
+
+const DECIDE_FREEZE_PART = `local function decide(old, args)
+if type(old[1]) == 'string' and args[4] == '' then
+return 'has_end'
+end
+local ttl = tonumber(args[3])
+if not ttl then
+return 'done', {args[1], args[2]}
+end
+return 'done', {{args[1], ttl}, {args[2], ttl}}
+end`;
+
+/** lua/append-journal.lua */
+export const APPEND_JOURNAL = `${REFUSED_PART}
+if redis.replicate_commands then
+redis.replicate_commands()
+end
+if ARGV[2] == 'free' then
+local reply = redis.pcall('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[1])
+if refused(reply) then
+return reply
+end
+end
+return redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 3))`;
+
+/** lua/claim-crossings.lua */
+export const CLAIM_CROSSINGS = `local taken = {}
+for i = 4, #ARGV do
+local held = redis.call('HGET', KEYS[1], ARGV[i])
+local lease = held and string.match(held, '^pending:(%d+):')
+local free = not held or (lease and tonumber(lease) <= tonumber(ARGV[1]))
+if free then
+redis.call('HSET', KEYS[1], ARGV[i], ARGV[2])
+end
+taken[#taken + 1] = free and 1 or 0
+end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return taken`;
+
+/** lua/compare-and-set.lua */
+export const COMPARE_AND_SET = `${DECIDE_COMPARE_AND_SET_PART}
+${PUT_PART}
+${REFUSED_PART}
+${CHANGE_SESSIONS_PART}
+return changeSessions(decide)`;
+
+/** lua/compare-and-set-key.lua */
+export const COMPARE_AND_SET_KEY = `${PUT_PART}
+${REFUSED_PART}
+local expected, wanted = unpack(cjson.decode(ARGV[1]))
+local old = redis.call('MGET', KEYS[1])[1] or redis.call('PTTL', KEYS[1]) ~= -2
+if expected ~= cjson.null and old ~= expected then
+return '["moved"]'
+end
+local answer = put(KEYS[1], wanted)
+return refused(answer) and answer or '["done"]'`;
+
+/** lua/decide-repair.lua */
+export const DECIDE_REPAIR = `${DECIDE_REPAIR_PART}
+${DECIDE_SESSIONS_PART}
+return decideSessions(decide)`;
+
+/** lua/decide-reset.lua */
+export const DECIDE_RESET = `${DECIDE_RESET_PART}
+${DECIDE_SESSIONS_PART}
+return decideSessions(decide)`;
+
+/** lua/decide-set-budget.lua */
+export const DECIDE_SET_BUDGET = `${DECIDE_SET_BUDGET_PART}
+${DECIDE_SESSIONS_PART}
+return decideSessions(decide)`;
+
+/** lua/decide-unfreeze.lua */
+export const DECIDE_UNFREEZE = `${DECIDE_UNFREEZE_PART}
+${DECIDE_SESSIONS_PART}
+return decideSessions(decide)`;
+
+/** lua/freeze.lua */
+export const FREEZE = `${DECIDE_FREEZE_PART}
+${PUT_PART}
+${REFUSED_PART}
+${CHANGE_SESSIONS_PART}
+return changeSessions(decide)`;
+
+/** lua/probe.lua */
+export const PROBE = `return 1`;
+
+/** lua/read-facts.lua */
+export const READ_FACTS = `local replies, n, at = {}, 0, 1
+for digit in string.gmatch(ARGV[1], '%d') do
+local key = KEYS[at]
+local kind = redis.call('TYPE', key).ok
+replies[n + 1] = kind
+replies[n + 2] = redis.call('PTTL', key)
+replies[n + 3] = kind == 'string' and redis.call('GETRANGE', key, 0, ARGV[2])
+replies[n + 4] = digit == '2' and redis.call('PTTL', KEYS[at + 1])
+n, at = n + 4, at + digit
+end
+return replies`;
+
+/** lua/repair.lua */
+export const REPAIR = `${DECIDE_REPAIR_PART}
+${PUT_PART}
+${REFUSED_PART}
+${CHANGE_SESSIONS_PART}
+return changeSessions(decide)`;
+
+/** lua/reset.lua */
+export const RESET = `${DECIDE_RESET_PART}
+${PUT_PART}
+${REFUSED_PART}
+${CHANGE_SESSIONS_PART}
+return changeSessions(decide)`;
+
+/** lua/set-budget.lua */
+export const SET_BUDGET = `${DECIDE_SET_BUDGET_PART}
+${PUT_PART}
+${REFUSED_PART}
+${CHANGE_SESSIONS_PART}
+return changeSessions(decide)`;
+
+/** lua/settle-crossings.lua */
+export const SETTLE_CROSSINGS = `for i = 3, #ARGV, 2 do
+if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
+if ARGV[1] == '' then
+redis.call('HDEL', KEYS[1], ARGV[i])
+else
+redis.call('HSET', KEYS[1], ARGV[i], ARGV[1])
+end
+end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return 1`;
+
+/** lua/unfreeze.lua */
+export const UNFREEZE = `${DECIDE_UNFREEZE_PART}
+${PUT_PART}
+${REFUSED_PART}
+${CHANGE_SESSIONS_PART}
+return changeSessions(decide)`;
