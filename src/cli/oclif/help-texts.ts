@@ -26,14 +26,6 @@ export const EXAMPLES: Rows = [
   ['Stop a session for two hours', 'tokengate freeze-session my-workflow --for 2h --reason "incident 42"'],
 ];
 
-/** Pages of the help that are about no single command. */
-export const TOPICS: Readonly<Record<string, string>> = {
-  commands: 'Every command with its short names',
-  flags: 'Flags that every command takes, such as --redis-url',
-  environment: 'Environment variables',
-  'exit-codes': 'Exit codes',
-};
-
 /** What people want to do, in the order in which the help shows it. */
 export const GROUPS = ['Look', 'Budgets', 'Freezes', 'History', 'Monitoring', 'Set-up'] as const;
 export type Group = (typeof GROUPS)[number];

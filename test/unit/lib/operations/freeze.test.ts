@@ -282,7 +282,12 @@ describe('what a change would do to a freeze', () => {
     ],
     ['an end of no sense', {}, 'soon', 'Bot', 'done', 'frozen until a time that the gateway cannot read (Bot)'],
   ])('%s', (_, options, end, reason, state, now) => {
-    expect(freezeChange(freeze(options)).preview(x, [end, reason], [])).toEqual({id: 'x', state, now});
+    expect(freezeChange(freeze(options)).preview(x, [end, reason], [])).toEqual({
+      id: 'x',
+      state,
+      now,
+      then: expect.stringMatching(/^frozen until 2026-11-22 17:00:00 UTC \(.+\)$/) as string,
+    });
   });
 });
 
