@@ -4,8 +4,8 @@ import {join} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {type Block, findBlocks, neutral, parseCrontab, runConsole, scriptOf} from '../support/markdown.js';
 import {startReceiver} from '../support/impostors/receiver.js';
+import {type Block, findBlocks, neutral, parseCrontab, runConsole, scriptOf} from '../support/markdown.js';
 import {openTerminal} from '../support/program/pty.js';
 import {type Output, ROOT, runProcess} from '../support/program/run.js';
 import {loadSessions, makeShell, type Shell} from '../support/program/shell.js';

@@ -20,15 +20,15 @@ const ENVIRONMENT: Rows = [
   ['TOKENGATE_DEBUG', 'Set to 1 to see where in the program an error arose'],
 ];
 
-export const EXAMPLES: Rows = [
+const EXAMPLES: Rows = [
   ['See what is spending now', 'tokengate watch-sessions'],
   ['Find out why a session is refused', 'tokengate explain-session my-workflow'],
   ['Stop a session for two hours', 'tokengate freeze-session my-workflow --for 2h --reason "incident 42"'],
 ];
 
 /** What people want to do, in the order in which the help shows it. */
-export const GROUPS = ['Look', 'Budgets', 'Freezes', 'History', 'Monitoring', 'Set-up'] as const;
-export type Group = (typeof GROUPS)[number];
+const GROUPS = ['Look', 'Budgets', 'Freezes', 'History', 'Monitoring', 'Set-up'] as const;
+type Group = (typeof GROUPS)[number];
 /** The group of a command that names none. */
 const OTHER = 'Other';
 
