@@ -20,12 +20,6 @@ const ENVIRONMENT: Rows = [
   ['TOKENGATE_DEBUG', 'Set to 1 to see where in the program an error arose'],
 ];
 
-const EXAMPLES: Rows = [
-  ['See what is spending now', 'tokengate watch-sessions'],
-  ['Find out why a session is refused', 'tokengate explain-session my-workflow'],
-  ['Stop a session for two hours', 'tokengate freeze-session my-workflow --for 2h --reason "incident 42"'],
-];
-
 /** What people want to do, in the order in which the help shows it. */
 const GROUPS = ['Look', 'Budgets', 'Freezes', 'History', 'Monitoring', 'Set-up'] as const;
 type Group = (typeof GROUPS)[number];
