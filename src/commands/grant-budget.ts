@@ -17,6 +17,7 @@ interface Granted extends GrantJson {
   session_id: string;
   budget: Money | null;
   previous_budget: Money | null;
+  change_id: string | null;
 }
 
 export default class GrantBudget extends BaseCommand<typeof GrantBudget> {
@@ -73,8 +74,14 @@ A renewal keeps a grant that goes on, on top of the new budget. A grant with --t
       `✓ Session '${nameOf(id)}' granted ${formatExactMoney(amount.value)} ${describeGrantEnd(grant)}`,
       `Budget: ${formatExactMoney(budget ?? ZERO)}`,
     );
-    this.hintUndo(journal);
-    return {session_id: nameOf(id), ...toGrantJson(grant), budget: budget ?? null, previous_budget: previous ?? null};
+    this.afterChange(journal);
+    return {
+      session_id: nameOf(id),
+      ...toGrantJson(grant),
+      budget: budget ?? null,
+      previous_budget: previous ?? null,
+      change_id: journal?.change ?? null,
+    };
   }
 
   /** Reads the flags before anything is connected. */

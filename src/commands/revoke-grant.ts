@@ -14,6 +14,7 @@ interface Revoked {
   revoked_grants: GrantJson[];
   budget: Money | null;
   previous_budget: Money | null;
+  change_id: string | null;
 }
 
 export default class RevokeGrant extends BaseCommand<typeof RevokeGrant> {
@@ -40,12 +41,13 @@ export default class RevokeGrant extends BaseCommand<typeof RevokeGrant> {
     const [previous, budget] = [before.budget, after.budget].map((one) => (one.state === 'money' ? one.amount : null));
     this.print(`✓ Session '${nameOf(id)}': ${formatExactMoney(sumOf(grants))} revoked`);
     if (budget) this.print(`Budget: ${formatExactMoney(budget)}`);
-    this.hintUndo(journal);
+    this.afterChange(journal);
     return {
       session_id: nameOf(id),
       revoked_grants: grants.map(toGrantJson),
       budget: budget ?? null,
       previous_budget: previous ?? null,
+      change_id: journal?.change ?? null,
     };
   }
 }

@@ -77,8 +77,10 @@ set-budget and add-budget change the budget of the current period only. --every 
       this.print(`✓ Budget of '${change.id}' no longer renews`);
     }
     this.warnAll(describeBlocked(change));
-    if (change.before !== change.after) this.hintUndo(journal);
-    return {session_id: change.id, ...toPeriodJson(change.after, this.spanOf)};
+    const isChanged = change.before !== change.after;
+    if (isChanged) this.afterChange(journal);
+    const changeId = isChanged ? (journal?.change ?? null) : null;
+    return {session_id: change.id, ...toPeriodJson(change.after, this.spanOf), change_id: changeId};
   }
 
   /** @throws TokengateError INVALID_USAGE */

@@ -35,6 +35,7 @@ export interface PeriodTermsJson {
 
 export interface PeriodJson extends PeriodTermsJson {
   session_id: string;
+  change_id: string | null;
 }
 
 /** @param now what `next_renewal` comes after; else the last renewal */

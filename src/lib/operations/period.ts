@@ -150,11 +150,18 @@ function periodChange<T>(
     plan,
     lookAt: SHAPES,
     preview(id, held) {
-      const state = readState(held);
-      const facts = {id: nameOf(id), now: state instanceof TokengateError ? 'not readable' : describeState(state)};
-      const outcome = plan(id, held);
-      if (outcome.state === 'failed') return {...facts, state: 'failed', error: outcome.error};
-      return {...facts, state: outcome.state === 'write' ? 'done' : outcome.state};
+      const before = readState(held);
+      if (before instanceof TokengateError) {
+        return {id: nameOf(id), now: 'not readable', state: 'failed', error: before};
+      }
+      const facts = {id: nameOf(id), now: describeState(before)};
+      const decided = decide(id, before);
+      if (decided === 'unchanged') return {...facts, state: 'unchanged'};
+      if (!(decided instanceof TokengateError)) {
+        return {...facts, state: 'done', then: describeState(apply(before, decided))};
+      }
+      if (decided.code === 'SESSION_NOT_FOUND') return {...facts, state: 'not_found'};
+      return {...facts, state: 'failed', error: decided};
     },
   };
 }
