@@ -12,6 +12,7 @@ export default class ListGrants extends BaseCommand<typeof ListGrants> {
   static group = 'Periods';
   static override examples = [
     {description: 'Who has been given more, and until when?', command: '<%= config.bin %> <%= command.id %>'},
+    {description: 'The grants of a team', command: `<%= config.bin %> <%= command.id %> --match 'team:*'`},
   ];
   static related = ['grant-budget', 'revoke-grant', 'list-periods'];
 

@@ -23,6 +23,10 @@ export default class RevokeGrant extends BaseCommand<typeof RevokeGrant> {
   static group = 'Periods';
   static override examples = [
     {description: 'End all grants of a session', command: '<%= config.bin %> <%= command.id %> my-workflow'},
+    {
+      description: 'End one, whose ID list-grants shows',
+      command: '<%= config.bin %> <%= command.id %> my-workflow 4k7m2xq9hb',
+    },
   ];
   static related = ['list-grants', 'grant-budget'];
 

@@ -60,11 +60,16 @@ describe.concurrent('a session ID', () => {
     expectRefusal(argv, {code: 'INVALID_SESSION_ID', message: 'The session ID is empty.', hint: null}),
   );
 
-  test.each([[['get-budget', 'A']], [['reset-session', 'A', '--yes']]])('that is unknown is an error: %j', (argv) =>
+  test.each([
+    [['get-budget', 'A'], "Did you mean 'a'? "],
+    [['reset-session', 'A', '--yes'], "Did you mean 'a'? "],
+    [['get-budget', 'B'], ''],
+    [['reset-session', 'B', '--yes'], ''],
+  ])('that is unknown is an error: %j', (argv, guess) =>
     expectRefusal(argv, {
       code: 'SESSION_NOT_FOUND',
-      message: "Session 'A' not found.",
-      hint: 'IDs are compared exactly. See them all with: tokengate list-sessions',
+      message: `Session '${argv[1]}' not found.`,
+      hint: `${guess}IDs are compared exactly. See them all with: tokengate list-sessions`,
     }),
   );
 

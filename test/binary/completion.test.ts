@@ -109,7 +109,9 @@ describe.each(SHELLS)('in %s, set up by its one line', (name) => {
   });
 
   test.each([
-    ['tokengate fr', 'tokengate freeze-session '],
+    // As far as the short name and the name go together.
+    ['tokengate fr', 'tokengate freeze'],
+    ['tokengate freeze-', 'tokengate freeze-session '],
     ['tokengate --js', 'tokengate --json '],
     ['tokengate --json get-b', 'tokengate --json get-budget '],
     ['tokengate list-sessions --form', 'tokengate list-sessions --format '],

@@ -86,7 +86,10 @@ describe('a user whom the system does not know, without a home and a shell', () 
   test.runIf(process.getuid?.() === 0)('gets an answer', async () => {
     const own = await startRedis({tcp: true});
     try {
-      expect(await runUnknown(['set-budget', 'a', '5'], own.url)).toMatchObject({code: 0, stderr: ''});
+      expect(await runUnknown(['set-budget', 'a', '5'], own.url)).toMatchObject({
+        code: 0,
+        stderr: "Warning: New session 'a'.\n",
+      });
     } finally {
       await own.stop();
     }

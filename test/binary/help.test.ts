@@ -160,6 +160,7 @@ describe.concurrent('the help of a command', () => {
       'check-store',
       'freeze-session',
       'reset-session',
+      'set-period',
       'undo-change',
       'unfreeze-session',
     ]);
@@ -218,12 +219,12 @@ describe.concurrent('other words for a command', () => {
       ['anomaly-stats', 'a'],
     ],
     [
-      ['freeze', 'a', '--dry-run'],
-      ['freeze-session', 'a', '--dry-run'],
+      ['freeze', 'a', '--until', '2099-01-01', '--dry-run'],
+      ['freeze-session', 'a', '--until', '2099-01-01', '--dry-run'],
     ],
     [
-      ['freeze', 'sessions', 'a', '--dry-run'],
-      ['freeze-session', 'a', '--dry-run'],
+      ['freeze', 'sessions', 'a', '--until', '2099-01-01', '--dry-run'],
+      ['freeze-session', 'a', '--until', '2099-01-01', '--dry-run'],
     ],
     [
       ['help', 'list', 'sessions'],

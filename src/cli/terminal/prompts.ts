@@ -66,6 +66,8 @@ async function discardTyped(): Promise<void> {
   try {
     stdin.setRawMode(true);
     stdin.resume();
+    // The first may come before the terminal is looked at, when a reply of Redis led here; between both it is.
+    await new Promise(setImmediate);
     await new Promise(setImmediate);
     stdin.pause();
     stdin.setRawMode(false);

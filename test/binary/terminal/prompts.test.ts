@@ -12,12 +12,16 @@ import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 const ENTER = '\r';
 const CTRL_C = '\x03';
 const NO_TERMINAL = 'This needs a confirmation, and there is no terminal to ask on.';
+const UNDO = /^Undo: tokengate undo-change [0-9a-z]{10}$/;
 const ADD_YES = 'Add --yes to go ahead without a question.';
 
 let redis: TestRedis;
 let folder: string;
+/** How the server is called. */
+let server: string;
 beforeAll(async () => {
   redis = await startRedis();
+  server = redis.url.replace('unix://', '');
   folder = await mkdtemp(join(tmpdir(), 'tokengate-prompts-'));
 });
 beforeEach(async () => {
@@ -32,7 +36,10 @@ afterAll(async () => {
 describe('reset-session on a terminal', () => {
   test.each(['y', 'yes', 'Y'])('asks, and resets after %s', async (answer) => {
     const terminal = openTerminal(['reset-session', 'a'], redis);
-    await terminal.shows("Are you sure you want to reset this session ('a')?");
+    await terminal.shows(
+      `? Session 'a' on ${server} db 0: budget $20.00, spent $1.50. ` +
+        "Its next request gets the gateway's default budget. Reset it? (y/N) ",
+    );
     terminal.type(answer + ENTER);
     const {code, screen} = await terminal.ended;
     expect(code).toBe(0);
@@ -70,9 +77,13 @@ describe('reset-session on a terminal', () => {
   test.each([[['reset-session', 'a', '--yes']], [['-y', 'reset-session', 'a']]])('asks nothing: %j', async (argv) => {
     const {code, screen} = await openTerminal(argv, {...redis, env: {NO_COLOR: '1'}}).ended;
     expect(code).toBe(0);
-    expect(screen).toMatch(
-      /^✓ Session 'a' reset\r\nRemoved: budget \$20\.00, spent \$1\.50\r\nUndo: tokengate undo-change [0-9a-z]{10}\r\n$/,
-    );
+    expect(screen.split('\r\n')).toEqual([
+      "✓ Session 'a' reset",
+      'Removed: budget $20.00, spent $1.50',
+      `Server: ${server} db 0`,
+      expect.stringMatching(UNDO),
+      '',
+    ]);
   });
 
   test('offers no undoing of a reset that removed nothing', async () => {
@@ -91,13 +102,31 @@ describe('reset-session on a terminal', () => {
     expect(await dumpKeyspace(redis)).toEqual(before);
   });
 
-  test('asks before it connects', async () => {
-    const terminal = openTerminal(['reset-session', 'a'], {url: 'redis://127.0.0.1:1'});
-    await terminal.shows('(y/N)');
-    terminal.type(`y${ENTER}`);
-    const {code, screen} = await terminal.ended;
+  test('says what stays with --keep-budget', async () => {
+    const terminal = openTerminal(['reset-session', 'a', '--keep-budget'], redis);
+    await terminal.shows(
+      `? Session 'a' on ${server} db 0: budget $20.00, spent $1.50. Its budget stays. Reset it? (y/N) `,
+    );
+    terminal.type(ENTER);
+    expect((await terminal.ended).code).toBe(1);
+  });
+
+  test.each([
+    ['a session that is not there', 'nobody', undefined, "Session 'nobody' not found."],
+    [
+      'Redis that is not there',
+      'a',
+      'redis://127.0.0.1:1',
+      'Cannot connect to Redis at 127.0.0.1:1: connection refused (is Redis running?).',
+    ],
+  ])('asks nothing about %s', async (_, id, url, message) => {
+    const {code, screen} = await openTerminal(['reset-session', id], {
+      url: url ?? redis.url,
+      env: {NO_COLOR: '1'},
+    }).ended;
     expect(code).toBe(1);
-    expect(screen).toContain(' Cannot connect to Redis at 127.0.0.1:1: connection refused (is Redis running?).\r\n');
+    expect(screen).toMatch(`Error: ${message}\r\n`);
+    expect(screen).not.toContain('(y/N)');
   });
 
   test('waits longer for an answer than for Redis', async () => {
@@ -134,7 +163,7 @@ describe('reset-session on a terminal', () => {
     const id = 'x\x1b]0;owned\x07\x1b[2J\u202ey\n';
     await redis.client.set(`session:${id}:budget`, '1');
     const terminal = openTerminal(['reset-session', id], redis);
-    await terminal.shows(String.raw`this session ('x\x1b]0;owned\x07\x1b[2J\u202ey\n')?`);
+    await terminal.shows(String.raw`? Session 'x\x1b]0;owned\x07\x1b[2J\u202ey\n' on `);
     terminal.type(`y${ENTER}`);
     const {code, screen} = await terminal.ended;
     expect(code).toBe(0);
@@ -167,15 +196,23 @@ describe('reset-session without a terminal', () => {
 describe('colour', () => {
   const GREEN_TICK = '\x1b[32m✓\x1b[39m';
   const RED_ERROR = '\x1b[31mError:\x1b[39m';
+  const YELLOW_WARNING = '\x1b[33mWarning:\x1b[39m';
   test.each([
-    ['is there on a terminal', {}, GREEN_TICK, RED_ERROR],
-    ['is there with an empty NO_COLOR', {NO_COLOR: ''}, GREEN_TICK, RED_ERROR],
-    ['is not there with NO_COLOR=1', {NO_COLOR: '1'}, '✓', 'Error:'],
-    ['is not there with FORCE_COLOR=0', {FORCE_COLOR: '0'}, '✓', 'Error:'],
-    ['is not there on a dumb terminal', {TERM: 'dumb'}, '✓', 'Error:'],
-  ])('%s', async (_, env, tick, error) => {
-    const done = await openTerminal(['set-budget', 'b', '5'], {...redis, env: env}).ended;
-    expect(done).toEqual({code: 0, screen: `${tick} Budget set for 'b': $5.00\r\n`});
+    ['is there on a terminal', {}, GREEN_TICK, YELLOW_WARNING, RED_ERROR],
+    ['is there with an empty NO_COLOR', {NO_COLOR: ''}, GREEN_TICK, YELLOW_WARNING, RED_ERROR],
+    ['is not there with NO_COLOR=1', {NO_COLOR: '1'}, '✓', 'Warning:', 'Error:'],
+    ['is not there with FORCE_COLOR=0', {FORCE_COLOR: '0'}, '✓', 'Warning:', 'Error:'],
+    ['is not there on a dumb terminal', {TERM: 'dumb'}, '✓', 'Warning:', 'Error:'],
+  ])('%s', async (_, env, tick, warning, error) => {
+    const {code, screen} = await openTerminal(['set-budget', 'b', '5'], {...redis, env: env}).ended;
+    expect(code).toBe(0);
+    expect(screen.split('\r\n')).toEqual([
+      `${tick} Budget set for 'b': $5.00`,
+      `Server: ${server} db 0`,
+      expect.stringMatching(UNDO),
+      `${warning} New session 'b'.`,
+      '',
+    ]);
     const failed = await openTerminal(['get-budget', 'c'], {...redis, env: env}).ended;
     expect(failed).toEqual({
       code: 1,

@@ -63,6 +63,16 @@ describe.each(QUESTIONS)('the question of %s', (_, argv, done) => {
     expect(await dumpKeyspace(redis)).toEqual(before);
   });
 
+  test('is not answered by what was typed before it', async () => {
+    const before = await dumpKeyspace(redis);
+    const terminal = openTerminal(argv, redis);
+    terminal.type(`${YES}y`);
+    await terminal.shows('(y/N)');
+    terminal.type('\r');
+    expect(await terminal.ended).toMatchObject({code: 1, screen: expect.stringContaining('Cancelled')});
+    expect(await dumpKeyspace(redis)).toEqual(before);
+  });
+
   test('is asked again after Ctrl-Z and fg', async () => {
     const terminal = openTerminal(argv, {
       ...redis,
@@ -105,14 +115,6 @@ describe('a question', () => {
     await terminal.shows('(y/N)');
     terminal.signal(signal);
     expect(await terminal.ended).toEqual({code, screen: expect.stringContaining('nothing was changed')});
-  });
-
-  test('is not answered by what was typed before it', async () => {
-    const terminal = openTerminal(['freeze-session', '--all'], redis);
-    terminal.type(`${YES}y`);
-    await terminal.shows('(y/N)');
-    terminal.type('\r');
-    expect(await terminal.ended).toMatchObject({code: 1, screen: expect.stringContaining('Cancelled')});
   });
 
   test('is asked again after what is no answer', async () => {
