@@ -4,8 +4,14 @@ import {join} from 'node:path';
 
 import {shortNamesOf} from '../../build/cli/completion/other-spellings.js';
 import {globalFlagsOf} from '../../build/cli/oclif/global-flags.js';
-import {environmentOf, EXAMPLES, EXIT_CODES, ownFlagsOf, relatedTo} from '../../build/cli/oclif/help-texts.js';
+import {environmentOf, EXIT_CODES, ownFlagsOf, relatedTo} from '../../build/cli/oclif/help-texts.js';
 import {ROOT} from '../setup.mjs';
+
+const EXAMPLES = [
+  ['See what is spending now', 'tokengate watch-sessions'],
+  ['Find out why a session is refused', 'tokengate explain-session my-workflow'],
+  ['Stop a session for two hours', 'tokengate freeze-session my-workflow --for 2h --reason "incident 42"'],
+];
 
 const readJson = (file) => JSON.parse(readFileSync(join(ROOT, file), 'utf8'));
 const {commands: main, version} = readJson('oclif.manifest.json');

@@ -2,7 +2,7 @@
 // else each of the bundle's files is used for; with --check it only compares. A start is as fast as these lists are short,
 // and unlike its time they are the same everywhere. The build divides the bundle by them.
 import {execFile} from 'node:child_process';
-import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, relative} from 'node:path';
 import {promisify} from 'node:util';
@@ -34,7 +34,6 @@ const USES = {
 const RUNNER = `
 const {writeFileSync} = require('node:fs');
 const Module = require('node:module');
-const {join} = require('node:path');
 const [bundle, report, root] = process.argv.splice(2, 3);
 const {_load} = Module;
 const required = new Set();
@@ -52,10 +51,7 @@ process.once('exit', () => {
   required.delete(bundle);
   writeFileSync(report, JSON.stringify({required: [...required], ran}));
 });
-const {main} = require(bundle);
-// Where oclif looks for the help.
-require.cache[join(root, 'dist', 'tokengate.cjs')] = require.cache[bundle];
-main(root);
+require(bundle).main(root);
 `;
 
 const folder = mkdtempSync(join(tmpdir(), 'tokengate-loaded-'));
@@ -77,7 +73,9 @@ async function findLoaded() {
   const files = await makeBundle({
     trace: (path, bytes) => `ran.push([${JSON.stringify(relative(ROOT, path))}, ${bytes}]);`,
   });
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  // Where oclif looks for the help: the checkout may not be built.
+  mkdirSync(join(folder, 'dist'), {recursive: true});
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, 'dist', name), text);
   writeFileSync(join(folder, 'run.cjs'), RUNNER);
   const server = await startServer(provide('redis')[0]);
   const runs = {};
@@ -113,7 +111,7 @@ async function findLoaded() {
 
 async function run(argv, url) {
   const report = join(folder, 'report.json');
-  const words = [join(folder, 'run.cjs'), join(folder, 'tokengate.cjs'), report, ROOT, ...argv];
+  const words = [join(folder, 'run.cjs'), join(folder, 'dist', 'tokengate.cjs'), report, folder, ...argv];
   await promisify(execFile)(process.execPath, words, {env: {HOME: folder, TOKENGATE_REDIS_URL: url}});
   const {required, ran} = JSON.parse(readFileSync(report, 'utf8'));
   return {required, ran: ran.map(([path, bytes]) => [path.replaceAll('\\', '/'), bytes])};

@@ -1,5 +1,5 @@
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {journalFlags, sessionIdArg, signedAmountArg} from '../cli/oclif/flags.js';
+import {answerFormatFlag, journalFlags, sessionIdArg, signedAmountArg} from '../cli/oclif/flags.js';
 import {toBudgetChangeJson, type BudgetChangeJson} from '../cli/views/sessions.js';
 import {addBudget, type BudgetChange} from '../lib/operations/budget.js';
 import {formatExactMoney} from '../lib/values/money.js';
@@ -16,13 +16,15 @@ export default class AddBudget extends BaseCommand<typeof AddBudget> {
 
   static override args = {session_id: sessionIdArg, amount: signedAmountArg};
 
-  static override flags = journalFlags;
+  static override flags = {...journalFlags, format: answerFormatFlag()};
 
   async run(): Promise<BudgetChangeJson> {
     const {session_id: id, amount} = this.args;
-    const change = await addBudget(await this.connectToChange(), id, amount, this.journal());
+    const journal = this.journal();
+    const change = await addBudget(await this.connectToChange(), id, amount, journal);
     this.render(change);
-    return toBudgetChangeJson(change);
+    this.afterChange(journal);
+    return toBudgetChangeJson(change, journal);
   }
 
   private render({session: {id, budget, spent}, previousBudget}: BudgetChange): void {

@@ -1,5 +1,5 @@
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {sessionIdArg} from '../cli/oclif/flags.js';
+import {answerFormatFlag, sessionIdArg} from '../cli/oclif/flags.js';
 import {type AnomalyStats, findAnomalyStats, IDENTICAL_LIMIT, REQUEST_LIMIT} from '../lib/gateway/anomaly-stats.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {formatUtc} from '../lib/values/time.js';
@@ -28,9 +28,13 @@ export default class AnomalyStatsCommand extends BaseCommand<typeof AnomalyStats
 
   static override args = {session_id: sessionIdArg};
 
+  static override flags = {format: answerFormatFlag()};
+
   async run(): Promise<AnomalyStatsJson> {
     const redis = await this.connect();
     const stats = await findAnomalyStats(redis, this.args.session_id, {now: await serverTime(redis)});
+    if (!stats.isKnown)
+      await this.warnUnknown(redis, this.args.session_id, `Nothing is known of session '${stats.id}'.`);
     this.render(stats);
     const {isFrozen, reason, until} = stats.freeze;
     return {
@@ -45,9 +49,8 @@ export default class AnomalyStatsCommand extends BaseCommand<typeof AnomalyStats
     };
   }
 
-  private render({id, freeze, requestsLastMinute, identicalConsecutive, isKnown, problems}: AnomalyStats): void {
+  private render({id, freeze, requestsLastMinute, identicalConsecutive, problems}: AnomalyStats): void {
     this.warnAll(problems);
-    if (!isKnown) this.warnAll([`Nothing is known of session '${id}'. Is the ID right?`]);
     this.print(
       `Anomaly Stats for: ${id}`,
       `Frozen: ${freeze.isFrozen === null ? 'invalid' : freeze.isFrozen ? 'Yes' : 'No'}`,

@@ -3,7 +3,7 @@ import {Flags} from '@oclif/core';
 import {LEASE_MS, type NotificationJson, notificationError, notify} from '../cli/alerts/notify.js';
 import {readWebhook} from '../cli/alerts/webhook.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {DEFAULT_SAMPLE, matchFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
+import {answerFormatFlag, DEFAULT_SAMPLE, matchFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
 import {stringifyJson} from '../cli/terminal/json.js';
 import {renderCheck, toCheckJson} from '../cli/views/limits.js';
 import {
@@ -84,6 +84,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
       description: 'Shell command to run for each new crossing',
       helpValue: 'COMMAND',
     }),
+    format: answerFormatFlag(),
   };
 
   async run(): Promise<void> {

@@ -39,6 +39,7 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
     'dry-run': Flags.boolean({description: 'With --fix, show what would be repaired and change nothing'}),
     yes: yesFlag,
     format: Flags.option({
+      char: 'o',
       options: ['text', 'json', 'ndjson'] as const,
       description: 'Output format; --json is short for --format json',
     })(),

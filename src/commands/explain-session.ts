@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {amountFlag, sessionIdArg} from '../cli/oclif/flags.js';
+import {amountFlag, answerFormatFlag, sessionIdArg} from '../cli/oclif/flags.js';
 import {type DecisionJson, describeDecision, toDecisionJson} from '../cli/views/next-request.js';
 import {DEFAULT_BUDGET} from '../lib/gateway/budget-judgement.js';
 import {explainSession} from '../lib/gateway/next-request.js';
@@ -35,6 +35,7 @@ Exits with 0 if the next request passes and 2 if it does not.`;
     'default-budget': amountFlag({
       description: "The gateway's DEFAULT_BUDGET, for a session without a budget (default: 10)",
     }),
+    format: answerFormatFlag(),
   };
 
   async run(): Promise<DecisionJson> {
@@ -42,7 +43,9 @@ Exits with 0 if the next request passes and 2 if it does not.`;
     const request = {cost, isRepeated: identical, defaultBudget};
     const redis = await this.connect();
     const decision = await explainSession(redis, this.args.session_id, request);
-    if (!decision.isKnown) this.warnAll([`Nothing is known of session '${decision.id}'. Is the ID right?`]);
+    if (!decision.isKnown) {
+      await this.warnUnknown(redis, this.args.session_id, `Nothing is known of session '${decision.id}'.`);
+    }
     const server = this.sameServer(redis);
     this.print(...describeDecision(decision, server));
     if (!decision.passes) this.endWithFinding();

@@ -19,6 +19,8 @@ interface FreezeJson {
   frozen_until: Date;
   previously_frozen_until: Date | null;
   previous_freeze_reason: string | null;
+  /** Null when nothing was changed, or without a journal. */
+  change_id: string | null;
 }
 
 export default class FreezeSession extends BatchCommand<typeof FreezeSession> {
@@ -58,6 +60,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     }),
     forever: Flags.boolean({description: 'Freeze until someone unfreezes it', exclusive: ['for', 'until']}),
     force: Flags.boolean({description: 'Replace a freeze that ends later'}),
+    'allow-unknown': Flags.boolean({description: 'In a batch, freeze IDs that Redis does not know too'}),
     ...batchFlags,
   };
 
@@ -68,6 +71,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
       verb: 'freeze',
       done: 'frozen',
       universe: BUDGET_KEYS,
+      onUnknown: this.flags['allow-unknown'] ? 'mark' : 'refuse',
       change: (now) => freezeChange(optionsAt(now)),
       reason: this.flags.reason,
       describe: ({until, reason}) => `${describeEnd(until)} (${reason ?? 'no reason'})`,
@@ -79,9 +83,15 @@ Sessions that are named, read with --stdin and selected with --all are merged an
 
   private async freezeOne(id: RawId, optionsAt: (now: Date) => FreezeOptions): Promise<FreezeJson> {
     const redis = await this.connectToChange();
-    const freeze = await freezeSession(redis, id, optionsAt(await serverTime(redis)), this.journal(this.flags.reason));
+    const journal = this.journal(this.flags.reason);
+    const freeze = await freezeSession(redis, id, optionsAt(await serverTime(redis)), journal);
     this.render(freeze);
-    return {session_id: freeze.id, ...toFreezeJson(freeze)};
+    if (!freeze.isKept) this.afterChange(journal);
+    if (!freeze.isKnown) {
+      await this.warnUnknown(redis, id, `New session '${freeze.id}': it has no budget and no spending yet.`);
+    }
+    const change = freeze.isKept ? undefined : journal?.change;
+    return {session_id: freeze.id, ...toFreezeJson(freeze), change_id: change ?? null};
   }
 
   /** Reads the flags before anything is connected; the end of a freeze for a time is counted from now. */
@@ -92,18 +102,17 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     return (now) => ({reason, force, now, until: end ?? new Date(now.getTime() + seconds * 1000)});
   }
 
-  private render({id, until, reason, previous, isKept, isKnown}: Freeze): void {
+  private render({id, until, reason, previous, isKept}: Freeze): void {
     this.warnAll(previous.problems);
     const end = describeEnd(until);
     this.print(isKept ? `Session '${id}' is frozen ${end} already` : `✓ Session '${id}' frozen ${end}`);
     if (reason !== null) this.print(`Reason: ${reason}`);
     if (isKept) this.warnAll(['That freeze ends no sooner, so it was kept. Use --force to replace it.']);
     else if (previous.isFrozen !== false) this.print(`It was ${describeFreeze(previous)}`);
-    if (!isKnown) this.warnAll([`Session '${id}' has no budget and no spending yet. Is the ID right?`]);
   }
 }
 
-function toFreezeJson({until, reason, previous}: Freeze): Omit<FreezeJson, 'session_id'> {
+function toFreezeJson({until, reason, previous}: Freeze): Omit<FreezeJson, 'session_id' | 'change_id'> {
   return {
     is_frozen: true,
     freeze_reason: reason,

@@ -1,5 +1,5 @@
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {sessionIdArg} from '../cli/oclif/flags.js';
+import {answerFormatFlag, sessionIdArg} from '../cli/oclif/flags.js';
 import {money, type SessionJson, toSessionJson} from '../cli/views/sessions.js';
 import {findSession, type Session} from '../lib/gateway/session.js';
 import {formatPercentage} from '../lib/values/money.js';
@@ -15,6 +15,8 @@ export default class GetBudget extends BaseCommand<typeof GetBudget> {
   static related = ['set-budget', 'add-budget', 'list-sessions', 'explain-session'];
 
   static override args = {session_id: sessionIdArg};
+
+  static override flags = {format: answerFormatFlag()};
 
   async run(): Promise<SessionJson> {
     const session = await findSession(await this.connect(), this.args.session_id);

@@ -1,4 +1,5 @@
 import {BaseCommand} from '../cli/oclif/base-command.js';
+import {answerFormatFlag} from '../cli/oclif/flags.js';
 import {isJournalOff} from '../cli/oclif/journal-flags.js';
 import {checkHealth, type Health} from '../lib/monitoring/health.js';
 
@@ -29,6 +30,8 @@ Warns if the gateway works but this program cannot make changes, because scripts
     },
   ];
   static related = ['check-store', 'list-sessions'];
+
+  static override flags = {format: answerFormatFlag()};
 
   async run(): Promise<HealthJson> {
     const health = await checkHealth(await this.connect(), {changes: isJournalOff() ? 'unrecorded' : 'recorded'});

@@ -7,7 +7,7 @@ import {CHANGE_FORMATS, renderChanges} from '../cli/views/changes.js';
 import {listChanges} from '../lib/journal/history.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {parseSessionId} from '../lib/values/session-id.js';
-import {parseDuration} from '../lib/values/time.js';
+import {parseSince, sinceTime} from '../lib/values/time.js';
 
 export default class ListChanges extends BaseCommand<typeof ListChanges> {
   static override summary = 'List who changed what, and when';
@@ -28,12 +28,13 @@ The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 10
     session: Flags.string({description: 'Only changes of this session', helpValue: 'SESSION_ID'}),
     change: Flags.string({description: 'Only this change, session by session', helpValue: 'CHANGE_ID'}),
     since: Flags.string({
-      description: 'Only changes since today, yesterday, 24h ago (24h) or a time (ISO 8601)',
+      description: 'Only changes since today, yesterday, 24h (ago) or a time in ISO 8601',
       helpValue: 'TIME',
     }),
     actor: Flags.string({description: 'Only changes by this actor', helpValue: 'NAME'}),
     limit: countFlag({description: 'Maximum number of changes', default: 20, min: 1}),
     format: Flags.option({
+      char: 'o',
       options: CHANGE_FORMATS,
       description: 'Output format; --json is short for --format json',
     })(),
@@ -42,12 +43,9 @@ The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 10
   async run(): Promise<void> {
     const {session, change, since, actor, limit, json, format = json ? 'json' : 'table'} = this.flags;
     const id = session === undefined ? undefined : parseSessionId(session);
-    const age =
-      since !== undefined && /^[\dsmhdw]+$/.test(since) && /\D/.test(since) ? parseDuration(since) : undefined;
-    const time = since === undefined || age !== undefined ? undefined : parseTypedTime(since);
+    const start = since === undefined ? undefined : parseSince(since, parseTypedTime);
     const redis = await this.connect();
-    // Further back than a date can go is the beginning.
-    const from = age === undefined ? time : new Date(Math.max(0, (await serverTime(redis)).getTime() - age * 1000));
+    const from = start && sinceTime(start, await serverTime(redis));
     const unreadable: string[] = [];
     const parts = listChanges(redis, {session: id, change, since: from, actor, limit, unreadable});
     const isEach = id !== undefined || change !== undefined;

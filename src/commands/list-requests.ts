@@ -25,6 +25,7 @@ The gateway does not record costs: the table shows "not recorded", JSON shows nu
   static override flags = {
     limit: countFlag({description: 'Maximum number of requests', default: HISTORY_LENGTH}),
     format: Flags.option({
+      char: 'o',
       options: REQUEST_FORMATS,
       description: 'Output format; --json is short for --format json',
     })(),
@@ -33,8 +34,9 @@ The gateway does not record costs: the table shows "not recorded", JSON shows nu
   async run(): Promise<void> {
     const {limit, json, format = json ? 'json' : 'table'} = this.flags;
     const id = this.args.session_id;
-    const {requests, isKnown} = await readHistory(await this.connect(), id, {limit});
-    if (!isKnown) this.warnAll([`Nothing is known of session '${nameOf(id)}'. Is the ID right?`]);
+    const redis = await this.connect();
+    const {requests, isKnown} = await readHistory(redis, id, {limit});
+    if (!isKnown) await this.warnUnknown(redis, id, `Nothing is known of session '${nameOf(id)}'.`);
     const none = limit === 0 ? '' : 'No requests recorded in the last hour.\n';
     await this.write(renderRequests(requests, {format, none, isTerminal: this.isTerminal}));
     const count = requests.filter(({malformed}) => malformed !== null).length;

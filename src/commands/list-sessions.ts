@@ -1,7 +1,9 @@
 import {Flags} from '@oclif/core';
 
+import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
+import {formatCount} from '../cli/views/batch-report.js';
 import {defaultColumns, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
 import type {Session} from '../lib/gateway/session.js';
 import type {Redis} from '../lib/redis/contract.js';
@@ -9,6 +11,7 @@ import {serverTime} from '../lib/redis/server-time.js';
 import {type Filter, parseFilter} from '../lib/sessions/filter.js';
 import {listSessions, SORT_FIELDS} from '../lib/sessions/list.js';
 import {describePartial, type Totals} from '../lib/sessions/totals.js';
+import {countSessions} from '../lib/sessions/unknown-ids.js';
 import {TokengateError} from '../lib/values/errors.js';
 import {parseDuration} from '../lib/values/time.js';
 import {sortWatched} from '../lib/watch/row.js';
@@ -37,6 +40,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
 
   static override flags = {
     format: Flags.option({
+      char: 'o',
       options: LIST_FORMATS,
       description: 'Output format; --json is short for --format json',
       helpGroup: 'OUTPUT',
@@ -81,15 +85,28 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const onTotals = ({partial}: Totals): void => {
       problems.push(...describePartial(partial));
     };
-    const watched = collectProblems(pages, problems);
+    let isEmpty = true;
+    const watched = collectProblems(pages, problems, () => {
+      isEmpty = false;
+    });
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
     await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
+    const isAllOfGlob = where === undefined && !frozen && limit !== 0;
+    if (isEmpty && isAllOfGlob && format === 'table' && match !== undefined) await this.adviseGlob(redis, match);
     if (leftOut.length > 0) {
       const message = `Left out, since NUL cannot end their IDs: '${leftOut.join("', '")}'.`;
       throw new TokengateError('LIST_INCOMPLETE', message, {hint: 'Without -0 every ID can be listed.'});
     }
+  }
+
+  /** Says how many sessions there are where a glob finds none, and which glob would find some. */
+  private async adviseGlob(redis: Redis, match: string): Promise<void> {
+    const {count, isComplete, glob} = await countSessions(redis, match);
+    const total = `There ${count === 1 ? 'is' : 'are'} ${isComplete ? '' : 'more than '}${formatCount(count)}.`;
+    const advice = glob === undefined ? '' : ` Did you mean --match ${toCommandLine([glob]) ?? ''}?`;
+    this.warnAll([`No session was found for --match '${match}'. ${total}${advice}`]);
   }
 
   /** Those that spend the most first, unless they are reversed. */
@@ -119,8 +136,10 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
 async function* collectProblems<T extends {problems: string[]}>(
   pages: AsyncIterable<T[]>,
   problems: string[],
+  onSession: () => void,
 ): AsyncGenerator<T[]> {
   for await (const page of pages) {
+    if (page.length > 0) onSession();
     for (const session of page) problems.push(...session.problems);
     yield page;
   }

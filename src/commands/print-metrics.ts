@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {countFlag, matchFlag, whereFlag} from '../cli/oclif/flags.js';
+import {answerFormatFlag, countFlag, matchFlag, whereFlag} from '../cli/oclif/flags.js';
 import {stringifyJson} from '../cli/terminal/json.js';
 import {replaceFile} from '../cli/terminal/replace-file.js';
 import {renderMetrics} from '../cli/views/prometheus.js';
@@ -38,6 +38,7 @@ With more than --max-series sessions, only those that have used the largest shar
     }),
     match: matchFlag,
     where: whereFlag,
+    format: answerFormatFlag(),
   };
 
   async run(): Promise<void> {

@@ -2,6 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
+import {previewBatch} from '../lib/change/batch.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
 import {
   describeRemoved,
@@ -13,7 +14,7 @@ import {
   WRITE_BACK_MS,
 } from '../lib/operations/reset.js';
 import {type Money, parseStoredMoney} from '../lib/values/money.js';
-import {nameOf, type RawId} from '../lib/values/session-id.js';
+import {nameOf, type RawId, sessionNotFound} from '../lib/values/session-id.js';
 
 /** Null when there was none. A text when it was not money. */
 type Removed = Money | string | null;
@@ -22,6 +23,8 @@ interface ResetJson {
   session_id: string;
   removed_budget: Removed;
   removed_spent: Removed;
+  /** Null when nothing was changed, or without a journal. */
+  change_id: string | null;
 }
 
 export default class ResetSession extends BatchCommand<typeof ResetSession> {
@@ -68,14 +71,31 @@ Sessions that are named, read with --stdin and selected with --all are merged an
   }
 
   private async resetOne(id: RawId): Promise<ResetJson> {
-    await this.confirm(`Are you sure you want to reset this session ('${nameOf(id)}')?`);
+    if (!this.flags.yes) await this.ask(id);
     const redis = await this.connectToChange();
     const journal = this.journal();
     const reset = await resetSession(redis, id, {keepBudget: this.flags['keep-budget']}, journal);
     this.render(reset);
-    if (!isNothing(reset)) this.hintUndo(journal);
+    if (!isNothing(reset)) this.afterChange(journal);
     this.warnAll(await findWriteBack(redis, reset));
-    return {session_id: reset.id, ...toRemovedJson(reset)};
+    const change = isNothing(reset) ? undefined : journal?.change;
+    return {session_id: reset.id, ...toRemovedJson(reset), change_id: change ?? null};
+  }
+
+  /** Asks with all that the answer depends on; a session that is not there is refused before. */
+  private async ask(id: RawId): Promise<void> {
+    this.refuseWithoutAnswer();
+    const redis = await this.connect();
+    const keepBudget = this.flags['keep-budget'];
+    for await (const [preview] of previewBatch(redis, [id], resetChange({keepBudget}))) {
+      if (preview?.state === 'not_found') throw sessionNotFound(id);
+      const {address, database} = redis.server;
+      const next = keepBudget ? 'Its budget stays' : "Its next request gets the gateway's default budget";
+      // A connection that waits for a person would be cut off.
+      redis.close();
+      const facts = `Session '${nameOf(id)}' on ${address} db ${database}: ${preview?.now ?? ''}.`;
+      await this.confirm(`${facts} ${next}. Reset it?`);
+    }
   }
 
   private render(reset: Reset): void {
@@ -89,7 +109,7 @@ function isNothing({budget, spent}: Reset): boolean {
   return budget === null && spent === null;
 }
 
-function toRemovedJson({budget, spent}: Reset): Omit<ResetJson, 'session_id'> {
+function toRemovedJson({budget, spent}: Reset): Omit<ResetJson, 'session_id' | 'change_id'> {
   const toJson = (removed: string | null): Removed =>
     removed === null ? null : (parseStoredMoney(removed) ?? removed);
   return {removed_budget: toJson(budget), removed_spent: toJson(spent)};

@@ -1,5 +1,5 @@
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {amountArg, journalFlags, sessionIdArg} from '../cli/oclif/flags.js';
+import {amountArg, answerFormatFlag, journalFlags, sessionIdArg} from '../cli/oclif/flags.js';
 import {type BudgetChangeJson, toBudgetChangeJson} from '../cli/views/sessions.js';
 import {type BudgetChange, setBudget} from '../lib/operations/budget.js';
 import {formatExactMoney} from '../lib/values/money.js';
@@ -24,13 +24,17 @@ A budget of 0, or not above what is spent, blocks the session.`;
     amount: amountArg,
   };
 
-  static override flags = journalFlags;
+  static override flags = {...journalFlags, format: answerFormatFlag()};
 
   async run(): Promise<BudgetChangeJson> {
     const {session_id: id, amount} = this.args;
-    const change = await setBudget(await this.connectToChange(), id, amount, this.journal());
+    const redis = await this.connectToChange();
+    const journal = this.journal();
+    const change = await setBudget(redis, id, amount, journal);
     this.render(change);
-    return toBudgetChangeJson(change);
+    this.afterChange(journal);
+    if (change.isNew) await this.warnUnknown(redis, id, `New session '${change.session.id}'.`, '');
+    return toBudgetChangeJson(change, journal);
   }
 
   private render({session, previousBudget, problems}: BudgetChange): void {

@@ -80,6 +80,7 @@ A freeze that would be over by now is not restored; any other freeze gets the ti
       change: (now) => undoChange(change, {...options, now}, previewed),
       journal: journal && {...journal, began},
       facts: {change_id: change.change},
+      changeField: 'undone_by',
     };
   }
 }

@@ -12,6 +12,7 @@ import {
   unfreezeChange,
 } from '../lib/operations/freeze.js';
 import {serverTime} from '../lib/redis/server-time.js';
+import {findUnknown} from '../lib/sessions/unknown-ids.js';
 import type {RawId} from '../lib/values/session-id.js';
 
 interface UnfreezeJson {
@@ -20,6 +21,8 @@ interface UnfreezeJson {
   freeze_reason: string | null;
   frozen_until: Date | null;
   counters_cleared: boolean;
+  /** Null when nothing was changed, or without a journal. */
+  change_id: string | null;
 }
 
 export default class UnfreezeSession extends BatchCommand<typeof UnfreezeSession> {
@@ -62,9 +65,17 @@ Sessions that are named, read with --stdin and selected with --all (frozen sessi
   private async unfreezeOne(id: RawId): Promise<UnfreezeJson> {
     const redis = await this.connectToChange();
     const now = await serverTime(redis);
-    const unfreeze = await unfreezeSession(redis, id, {now, withReason: this.flags['with-reason']}, this.journal());
+    const journal = this.journal();
+    const unfreeze = await unfreezeSession(redis, id, {now, withReason: this.flags['with-reason']}, journal);
     this.render(unfreeze);
-    return {session_id: unfreeze.id, ...toUnfreezeJson(unfreeze)};
+    const {previous, isKept, countersCleared, leftoversCleared} = unfreeze;
+    const isChanged = countersCleared || leftoversCleared || (previous.isFrozen !== false && !isKept);
+    if (isChanged) this.afterChange(journal);
+    else if ((await findUnknown(redis, [id])).length > 0) {
+      await this.warnUnknown(redis, id, `Nothing is known of session '${unfreeze.id}'.`);
+    }
+    const change = isChanged ? journal?.change : undefined;
+    return {session_id: unfreeze.id, ...toUnfreezeJson(unfreeze), change_id: change ?? null};
   }
 
   private render(unfreeze: Unfreeze): void {
@@ -81,7 +92,7 @@ Sessions that are named, read with --stdin and selected with --all (frozen sessi
   }
 }
 
-function toUnfreezeJson({previous, isKept, countersCleared}: Unfreeze): Omit<UnfreezeJson, 'session_id'> {
+function toUnfreezeJson({previous, isKept, countersCleared}: Unfreeze): Omit<UnfreezeJson, 'session_id' | 'change_id'> {
   return {
     was_frozen: previous.isFrozen !== false && !isKept,
     freeze_reason: previous.reason,

@@ -83,6 +83,7 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
       helpValue: 'TIME',
     }),
     format: Flags.option({
+      char: 'o',
       options: FORMATS,
       description: 'The view, or with --once one JSON document (the same as --json), or a line of JSON for each change',
     })(),

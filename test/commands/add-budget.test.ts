@@ -42,12 +42,13 @@ describe('add-budget', () => {
 
   test('gives the facts as JSON', async () => {
     await redis.client.mSet({'session:x:budget': '10.0', 'session:x:spent': '1e-05'});
-    expect((await add('x', '2.5', '--json')).stdout).toMatchInlineSnapshot(`
+    expect((await add('x', '2.5', '--json', '--no-journal')).stdout).toMatchInlineSnapshot(`
       "{
         "session_id": "x",
         "budget": 12.5,
         "previous_budget": 10,
-        "spent": 0.00001
+        "spent": 0.00001,
+        "change_id": null
       }
       "
     `);

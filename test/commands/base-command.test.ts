@@ -24,7 +24,7 @@ type Tools = Pick<Probe, 'args' | 'flags'> & {
   connect(signal?: AbortSignal): Promise<Redis>;
   connectToChange(): Promise<Redis>;
   journal(reason?: string, undoes?: string): Journal | undefined;
-  hintUndo(...journals: (Journal | undefined)[]): void;
+  afterChange(...journals: (Journal | undefined)[]): void;
   confirm(question: string): Promise<void>;
   refuseWithoutAnswer(): void;
   endWithFinding(): void;
@@ -366,7 +366,7 @@ describe('a change', () => {
   test('is told how to undo to a person', async () => {
     const hints = (tools: Tools): string => {
       const journal = tools.journal();
-      tools.hintUndo(journal);
+      tools.afterChange(journal);
       return journal?.change ?? 'none';
     };
     expect((await run([], hints)).stderr).toBe('');
@@ -375,7 +375,7 @@ describe('a change', () => {
     expect(stderr).toBe(`Undo: tokengate undo-change ${String(result)}\n`);
     const several = await run([], (tools) => {
       const journals = [tools.journal(), undefined, tools.journal()];
-      tools.hintUndo(...journals);
+      tools.afterChange(...journals);
       return journals.flatMap((journal) => journal?.change ?? []).join(' ');
     });
     expect(several.stderr).toBe(`Undo: tokengate undo-change ${String(several.result)}\n`);
@@ -385,5 +385,10 @@ describe('a change', () => {
     );
     expect((await run(['--json'], hints)).stderr).toBe('');
     expect((await run(['--no-journal'], hints)).stderr).toBe('');
+    const {stderr: there} = await run(['--no-journal'], async (tools) => {
+      await tools.connectToChange();
+      tools.afterChange(undefined);
+    });
+    expect(there).toMatch(/^Server: \S+ db 0\n$/);
   });
 });

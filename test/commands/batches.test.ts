@@ -323,9 +323,9 @@ describe('--dry-run', () => {
       expect(await runCommand(ResetSession, ['--all', '--dry-run'], redis)).toMatchObject({
         code: 0,
         stdout:
-          "Would reset session 'a': budget $10.00, spent $9.50\n" +
-          "Would reset session 'b': budget $20.00, spent none\n" +
-          "Would reset session 'c': budget $30.00, spent $0.00001\n" +
+          "Would reset session 'a': budget $10.00, spent $9.50 → no budget, nothing spent\n" +
+          "Would reset session 'b': budget $20.00, spent none → no budget, nothing spent\n" +
+          "Would reset session 'c': budget $30.00, spent $0.00001 → no budget, nothing spent\n" +
           'Would reset 3\n',
         stderr: '',
       });
@@ -341,13 +341,21 @@ describe('--dry-run', () => {
       action: 'reset',
       dry_run: true,
       results: [
-        {session_id: 'a', outcome: 'would_reset', now: 'budget $10.00, spent $9.50'},
+        {
+          session_id: 'a',
+          outcome: 'would_reset',
+          change_id: null,
+          now: 'budget $10.00, spent $9.50',
+          then: 'no budget, nothing spent',
+        },
         {
           session_id: 'nobody',
           outcome: 'not_found',
+          change_id: null,
           error: {code: 'SESSION_NOT_FOUND', message: "Session 'nobody' not found."},
         },
       ],
+      change_id: null,
       summary: {would_reset: 1, unchanged: 0, not_found: 1, failed: 0, unknown: 0, not_done: 0},
     });
   });
@@ -374,7 +382,9 @@ describe('the report', () => {
   test('as JSON is one document, with what was removed', async () => {
     const {code, stdout, stderr} = await reset('--all', '--json');
     expect({code, stderr}).toEqual({code: 0, stderr: ''});
-    expect(stdout).toMatchInlineSnapshot(`
+    const {change_id: change} = JSON.parse(stdout) as {change_id: string};
+    expect(change).toMatch(/^[0-9a-z]{10}$/);
+    expect(stdout.replaceAll(change, 'CHANGE')).toMatchInlineSnapshot(`
       "{
         "action": "reset",
         "dry_run": false,
@@ -382,22 +392,26 @@ describe('the report', () => {
           {
             "session_id": "a",
             "outcome": "reset",
+            "change_id": "CHANGE",
             "removed_budget": 10,
             "removed_spent": 9.5
           },
           {
             "session_id": "b",
             "outcome": "reset",
+            "change_id": "CHANGE",
             "removed_budget": 20,
             "removed_spent": null
           },
           {
             "session_id": "c",
             "outcome": "reset",
+            "change_id": "CHANGE",
             "removed_budget": 30,
             "removed_spent": 0.00001
           }
         ],
+        "change_id": "CHANGE",
         "summary": {
           "reset": 3,
           "unchanged": 0,
@@ -440,6 +454,7 @@ describe('the report', () => {
       action: 'reset',
       dry_run: false,
       results: [],
+      change_id: null,
       summary: {reset: 0, unchanged: 0, not_found: 0, failed: 0, unknown: 0, not_done: 0},
     });
   });
@@ -456,7 +471,9 @@ describe('the report', () => {
   test('of one session as ndjson is one line', async () => {
     const {code, stdout} = await reset('a', '--format', 'ndjson');
     expect(code).toBe(0);
-    expect(stdout).toBe('{"session_id":"a","outcome":"reset","removed_budget":10,"removed_spent":9.5}\n');
+    expect(stdout).toMatch(
+      /^\{"session_id":"a","outcome":"reset","change_id":"\w{10}","removed_budget":10,"removed_spent":9\.5\}\n$/,
+    );
   });
 
   test.each([
@@ -471,6 +488,7 @@ describe('the report', () => {
       {
         session_id: id,
         outcome: 'failed',
+        change_id: null,
         error: {
           code: 'WRONG_TYPE',
           message: `Session '${id}': its ${field} is of a wrong Redis type. Nothing was removed.`,

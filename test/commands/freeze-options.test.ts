@@ -221,7 +221,7 @@ describe('a freeze that ends no sooner', () => {
     };
     await setFound();
     expect((await freeze('x', '--all', ...flags, '--dry-run')).stdout).toMatch(
-      /^Would freeze session 'x': frozen .* \(no reason\), but its key expires in 1m(40|39)s\n/,
+      /^Would freeze session 'x': frozen .* \(no reason\), but its key expires in 1m(40|39)s → frozen .* \(Manual freeze\)\n/,
     );
     expect((await freeze('x', ...flags)).stdout).toMatch(
       /^✓ Session 'x' frozen .*\nReason: Manual freeze\nIt was frozen /,
@@ -270,8 +270,8 @@ describe('a freeze that ends no sooner', () => {
 
       test('is replaced in a batch, as its dry run says', async () => {
         await freezeAs('x', found, 'broken');
-        expect((await freeze('--all', '--dry-run')).stdout).toBe(
-          "Would freeze session 'x': frozen until a time that the gateway cannot read (broken)\nWould freeze 1\n",
+        expect((await freeze('--all', '--dry-run')).stdout).toMatch(
+          /^Would freeze session 'x': frozen until a time that the gateway cannot read \(broken\) → frozen until .* \(Manual freeze\)\nWould freeze 1\n$/,
         );
         expect((await freeze('--all', '--yes')).stdout).toContain('✓ Frozen 1\n');
         expect(await reasonOf('x')).toBe('Manual freeze');

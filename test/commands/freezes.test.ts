@@ -60,6 +60,7 @@ describe('freeze-session', () => {
       frozen_until: `${until}Z`,
       previously_frozen_until: null,
       previous_freeze_reason: null,
+      change_id: expect.stringMatching(/^[0-9a-z]{10}$/) as string,
     });
   });
 
@@ -67,7 +68,7 @@ describe('freeze-session', () => {
     const {code, stdout, stderr} = await runCommand(FreezeSession, ['unknown'], redis);
     expect({code, stderr}).toEqual({
       code: 0,
-      stderr: "Warning: Session 'unknown' has no budget and no spending yet. Is the ID right?\n",
+      stderr: "Warning: New session 'unknown': it has no budget and no spending yet. Is the ID right?\n",
     });
     expect(stdout).toContain("✓ Session 'unknown' frozen");
   });
@@ -108,6 +109,7 @@ describe('unfreeze-session', () => {
       freeze_reason: null,
       frozen_until: null,
       counters_cleared: true,
+      change_id: expect.stringMatching(/^[0-9a-z]{10}$/) as string,
     });
   });
 
@@ -150,8 +152,9 @@ describe('unfreeze-session in a batch', () => {
     ],
   ])('says of a session with %s that is not frozen what it does to it', async (_, keys, now, cleared) => {
     await redis.client.mSet(keys);
+    const then = now.includes('counters') ? 'not frozen, counters cleared' : 'not frozen';
     expect((await batch('--dry-run')).stdout).toBe(
-      `Would unfreeze session 'x': ${now}\nWould leave session 'y': not frozen\nWould unfreeze 1, unchanged 1\n`,
+      `Would unfreeze session 'x': ${now} → ${then}\nWould leave session 'y': not frozen\nWould unfreeze 1, unchanged 1\n`,
     );
     const dry = await batch('--dry-run', '--json');
     expect(JSON.parse(dry.stdout)).toMatchObject({

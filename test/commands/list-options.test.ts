@@ -89,7 +89,7 @@ test('amounts that differ by less than a binary number can tell are sorted exact
 
 test('of many in another order the first are listed', async () => {
   const ids = Array.from({length: 3000}, (_, index) => `many-${String((index * 7919) % 3000).padStart(4, '0')}`);
-  await redis.client.mSet(ids.map((id) => [`session:${id}:budget`, id.slice(5)]));
+  await redis.client.mSet(Object.fromEntries(ids.map((id) => [`session:${id}:budget`, id.slice(5)])));
   expect(await idsOf('--match', 'many-*', '--sort', 'budget', '--reverse', '--limit', '3')).toEqual([
     'many-2999',
     'many-2998',
@@ -99,7 +99,11 @@ test('of many in another order the first are listed', async () => {
 
 test('nothing to list is said in each format', async () => {
   const none = ['--match', 'none'];
-  expect(await list(...none)).toMatchObject({code: 0, stdout: 'No active sessions found.\n', stderr: ''});
+  expect(await list(...none)).toMatchObject({
+    code: 0,
+    stdout: 'No active sessions found.\n',
+    stderr: "Warning: No session was found for --match 'none'. There are 5.\n",
+  });
   expect(await list(...none, '--json')).toMatchObject({code: 0, stdout: '[]\n', stderr: ''});
   expect(await list(...none, '--format', 'ndjson')).toMatchObject({code: 0, stdout: '', stderr: ''});
   expect(await list(...none, '--format', 'ids')).toMatchObject({code: 0, stdout: '', stderr: ''});

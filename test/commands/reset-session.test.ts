@@ -30,11 +30,12 @@ describe('reset-session', () => {
   });
 
   test('gives what it removed as JSON', async () => {
-    expect((await reset('x', '--json')).stdout).toMatchInlineSnapshot(`
+    expect((await reset('x', '--json', '--no-journal')).stdout).toMatchInlineSnapshot(`
       "{
         "session_id": "x",
         "removed_budget": 25.5,
-        "removed_spent": 0.02643664999999999982
+        "removed_spent": 0.02643664999999999982,
+        "change_id": null
       }
       "
     `);
@@ -74,6 +75,7 @@ describe('reset-session', () => {
       session_id: 'bad',
       removed_budget: 'nan\u001b',
       removed_spent: null,
+      change_id: expect.stringMatching(/^[0-9a-z]{10}$/) as string,
     });
   });
 

@@ -12,7 +12,8 @@ describe('set-budget', () => {
     expect({code, stdout, stderr}).toMatchInlineSnapshot(`
       {
         "code": 0,
-        "stderr": "",
+        "stderr": "Warning: New session 'my-workflow'.
+      ",
         "stdout": "✓ Budget set for 'my-workflow': $25.50
       ",
       }
@@ -59,13 +60,14 @@ describe('set-budget', () => {
   test('prints what run() returns as JSON', async () => {
     await redis.client.set('session:a:budget', '1e-05');
     await redis.client.set('session:a:spent', '0.02643664999999999982');
-    const {stdout, stderr} = await run('set-budget a 0.05 --json', redis);
+    const {stdout, stderr} = await run('set-budget a 0.05 --json --no-journal', redis);
     expect(stdout).toMatchInlineSnapshot(`
       "{
         "session_id": "a",
         "budget": 0.05,
         "previous_budget": 0.00001,
-        "spent": 0.02643664999999999982
+        "spent": 0.02643664999999999982,
+        "change_id": null
       }
       "
     `);

@@ -2,6 +2,7 @@
 // commands for another oclif CLI too that has this package as a plugin.
 import {Command, Plugin} from '@oclif/core';
 import autocompletePackage from '@oclif/plugin-autocomplete/package.json';
+import helpPackage from '@oclif/plugin-help/package.json';
 
 import {description, name, oclif, type, version} from '../../../package.json';
 import {main as run} from '../../../src/cli/oclif/main.js';
@@ -21,6 +22,9 @@ export function main(root) {
   void Command.name;
   const findCommand = (id) => Promise.resolve(commands[id]);
   const self = describe({pjson: {description, name, oclif, type, version}, root, isRoot: true, findCommand});
+  // Its command is our own, which need not look for the plugin on disk.
+  const findHelp = (id) => Promise.resolve(ownCommands[id]);
+  const help = describe({pjson: helpPackage, root, isRoot: false, findCommand: findHelp});
   const findInstalled = installed(autocompletePackage.name, root);
   const autocomplete = describe({
     pjson: autocompletePackage,
@@ -29,7 +33,7 @@ export function main(root) {
     // The plugin completes no values, and has no fish: of its own commands the one that writes its files is left.
     findCommand: async (id) => ownCommands[id] ?? findInstalled(id),
   });
-  return run({root, plugins: new Map([self, autocomplete].map((plugin) => [plugin.name, plugin]))});
+  return run({root, plugins: new Map([self, help, autocomplete].map((plugin) => [plugin.name, plugin]))});
 }
 
 /** Finds a plugin's command where the plugin is installed. */

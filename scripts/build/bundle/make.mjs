@@ -179,15 +179,15 @@ function pick(object, isWanted) {
   return Object.fromEntries(Object.entries(object).filter(([key]) => isWanted(key)));
 }
 
-/** By the name of the package. The plugin's own words on completion are not ours. */
+/** By the name of the package. Where a command of our own has the name of a plugin's, it takes its place. */
 function readManifests() {
   const read = (path) => JSON.parse(readFileSync(join(ROOT, path), 'utf8'));
-  const autocomplete = '@oclif/plugin-autocomplete';
+  const [help, autocomplete] = ['@oclif/plugin-help', '@oclif/plugin-autocomplete'];
+  const {help: ownHelp, ...others} = read(OWN_MANIFEST).commands;
   return {
     [read('package.json').name]: read('oclif.manifest.json'),
-    [autocomplete]: {
-      commands: {...read(`node_modules/${autocomplete}/oclif.manifest.json`).commands, ...read(OWN_MANIFEST).commands},
-    },
+    [help]: {commands: {help: ownHelp}},
+    [autocomplete]: {commands: {...read(`node_modules/${autocomplete}/oclif.manifest.json`).commands, ...others}},
   };
 }
 

@@ -1,5 +1,5 @@
 import type {CandidateKind} from '../../lib/completion/candidates.js';
-import {findSpelling} from './other-spellings.js';
+import {findSpelling, shortNamesOf} from './other-spellings.js';
 import type {CommandEntry, CommandTable, FlagEntry, Source} from './table.js';
 
 export interface Candidate {
@@ -49,10 +49,13 @@ export async function complete(
         );
       }
       case 'commands':
-        return commandsAt(table, []).filter(({value}) => value.startsWith(typed));
+        return line.positionals.length > 0
+          ? []
+          : [...commandsAt(table, []), ...source.more].filter(({value}) => value.startsWith(typed));
       case 'sessions':
       case 'frozen':
-      case 'changes': {
+      case 'changes':
+      case 'actors': {
         const isOffered = (id: string): boolean =>
           (line.isAfterDashes || before !== '' || !id.startsWith('-')) && !line.positionals.includes(id);
         const ids = await findIds({kind: source.kind, prefix: typed, isOffered, globals: line.values});
@@ -69,7 +72,12 @@ export async function complete(
     return valuesOf(flag?.source, typed, `--${name}=`);
   }
   const names = commandsAt(table, line.path).filter(({value}) => value.startsWith(current));
-  if (line.command === undefined) return line.positionals.length === 0 ? names : [];
+  if (line.command === undefined) {
+    const isName = line.positionals.length === 0;
+    // A short name is offered once something of it is typed.
+    const short = isName && current !== '' ? shortNames(table).filter(({value}) => value.startsWith(current)) : [];
+    return isName ? [...names, ...short] : [];
+  }
   const {args} = line.command;
   const arg = args[line.positionals.length] ?? (args.at(-1)?.isMultiple ? args.at(-1) : undefined);
   if (arg !== undefined) {
@@ -150,9 +158,21 @@ function takePositional(table: CommandTable, line: Line, word: string | undefine
   return 0;
 }
 
+/** Words that stand for commands, with what they are short for. */
+function shortNames({commands}: CommandTable): Candidate[] {
+  return Object.entries(commands).flatMap(([id, {summary}]) =>
+    shortNamesOf(id).map((value) => ({value, summary: `${id}: ${summary}`})),
+  );
+}
+
+/** Those that are about the program itself come last. */
+const LAST = ['autocomplete', 'help'];
+
 /** The next words of the names that begin with these. */
 function commandsAt({commands}: CommandTable, path: readonly string[]): Candidate[] {
-  return Object.entries(commands).flatMap(([id, {summary}]) => {
+  const entries = Object.entries(commands);
+  entries.sort(([a], [b]) => LAST.indexOf(a) - LAST.indexOf(b));
+  return entries.flatMap(([id, {summary}]) => {
     const words = id.split(':');
     const isNext = words.length === path.length + 1 && path.every((word, index) => word === words[index]);
     return isNext ? [{value: words.at(-1) ?? '', summary}] : [];

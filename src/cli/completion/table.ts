@@ -2,6 +2,7 @@ import type {Interfaces} from '@oclif/core';
 
 import type {CandidateKind} from '../../lib/completion/candidates.js';
 import {COLUMN_NAMES} from '../views/sessions.js';
+import {TOPICS} from './help-topics.js';
 
 /** What completion knows of the commands. The build makes it from the manifests, so it is never out of step. */
 export interface CommandTable {
@@ -41,7 +42,7 @@ export type Source =
   | {kind: 'words'; words: readonly string[]}
   /** Several of them, separated by commas. */
   | {kind: 'list'; words: readonly string[]}
-  | {kind: 'commands'}
+  | {kind: 'commands'; more: {value: string; summary: string}[]}
   | {kind: 'files'}
   | {kind: CandidateKind};
 
@@ -50,11 +51,15 @@ const ARGUMENTS: Record<string, Source> = {
   session_id: {kind: 'sessions'},
   change_id: {kind: 'changes'},
   'unfreeze-session session_id': {kind: 'frozen'},
-  'help command': {kind: 'commands'},
+  'help command': {
+    kind: 'commands',
+    more: Object.entries(TOPICS).map(([value, summary]) => ({value, summary})),
+  },
 };
 
 /** Of flags whose values the manifest does not list. */
 const FLAGS: Record<string, Source> = {
+  'list-changes actor': {kind: 'actors'},
   'list-sessions columns': {kind: 'list', words: COLUMN_NAMES},
 };
 

@@ -5,6 +5,7 @@ import type {Journal} from '../../lib/journal/entry.js';
 import {connect, refuseReplica} from '../../lib/redis/connect.js';
 import type {Redis} from '../../lib/redis/contract.js';
 import {TokengateError} from '../../lib/values/errors.js';
+import type {RawId} from '../../lib/values/session-id.js';
 import {type Connection, readConnection} from '../connection/connection-flags.js';
 import {redisCliOptions} from '../copyable/redis-cli.js';
 import type {SameServer} from '../copyable/session-commands.js';
@@ -25,6 +26,9 @@ type ArgsOf<T extends typeof Command> = Interfaces.InferredArgs<T['args']>;
 
 /** The first character of a line that is coloured. */
 const MARKS: Record<string, 'green' | 'red'> = {'✓': 'green', '✗': 'red'};
+
+/** Where Redis is when nothing says otherwise. */
+const DEFAULT_ADDRESS = 'localhost:6379';
 
 const CONNECTION_FLAGS = ['redis-url', 'redis-url-file', 'tls-ca', 'tls-cert', 'tls-key', 'tls-server-name'] as const;
 
@@ -104,10 +108,18 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return makeJournal({command: this.id ?? '', version: this.config.version, undoes}, flags, reason);
   }
 
-  /** Tells a person how to undo what was done just now; several were done where several are undone. */
-  protected hintUndo(...journals: (Journal | undefined)[]): void {
+  /**
+   * Tells a person at a terminal what else there is to know of changes that were made just now: on which server, if it is
+   * not the default, and how to undo them. Without a journal a change is undefined.
+   */
+  protected afterChange(...journals: (Journal | undefined)[]): void {
+    if (journals.length === 0 || this.jsonEnabled() || !process.stderr.isTTY) return;
+    const {address, database} = this.redis?.server ?? {address: DEFAULT_ADDRESS, database: 0};
+    if (address !== DEFAULT_ADDRESS || database !== 0) {
+      process.stderr.write(`Server: ${showText(address)} db ${database}\n`);
+    }
     const changes = journals.flatMap((journal) => journal?.change ?? []);
-    if (changes.length === 0 || this.jsonEnabled() || !process.stderr.isTTY) return;
+    if (changes.length === 0) return;
     const command = toCommandLine(['tokengate', 'undo-change', ...this.connectionFlags, ...changes]);
     if (command !== null) process.stderr.write(`Undo: ${command}\n`);
   }
@@ -191,9 +203,26 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     process.stdout.write(`${stringifyJson(value, '  ')}\n`);
   }
 
-  protected override catch(error: unknown): Promise<void> {
-    reportError(error, {json: this.jsonEnabled(), command: this.id});
-    return Promise.resolve();
+  /** Warns that a session is not known, and names the one that was probably meant. */
+  protected async warnUnknown(redis: Redis, id: RawId, what: string, otherwise = ' Is the ID right?'): Promise<void> {
+    const nearest = await guessId(redis, id);
+    this.warnAll([`${what}${nearest === undefined ? otherwise : ` Did you mean '${nearest}'?`}`]);
+  }
+
+  protected override async catch(error: unknown): Promise<void> {
+    reportError(await this.explainUnknown(error), {json: this.jsonEnabled(), command: this.id});
+  }
+
+  /** Of an error about a session that does not exist, says which one was probably meant. */
+  private async explainUnknown(error: unknown): Promise<unknown> {
+    const {session_id: id} = (this.args as {session_id?: RawId | RawId[]} | undefined) ?? {};
+    const isUnknown = error instanceof TokengateError && error.code === 'SESSION_NOT_FOUND';
+    const [only, ...others] = [id ?? []].flat();
+    if (!isUnknown || only === undefined || others.length > 0 || this.redis === undefined) return error;
+    const nearest = await guessId(this.redis, only);
+    if (nearest === undefined) return error;
+    const {code, message, hint} = error;
+    return new TokengateError(code, message, {hint: [`Did you mean '${nearest}'?`, hint].join(' '), cause: error});
   }
 
   protected override async finally(error: Error | undefined): Promise<void> {
@@ -202,6 +231,12 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (error === undefined) this.warnAll([...this.connectionWarnings, ...this.doubts]);
     await super.finally(error);
   }
+}
+
+/** Loaded only here: most commands know all sessions that they are asked for. */
+async function guessId(redis: Redis, id: RawId): Promise<string | undefined> {
+  const {guessIds} = await import('../../lib/sessions/unknown-ids.js');
+  return (await guessIds(redis, [id])).get(id);
 }
 
 /**
@@ -215,7 +250,10 @@ function refuseOddFlags(
   for (const word of argv) {
     if (word === '--') return;
     const char = /^-([a-z])=/i.exec(word)?.[1];
-    if (char !== undefined && Object.values(definitions).some((flag) => flag.char === char)) {
+    if (
+      char !== undefined &&
+      Object.values(definitions).some((flag) => flag.char === char && flag.type === 'boolean')
+    ) {
       throw new Errors.CLIError(`Flag -${char} takes no value`);
     }
     const [, name = '', equals] = /^--([^=]+)(=)?/s.exec(word) ?? [];

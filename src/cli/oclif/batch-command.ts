@@ -11,12 +11,13 @@ import type {Redis} from '../../lib/redis/contract.js';
 import {serverTime} from '../../lib/redis/server-time.js';
 import {parseFilter} from '../../lib/sessions/filter.js';
 import {isEmpty, type Selected, selectIds, type Selection} from '../../lib/sessions/select.js';
+import {findUnknown, guessIds} from '../../lib/sessions/unknown-ids.js';
 import {TokengateError} from '../../lib/values/errors.js';
-import {nameOf, type RawId} from '../../lib/values/session-id.js';
+import {nameOf, type RawId, rawId} from '../../lib/values/session-id.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {showProgress} from '../terminal/progress.js';
 import {confirmationRequired} from '../terminal/prompts.js';
-import {BatchReport, capitalize} from '../views/batch-report.js';
+import {BatchReport, capitalize, formatCount} from '../views/batch-report.js';
 import {readIds, readStdin} from '../views/id-lines.js';
 import {askAbout, formatSessions, NAMED} from '../views/questions.js';
 import {BaseCommand} from './base-command.js';
@@ -29,6 +30,8 @@ export interface BatchAction<R> extends BatchWording<R> {
   change: (now: Date) => Change<R>;
   /** What the journal says when there is no --note. */
   reason?: string;
+  /** What becomes of named IDs of which Redis holds nothing: nobody means to freeze a session that was never there. */
+  onUnknown?: 'refuse' | 'mark';
 }
 
 export interface BatchWording<R> {
@@ -54,12 +57,21 @@ export interface BatchStep<R> {
   journal: Journal | undefined;
   /** Fields of every result in JSON. */
   facts?: Record<string, unknown>;
+  /** The name of the field of a result that has the ID of the change. */
+  changeField?: string;
+  /** Those of the selected that nothing is known of. */
+  unknown?: ReadonlySet<RawId>;
+  /** What may have been meant by those that are missing. */
+  hint?: string | undefined;
 }
 
 type BatchFlags = Interfaces.InferredFlags<typeof batchFlags & typeof globalFlags>;
 
 /** How many chunks of results are looked at again in one go. */
 const FOLLOW_AT_ONCE = 20;
+
+/** Of so many words in a row it is tried whether they are one ID whose quotes were forgotten. */
+const MOST_WORDS = 8;
 
 /** A command that changes one session, or many in one go. */
 export abstract class BatchCommand<T extends typeof Command> extends BaseCommand<T> {
@@ -77,8 +89,25 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     const journal = this.journal(action.reason);
     await this.runSteps(action, async (redis, now) => {
       const selected = await selectIds(redis, selection, action.universe, now);
-      return [{selected, change: action.change, journal: journal && {...journal, began: now}}];
+      const doubts = action.onUnknown === undefined ? {selected} : await this.judge(redis, selected, action.onUnknown);
+      return [{...doubts, change: action.change, journal: journal && {...journal, began: now}}];
     });
+  }
+
+  /** What is to be done about those that are named, and of which Redis holds nothing. */
+  private async judge(
+    redis: Redis,
+    {ids, missing}: Selected,
+    onUnknown: 'refuse' | 'mark',
+  ): Promise<Pick<BatchStep<unknown>, 'selected' | 'unknown' | 'hint'>> {
+    const {match, where, stdin, all} = this.batchFlags;
+    const unknown = new Set(await findUnknown(redis, ids));
+    const isAlone = this.ids.length === 1 && !stdin && !all && match === undefined && where === undefined;
+    if (unknown.size === 0 || isAlone || onUnknown === 'mark') return {selected: {ids, missing}, unknown};
+    return {
+      selected: {ids: ids.filter((id) => !unknown.has(id)), missing: [...missing, ...unknown]},
+      hint: `${await guessMeant(redis, this.ids, [...unknown])}--allow-unknown freezes them all the same.`,
+    };
   }
 
   /** Finds what is to be done, asks, does it, and reports what became of each session. */
@@ -100,21 +129,21 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     const report = new BatchReport<R>(action, {format, quiet, dryRun});
     if (dryRun) {
       await report.open();
-      for (const {selected, change, facts} of steps) {
-        await report.addMissing(selected.missing.map(nameOf), facts);
+      for (const {selected, change, facts, changeField, hint} of steps) {
+        const more = {facts, changeField};
+        await report.addMissing(selected.missing.map(nameOf), {...more, hint});
         for await (const previews of previewBatch(redis, selected.ids, change(now))) {
-          await report.addPreviews(previews, facts);
+          await report.addPreviews(previews, more);
         }
       }
       await report.close();
       return;
     }
-    if (yes || count === 0) {
+    if (yes || steps.every(({selected}) => selected.ids.length === 0)) {
       await this.changeSelected(redis, now, steps, action, report);
       return;
     }
-    const first = steps.flatMap(({selected: {ids, missing}}) => [...missing, ...ids.slice(0, NAMED)]);
-    const question = askAbout(action.question ?? capitalize(action.verb), {count, first}, redis.server);
+    const question = describeQuestion(action.question ?? capitalize(action.verb), steps, redis);
     // A connection that waits for a person would be cut off.
     redis.close();
     await this.confirm(question);
@@ -157,11 +186,12 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     try {
       await report.open();
       let count = 0;
-      for (const {selected, change, journal, facts} of steps) {
-        await report.addMissing(selected.missing.map(nameOf), facts);
+      for (const {selected, change, journal, facts, changeField, hint} of steps) {
+        const more = {facts, changeField, change: journal?.change};
+        await report.addMissing(selected.missing.map(nameOf), {...more, hint});
         for await (const outcomes of runBatch(redis, selected.ids, change(now), {journal, stop: stop.signal})) {
           progress.hide();
-          await report.add(outcomes, facts);
+          await report.add(outcomes, more);
           if (report.isClosed) stop.abort();
           if (outcomes.some(({state}) => state === 'done')) changes.add(journal);
           if (follow) {
@@ -186,7 +216,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     try {
       await report.close();
     } finally {
-      if (!report.isQuiet) this.hintUndo(...changes);
+      if (!report.isQuiet) this.afterChange(...changes);
     }
   }
 
@@ -214,4 +244,36 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   private get batchFlags(): BatchFlags {
     return this.flags as unknown as BatchFlags;
   }
+}
+
+function describeQuestion(
+  verb: string,
+  steps: readonly Pick<BatchStep<unknown>, 'selected' | 'unknown'>[],
+  {server}: Redis,
+): string {
+  const count = steps.reduce((sum, {selected}) => sum + selected.ids.length, 0);
+  const unknown = new Set(steps.flatMap((step) => [...(step.unknown ?? [])]));
+  // What is in doubt is named first.
+  const first = [
+    ...unknown,
+    ...steps.flatMap(({selected: {ids}}) => ids.filter((id) => !unknown.has(id)).slice(0, NAMED)),
+  ];
+  const missing = steps.flatMap(({selected}) => selected.missing.map((id) => `'${nameOf(id)}'`));
+  const more = missing.length > NAMED ? `, and ${formatCount(missing.length - NAMED)} more` : '';
+  const leftOut = missing.length === 0 ? '' : `Not found, and left out: ${missing.slice(0, NAMED).join(', ')}${more}. `;
+  return `${leftOut}${askAbout(verb, {count, first, unknown}, server)}`;
+}
+
+/** A sentence for what was probably meant by IDs that are not known: words of one ID, or one with another letter. */
+async function guessMeant(redis: Redis, typed: readonly RawId[], unknown: readonly RawId[]): Promise<string> {
+  const runs = typed
+    .slice(0, MOST_WORDS)
+    .flatMap((_, start, words) =>
+      words.slice(start + 1).map((_, length) => rawId(words.slice(start, start + length + 2).join(' '))),
+    );
+  const absent = new Set(await findUnknown(redis, runs));
+  const spaced = runs.find((id) => !absent.has(id));
+  if (spaced !== undefined) return `Quote an ID that has spaces: '${nameOf(spaced)}'. `;
+  const nearest = [...(await guessIds(redis, unknown.slice(0, NAMED))).values()];
+  return nearest.length === 0 ? '' : `Did you mean '${nearest.join("', '")}'? `;
 }

@@ -91,6 +91,13 @@ export const nullFlag = Flags.boolean({
 const YES = {char: 'y', description: 'Do not ask'} as const;
 export const yesFlag = Flags.boolean(YES);
 
+/** For commands whose answer is one document. */
+export const answerFormatFlag = Flags.option({
+  char: 'o',
+  options: ['text', 'json'] as const,
+  description: 'Output format; --json is short for --format json',
+});
+
 /** How the commands that change sessions record it. */
 export const journalFlags = {
   note: Flags.string({description: 'Note for the journal of changes', helpValue: 'TEXT'}),
@@ -110,6 +117,7 @@ export const reportFlags = {
     helpGroup: 'OUTPUT',
   }),
   format: Flags.option({
+    char: 'o',
     options: ['text', 'json', 'ndjson'] as const,
     description: 'Output format; --json is short for --format json',
     helpGroup: 'OUTPUT',

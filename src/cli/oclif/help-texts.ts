@@ -20,23 +20,9 @@ const ENVIRONMENT: Rows = [
   ['TOKENGATE_DEBUG', 'Set to 1 to see where in the program an error arose'],
 ];
 
-export const EXAMPLES: Rows = [
-  ['See what is spending now', 'tokengate watch-sessions'],
-  ['Find out why a session is refused', 'tokengate explain-session my-workflow'],
-  ['Stop a session for two hours', 'tokengate freeze-session my-workflow --for 2h --reason "incident 42"'],
-];
-
-/** Pages of the help that are about no single command. */
-export const TOPICS: Readonly<Record<string, string>> = {
-  commands: 'Every command with its short names',
-  flags: 'Flags that every command takes, such as --redis-url',
-  environment: 'Environment variables',
-  'exit-codes': 'Exit codes',
-};
-
 /** What people want to do, in the order in which the help shows it. */
-export const GROUPS = ['Look', 'Budgets', 'Freezes', 'History', 'Monitoring', 'Set-up'] as const;
-export type Group = (typeof GROUPS)[number];
+const GROUPS = ['Look', 'Budgets', 'Freezes', 'History', 'Monitoring', 'Set-up'] as const;
+type Group = (typeof GROUPS)[number];
 /** The group of a command that names none. */
 const OTHER = 'Other';
 

@@ -1,5 +1,6 @@
 import type {Command, Interfaces} from '@oclif/core';
 
+import {TOPICS} from '../completion/help-topics.js';
 import {shortNamesOf} from '../completion/other-spellings.js';
 import {bold} from '../terminal/colour.js';
 import {unknownCommand} from '../terminal/did-you-mean.js';
@@ -12,7 +13,6 @@ import {
   ownFlagsOf,
   relatedTo,
   type Rows,
-  TOPICS,
 } from './help-texts.js';
 
 type Shown = Command.Loadable & MoreHelp;

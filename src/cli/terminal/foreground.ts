@@ -7,7 +7,7 @@ import {reportWarning} from './report.js';
 const LOOK_MS = 200;
 
 /** False where another process group has the terminal: to read from it, or to change its modes, stops the process. */
-export function isForeground(): boolean {
+function isForeground(): boolean {
   let stat: string;
   try {
     stat = readFileSync('/proc/self/stat', 'latin1');

@@ -1,7 +1,7 @@
 import {TokengateError} from '../../lib/values/errors.js';
 import {showText} from './escape.js';
-import {untilForeground} from './foreground.js';
 import {EXIT, endWith} from './exit-code.js';
+import {untilForeground} from './foreground.js';
 import {onInterrupt} from './interrupts.js';
 
 const [YES, NO] = [/^y(?:es)?$/i, /^(?:no?)?$/i];

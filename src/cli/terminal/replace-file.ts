@@ -21,11 +21,11 @@ const WHY: Record<string, string> = {
 
 /**
  * Writes a file that others read at any time: they see the old one or the new one, each whole, and the old one stays when
- * anything fails. Everybody may read it.
+ * anything fails. Everybody may read it, unless `mode` says otherwise.
  *
  * @throws TokengateError OUTPUT_FAILED
  */
-export async function replaceFile(path: string, text: string): Promise<void> {
+export async function replaceFile(path: string, text: string, mode = 0o644): Promise<void> {
   let temporary: string | undefined;
   const remove = (): void => {
     if (temporary === undefined) return;
@@ -45,7 +45,7 @@ export async function replaceFile(path: string, text: string): Promise<void> {
     const handle = await open(temporary, 'wx', 0o600);
     try {
       await handle.writeFile(text);
-      await handle.chmod(0o644);
+      await handle.chmod(mode);
       await handle.sync();
     } finally {
       await handle.close();

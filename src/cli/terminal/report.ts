@@ -19,10 +19,13 @@ interface Report {
 export function wantsJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--');
   const words = end === -1 ? argv : argv.slice(0, end);
-  return words.some(
-    (word, index) =>
-      word === '--json' || word === '--format=json' || (word === '--format' && words[index + 1] === 'json'),
-  );
+  return words.some((word, index) => {
+    // Letters of switches may stand before that of the format: -qo json.
+    const [, value] = /^(?:--format(?:=|$)|-[0hqy]*o=?)(.*)$/s.exec(word) ?? [];
+    return (
+      word === '--json' || value === 'json' || (value === '' && !word.endsWith('=') && words[index + 1] === 'json')
+    );
+  });
 }
 
 /** Past this many warnings of one kind the rest are only counted. */
@@ -66,7 +69,7 @@ function toReport(error: unknown, command: string | undefined): Report {
     return {code: error.code, message, hint: error.hint};
   }
   if (isOfOclif(error)) {
-    const hint = `${guessFlags(error)}See: tokengate ${command === undefined ? '' : `${command} `}--help`;
+    const hint = `${guessFlags(error)}${adviseQuotes(error)}See: tokengate ${command === undefined ? '' : `${command} `}--help`;
     return {code: 'INVALID_USAGE', message: usageMessage(error), hint};
   }
   const message = error instanceof Error ? error.message || error.name : String(error);
@@ -108,6 +111,15 @@ function guessFlags(error: Error): string {
   if (error.constructor.name !== 'NonExistentFlagsError' || !Array.isArray(flags)) return '';
   const names = Object.keys(parse?.input?.flags ?? {}).map((name) => `--${name}`);
   return (flags as string[]).map((flag) => guessNearest(flag.replace(/=.*/s, ''), names)).join('');
+}
+
+/** What would have been said with quotes around an ID: its words are arguments of their own without them. */
+function adviseQuotes(error: Error): string {
+  const {parse} = error as {parse?: {input?: {args?: object}; output?: {argv?: unknown}}};
+  const [first, ...others] = Object.keys(parse?.input?.args ?? {});
+  const words = parse?.output?.argv;
+  if (error.constructor.name !== 'UnexpectedArgsError' || first !== 'session_id' || !Array.isArray(words)) return '';
+  return `Quote an ID that has spaces: '${words.slice(0, words.length - others.length).join(' ')}'. `;
 }
 
 function isDebugging(): boolean {

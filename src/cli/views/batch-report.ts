@@ -22,6 +22,15 @@ interface ReportOptions {
 
 type State = Outcome<unknown>['state'];
 
+/** What holds for several results. */
+interface More {
+  /** Further fields of each in JSON. */
+  facts?: Record<string, unknown> | undefined;
+  /** The ID of the change that they are recorded under, and the field of a result that has it. */
+  change?: string | undefined;
+  changeField?: string | undefined;
+}
+
 /** Counts and reports what became of each session of a batch. Its end and the exit code always agree with what it said. */
 export class BatchReport<R> {
   private readonly output = new WorkOutput();
@@ -33,6 +42,8 @@ export class BatchReport<R> {
   private warnings = 0;
   /** What to do about what failed. */
   private readonly hints = new Set<string>();
+  /** The IDs of the changes that were made. */
+  private readonly changes = new Set<string>();
 
   constructor(
     private readonly wording: Wording<R>,
@@ -60,15 +71,15 @@ export class BatchReport<R> {
     await this.write(`{\n  "action": ${JSON.stringify(verb)},\n  "dry_run": ${this.options.dryRun},\n  "results": [`);
   }
 
-  async addMissing(ids: readonly string[], facts?: Record<string, unknown>): Promise<void> {
+  async addMissing(ids: readonly string[], more: More & {hint?: string | undefined} = {}): Promise<void> {
+    if (more.hint !== undefined) this.hints.add(more.hint);
     await this.add(
       ids.map((id) => ({id, state: 'not_found'})),
-      facts,
+      more,
     );
   }
 
-  /** @param facts further fields of each in JSON */
-  async add(outcomes: readonly Outcome<R>[], facts?: Record<string, unknown>): Promise<void> {
+  async add(outcomes: readonly Outcome<R>[], more: More = {}): Promise<void> {
     let text = '';
     for (const outcome of outcomes) {
       this.countOne(outcome.state);
@@ -78,7 +89,7 @@ export class BatchReport<R> {
       const failure = describeFailure(outcome);
       if ('result' in outcome) this.warn(this.wording.problems?.(outcome.result) ?? []);
       if (this.options.format !== 'text') {
-        text += this.element(this.toJson(outcome, failure, facts));
+        text += this.element(this.toJson(outcome, failure, more));
       } else if (failure !== undefined) {
         if (outcome.state !== 'not_done') reportLine(failure.message);
       } else if (!this.options.quiet && 'result' in outcome) {
@@ -90,26 +101,35 @@ export class BatchReport<R> {
     await boundErrors();
   }
 
-  async addPreviews(previews: readonly Preview[], facts?: Record<string, unknown>): Promise<void> {
+  async addPreviews(previews: readonly Preview[], more: More = {}): Promise<void> {
     const {verb} = this.wording;
     const refused: Outcome<R>[] = [];
     let text = '';
     for (const preview of previews) {
       const {id, state, now} = preview;
+      const then = state === 'done' ? preview.then : undefined;
       if (state === 'not_found') refused.push({id, state});
       if (state === 'failed') refused.push({id, state, error: preview.error});
       if (state === 'not_found' || state === 'failed') continue;
       this.countOne(state);
       if (this.options.format === 'text') {
         const would = state === 'done' ? `Would ${verb}` : 'Would leave';
-        if (!this.options.quiet) text += `${showText(`${would} session '${id}': ${now}`)}\n`;
+        if (!this.options.quiet)
+          text += `${showText(`${would} session '${id}': ${now}${then === undefined ? '' : ` → ${then}`}`)}\n`;
       } else {
         const outcome = state === 'done' ? `would_${verb}` : 'unchanged';
-        text += this.element({session_id: id, outcome, ...facts, now});
+        text += this.element({
+          session_id: id,
+          outcome,
+          ...more.facts,
+          [more.changeField ?? 'change_id']: null,
+          now,
+          then: then ?? null,
+        });
       }
     }
     await this.write(text);
-    await this.add(refused, facts);
+    await this.add(refused, more);
   }
 
   /** @throws TokengateError BATCH_INCOMPLETE when not all was done */
@@ -118,6 +138,8 @@ export class BatchReport<R> {
     const summary = this.describe();
     if (this.options.format === 'json') {
       const {verb} = this.wording;
+      // Of several none is that of all.
+      const change = this.changes.size === 1 ? [...this.changes][0] : null;
       const done = this.options.dryRun ? `would_${verb}` : this.wording.done;
       const counts = {
         [done]: this.count('done'),
@@ -128,7 +150,7 @@ export class BatchReport<R> {
         not_done: this.count('not_done'),
       };
       await this.write(
-        `${this.separator === '' ? '' : '\n  '}],\n  "summary": ${stringifyJson(counts, '  ', '  ')}\n}\n`,
+        `${this.separator === '' ? '' : '\n  '}],\n  "change_id": ${stringifyJson(change)},\n  "summary": ${stringifyJson(counts, '  ', '  ')}\n}\n`,
       );
     } else if (this.options.format === 'text' && failures.length === 0) {
       await this.write(`${this.options.dryRun ? '' : '✓ '}${capitalize(summary)}\n`);
@@ -173,10 +195,13 @@ export class BatchReport<R> {
   private toJson(
     outcome: Outcome<R>,
     failure: TokengateError | undefined,
-    more: Record<string, unknown> | undefined,
+    {facts: others, change, changeField = 'change_id'}: More,
   ): Record<string, unknown> {
     const state = outcome.state === 'done' ? this.wording.done : outcome.state;
-    const facts = {session_id: outcome.id, outcome: state, ...more};
+    const isRecorded = outcome.state === 'done' || outcome.state === 'unknown';
+    const recorded = {[changeField]: (isRecorded ? change : undefined) ?? null};
+    if (isRecorded && change !== undefined) this.changes.add(change);
+    const facts = {session_id: outcome.id, outcome: state, ...others, ...recorded};
     if ('result' in outcome) return {...facts, ...this.wording.toJson(outcome.result)};
     return failure === undefined ? facts : {...facts, error: {code: failure.code, message: failure.message}};
   }

@@ -9,10 +9,10 @@ export const NAMED = 3;
 /** `Reset 4 sessions on localhost:6379 db 0 ('a', 'b', 'c', and 1 more)?`; may hold untrusted text. */
 export function askAbout(
   verb: string,
-  {count, first}: {count: number; first: readonly RawId[]},
+  {count, first, unknown}: {count: number; first: readonly RawId[]; unknown?: ReadonlySet<RawId>},
   {address, database}: ServerInfo,
 ): string {
-  const names = first.slice(0, NAMED).map((id) => `'${nameOf(id)}'`);
+  const names = first.slice(0, NAMED).map((id) => `'${nameOf(id)}'${unknown?.has(id) === true ? ' (unknown)' : ''}`);
   const more = count > NAMED ? `, and ${formatCount(count - NAMED)} more` : '';
   return `${verb} ${formatSessions(count)} on ${address} db ${database} (${names.join(', ')}${more})?`;
 }

@@ -1,5 +1,6 @@
 import {describeEnd} from '../../lib/gateway/freeze.js';
 import type {Session} from '../../lib/gateway/session.js';
+import type {Journal} from '../../lib/journal/entry.js';
 import {type BudgetChange} from '../../lib/operations/budget.js';
 import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/totals.js';
 import {TokengateError} from '../../lib/values/errors.js';
@@ -49,10 +50,15 @@ export interface BudgetChangeJson {
   budget: Money | null;
   previous_budget: Money | null;
   spent: Money | null;
+  /** Null without a journal. */
+  change_id: string | null;
 }
 
-export function toBudgetChangeJson({session: {id, budget, spent}, previousBudget}: BudgetChange): BudgetChangeJson {
-  return {session_id: id, budget, previous_budget: previousBudget, spent};
+export function toBudgetChangeJson(
+  {session: {id, budget, spent}, previousBudget}: BudgetChange,
+  journal: Journal | undefined,
+): BudgetChangeJson {
+  return {session_id: id, budget, previous_budget: previousBudget, spent, change_id: journal?.change ?? null};
 }
 
 interface Column {

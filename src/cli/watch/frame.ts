@@ -113,7 +113,7 @@ function moneyLine({budget, spent, remaining, used, rate, count}: Summary, width
 }
 
 /** The main facts of one session, in three lines. */
-export function detailLines(one: Watched, now: Date, width: number): Line[] {
+function detailLines(one: Watched, now: Date, width: number): Line[] {
   const {session, status, rate, requests} = one;
   const {id, budget, spent, remaining, freeze, problems} = session;
   const amount = (value: Money | null): string => (value === null ? 'invalid' : formatMoney(value));

@@ -97,7 +97,7 @@ function refuseWithoutMemory(): void {
 }
 
 /** Holds the state, and does what its keys ask for: all of the view but the terminal itself. */
-export function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions): Ui {
+function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions): Ui {
   const listeners = new Set<() => void>();
   let state = openState(sort, reverse, feed.reading());
   let work = Promise.resolve();

@@ -50,7 +50,7 @@ export interface OwnChange {
 }
 
 /** What is said below the table until it is replaced, or for some time. */
-export interface Notice {
+interface Notice {
   messages: readonly Message[];
   /** Goes away at the next key. */
   isBrief: boolean;
@@ -88,7 +88,7 @@ export type Dialog =
     };
 
 /** What a confirmation is for. */
-export type Request =
+type Request =
   | {kind: 'change'; action: Action; sessions: readonly Session[]; answers: readonly string[]}
   | {kind: 'undo'; undo: PreparedUndo};
 

@@ -22,6 +22,8 @@ export type Preview = {
   id: string;
   /** What is there now, in words. */
   now: string;
+  /** What would be there then, where that is known. */
+  then?: string;
 } & ({state: 'done' | 'unchanged' | 'not_found'} | {state: 'failed'; error: TokengateError});
 
 /** How a session is changed: what becomes of it is decided in Redis, by a script, or else here. */

@@ -6,8 +6,8 @@ import {isText, nameOf, rawId, type RawId} from '../values/session-id.js';
 import {formatUtc, parseGatewayTime} from '../values/time.js';
 import {authCommands, openResp, type Reply, ReplyError, type RespConnection, toBytes} from './tiny-client.js';
 
-/** What can stand in place of an argument: a session that has a budget, one that is frozen, or a change. */
-export type CandidateKind = 'sessions' | 'frozen' | 'changes';
+/** What can stand in place of an argument: a session that has a budget, one that is frozen, a change, or who made one. */
+export type CandidateKind = 'sessions' | 'frozen' | 'changes' | 'actors';
 
 export interface CandidateOptions {
   kind: CandidateKind;
@@ -48,8 +48,8 @@ export async function findCandidates(target: RedisTarget, options: CandidateOpti
   const known: FoundId[] = [];
   const search = async (): Promise<FoundId[]> => {
     connection = await openResp(target);
-    return options.kind === 'changes'
-      ? readChanges(connection, target, options, known)
+    return options.kind === 'changes' || options.kind === 'actors'
+      ? readChanges(connection, target, {...options, kind: options.kind}, known)
       : findSessions(connection, target, {...options, kind: options.kind}, {end, known});
   };
   let timer: NodeJS.Timeout | undefined;
@@ -107,9 +107,10 @@ async function openPrimaries(connection: RespConnection, target: RedisTarget): P
 async function readChanges(
   connection: RespConnection,
   target: RedisTarget,
-  {prefix, isOffered, limit}: Pick<CandidateOptions, 'prefix' | 'isOffered' | 'limit'>,
+  options: Pick<CandidateOptions, 'prefix' | 'isOffered' | 'limit'> & {kind: 'changes' | 'actors'},
   known: FoundId[],
 ): Promise<FoundId[]> {
+  const {kind, prefix, isOffered, limit} = options;
   const login = loginTo(target);
   const seen = new Set<string>();
   let newest = '+';
@@ -123,17 +124,18 @@ async function readChanges(
       const there: RedisTarget = {...target, endpoints: [moved.endpoint]};
       const other = await openResp(there);
       try {
-        return await readChanges(other, there, {prefix, isOffered, limit}, known);
+        return await readChanges(other, there, options, known);
       } finally {
         other.close();
       }
     }
     if (!Array.isArray(page)) break;
     for (const entry of page as [string, string[]][]) {
-      const {id, summary, isChange} = describeEntry(entry);
-      if (!isChange || seen.has(id)) continue;
+      const {id: change, actor, summary, isChange} = describeEntry(entry);
+      const id = kind === 'changes' ? change : actor;
+      if (!isChange || id === '' || seen.has(id)) continue;
       seen.add(id);
-      if (id.startsWith(prefix) && isOffered(id)) known.push({id, summary});
+      if (id.startsWith(prefix) && isOffered(id)) known.push(kind === 'changes' ? {id, summary} : {id});
       if (known.length >= limit) return known;
     }
     const [last] = (page.at(-1) ?? []) as string[];
@@ -143,7 +145,12 @@ async function readChanges(
   return known;
 }
 
-function describeEntry([entry, fields]: [string, string[]]): {id: string; summary: string; isChange: boolean} {
+function describeEntry([entry, fields]: [string, string[]]): {
+  id: string;
+  actor: string;
+  summary: string;
+  isChange: boolean;
+} {
   const field = (name: string): string => {
     const index = fields.findIndex((word, position) => position % 2 === 0 && word === name);
     return index === -1 ? '' : Buffer.from(fields[index + 1] ?? '', 'latin1').toString();
@@ -151,6 +158,7 @@ function describeEntry([entry, fields]: [string, string[]]): {id: string; summar
   const time = formatUtc(new Date(Number(entry.split('-')[0])));
   return {
     id: field('change'),
+    actor: field('actor'),
     summary: `${time} ${field('command')} by ${field('actor')}`,
     isChange: field('completes') === '',
   };

@@ -16,6 +16,8 @@ export interface BudgetChange {
   /** Null when there was none, or when what was there is not money (then `problems` says so). */
   previousBudget: Money | null;
   problems: string[];
+  /** True when it had neither a budget nor spending before. */
+  isNew: boolean;
 }
 
 /**
@@ -135,5 +137,6 @@ function toBudgetChange(id: RawId, {text, value}: TypedAmount, {budget: previous
     previousBudget: previous.state === 'money' ? previous.amount : null,
     problems:
       previous.state === 'invalid' ? [`The budget of session '${name}' was ${previous.why}; it is replaced.`] : [],
+    isNew: previous.state === 'absent' && spent.state === 'absent',
   };
 }

@@ -159,6 +159,7 @@ export function freezeChange({reason, until, now, force}: FreezeOptions): Change
         id: nameOf(id),
         state: isLater && sooner === '' && !force ? 'unchanged' : 'done',
         now: `${describeFreeze(state)}${sooner}`,
+        then: describeFreeze({...state, isFrozen: true, until, reason}),
       };
     },
   };
@@ -196,6 +197,7 @@ export function unfreezeChange({now, withReason}: UnfreezeOptions): Change<Unfre
         id: name,
         state: isMeant && (hasFreezeKeys || hasCounters) ? 'done' : 'unchanged',
         now: `${describeFreeze(state)}${withRest}`,
+        then: `not frozen${hasCounters ? ', counters cleared' : ''}`,
       };
     },
   };

@@ -69,8 +69,9 @@ export function resetChange(options: ResetOptions): Change<Reset> {
       const facts = {id: nameOf(id), now: describeAmounts(amounts)};
       const isWrong = budget === true || spent === true;
       if (isWrong) return {...facts, state: 'failed', error: wrongType(budget === true)};
-      const isDone = keepBudget && amounts.spent.state === 'absent';
-      return {...facts, state: isAbsent(amounts) ? 'not_found' : isDone ? 'unchanged' : 'done'};
+      if (isAbsent(amounts)) return {...facts, state: 'not_found'};
+      if (keepBudget && amounts.spent.state === 'absent') return {...facts, state: 'unchanged'};
+      return {...facts, then: keepBudget ? 'nothing spent' : 'no budget, nothing spent', state: 'done'};
     },
   };
 }

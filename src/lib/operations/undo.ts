@@ -156,7 +156,7 @@ export function undoChange(
       for (const [index, next] of outcome.next.entries()) {
         if (next !== null) previewed.set(names[index] ?? '', heldAfter(next));
       }
-      return {...facts, state: 'done'};
+      return {...facts, then: describeKeys(outcome.result.keys), state: 'done'};
     },
   };
 }

@@ -6,7 +6,7 @@ import {DeadlineError, explainFailure, type FailureContext} from './failures.js'
 import {addressOf, type Credentials, type Endpoint, type TlsSettings} from './url.js';
 
 /** What a server says of itself. */
-export interface Facts {
+interface Facts {
   /** `unknown` when the user may not ask (Redis below 6 with few rights). */
   mode: 'standalone' | 'cluster' | 'sentinel' | 'unknown';
   role: 'primary' | 'replica' | 'unknown';

@@ -48,6 +48,7 @@ function whyNotPlain(typed: string): string {
   if (typed.trim() === '') return 'it is empty';
   if (/^-[\d.]/.test(typed)) return 'it is negative';
   if (typed.includes('$')) return 'leave out the currency sign';
+  if (/^\d*,(\d{1,2}|\d{4,})$/.test(typed)) return `use a point: ${typed.replace(',', '.')}`;
   if (/^\d[\d,_' ]*(\.\d+)?$/.test(typed)) return 'leave out thousands separators';
   if (/^\d+(\.\d+)?e[+-]?\d+$/i.test(typed)) return 'leave out the exponent';
   return 'it is not a plain decimal number';

@@ -232,3 +232,24 @@ export function parseTime(typed: string): Date {
   }
   return at;
 }
+
+/** How the beginning of a period is typed: a length of time before now, the local day of now or the one before, or a time. */
+export type Since = {secondsAgo: number} | {daysAgo: number} | {at: Date};
+
+/**
+ * @param parseAt reads a point in time
+ * @throws TokengateError INVALID_DURATION, INVALID_TIME
+ */
+export function parseSince(typed: string, parseAt: (typed: string) => Date): Since {
+  if (typed === 'today') return {daysAgo: 0};
+  if (typed === 'yesterday') return {daysAgo: 1};
+  if (/^[\dsmhdw]+$/.test(typed) && /\D/.test(typed)) return {secondsAgo: parseDuration(typed)};
+  return {at: parseAt(typed)};
+}
+
+/** Further back than a date can go is the beginning. */
+export function sinceTime(since: Since, now: Date): Date {
+  if ('at' in since) return since.at;
+  if ('secondsAgo' in since) return new Date(Math.max(0, now.getTime() - since.secondsAgo * 1000));
+  return new Date(now.getFullYear(), now.getMonth(), now.getDate() - since.daysAgo);
+}

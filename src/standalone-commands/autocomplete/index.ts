@@ -1,5 +1,8 @@
+import {homedir} from 'node:os';
+
 import {Args, Command, Flags} from '@oclif/core';
 
+import {removeSetups} from '../../cli/completion/remove.js';
 import {SETUPS, SHELLS} from '../../cli/completion/scripts.js';
 import {writeOutput} from '../../cli/terminal/stdout.js';
 
@@ -9,6 +12,7 @@ export default class Autocomplete extends Command {
   static override description = `Shows the line to add to the shell's start-up file. It completes commands, flags, values and the IDs of sessions in Redis, and need not be changed after an upgrade.`;
   static override examples = [
     {description: 'Show the line of each shell', command: '<%= config.bin %> <%= command.id %>'},
+    {description: 'Remove it again', command: '<%= config.bin %> <%= command.id %> --remove'},
     {description: 'Try it in the current bash', command: 'eval "$(<%= config.bin %> <%= command.id %> script bash)"'},
   ];
 
@@ -16,6 +20,7 @@ export default class Autocomplete extends Command {
     shell: Args.string({description: 'Shell to set up', ignoreStdin: true, options: [...SHELLS]}),
   };
   static override flags = {
+    remove: Flags.boolean({description: 'Remove the lines and files that set completion up'}),
     'refresh-cache': Flags.boolean({
       char: 'r',
       description: 'Renew the files of @oclif/plugin-autocomplete, for a set-up that uses them',
@@ -26,6 +31,10 @@ export default class Autocomplete extends Command {
     const {args, flags} = await this.parse(Autocomplete);
     if (flags['refresh-cache']) {
       await this.config.runCommand('autocomplete:create');
+      return;
+    }
+    if (flags.remove) {
+      await writeOutput([await removeSetups(homedir())]);
       return;
     }
     const shells = SHELLS.filter((shell) => args.shell === undefined || args.shell === shell);

@@ -118,9 +118,7 @@ describe('a reader that does not read', () => {
 
 describe('a server that closes a connection on which nothing is said', () => {
   const ours = async (): Promise<number> =>
-    String(await redis.client.sendCommand(['CLIENT', 'LIST']))
-      .trim()
-      .split('\n').length;
+    (await redis.client.sendCommand<string>(['CLIENT', 'LIST'])).trim().split('\n').length;
   const closeOurs = async (): Promise<void> => {
     await redis.client.sendCommand(['CLIENT', 'KILL', 'SKIPME', 'yes']);
     await until(async () => (await ours()) === 1);

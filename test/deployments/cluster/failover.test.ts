@@ -3,8 +3,8 @@ import {afterEach, beforeEach, expect, test} from 'vitest';
 import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
 import {connect} from '../../../src/lib/redis/connect.js';
 import {scanKeys} from '../../../src/lib/redis/scan-keys.js';
-import {startCluster, type TestCluster} from '../../support/redis/cluster.js';
 import {runBinary} from '../../support/program/run.js';
+import {startCluster, type TestCluster} from '../../support/redis/cluster.js';
 
 const SESSIONS = 20_000;
 const ids = Array.from({length: SESSIONS}, (_, index) => `s${String(index + 1).padStart(5, '0')}`);

@@ -7,8 +7,8 @@ import type {Redis} from '../../../src/lib/redis/contract.js';
 import {scanKeys} from '../../../src/lib/redis/scan-keys.js';
 import {scanIds} from '../../../src/lib/sessions/scan-ids.js';
 import {rawId} from '../../../src/lib/values/session-id.js';
-import {startCluster, type TestCluster} from '../../support/redis/cluster.js';
 import {runBinary} from '../../support/program/run.js';
+import {startCluster, type TestCluster} from '../../support/redis/cluster.js';
 
 let cluster: TestCluster;
 beforeAll(async () => {

@@ -31,7 +31,7 @@ const SHOW = '\x18\x04';
 const AS_HEX = "od -An -v -tx1 | tr -d ' \\n'";
 
 /** How each shell is started, where its start-up file is, and how it shows its line as `<<hex>>` on Ctrl-X Ctrl-D. */
-const SHELLS: Record<ShellName, {start: string; file: string; prepare: string}> = {
+const SHELLS: Record<ShellName, {start: string; file: string; setupFile?: string; prepare: string}> = {
   bash: {
     start: 'bash',
     file: '.bashrc',
@@ -49,6 +49,7 @@ zle -N show; bindkey '^X^D' show`,
   fish: {
     start: 'fish',
     file: '.config/fish/config.fish',
+    setupFile: '.config/fish/completions/tokengate.fish',
     prepare: `function fish_prompt; printf '${PROMPT}'; end; set -g fish_greeting
 function show; printf '<<%s>>' (commandline -b | string collect | ${AS_HEX}); end
 bind \\cx\\cd show`,
@@ -57,12 +58,13 @@ bind \\cx\\cd show`,
 
 /** A real shell at a terminal of its own, as a user has it who has added `setup` to the start-up file. */
 export async function openShell(name: ShellName, {home, setup, url, env = {}}: Options): Promise<InteractiveShell> {
-  const {start, file, prepare} = SHELLS[name];
-  const path = join(home, file);
-  await mkdir(dirname(path), {recursive: true});
+  const {start, file, setupFile = file, prepare} = SHELLS[name];
+  const [path, setupPath] = [join(home, file), join(home, setupFile)];
+  for (const one of [path, setupPath]) await mkdir(dirname(one), {recursive: true});
   // Without it fish would fill it, for as long as the test runs.
   await mkdir(join(home, '.local/share/fish/generated_completions'), {recursive: true});
-  await writeFile(path, `${prepare}\n${setup}\n`);
+  await writeFile(path, `${prepare}\n${setupFile === file ? setup : ''}\n`);
+  if (setupFile !== file) await writeFile(setupPath, `${setup}\n`);
   const child = spawn('script', ['-qec', `stty cols 200 rows 300; exec ${start} -i`, '/dev/null'], {
     env: {...userEnv({url, env}), HOME: home, LANG: 'C.UTF-8', TERM: 'xterm', SHELL: '/bin/sh'},
     stdio: 'pipe',
@@ -100,7 +102,7 @@ export async function openShell(name: ShellName, {home, setup, url, env = {}}: O
     ]);
   await shown(new RegExp(PROMPT), 0);
   return {
-    file: `~/${file}`,
+    file: `~/${setupFile}`,
     async lineAfter(keys) {
       const from = screen.length;
       child.stdin.write(keys + SHOW);

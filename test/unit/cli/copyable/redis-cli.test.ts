@@ -1,8 +1,8 @@
-import type {ServerInfo} from '../../../../src/lib/redis/contract.js';
 import {expect, test} from 'vitest';
 
 import {redisCliOptions} from '../../../../src/cli/copyable/redis-cli.js';
 import type {ConnectOptions} from '../../../../src/lib/redis/connect.js';
+import type {ServerInfo} from '../../../../src/lib/redis/contract.js';
 
 const server: ServerInfo = {role: 'primary', address: 'h:1', database: 0, version: undefined, primary: undefined};
 const options = (url: string, about: Partial<ServerInfo> = {}, tls?: ConnectOptions['tls']): string =>

@@ -140,7 +140,12 @@ test('a preview says of each what is there', async () => {
   const previews = [];
   for await (const some of previewBatch(redis, [...ids, rawId('none')], resetChange(OPTIONS))) previews.push(...some);
   expect(previews).toEqual([
-    ...ids.map((id) => ({id, state: 'done', now: `budget $${budgetOf(id)}, spent none`})),
+    ...ids.map((id) => ({
+      id,
+      state: 'done',
+      now: `budget $${budgetOf(id)}, spent none`,
+      then: 'no budget, nothing spent',
+    })),
     {id: 'none', state: 'not_found', now: 'budget none, spent none'},
   ]);
 });

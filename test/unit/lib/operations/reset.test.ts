@@ -114,9 +114,9 @@ describe('a reset is refused', () => {
 describe('what a reset would do', () => {
   const wrong = (of: string): unknown => expect.objectContaining({message: expect.stringContaining(`its ${of} is`)});
   test.each([
-    ['done', BOTH, '10.0', '1', {now: 'budget $10.00, spent $1.00'}],
-    ['done', BOTH, '10.0', false, {now: 'budget $10.00, spent none'}],
-    ['done', SPENT_ONLY, false, '1', {now: 'budget none, spent $1.00'}],
+    ['done', BOTH, '10.0', '1', {now: 'budget $10.00, spent $1.00', then: 'no budget, nothing spent'}],
+    ['done', BOTH, '10.0', false, {now: 'budget $10.00, spent none', then: 'no budget, nothing spent'}],
+    ['done', SPENT_ONLY, false, '1', {now: 'budget none, spent $1.00', then: 'nothing spent'}],
     ['unchanged', SPENT_ONLY, '10.0', false, {now: 'budget $10.00, spent none'}],
     ['not_found', BOTH, false, false, {now: 'budget none, spent none'}],
     ['not_found', SPENT_ONLY, false, false, {now: 'budget none, spent none'}],

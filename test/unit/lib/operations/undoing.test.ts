@@ -282,6 +282,7 @@ describe('what undoing would do', () => {
       id: 'x',
       state: 'done',
       now: "budget $2.00, spent 'ü'",
+      then: 'budget $1.00, spent none',
     });
     expect(preview('3', false)).toMatchObject({
       state: 'failed',

@@ -305,7 +305,12 @@ describe('a session', () => {
       "The budget of session '\\xff' is 'nan', which is not an amount: the gateway answers its requests with HTTP 503.",
     ]);
     expect(of(watch, 'a')?.session.problems).toEqual([]);
-    expect(watch.reading().sessions.filter(wantedBy({match: 'ü'})).map(({session}) => session.id)).toEqual(['ü']);
+    expect(
+      watch
+        .reading()
+        .sessions.filter(wantedBy({match: 'ü'}))
+        .map(({session}) => session.id),
+    ).toEqual(['ü']);
   });
 });
 

@@ -1,0 +1,37 @@
+import {readFile, rm, stat} from 'node:fs/promises';
+import {join} from 'node:path';
+
+import {showText} from '../terminal/escape.js';
+import {replaceFile} from '../terminal/replace-file.js';
+import {isSetupLine, START_FILES} from './scripts.js';
+
+/** Files that nothing but our completion needs, below the home folder. */
+const OWN_FILE = '.config/fish/completions/tokengate.fish';
+
+/**
+ * Removes the lines that set completion up from the start-up files of a home folder, and a file that holds nothing else.
+ * A line that does more is left, and named.
+ *
+ * @returns what was done, for people
+ * @throws TokengateError OUTPUT_FAILED
+ */
+export async function removeSetups(home: string): Promise<string> {
+  const said: string[] = [];
+  for (const name of START_FILES) {
+    const path = join(home, name);
+    const text = await readFile(path, 'utf8').catch(() => undefined);
+    if (text === undefined) continue;
+    const isScript = name === OWN_FILE && text.startsWith('# Completion of tokengate for fish.');
+    const lines = text.split('\n');
+    const kept = isScript ? [] : lines.filter((line) => !isSetupLine(line));
+    if (kept.length < lines.length) {
+      if (name === OWN_FILE && kept.join('').trim() === '') await rm(path);
+      else await replaceFile(path, kept.join('\n'), (await stat(path)).mode & 0o777);
+      said.push(`Removed from ~/${name}.`);
+    }
+    const others = kept.filter((line) => /^[^#]*tokengate autocomplete/.test(line));
+    said.push(...others.map((line) => `Left in ~/${name}, since it does more: ${showText(line.trim())}`));
+  }
+  if (said.length === 0) return 'No start-up file sets completion up.\n';
+  return `${said.join('\n')}\nA shell that is open keeps it until it ends.\n`;
+}

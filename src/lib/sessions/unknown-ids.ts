@@ -1,0 +1,101 @@
+import {setTimeout as wait} from 'node:timers/promises';
+
+import {BUDGET_KEYS, keyOf, SESSION_KEYS} from '../gateway/keys.js';
+import {ErrorReply, type Redis} from '../redis/contract.js';
+import {scanKeys} from '../redis/scan-keys.js';
+import {inGroups} from '../values/chunks.js';
+import {editDistance} from '../values/edit-distance.js';
+import {nameOf, type RawId, rawId} from '../values/session-id.js';
+
+/** IDs in one flight. */
+const CHUNK = 1000;
+/** Milliseconds for a guess, as for a TAB: it is a courtesy, and a large keyspace is not scanned to its end. */
+const GUESS_MS = 300;
+
+/** Of IDs those of which Redis holds no key at all, in the same order. */
+export async function findUnknown(redis: Redis, ids: readonly RawId[]): Promise<RawId[]> {
+  let unknown = [...ids];
+  // Nearly all that exist have a budget, so that few are left for the other keys.
+  for (const shape of SESSION_KEYS) {
+    const absent: RawId[] = [];
+    for (const chunk of inGroups(unknown, CHUNK)) {
+      const replies = await redis.pipeline(chunk.map((id) => ['EXISTS', keyOf(shape, id)]));
+      for (const [index, id] of chunk.entries()) {
+        const reply = replies[index];
+        if (reply instanceof ErrorReply) throw redis.explain(reply);
+        if (reply === 0) absent.push(id);
+      }
+    }
+    unknown = absent;
+  }
+  return unknown;
+}
+
+/** For each ID the one of a session with a budget that was probably meant, if there is one. Never throws. */
+export async function guessIds(redis: Redis, typed: readonly RawId[]): Promise<Map<RawId, string>> {
+  const nearest = new Map<RawId, {name: string; distance: number}>();
+  const words = typed.map((id) => ({id, name: nameOf(id), lower: nameOf(id).toLowerCase(), limit: limitOf(id)}));
+  await searchSessions(redis, (name) => {
+    const lower = name.toLowerCase();
+    for (const word of words) {
+      const best = nearest.get(word.id);
+      const limit = best?.distance ?? word.limit;
+      if (Math.abs(lower.length - word.lower.length) > limit || name === word.name) continue;
+      const distance = editDistance(word.lower, lower);
+      if (distance > limit || (best?.distance === distance && best.name <= name)) continue;
+      nearest.set(word.id, {name, distance});
+    }
+  });
+  return new Map([...nearest].map(([id, {name}]) => [id, name]));
+}
+
+export interface CountedSessions {
+  count: number;
+  /** False when there was no time for all. */
+  isComplete: boolean;
+  /** The one of some globs, in their order, that the first session was found for. */
+  glob: string | undefined;
+}
+
+/** How many sessions have a budget, and which wider glob finds some where this text finds none. Never throws. */
+export async function countSessions(redis: Redis, text: string): Promise<CountedSessions> {
+  let [count, begins, contains] = [0, false, false];
+  const isComplete = await searchSessions(redis, (name) => {
+    count++;
+    begins ||= name.startsWith(text);
+    contains ||= name.includes(text);
+  });
+  const isPlain = text !== '' && !/[*?[\]\\]/.test(text);
+  const glob = !isPlain ? undefined : begins ? `${text}*` : contains ? `*${text}*` : undefined;
+  return {count, isComplete, glob};
+}
+
+/** @returns false when the time was over first, or Redis refused */
+async function searchSessions(redis: Redis, visit: (name: string) => void): Promise<boolean> {
+  const {prefix, suffix} = BUDGET_KEYS;
+  const seen = new Set<string>();
+  const over = new AbortController();
+  const search = async (): Promise<boolean> => {
+    for await (const keys of scanKeys(redis, `${prefix}*${suffix}`)) {
+      if (over.signal.aborted) return false;
+      for (const key of keys) {
+        const id = key.toString('latin1', prefix.length, key.length - suffix.length);
+        if (id === '' || seen.has(id)) continue;
+        seen.add(id);
+        visit(nameOf(rawId(id)));
+      }
+    }
+    return true;
+  };
+  const timeout = wait(GUESS_MS, false, {ref: false, signal: over.signal}).catch(() => false);
+  try {
+    return await Promise.race([search().catch(() => false), timeout]);
+  } finally {
+    over.abort();
+  }
+}
+
+/** The most letters in which an ID may differ; of a short one none but their case. */
+function limitOf(id: RawId): number {
+  return id.length < 4 ? 0 : Math.min(3, Math.max(1, Math.floor(id.length / 4)));
+}
