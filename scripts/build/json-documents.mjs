@@ -35,11 +35,15 @@ const freeze = {
   freeze_reason: ['text?', 'the reason of the freeze'],
 };
 const session = {...id, ...amounts};
+const changeId = {
+  change_id: ['text?', 'the change, for `undo-change`; null if nothing changed or nothing is recorded'],
+};
 const budgetChange = {
   ...id,
   budget: ['amount?', 'the new limit in US dollars'],
   previous_budget: ['amount?', 'the limit before; null if there was none'],
   spent: amounts.spent,
+  ...changeId,
 };
 const watched = {
   ...session,
@@ -61,11 +65,15 @@ const error = {
 };
 
 /** The document of a batch, and the lines of its --format ndjson. */
-function batchOf(verb, done, results, facts = {}) {
+function batchOf(verb, done, results, facts = changeId) {
   const head = (outcomes) => ({...id, outcome: [outcomes, 'what happened'], ...facts});
   const result = oneOf(
     {...head([done, 'unchanged']), ...results},
-    {...head([`would_${verb}`, 'unchanged']), now: ['text', 'with `--dry-run`: the current values']},
+    {
+      ...head([`would_${verb}`, 'unchanged']),
+      now: ['text', 'with `--dry-run`: the current values'],
+      then: ['text?', 'with `--dry-run`: the values after; null if they stay'],
+    },
     {...head(['not_found', 'failed', 'unknown', 'not_done']), error: [error, 'why']},
   );
   const summary = {
@@ -81,6 +89,7 @@ function batchOf(verb, done, results, facts = {}) {
     action: [[verb], 'what the batch does'],
     dry_run: ['boolean', 'whether this is only a preview'],
     results: [listOf(result), 'one for each session'],
+    change_id: ['text?', 'the change of the whole batch; null if there is none, or more than one'],
     summary: [summary, 'the number of sessions by outcome'],
   };
   return {document, result};
@@ -91,7 +100,7 @@ function oneOrMany(verb, done, results) {
   const {document, result} = batchOf(verb, done, results);
   return {
     documents: [
-      {of: 'One session', is: {...id, ...results}},
+      {of: 'One session', is: {...id, ...results, ...changeId}},
       {of: 'A batch', is: document},
     ],
     line: result,
@@ -166,7 +175,10 @@ const undone = batchOf(
   'undo',
   'undone',
   {restored: [mapOf('KEY', 'text?'), 'the restored keys and their values; null for a removed key']},
-  {change_id: ['text', 'the change that is undone']},
+  {
+    change_id: ['text', 'the change that is undone'],
+    undone_by: ['text?', 'the change that undid it; null if nothing changed or nothing is recorded'],
+  },
 );
 const notification = {
   via: [['webhook', 'exec'], 'the way'],

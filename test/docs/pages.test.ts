@@ -215,11 +215,22 @@ describe('the lists of the pages', () => {
 
     const preview = await batchOf(verb, '--dry-run');
     expect(namesIn(plans)).toContain(`would_${verb}`);
-    expect(preview.results[0]).toEqual({session_id: 'dev-team', outcome: `would_${verb}`, now: expect.any(String)});
+    expect(preview.results[0]).toEqual({
+      session_id: 'dev-team',
+      outcome: `would_${verb}`,
+      change_id: null,
+      now: expect.any(String),
+      then: expect.any(String),
+    });
 
     const report = await batchOf(verb, '--yes');
-    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', 'summary']);
-    expect(Object.keys(report.results[0] ?? {})).toEqual(['session_id', 'outcome', ...fields.slice(1)]);
+    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', 'change_id', 'summary']);
+    expect(Object.keys(report.results[0] ?? {})).toEqual([
+      'session_id',
+      'outcome',
+      'change_id',
+      ...fields.slice(1, -1),
+    ]);
     expect(report.results[0]).toMatchObject({outcome: done});
     expect(Object.keys(report.summary)).toEqual([done, ...others.flatMap(([names = '']) => namesIn(names))]);
   });
