@@ -13,6 +13,10 @@ const nullable = (type) => ({nullable: type});
 export const SIMPLE = {
   text: {shown: 'string', schema: {type: 'string'}},
   time: {shown: 'time', schema: {type: 'string', pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$'}},
+  zoned: {
+    shown: 'time',
+    schema: {type: 'string', pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(Z|[+-]\\d\\d:\\d\\d)$'},
+  },
   amount: {shown: 'number', schema: {type: 'number'}},
   count: {shown: 'integer', schema: {type: 'integer', minimum: 0}},
   boolean: {shown: 'boolean', schema: {type: 'boolean'}},
@@ -197,6 +201,42 @@ const crossing = {
   message: ['text', 'the finding as a sentence'],
 };
 
+const zoned = nullable('zoned');
+const grant = {
+  grant_id: ['text', 'the grant, for `revoke-grant`'],
+  amount: ['amount', 'US dollars'],
+  until: ['time?', 'its end; null if it ends with the next renewal'],
+  note: ['text', 'why (`--note`)'],
+};
+const period = {
+  every: [nullable(['day', 'week', 'month', 'year']), 'how often the budget renews; null if it does not'],
+  amount: ['amount?', 'the budget of each period in US dollars'],
+  timezone: ['text?', 'whose calendar counts'],
+  at: ['text?', 'the time at which a period begins'],
+  on: ['count?', 'the day of the week or month on which it begins'],
+  rollover: [nullable(['none', 'unused']), 'what is carried over'],
+  max_rollover: ['amount?', 'the most that is carried over'],
+  last_renewal: [zoned, 'the last renewal'],
+  next_renewal: [zoned, 'the next renewal'],
+  carried_over: ['amount?', 'US dollars carried over from the period before'],
+  budget: amounts.budget,
+  spent: amounts.spent,
+  grants: ['amount', 'the sum of the grants that go on'],
+};
+const granted = {
+  budget: ['amount?', 'the new limit in US dollars'],
+  previous_budget: ['amount?', 'the limit before'],
+  ...changeId,
+};
+const renewed = batchOf('renew', 'renewed', {
+  budget: ['amount?', 'the new limit in US dollars'],
+  previous_budget: ['amount?', 'the limit before'],
+  removed_spent: ['amount?', 'the spending that was cleared'],
+  carried_over: ['amount?', 'US dollars carried over from the period before'],
+  ended_grants: [listOf(grant), 'the grants that ended'],
+  next_renewal: [zoned, 'the next renewal'],
+});
+
 const one = (is) => ({documents: [{is}]});
 
 export const DOCUMENTS = {
@@ -295,6 +335,7 @@ export const DOCUMENTS = {
     previous_freeze_reason: ['text?', 'the reason of the freeze before'],
   }),
   'get-budget': one(session),
+  'grant-budget': one({...id, ...grant, ...granted}),
   health: one({
     healthy: ['true', 'if not, there is an error instead'],
     address: ['text', 'the server'],
@@ -309,6 +350,11 @@ export const DOCUMENTS = {
     can_change: ['boolean', 'false if scripts or the journal are refused, so that changes fail'],
   }),
   'list-changes': {documents: [{is: listOf(change)}], line: change},
+  'list-grants': {documents: [{is: listOf({...id, ...grant})}], line: {...id, ...grant}},
+  'list-periods': {
+    documents: [{is: listOf({...id, ...period, is_overdue: ['boolean', 'whether a renewal is overdue']})}],
+    line: {...id, ...period, is_overdue: ['boolean', 'whether a renewal is overdue']},
+  },
   'list-requests': {documents: [{is: listOf(request)}], line: request},
   'list-sessions': {
     documents: [
@@ -334,11 +380,14 @@ export const DOCUMENTS = {
       'the metrics',
     ],
   }),
+  'renew-budgets': {documents: [{is: renewed.document}], line: renewed.result},
+  'revoke-grant': one({...id, revoked_grants: [listOf(grant), 'the grants that ended'], ...granted}),
   'reset-session': oneOrMany('reset', 'reset', {
     removed_budget: [oneOf('amount?', 'text'), 'the removed limit; its text if it is no amount'],
     removed_spent: [oneOf('amount?', 'text'), 'the removed spending; its text if it is no amount'],
   }),
   'set-budget': one(budgetChange),
+  'set-period': oneOrMany('set', 'set', period),
   'undo-change': {documents: [{is: undone.document}], line: undone.result},
   'unfreeze-session': oneOrMany('unfreeze', 'unfrozen', {
     was_frozen: ['boolean', 'whether a freeze was lifted'],

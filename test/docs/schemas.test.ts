@@ -85,8 +85,17 @@ const LINES: Record<string, string[]> = {
     'fine nobody list',
   ],
   'get-budget': ['fine', 'frozen', 'nan', 'infinite', 'orphan', 'list', 'nobody', "''"],
+  'grant-budget': [
+    'fine 5 --for 1h',
+    'fine 5 --this-period --note why',
+    'nobody 5 --for 1h',
+    'nan 5 --for 1h',
+    'fine 5',
+  ],
   health: [''],
   'list-changes': ['', '--session fine', '--change LAST', '--limit 1', '--format ndjson', '--since x'],
+  'list-grants': ['', '--format ndjson', '--match nobody'],
+  'list-periods': ['', '--overdue', '--format ndjson', '--match nobody'],
   'list-requests': ['history', 'fine', 'fine --format ndjson', 'nobody', 'list'],
   'list-sessions': [
     '',
@@ -103,6 +112,8 @@ const LINES: Record<string, string[]> = {
     "--where 'x ='",
   ],
   'print-metrics': ['', '--match nobody', '--max-series 1', '--where x'],
+  'renew-budgets': ['--dry-run', '--dry-run --format ndjson', '--match orphan --format ndjson', '', '', '--max x'],
+  'revoke-grant': ['forever', 'forever', 'nobody', 'forever nothing'],
   'reset-session': [
     'fine --yes',
     'nan --yes',
@@ -119,6 +130,22 @@ const LINES: Record<string, string[]> = {
     '',
   ],
   'set-budget': ['fine 5', 'new 5', 'nan 1', 'infinite 0.00000000000000000001', 'fine -1', 'list 5'],
+  'set-period': [
+    'fine --every month --amount 5 --timezone Europe/Berlin',
+    'fine --every none',
+    'frozen --every week --amount 5 --rollover unused --max-rollover 1',
+    'nan --every day --amount 5',
+    'nobody --every day --amount 5',
+    '--all --every day --amount 5 --dry-run',
+    '--all --every day --amount 6 --dry-run --format ndjson',
+    '--all --every day --amount 5 --yes',
+    'list broken --every day --amount 5 --yes',
+    'list broken --every day --amount 5 --yes --format ndjson',
+    'fine infinite --every year --amount 5 --yes --format ndjson',
+    "nobody fine --where 'budget > 0' --every day --amount 7 --yes",
+    "nobody fine --where 'budget > 0' --every day --amount 8 --yes --format ndjson",
+    'fine --every x',
+  ],
   'undo-change': [
     'LAST --dry-run',
     'LAST --dry-run --format ndjson',
@@ -200,6 +227,14 @@ beforeEach(async () => {
   await client.rPush('anomaly:history:history', ['{', '{"timestamp": 1}']);
   await client.sendCommand(['SET', Buffer.from('session:\xff:budget', 'latin1'), '1']);
   await run('freeze-session forever --forever --json', redis);
+  await run('grant-budget forever 5 --for 1h --json', redis);
+  for (const id of ['history', 'orphan']) {
+    await run(`set-period ${id} --every day --amount 5 --json`, redis);
+    await run(`grant-budget ${id} 5 --this-period --json`, redis);
+    const period = JSON.parse((await client.get(`tokengate:period:${id}`))!) as object;
+    await client.set(`tokengate:period:${id}`, JSON.stringify({...period, renewed: '2026-01-01T00:00:00.000Z'}));
+  }
+  await client.set('tokengate:period:broken', 'x');
   await run('reset-session fine --keep-budget --yes --json', redis);
   await client.set('session:fine:spent', '9.02643664999999999982');
   await run('reset-session orphan fine --yes --json', redis);
