@@ -1,6 +1,6 @@
 import type {TableUserConfig} from 'table';
 
-/** `table` takes 0.15 ms a row; past this many rows the same lines are drawn here, forty times faster. */
+/** `table` takes 0.15 ms a row, 15 s for 100,000; past this many rows the same lines are drawn here, forty times faster. */
 const LARGE = 500;
 const PLAIN = /^[\x20-\x7e]*$/;
 
