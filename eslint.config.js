@@ -17,6 +17,7 @@ const FLOORS = {
     ['values', 'lua'],
     ['redis'],
     ['gateway'],
+    ['periods'],
     ['journal', 'sessions', 'completion'],
     ['change', 'watch', 'monitoring'],
     ['operations', 'audit'],

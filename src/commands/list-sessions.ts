@@ -85,16 +85,14 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const onTotals = ({partial}: Totals): void => {
       problems.push(...describePartial(partial));
     };
-    let isEmpty = true;
-    const watched = collectProblems(pages, problems, () => {
-      isEmpty = false;
-    });
+    const listed = {count: 0};
+    const watched = collectProblems(pages, problems, listed);
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
     await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
     const isAllOfGlob = where === undefined && !frozen && limit !== 0;
-    if (isEmpty && isAllOfGlob && format === 'table' && match !== undefined) await this.adviseGlob(redis, match);
+    if (listed.count === 0 && isAllOfGlob && format === 'table' && match !== undefined) await this.adviseGlob(redis, match);
     if (leftOut.length > 0) {
       const message = `Left out, since NUL cannot end their IDs: '${leftOut.join("', '")}'.`;
       throw new TokengateError('LIST_INCOMPLETE', message, {hint: 'Without -0 every ID can be listed.'});
@@ -136,10 +134,10 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
 async function* collectProblems<T extends {problems: string[]}>(
   pages: AsyncIterable<T[]>,
   problems: string[],
-  onSession: () => void,
+  listed: {count: number},
 ): AsyncGenerator<T[]> {
   for await (const page of pages) {
-    if (page.length > 0) onSession();
+    listed.count += page.length;
     for (const session of page) problems.push(...session.problems);
     yield page;
   }

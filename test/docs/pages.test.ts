@@ -3,6 +3,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {parse as parseYaml} from 'yaml';
 
 import {startReceiver} from '../support/impostors/receiver.js';
 import {type Block, findBlocks, neutral, parseCrontab, runConsole, scriptOf} from '../support/markdown.js';
@@ -97,10 +98,23 @@ describe('the examples of the pages', () => {
     const isRun = (block: Block): boolean =>
       block.language === 'console' ||
       scriptOf(block).length > 0 ||
-      block.language === 'cron' ||
+      ['cron', 'ini', 'yaml'].includes(block.language) ||
       ['text below Shell completion', 'text below Before a batch'].includes(`${block.language} below ${block.heading}`);
     const others = new Set(BLOCKS.filter((block) => !isRun(block)).map(({text}) => text));
     expect([...others]).toEqual(Object.keys(NOT_RUN));
+  });
+
+  test('a timer of systemd and a CronJob of Kubernetes run a command that there is', async () => {
+    const timers = BLOCKS.filter(({language}) => language === 'ini').map(({text}) => text);
+    const commands = timers.flatMap((text) => /^ExecStart=(.*)$/m.exec(text)?.[1] ?? []);
+    for (const {text} of BLOCKS.filter(({language}) => language === 'yaml')) {
+      const job = parseYaml(text) as {
+        spec: {jobTemplate: {spec: {template: {spec: {containers: {command: string[]}[]}}}}};
+      };
+      commands.push(...job.spec.jobTemplate.spec.template.spec.containers.map(({command}) => command.join(' ')));
+    }
+    expect(commands.length).toBe(2);
+    for (const command of commands) expect(await run(command), command).toEqual({code: 0, stdout: '', stderr: ''});
   });
 
   test.each([...SCRIPTS.keys()])('%s is run by another example', (name) => {

@@ -46,6 +46,10 @@ export interface BatchWording<R> {
   /** What is wrong with one, to be warned of; may hold untrusted text. */
   problems?: (result: R) => readonly string[];
   toJson: (result: R) => Record<string, unknown>;
+  /** False for what only carries out what was decided before, from cron: nothing is asked. */
+  asks?: boolean;
+  /** True for what cron runs often: with --quiet it says nothing when there is nothing to do. */
+  isSilentWhenNone?: boolean;
   /** Looks again at those that are done, when they are so old, and says what is wrong with them. */
   follow?: {afterMs: number; look: (redis: Redis, results: R[]) => Promise<string[]>};
 }
@@ -116,7 +120,8 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     find: (redis: Redis, now: Date) => Promise<BatchStep<R>[]>,
   ): Promise<void> {
     const {yes, max, quiet, 'dry-run': dryRun} = this.batchFlags;
-    if (!dryRun) this.refuseWithoutAnswer();
+    const isDecided = yes || action.asks === false;
+    if (!dryRun && !isDecided) this.refuseWithoutAnswer();
     const redis = await this.connect();
     const now = await serverTime(redis);
     const steps = await find(redis, now);
@@ -126,6 +131,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       throw new TokengateError('BATCH_TOO_LARGE', `${message} Nothing was changed.`);
     }
     const format = this.jsonEnabled() ? 'json' : (this.batchFlags.format ?? 'text');
+    if (count === 0 && quiet && action.isSilentWhenNone && format === 'text') return;
     const report = new BatchReport<R>(action, {format, quiet, dryRun});
     if (dryRun) {
       await report.open();
@@ -139,7 +145,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       await report.close();
       return;
     }
-    if (yes || steps.every(({selected}) => selected.ids.length === 0)) {
+    if (isDecided || steps.every(({selected}) => selected.ids.length === 0)) {
       await this.changeSelected(redis, now, steps, action, report);
       return;
     }

@@ -47,6 +47,15 @@ export const SESSION_KEYS = [
   HISTORY_KEYS,
 ] as const satisfies readonly KeyShape[];
 
+/** String, no TTL: JSON, how and when the budget renews. Our own, the gateway knows nothing of it. */
+export const PERIOD_KEYS: KeyShape = {prefix: 'tokengate:period:', suffix: ''};
+
+/** String, no TTL: a JSON list of what the budget has been given for a while. Our own. */
+export const GRANTS_KEYS: KeyShape = {prefix: 'tokengate:grants:', suffix: ''};
+
+/** Every key of a session that a change may write. */
+export const CHANGED_KEYS: readonly KeyShape[] = [...SESSION_KEYS, PERIOD_KEYS, GRANTS_KEYS];
+
 /** A key of one session. */
 export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
   const key = `${prefix}${id}${suffix}`;
@@ -62,9 +71,9 @@ export function keysOf(shapes: readonly KeyShape[], ids: readonly RawId[]): Redi
   return keys;
 }
 
-/** The name of a key without the session: `spent`, `requests:1min`. */
-export function keyName({suffix}: KeyShape): string {
-  return suffix.slice(1);
+/** The name of a key without the session: `spent`, `requests:1min`, `period`. */
+export function keyName({prefix, suffix}: KeyShape): string {
+  return suffix === '' ? prefix.slice('tokengate:'.length, -1) : suffix.slice(1);
 }
 
 /**

@@ -1,4 +1,4 @@
-import {JOURNAL_KEY, keyName, type KeyShape, SESSION_KEYS} from '../gateway/keys.js';
+import {JOURNAL_KEY, keyName, type KeyShape, CHANGED_KEYS} from '../gateway/keys.js';
 import {decodeText} from '../gateway/stored-text.js';
 import type {Held} from '../gateway/stored-value.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
@@ -132,7 +132,7 @@ function parseEntry(
   const text = (name: string): string => texts.get(name)?.toString() ?? '';
   const shapes = text('keys')
     .split(' ')
-    .map((name) => SESSION_KEYS.find(({suffix}) => suffix === `:${name}`));
+    .map((name) => CHANGED_KEYS.find((shape) => keyName(shape) === name));
   const json = (name: string): unknown => JSON.parse(texts.get(name)?.toString('latin1') ?? '');
   try {
     const at = parseMoment(entry.split('-')[0] ?? '');

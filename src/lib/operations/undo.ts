@@ -2,12 +2,14 @@ import {lookAt} from '../change/apply.js';
 import type {PlannedChange, Settled, Write} from '../change/change.js';
 import {
   BUDGET_KEYS,
+  CHANGED_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
+  GRANTS_KEYS,
   JOURNAL_KEY,
   keyName,
   type KeyShape,
-  SESSION_KEYS,
+  PERIOD_KEYS,
   SPENT_KEYS,
 } from '../gateway/keys.js';
 import type {Held} from '../gateway/stored-value.js';
@@ -133,7 +135,7 @@ export function undoChange(
   previewed = new Map<string, Held>(),
 ): PlannedChange<Undone> {
   const changed = [...recorded.sessions.values()].flatMap(({keys}) => keys.filter(({after}) => after !== undefined));
-  const shapes = SESSION_KEYS.filter((shape) => changed.some((key) => key.shape === shape));
+  const shapes = CHANGED_KEYS.filter((shape) => changed.some((key) => key.shape === shape));
   const plan = (id: RawId, old: readonly Held[]): Settled<Undone> | Write<Undone> =>
     planUndo(recorded, shapes, id, old, options);
   let prepared = Promise.resolve();
@@ -188,7 +190,7 @@ function planUndo(
     if (!isComplete && !isAsLeft && current === heldAfter(before)) continue;
     if (!isAsLeft && merged === undefined && !force) {
       // A counter that the gateway has moved on is better than an old one.
-      if (MONEY.includes(shape) || FREEZE.includes(shape)) conflicts.push(describeConflict(shape, key, current));
+      if ([...MONEY, ...FREEZE, ...PERIOD].includes(shape)) conflicts.push(describeConflict(shape, key, current));
       continue;
     }
     const next = (isAsLeft ? undefined : merged) ?? before;
@@ -209,6 +211,7 @@ function planUndo(
 
 const MONEY: readonly KeyShape[] = [BUDGET_KEYS, SPENT_KEYS];
 const FREEZE: readonly KeyShape[] = [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS];
+const PERIOD: readonly KeyShape[] = [PERIOD_KEYS, GRANTS_KEYS];
 
 /** What a reset removed together with what came since; undefined when that can't be told. */
 function mergeWith(shape: KeyShape, before: Stored, current: Held, isChangedByUs: boolean): Stored | undefined {

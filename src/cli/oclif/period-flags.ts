@@ -1,0 +1,88 @@
+import {Flags} from '@oclif/core';
+
+import {parseTimezone} from '../../lib/periods/calendar.js';
+import {ROLLOVERS} from '../../lib/periods/period.js';
+import {EVERY, type Schedule} from '../../lib/periods/schedule.js';
+import {TokengateError} from '../../lib/values/errors.js';
+import {parseAmount, type TypedAmount} from '../../lib/values/money.js';
+import {guessNearest} from '../terminal/did-you-mean.js';
+
+const WEEKDAYS = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
+
+const typedAmountFlag = Flags.custom<TypedAmount>({
+  parse: (typed) => Promise.resolve(parseAmount(typed)),
+  helpValue: 'AMOUNT',
+});
+
+const timezoneFlag = Flags.custom({
+  parse: (typed) => Promise.resolve(findTimezone(typed)),
+  helpValue: 'ZONE',
+});
+
+/** How and when a budget renews. */
+export const periodFlags = {
+  every: Flags.option({
+    options: [...EVERY, 'none'] as const,
+    description: 'How often the budget renews; none ends that and leaves the budget as it is',
+    required: true,
+  })(),
+  amount: typedAmountFlag({description: 'Budget of each period, in US dollars'}),
+  timezone: timezoneFlag({description: 'Time zone of the period, such as Europe/Berlin (default: UTC)'}),
+  at: Flags.string({description: 'Time of day at which a period begins (default: 00:00)', helpValue: 'HH:MM'}),
+  on: Flags.string({
+    description:
+      'First day: of a week, such as monday (default); of a month, 1 (default) to 31, its last if it is shorter',
+    helpValue: 'DAY',
+  }),
+  rollover: Flags.option({
+    options: ROLLOVERS,
+    description: 'What a renewal adds to the amount: nothing (default), or what was left of the budget',
+  })(),
+  'max-rollover': typedAmountFlag({description: 'Maximum to carry over', dependsOn: ['rollover']}),
+  'start-fresh': Flags.boolean({description: 'Also set the spending to zero, in the same step'}),
+};
+
+/** @throws TokengateError INVALID_TIMEZONE */
+function findTimezone(typed: string): string {
+  try {
+    return parseTimezone(typed);
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    const guess = guessNearest(typed, Intl.supportedValuesOf('timeZone'));
+    throw new TokengateError(error.code, error.message, {hint: `${guess}${error.hint ?? ''}`, cause: error});
+  }
+}
+
+/** @throws TokengateError INVALID_USAGE */
+export function readSchedule(
+  every: Schedule['every'],
+  {
+    timezone = 'UTC',
+    at = '00:00',
+    on,
+  }: {timezone?: string | undefined; at?: string | undefined; on?: string | undefined},
+): Schedule {
+  if (!/^([01]\d|2[0-3]):[0-5]\d$/.test(at)) {
+    throw new TokengateError('INVALID_USAGE', `Invalid time of day '${at}' for --at.`, {hint: 'Write it like 09:30.'});
+  }
+  return {every, timezone, at, on: readDay(every, on)};
+}
+
+function readDay(every: Schedule['every'], on: string | undefined): number | null {
+  if (every === 'week') {
+    const index = on === undefined ? 0 : WEEKDAYS.findIndex((day) => on.length > 1 && day.startsWith(on.toLowerCase()));
+    if (index !== -1) return index + 1;
+    throw new TokengateError('INVALID_USAGE', `Invalid day of the week '${on ?? ''}' for --on.`, {
+      hint: `Write one of ${WEEKDAYS.join(', ')}.`,
+    });
+  }
+  if (every === 'month') {
+    const day = on === undefined ? 1 : /^\d\d?$/.test(on) ? Number(on) : 0;
+    if (day >= 1 && day <= 31) return day;
+    throw new TokengateError('INVALID_USAGE', `Invalid day of the month '${on ?? ''}' for --on.`, {
+      hint: 'Write a number from 1 to 31; a shorter month takes its last day.',
+    });
+  }
+  if (on === undefined) return null;
+  throw new TokengateError('INVALID_USAGE', `--on goes with --every week or month, not with ${every}.`);
+}

@@ -1,0 +1,211 @@
+import {describeAmount, type StoredAmount} from '../../lib/gateway/stored-amount.js';
+import type {PeriodChange, PeriodRenewal} from '../../lib/operations/period.js';
+import {formatInZone, formatIsoInZone} from '../../lib/periods/calendar.js';
+import {describePeriod, describeSchedule} from '../../lib/periods/describe.js';
+import {type Grant, sumOf} from '../../lib/periods/grants.js';
+import type {PeriodState} from '../../lib/periods/renewal.js';
+import type {Schedule, Span} from '../../lib/periods/schedule.js';
+import {Decimal} from '../../lib/values/decimal.js';
+import {formatExactMoney, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
+import {toCsvCell} from '../terminal/csv.js';
+import {showText} from '../terminal/escape.js';
+import {stringifyJson} from '../terminal/json.js';
+import {drawTable} from '../terminal/table.js';
+
+export const PERIOD_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
+type Format = (typeof PERIOD_FORMATS)[number];
+type SpanOf = (schedule: Schedule, now: Date) => Span;
+
+/** How and when a budget renews, as scripts see it: a contract. Times are on the clock of the period's zone. */
+export interface PeriodTermsJson {
+  every: string | null;
+  amount: Money | null;
+  timezone: string | null;
+  at: string | null;
+  on: number | null;
+  rollover: string | null;
+  max_rollover: Money | null;
+  last_renewal: string | null;
+  next_renewal: string | null;
+  carried_over: Money | null;
+  budget: Money | null;
+  spent: Money | null;
+  grants: Money;
+}
+
+export interface PeriodJson extends PeriodTermsJson {
+  session_id: string;
+  change_id: string | null;
+}
+
+/** @param now what `next_renewal` comes after; else the last renewal */
+export function toPeriodJson(
+  {period, grants, budget, spent}: PeriodState,
+  spanOf: SpanOf,
+  now?: Date,
+): PeriodTermsJson {
+  const terms = period ?? undefined;
+  return {
+    every: terms?.every ?? null,
+    amount: terms?.amount.value ?? null,
+    timezone: terms?.timezone ?? null,
+    at: terms?.at ?? null,
+    on: terms?.on ?? null,
+    rollover: terms?.rollover ?? null,
+    max_rollover: terms?.maxRollover?.value ?? null,
+    last_renewal: terms === undefined ? null : formatIsoInZone(terms.renewed, terms.timezone),
+    next_renewal: terms === undefined ? null : formatIsoInZone(spanOf(terms, now ?? terms.renewed).end, terms.timezone),
+    carried_over: terms?.carried.value ?? null,
+    budget: moneyOf(budget),
+    spent: spent.state === 'absent' ? ZERO : moneyOf(spent),
+    grants: sumOf(grants),
+  };
+}
+
+function moneyOf(amount: StoredAmount): Money | null {
+  return amount.state === 'money' ? amount.amount : null;
+}
+
+/** What `set-period` did to one, for people. */
+export function describeSetPeriod({before, after: {period, budget}}: PeriodChange): string {
+  if (period !== null)
+    return `every ${describePeriod(period).replace(/^every /, '')}, budget ${describeAmount(budget)}`;
+  return before.period === null ? 'it does not renew' : `no longer ${describePeriod(before.period)}`;
+}
+
+export function toRenewalJson({before, after, renewal}: PeriodRenewal, spanOf: SpanOf): Record<string, unknown> {
+  const {period, ended} = renewal;
+  return {
+    budget: moneyOf(after.budget),
+    previous_budget: moneyOf(before.budget),
+    removed_spent: period === null || before.spent.state === 'absent' ? null : moneyOf(before.spent),
+    carried_over: period?.carried.value ?? null,
+    ended_grants: ended.map(toGrantJson),
+    next_renewal: toPeriodJson(after, spanOf).next_renewal,
+  };
+}
+
+/** A row of `list-periods`. */
+export interface ListedPeriod {
+  id: string;
+  /** Undefined when it cannot be read. */
+  state: PeriodState | undefined;
+  isOverdue: boolean;
+}
+
+const PERIOD_HEADINGS = [
+  'Session ID',
+  'Renews every',
+  'Amount',
+  'Last renewal',
+  'Next renewal',
+  'Carried over',
+  'Grants',
+];
+
+/** A list of periods as text, piece by piece. */
+export async function* renderPeriods(
+  rows: readonly ListedPeriod[],
+  {format, spanOf, now, isTerminal}: {format: Format; spanOf: SpanOf; now: Date; isTerminal: boolean},
+): AsyncGenerator<string> {
+  const toJson = ({id, state, isOverdue}: ListedPeriod): object => ({
+    session_id: id,
+    ...toPeriodJson(state ?? UNREADABLE, spanOf, now),
+    is_overdue: isOverdue,
+  });
+  if (format === 'table') {
+    if (rows.length === 0) yield 'No budget renews, and there are no grants.\n';
+    else
+      yield* await drawTable(
+        PERIOD_HEADINGS,
+        rows.map((row) => toCells(row, spanOf, now)),
+      );
+  } else {
+    yield* renderDocuments(rows.map(toJson), format, isTerminal, Object.keys(toJson(NO_ROW)));
+  }
+}
+
+const UNREADABLE: PeriodState = {period: null, grants: [], budget: {state: 'absent'}, spent: {state: 'absent'}};
+const NO_ROW: ListedPeriod = {id: '', state: undefined, isOverdue: false};
+
+function toCells({id, state, isOverdue}: ListedPeriod, spanOf: SpanOf, now: Date): string[] {
+  if (state === undefined) return [showText(id), 'unreadable', '-', '-', '-', '-', '-'];
+  const {period, grants} = state;
+  const granted = grants.length === 0 ? '-' : formatExactMoney(sumOf(grants));
+  if (period === null) return [showText(id), '-', '-', '-', '-', '-', granted];
+  const {timezone, renewed, carried, amount} = period;
+  const next = isOverdue ? 'overdue' : formatInZone(spanOf(period, now).end, timezone);
+  return [
+    showText(id),
+    describeSchedule(period),
+    formatExactMoney(amount.value),
+    formatInZone(renewed, timezone),
+    next,
+    carried.value.gt(ZERO) ? formatExactMoney(carried.value) : '-',
+    granted,
+  ];
+}
+
+export interface GrantJson {
+  grant_id: string;
+  amount: Money;
+  until: Date | null;
+  note: string;
+}
+
+export function toGrantJson({id, amount, until, note}: Grant): GrantJson {
+  return {grant_id: id, amount: amount.value, until, note};
+}
+
+/** `until 2026-12-01 00:00:00 UTC`, or that it ends with the period. */
+export function describeGrantEnd({until}: Grant): string {
+  return until === null ? 'until the next renewal' : `until ${until.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+}
+
+/** A list of grants as text, piece by piece. */
+export async function* renderGrants(
+  rows: readonly {id: string; grant: Grant}[],
+  {format, isTerminal}: {format: Format; isTerminal: boolean},
+): AsyncGenerator<string> {
+  if (format === 'table') {
+    const cells = rows.map(({id, grant}) => [
+      showText(id),
+      showText(grant.id),
+      formatExactMoney(grant.amount.value),
+      describeGrantEnd(grant).replace(/^until /, ''),
+      showText(grant.note),
+    ]);
+    if (rows.length === 0) yield 'There are no grants.\n';
+    else yield* await drawTable(['Session ID', 'Grant', 'Amount', 'Until', 'Note'], cells);
+  } else {
+    const documents = rows.map(({id, grant}) => ({session_id: id, ...toGrantJson(grant)}));
+    yield* renderDocuments(documents, format, isTerminal, ['session_id', 'grant_id', 'amount', 'until', 'note']);
+  }
+}
+
+function* renderDocuments(
+  documents: readonly object[],
+  format: Exclude<Format, 'table'>,
+  isTerminal: boolean,
+  fields: readonly string[],
+): Generator<string> {
+  if (format === 'json') {
+    yield `${stringifyJson(documents, '  ')}\n`;
+    return;
+  }
+  if (format === 'csv') yield `${fields.join(',')}\n`;
+  for (const one of documents) {
+    yield format === 'ndjson'
+      ? `${stringifyJson(one)}\n`
+      : `${Object.values(one)
+          .map((value) => toCell(value, isTerminal))
+          .join(',')}\n`;
+  }
+}
+
+function toCell(value: unknown, isTerminal: boolean): string {
+  if (value instanceof Date) return value.toISOString();
+  if (value instanceof Decimal) return toPlainDigits(value);
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return typeof value === 'string' ? toCsvCell(isTerminal ? showText(value) : value) : '';
+}

@@ -1,0 +1,42 @@
+import {Flags} from '@oclif/core';
+
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {matchFlag} from '../cli/oclif/flags.js';
+import {PERIOD_FORMATS, renderGrants} from '../cli/views/periods.js';
+import {readPeriods, scanPeriods} from '../lib/sessions/periods.js';
+import {nameOf} from '../lib/values/session-id.js';
+
+export default class ListGrants extends BaseCommand<typeof ListGrants> {
+  static override summary = 'List the grants that sessions have been given for a while';
+  static override description = `A grant whose end has passed stays until the next renew-budgets takes it off the budget.`;
+  static group = 'Periods';
+  static override examples = [
+    {description: 'Who has been given more, and until when?', command: '<%= config.bin %> <%= command.id %>'},
+  ];
+  static related = ['grant-budget', 'revoke-grant', 'list-periods'];
+
+  static override flags = {
+    match: matchFlag,
+    format: Flags.option({
+      options: PERIOD_FORMATS,
+      description: 'Output format; --json is short for --format json',
+      helpGroup: 'OUTPUT',
+    })(),
+  };
+
+  async run(): Promise<void> {
+    const {match, json, format = json ? 'json' : 'table'} = this.flags;
+    const redis = await this.connect();
+    const rows = [];
+    const unreadable: string[] = [];
+    for await (const page of readPeriods(redis, await scanPeriods(redis, match), {withAmounts: false})) {
+      for (const {key, state} of page) {
+        const id = nameOf(key);
+        if (state === undefined) unreadable.push(`The period or the grants of session '${id}' cannot be read.`);
+        else rows.push(...state.grants.map((grant) => ({id, grant})));
+      }
+    }
+    await this.write(renderGrants(rows, {format, isTerminal: this.isTerminal}));
+    this.warnAll(unreadable);
+  }
+}

@@ -1,0 +1,68 @@
+import {Flags} from '@oclif/core';
+
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {matchFlag, whereFlag} from '../cli/oclif/flags.js';
+import {type ListedPeriod, PERIOD_FORMATS, renderPeriods} from '../cli/views/periods.js';
+import {toSession} from '../lib/gateway/session.js';
+import {makeCalendar} from '../lib/periods/calendar.js';
+import {isOverdue} from '../lib/periods/renewal.js';
+import {serverTime} from '../lib/redis/server-time.js';
+import {parseFilter, passes} from '../lib/sessions/filter.js';
+
+import {readPeriods, scanPeriods} from '../lib/sessions/periods.js';
+import {nameOf} from '../lib/values/session-id.js';
+import {parseDuration} from '../lib/values/time.js';
+
+export default class ListPeriods extends BaseCommand<typeof ListPeriods> {
+  static override summary = 'List the budgets that renew, and when';
+  static override description = `Times are on the clock of each period's time zone.
+
+With --overdue, lists only budgets that should have been renewed more than --grace ago, and exits with 2 when there are any: the alarm for a cron line that has died.`;
+  static group = 'Periods';
+  static override examples = [
+    {description: 'When does each budget renew?', command: '<%= config.bin %> <%= command.id %>'},
+    {description: 'Has the cron line died?', command: '<%= config.bin %> <%= command.id %> --overdue'},
+  ];
+  static related = ['set-period', 'renew-budgets', 'list-grants'];
+  static exitCodes = {2: 'with --overdue: a renewal is overdue'};
+
+  static override flags = {
+    overdue: Flags.boolean({description: 'Only budgets whose renewal is overdue', helpGroup: 'SELECTION'}),
+    grace: Flags.string({
+      description: 'How late a renewal may be (default: 15m)',
+      dependsOn: ['overdue'],
+      helpGroup: 'SELECTION',
+      helpValue: 'TIME',
+    }),
+    match: matchFlag,
+    where: {...whereFlag, description: whereFlag.description?.replace(' and frozen', '') ?? ''},
+    format: Flags.option({
+      options: PERIOD_FORMATS,
+      description: 'Output format; --json is short for --format json',
+      helpGroup: 'OUTPUT',
+    })(),
+  };
+
+  async run(): Promise<void> {
+    const {overdue, grace = '15m', match, where, json, format = json ? 'json' : 'table'} = this.flags;
+    const filter = where === undefined ? undefined : parseFilter(where);
+    const graceMs = parseDuration(grace) * 1000;
+    const redis = await this.connect();
+    const now = await serverTime(redis);
+    const spanOf = makeCalendar();
+    const rows: ListedPeriod[] = [];
+    const unreadable: string[] = [];
+    for await (const page of readPeriods(redis, await scanPeriods(redis, match), {withAmounts: true})) {
+      for (const {key, state} of page) {
+        const id = nameOf(key);
+        if (state === undefined) unreadable.push(`The period or the grants of session '${id}' cannot be read.`);
+        else if (filter !== undefined && !passes(filter, toSession(key, state))) continue;
+        const isLate = state !== undefined && isOverdue(state, now, spanOf, graceMs);
+        if (!overdue || isLate || state === undefined) rows.push({id, state, isOverdue: isLate});
+      }
+    }
+    await this.write(renderPeriods(rows, {format, spanOf, now, isTerminal: this.isTerminal}));
+    this.warnAll(unreadable);
+    if (overdue && rows.length > 0) this.endWithFinding();
+  }
+}

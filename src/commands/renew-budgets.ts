@@ -1,0 +1,47 @@
+import {BatchCommand} from '../cli/oclif/batch-command.js';
+import {journalFlags, matchFlag, reportFlags} from '../cli/oclif/flags.js';
+import {toRenewalJson} from '../cli/views/periods.js';
+import {describeRenewal, findDueSessions, type PeriodRenewal, renewChange} from '../lib/operations/period.js';
+import {makeCalendar} from '../lib/periods/calendar.js';
+
+export default class RenewBudgets extends BatchCommand<typeof RenewBudgets> {
+  static override summary = 'Renew the budgets whose period is over, from cron';
+  static override description = `Finds each session whose period (see set-period) began after its last renewal, by the clock of Redis, and in one atomic step clears what was spent and sets the budget to the amount, what is carried over, and the grants that go on. It also ends grants that are over. Freezes stay.
+
+Run it every few minutes, on as many hosts as you like: each period is renewed once. After an outage, several missed periods are one renewal. It asks nothing, and with --quiet prints nothing when nothing is due. One run is one change, so undo-change undoes it as a whole; the next run then renews again, unless you end the period first.`;
+  static group = 'Periods';
+  static override examples = [
+    {description: 'From cron, every five minutes', command: '<%= config.bin %> <%= command.id %> --quiet'},
+    {description: 'See what is due', command: '<%= config.bin %> <%= command.id %> --dry-run'},
+  ];
+  static related = ['set-period', 'list-periods', 'undo-change'];
+
+  static override flags = {
+    match: matchFlag,
+    max: reportFlags.max,
+    'dry-run': reportFlags['dry-run'],
+    quiet: reportFlags.quiet,
+    format: reportFlags.format,
+    ...journalFlags,
+  };
+
+  async run(): Promise<void> {
+    const spanOf = makeCalendar();
+    const journal = this.journal();
+    await this.runSteps<PeriodRenewal>(
+      {
+        verb: 'renew',
+        done: 'renewed',
+        asks: false,
+        isSilentWhenNone: true,
+        describe: describeRenewal,
+        toJson: (renewal) => toRenewalJson(renewal, spanOf),
+      },
+      async (redis, now) => {
+        const ids = await findDueSessions(redis, now, spanOf, this.flags.match);
+        const change = (at: Date) => renewChange(at, spanOf);
+        return [{selected: {ids, missing: []}, change, journal: journal && {...journal, began: now}}];
+      },
+    );
+  }
+}

@@ -1,0 +1,69 @@
+import {parseAmount, parseStoredMoney, type TypedAmount, ZERO} from '../values/money.js';
+import {EVERY, type Schedule} from './schedule.js';
+
+export const ROLLOVERS = ['none', 'unused'] as const;
+
+/** A budget that renews, as it is stored beside its session. */
+export interface Period extends Schedule {
+  /** USD that each renewal gives. */
+  amount: TypedAmount;
+  /** What a renewal adds: nothing, or what was left of the budget. */
+  rollover: (typeof ROLLOVERS)[number];
+  /** USD that are carried over at most; null without a limit. */
+  maxRollover: TypedAmount | null;
+  /** When the budget was last renewed, or set to renew, by the server's clock. */
+  renewed: Date;
+  /** USD that the last renewal carried over. */
+  carried: TypedAmount;
+}
+
+/** ASCII, so that its bytes are its text. */
+export function formatPeriod(period: Period): string {
+  const {every, timezone, at, on, amount, rollover, maxRollover, renewed, carried} = period;
+  return JSON.stringify({
+    ...{every, timezone, at, on, amount: amount.text, rollover},
+    ...{max_rollover: maxRollover?.text ?? null, renewed: renewed.toISOString(), carried: carried.text},
+  });
+}
+
+/** @returns undefined for what this CLI did not write */
+export function parsePeriod(text: string): Period | undefined {
+  try {
+    const stored = JSON.parse(text) as Record<string, unknown>;
+    const {every, timezone, at, on, rollover, max_rollover: maxRollover} = stored;
+    const schedule = {every, timezone, at, on} as Schedule;
+    const isValid = isSchedule(schedule) && ROLLOVERS.includes(rollover as Period['rollover']);
+    if (!isValid) return undefined;
+    return {
+      ...schedule,
+      amount: parseAmount(String(stored['amount'])),
+      rollover: rollover as Period['rollover'],
+      maxRollover: maxRollover === null ? null : parseAmount(maxRollover as string),
+      renewed: parseStoredTime(stored['renewed']),
+      carried: parseCarried(stored['carried']),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** May have more digits than an operator can type: it is what was left of an amount that the gateway wrote. */
+function parseCarried(text: unknown): TypedAmount {
+  const value = typeof text === 'string' ? parseStoredMoney(text) : undefined;
+  if (value === undefined || value.lt(ZERO)) throw new TypeError('no amount');
+  return {text: String(text), value};
+}
+
+function isSchedule({every, timezone, at, on}: Schedule): boolean {
+  const days = every === 'week' ? 7 : every === 'month' ? 31 : 0;
+  const isDay = days === 0 ? on === null : Number.isInteger(on) && Number(on) >= 1 && Number(on) <= days;
+  const isTime = typeof at === 'string' && /^([01]\d|2[0-3]):[0-5]\d$/.test(at);
+  return EVERY.includes(every) && typeof timezone === 'string' && isTime && isDay;
+}
+
+/** As `toISOString` writes it. */
+export function parseStoredTime(text: unknown): Date {
+  const at = new Date(typeof text === 'string' && /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text) ? text : NaN);
+  if (Number.isNaN(at.getTime())) throw new TypeError('no time');
+  return at;
+}

@@ -1,0 +1,96 @@
+import {type StoredAmount, toStoredAmount} from '../gateway/stored-amount.js';
+import type {Held} from '../gateway/stored-value.js';
+import {type Money, toPlainDigits, type TypedAmount, ZERO} from '../values/money.js';
+import {type Grant, isOver, parseGrants, sumOf} from './grants.js';
+import {parsePeriod, type Period} from './period.js';
+import type {Schedule, Span} from './schedule.js';
+
+/** What stands in Redis for one session. */
+export interface PeriodState {
+  /** Null without one. */
+  period: Period | null;
+  grants: readonly Grant[];
+  budget: StoredAmount;
+  spent: StoredAmount;
+}
+
+/** Reads what the four keys hold; undefined when period or grants cannot be read. */
+export function toPeriodState([period = false, grants = false, budget = false, spent = false]: readonly Held[]):
+  PeriodState | undefined {
+  const parsed = typeof period === 'string' ? parsePeriod(period) : null;
+  const list = typeof grants === 'string' ? parseGrants(grants) : [];
+  if (parsed === undefined || list === undefined) return undefined;
+  return {period: parsed, grants: list, budget: toStoredAmount(budget), spent: toStoredAmount(spent)};
+}
+
+/** What is due for one session. */
+export interface Renewal {
+  /** The new period; null when only grants have ended. */
+  period: Period | null;
+  grants: readonly Grant[];
+  ended: readonly Grant[];
+  /** Undefined when it stays, since there is none. */
+  budget: TypedAmount | undefined;
+}
+
+/**
+ * What is due now: several missed periods are one renewal into the present one. The budget is then the amount, what is
+ * carried over, and the grants that go on. Grants that are over without a renewal are taken off the budget, never below 0.
+ *
+ * @returns undefined when nothing is
+ */
+export function findDue(
+  {period, grants, budget, spent}: PeriodState,
+  now: Date,
+  spanOf: (schedule: Schedule, now: Date) => Span,
+): Renewal | undefined {
+  const isDue = period !== null && spanOf(period, now).start > period.renewed;
+  const ended = grants.filter((grant) => isOver(grant, now) || (isDue && grant.until === null));
+  const live = grants.filter((grant) => !ended.includes(grant));
+  if (!isDue) {
+    if (ended.length === 0) return undefined;
+    const left = budget.state === 'money' ? notBelowZero(budget.amount.minus(sumOf(ended))) : undefined;
+    return {period: null, grants: live, ended, budget: left && typed(left)};
+  }
+  const carried = typed(carryOver(period, grants, budget, spent));
+  return {
+    period: {...period, renewed: now, carried},
+    grants: live,
+    ended,
+    budget: typed(period.amount.value.plus(carried.value).plus(sumOf(live))),
+  };
+}
+
+/** Grants are spent last: what is left of one is not carried over, and one that goes on is not given twice. */
+function carryOver(
+  {rollover, maxRollover}: Period,
+  grants: readonly Grant[],
+  budget: StoredAmount,
+  spent: StoredAmount,
+): Money {
+  if (rollover === 'none' || budget.state !== 'money' || spent.state === 'invalid') return ZERO;
+  const used = spent.state === 'money' ? spent.amount : ZERO;
+  const left = notBelowZero(budget.amount.minus(sumOf(grants)).minus(used));
+  return maxRollover !== null && left.gt(maxRollover.value) ? maxRollover.value : left;
+}
+
+export function typed(value: Money): TypedAmount {
+  return {text: toPlainDigits(value), value};
+}
+
+function notBelowZero(amount: Money): Money {
+  return amount.lt(ZERO) ? ZERO : amount;
+}
+
+/** True when a renewal, or the end of a grant, should have been carried out longer ago than the grace. */
+export function isOverdue(
+  {period, grants}: PeriodState,
+  now: Date,
+  spanOf: (schedule: Schedule, now: Date) => Span,
+  graceMs: number,
+): boolean {
+  const before = new Date(now.getTime() - graceMs);
+  if (grants.some((grant) => isOver(grant, before))) return true;
+  // What began within the grace is not late, but the one before it may never have been carried out.
+  return period !== null && spanOf(period, before).start > period.renewed;
+}

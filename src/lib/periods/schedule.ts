@@ -1,0 +1,18 @@
+export const EVERY = ['day', 'week', 'month', 'year'] as const;
+
+/** When a budget renews, on the wall clock of a time zone. */
+export interface Schedule {
+  every: (typeof EVERY)[number];
+  /** IANA name, such as `Europe/Berlin`. */
+  timezone: string;
+  /** `HH:MM` */
+  at: string;
+  /** Of a week the day, from Monday as 1; of a month the day, of which a shorter month takes its last. Else null. */
+  on: number | null;
+}
+
+/** The time between two renewals. */
+export interface Span {
+  start: Date;
+  end: Date;
+}

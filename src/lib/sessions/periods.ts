@@ -1,0 +1,64 @@
+import {BUDGET_KEYS, GRANTS_KEYS, keysOf, type KeyShape, PERIOD_KEYS, SPENT_KEYS} from '../gateway/keys.js';
+import {type Held, toHeld} from '../gateway/stored-value.js';
+import {type PeriodState, toPeriodState} from '../periods/renewal.js';
+import {ErrorReply, type Redis} from '../redis/contract.js';
+import {scanKeys} from '../redis/scan-keys.js';
+import {inGroups} from '../values/chunks.js';
+import {matchesGlob} from '../values/glob.js';
+import {type RawId, rawId} from '../values/session-id.js';
+import {sortedOnce} from './sorted-ids.js';
+
+/** A session that has a period or grants. */
+export interface PeriodRow {
+  key: RawId;
+  /** Undefined when period or grants cannot be read. */
+  state: PeriodState | undefined;
+}
+
+/** Sessions whose values are read in one step. */
+const PAGE = 1000;
+
+/** The sessions that have a period or grants, sorted, whose IDs match a Redis glob. */
+export async function scanPeriods(redis: Redis, glob?: string): Promise<RawId[]> {
+  const bytesOfGlob = glob === undefined ? undefined : Buffer.from(glob);
+  const ids: RawId[] = [];
+  for await (const keys of scanKeys(redis, 'tokengate:*:*')) {
+    for (const key of keys) {
+      const shape = [PERIOD_KEYS, GRANTS_KEYS].find(({prefix}) => key.toString('latin1', 0, prefix.length) === prefix);
+      if (shape === undefined) continue;
+      const id = key.subarray(shape.prefix.length);
+      if (id.length > 0 && (!bytesOfGlob || matchesGlob(bytesOfGlob, id))) ids.push(rawId(id.toString('latin1')));
+    }
+  }
+  return sortedOnce(ids);
+}
+
+/**
+ * Reads periods and grants, some sessions at a time, in the order given.
+ *
+ * @param withAmounts reads budgets and spending too; else they are taken for absent
+ */
+export async function* readPeriods(
+  redis: Redis,
+  ids: readonly RawId[],
+  {withAmounts}: {withAmounts: boolean},
+): AsyncGenerator<PeriodRow[]> {
+  const shapes = [PERIOD_KEYS, GRANTS_KEYS, ...(withAmounts ? [BUDGET_KEYS, SPENT_KEYS] : [])];
+  const pages = inGroups(ids, PAGE);
+  let next = pages[0] && readPage(redis, pages[0], shapes);
+  for (const [index, page] of pages.entries()) {
+    const held = (await next) ?? [];
+    const following = pages[index + 1];
+    next = following && readPage(redis, following, shapes);
+    yield page.map((key, position) => ({key, state: toPeriodState(held[position] ?? [])}));
+  }
+}
+
+async function readPage(redis: Redis, ids: readonly RawId[], shapes: readonly KeyShape[]): Promise<Held[][]> {
+  const keys = keysOf(shapes, ids);
+  const [values] = await redis.pipeline([['MGET', ...keys]]);
+  if (values instanceof ErrorReply) throw redis.explain(values);
+  // MGET takes a key of another type for absent.
+  const held = (values as (string | null)[]).map((value) => toHeld(redis, value));
+  return inGroups(held, shapes.length);
+}

@@ -1,0 +1,214 @@
+import {describe, expect, test} from 'vitest';
+
+import {run} from '../support/program/run.js';
+import {useRedis} from '../support/redis/with-redis.js';
+
+const redis = useRedis();
+const PERIOD = 'tokengate:period:a';
+
+interface PeriodJson {
+  renewed: string;
+  [field: string]: unknown;
+}
+
+async function load(sessions: Record<string, [budget: string, spent?: string]>): Promise<void> {
+  for (const [id, [budget, spent]] of Object.entries(sessions)) {
+    await redis.client.set(`session:${id}:budget`, budget);
+    if (spent !== undefined) await redis.client.set(`session:${id}:spent`, spent);
+  }
+}
+
+/** As if the last renewal had been so many days before. */
+async function backdate(id: string, days: number): Promise<void> {
+  const key = `tokengate:period:${id}`;
+  const period = JSON.parse((await redis.client.get(key)) ?? '') as PeriodJson;
+  const renewed = new Date(Date.parse(period.renewed) - days * 86_400_000).toISOString();
+  await redis.client.set(key, JSON.stringify({...period, renewed}));
+}
+
+const amounts = (id: string): Promise<(string | null)[]> =>
+  redis.client.mGet([`session:${id}:budget`, `session:${id}:spent`]);
+
+describe('set-period', () => {
+  test('sets the budget, keeps what is spent, and says when it renews', async () => {
+    await load({a: ['10.0', '4.2']});
+    const {code, stdout, stderr} = await run(
+      'set-period a --every year --amount 50.00 --timezone europe/berlin',
+      redis,
+    );
+    expect({code, stderr}).toEqual({code: 0, stderr: ''});
+    expect(stdout).toMatch(
+      /^✓ Budget of 'a' renews every year Europe\/Berlin \$50\.00\nNext renewal: \d{4}-01-01T00:00:00\+01:00\n$/,
+    );
+    expect(await amounts('a')).toEqual(['50', '4.2']);
+  });
+
+  test('warns where what is spent blocks the session, and --start-fresh clears it in the same step', async () => {
+    await load({a: ['100', '60']});
+    const {stderr} = await run('set-period a --every month --amount 50', redis);
+    expect(stderr).toContain("Session 'a' has spent $60.00 of $50.00: the gateway refuses its requests");
+    expect((await run('set-period a --every month --amount 50 --start-fresh', redis)).stderr).toBe('');
+    expect(await amounts('a')).toEqual(['50', null]);
+    expect((await run('undo-change --last --yes', redis)).code).toBe(0);
+    expect(await amounts('a')).toEqual(['50', '60']);
+  });
+
+  test('--every none ends it and leaves the budget', async () => {
+    await load({a: ['10', '4']});
+    await run('set-period a --every day --amount 5', redis);
+    expect((await run('set-period a --every none', redis)).stdout).toContain("✓ Budget of 'a' no longer renews");
+    expect(await redis.client.exists(PERIOD)).toBe(0);
+    expect(await amounts('a')).toEqual(['5', '4']);
+    expect((await run('set-period a --every none', redis)).stdout).toBe("The budget of 'a' does not renew\n");
+  });
+
+  test('a batch sets those that are selected, and --dry-run nothing', async () => {
+    await load({'team:x': ['1'], 'team:y': ['2', '1'], other: ['3']});
+    const line = 'set-period --match team:* --every week --on tuesday --at 09:30 --amount 7 --rollover unused';
+    const preview = await run(`${line} --dry-run --json`, redis);
+    expect(JSON.parse(preview.stdout)).toMatchObject({
+      results: [
+        {session_id: 'team:x', now: 'budget $1.00, spent none'},
+        {session_id: 'team:y', then: 'budget $7.00, spent $1.00, every week from Tuesday at 09:30 $7.00'},
+      ],
+    });
+    expect(await redis.client.keys('tokengate:*')).toEqual([]);
+    const {stdout} = await run(`${line} --max-rollover 20 --yes --json`, redis);
+    expect(JSON.parse(stdout)).toMatchObject({
+      results: [
+        {session_id: 'team:x', every: 'week', on: 2, at: '09:30', amount: 7, rollover: 'unused', max_rollover: 20},
+        {session_id: 'team:y', budget: 7, spent: 1, grants: 0, carried_over: 0},
+      ],
+      summary: {set: 2},
+    });
+    expect(await amounts('other')).toEqual(['3', null]);
+  });
+
+  test.each([
+    ['--every month', 'INVALID_USAGE'],
+    ['--every none --amount 5', 'INVALID_USAGE'],
+    ['--every month --amount 5 --max-rollover 5 --rollover none', 'INVALID_USAGE'],
+    ['--every month --amount 5 --on 32', 'INVALID_USAGE'],
+    ['--every month --amount 5 --on monday', 'INVALID_USAGE'],
+    ['--every week --amount 5 --on 3', 'INVALID_USAGE'],
+    ['--every day --amount 5 --on 3', 'INVALID_USAGE'],
+    ['--every day --amount 5 --at 24:00', 'INVALID_USAGE'],
+    ['--every day --amount -5', 'INVALID_AMOUNT'],
+    ['--every day --amount 5 --timezone Europe/Berlim', 'INVALID_TIMEZONE'],
+  ])('%s is refused before anything is changed', async (flags, code) => {
+    await load({a: ['10']});
+    const output = await run(`set-period a ${flags} --json`, redis);
+    expect(output.code).toBe(1);
+    expect(JSON.parse(output.stderr)).toMatchObject({error: {code}});
+    expect(await redis.client.dbSize()).toBe(1);
+  });
+
+  test('a wrong zone gets a guess', async () => {
+    const {stderr} = await run('set-period a --every day --amount 5 --timezone Europe/Berlim', redis);
+    expect(stderr).toContain('Did you mean Europe/Berlin?');
+  });
+});
+
+describe('renew-budgets', () => {
+  test('renews what is due, once, and is undone as a whole', async () => {
+    await load({a: ['10', '4'], b: ['10', '9.99'], c: ['10', '5']});
+    await run('set-period a b --every day --amount 10 --yes', redis);
+    await run('set-period c --every day --amount 10', redis);
+    await backdate('a', 1);
+    await backdate('b', 40);
+    expect((await run('list-periods --overdue --grace 1m --format ndjson', redis)).code).toBe(2);
+    const {code, stdout} = await run('renew-budgets', redis);
+    expect({code, stdout}).toEqual({
+      code: 0,
+      stdout:
+        "Session 'a' renewed: spent $4.00 removed, budget $10.00\nSession 'b' renewed: spent $9.99 removed, budget $10.00\n✓ Renewed 2\n",
+    });
+    expect(await amounts('a')).toEqual(['10', null]);
+    expect(await amounts('c')).toEqual(['10', '5']);
+    expect(await run('renew-budgets --quiet', redis)).toMatchObject({code: 0, stdout: '', stderr: ''});
+    expect((await run('list-periods --overdue', redis)).code).toBe(0);
+    await run('undo-change --last --yes', redis);
+    expect(await amounts('b')).toEqual(['10', '9.99']);
+    expect((await run('list-periods --overdue --grace 1m', redis)).code).toBe(2);
+  });
+
+  test('leaves freezes, carries over what was left, and keeps grants that go on', async () => {
+    await load({a: ['10', '4']});
+    await run('set-period a --every day --amount 10 --rollover unused --max-rollover 5', redis);
+    await run('grant-budget a 3 --for 3d', redis);
+    await run('grant-budget a 2 --this-period', redis);
+    await run('freeze-session a --for 1h', redis);
+    await backdate('a', 2);
+    const {stdout} = await run('renew-budgets --json', redis);
+    expect(JSON.parse(stdout)).toMatchObject({
+      results: [{session_id: 'a', budget: 18, previous_budget: 15, removed_spent: 4, carried_over: 5}],
+    });
+    expect(await amounts('a')).toEqual(['18', null]);
+    expect(await redis.client.exists('anomaly:a:frozen_until')).toBe(1);
+    expect(JSON.parse((await run('list-grants --json', redis)).stdout)).toMatchObject([{session_id: 'a', amount: 3}]);
+  });
+
+  test('a period that cannot be read is an error, and the others are renewed', async () => {
+    await load({a: ['10', '4'], b: ['10', '4']});
+    await run('set-period a b --every day --amount 10 --yes', redis);
+    await backdate('b', 2);
+    await redis.client.set(PERIOD, '{"every":"fortnight"}');
+    const {code, stdout, stderr} = await run('renew-budgets', redis);
+    expect(code).toBe(1);
+    expect(stdout).toContain("Session 'b' renewed");
+    expect(stderr).toContain("Session 'a': its period or its grants cannot be read.");
+    expect((await run('list-periods', redis)).stderr).toContain(
+      "The period or the grants of session 'a' cannot be read.",
+    );
+  });
+});
+
+describe('grants', () => {
+  test('are added at once, listed, and revoked exactly', async () => {
+    await load({a: ['10.25', '4']});
+    const {stdout} = await run("grant-budget a 5 --until 2099-12-24T00:00Z --note 'a b' --json", redis);
+    const grant = JSON.parse(stdout) as {grant_id: string};
+    expect(grant).toMatchObject({
+      session_id: 'a',
+      amount: 5,
+      until: '2099-12-24T00:00:00.000Z',
+      note: 'a b',
+      budget: 15.25,
+    });
+    await run('grant-budget a 1 --for 1d', redis);
+    expect((await run('list-grants', redis)).stdout).toContain('2099-12-24 00:00:00 UTC');
+    expect((await run(`revoke-grant a ${grant.grant_id}`, redis)).stdout).toContain(
+      "✓ Session 'a': $5.00 revoked\nBudget: $11.25",
+    );
+    expect((await run('revoke-grant a', redis)).stdout).toContain('Budget: $10.25');
+    expect((await run('list-grants', redis)).stdout).toBe('There are no grants.\n');
+    expect((await run('revoke-grant a --json', redis)).stderr).toContain('GRANT_NOT_FOUND');
+  });
+
+  test.each([
+    ['grant-budget a 5', 'INVALID_USAGE'],
+    ['grant-budget a 5 --for 1d --this-period', 'INVALID_USAGE'],
+    ['grant-budget a 0 --for 1d', 'INVALID_AMOUNT'],
+    ['grant-budget a 5 --until 2001-01-01', 'INVALID_TIME'],
+    ['grant-budget a 5 --this-period', 'NO_PERIOD'],
+    ['grant-budget nobody 5 --for 1d', 'SESSION_NOT_FOUND'],
+  ])('%s is refused', async (line, code) => {
+    await load({a: ['10']});
+    const output = await run(`${line} --json`, redis);
+    expect(output.code).toBe(1);
+    expect(JSON.parse(output.stderr)).toMatchObject({error: {code}});
+    expect(await amounts('a')).toEqual(['10', null]);
+  });
+});
+
+test('IDs with any characters are listed safely, and exactly in JSON', async () => {
+  const id = 'evil\u001b[31m\nü:x';
+  await redis.client.set(`session:${id}:budget`, '5');
+  await run('set-period --all --every day --amount 5 --yes', redis);
+  const {stdout} = await run('list-periods', redis);
+  expect(stdout).toContain('evil\\x1b[31m\\nü:x');
+  expect(JSON.parse((await run('list-periods --json', redis)).stdout)).toMatchObject([{session_id: id}]);
+  expect((await run('list-periods --format csv', redis)).stdout.split('\n')[0]).toBe(
+    'session_id,every,amount,timezone,at,on,rollover,max_rollover,last_renewal,next_renewal,carried_over,budget,spent,grants,is_overdue',
+  );
+});
