@@ -60,6 +60,11 @@ test.each([60, 100, 200])('fits %i columns', async (columns) => {
   expect(lines.filter((line) => !/[╗║╣╝]$/.test(line))).toEqual([]);
 });
 
+test('where even that does not fit, no amount is cut', async () => {
+  const {output} = await show(30, ['--match', 'prod:*']);
+  expect(output).toContain('║pr…h║$1000.0000║$850.5000║$149.5000║ 85.0%║');
+});
+
 test('a reason shares the room with the ID', async () => {
   const {lines} = await show(80, ['--columns', 'id,reason,status']);
   expect(lines).toHaveLength(10);
