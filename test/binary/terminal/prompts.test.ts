@@ -210,4 +210,3 @@ describe('colour', () => {
     expect(JSON.parse(screen)).toMatchObject({session_id: 'a', budget: 20});
   });
 });
-});
