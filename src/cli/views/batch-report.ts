@@ -1,7 +1,7 @@
 import type {Outcome} from '../../lib/change/batch.js';
 import type {Preview} from '../../lib/change/change.js';
 import {TokengateError} from '../../lib/values/errors.js';
-import {showText} from '../terminal/escape.js';
+import {roomOf, showCut, showMessage} from '../terminal/escape.js';
 import {stringifyJson} from '../terminal/json.js';
 import {MAX_WARNINGS, reportLine, reportWarning} from '../terminal/report.js';
 import {boundErrors, WorkOutput} from '../terminal/stdout.js';
@@ -100,7 +100,7 @@ export class BatchReport<R> {
         if (outcome.state !== 'not_done') reportLine(failure.message);
       } else if (!this.options.quiet && 'result' in outcome) {
         const state = outcome.state === 'done' ? this.wording.done : 'unchanged';
-        text += `${showText(`Session '${outcome.id}' ${state}: ${this.wording.describe(outcome.result)}`)}\n`;
+        text += `${showMessage(`Session '${cut(outcome.id)}' ${state}: ${this.wording.describe(outcome.result)}`, roomOf(process.stdout))}\n`;
       }
     }
     await this.write(text);
@@ -121,7 +121,7 @@ export class BatchReport<R> {
       if (this.options.format === 'text') {
         const would = state === 'done' ? `Would ${verb}` : 'Would leave';
         if (!this.options.quiet)
-          text += `${showText(`${would} session '${id}': ${now}${then === undefined ? '' : ` → ${then}`}`)}\n`;
+          text += `${showMessage(`${would} session '${cut(id)}': ${now}${then === undefined ? '' : ` → ${then}`}`, roomOf(process.stdout))}\n`;
       } else {
         const outcome = state === 'done' ? `would_${this.action}` : 'unchanged';
         text += this.element({
@@ -229,6 +229,10 @@ export class BatchReport<R> {
   private async write(text: string): Promise<void> {
     if (text !== '') await this.output.write(text);
   }
+}
+
+function cut(id: string): string {
+  return showCut(id, roomOf(process.stdout));
 }
 
 /** `9,998`, without loading the tables of any language. */
