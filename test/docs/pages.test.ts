@@ -132,6 +132,7 @@ describe('the examples of the pages', () => {
   test.each(EXAMPLES)('%s', async (command) => {
     await loadSessions(redis, MORE);
     await run('tokengate set-budget test-session 11');
+    if (command.includes('revoke-grant')) await run('tokengate grant-budget my-workflow 5 --for 1h');
     const {stdout: id} = await run("tokengate list-changes --limit 1 --json | jq -r '.[0].change_id'");
     const script = `set -o pipefail\n${command.replace('k7m2q9x4tv', id.trim())}`;
     const output = await run(script);
