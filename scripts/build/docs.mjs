@@ -1,45 +1,62 @@
-// Writes docs/commands: a page for each command and an index, from oclif.manifest.json; with --check it only compares, and
-// fails when one is stale.
+// Writes docs/commands, a page for each command and an index, from oclif.manifest.json, and docs/reference/schemas, a JSON
+// Schema for each command, from json-documents.mjs; with --check it only compares, and fails when a file is stale.
 import {mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 
 import {shortNamesOf} from '../../build/cli/completion/other-spellings.js';
 import {globalFlagsOf, isGlobal} from '../../build/cli/oclif/global-flags.js';
 import {groupCommands} from '../../build/cli/oclif/help-texts.js';
+import {DOCUMENTS, ERROR, listFields, toSchemaFile} from './json-documents.mjs';
 
 const WIDTH = 120;
 /** More flags than these are not worth a place in the usage line. */
 const FLAGS_IN_USAGE = 3;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const folder = `${root}docs/commands/`;
 
 const {commands} = JSON.parse(readFileSync(`${root}oclif.manifest.json`, 'utf8'));
 const shown = Object.values(commands)
   .filter(({hidden}) => !hidden)
   .sort((a, b) => (a.id < b.id ? -1 : 1));
-const pages = new Map([
-  ['README.md', describeAll()],
-  ...shown.map((command, index) => [`${command.id}.md`, describeCommand(command, shown[index + 1])]),
-]);
+const FOLDERS = {
+  'docs/commands/': new Map([
+    ['README.md', describeAll()],
+    ...shown.map((command, index) => [`${command.id}.md`, describeCommand(command, shown[index + 1])]),
+  ]),
+  'docs/reference/schemas/': new Map([
+    ...Object.entries(DOCUMENTS).map(([id, documents]) => [
+      `${id}.schema.json`,
+      asJson(toSchemaFile(`tokengate ${id} --json`, documents)),
+    ]),
+    ['error.schema.json', asJson(toSchemaFile('An error of tokengate --json, on stderr', {documents: [{is: ERROR}]}))],
+  ]),
+};
 
-mkdirSync(folder, {recursive: true});
-const stale = readdirSync(folder).filter((name) => !pages.has(name));
-for (const [name, text] of pages) if (read(name) !== text) stale.push(name);
-if (!process.argv.includes('--check')) {
-  for (const name of stale) rmSync(folder + name, {force: true});
-  for (const [name, text] of pages) writeFileSync(folder + name, text);
-} else if (stale.length > 0) {
-  console.error(`docs/commands is stale (${stale.join(', ')}): run npm run build, and commit it.`);
+const stale = [];
+for (const [folder, files] of Object.entries(FOLDERS)) {
+  mkdirSync(root + folder, {recursive: true});
+  const gone = readdirSync(root + folder).filter((name) => !files.has(name));
+  stale.push(...gone.map((name) => folder + name));
+  for (const [name, text] of files) if (read(folder + name) !== text) stale.push(folder + name);
+  if (process.argv.includes('--check')) continue;
+  for (const name of gone) rmSync(root + folder + name);
+  for (const [name, text] of files) writeFileSync(root + folder + name, text);
+}
+if (process.argv.includes('--check') && stale.length > 0) {
+  console.error(`Stale: ${stale.join(', ')}. Run npm run build, and commit what it writes.`);
   process.exitCode = 1;
 }
 
-function read(name) {
+function read(file) {
   try {
-    return readFileSync(folder + name, 'utf8');
+    return readFileSync(root + file, 'utf8');
   } catch {
     return undefined;
   }
+}
+
+function asJson(value) {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
 function describeAll() {
@@ -73,8 +90,44 @@ function describeCommand({id, summary, description = '', args, flags, examples =
     ...(Object.keys(args).length === 0 ? [] : ['## Arguments', Object.values(args).map(describeArg).join('\n')]),
     ...(Object.keys(own).length === 0 ? [] : ['## Flags', listFlags(own)]),
     'It also takes the [global flags](README.md#global-flags).',
+    ...describeJson(id),
     next === undefined ? 'Back to [all commands](README.md)' : `Next: [${nameOf(next.id)}](${next.id}.md)`,
   ]);
+}
+
+function describeJson(id) {
+  if (DOCUMENTS[id] === undefined) return [];
+  const {documents, line} = DOCUMENTS[id];
+  const schema = `[JSON Schema](../reference/schemas/${id}.schema.json)`;
+  return [
+    '## JSON',
+    wrap(
+      `\`--json\` prints ${documents.length > 1 ? 'one of these documents' : 'this document'} (${schema}, [conventions](../reference/json-output.md)).`,
+    ),
+    ...documents.flatMap(({of, is}) => [...(of === undefined ? [] : [`${of}:`]), drawTable(listFields(is))]),
+    ...(line === undefined ? [] : [describeLine(documents, line)]),
+  ];
+}
+
+/** A line of NDJSON is mostly an element of the document's list. */
+function describeLine(documents, line) {
+  const known = new Set(documents.flatMap(({is}) => listFields(is)).map(({field}) => field.split('.').pop()));
+  const own = listFields(line).filter(({field}) => !known.has(field.replace(/^.*\./, '')));
+  const more = own.map(({field, type, meaning}) => `\`${field}\` (${type}): ${meaning}`).join('; ');
+  return wrap(
+    `\`--format ndjson\` prints one such element a line${more === '' ? '' : `, with ${more}`} (\`#/$defs/line\` of the schema).`,
+  );
+}
+
+function drawTable(rows) {
+  const cells = [
+    ['field', 'type', 'meaning'],
+    ...rows.map(({field, type, meaning}) => [`\`${field}\``, type, meaning]),
+  ];
+  const widths = [0, 1, 2].map((column) => Math.max(...cells.map((row) => row[column].length)));
+  const lines = cells.map((row) => `| ${row.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`);
+  lines.splice(1, 0, `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`);
+  return lines.join('\n');
 }
 
 function listCommand({id, summary}) {

@@ -52,11 +52,11 @@ export default class AnomalyStatsCommand extends BaseCommand<typeof AnomalyStats
   private render({id, freeze, requestsLastMinute, identicalConsecutive, problems}: AnomalyStats): void {
     this.warnAll(problems);
     this.print(
-      `Anomaly Stats for: ${id}`,
+      `Anomaly Stats for: ${this.cut(id)}`,
       `Frozen: ${freeze.isFrozen === null ? 'invalid' : freeze.isFrozen ? 'Yes' : 'No'}`,
     );
     if (freeze.isFrozen !== false) {
-      this.print(`Reason: ${freeze.reason ?? 'none'}`);
+      this.print(`Reason: ${this.cut(freeze.reason ?? 'none')}`);
       if (freeze.until !== null) this.print(`Frozen until: ${formatUtc(freeze.until)}`);
     }
     this.print(

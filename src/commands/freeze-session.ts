@@ -106,7 +106,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     this.warnAll(previous.problems);
     const end = describeEnd(until);
     this.print(isKept ? `Session '${id}' is frozen ${end} already` : `✓ Session '${id}' frozen ${end}`);
-    if (reason !== null) this.print(`Reason: ${reason}`);
+    if (reason !== null) this.print(`Reason: ${this.cut(reason)}`);
     if (isKept) this.warnAll(['That freeze ends no sooner, so it was kept. Use --force to replace it.']);
     else if (previous.isFrozen !== false) this.print(`It was ${describeFreeze(previous)}`);
   }

@@ -27,7 +27,7 @@ export default class GetBudget extends BaseCommand<typeof GetBudget> {
   private render({id, budget, spent, remaining, percentageUsed, problems}: Session): void {
     this.warnAll(problems);
     this.print(
-      `Session: ${id}`,
+      `Session: ${this.cut(id)}`,
       `Budget:    ${money(budget)}`,
       `Spent:     ${money(spent)}`,
       `Remaining: ${money(remaining)}`,

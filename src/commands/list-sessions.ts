@@ -92,7 +92,8 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
     const isAllOfGlob = where === undefined && !frozen && limit !== 0;
-    if (listed.count === 0 && isAllOfGlob && format === 'table' && match !== undefined) await this.adviseGlob(redis, match);
+    if (listed.count === 0 && isAllOfGlob && format === 'table' && match !== undefined)
+      await this.adviseGlob(redis, match);
     if (leftOut.length > 0) {
       const message = `Left out, since NUL cannot end their IDs: '${leftOut.join("', '")}'.`;
       throw new TokengateError('LIST_INCOMPLETE', message, {hint: 'Without -0 every ID can be listed.'});

@@ -32,7 +32,7 @@ describe('global flags', () => {
     expect(await runBinary(words, {url: NOWHERE})).toEqual({
       code: 0,
       stdout: "✓ Budget set for 's': $1.50\n",
-      stderr: '',
+      stderr: "Warning: New session 's'.\n",
     });
     expect(await redis.client.get('session:s:budget')).toBe('1.5');
   });
@@ -46,7 +46,7 @@ describe('global flags', () => {
     expect(await runBinary(words, {url: NOWHERE})).toEqual({
       code: 0,
       stdout: "✓ Budget set for '-weird': $5.00\n",
-      stderr: '',
+      stderr: "Warning: New session '-weird'.\n",
     });
   });
 
@@ -78,9 +78,8 @@ describe('global flags', () => {
 });
 
 describe('help and version', () => {
-  const ROOT_HELP = 'USAGE\n  $ tokengate COMMAND [ARGUMENTS] [FLAGS]\n';
-  const SET_BUDGET_HELP =
-    'Set or replace the budget of a session\n\nUSAGE\n  $ tokengate set-budget SESSION_ID AMOUNT ';
+  const ROOT_HELP = 'USAGE\n  tokengate COMMAND [ARGUMENTS] [FLAGS]\n';
+  const SET_BUDGET_HELP = 'Set the budget of a session\n\nUSAGE\n  $ tokengate set-budget SESSION_ID AMOUNT ';
   test.each([
     ['no words at all', [], ROOT_HELP],
     ['--help', ['--help'], ROOT_HELP],
@@ -165,7 +164,7 @@ const BAD_USAGE: [argv: string[], message: string, hint: string, code?: string][
   [['list-sessions', 'extra'], 'Unexpected argument: extra.', SEE('list-sessions')],
   [['list-sessions', 'user:1'], 'Unexpected argument: user:1.', SEE('list-sessions')],
   [['health', 'x', 'y'], 'Unexpected arguments: x, y.', SEE('health')],
-  [['get-budget', 'a', 'b'], 'Unexpected argument: b.', SEE('get-budget')],
+  [['get-budget', 'a', 'b'], 'Unexpected argument: b.', `Quote an ID that has spaces: 'a b'. ${SEE('get-budget')}`],
   [['get-budget'], 'Missing argument: SESSION_ID.', SEE('get-budget')],
   [['set-budget'], 'Missing arguments: SESSION_ID, AMOUNT.', SEE('set-budget')],
   [['set-budget', 'a'], 'Missing argument: AMOUNT.', SEE('set-budget')],

@@ -80,7 +80,9 @@ test.each([
 
 test('amounts that differ by less than a binary number can tell are sorted exactly, and equal ones by ID', async () => {
   const budgets = {a: '0.10000000000000000003', b: '0.1', c: '0.10000000000000000002', d: '0.1'};
-  await redis.client.mSet(Object.entries(budgets).map(([id, budget]) => [`session:tie-${id}:budget`, budget]));
+  await redis.client.mSet(
+    Object.fromEntries(Object.entries(budgets).map(([id, budget]) => [`session:tie-${id}:budget`, budget])),
+  );
   const sorted = async (...argv: string[]): Promise<string[]> => idsOf('--match', 'tie-*', '--sort', 'budget', ...argv);
   expect(await sorted()).toEqual(['tie-b', 'tie-d', 'tie-c', 'tie-a']);
   expect(await sorted('--reverse')).toEqual(['tie-a', 'tie-c', 'tie-b', 'tie-d']);
@@ -194,7 +196,7 @@ describe('--columns', () => {
       stdout: '',
       stderr:
         "Error: There is no column 'price'.\n" +
-        'Columns: id, budget, spent, remaining, used, frozen, until, reason, status.\n',
+        'Columns: id, budget, spent, remaining, used, frozen, until, reason, status, rate.\n',
     });
   });
 });

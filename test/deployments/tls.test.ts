@@ -240,7 +240,7 @@ describe.concurrent('TLS that is wrong is explained:', () => {
     [
       'a key without its certificate',
       ['--tls-key', client.key],
-      'There is a key of TLS without its certificate.\nGive the certificate with --tls-cert (or TOKENGATE_TLS_CERT).',
+      'There is a TLS key without its certificate.\nGive the certificate with --tls-cert (or TOKENGATE_TLS_CERT).',
     ],
   ])('%s', async (_, argv, error) => {
     expect(await health(good.url, argv)).toEqual({code: 1, stdout: '', stderr: `Error: ${error}\n`});
@@ -254,7 +254,7 @@ describe.concurrent('TLS that is wrong is explained:', () => {
       code: 1,
       stdout: '',
       stderr:
-        'Error: There are settings of TLS, but the URL is not one of TLS.\n' +
+        'Error: There are TLS settings, but the URL does not use TLS.\n' +
         'Write rediss:// in place of redis://, or leave out --tls-… and TOKENGATE_TLS_….\n',
     });
   });

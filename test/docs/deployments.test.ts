@@ -86,6 +86,7 @@ const translate = (text: string, pairs: [string, string][]): string => {
 };
 const neutral = (text: string): string =>
   text
+    .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g, 'TIME')
     .replaceAll(/^Version: \d+\.\d+\.\d+$/gm, 'Version: VERSION')
     .replaceAll(/^Latency: \d+\.\d ms$/gm, 'Latency: LATENCY');
 

@@ -132,6 +132,7 @@ describe('the examples of the pages', () => {
   test.each(EXAMPLES)('%s', async (command) => {
     await loadSessions(redis, MORE);
     await run('tokengate set-budget test-session 11');
+    if (command.includes('revoke-grant')) await run('tokengate grant-budget my-workflow 5 --for 1h');
     const {stdout: id} = await run("tokengate list-changes --limit 1 --json | jq -r '.[0].change_id'");
     const script = `set -o pipefail\n${command.replace('k7m2q9x4tv', id.trim())}`;
     const output = await run(script);
@@ -202,68 +203,11 @@ describe('the examples of the pages', () => {
 });
 
 describe('the lists of the pages', () => {
-  const fieldsOf = new Map(
-    Array.from(
-      sectionBelow('JSON output').matchAll(/^- `([a-z-]+)`: ((?:`\w+`,?\s+)+)/gm),
-      ([, command = '', fields = '']) => [command, Array.from(fields.matchAll(/\w+/g), ([field]) => field)],
-    ),
-  );
-
-  test('of JSON have no command that is gone', () => {
-    expect(fieldsOf.size).toBeGreaterThan(10);
-    for (const command of fieldsOf.keys()) expect(Object.keys(COMMANDS)).toContain(command);
-  });
-
-  test.each([...fieldsOf])('%s --json has the listed fields', async (command, fields) => {
-    const args = Object.keys(COMMANDS[command]?.args ?? {}).map((name) => (name === 'amount' ? '5' : 'staging'));
-    expect(Object.keys((await jsonOf(`tokengate ${command} ${args.join(' ')} --yes --json`)) as object)).toEqual(
-      fields,
-    );
-  });
-
-  test('list-requests --json has the listed fields', async () => {
-    const [, listed = ''] = /^- `list-requests`: (.*?)\n- /ms.exec(sectionBelow('JSON output')) ?? [];
-    const fields = namesIn(listed).filter((name) => name !== 'null');
-    const requests = (await jsonOf('tokengate list-requests my-workflow --json')) as object[];
-    for (const request of requests) expect(Object.keys(request)).toEqual(fields);
-  });
-
-  test('list-sessions --json has the fields of get-budget', async () => {
-    for (const session of (await jsonOf('tokengate list-sessions --json')) as object[]) {
-      expect(Object.keys(session)).toEqual(fieldsOf.get('get-budget'));
-    }
-    await redis.client.flushDb();
-    expect((await run('tokengate list-sessions --json')).stdout).toBe('[]\n');
-  });
-
-  test('list-changes --json and undo-change --json have the listed fields', async () => {
-    const fieldsAfter = (command: string): string[] => {
-      const [, text = ''] =
-        new RegExp(`^- \`${command}\`: (.*?)(;|\\n(?! ))`, 'ms').exec(sectionBelow('JSON output')) ?? [];
-      return Array.from(text.matchAll(/`(\w+)`/g), ([, name = '']) => name);
-    };
-    await run('tokengate set-budget staging 5');
-    const [change] = (await jsonOf('tokengate list-changes --json')) as object[];
-    expect(Object.keys(change!)).toEqual(fieldsAfter('list-changes'));
-    const undone = (await jsonOf('tokengate undo-change --last --yes --json')) as BatchJson;
-    expect(Object.keys(undone.results[0]!)).toEqual(['session_id', 'outcome', ...fieldsAfter('undo-change')]);
-  });
-
-  test('watch-sessions --once --json has the listed fields', async () => {
-    const [, outer = '', own = ''] =
-      /^- `watch-sessions --once`: (.*?)\. Each .*? has the fields of `get-budget` and (.*?)\. A line/ms.exec(
-        sectionBelow('JSON output'),
-      ) ?? [];
-    const document = (await jsonOf('tokengate watch-sessions --once --json')) as {sessions: object[]};
-    expect(Object.keys(document)).toEqual(namesIn(outer));
-    expect(Object.keys(document.sessions[0]!)).toEqual([...(fieldsOf.get('get-budget') ?? []), ...namesIn(own)]);
-  });
-
   test('the columns of a list have the listed names in JSON and CSV', async () => {
     const [, ...rows] = tableBelow('Questions to a list');
     const columns = rows.flatMap(([names = '']) => namesIn(names));
     const fields = rows.flatMap(([, names = '']) => namesIn(names));
-    const list = `tokengate list-sessions --limit 1 --columns ${columns.join(',')} --format`;
+    const list = `tokengate list-sessions --sort rate --sample 1s --limit 1 --columns ${columns.join(',')} --format`;
     expect(Object.keys((await jsonOf(`${list} ndjson`)) as object)).toEqual(fields);
     expect((await run(`${list} csv`)).stdout.split('\n')[0]).toBe(fields.join(','));
     const {stderr} = await run('tokengate list-sessions --columns none');
@@ -281,16 +225,27 @@ describe('the lists of the pages', () => {
     const [, ...rows] = tableBelow('What a batch reports');
     const [[dones = '', plans = ''] = [], ...others] = rows;
     const done = namesIn(dones)[['reset', 'freeze', 'unfreeze'].indexOf(verb)];
-    const fields = (fieldsOf.get(`${verb}-session`) ?? []).slice(1);
+    const {required: fields} = (await schemaOf(`${verb}-session`)).anyOf[0]!;
     if (verb === 'unfreeze') await run('tokengate freeze-session --all --yes');
 
     const preview = await batchOf(verb, '--dry-run');
     expect(namesIn(plans)).toContain(`would_${verb}`);
-    expect(preview.results[0]).toEqual({session_id: 'dev-team', outcome: `would_${verb}`, now: expect.any(String)});
+    expect(preview.results[0]).toEqual({
+      session_id: 'dev-team',
+      outcome: `would_${verb}`,
+      change_id: null,
+      now: expect.any(String),
+      then: expect.any(String),
+    });
 
     const report = await batchOf(verb, '--yes');
-    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', 'summary']);
-    expect(Object.keys(report.results[0] ?? {})).toEqual(['session_id', 'outcome', ...fields]);
+    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', 'change_id', 'summary']);
+    expect(Object.keys(report.results[0] ?? {})).toEqual([
+      'session_id',
+      'outcome',
+      'change_id',
+      ...fields.slice(1, -1),
+    ]);
     expect(report.results[0]).toMatchObject({outcome: done});
     expect(Object.keys(report.summary)).toEqual([done, ...others.flatMap(([names = '']) => namesIn(names))]);
   });
@@ -350,6 +305,11 @@ interface BatchJson {
   summary: Record<string, number>;
 }
 
+async function schemaOf(command: string): Promise<{anyOf: {required: string[]}[]}> {
+  const text = await readFile(`${ROOT}docs/reference/schemas/${command}.schema.json`, 'utf8');
+  return JSON.parse(text) as {anyOf: {required: string[]}[]};
+}
+
 /** Of a command that may have found something; when it fails, what it said is shown. */
 async function jsonOf(script: string): Promise<unknown> {
   const {code, stdout, stderr} = await run(script);
@@ -365,7 +325,8 @@ describe('scripts/build/docs.mjs', () => {
   let copy: string;
   beforeEach(async () => {
     copy = await mkdtemp(join(tmpdir(), 'tokengate-docs-'));
-    for (const file of ['package.json', 'oclif.manifest.json', 'build', 'scripts/build/docs.mjs', 'docs/commands']) {
+    const sources = ['package.json', 'oclif.manifest.json', 'build', 'scripts/build'];
+    for (const file of [...sources, 'docs/commands', 'docs/reference/schemas']) {
       await cp(`${ROOT}${file}`, join(copy, file), {recursive: true});
     }
     return () => rm(copy, {recursive: true});
@@ -378,15 +339,18 @@ describe('scripts/build/docs.mjs', () => {
     expect(await runScript('--check')).toEqual({code: 0, stdout: '', stderr: ''});
   });
 
-  test('names the stale pages in one line, and mends them', async () => {
+  test('names the stale files in one line, and mends them', async () => {
     const page = join(copy, 'docs/commands/health.md');
     const text = await readFile(page, 'utf8');
     await writeFile(page, text.replace('# tokengate health', '# tokengate ping'));
     await writeFile(join(copy, 'docs/commands/gone.md'), '# tokengate gone\n');
+    await writeFile(join(copy, 'docs/reference/schemas/health.schema.json'), '{}\n');
     expect(await runScript('--check')).toEqual({
       code: 1,
       stdout: '',
-      stderr: 'docs/commands is stale (gone.md, health.md): run npm run build, and commit it.\n',
+      stderr:
+        'Stale: docs/commands/gone.md, docs/commands/health.md, docs/reference/schemas/health.schema.json. ' +
+        'Run npm run build, and commit what it writes.\n',
     });
     expect(await runScript()).toEqual({code: 0, stdout: '', stderr: ''});
     expect(await runScript('--check')).toEqual({code: 0, stdout: '', stderr: ''});

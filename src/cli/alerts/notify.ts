@@ -150,7 +150,7 @@ function toMessage(findings: readonly Finding[], address: string): string {
 }
 
 function cut(text: string): string {
-  const shown = showText(text);
+  const shown = showText(text.slice(0, MAX_LINE_LENGTH + 1));
   // A half of a character would make the whole post one that a receiver refuses.
   return shown.length > MAX_LINE_LENGTH ? `${shown.slice(0, MAX_LINE_LENGTH).toWellFormed()}…` : shown;
 }

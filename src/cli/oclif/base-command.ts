@@ -11,7 +11,7 @@ import {redisCliOptions} from '../copyable/redis-cli.js';
 import type {SameServer} from '../copyable/session-commands.js';
 import {toCommandLine} from '../copyable/shell-quote.js';
 import {paint} from '../terminal/colour.js';
-import {showText} from '../terminal/escape.js';
+import {roomOf, showCut, showMessage, showText} from '../terminal/escape.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {stringifyJson} from '../terminal/json.js';
@@ -169,16 +169,22 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return process.stdout.isTTY;
   }
 
-  /** Prints lines for people; not under `--json`. They may hold untrusted text. */
+  /** Prints lines for people; not under `--json`. They may hold untrusted text. Commands for copying are indented. */
   protected print(...lines: string[]): void {
     if (this.jsonEnabled()) return;
     for (const line of lines) {
-      const text = showText(line);
+      // A command that is cut would name another session.
+      const text = line.startsWith('  ') ? showText(line) : showMessage(line, roomOf(process.stdout));
       if (this.isChange) keepAnswer(text);
       const style = MARKS[text.charAt(0)];
       const painted = style === undefined ? text : paint(style, text.charAt(0), process.stdout) + text.slice(1);
       process.stdout.write(`${painted}\n`);
     }
+  }
+
+  /** An ID or a reason that stands in a printed line without quotes, safe and cut. */
+  protected cut(text: string): string {
+    return showCut(text, roomOf(process.stdout));
   }
 
   /** Writes text as it is to stdout: it must be safe already. */

@@ -1,8 +1,9 @@
 /** What a terminal is sent for a colour. */
-const COLOURS = {red: 31, green: 32, yellow: 33};
+const COLOURS = {red: 31, green: 32, yellow: 33, magenta: 35, cyan: 36};
+export type Colour = keyof typeof COLOURS;
 
 /** Colours text for a stream that is a terminal; NO_COLOR, FORCE_COLOR and TERM=dumb decide before that. */
-export function paint(colour: keyof typeof COLOURS, text: string, stream: NodeJS.WriteStream): string {
+export function paint(colour: Colour, text: string, stream: NodeJS.WriteStream): string {
   // Node.js's styleText asks stdout, whichever stream is meant, and takes an empty NO_COLOR for one that is set.
   return hasColour(stream) ? `\x1b[${COLOURS[colour]}m${text}\x1b[39m` : text;
 }

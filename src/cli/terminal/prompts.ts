@@ -1,5 +1,5 @@
 import {TokengateError} from '../../lib/values/errors.js';
-import {showText} from './escape.js';
+import {roomOf, showMessage} from './escape.js';
 import {EXIT, endWith} from './exit-code.js';
 import {untilForeground} from './foreground.js';
 import {onInterrupt} from './interrupts.js';
@@ -15,7 +15,7 @@ const [YES, NO] = [/^y(?:es)?$/i, /^(?:no?)?$/i];
 export async function confirm(question: string): Promise<boolean> {
   const {stdin, stderr} = process;
   const {isatty} = await import('node:tty');
-  const ask = (): void => void stderr.write(`? ${showText(question)} (y/N) `);
+  const ask = (): void => void stderr.write(`? ${showMessage(question, roomOf(stderr))} (y/N) `);
   await untilForeground();
   await discardTyped();
   let take: ((typed: string) => void) | undefined;

@@ -3,7 +3,7 @@ import type {Errors} from '@oclif/core';
 import {TokengateError} from '../../lib/values/errors.js';
 import {paint} from './colour.js';
 import {guessNearest} from './did-you-mean.js';
-import {showText} from './escape.js';
+import {roomOf, showMessage, showText} from './escape.js';
 import {EXIT, endWith} from './exit-code.js';
 import {stringifyJson} from './json.js';
 import {redact} from './redact.js';
@@ -45,7 +45,7 @@ export function reportError(error: unknown, {json, command}: {json: boolean; com
     writeError(`${stringifyJson({error: {code, message, hint}}, '  ')}\n`);
   } else {
     reportLine(report.message);
-    if (report.hint !== undefined) writeError(`${showText(report.hint)}\n`);
+    if (report.hint !== undefined) writeError(`${showError(report.hint)}\n`);
   }
   if (isDebugging() && error instanceof Error) {
     const stack = (error.stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
@@ -55,11 +55,11 @@ export function reportError(error: unknown, {json, command}: {json: boolean; com
 
 /** One failure among others, of which the command's own error tells the sum. */
 export function reportLine(message: string): void {
-  writeError(`${paint('red', 'Error:', process.stderr)} ${showText(message)}\n`);
+  writeError(`${paint('red', 'Error:', process.stderr)} ${showError(message)}\n`);
 }
 
 export function reportWarning(message: string): void {
-  writeError(`${paint('yellow', 'Warning:', process.stderr)} ${showText(message)}\n`);
+  writeError(`${paint('yellow', 'Warning:', process.stderr)} ${showError(message)}\n`);
 }
 
 function toReport(error: unknown, command: string | undefined): Report {
@@ -120,6 +120,10 @@ function adviseQuotes(error: Error): string {
   const words = parse?.output?.argv;
   if (error.constructor.name !== 'UnexpectedArgsError' || first !== 'session_id' || !Array.isArray(words)) return '';
   return `Quote an ID that has spaces: '${words.slice(0, words.length - others.length).join(' ')}'. `;
+}
+
+function showError(message: string): string {
+  return showMessage(message, roomOf(process.stderr));
 }
 
 function isDebugging(): boolean {

@@ -25,3 +25,19 @@ export function charactersOf(text: string): string[] {
   }
   return characters;
 }
+
+/** The text in at most so many columns, cut with `…` in the middle: IDs differ at their ends. */
+export function cutMiddle(text: string, width: number): string {
+  if (widthOf(text) <= width) return text;
+  const characters = charactersOf(text);
+  const [head, tail]: [string[], string[]] = [[], []];
+  let left = width - 1;
+  for (let isTail = false; ; isTail = !isTail) {
+    const next = isTail ? characters.pop() : characters.shift();
+    left -= widthOf(next ?? '');
+    if (next === undefined || left < 0) break;
+    if (isTail) tail.unshift(next);
+    else head.push(next);
+  }
+  return width <= 0 ? '' : `${head.join('')}…${tail.join('')}`;
+}

@@ -3,7 +3,7 @@ import type {Outcome} from '../../lib/change/batch.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {nameOf} from '../../lib/values/session-id.js';
 import {type SameServer, toKeyDeletion, toSessionCommand} from '../copyable/session-commands.js';
-import {showText} from '../terminal/escape.js';
+import {roomOf, showCut, showMessage} from '../terminal/escape.js';
 import {stringifyJson} from '../terminal/json.js';
 import {reportLine} from '../terminal/report.js';
 import {drainOutput, explainClosing, WorkOutput, writeOutput} from '../terminal/stdout.js';
@@ -60,10 +60,13 @@ export class StoreReport {
       const {id, key, problem, what, effect, answer, repair} = finding;
       const commands = this.commandsFor(finding);
       const fix = repair === null ? [] : [`--fix: ${repair.action}`];
-      const wayOut = [...fix, ...(commands.length === 0 ? [] : [`Use: ${commands.join(' or ')}`])].join('. ');
+      const name = shortKey(key);
+      // A command that is cut would name another key.
+      const use = name === key ? `Use: ${commands.join(' or ')}` : 'Use: the commands that --json shows';
+      const wayOut = [...fix, ...(commands.length === 0 ? [] : [use])].join('. ');
       const json = {key, session_id: nameOf(id), problem, found: what, effect, http_status: answer};
       await this.write({
-        text: `${key}: ${what}: ${effect}.${wayOut === '' ? '' : ` ${wayOut}`}`,
+        text: `${name}: ${what}: ${effect}.${wayOut === '' ? '' : ` ${wayOut}`}`,
         type: 'finding',
         element: {...json, fix: repair?.action ?? null, commands},
       });
@@ -79,7 +82,7 @@ export class StoreReport {
   }
 
   async addPlan({key, problem, repair}: Fixable): Promise<void> {
-    const text = `${WORDS.would_fix}: ${key} (${repair.action})`;
+    const text = `${WORDS.would_fix}: ${shortKey(key)} (${repair.action})`;
     const element = {key, problem, action: repair.action, outcome: 'would_fix' satisfies RepairState};
     await this.write({text, type: 'repair', element});
   }
@@ -92,7 +95,7 @@ export class StoreReport {
     this.failure ??= error;
     const look = outcome.state === 'unknown' ? ` ${outcome.look}` : '';
     const why = error === undefined ? '' : `: ${error.message}${look}`;
-    const text = `${WORDS[state]}: ${key} (${action})${why}`;
+    const text = `${WORDS[state]}: ${shortKey(key)} (${action})${why}`;
     if (state !== 'fixed' && this.options.format === 'text') {
       // The sum tells of what did not begin.
       if (state !== 'not_done') reportLine(text);
@@ -162,7 +165,7 @@ export class StoreReport {
     if ('json' in piece) {
       if (format === 'json') await this.put(piece.json);
     } else if (format === 'text') {
-      await this.put(`${showText(piece.text)}\n`);
+      await this.put(`${showMessage(piece.text, roomOf(process.stdout))}\n`);
     } else if (format === 'ndjson') {
       await this.put(`${stringifyJson({type: piece.type, ...piece.element})}\n`);
     } else {
@@ -185,6 +188,12 @@ export class StoreReport {
       throw new TokengateError('REPAIR_INCOMPLETE', `${explainClosing(error)} Nothing was fixed.`);
     }
   }
+}
+
+/** Not escaped yet when it is short enough. */
+function shortKey(key: string): string {
+  const room = roomOf(process.stdout);
+  return key.length > room ? showCut(key, room) : key;
 }
 
 function toRepairState({state}: Outcome<null>): RepairState {

@@ -1,7 +1,7 @@
 import type {Outcome} from '../../lib/change/batch.js';
 import type {Preview} from '../../lib/change/change.js';
 import {TokengateError} from '../../lib/values/errors.js';
-import {showText} from '../terminal/escape.js';
+import {roomOf, showCut, showMessage} from '../terminal/escape.js';
 import {stringifyJson} from '../terminal/json.js';
 import {MAX_WARNINGS, reportLine, reportWarning} from '../terminal/report.js';
 import {boundErrors, WorkOutput} from '../terminal/stdout.js';
@@ -65,10 +65,16 @@ export class BatchReport<R> {
     return this.options.quiet || this.options.format !== 'text';
   }
 
+  /** The verb as a stable word of JSON, without what belongs only to a sentence. */
+  private get action(): string {
+    return this.wording.verb.replace(/ .*/, '');
+  }
+
   async open(): Promise<void> {
     if (this.options.format !== 'json') return;
-    const {verb} = this.wording;
-    await this.write(`{\n  "action": ${JSON.stringify(verb)},\n  "dry_run": ${this.options.dryRun},\n  "results": [`);
+    await this.write(
+      `{\n  "action": ${JSON.stringify(this.action)},\n  "dry_run": ${this.options.dryRun},\n  "results": [`,
+    );
   }
 
   async addMissing(ids: readonly string[], more: More & {hint?: string | undefined} = {}): Promise<void> {
@@ -94,7 +100,7 @@ export class BatchReport<R> {
         if (outcome.state !== 'not_done') reportLine(failure.message);
       } else if (!this.options.quiet && 'result' in outcome) {
         const state = outcome.state === 'done' ? this.wording.done : 'unchanged';
-        text += `${showText(`Session '${outcome.id}' ${state}: ${this.wording.describe(outcome.result)}`)}\n`;
+        text += `${showMessage(`Session '${cut(outcome.id)}' ${state}: ${this.wording.describe(outcome.result)}`, roomOf(process.stdout))}\n`;
       }
     }
     await this.write(text);
@@ -115,9 +121,9 @@ export class BatchReport<R> {
       if (this.options.format === 'text') {
         const would = state === 'done' ? `Would ${verb}` : 'Would leave';
         if (!this.options.quiet)
-          text += `${showText(`${would} session '${id}': ${now}${then === undefined ? '' : ` → ${then}`}`)}\n`;
+          text += `${showMessage(`${would} session '${cut(id)}': ${now}${then === undefined ? '' : ` → ${then}`}`, roomOf(process.stdout))}\n`;
       } else {
-        const outcome = state === 'done' ? `would_${verb}` : 'unchanged';
+        const outcome = state === 'done' ? `would_${this.action}` : 'unchanged';
         text += this.element({
           session_id: id,
           outcome,
@@ -137,10 +143,9 @@ export class BatchReport<R> {
     const failures = (['not_found', 'failed', 'unknown', 'not_done'] as const).filter((state) => this.count(state) > 0);
     const summary = this.describe();
     if (this.options.format === 'json') {
-      const {verb} = this.wording;
       // Of several none is that of all.
       const change = this.changes.size === 1 ? [...this.changes][0] : null;
-      const done = this.options.dryRun ? `would_${verb}` : this.wording.done;
+      const done = this.options.dryRun ? `would_${this.action}` : this.wording.done;
       const counts = {
         [done]: this.count('done'),
         unchanged: this.count('unchanged'),
@@ -224,6 +229,10 @@ export class BatchReport<R> {
   private async write(text: string): Promise<void> {
     if (text !== '') await this.output.write(text);
   }
+}
+
+function cut(id: string): string {
+  return showCut(id, roomOf(process.stdout));
 }
 
 /** `9,998`, without loading the tables of any language. */

@@ -4,7 +4,7 @@ import {addOlder, type KeyRecord, toText, type Value} from '../../lib/journal/en
 import type {HistoryPart} from '../../lib/journal/history.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
 import {formatUtc} from '../../lib/values/time.js';
-import {showText} from '../terminal/escape.js';
+import {roomOf, showCut} from '../terminal/escape.js';
 import {stringifyJson} from '../terminal/json.js';
 import {drawTable} from '../terminal/table.js';
 import {formatCount} from './batch-report.js';
@@ -39,6 +39,9 @@ export async function* renderChanges(
 }
 
 const HEADER = ['When (UTC)', 'Change', 'Who', 'What', 'Session', 'Before → after', 'Reason'];
+
+/** From so many columns on a terminal has room for the table. */
+const WIDE = 110;
 
 /** So many sessions of a change are told apart. */
 const REMEMBERED = 1000;
@@ -81,7 +84,9 @@ async function renderTable(pages: AsyncIterable<HistoryPart[]>, isEach: boolean)
   }
   if (rows.size === 0) return ['No changes found.\n'];
   const cells = [...rows.values()].map(toCells);
-  const lines = [...(await drawTable(HEADER, cells))];
+  // Where cut cells would say too little, a change takes a paragraph, if not all fits as it is.
+  const isWide = (process.stdout.columns || Infinity) >= WIDE;
+  const lines = [...(await drawTable(HEADER, cells, isWide ? {flexible: [2, 3, 4, 5, 6]} : {}))];
   const isTooWide = process.stdout.isTTY && (lines[0]?.indexOf('\n') ?? 0) > (process.stdout.columns || Infinity);
   return isTooWide ? cells.map(toParagraph) : lines;
 }
@@ -104,6 +109,7 @@ function toParagraph([
 
 function toCells({part, sessions, count, records, undone, keys, isComplete}: Row): string[] {
   const [first] = sessions;
+  const room = roomOf(process.stdout);
   const {at, change: id, actor, command, undoes, reason} = part;
   const what = `${undoes === undefined ? command : `${command} ${undoes}`}${isComplete ? '' : ' (not known to be complete)'}`;
   return [
@@ -114,7 +120,7 @@ function toCells({part, sessions, count, records, undone, keys, isComplete}: Row
     count === 1 && first !== undefined ? nameOf(first) : `${formatCount(count)} sessions`,
     count === 1 ? describeChanged(keys) : '',
     reason,
-  ].map(showText);
+  ].map((text) => showCut(text, room));
 }
 
 /** What a change did to a session, as scripts see it: a contract. */

@@ -2,7 +2,7 @@ import {describeEnd} from '../../lib/gateway/freeze.js';
 import type {Check, Finding, Severity} from '../../lib/monitoring/limits.js';
 import {formatExactMoney, formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import {paint} from '../terminal/colour.js';
-import {showText} from '../terminal/escape.js';
+import {roomOf, showCut, showMessage} from '../terminal/escape.js';
 
 /** One crossing as scripts see it: a contract. Amounts are exact; null is what is not there or not readable. */
 export interface FindingJson {
@@ -71,9 +71,12 @@ export function renderCheck(check: Check, findings: readonly Finding[], known: n
   const status = (severity: 'ok' | Severity): string =>
     paint(COLOURS[severity], severity.toUpperCase(), process.stdout);
   const lines = [`${status(statusOf(findings))} - ${summarize(check, findings, known)}`];
+  const room = roomOf(process.stdout);
   for (const finding of findings) {
     const {id} = finding.subject;
-    lines.push(`${status(finding.rule.severity)} '${showText(id)}': ${showText(describeFinding(finding))}`);
+    lines.push(
+      `${status(finding.rule.severity)} '${showCut(id, room)}': ${showMessage(describeFinding(finding), room)}`,
+    );
   }
   return lines.map((line) => `${line}\n`).join('');
 }

@@ -15,6 +15,7 @@ import {isText} from '../../lib/values/session-id.js';
 import {formatDuration, formatUtc} from '../../lib/values/time.js';
 import {type SameServer, toGlob, toKeyDeletion, toSessionCommand} from '../copyable/session-commands.js';
 import {toCommandLine} from '../copyable/shell-quote.js';
+import {roomOf, showCut} from '../terminal/escape.js';
 
 /** A rule as scripts see it: a contract. What follows are facts of that rule. */
 interface RuleJson {
@@ -68,7 +69,7 @@ export function describeDecision(decision: Decision, server: SameServer): string
   const {id, rules, remedies, isLoopNext} = decision;
   const labelled = rules.map((rule) => `${LABELS[rule.rule].padEnd(WIDTH)} ${describeRule(rule, decision)}`);
   return [
-    `${'Session:'.padEnd(WIDTH)} ${id}`,
+    `${'Session:'.padEnd(WIDTH)} ${showCut(id, roomOf(process.stdout))}`,
     ...labelled,
     describeAnswer(decision),
     ...describeRemedies('To let it pass:', decision, remedies, server),

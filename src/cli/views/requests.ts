@@ -3,7 +3,7 @@ import {quoteStart} from '../../lib/gateway/stored-text.js';
 import {formatExactMoney, type Money, toPlainDigits} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
 import {toCsvCell} from '../terminal/csv.js';
-import {showText} from '../terminal/escape.js';
+import {roomOf, showCut, showText} from '../terminal/escape.js';
 import {stringifyJson} from '../terminal/json.js';
 import {drawTable} from '../terminal/table.js';
 
@@ -28,7 +28,7 @@ export async function* renderRequests(
   switch (format) {
     case 'table':
       if (requests.length === 0) yield none;
-      else yield* await drawTable(['Time', 'Model', 'Cost'], requests.map(toRow));
+      else yield* await drawTable(['Time', 'Model', 'Cost'], requests.map(toRow), {flexible: [1], right: [2]});
       break;
     case 'json':
       yield `${stringifyJson(requests.map(toJson), '  ')}\n`;
@@ -49,8 +49,12 @@ export async function* renderRequests(
 }
 
 function toRow({at, model, cost, malformed}: RecordedRequest): string[] {
-  if (at === null) return ['malformed', showText(quoteStart(malformed ?? '')), '-'];
-  return [formatUtc(at), showText(model ?? '-'), cost === null ? 'not recorded' : formatExactMoney(cost)];
+  if (at === null) return ['malformed', showCut(quoteStart(malformed ?? ''), roomOf(process.stdout)), '-'];
+  return [
+    formatUtc(at),
+    showCut(model ?? '-', roomOf(process.stdout)),
+    cost === null ? 'not recorded' : formatExactMoney(cost),
+  ];
 }
 
 /** A request in one line; may hold untrusted text. */

@@ -5,9 +5,10 @@ import {type BudgetChange} from '../../lib/operations/budget.js';
 import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/totals.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
-import {statusOf} from '../../lib/watch/row.js';
+import {type Status, statusOf} from '../../lib/watch/row.js';
+import type {Colour} from '../terminal/colour.js';
 import {toCsvCell} from '../terminal/csv.js';
-import {showText} from '../terminal/escape.js';
+import {roomOf, showCut, showText} from '../terminal/escape.js';
 import {stringifyJson} from '../terminal/json.js';
 import {drawTable} from '../terminal/table.js';
 import {hexOf, writeIdLine} from './id-lines.js';
@@ -70,11 +71,23 @@ interface Column {
   cell: (session: Session) => string;
 }
 
+function cut(text: string): string {
+  return showCut(text, roomOf(process.stdout));
+}
+
+const STATUS_COLOURS: Partial<Record<string, Colour>> = {
+  frozen: 'cyan',
+  invalid: 'magenta',
+  empty: 'red',
+  low: 'yellow',
+  ok: 'green',
+} satisfies Record<Status, Colour>;
+
 /** `invalid` in the place of an amount that cannot be read. */
 export const money = (amount: Money | null): string => (amount === null ? 'invalid' : formatMoney(amount));
 
 const COLUMNS = {
-  id: {title: 'Session ID', key: 'session_id', value: ({id}) => id, cell: ({id}) => showText(id)},
+  id: {title: 'Session ID', key: 'session_id', value: ({id}) => id, cell: ({id}) => cut(id)},
   budget: {title: 'Budget', key: 'budget', value: ({budget}) => budget, cell: ({budget}) => money(budget)},
   spent: {title: 'Spent', key: 'spent', value: ({spent}) => spent, cell: ({spent}) => money(spent)},
   remaining: {
@@ -100,7 +113,7 @@ const COLUMNS = {
     title: 'Reason',
     key: 'freeze_reason',
     value: ({freeze}) => (freeze?.isFrozen ? freeze.reason : null),
-    cell: ({freeze}) => (freeze?.isFrozen ? showText(freeze.reason ?? '') : '-'),
+    cell: ({freeze}) => (freeze?.isFrozen ? cut(freeze.reason ?? '') : '-'),
   },
   status: {title: 'Status', key: 'status', value: statusOf, cell: statusOf},
   rate: {title: '$/min', key: 'spent_per_minute', value: ({rate}) => rate ?? null, cell: ({rate}) => rateCell(rate)},
@@ -190,10 +203,17 @@ async function* renderTable(
     rows.push(totalCells(totals, view.columns));
     view.onTotals(totals);
   }
+  const indexes = (names: readonly ColumnName[]): number[] =>
+    view.columns.flatMap((name, index) => (names.includes(name) ? [index] : []));
   yield* await drawTable(
     columns.map(({title}) => title),
     rows,
-    view.totals,
+    {
+      hasFooter: view.totals,
+      flexible: indexes(['id', 'reason']),
+      right: indexes(['budget', 'spent', 'remaining', 'used', 'rate']),
+      colour: (cell, column) => (view.columns[column] === 'status' ? STATUS_COLOURS[cell] : undefined),
+    },
   );
 }
 

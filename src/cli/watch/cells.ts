@@ -1,5 +1,5 @@
-import {showText} from '../terminal/escape.js';
-import {charactersOf, widthOf, widthOfCharacter} from '../terminal/width.js';
+import {showCut} from '../terminal/escape.js';
+import {widthOf, widthOfCharacter} from '../terminal/width.js';
 
 /** How a piece of a line looks. The meaning is always in its text too. */
 export type Look = 'plain' | 'dim' | 'bold' | 'red' | 'green' | 'yellow' | 'cyan' | 'magenta' | 'bar' | 'selected';
@@ -61,22 +61,6 @@ function truncate(text: string, width: number): string {
   return width <= 0 ? '' : `${cut}…`;
 }
 
-/** The text in at most so many columns, cut with `…` in the middle: IDs differ at their ends. */
-export function cutMiddle(text: string, width: number): string {
-  if (widthOf(text) <= width) return text;
-  const characters = charactersOf(text);
-  const [head, tail]: [string[], string[]] = [[], []];
-  let left = width - 1;
-  for (let isTail = false; ; isTail = !isTail) {
-    const next = isTail ? characters.pop() : characters.shift();
-    left -= widthOf(next ?? '');
-    if (next === undefined || left < 0) break;
-    if (isTail) tail.unshift(next);
-    else head.push(next);
-  }
-  return width <= 0 ? '' : `${head.join('')}…${tail.join('')}`;
-}
-
 /** A line in exactly so many columns. */
 export function fitLine(line: Line, width: number): Line {
   const short = shorten(line, width);
@@ -107,7 +91,10 @@ export function lineWidth(line: Line): number {
   return line.reduce((sum, {text}) => sum + widthOf(text), 0);
 }
 
+/** No line has room for more characters. */
+export const MOST = 1000;
+
 /** Untrusted text as a piece. */
 export function untrusted(text: string, look: Look = 'plain'): Piece {
-  return {text: showText(text), look};
+  return {text: showCut(text, MOST), look};
 }

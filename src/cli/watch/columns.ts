@@ -1,9 +1,9 @@
 import {FOREVER} from '../../lib/gateway/freeze.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import {emptyIn, type Status, type Watched, type WatchField} from '../../lib/watch/row.js';
-import {showText} from '../terminal/escape.js';
-import {widthOf} from '../terminal/width.js';
-import {cutMiddle, fit, type Line, type Look, type Piece} from './cells.js';
+import {showCut, showMessage} from '../terminal/escape.js';
+import {cutMiddle, widthOf} from '../terminal/width.js';
+import {fit, type Line, type Look, MOST, type Piece} from './cells.js';
 
 export const STATUS_LOOKS: Record<Status, Look> = {
   frozen: 'cyan',
@@ -218,15 +218,15 @@ export function drawBar(percentage: Money | null, width: number): {full: string;
 
 /** The reason of a freeze, or what is wrong, stands behind the ID where it has no column, as far as there is room. */
 function idText({one, hasFreeze}: Facts): string {
-  const id = showText(one.session.id);
+  const id = showCut(one.session.id, MOST);
   const why = hasFreeze ? '' : reasonText(one);
   return why === '' ? id : `${id}  ${why}`;
 }
 
 function idPieces(one: Watched, content: string, width: number, look: Look): Piece[] {
-  const id = cutMiddle(showText(one.session.id), width);
+  const id = cutMiddle(showCut(one.session.id, MOST), width);
   const rest = width - widthOf(id);
-  const why = content.slice(showText(one.session.id).length);
+  const why = content.slice(showCut(one.session.id, MOST).length);
   return [
     {text: id, look},
     {text: rest >= LEAST_REASON ? fit(why, rest) : ' '.repeat(rest), look: STATUS_LOOKS[one.status]},
@@ -311,8 +311,8 @@ function freezeText(one: Watched, now: Date): string {
 }
 
 function reasonText({status, session: {freeze, problems}}: Watched): string {
-  if (status === 'invalid') return showText(problems[0] ?? '');
-  return status === 'frozen' ? showText(freeze?.reason ?? 'no reason') : '';
+  if (status === 'invalid') return showMessage(problems[0] ?? '');
+  return status === 'frozen' ? showCut(freeze?.reason ?? 'no reason', MOST) : '';
 }
 
 export function timeLeft(until: Date, now: Date): string {

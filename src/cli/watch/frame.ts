@@ -4,9 +4,9 @@ import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.
 import {formatUtc} from '../../lib/values/time.js';
 import {emptyIn, STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';
 import {secondsUntilEmpty} from '../../lib/watch/spend-rate.js';
-import {showText} from '../terminal/escape.js';
-import {widthOf} from '../terminal/width.js';
-import {cutMiddle, fitLine, type Line, lineWidth, type Look, type Piece, shorten, spread, untrusted} from './cells.js';
+import {showCut, showMessage} from '../terminal/escape.js';
+import {cutMiddle, widthOf} from '../terminal/width.js';
+import {fitLine, type Line, lineWidth, type Look, MOST, type Piece, shorten, spread, untrusted} from './cells.js';
 import {
   amountText,
   drawBar,
@@ -132,7 +132,7 @@ function detailLines(one: Watched, now: Date, width: number): Line[] {
   const effect = status === 'empty' ? ['The budget is spent: the gateway refuses its requests.'] : [];
   const right = count === '' ? [] : [dim('requests in the last minute '), {text: `${count} `}];
   return [
-    spread([{text: ' '}, {text: cutMiddle(showText(id), width - 2), look: 'bold'}], right, width),
+    spread([{text: ' '}, {text: cutMiddle(showCut(id, MOST), width - 2), look: 'bold'}], right, width),
     [{text: ` ${facts.join(', ')}`}],
     [{text: ' '}, untrusted([...frozen, ...effect, ...problems].join(' '), STATUS_LOOKS[status])],
   ].map((line) => fitLine(line, width));
@@ -240,7 +240,7 @@ function footLines(state: State, columns: number): Line[] {
   const one = selectedRow(state);
   const said = notice?.messages
     .flatMap(({text, level}) =>
-      wrap(showText(text), columns - 2).map((line): Piece => ({text: ` ${line}`, look: LOOKS[level]})),
+      wrap(showMessage(text), columns - 2).map((line): Piece => ({text: ` ${line}`, look: LOOKS[level]})),
     )
     .slice(0, FOOT - 1)
     .map((piece) => fitLine([piece], columns));

@@ -4,7 +4,7 @@ import type {RawId} from '../../lib/values/session-id.js';
 import type {Feed} from '../../lib/watch/poller.js';
 import type {WatchField} from '../../lib/watch/row.js';
 import {hasColour} from '../terminal/colour.js';
-import {showText} from '../terminal/escape.js';
+import {showMessage} from '../terminal/escape.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
 import {guardRawMode, untilForeground} from '../terminal/foreground.js';
 import {onInterrupt} from '../terminal/interrupts.js';
@@ -277,5 +277,5 @@ function describeTrouble({trouble, readAt}: Feed): string {
   const moment = performance.now();
   const seconds = (ms: number): number => Math.max(0, Math.round(ms / 1000));
   const retry = `Old by ${seconds(moment - readAt)} s; next try in ${seconds(trouble.retryAt - moment)} s.`;
-  return `${retry} ${showText(trouble.error.message)}`;
+  return `${retry} ${showMessage(trouble.error.message)}`;
 }

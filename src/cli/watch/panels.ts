@@ -1,4 +1,4 @@
-import {showText} from '../terminal/escape.js';
+import {showMessage, showText} from '../terminal/escape.js';
 import {charactersOf, widthOf} from '../terminal/width.js';
 import type {PageLine} from '../views/session-page.js';
 import {ACTIONS} from './actions.js';
@@ -88,10 +88,10 @@ export function panelOf(dialog: Dialog | undefined, size: Size): Panel | undefin
   const text = (...pieces: Piece[]): Line => fitLine(pieces, width);
   const panel = (colour: Panel['colour'], title: string, lines: Line[]): Panel => ({
     colour,
-    lines: [text({text: showText(title), look: 'bold'}), ...lines],
+    lines: [text({text: showMessage(title), look: 'bold'}), ...lines],
   });
   const problemLines = (problem: string): Line[] =>
-    problem === '' ? [] : wrap(showText(problem), width).map((line) => text({text: line, look: 'red'}));
+    problem === '' ? [] : wrap(showMessage(problem), width).map((line) => text({text: line, look: 'red'}));
   switch (dialog?.kind) {
     case undefined:
     case 'page':
@@ -114,7 +114,7 @@ export function panelOf(dialog: Dialog | undefined, size: Size): Panel | undefin
       const {title, question, confirmations} = dialog;
       const keys = [...confirmations.map(({key, means}) => `${key} ${means}`), 'any other key: no'].join('   ');
       const room = Math.max(1, panelRoom(size) - 1);
-      const lines = wrap(showText(question), width);
+      const lines = wrap(showMessage(question), width);
       const asked = lines.length > room ? [...lines.slice(0, room - 1), '…'] : lines;
       return panel('red', title, [
         ...asked.map((line) => text({text: line})),
@@ -200,7 +200,8 @@ function contentOf(dialog: Extract<Dialog, {top: number}>, {columns}: Size): Lin
 }
 
 function toLines({kind, text}: PageLine, width: number): Line[] {
-  const safe = showText(text);
+  // A command that is cut would name another session.
+  const safe = kind === 'command' ? showText(text) : showMessage(text);
   if (kind === 'title') return [[], [{text: ` ${safe}`, look: 'bold' as const}]].map((line) => fitLine(line, width));
   const lines = kind === 'command' ? wrapCommand(safe, width - 2) : wrap(safe, width - 2);
   return lines.map((line) => fitLine([{text: `  ${line}`, look: kind === 'command' ? 'cyan' : 'plain'}], width));

@@ -59,6 +59,7 @@ function tryJournal(nobody = ''): Command[] {
   ];
 }
 
+/** Why every change would be refused on a server that can be written, or undefined: a health check must not call it fine. */
 function explainChanges(
   redis: Redis,
   refusals: readonly (ErrorReply | undefined)[],

@@ -119,7 +119,8 @@ export interface TlsFiles {
 }
 
 /**
- * The target with what was given for TLS beside the URL, which wins.
+ * The target with the TLS settings given beside the URL, which override it. They are refused for a URL without TLS:
+ * the connection would not be encrypted.
  *
  * @throws TokengateError INVALID_USAGE
  */
@@ -127,13 +128,13 @@ export function withTlsFiles(target: RedisTarget, {caFile, certFile, keyFile, se
   if ([caFile, certFile, keyFile, serverName].every((value) => value === undefined)) return target;
   const {tls} = target;
   if (tls === undefined) {
-    throw new TokengateError('INVALID_USAGE', 'There are settings of TLS, but the URL is not one of TLS.', {
-      hint: 'Write rediss:// in place of redis://, or leave out --tls-… and TOKENGATE_TLS_….',
+    throw new TokengateError('INVALID_USAGE', 'There are TLS settings, but the URL does not use TLS.', {
+      hint: 'Write rediss:// instead of redis://, or leave out --tls-… and TOKENGATE_TLS_….',
     });
   }
   const cert = certFile ?? tls.certFile;
   if (keyFile !== undefined && cert === undefined) {
-    throw new TokengateError('INVALID_USAGE', 'There is a key of TLS without its certificate.', {
+    throw new TokengateError('INVALID_USAGE', 'There is a TLS key without its certificate.', {
       hint: 'Give the certificate with --tls-cert (or TOKENGATE_TLS_CERT).',
     });
   }

@@ -11,6 +11,8 @@ import {nameOf, type RawId, rawId} from '../values/session-id.js';
 const CHUNK = 1000;
 /** Milliseconds for a guess, as for a TAB: it is a courtesy, and a large keyspace is not scanned to its end. */
 const GUESS_MS = 300;
+/** Nobody has typed a longer ID, and comparing takes the square of its length. */
+const MOST_TYPED = 200;
 
 /** Of IDs those of which Redis holds no key at all, in the same order. */
 export async function findUnknown(redis: Redis, ids: readonly RawId[]): Promise<RawId[]> {
@@ -34,7 +36,10 @@ export async function findUnknown(redis: Redis, ids: readonly RawId[]): Promise<
 /** For each ID the one of a session with a budget that was probably meant, if there is one. Never throws. */
 export async function guessIds(redis: Redis, typed: readonly RawId[]): Promise<Map<RawId, string>> {
   const nearest = new Map<RawId, {name: string; distance: number}>();
-  const words = typed.map((id) => ({id, name: nameOf(id), lower: nameOf(id).toLowerCase(), limit: limitOf(id)}));
+  const words = typed
+    .filter((id) => id.length <= MOST_TYPED)
+    .map((id) => ({id, name: nameOf(id), lower: nameOf(id).toLowerCase(), limit: limitOf(id)}));
+  if (words.length === 0) return new Map();
   await searchSessions(redis, (name) => {
     const lower = name.toLowerCase();
     for (const word of words) {

@@ -247,18 +247,3 @@ describe('colour', () => {
     expect(JSON.parse(screen)).toMatchObject({session_id: 'a', budget: 20});
   });
 });
-
-test('a table on a narrow terminal is not cut', async () => {
-  const {code, screen} = await openTerminal(['list-sessions'], {...redis, columns: 30}).ended;
-  expect({code, screen}).toEqual({
-    code: 0,
-    screen: [
-      '╔════════════╦══════════╦═════════╦═══════════╦════════╗',
-      '║ Session ID ║ Budget   ║ Spent   ║ Remaining ║ Used % ║',
-      '╠════════════╬══════════╬═════════╬═══════════╬════════╣',
-      '║ a          ║ $20.0000 ║ $1.5000 ║ $18.5000  ║ 7.5%   ║',
-      '╚════════════╩══════════╩═════════╩═══════════╩════════╝',
-      '',
-    ].join('\r\n'),
-  });
-});

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
-import {showText} from '../../../../src/cli/terminal/escape.js';
+import {showCut, showMessage, showText} from '../../../../src/cli/terminal/escape.js';
 import {stringifyJson} from '../../../../src/cli/terminal/json.js';
 
 /** Written apart from what is tested: what a terminal, or a reader of one, could be fooled by. */
@@ -63,5 +63,53 @@ describe('JSON', () => {
   test('stands indented in what it is part of', () => {
     const value = {a: [1, {b: 2}]};
     expect(`[\n  ${stringifyJson(value, '  ', '  ')}\n]`).toBe(JSON.stringify([value], null, 2));
+  });
+});
+
+describe('a text that is cut', () => {
+  test.each([
+    ['short', 10, 'short'],
+    ['0123456789', 10, '0123456789'],
+    ['0123456789a', 10, '01234…789a'],
+    ['👍'.repeat(11), 10, `${'👍'.repeat(5)}…${'👍'.repeat(4)}`],
+    [`${'👍'.repeat(30)}x`, 4, '👍👍…x'],
+    ['\n'.repeat(10), 8, '\\n\\n…n\\n'],
+  ])('%j in %i characters is %s', (text, length, shown) => {
+    expect(showCut(text, length)).toBe(shown);
+  });
+
+  test('is as long as it may be, whole where it fits, and safe', () => {
+    fc.assert(
+      fc.property(fc.string({unit: 'binary', maxLength: 60}), fc.integer({min: 1, max: 40}), (text, length) => {
+        const [whole, shown] = [showText(text), showCut(text, length)];
+        const characters = Array.from(whole).length;
+        if (characters <= length && text.length <= 2 * length) expect(shown).toBe(whole);
+        else expect(Array.from(shown)).toHaveLength(length);
+        expect(showText(shown)).toBe(shown);
+      }),
+    );
+  });
+});
+
+describe('a message', () => {
+  const long = 'x'.repeat(500);
+  const cut = `${'x'.repeat(60)}…${'x'.repeat(59)}`;
+  test.each([
+    [`Session '${long}' not found.`, `Session '${cut}' not found.`],
+    [`It's '${long}', and the users' '${long}'`, `It's '${cut}', and the users' '${cut}'`],
+    [`Frozen until then (${long})`, `Frozen until then (${cut})`],
+    [
+      `The gateway's default. ${'A word '.repeat(40)}isn't cut.`,
+      `The gateway's default. ${'A word '.repeat(40)}isn't cut.`,
+    ],
+    [`Left out: '${'a'.repeat(100)}', '${'b'.repeat(100)}'.`, `Left out: '${'a'.repeat(100)}', '${'b'.repeat(100)}'.`],
+  ])('%s', (message, shown) => {
+    expect(showMessage(message)).toBe(shown);
+  });
+
+  test.each(["'", " '", "' ", '(', ')', "('", '\u202e', 'x'])('of a million %j is short, and soon there', (text) => {
+    const began = performance.now();
+    expect(showMessage(`Session '${text.repeat(1_000_000)}' not found.`).length).toBeLessThan(1001);
+    expect(performance.now() - began).toBeLessThan(1000);
   });
 });

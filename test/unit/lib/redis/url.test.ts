@@ -198,9 +198,9 @@ describe('settings of TLS beside the URL', () => {
   });
 
   test.each<[string, TlsFiles, string]>([
-    ['redis://h', {caFile: 'ca'}, 'There are settings of TLS, but the URL is not one of TLS.'],
-    ['unix:///s', {serverName: 'db'}, 'There are settings of TLS, but the URL is not one of TLS.'],
-    ['rediss://h', {keyFile: 'key'}, 'There is a key of TLS without its certificate.'],
+    ['redis://h', {caFile: 'ca'}, 'There are TLS settings, but the URL does not use TLS.'],
+    ['unix:///s', {serverName: 'db'}, 'There are TLS settings, but the URL does not use TLS.'],
+    ['rediss://h', {keyFile: 'key'}, 'There is a TLS key without its certificate.'],
   ])('are refused for %s: %j', (url, files, message) => {
     const hint = expect.stringContaining(message.includes('key') ? '--tls-cert' : 'rediss://');
     expect(() => tlsOf(url, files)).toThrow(expect.objectContaining({code: 'INVALID_USAGE', message, hint}));

@@ -1,0 +1,501 @@
+// Defines what --json prints, by command. The schemas in docs/reference/schemas and the "JSON" section of each page in
+// docs/commands are made from it, and test/docs/schemas.test.ts validates real outputs with them.
+//
+// A field is [type, meaning]. A type is a name below, with `?` if it may be null; a list of words; an object of fields; or
+// listOf(), mapOf(), oneOf() of these. The name of an optional field ends with `?`.
+
+export const listOf = (item) => ({list: item});
+export const mapOf = (key, value) => ({map: value, key});
+export const oneOf = (...choices) => ({choices});
+const nullable = (type) => ({nullable: type});
+
+/** Names of simple types: what the pages call them, and their schema. */
+export const SIMPLE = {
+  text: {shown: 'string', schema: {type: 'string'}},
+  time: {shown: 'time', schema: {type: 'string', pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$'}},
+  zoned: {
+    shown: 'time',
+    schema: {type: 'string', pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(Z|[+-]\\d\\d:\\d\\d)$'},
+  },
+  amount: {shown: 'number', schema: {type: 'number'}},
+  count: {shown: 'integer', schema: {type: 'integer', minimum: 0}},
+  boolean: {shown: 'boolean', schema: {type: 'boolean'}},
+  code: {shown: 'string', schema: {type: 'string', pattern: '^[A-Z][A-Z_]*$'}},
+  true: {shown: '`true`', schema: {const: true}},
+};
+
+const HTTP_STATUS = [429, 500, 503];
+
+const id = {session_id: ['text', 'the session']};
+const amounts = {
+  budget: ['amount?', 'its limit in US dollars'],
+  spent: ['amount?', 'US dollars spent; 0 if nothing is recorded'],
+  remaining: ['amount?', 'US dollars left, never below 0'],
+  percentage_used: ['amount?', '`spent` in percent of `budget`'],
+};
+const freeze = {
+  is_frozen: ['boolean?', 'whether it is frozen now'],
+  frozen_until: ['time?', 'the end of the freeze'],
+  freeze_reason: ['text?', 'the reason of the freeze'],
+};
+const session = {...id, ...amounts};
+const changeId = {
+  change_id: ['text?', 'the change, for `undo-change`; null if nothing changed or nothing is recorded'],
+};
+const budgetChange = {
+  ...id,
+  budget: ['amount?', 'the new limit in US dollars'],
+  previous_budget: ['amount?', 'the limit before; null if there was none'],
+  spent: amounts.spent,
+  ...changeId,
+};
+const watched = {
+  ...session,
+  ...freeze,
+  requests_last_minute: ['count?', 'requests since the last minute without any'],
+  spent_per_minute: ['amount?', 'US dollars a minute; null until there are two readings'],
+  seconds_until_empty: ['amount?', 'when the budget runs out at this rate; null if unknown or never'],
+};
+const totals = {
+  count: ['count', 'the number of sessions'],
+  budget: ['amount', 'the sum of the budgets that can be read'],
+  spent: ['amount', 'the sum of the spending that can be read'],
+  remaining: ['amount', 'the sum of what is left'],
+  percentage_used: ['amount', 'spent in percent, of sessions whose budget and spending can be read'],
+};
+const error = {
+  code: ['code', 'a stable word'],
+  message: ['text', 'what went wrong'],
+};
+
+/** The document of a batch, and the lines of its --format ndjson. */
+function batchOf(verb, done, results, facts = changeId) {
+  const head = (outcomes) => ({...id, outcome: [outcomes, 'what happened'], ...facts});
+  const result = oneOf(
+    {...head([done, 'unchanged']), ...results},
+    {
+      ...head([`would_${verb}`, 'unchanged']),
+      now: ['text', 'with `--dry-run`: the current values'],
+      then: ['text?', 'with `--dry-run`: the values after; null if they stay'],
+    },
+    {...head(['not_found', 'failed', 'unknown', 'not_done']), error: [error, 'why']},
+  );
+  const summary = {
+    [`${done}?`]: ['count', `sessions changed (\`would_${verb}\` with \`--dry-run\`)`],
+    [`would_${verb}?`]: ['count', 'sessions that would change'],
+    unchanged: ['count', 'sessions with nothing to do'],
+    not_found: ['count', 'sessions that do not exist'],
+    failed: ['count', 'sessions that Redis refused to change'],
+    unknown: ['count', 'sessions without a reply'],
+    not_done: ['count', 'sessions that the batch did not reach'],
+  };
+  const document = {
+    action: [[verb], 'what the batch does'],
+    dry_run: ['boolean', 'whether this is only a preview'],
+    results: [listOf(result), 'one for each session'],
+    change_id: ['text?', 'the change of the whole batch; null if there is none, or more than one'],
+    summary: [summary, 'the number of sessions by outcome'],
+  };
+  return {document, result};
+}
+
+/** A command on one session or on many. */
+function oneOrMany(verb, done, results) {
+  const {document, result} = batchOf(verb, done, results);
+  return {
+    documents: [
+      {of: 'One session', is: {...id, ...results, ...changeId}},
+      {of: 'A batch', is: document},
+    ],
+    line: result,
+  };
+}
+
+const judged = {
+  verdict: [['passes', 'close', 'refuses', 'not_recorded'], 'what the rule says; `close` from 80 percent on'],
+  http_status: [nullable(HTTP_STATUS), 'the answer of the gateway if the rule refuses'],
+  until: ['time?', 'when the refusal ends by itself'],
+  problem: ['text?', 'what the gateway cannot use in Redis'],
+};
+const RULES = ['freeze', 'request_rate', 'loop', 'velocity', 'history', 'budget'];
+const rule = (name, facts = {}) => ({rule: [[name], 'the rule'], ...judged, ...facts});
+
+const finding = {
+  key: ['text', 'the key in Redis'],
+  ...id,
+  problem: ['text', 'a stable word for what is wrong'],
+  found: ['text', 'what is there'],
+  effect: ['text', 'what it causes'],
+  http_status: [nullable(HTTP_STATUS), 'what every request of the session gets because of it'],
+  fix: ['text?', 'what `--fix` does; null if it needs a decision'],
+  commands: [listOf('text'), 'commands that help'],
+};
+const repair = {
+  key: ['text', 'the key in Redis'],
+  problem: ['text', 'the word of its finding'],
+  action: ['text', 'the repair'],
+  outcome: [['fixed', 'would_fix', 'changed', 'failed', 'unknown', 'not_done'], 'what happened'],
+  'error?': [error, 'why it is not fixed'],
+};
+
+const keyValues = mapOf(
+  'KEY',
+  nullable({
+    value: ['text?', 'the exact text; null if it is no text'],
+    ttl_ms: ['count?', 'time to live; null if it does not expire'],
+  }),
+);
+const change = {
+  change_id: ['text', 'the change, for `undo-change`'],
+  at: ['time', 'when, by the clock of the server'],
+  actor: ['text', 'who'],
+  command: ['text', 'the command'],
+  reason: ['text?', 'why (`--note`)'],
+  version: ['text', 'the version of tokengate'],
+  undoes: ['text?', 'the change that this one undid'],
+  undone_by: ['text?', 'the change that undid this one for the session'],
+  ...id,
+  complete: ['boolean', 'false if it began on a Redis Cluster and is not known to be done'],
+  before: [keyValues, 'the changed keys before; null for a key that did not exist'],
+  after: [keyValues, 'the changed keys after'],
+};
+const request = {
+  timestamp: ['time?', 'when; null if the entry is malformed'],
+  model: ['text?', 'the model'],
+  cost: ['amount?', 'US dollars; null while it is not recorded'],
+  malformed: ['text?', 'an entry that is not as the gateway writes it'],
+};
+const listed = Object.fromEntries(
+  Object.entries({
+    ...id,
+    ...amounts,
+    ...freeze,
+    status: [['frozen', 'invalid', 'empty', 'low', 'ok'], 'with `--columns status`: how the session stands'],
+    spent_per_minute: ['amount?', 'with `--sort rate`: US dollars a minute'],
+    session_id_hex: ['text', 'only if the ID is not UTF-8 text: its bytes, for `--stdin`'],
+  }).map(([name, field]) => [`${name}?`, field]),
+);
+const undone = batchOf(
+  'undo',
+  'undone',
+  {restored: [mapOf('KEY', 'text?'), 'the restored keys and their values; null for a removed key']},
+  {
+    change_id: ['text', 'the change that is undone'],
+    undone_by: ['text?', 'the change that undid it; null if nothing changed or nothing is recorded'],
+  },
+);
+const notification = {
+  via: [['webhook', 'exec'], 'the way'],
+  delivered: ['count', 'findings delivered'],
+  failed: ['count', 'findings not delivered'],
+  error: ['text?', 'the first failure'],
+};
+const crossing = {
+  ...id,
+  severity: [['critical', 'warning'], 'how severe it is'],
+  check: [['used', 'left', 'rate', 'frozen', 'unreadable_money', 'unreadable_freeze'], 'the limit that is crossed'],
+  threshold: ['amount?', 'the limit: percent, US dollars, or US dollars a minute'],
+  ...amounts,
+  ...freeze,
+  'spent_per_minute?': ['amount?', 'with `--max-rate`: US dollars a minute'],
+  message: ['text', 'the finding as a sentence'],
+};
+
+const zoned = nullable('zoned');
+const grant = {
+  grant_id: ['text', 'the grant, for `revoke-grant`'],
+  amount: ['amount', 'US dollars'],
+  until: ['time?', 'its end; null if it ends with the next renewal'],
+  note: ['text', 'why (`--note`)'],
+};
+const period = {
+  every: [nullable(['day', 'week', 'month', 'year']), 'how often the budget renews; null if it does not'],
+  amount: ['amount?', 'the budget of each period in US dollars'],
+  timezone: ['text?', 'whose calendar counts'],
+  at: ['text?', 'the time at which a period begins'],
+  on: ['count?', 'the day of the week or month on which it begins'],
+  rollover: [nullable(['none', 'unused']), 'what is carried over'],
+  max_rollover: ['amount?', 'the most that is carried over'],
+  last_renewal: [zoned, 'the last renewal'],
+  next_renewal: [zoned, 'the next renewal'],
+  carried_over: ['amount?', 'US dollars carried over from the period before'],
+  budget: amounts.budget,
+  spent: amounts.spent,
+  grants: ['amount', 'the sum of the grants that go on'],
+};
+const granted = {
+  budget: ['amount?', 'the new limit in US dollars'],
+  previous_budget: ['amount?', 'the limit before'],
+  ...changeId,
+};
+const renewed = batchOf('renew', 'renewed', {
+  budget: ['amount?', 'the new limit in US dollars'],
+  previous_budget: ['amount?', 'the limit before'],
+  removed_spent: ['amount?', 'the spending that was cleared'],
+  carried_over: ['amount?', 'US dollars carried over from the period before'],
+  ended_grants: [listOf(grant), 'the grants that ended'],
+  next_renewal: [zoned, 'the next renewal'],
+});
+
+const one = (is) => ({documents: [{is}]});
+
+export const DOCUMENTS = {
+  'add-budget': one(budgetChange),
+  'anomaly-stats': one({
+    ...id,
+    is_frozen: freeze.is_frozen,
+    freeze_reason: freeze.freeze_reason,
+    frozen_until: freeze.frozen_until,
+    requests_last_minute: ['count?', 'requests since the last minute without any'],
+    requests_limit: ['count', 'the limit of the gateway'],
+    identical_consecutive: ['count?', 'identical requests in a row after the first'],
+    identical_limit: ['count', 'the limit of the gateway'],
+  }),
+  'check-sessions': one({
+    status: [['ok', 'warning', 'critical'], 'the most severe finding'],
+    checked: ['count', 'sessions checked'],
+    critical: ['count', 'critical findings'],
+    warning: ['count', 'warnings'],
+    reported_before: ['count?', 'with `--new-only`: crossings that last and were reported before'],
+    findings: [listOf(crossing), 'the limits that are crossed'],
+    notifications: [listOf(notification), 'the result of `--webhook-file` and `--exec`'],
+  }),
+  'check-store': {
+    documents: [
+      {
+        is: {
+          findings: [listOf(finding), 'what was found'],
+          repairs: [listOf(repair), 'with `--fix`: the repairs'],
+          summary: [
+            {
+              keys: ['count', 'keys looked at'],
+              findings: ['count', 'findings'],
+              fixable: ['count', 'findings that `--fix` repairs'],
+              fixed: ['count', 'repaired'],
+              not_fixed: ['count', 'not repaired'],
+            },
+            'the totals',
+          ],
+        },
+      },
+    ],
+    line: oneOf(
+      {type: [['finding'], 'the kind of line'], ...finding},
+      {type: [['repair'], 'the kind of line'], ...repair},
+    ),
+  },
+  'explain-session': one({
+    ...id,
+    is_known: ['boolean', 'whether Redis has anything of the session'],
+    checked_at: ['time', 'when, by the clock of the server'],
+    cost: ['amount?', '`--cost`'],
+    identical: ['boolean', '`--identical`'],
+    passes: ['boolean', 'whether the next request passes'],
+    http_status: [nullable(HTTP_STATUS), 'the answer of the gateway if it refuses'],
+    refused_by: [nullable(RULES), 'the rule that refuses'],
+    until: ['time?', 'when it would pass by itself'],
+    passes_if_identical: ['boolean', 'whether a repeat of the last request passes'],
+    rules: [
+      listOf(
+        oneOf(
+          rule('freeze', {frozen_until: freeze.frozen_until, freeze_reason: freeze.freeze_reason}),
+          rule('request_rate', {
+            requests_last_minute: ['count?', 'requests since the last minute without any'],
+            requests_limit: ['count', 'the limit of the gateway'],
+            counted_until: ['time?', 'when the count starts again'],
+          }),
+          rule('loop', {
+            identical_consecutive: ['count?', 'identical requests in a row after the first'],
+            identical_limit: ['count', 'the limit of the gateway'],
+            last_request_known: ['boolean', 'whether the gateway remembers the last request'],
+            http_status_if_identical: [nullable(HTTP_STATUS), 'the answer to a repeat of the last request'],
+          }),
+          rule('velocity'),
+          rule('history'),
+          rule('budget', {
+            budget: amounts.budget,
+            is_default: ['boolean', 'no budget is set: the default of the gateway applies'],
+            is_unlimited: ['boolean', 'the budget is infinite'],
+            spent: amounts.spent,
+            remaining: amounts.remaining,
+            percentage_used: amounts.percentage_used,
+            missing: ['amount?', 'what the budget lacks for the request'],
+          }),
+        ),
+      ),
+      'the rules, in the order of the gateway',
+    ],
+    commands: [listOf('text'), 'commands that let the request pass'],
+  }),
+  'freeze-session': oneOrMany('freeze', 'frozen', {
+    is_frozen: ['true', 'it is frozen now'],
+    freeze_reason: freeze.freeze_reason,
+    frozen_until: ['time', 'the end of the freeze'],
+    previously_frozen_until: ['time?', 'the end of the freeze before'],
+    previous_freeze_reason: ['text?', 'the reason of the freeze before'],
+  }),
+  'get-budget': one(session),
+  'grant-budget': one({...id, ...grant, ...granted}),
+  health: one({
+    healthy: ['true', 'if not, there is an error instead'],
+    address: ['text', 'the server'],
+    database: ['count', 'the database'],
+    version: ['text?', 'the version of Redis'],
+    role: [['primary', 'cluster', 'unknown'], 'the role of the server'],
+    latency_ms: ['amount', 'the time of a round trip'],
+    cluster: [
+      nullable({primaries: ['count', 'primaries'], replicas: ['count', 'replicas']}),
+      'the nodes; null without a Cluster',
+    ],
+    can_change: ['boolean', 'false if scripts or the journal are refused, so that changes fail'],
+  }),
+  'list-changes': {documents: [{is: listOf(change)}], line: change},
+  'list-grants': {documents: [{is: listOf({...id, ...grant})}], line: {...id, ...grant}},
+  'list-periods': {
+    documents: [{is: listOf({...id, ...period, is_overdue: ['boolean', 'whether a renewal is overdue']})}],
+    line: {...id, ...period, is_overdue: ['boolean', 'whether a renewal is overdue']},
+  },
+  'list-requests': {documents: [{is: listOf(request)}], line: request},
+  'list-sessions': {
+    documents: [
+      {of: 'The list', is: listOf(listed)},
+      {of: 'With `--totals`', is: {sessions: [listOf(listed), 'the list'], totals: [totals, 'the sums']}},
+    ],
+    line: listed,
+  },
+  'print-metrics': one({
+    file: ['text?', '`--out`'],
+    sessions: ['count', 'sessions measured'],
+    left_out: ['count', 'sessions without series of their own (`--max-series`)'],
+    metrics: [
+      listOf({
+        name: ['text', 'the metric'],
+        type: [['gauge'], 'its type'],
+        help: ['text', 'its meaning'],
+        samples: [
+          listOf({labels: [mapOf('LABEL', 'text'), 'its labels'], value: ['amount', 'its value']}),
+          'its samples',
+        ],
+      }),
+      'the metrics',
+    ],
+  }),
+  'renew-budgets': {documents: [{is: renewed.document}], line: renewed.result},
+  'revoke-grant': one({...id, revoked_grants: [listOf(grant), 'the grants that ended'], ...granted}),
+  'reset-session': oneOrMany('reset', 'reset', {
+    removed_budget: [oneOf('amount?', 'text'), 'the removed limit; its text if it is no amount'],
+    removed_spent: [oneOf('amount?', 'text'), 'the removed spending; its text if it is no amount'],
+  }),
+  'set-budget': one(budgetChange),
+  'set-period': oneOrMany('set', 'set', period),
+  'undo-change': {documents: [{is: undone.document}], line: undone.result},
+  'unfreeze-session': oneOrMany('unfreeze', 'unfrozen', {
+    was_frozen: ['boolean', 'whether a freeze was lifted'],
+    freeze_reason: ['text?', 'its reason'],
+    frozen_until: ['time?', 'the end it had'],
+    counters_cleared: ['boolean', 'whether counters were cleared'],
+  }),
+  'watch-sessions': {
+    documents: [
+      {
+        of: 'With `--once`',
+        is: {
+          time: ['time', 'when, by the clock of the server'],
+          sessions: [listOf(watched), 'the sessions, in the order of `--sort`'],
+          totals: [
+            {
+              ...totals,
+              statuses: [
+                Object.fromEntries(
+                  ['frozen', 'invalid', 'empty', 'low', 'ok'].map((status) => [
+                    status,
+                    ['count', `sessions that are ${status}`],
+                  ]),
+                ),
+                'sessions by status',
+              ],
+            },
+            'the sums',
+          ],
+        },
+      },
+    ],
+    line: oneOf(
+      {event: [['added', 'changed'], 'what happened'], time: ['time', 'when'], ...watched},
+      {event: [['removed'], 'what happened'], time: ['time', 'when'], ...id},
+    ),
+  },
+};
+
+/** The document on stderr when a command fails with --json. */
+export const ERROR = {error: [{...error, hint: ['text?', 'what to do about it']}, 'the failure']};
+
+/** A JSON Schema (draft 2020-12) of a command's documents; `#/$defs/line` is a line of its --format ndjson. */
+export function toSchemaFile(title, {documents, line}) {
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title,
+    ...(documents.length === 1 ? toSchema(documents[0].is) : {anyOf: documents.map(({is}) => toSchema(is))}),
+    ...(line !== undefined && {$defs: {line: toSchema(line)}}),
+  };
+}
+
+function toSchema(type) {
+  if (typeof type === 'string') {
+    const {schema} = SIMPLE[type.replace('?', '')];
+    return type.endsWith('?') ? orNull(schema) : schema;
+  }
+  if (Array.isArray(type)) return type.length === 1 ? {const: type[0]} : {enum: type};
+  if (type.list !== undefined) return {type: 'array', items: toSchema(type.list)};
+  if (type.map !== undefined) return {type: 'object', additionalProperties: toSchema(type.map)};
+  if (type.choices !== undefined) return {anyOf: type.choices.map(toSchema)};
+  if (type.nullable !== undefined) return orNull(toSchema(type.nullable));
+  const fields = Object.entries(type);
+  return {
+    type: 'object',
+    properties: Object.fromEntries(
+      fields.map(([name, [of, description]]) => [name.replace('?', ''), {description, ...toSchema(of)}]),
+    ),
+    required: fields.flatMap(([name]) => (name.endsWith('?') ? [] : [name])),
+    additionalProperties: false,
+  };
+}
+
+function orNull(schema) {
+  if (schema.enum !== undefined) return {enum: [...schema.enum, null]};
+  return {...schema, type: [schema.type, 'null']};
+}
+
+/** Every field of a type in words: its path, its type and its meaning, once each. */
+export function listFields(type, path = '') {
+  const rows = new Map();
+  const add = (of, at) => {
+    if (typeof of === 'string' || Array.isArray(of)) return;
+    if (of.list !== undefined) return add(of.list, `${at}[]`);
+    if (of.map !== undefined) return add(of.map, `${at}.${of.key}`);
+    if (of.nullable !== undefined) return add(of.nullable, at);
+    if (of.choices !== undefined) return of.choices.forEach((choice) => add(choice, at));
+    for (const [name, [inner, meaning]] of Object.entries(of)) {
+      const field = `${at}${at === '' ? '' : '.'}${name.replace('?', '')}`;
+      const row = rows.get(field);
+      const types = new Set([...(row?.types ?? []), ...wordsFor(inner)]);
+      rows.set(field, {types, meaning: row?.meaning ?? meaning, isOptional: name.endsWith('?')});
+      add(inner, field);
+    }
+  };
+  add(type, path);
+  return [...rows].map(([field, {types, meaning, isOptional}]) => ({
+    field,
+    type: `${[...types].filter((word) => word !== 'null').join(', ')}${types.has('null') ? ' or null' : ''}`,
+    meaning: isOptional ? `${meaning} (optional)` : meaning,
+  }));
+}
+
+function wordsFor(type) {
+  if (typeof type === 'string') return [SIMPLE[type.replace('?', '')].shown, ...(type.endsWith('?') ? ['null'] : [])];
+  if (Array.isArray(type)) return type.map((word) => `\`${word}\``);
+  if (type.list !== undefined) return ['array'];
+  if (type.choices !== undefined) return type.choices.flatMap(wordsFor);
+  if (type.nullable !== undefined) return [...wordsFor(type.nullable), 'null'];
+  return ['object'];
+}
