@@ -258,7 +258,7 @@ describe.concurrent('other words for a command', () => {
 });
 
 test('an error keeps an ID and an address in one piece', async () => {
-  const id = 'x'.repeat(300);
+  const id = 'x'.repeat(110);
   const {stderr} = await runBinary(['get-budget', id], redis);
   expect(stderr).toContain(`Error: Session '${id}' not found.\n`);
   const host = `${'h'.repeat(60)}.${'i'.repeat(60)}.invalid`;

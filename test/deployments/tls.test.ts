@@ -255,7 +255,7 @@ describe.concurrent('TLS that is wrong is explained:', () => {
       stdout: '',
       stderr:
         'Error: There are TLS settings, but the URL does not use TLS.\n' +
-        'Write rediss:// in place of redis://, or leave out --tls-… and TOKENGATE_TLS_….\n',
+        'Write rediss:// instead of redis://, or leave out --tls-… and TOKENGATE_TLS_….\n',
     });
   });
 });
