@@ -19,7 +19,8 @@ describe('Sentinels', () => {
   const first = (): string => `127.0.0.1:${watched.ports[0]}`;
 
   test('lead to the primary', async () => {
-    expect(await runBinary(['set-budget', 'a', '5'], watched)).toMatchObject({code: 0, stderr: ''});
+    const stderr = "Warning: New session 'a'.\n";
+    expect(await runBinary(['set-budget', 'a', '5'], watched)).toMatchObject({code: 0, stderr});
     expect(await watched.primary.client.get('session:a:budget')).toBe('5');
     const {stdout} = await runBinary(['health'], watched);
     expect(stdout).toMatch(`\nAddress: ${primary}\n`);

@@ -141,7 +141,11 @@ describe('docs/guides/monitoring.md', () => {
     await loadSessions(redis, {odd: ['nan']});
     await redis.client.set('anomaly:staging:frozen_until', '2099-01-01T00:00:00');
     await redis.client.set('anomaly:my-workflow:frozen_until', 'x');
-    const {stdout} = await run('tokengate check-sessions --frozen --min-left 5 --json');
+    const checking = run('tokengate check-sessions --frozen --min-left 5 --max-rate 1/m --sample 1s --json');
+    const state = {isOver: false};
+    void checking.finally(() => (state.isOver = true));
+    while (!state.isOver) await redis.client.incrByFloat('session:dev-team:spent', 0.01);
+    const {stdout} = await checking;
     const {findings} = JSON.parse(stdout) as {findings: {check: string}[]};
     const listed = PAGE.split('\n').flatMap(
       (line) => /^\| `(\w+)` +\| (?:critical|warning|either)/.exec(line)?.[1] ?? [],

@@ -26,9 +26,9 @@ export function keepSecretUrl(url: string): void {
 export function keepWebhookUrl(url: string): void {
   keepSecret(url);
   const [, path = ''] = /^https?:\/\/[^/?#]*(.*)$/is.exec(url) ?? [];
-  for (const secret of [url, path, ...path.split(/[/?#&=]/).filter((part) => part.length >= MIN_TOKEN_LENGTH)]) {
-    if (secret.length >= MIN_SECRET_LENGTH) addSecret(secret);
-  }
+  // What Node.js says of a request under NODE_DEBUG has path and query apart.
+  const parts = [...path.split(/[?#]/), ...path.split(/[/?#&=]/).filter((part) => part.length >= MIN_TOKEN_LENGTH)];
+  for (const secret of [url, path, ...parts]) if (secret.length >= MIN_SECRET_LENGTH) addSecret(secret);
   redactStderr();
 }
 

@@ -32,7 +32,10 @@ function bash(script: string): Promise<Output> {
 
 describe('a reader that stops early', () => {
   test.each([
-    ['ndjson', '{"session_id":"s000001","budget":20,"spent":0,"remaining":20,"percentage_used":0}\n'],
+    [
+      'ndjson',
+      '{"session_id":"s000001","budget":20,"spent":0,"remaining":20,"percentage_used":0,"is_frozen":false,"frozen_until":null,"freeze_reason":null}\n',
+    ],
     ['csv', 'session_id,budget,spent,remaining,percentage_used\n'],
     ['json', '[\n'],
     ['table', expect.stringMatching(/^╔═+╦═+╦═+╦═+╦═+╗\n$/)],
@@ -64,7 +67,7 @@ test('a reader that begins late and reads line by line gets every row', async ()
   await vi.waitFor(
     async () => {
       const clients = await redis.client.sendCommand<string>(['CLIENT', 'LIST']);
-      expect(clients).toMatch(/ idle=[1-9]\d* .* cmd=m?get /);
+      expect(clients).toMatch(/ idle=[1-9]\d* .* cmd=(m?get|scan|exists) /);
     },
     {timeout: 50_000, interval: 100},
   );
@@ -135,7 +138,8 @@ describe('an output that cannot be written', () => {
     expect(await bash('tokengate get-budget nobody 2> /dev/full')).toEqual({code: 1, stdout: '', stderr: ''});
     expect(await bash('tokengate list-sessions --format ndjson 2> /dev/full | tail -1')).toMatchObject({
       code: 0,
-      stdout: '{"session_id":"s200000","budget":20,"spent":0,"remaining":20,"percentage_used":0}\n',
+      stdout:
+        '{"session_id":"s200000","budget":20,"spent":0,"remaining":20,"percentage_used":0,"is_frozen":false,"frozen_until":null,"freeze_reason":null}\n',
     });
   });
 });
