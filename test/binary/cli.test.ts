@@ -156,7 +156,7 @@ const BAD_USAGE: [argv: string[], message: string, hint: string, code?: string][
   [
     ['budget', 'a'],
     "Unknown command 'budget'.",
-    `Did you mean add-budget, get-budget or set-budget? ${SEE_ALL}`,
+    `Did you mean add-budget, get-budget, grant-budget or set-budget? ${SEE_ALL}`,
     'UNKNOWN_COMMAND',
   ],
   [['--redis-ulr', 'x', 'health'], "Unknown flag '--redis-ulr'.", `Did you mean --redis-url? ${SEE_ALL}`],

@@ -4,7 +4,7 @@ import {editDistance} from '../../lib/values/edit-distance.js';
 import {TokengateError} from '../../lib/values/errors.js';
 
 /** More than these say nothing. */
-const MOST = 3;
+const MOST = 4;
 
 /** Of the names those that were probably meant: with few other letters, or that have a word in common. */
 function findNearest(typed: string, names: readonly string[]): string[] {
@@ -17,9 +17,10 @@ function findNearest(typed: string, names: readonly string[]): string[] {
       .slice(0, MOST);
   }
   const words = wordsOf(typed);
-  const related = names.filter((name) =>
-    wordsOf(name).some((word) => words.some((one) => editDistance(one, word) <= 1)),
-  );
+  const withWord = (most: number): string[] =>
+    names.filter((name) => wordsOf(name).some((word) => words.some((one) => editDistance(one, word) <= most)));
+  const exact = withWord(0);
+  const related = exact.length > 0 ? exact : withWord(1);
   return related.length <= MOST ? related : [];
 }
 
