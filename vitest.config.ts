@@ -5,11 +5,14 @@ import {defineConfig} from 'vitest/config';
 const SHARED = {
   disableConsoleIntercept: true,
   pool: 'forks',
-  // A worker loads `src` and its packages once, not for each file. Files that replace a module say so in their own way.
+  // A worker loads `src` and its packages once, not for each file.
   isolate: false,
   testTimeout: 60_000,
   hookTimeout: 60_000,
 } as const;
+
+/** Files that replace a module of `src`, which nobody may have loaded before: each has a worker of its own. */
+const REPLACING = ['test/commands/base-command.test.ts'];
 
 /** The tests of a folder of test/. Those that run the built program build it first, when the build is stale. */
 const project = (name: string, {isBuilt}: {isBuilt: boolean}) => ({
@@ -17,6 +20,7 @@ const project = (name: string, {isBuilt}: {isBuilt: boolean}) => ({
     ...SHARED,
     name,
     include: [`test/${name}/**/*.test.ts`],
+    exclude: REPLACING,
     ...(isBuilt && {globalSetup: 'test/support/build.ts'}),
   },
 });
@@ -28,6 +32,7 @@ export default defineConfig({
     projects: [
       project('unit', {isBuilt: false}),
       project('commands', {isBuilt: true}),
+      {test: {...SHARED, isolate: true, name: 'replacing', include: REPLACING}},
       project('binary', {isBuilt: true}),
       project('deployments', {isBuilt: true}),
       project('docs', {isBuilt: true}),

@@ -134,7 +134,9 @@ describe('the examples of the pages', () => {
     await run('tokengate set-budget test-session 11');
     if (command.includes('revoke-grant')) await run('tokengate grant-budget my-workflow 5 --for 1h');
     const {stdout: id} = await run("tokengate list-changes --limit 1 --json | jq -r '.[0].change_id'");
-    const script = `set -o pipefail\n${command.replace('k7m2q9x4tv', id.trim())}`;
+    const {stdout: grant} = await run("tokengate list-grants --json | jq -r '.[0].grant_id'");
+    const named = command.replace('k7m2q9x4tv', id.trim()).replace('4k7m2xq9hb', grant.trim());
+    const script = `set -o pipefail\n${named}`;
     const output = await run(script);
     const {code, stderr} = asksForYes(output) ? await run(`${script} --yes`) : output;
     const [, name = ''] = /tokengate (?:--redis-url \S+ )?([\w-]+)/.exec(command) ?? [];
