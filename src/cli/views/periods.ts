@@ -7,6 +7,7 @@ import type {PeriodState} from '../../lib/periods/renewal.js';
 import type {Schedule, Span} from '../../lib/periods/schedule.js';
 import {Decimal} from '../../lib/values/decimal.js';
 import {formatExactMoney, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
+import {formatUtc} from '../../lib/values/time.js';
 import {toCsvCell} from '../terminal/csv.js';
 import {showText} from '../terminal/escape.js';
 import {stringifyJson} from '../terminal/json.js';
@@ -68,8 +69,7 @@ function moneyOf(amount: StoredAmount): Money | null {
 
 /** What `set-period` did to one, for people. */
 export function describeSetPeriod({before, after: {period, budget}}: PeriodChange): string {
-  if (period !== null)
-    return `every ${describePeriod(period).replace(/^every /, '')}, budget ${describeAmount(budget)}`;
+  if (period !== null) return `${describePeriod(period)}, budget ${describeAmount(budget)}`;
   return before.period === null ? 'it does not renew' : `no longer ${describePeriod(before.period)}`;
 }
 
@@ -159,7 +159,7 @@ export function toGrantJson({id, amount, until, note}: Grant): GrantJson {
 
 /** `until 2026-12-01 00:00:00 UTC`, or that it ends with the period. */
 export function describeGrantEnd({until}: Grant): string {
-  return until === null ? 'until the next renewal' : `until ${until.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+  return until === null ? 'until the next renewal' : `until ${formatUtc(until)}`;
 }
 
 /** A list of grants as text, piece by piece. */
