@@ -4,7 +4,7 @@ import {formatInZone, formatIsoInZone} from '../../lib/periods/calendar.js';
 import {describePeriod, describeSchedule} from '../../lib/periods/describe.js';
 import {type Grant, sumOf} from '../../lib/periods/grants.js';
 import type {PeriodState} from '../../lib/periods/renewal.js';
-import type {Schedule, Span} from '../../lib/periods/schedule.js';
+import type {SpanOf} from '../../lib/periods/schedule.js';
 import {Decimal} from '../../lib/values/decimal.js';
 import {formatExactMoney, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
@@ -15,7 +15,6 @@ import {drawTable} from '../terminal/table.js';
 
 export const PERIOD_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
 type Format = (typeof PERIOD_FORMATS)[number];
-type SpanOf = (schedule: Schedule, now: Date) => Span;
 
 /** How and when a budget renews, as scripts see it: a contract. Times are on the clock of the period's zone. */
 export interface PeriodTermsJson {

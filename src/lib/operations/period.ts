@@ -7,7 +7,7 @@ import {describePeriod} from '../periods/describe.js';
 import {formatGrants, type Grant, isOver, sumOf} from '../periods/grants.js';
 import {formatPeriod, type Period} from '../periods/period.js';
 import {findDue, type PeriodState, type Renewal, toPeriodState, typed} from '../periods/renewal.js';
-import type {Schedule, Span} from '../periods/schedule.js';
+import type {SpanOf} from '../periods/schedule.js';
 import type {Redis} from '../redis/contract.js';
 import {readPeriods, scanPeriods} from '../sessions/periods.js';
 import {TokengateError} from '../values/errors.js';
@@ -59,7 +59,7 @@ export function setPeriodChange(period: Period | null, now: Date, isFresh: boole
 }
 
 /** Renews what is due now, by `findDue`. */
-export function renewChange(now: Date, spanOf: (schedule: Schedule, now: Date) => Span): PlannedChange<PeriodRenewal> {
+export function renewChange(now: Date, spanOf: SpanOf): PlannedChange<PeriodRenewal> {
   return periodChange(
     (_id, state) => {
       const renewal = findDue(state, now, spanOf);
@@ -216,12 +216,7 @@ export function describeRenewal({before, after, renewal}: PeriodRenewal): string
 }
 
 /** The sessions with a renewal or the end of a grant that is due now, or whose period cannot be read; sorted. */
-export async function findDueSessions(
-  redis: Redis,
-  now: Date,
-  spanOf: (schedule: Schedule, now: Date) => Span,
-  glob?: string,
-): Promise<RawId[]> {
+export async function findDueSessions(redis: Redis, now: Date, spanOf: SpanOf, glob?: string): Promise<RawId[]> {
   const due: RawId[] = [];
   for await (const page of readPeriods(redis, await scanPeriods(redis, glob), {withAmounts: false})) {
     for (const {key, state} of page) {

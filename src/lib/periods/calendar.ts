@@ -1,7 +1,7 @@
 import {Temporal} from 'temporal-polyfill';
 
 import {TokengateError} from '../values/errors.js';
-import type {Schedule, Span} from './schedule.js';
+import type {Schedule, Span, SpanOf} from './schedule.js';
 
 const UNITS = {day: {days: 1}, week: {weeks: 1}, month: {months: 1}, year: {years: 1}} as const;
 
@@ -21,7 +21,7 @@ export function parseTimezone(name: string): string {
 }
 
 /** Finds the span that a moment is in. What it has found it keeps: thousands of sessions share a few schedules. */
-export function makeCalendar(): (schedule: Schedule, now: Date) => Span {
+export function makeCalendar(): SpanOf {
   const known = new Map<string, Span>();
   return (schedule, now) => {
     const {every, timezone, at, on} = schedule;

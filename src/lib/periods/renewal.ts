@@ -3,7 +3,7 @@ import type {Held} from '../gateway/stored-value.js';
 import {type Money, toPlainDigits, type TypedAmount, ZERO} from '../values/money.js';
 import {type Grant, isOver, parseGrants, sumOf} from './grants.js';
 import {parsePeriod, type Period} from './period.js';
-import type {Schedule, Span} from './schedule.js';
+import type {SpanOf} from './schedule.js';
 
 /** What stands in Redis for one session. */
 export interface PeriodState {
@@ -39,11 +39,7 @@ export interface Renewal {
  *
  * @returns undefined when nothing is
  */
-export function findDue(
-  {period, grants, budget, spent}: PeriodState,
-  now: Date,
-  spanOf: (schedule: Schedule, now: Date) => Span,
-): Renewal | undefined {
+export function findDue({period, grants, budget, spent}: PeriodState, now: Date, spanOf: SpanOf): Renewal | undefined {
   const isDue = period !== null && spanOf(period, now).start > period.renewed;
   const ended = grants.filter((grant) => isOver(grant, now) || (isDue && grant.until === null));
   const live = grants.filter((grant) => !ended.includes(grant));
@@ -83,12 +79,7 @@ function notBelowZero(amount: Money): Money {
 }
 
 /** True when a renewal, or the end of a grant, should have been carried out longer ago than the grace. */
-export function isOverdue(
-  {period, grants}: PeriodState,
-  now: Date,
-  spanOf: (schedule: Schedule, now: Date) => Span,
-  graceMs: number,
-): boolean {
+export function isOverdue({period, grants}: PeriodState, now: Date, spanOf: SpanOf, graceMs: number): boolean {
   const before = new Date(now.getTime() - graceMs);
   if (grants.some((grant) => isOver(grant, before))) return true;
   // What began within the grace is not late, but the one before it may never have been carried out.

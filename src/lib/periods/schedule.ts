@@ -16,3 +16,6 @@ export interface Span {
   start: Date;
   end: Date;
 }
+
+/** Finds the span that a moment is in; see `makeCalendar`. */
+export type SpanOf = (schedule: Schedule, now: Date) => Span;
