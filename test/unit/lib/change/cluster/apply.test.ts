@@ -1,6 +1,7 @@
 import {beforeEach, describe, expect, test, vi} from 'vitest';
 
 import type {Change, PlannedChange, ScriptedChange, Settled} from '../../../../../src/lib/change/change.js';
+import {changeOnCluster} from '../../../../../src/lib/change/cluster/apply.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -18,7 +19,6 @@ import {connect} from '../../../../../src/lib/redis/connect.js';
 import {ErrorReply, NoReply, type Redis} from '../../../../../src/lib/redis/contract.js';
 import {TokengateError} from '../../../../../src/lib/values/errors.js';
 import {nameOf, type RawId, rawId} from '../../../../../src/lib/values/session-id.js';
-import {changeOnCluster} from '../../../../../src/lib/change/cluster/apply.js';
 import {scriptsOf} from '../../../../support/redis/lua.js';
 import {type Nodes, withCluster} from '../../../../support/redis/with-cluster.js';
 
