@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
 const onlyImporter = (name, file) => ({name, message: `Only ${file} imports ${name}.`});
 const OCLIF = {regex: '^@oclif/', message: 'src/lib knows no oclif.'};
 const TERMINAL_PACKAGES = [
-  onlyImporter('table', 'src/cli/terminal/table.ts'),
+  onlyImporter('table', 'src/cli/text/table.ts'),
   onlyImporter('ink', 'src/cli/watch/screen.tsx'),
   onlyImporter('react', 'src/cli/watch/screen.tsx'),
 ];
@@ -22,7 +22,14 @@ const FLOORS = {
     ['change', 'watch', 'monitoring'],
     ['operations', 'audit'],
   ],
-  'src/cli': [['terminal'], ['connection', 'copyable'], ['views'], ['alerts', 'completion', 'watch'], ['oclif']],
+  'src/cli': [
+    ['text'],
+    ['terminal'],
+    ['connection', 'copyable'],
+    ['views'],
+    ['alerts', 'completion', 'watch'],
+    ['oclif'],
+  ],
 };
 const BESIDE = {};
 
@@ -117,7 +124,7 @@ export default tseslint.config(
     ['src/cli/**'],
     [REDIS, ...TERMINAL_PACKAGES],
     [],
-    ['src/cli/terminal/prompts.ts', 'src/cli/terminal/table.ts', 'src/cli/watch/screen.tsx'],
+    ['src/cli/terminal/prompts.ts', 'src/cli/text/table.ts', 'src/cli/watch/screen.tsx'],
   ),
   restrictedImports(
     ['src/lib/**'],

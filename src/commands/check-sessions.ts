@@ -4,7 +4,7 @@ import {LEASE_MS, type NotificationJson, notificationError, notify} from '../cli
 import {readWebhook} from '../cli/alerts/webhook.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {answerFormatFlag, DEFAULT_SAMPLE, matchFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
-import {stringifyJson} from '../cli/terminal/json.js';
+import {stringifyJson} from '../cli/text/json.js';
 import {renderCheck, toCheckJson} from '../cli/views/limits.js';
 import {
   type Check,

@@ -2,8 +2,8 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {journalFlags, matchFlag, yesFlag} from '../cli/oclif/flags.js';
-import {isSafeText} from '../cli/terminal/escape.js';
 import {onInterrupt} from '../cli/terminal/interrupts.js';
+import {isSafeText} from '../cli/text/escape.js';
 import {StoreReport} from '../cli/views/audit-report.js';
 import {formatCount} from '../cli/views/batch-report.js';
 import {type Fixable, checkStore, isFixable} from '../lib/audit/audit.js';

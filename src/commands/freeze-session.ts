@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
-import {parseTypedTime} from '../cli/terminal/time-zone.js';
+import {parseTypedTime} from '../cli/text/time-zone.js';
 import {describeEnd, describeFreeze, FOREVER} from '../lib/gateway/freeze.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
 import {type Freeze, freezeSession, type FreezeOptions, freezeChange} from '../lib/operations/freeze.js';

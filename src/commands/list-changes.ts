@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {countFlag, pagerFlag} from '../cli/oclif/flags.js';
-import {parseTypedTime} from '../cli/terminal/time-zone.js';
+import {parseTypedTime} from '../cli/text/time-zone.js';
 import {CHANGE_FORMATS, renderChanges} from '../cli/views/changes.js';
 import {listChanges} from '../lib/journal/history.js';
 import {serverTime} from '../lib/redis/server-time.js';

@@ -2,8 +2,8 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {answerFormatFlag, countFlag, matchFlag, whereFlag} from '../cli/oclif/flags.js';
-import {stringifyJson} from '../cli/terminal/json.js';
 import {replaceFile} from '../cli/terminal/replace-file.js';
+import {stringifyJson} from '../cli/text/json.js';
 import {renderMetrics} from '../cli/views/prometheus.js';
 import {measure, type Metrics} from '../lib/monitoring/metrics.js';
 import {serverTime} from '../lib/redis/server-time.js';

@@ -1,7 +1,7 @@
 import type {Hook} from '@oclif/core';
 
 import {globalFlagsOf} from '../cli/oclif/global-flags.js';
-import {guessNearest, unknownCommand} from '../cli/terminal/did-you-mean.js';
+import {guessNearest, unknownCommand} from '../cli/text/did-you-mean.js';
 import {TokengateError} from '../lib/values/errors.js';
 
 /**

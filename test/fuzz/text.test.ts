@@ -5,10 +5,10 @@ import fc from 'fast-check';
 import {describe, expect} from 'vitest';
 
 import {toCommandLine} from '../../src/cli/copyable/shell-quote.js';
-import {toCsvCell} from '../../src/cli/terminal/csv.js';
-import {escapeJson, showText} from '../../src/cli/terminal/escape.js';
-import {stringifyJson} from '../../src/cli/terminal/json.js';
-import {drawTable} from '../../src/cli/terminal/table.js';
+import {toCsvCell} from '../../src/cli/text/csv.js';
+import {escapeJson, showText} from '../../src/cli/text/escape.js';
+import {stringifyJson} from '../../src/cli/text/json.js';
+import {drawTable} from '../../src/cli/text/table.js';
 import {readIds, writeIdLine} from '../../src/cli/views/id-lines.js';
 import {renderMetrics} from '../../src/cli/views/prometheus.js';
 import {addressOf, parseRedisUrl, secretsOfUrl} from '../../src/lib/redis/url.js';

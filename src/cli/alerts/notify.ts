@@ -3,9 +3,9 @@ import {spawn} from 'node:child_process';
 import type {Finding} from '../../lib/monitoring/limits.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {type Money, toPlainDigits} from '../../lib/values/money.js';
-import {showText} from '../terminal/escape.js';
 import {onInterrupt} from '../terminal/interrupts.js';
-import {stringifyJson} from '../terminal/json.js';
+import {showText} from '../text/escape.js';
+import {stringifyJson} from '../text/json.js';
 import {describeFinding, toFindingJson} from '../views/limits.js';
 import {postWebhook, type Webhook} from './webhook.js';
 

@@ -3,7 +3,7 @@ import {writeSync} from 'node:fs';
 import {findCandidates} from '../../lib/completion/candidates.js';
 import {parseRedisUrl, type RedisTarget, withTlsFiles} from '../../lib/redis/url.js';
 import {readConnection} from '../connection/connection-flags.js';
-import {showText} from '../terminal/escape.js';
+import {showText} from '../text/escape.js';
 import {readCommandLine, type Word} from './command-line.js';
 import {type Candidate, type Candidates, complete, type IdRequest} from './complete.js';
 import {quoteForBash, quoteForPowerShell} from './quoting.js';

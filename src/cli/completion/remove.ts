@@ -1,8 +1,8 @@
 import {readFile, rm, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 
-import {showText} from '../terminal/escape.js';
 import {replaceFile} from '../terminal/replace-file.js';
+import {showText} from '../text/escape.js';
 import {isSetupLine, START_FILES} from './scripts.js';
 
 /** Files that nothing but our completion needs, below the home folder. */

@@ -1,4 +1,4 @@
-import {isSafeText} from '../terminal/escape.js';
+import {isSafeText} from '../text/escape.js';
 
 /**
  * A command line for a POSIX shell in which each word arrives exactly as it is. It is one line, safe to show: what is

@@ -10,14 +10,14 @@ import {type Connection, readConnection} from '../connection/connection-flags.js
 import {redisCliOptions} from '../copyable/redis-cli.js';
 import type {SameServer} from '../copyable/session-commands.js';
 import {toCommandLine} from '../copyable/shell-quote.js';
-import {paint} from '../terminal/colour.js';
-import {roomOf, showCut, showMessage, showText} from '../terminal/escape.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
 import {onInterrupt} from '../terminal/interrupts.js';
-import {stringifyJson} from '../terminal/json.js';
 import {canAsk, confirm, confirmationRequired} from '../terminal/prompts.js';
 import {MAX_WARNINGS, reportError, reportWarning, wantsJson} from '../terminal/report.js';
 import {drainOutput, keepAnswer, writeOutput} from '../terminal/stdout.js';
+import {paint} from '../text/colour.js';
+import {roomOf, showCut, showMessage, showText} from '../text/escape.js';
+import {stringifyJson} from '../text/json.js';
 import {globalFlags} from './flags.js';
 import {makeJournal} from './journal-flags.js';
 

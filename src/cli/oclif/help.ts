@@ -2,8 +2,8 @@ import type {Command, Interfaces} from '@oclif/core';
 
 import {TOPICS} from '../completion/help-topics.js';
 import {shortNamesOf} from '../completion/other-spellings.js';
-import {bold} from '../terminal/colour.js';
-import {unknownCommand} from '../terminal/did-you-mean.js';
+import {bold} from '../text/colour.js';
+import {unknownCommand} from '../text/did-you-mean.js';
 import {globalFlagsOf} from './global-flags.js';
 import {
   environmentOf,

@@ -5,7 +5,7 @@ import {ROLLOVERS} from '../../lib/periods/period.js';
 import {EVERY, type Schedule} from '../../lib/periods/schedule.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {parseAmount, type TypedAmount} from '../../lib/values/money.js';
-import {guessNearest} from '../terminal/did-you-mean.js';
+import {guessNearest} from '../text/did-you-mean.js';
 
 const WEEKDAYS = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
 

@@ -1,5 +1,5 @@
 import {TokengateError} from '../../lib/values/errors.js';
-import {roomOf, showMessage} from './escape.js';
+import {roomOf, showMessage} from '../text/escape.js';
 import {EXIT, endWith} from './exit-code.js';
 import {untilForeground} from './foreground.js';
 import {onInterrupt} from './interrupts.js';

@@ -1,11 +1,11 @@
 import type {Errors} from '@oclif/core';
 
 import {TokengateError} from '../../lib/values/errors.js';
-import {paint} from './colour.js';
-import {guessNearest} from './did-you-mean.js';
-import {roomOf, showMessage, showText} from './escape.js';
+import {paint} from '../text/colour.js';
+import {guessNearest} from '../text/did-you-mean.js';
+import {roomOf, showMessage, showText} from '../text/escape.js';
+import {stringifyJson} from '../text/json.js';
 import {EXIT, endWith} from './exit-code.js';
-import {stringifyJson} from './json.js';
 import {redact} from './redact.js';
 import {OutputClosed} from './stdout.js';
 

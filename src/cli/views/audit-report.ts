@@ -3,10 +3,10 @@ import type {Outcome} from '../../lib/change/batch.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {nameOf} from '../../lib/values/session-id.js';
 import {type SameServer, toKeyDeletion, toSessionCommand} from '../copyable/session-commands.js';
-import {roomOf, showCut, showMessage} from '../terminal/escape.js';
-import {stringifyJson} from '../terminal/json.js';
 import {reportLine} from '../terminal/report.js';
 import {drainOutput, explainClosing, WorkOutput, writeOutput} from '../terminal/stdout.js';
+import {roomOf, showCut, showMessage} from '../text/escape.js';
+import {stringifyJson} from '../text/json.js';
 import {formatCount} from './batch-report.js';
 
 interface ReportOptions {

@@ -1,10 +1,10 @@
 import type {Outcome} from '../../lib/change/batch.js';
 import type {Preview} from '../../lib/change/change.js';
 import {TokengateError} from '../../lib/values/errors.js';
-import {roomOf, showCut, showMessage} from '../terminal/escape.js';
-import {stringifyJson} from '../terminal/json.js';
 import {MAX_WARNINGS, reportLine, reportWarning} from '../terminal/report.js';
 import {boundErrors, WorkOutput} from '../terminal/stdout.js';
+import {roomOf, showCut, showMessage} from '../text/escape.js';
+import {stringifyJson} from '../text/json.js';
 
 interface Wording<R> {
   verb: string;

@@ -4,9 +4,9 @@ import {addOlder, type KeyRecord, toText, type Value} from '../../lib/journal/en
 import type {HistoryPart} from '../../lib/journal/history.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
 import {formatUtc} from '../../lib/values/time.js';
-import {roomOf, showCut} from '../terminal/escape.js';
-import {stringifyJson} from '../terminal/json.js';
-import {drawTable} from '../terminal/table.js';
+import {roomOf, showCut} from '../text/escape.js';
+import {stringifyJson} from '../text/json.js';
+import {drawTable} from '../text/table.js';
 import {formatCount} from './batch-report.js';
 
 export const CHANGE_FORMATS = ['table', 'json', 'ndjson'] as const;

@@ -3,7 +3,7 @@ import {constants, fstatSync, readFileSync, readlinkSync} from 'node:fs';
 
 import {TokengateError} from '../../lib/values/errors.js';
 import {isText, nameOf, parseSessionId, type RawId, rawId} from '../../lib/values/session-id.js';
-import {stringifyJson} from '../terminal/json.js';
+import {stringifyJson} from '../text/json.js';
 
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;

@@ -1,8 +1,8 @@
 import {describeEnd} from '../../lib/gateway/freeze.js';
 import type {Check, Finding, Severity} from '../../lib/monitoring/limits.js';
 import {formatExactMoney, formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
-import {paint} from '../terminal/colour.js';
-import {roomOf, showCut, showMessage} from '../terminal/escape.js';
+import {paint} from '../text/colour.js';
+import {roomOf, showCut, showMessage} from '../text/escape.js';
 
 /** One crossing as scripts see it: a contract. Amounts are exact; null is what is not there or not readable. */
 export interface FindingJson {

@@ -15,7 +15,7 @@ import {isText} from '../../lib/values/session-id.js';
 import {formatDuration, formatUtc} from '../../lib/values/time.js';
 import {type SameServer, toGlob, toKeyDeletion, toSessionCommand} from '../copyable/session-commands.js';
 import {toCommandLine} from '../copyable/shell-quote.js';
-import {roomOf, showCut} from '../terminal/escape.js';
+import {roomOf, showCut} from '../text/escape.js';
 
 /** A rule as scripts see it: a contract. What follows are facts of that rule. */
 interface RuleJson {

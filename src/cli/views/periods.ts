@@ -8,10 +8,10 @@ import type {SpanOf} from '../../lib/periods/schedule.js';
 import {Decimal} from '../../lib/values/decimal.js';
 import {formatExactMoney, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
-import {toCsvCell} from '../terminal/csv.js';
-import {showText} from '../terminal/escape.js';
-import {stringifyJson} from '../terminal/json.js';
-import {drawTable} from '../terminal/table.js';
+import {toCsvCell} from '../text/csv.js';
+import {showText} from '../text/escape.js';
+import {stringifyJson} from '../text/json.js';
+import {drawTable} from '../text/table.js';
 
 export const PERIOD_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
 type Format = (typeof PERIOD_FORMATS)[number];

@@ -1,6 +1,6 @@
 import type {Gauge, Metrics} from '../../lib/monitoring/metrics.js';
 import {toPlainDigits} from '../../lib/values/money.js';
-import {showText} from '../terminal/escape.js';
+import {showText} from '../text/escape.js';
 
 /** The largest number that Prometheus can read (a binary float); it refuses a whole file for one that is larger. */
 const MAX_VALUE = Number.MAX_VALUE;

@@ -2,10 +2,10 @@ import type {RecordedRequest} from '../../lib/gateway/request-history.js';
 import {quoteStart} from '../../lib/gateway/stored-text.js';
 import {formatExactMoney, type Money, toPlainDigits} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
-import {toCsvCell} from '../terminal/csv.js';
-import {roomOf, showCut, showText} from '../terminal/escape.js';
-import {stringifyJson} from '../terminal/json.js';
-import {drawTable} from '../terminal/table.js';
+import {toCsvCell} from '../text/csv.js';
+import {roomOf, showCut, showText} from '../text/escape.js';
+import {stringifyJson} from '../text/json.js';
+import {drawTable} from '../text/table.js';
 
 export const REQUEST_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
 

@@ -6,11 +6,11 @@ import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/to
 import {TokengateError} from '../../lib/values/errors.js';
 import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
 import {type Status, statusOf} from '../../lib/watch/row.js';
-import type {Colour} from '../terminal/colour.js';
-import {toCsvCell} from '../terminal/csv.js';
-import {roomOf, showCut, showText} from '../terminal/escape.js';
-import {stringifyJson} from '../terminal/json.js';
-import {drawTable} from '../terminal/table.js';
+import type {Colour} from '../text/colour.js';
+import {toCsvCell} from '../text/csv.js';
+import {roomOf, showCut, showText} from '../text/escape.js';
+import {stringifyJson} from '../text/json.js';
+import {drawTable} from '../text/table.js';
 import {hexOf, writeIdLine} from './id-lines.js';
 
 /** A session as scripts see it: a contract. Amounts are exact; null is a value in Redis that is not money. */

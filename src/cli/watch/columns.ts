@@ -1,8 +1,8 @@
 import {FOREVER} from '../../lib/gateway/freeze.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import {emptyIn, type Status, type Watched, type WatchField} from '../../lib/watch/row.js';
-import {showCut, showMessage} from '../terminal/escape.js';
-import {cutMiddle, widthOf} from '../terminal/width.js';
+import {showCut, showMessage} from '../text/escape.js';
+import {cutMiddle, widthOf} from '../text/width.js';
 import {fit, type Line, type Look, MOST, type Piece} from './cells.js';
 
 export const STATUS_LOOKS: Record<Status, Look> = {

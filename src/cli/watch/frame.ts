@@ -4,8 +4,8 @@ import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.
 import {formatUtc} from '../../lib/values/time.js';
 import {emptyIn, STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';
 import {secondsUntilEmpty} from '../../lib/watch/spend-rate.js';
-import {showCut, showMessage} from '../terminal/escape.js';
-import {cutMiddle, widthOf} from '../terminal/width.js';
+import {showCut, showMessage} from '../text/escape.js';
+import {cutMiddle, widthOf} from '../text/width.js';
 import {fitLine, type Line, lineWidth, type Look, MOST, type Piece, shorten, spread, untrusted} from './cells.js';
 import {
   amountText,

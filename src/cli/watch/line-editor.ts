@@ -1,5 +1,5 @@
-import {isSafeText} from '../terminal/escape.js';
-import {charactersOf} from '../terminal/width.js';
+import {isSafeText} from '../text/escape.js';
+import {charactersOf} from '../text/width.js';
 
 /** A line that is being typed, with the cursor between its two parts. */
 export interface EditedLine {

@@ -2,8 +2,8 @@ import type {Money} from '../../lib/values/money.js';
 import type {RawId} from '../../lib/values/session-id.js';
 import type {Feed} from '../../lib/watch/poller.js';
 import {emptyIn, type Watched} from '../../lib/watch/row.js';
-import {stringifyJson} from '../terminal/json.js';
 import {reportWarning} from '../terminal/report.js';
+import {stringifyJson} from '../text/json.js';
 import {type SessionJson, toSessionJson} from '../views/sessions.js';
 
 /** A session at one moment, as scripts see it: a contract. */

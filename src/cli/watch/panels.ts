@@ -1,5 +1,5 @@
-import {showMessage, showText} from '../terminal/escape.js';
-import {charactersOf, widthOf} from '../terminal/width.js';
+import {showMessage, showText} from '../text/escape.js';
+import {charactersOf, widthOf} from '../text/width.js';
 import type {PageLine} from '../views/session-page.js';
 import {ACTIONS} from './actions.js';
 import {fitLine, type Line, type Piece} from './cells.js';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
 import {toCommandLine} from '../../../../src/cli/copyable/shell-quote.js';
-import {showText} from '../../../../src/cli/terminal/escape.js';
+import {showText} from '../../../../src/cli/text/escape.js';
 
 /** What a shell hands to a command, word by word. */
 function wordsOf(line: string): string[] {

@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest';
 
-import {widthOf} from '../../../../src/cli/terminal/width.js';
+import {widthOf} from '../../../../src/cli/text/width.js';
 import {toAnsi} from '../../../../src/cli/watch/cells.js';
 import {fit, render, type View} from '../../../../src/cli/watch/frame.js';
 import {press} from '../../../../src/cli/watch/reduce.js';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
 
-import {showText} from '../../../../src/cli/terminal/escape.js';
-import {drawLargeTable, drawTable} from '../../../../src/cli/terminal/table.js';
-import {widthOf} from '../../../../src/cli/terminal/width.js';
+import {showText} from '../../../../src/cli/text/escape.js';
+import {drawLargeTable, drawTable} from '../../../../src/cli/text/table.js';
+import {widthOf} from '../../../../src/cli/text/width.js';
 
 const HEADER = ['Session ID', 'Budget', 'Used %'];
 const plain = fc.string({unit: 'grapheme-ascii'});

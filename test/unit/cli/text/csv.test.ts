@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
 
-import {toCsvCell} from '../../../../src/cli/terminal/csv.js';
+import {toCsvCell} from '../../../../src/cli/text/csv.js';
 
 test.each([
   ['plain', 'plain,1\n'],

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
-import {showCut, showMessage, showText} from '../../../../src/cli/terminal/escape.js';
-import {stringifyJson} from '../../../../src/cli/terminal/json.js';
+import {showCut, showMessage, showText} from '../../../../src/cli/text/escape.js';
+import {stringifyJson} from '../../../../src/cli/text/json.js';
 
 /** Written apart from what is tested: what a terminal, or a reader of one, could be fooled by. */
 const DANGEROUS = /[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff]/u; // eslint-disable-line no-control-regex
