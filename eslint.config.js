@@ -70,7 +70,6 @@ export default tseslint.config(
     },
     rules: {
       '@typescript-eslint/restrict-template-expressions': ['error', {allowNumber: true}],
-      'import-x/no-cycle': 'error',
       'import-x/no-restricted-paths': [
         'error',
         {

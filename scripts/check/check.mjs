@@ -7,6 +7,7 @@ const CHECKS = {
   format: 'prettier --check .',
   lint: 'eslint .',
   types: 'tsc',
+  rooms: 'node scripts/check/rooms.mjs',
   Lua: 'node scripts/build/lua.mjs --check && node scripts/check/lua.mjs',
   'dead code': 'knip',
   'reasons for dependencies': 'node scripts/check/dependencies.mjs',

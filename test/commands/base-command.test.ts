@@ -297,7 +297,7 @@ describe('a connection', () => {
     const doubtful = async (tools: Tools): Promise<void> => {
       for (const doubt of ['one', 'two', 'one']) {
         const redis = await tools.connect();
-        redis.cluster?.doubts.add(`It is not sure: ${doubt}.`);
+        redis.doubts.add(`It is not sure: ${doubt}.`);
         redis.close();
       }
     };

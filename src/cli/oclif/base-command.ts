@@ -85,7 +85,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   /** A command may connect more than once. */
   private keepDoubts(): void {
-    for (const doubt of this.redis?.cluster?.doubts ?? []) this.doubts.add(doubt);
+    for (const doubt of this.redis?.doubts ?? []) this.doubts.add(doubt);
     const {isLocalTime = false, address = ''} = this.redis?.server ?? {};
     if (isLocalTime) this.doubts.add(`Redis at ${address} does not tell the time: this machine's clock is used.`);
   }

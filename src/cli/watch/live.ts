@@ -10,8 +10,9 @@ import {hasColour} from '../text/colour.js';
 import {showMessage} from '../text/escape.js';
 import type {PageLine} from '../views/session-page.js';
 import {act, type Done, type MakeJournal, prepareUndo, undo} from './actions.js';
-import {fit, type Frame, render, visibleRows} from './frame.js';
-import {askUndo, type Key, press, sayError} from './reduce.js';
+import {fit, render, visibleRows} from './frame.js';
+import {askUndo, press, sayError} from './reduce.js';
+import type {Ui} from './screen.js';
 import {type Effect, mention, type Message, openState, type OwnChange, say, type State, takeReading} from './state.js';
 
 export interface LiveOptions {
@@ -27,19 +28,6 @@ export interface LiveOptions {
   explain: (redis: Redis, id: RawId) => Promise<PageLine[]>;
   /** Says all about a session. */
   describe: (redis: Redis, id: RawId) => Promise<PageLine[]>;
-}
-
-/** What the screen shows, and where its keys go. */
-export interface Ui {
-  /** Calls the listener when there is another frame. */
-  subscribe: (listener: () => void) => () => void;
-  frame: (columns: number, rows: number) => Frame;
-  press: (key: Key) => void;
-  /** Lets a change that is under way come to its end. */
-  leave: () => void;
-  /** Resolves when it is left, with what is still to be said. */
-  readonly left: Promise<readonly Message[]>;
-  close: () => void;
 }
 
 /** A message goes away after so many milliseconds. */

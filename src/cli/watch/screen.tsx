@@ -6,8 +6,9 @@ import type {ReactElement} from 'react';
 
 import {untilForeground} from '../terminal/foreground.js';
 import {type Line, type Palette, toAnsi} from './cells.js';
-import type {Ui} from './live.js';
+import type {Frame} from './frame.js';
 import type {Key, KeyName} from './reduce.js';
+import type {Message} from './state.js';
 import {openTerminal, type Terminal} from './terminal.js';
 
 /** Keys as Node.js names them; with Ctrl and Alt as `ctrl-x` and `meta-x`. */
@@ -52,6 +53,19 @@ const ESCAPE_MS = 50;
 
 /** Past this time the process was not stopped by Ctrl-Z: there is no shell that would let it go on. */
 const STOP_MS = 100;
+
+/** What the screen shows, and where its keys go. */
+export interface Ui {
+  /** Calls the listener when there is another frame. */
+  subscribe: (listener: () => void) => () => void;
+  frame: (columns: number, rows: number) => Frame;
+  press: (key: Key) => void;
+  /** Lets a change that is under way come to its end. */
+  leave: () => void;
+  /** Resolves when it is left, with what is still to be said. */
+  readonly left: Promise<readonly Message[]>;
+  close: () => void;
+}
 
 interface ScreenProps {
   ui: Ui;

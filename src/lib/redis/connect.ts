@@ -169,6 +169,7 @@ function standalone(
   return {
     server,
     cluster: undefined,
+    doubts: new Set(),
     explain,
     reopen,
     close() {

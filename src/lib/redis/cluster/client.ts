@@ -328,8 +328,8 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       replicas,
       primaryOf: (key) => map.owners[slotOf(key)],
       scan: (pattern) => scanCluster(scanned, pattern),
-      doubts,
     },
+    doubts,
     explain,
     close,
     reopen: () => {

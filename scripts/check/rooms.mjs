@@ -1,0 +1,55 @@
+// Checks what the linter cannot see: no circle of imports, those of types alone included, and no room of src that is too
+// full to be looked through. Which room may import from which is in eslint.config.js.
+import {readdirSync, readFileSync} from 'node:fs';
+import {dirname, join, relative} from 'node:path';
+
+import ts from 'typescript';
+
+import {ROOT} from '../setup.mjs';
+
+const MAX_FILES = 14;
+/** Commands are found by their names: there are as many as there are. */
+const OPEN = ['src/commands'];
+
+const files = ['src', 'test', 'scripts'].flatMap((folder) =>
+  readdirSync(join(ROOT, folder), {recursive: true, withFileTypes: true})
+    .filter((entry) => entry.isFile() && /\.(ts|tsx|mjs)$/.test(entry.name))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name)),
+);
+const known = new Set(files);
+
+/** The files that a file imports, statically, dynamically, or their types alone. */
+function importsOf(file) {
+  const {importedFiles} = ts.preProcessFile(readFileSync(file, 'utf8'), true, true);
+  return importedFiles.flatMap(({fileName}) => {
+    const path = join(dirname(file), fileName).replace(/\.js$/, '');
+    return [path, `${path}.ts`, `${path}.tsx`].filter((one) => fileName.startsWith('.') && known.has(one));
+  });
+}
+
+const imports = new Map(files.map((file) => [file, importsOf(file)]));
+const done = new Set();
+const circles = [];
+
+function follow(file, path) {
+  if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file]);
+  if (done.has(file) || path.includes(file)) return;
+  for (const next of imports.get(file)) follow(next, [...path, file]);
+  done.add(file);
+}
+
+for (const file of files) follow(file, []);
+
+const counts = {};
+for (const file of files) {
+  const room = relative(ROOT, dirname(file));
+  if (room.startsWith('src/') && !OPEN.includes(room)) counts[room] = (counts[room] ?? 0) + 1;
+}
+const problems = [
+  ...circles.map((path) => `A circle of imports: ${path.map((file) => relative(ROOT, file)).join(' -> ')}`),
+  ...Object.entries(counts)
+    .filter(([, count]) => count > MAX_FILES)
+    .map(([room, count]) => `${room} has ${count} files, more than ${MAX_FILES}.`),
+];
+for (const problem of problems) console.error(problem);
+process.exitCode = problems.length === 0 ? 0 : 1;
