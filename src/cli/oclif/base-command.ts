@@ -193,6 +193,18 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     await drainOutput();
   }
 
+  /** As `write`, through a pager where a terminal has no room for all of it; for commands with `pagerFlag`. */
+  protected async writeList(pieces: Iterable<string> | AsyncIterable<string>): Promise<void> {
+    const {'no-pager': isWhole} = this.flags as {'no-pager': boolean};
+    if (!this.isTerminal || isWhole) {
+      await this.write(pieces);
+      return;
+    }
+    const {writePaged} = await import('../terminal/pager.js');
+    await writePaged(pieces);
+    await drainOutput();
+  }
+
   /** Warns on stderr, under `--json` too. They may hold untrusted text. */
   protected warnAll(messages: readonly string[]): void {
     for (const message of messages.slice(0, MAX_WARNINGS)) reportWarning(message);
