@@ -127,7 +127,7 @@ export class World {
   }
 
   private async read(id: RawId): Promise<Decimal> {
-    return Decimal.of(String((await this.redis.send(['GET', keyOf(SPENT_KEYS, id)])) ?? 0));
+    return Decimal.of(((await this.redis.send(['GET', keyOf(SPENT_KEYS, id)])) as string | null) ?? '0');
   }
 
   private async write(id: RawId, amount: Decimal): Promise<void> {
