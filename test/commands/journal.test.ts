@@ -558,15 +558,7 @@ describe('list-changes', () => {
     await set('x', '5', '--note', 'ticket 7');
     const {stdout} = await list();
     const rows = stdout.split('\n').map((line) => line.split('║').map((cell) => cell.trim()));
-    expect(rows[1]!.slice(1, -1)).toEqual([
-      'When (UTC)',
-      'Change',
-      'Who',
-      'What',
-      'Session',
-      'Before → after',
-      'Note',
-    ]);
+    expect(rows[1]!.slice(1, -1)).toEqual(['When (UTC)', 'Change', 'Who', 'What', 'Session', 'Before → after', 'Note']);
     expect(rows[3]!.slice(3, -1)).toEqual(['alice', 'set-budget', 'x', 'budget none → $5.00', 'ticket 7']);
   });
 
