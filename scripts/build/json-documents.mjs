@@ -136,6 +136,10 @@ const repair = {
   action: ['text', 'the repair'],
   outcome: [['fixed', 'would_fix', 'changed', 'failed', 'unknown', 'not_done'], 'what happened'],
   'error?': [error, 'why it is not fixed'],
+  'change_id?': [
+    'text?',
+    'with `--fix`: the change, for `undo-change`; null if it is not fixed or nothing is recorded',
+  ],
 };
 
 const keyValues = mapOf(

@@ -54,6 +54,7 @@ const LINES: Record<string, string[]> = {
     '--fix --dry-run',
     '--format ndjson',
     '--fix --dry-run --format ndjson',
+    '--match offset --fix --yes --format ndjson',
     '--fix --yes',
     '--dry-run',
   ],
