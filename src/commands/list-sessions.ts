@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
+import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, pagerFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
 import {formatCount} from '../cli/views/batch-report.js';
 import {
   defaultColumns,
@@ -72,6 +72,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     }),
     totals: Flags.boolean({description: 'Add totals (table and JSON)', helpGroup: 'OUTPUT'}),
     null: {...nullFlag, helpGroup: 'OUTPUT'},
+    ...pagerFlag,
   };
 
   async run(): Promise<void> {
@@ -98,7 +99,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const watched = collectProblems(complete, problems, listed);
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
-    await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
+    await this.writeList(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
     const isAllOfGlob = where === undefined && !frozen && limit !== 0;
     if (listed.count === 0 && isAllOfGlob && format === 'table' && match !== undefined)

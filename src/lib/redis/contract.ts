@@ -49,8 +49,6 @@ export interface Cluster {
   readonly replicas: number;
   /** The address of the primary that serves a key; undefined for a key that none does. */
   primaryOf(key: RedisText): string | undefined;
-  /** All keys that match a pattern, on all primaries, page by page. A key may come twice. */
-  scan(pattern: string): AsyncGenerator<Buffer[]>;
 }
 
 /** A Redis deployment. Every method rejects with a TokengateError, and none waits for ever. */
@@ -71,6 +69,8 @@ export interface Redis {
    * its replies, or the `ErrorReply` that refused it whole, or `NoReply`. On a cluster only single commands are units.
    */
   units(units: readonly (readonly Command[])[]): Promise<(unknown[] | ErrorReply | NoReply)[]>;
+  /** Keys that match a pattern, page by page; while one is used the next is under way. A key may come twice. */
+  scan(pattern: string): AsyncGenerator<Buffer[]>;
   /** The error that a user should see for an error reply. */
   explain(reply: ErrorReply): TokengateError;
   /**

@@ -4,7 +4,6 @@ import {type PeriodState, type Renewing, toPeriodState, toRenewing} from '../per
 import type {StoredPeriod} from '../periods/stored.js';
 import type {SpanOf} from '../periods/schedule.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
-import {scanKeys} from '../redis/scan-keys.js';
 import {inGroups} from '../values/chunks.js';
 import {matchesGlob} from '../values/glob.js';
 import {type RawId, rawId} from '../values/session-id.js';
@@ -24,7 +23,7 @@ const PAGE = 1000;
 export async function scanPeriods(redis: Redis, glob?: string): Promise<RawId[]> {
   const bytesOfGlob = glob === undefined ? undefined : Buffer.from(glob);
   const ids: RawId[] = [];
-  for await (const keys of scanKeys(redis, 'tokengate:*:*')) {
+  for await (const keys of redis.scan('tokengate:*:*')) {
     for (const key of keys) {
       const shape = [PERIOD_KEYS, GRANTS_KEYS].find(({prefix}) => key.toString('latin1', 0, prefix.length) === prefix);
       if (shape === undefined) continue;

@@ -4,7 +4,6 @@ import {BUDGET_KEYS} from '../../../src/lib/gateway/keys.js';
 import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
 import {connect} from '../../../src/lib/redis/connect.js';
 import type {Redis} from '../../../src/lib/redis/contract.js';
-import {scanKeys} from '../../../src/lib/redis/scan-keys.js';
 import {scanIds} from '../../../src/lib/sessions/scan-ids.js';
 import {rawId} from '../../../src/lib/values/session-id.js';
 import {runBinary} from '../../support/program/run.js';
@@ -137,7 +136,7 @@ describe('while slots are moved', () => {
     const mine = names.filter((name) => Math.floor((slotOf(name) * 3) / 16_384) === source);
     const slots = [...new Set(mine.map(slotOf))].slice(0, 300);
     let moved = 0;
-    const seen = await seenIn(scanKeys(redis, 'session:*:budget'), async (page) => {
+    const seen = await seenIn(redis.scan('session:*:budget'), async (page) => {
       if (page > 2) return;
       // Some have moved, some are being moved, when the scan goes on.
       for (const slot of slots.slice((page - 1) * 150, page * 150)) {

@@ -694,7 +694,7 @@ describe('what is written', () => {
 describe('a scan', () => {
   const scan = async (redis: Redis, pattern = '*', onPage?: (page: string[]) => unknown): Promise<string[]> => {
     const found: string[] = [];
-    for await (const page of redis.cluster?.scan(pattern) ?? []) {
+    for await (const page of redis.scan(pattern)) {
       found.push(...page.map(String));
       await onPage?.(page.map(String));
     }
@@ -731,14 +731,14 @@ describe('a scan', () => {
       return AS_EVER;
     };
     const keys: Buffer[] = [];
-    for await (const page of redis.cluster?.scan('*') ?? []) keys.push(...page);
+    for await (const page of redis.scan('*')) keys.push(...page);
     expect(keys).toEqual([Buffer.from('\xff', 'latin1')]);
     expect(asked).toEqual(['NODES', 'NODES', 'NODES', 'NODES']);
   });
 
   test('can be left at any time', async () => {
     const redis = await open();
-    for await (const page of redis.cluster?.scan('*') ?? []) {
+    for await (const page of redis.scan('*')) {
       expect(page.map(String)).toEqual([K0]);
       redis.close();
       break;
