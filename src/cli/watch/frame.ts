@@ -1,9 +1,9 @@
 import {describeEnd} from '../../lib/gateway/freeze.js';
+import {forecastEmpty} from '../../lib/periods/forecast.js';
 import type {ServerInfo} from '../../lib/redis/contract.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
 import {forecastOf, STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';
-import {forecastEmpty} from '../../lib/periods/forecast.js';
 import {showCut, showMessage} from '../text/escape.js';
 import {cutMiddle, widthOf} from '../text/width.js';
 import {fitLine, type Line, lineWidth, type Look, MOST, type Piece, shorten, spread, untrusted} from './cells.js';

@@ -1,8 +1,8 @@
 import {BUDGET_KEYS, GRANTS_KEYS, keysOf, type KeyShape, PERIOD_KEYS, SPENT_KEYS} from '../gateway/keys.js';
 import {type Held, toHeld} from '../gateway/stored-value.js';
 import {type PeriodState, type Renewing, toPeriodState, toRenewing} from '../periods/renewal.js';
-import type {StoredPeriod} from '../periods/stored.js';
 import type {SpanOf} from '../periods/schedule.js';
+import type {StoredPeriod} from '../periods/stored.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import {matchesGlob} from '../values/glob.js';
