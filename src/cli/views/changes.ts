@@ -7,7 +7,7 @@ import {formatUtc} from '../../lib/values/time.js';
 import {roomOf, showCut} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
-import {formatCount} from './batch-report.js';
+import {countOf} from '../text/words.js';
 
 export const CHANGE_FORMATS = ['table', 'json', 'ndjson'] as const;
 
@@ -117,7 +117,7 @@ function toCells({part, sessions, count, records, undone, keys, isComplete}: Row
     id,
     actor,
     undone === 0 ? what : `${what} (${undone < records ? 'partly ' : ''}undone)`,
-    count === 1 && first !== undefined ? nameOf(first) : `${formatCount(count)} sessions`,
+    count === 1 && first !== undefined ? nameOf(first) : countOf(count, 'session'),
     count === 1 ? describeChanged(keys) : '',
     reason,
   ].map((text) => showCut(text, room));
