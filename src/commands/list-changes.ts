@@ -11,7 +11,7 @@ import {parseSince, sinceTime} from '../lib/values/time.js';
 
 export default class ListChanges extends BaseCommand<typeof ListChanges> {
   static override summary = 'List who changed what, and when';
-  static override description = `Reads the journal in which every command records its changes, newest first. A change of many sessions takes one line of the table; --session, --change, JSON and NDJSON show each session.
+  static override description = `Reads the journal in which every command records its changes, newest first. A change of many sessions takes one line of the table, with what became of the first; --session, --change, JSON and NDJSON show each session.
 
 The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 100,000 entries (TOKENGATE_JOURNAL_LIMIT); a batch takes one entry for 100 sessions.`;
   static group = 'History';

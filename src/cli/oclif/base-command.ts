@@ -13,7 +13,7 @@ import {toCommandLine} from '../copyable/shell-quote.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {canAsk, confirm, confirmationRequired} from '../terminal/prompts.js';
-import {MAX_WARNINGS, reportError, reportWarning, wantsJson} from '../terminal/report.js';
+import {MAX_WARNINGS, quotingHint, reportError, reportWarning, wantsJson} from '../terminal/report.js';
 import {drainOutput, keepAnswer, writeOutput} from '../terminal/stdout.js';
 import {paint} from '../text/colour.js';
 import {roomOf, showCut, showMessage, showText} from '../text/escape.js';
@@ -228,7 +228,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   protected override async catch(error: unknown): Promise<void> {
-    reportError(await this.explainUnknown(error), {json: this.jsonEnabled(), command: this.id});
+    reportError(this.explainWords(await this.explainUnknown(error)), {json: this.jsonEnabled(), command: this.id});
   }
 
   /** Of an error about a session that does not exist, says which one was probably meant. */
@@ -241,6 +241,15 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (nearest === undefined) return error;
     const {code, message, hint} = error;
     return new TokengateError(code, message, {hint: [`Did you mean '${nearest}'?`, hint].join(' '), cause: error});
+  }
+
+  /** Of an amount that is none, says when it is part of an ID that was typed without quotes. */
+  private explainWords(error: unknown): unknown {
+    if (!(error instanceof TokengateError) || error.code !== 'INVALID_AMOUNT') return error;
+    const end = this.argv.findIndex((word) => word.startsWith('-'));
+    const hint = quotingHint(end === -1 ? this.argv : this.argv.slice(0, end), Object.keys(this.ctor.args));
+    if (hint === undefined) return error;
+    return new TokengateError(error.code, error.message, {hint: hint.trim(), cause: error});
   }
 
   protected override async finally(error: Error | undefined): Promise<void> {
@@ -280,7 +289,7 @@ function refuseOddFlags(
         throw new Errors.CLIError(`Flag --${name} takes no value`);
       }
     } else if (name in Object.prototype) {
-      throw new Errors.CLIError(`Unknown flag: --${name}`);
+      throw new Errors.CLIError(`Unknown flag '--${name}'`);
     }
   }
 }

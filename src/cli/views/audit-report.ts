@@ -87,7 +87,11 @@ export class StoreReport {
     await this.write({text, type: 'repair', element});
   }
 
-  async addRepair({key, problem, repair: {action}}: Fixable, outcome: Outcome<null>): Promise<void> {
+  async addRepair(
+    {key, problem, repair: {action}}: Fixable,
+    outcome: Outcome<null>,
+    change: string | null,
+  ): Promise<void> {
     const state = toRepairState(outcome);
     if (state === 'fixed') this.counts.fixed++;
     else this.counts.not_fixed++;
@@ -102,7 +106,11 @@ export class StoreReport {
       return;
     }
     const reason = error === undefined ? {} : {error: {code: error.code, message: `${error.message}${look}`}};
-    await this.write({text, type: 'repair', element: {key, problem, action, outcome: state, ...reason}});
+    await this.write({
+      text,
+      type: 'repair',
+      element: {key, problem, action, outcome: state, ...reason, change_id: state === 'fixed' ? change : null},
+    });
   }
 
   /** Ends the document. Gives the sum for people. */

@@ -90,13 +90,7 @@ export async function* readJournal(
   const completions = new Map<string, Completion>();
   for (;;) {
     const [page] = await redis.pipelineBytes([['XREVRANGE', JOURNAL_KEY, newest, oldest, 'COUNT', String(PAGE)]]);
-    if (page instanceof ErrorReply) {
-      const {message, hint} = redis.explain(page);
-      throw new TokengateError('JOURNAL_UNREADABLE', `The journal of changes cannot be read: ${message}`, {
-        hint,
-        cause: page,
-      });
-    }
+    if (page instanceof ErrorReply) throw journalUnreadable(redis, page);
     const entries = page as [id: Buffer, fields: Buffer[]][];
     const parsed = entries.map(([id, fields]) => parseEntry(id.toString('latin1'), fields, completions));
     const parts = parsed.filter((part) => typeof part === 'object');
@@ -105,6 +99,14 @@ export async function* readJournal(
     if (last === undefined || entries.length < PAGE) return;
     newest = `(${last}`;
   }
+}
+
+export function journalUnreadable(redis: Redis, reply: ErrorReply): TokengateError {
+  const {message, hint} = redis.explain(reply);
+  return new TokengateError('JOURNAL_UNREADABLE', `The journal of changes cannot be read: ${message}`, {
+    hint,
+    cause: reply,
+  });
 }
 
 /** The bytes of a text as text. */
@@ -118,14 +120,14 @@ export function inText(held: Held | undefined): Held {
 }
 
 /** What became of a change that had begun. */
-interface Completion {
+export interface Completion {
   /** Of these sessions only some keys were changed, or none. */
   only: Map<string, string[]>;
   unknown: Set<string>;
 }
 
 /** Undefined for what this CLI did not write. A completion, which comes before what it completes, is kept for that. */
-function parseEntry(
+export function parseEntry(
   entry: string,
   fields: readonly Buffer[],
   completions: Map<string, Completion>,
