@@ -3,7 +3,7 @@ import {Flags} from '@oclif/core';
 import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, pagerFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
-import {formatCount} from '../cli/views/batch-report.js';
+import {formatCount} from '../cli/text/words.js';
 import {
   defaultColumns,
   LIST_FORMATS,

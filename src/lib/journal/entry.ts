@@ -47,7 +47,7 @@ export interface ChangedSession {
 }
 
 /** One entry: a part of a change. */
-export interface Part extends Omit<Journal, 'limit'> {
+export interface ChangePart extends Omit<Journal, 'limit'> {
   /** The ID of the entry in the stream. */
   entry: string;
   at: Date;
@@ -81,7 +81,10 @@ const PAGE = 200;
  * @param since leaves out what is older
  * @throws TokengateError JOURNAL_UNREADABLE
  */
-export async function* readJournal(redis: Redis, since?: Date): AsyncGenerator<{parts: Part[]; unreadable: number}> {
+export async function* readJournal(
+  redis: Redis,
+  since?: Date,
+): AsyncGenerator<{parts: ChangePart[]; unreadable: number}> {
   const oldest = since === undefined ? '-' : String(Math.max(0, since.getTime()));
   let newest = '+';
   const completions = new Map<string, Completion>();
@@ -128,7 +131,7 @@ export function parseEntry(
   entry: string,
   fields: readonly Buffer[],
   completions: Map<string, Completion>,
-): Part | 'completion' | undefined {
+): ChangePart | 'completion' | undefined {
   const pairs = Array.from({length: fields.length / 2}, (_, index) => fields.slice(2 * index, 2 * index + 2));
   const texts = new Map(pairs.map(([name, value]) => [String(name), value]));
   const text = (name: string): string => texts.get(name)?.toString() ?? '';
