@@ -68,8 +68,36 @@ const error = {
   message: ['text', 'what went wrong'],
 };
 
+/** What a second look finds: how it is called, and the facts of it. */
+const lookOf = (outcome, meaning, facts) => ({
+  outcome: [['lasts', outcome, 'failed'], `\`lasts\`, \`${outcome}\` (${meaning}), or \`failed\``],
+  ...facts,
+  'error?': [error, 'why it could not be looked at, or taken off'],
+});
+const spendingLook = {
+  look: lookOf('taken_off', 'removed spending was written back, and taken off again', {
+    'removed_spent?': ['amount', 'the removed spending'],
+    'found_spent?': ['amount', 'what was spent then'],
+    'spent?': ['amount', 'what is spent now'],
+  }),
+  isNull: 'if no spending was removed, or with `--no-second-look`',
+};
+const freezeLook = {
+  look: lookOf('overwritten', 'somebody wrote it right after', {
+    'frozen_until?': ['time?', 'the end of the freeze now'],
+    'freeze_reason?': ['text?', 'its reason'],
+  }),
+  isNull: 'if a freeze was kept',
+};
+const budgetLook = {
+  look: lookOf('overwritten', 'somebody wrote it right after', {'budget?': ['amount?', 'the limit now']}),
+  isNull: 'if there was a budget before',
+};
+const lookedAt = ({look, isNull}) => ({second_look: [nullable(look), `whether it has lasted; null ${isNull}`]});
+const OF_ALL = {session_id: ['text?', 'the session; null for all']};
+
 /** The document of a batch, and the lines of its --format ndjson. */
-function batchOf(verb, done, results, facts = changeId) {
+function batchOf(verb, done, results, {facts = changeId, second} = {}) {
   const head = (outcomes) => ({...id, outcome: [outcomes, 'what happened'], ...facts});
   const result = oneOf(
     {...head([done, 'unchanged']), ...results},
@@ -93,21 +121,30 @@ function batchOf(verb, done, results, facts = changeId) {
     action: [[verb], 'what the batch does'],
     dry_run: ['boolean', 'whether this is only a preview'],
     results: [listOf(result), 'one for each session'],
+    ...(second && {
+      second_looks: [
+        nullable(listOf({...OF_ALL, ...second.look})),
+        'what was done and has not lasted; null if it was not looked at',
+      ],
+    }),
     change_id: ['text?', 'the change of the whole batch; null if there is none, or more than one'],
     summary: [summary, 'the number of sessions by outcome'],
   };
-  return {document, result};
+  const line = second
+    ? oneOf(...result.choices, {...OF_ALL, second_look: [second.look, 'what has not lasted']})
+    : result;
+  return {document, line};
 }
 
 /** A command on one session or on many. */
-function oneOrMany(verb, done, results) {
-  const {document, result} = batchOf(verb, done, results);
+function oneOrMany(verb, done, results, second) {
+  const {document, line} = batchOf(verb, done, results, {second});
   return {
     documents: [
-      {of: 'One session', is: {...id, ...results, ...changeId}},
+      {of: 'One session', is: {...id, ...results, ...(second && lookedAt(second)), ...changeId}},
       {of: 'A batch', is: document},
     ],
-    line: result,
+    line,
   };
 }
 
@@ -180,8 +217,10 @@ const undone = batchOf(
   'undone',
   {restored: [mapOf('KEY', 'text?'), 'the restored keys and their values; null for a removed key']},
   {
-    change_id: ['text', 'the change that is undone'],
-    undone_by: ['text?', 'the change that undid it; null if nothing changed or nothing is recorded'],
+    facts: {
+      change_id: ['text', 'the change that is undone'],
+      undone_by: ['text?', 'the change that undid it; null if nothing changed or nothing is recorded'],
+    },
   },
 );
 const notification = {
@@ -228,14 +267,19 @@ const granted = {
   previous_budget: ['amount?', 'the limit before'],
   ...changeId,
 };
-const renewed = batchOf('renew', 'renewed', {
-  budget: ['amount?', 'the new limit in US dollars'],
-  previous_budget: ['amount?', 'the limit before'],
-  removed_spent: ['amount?', 'the spending that was cleared'],
-  carried_over: ['amount?', 'US dollars carried over from the period before'],
-  ended_grants: [listOf(grant), 'the grants that ended'],
-  next_renewal: [zoned, 'the next renewal'],
-});
+const renewed = batchOf(
+  'renew',
+  'renewed',
+  {
+    budget: ['amount?', 'the new limit in US dollars'],
+    previous_budget: ['amount?', 'the limit before'],
+    removed_spent: ['amount?', 'the spending that was cleared'],
+    carried_over: ['amount?', 'US dollars carried over from the period before'],
+    ended_grants: [listOf(grant), 'the grants that ended'],
+    next_renewal: [zoned, 'the next renewal'],
+  },
+  {second: spendingLook},
+);
 
 const one = (is) => ({documents: [{is}]});
 
@@ -327,13 +371,18 @@ export const DOCUMENTS = {
     ],
     commands: [listOf('text'), 'commands that let the request pass'],
   }),
-  'freeze-session': oneOrMany('freeze', 'frozen', {
-    is_frozen: ['true', 'it is frozen now'],
-    freeze_reason: freeze.freeze_reason,
-    frozen_until: ['time', 'the end of the freeze'],
-    previously_frozen_until: ['time?', 'the end of the freeze before'],
-    previous_freeze_reason: ['text?', 'the reason of the freeze before'],
-  }),
+  'freeze-session': oneOrMany(
+    'freeze',
+    'frozen',
+    {
+      is_frozen: ['true', 'it is frozen now'],
+      freeze_reason: freeze.freeze_reason,
+      frozen_until: ['time', 'the end of the freeze'],
+      previously_frozen_until: ['time?', 'the end of the freeze before'],
+      previous_freeze_reason: ['text?', 'the reason of the freeze before'],
+    },
+    freezeLook,
+  ),
   'get-budget': one(session),
   'grant-budget': one({...id, ...grant, ...granted}),
   health: one({
@@ -380,15 +429,20 @@ export const DOCUMENTS = {
       'the metrics',
     ],
   }),
-  'renew-budgets': {documents: [{is: renewed.document}], line: renewed.result},
+  'renew-budgets': {documents: [{is: renewed.document}], line: renewed.line},
   'revoke-grant': one({...id, revoked_grants: [listOf(grant), 'the grants that ended'], ...granted}),
-  'reset-session': oneOrMany('reset', 'reset', {
-    removed_budget: [oneOf('amount?', 'text'), 'the removed limit; its text if it is no amount'],
-    removed_spent: [oneOf('amount?', 'text'), 'the removed spending; its text if it is no amount'],
-  }),
-  'set-budget': one(budgetChange),
-  'set-period': oneOrMany('set', 'set', period),
-  'undo-change': {documents: [{is: undone.document}], line: undone.result},
+  'reset-session': oneOrMany(
+    'reset',
+    'reset',
+    {
+      removed_budget: [oneOf('amount?', 'text'), 'the removed limit; its text if it is no amount'],
+      removed_spent: [oneOf('amount?', 'text'), 'the removed spending; its text if it is no amount'],
+    },
+    spendingLook,
+  ),
+  'set-budget': one({...budgetChange, ...lookedAt(budgetLook)}),
+  'set-period': oneOrMany('set', 'set', period, spendingLook),
+  'undo-change': {documents: [{is: undone.document}], line: undone.line},
   'unfreeze-session': oneOrMany('unfreeze', 'unfrozen', {
     was_frozen: ['boolean', 'whether a freeze was lifted'],
     freeze_reason: ['text?', 'its reason'],

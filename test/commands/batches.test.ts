@@ -10,7 +10,6 @@ import ResetSession from '../../src/commands/reset-session.js';
 import UndoChange from '../../src/commands/undo-change.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
 import {nameOf} from '../../src/lib/values/session-id.js';
-import {startProxy} from '../support/impostors/proxy.js';
 import {type Output, runCommand} from '../support/program/run.js';
 import {dumpKeyspace} from '../support/redis/keyspace.js';
 import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
@@ -549,44 +548,6 @@ describe('--keep-budget', () => {
 
   test('of an unknown session is an error', async () => {
     expect(await reset('nobody', '--keep-budget')).toMatchObject({code: 1, stdout: ''});
-  });
-});
-
-describe('a request in flight', () => {
-  /** Writes as soon as the spending of a session has gone, as the gateway does at the end of a request. */
-  async function writeBack(id: string, spent: string): Promise<void> {
-    const writer = redis.client.duplicate();
-    await writer.connect();
-    try {
-      while ((await writer.exists(`session:${id}:spent`)) === 1);
-      await writer.set(`session:${id}:spent`, spent);
-    } finally {
-      writer.destroy();
-    }
-  }
-  const WARNING = "Warning: Session 'a': its spending is back ($9.60). A request in flight wrote it; reset it again.\n";
-
-  test.each([
-    ['one session', ['a'], '9.6', WARNING],
-    ['a batch', ['a', 'b', 'c'], '9.6', WARNING],
-    ['one session with --keep-budget', ['a', '--keep-budget'], '9.6', WARNING],
-    ['one session as JSON', ['a', '--json'], '9.6', WARNING],
-    ['one session, with new spending alone', ['a'], '0.1', ''],
-    ['a batch, with new spending alone', ['a', 'b'], '0.1', ''],
-  ])('of %s', async (_, argv, spent, stderr) => {
-    const [output] = await Promise.all([reset(...argv), writeBack('a', spent)]);
-    expect(output).toMatchObject({code: 0, stderr});
-  });
-
-  test('is looked for in vain when the connection is lost, which is said, and changes nothing of the report', async () => {
-    const proxy = await startProxy(redis, (request) => (request.includes('\r\nMGET\r\n') ? 'lose-reply' : 'pass'));
-    try {
-      const {code, stdout, stderr} = await runCommand(ResetSession, ['a', '--yes'], proxy);
-      expect({code, stdout}).toEqual({code: 0, stdout: "✓ Session 'a' reset\nRemoved: budget $10.00, spent $9.50\n"});
-      expect(stderr).toMatch(/^Warning: A look for spending that a request in flight wrote back failed: Lost .*\n$/);
-    } finally {
-      await proxy.stop();
-    }
   });
 });
 
