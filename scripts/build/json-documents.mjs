@@ -42,12 +42,11 @@ const session = {...id, ...amounts};
 const changeId = {
   change_id: ['text?', 'the change, for `undo-change`; null if nothing changed or nothing is recorded'],
 };
-const budgetChange = {
+const newBudget = {
   ...id,
   budget: ['amount?', 'the new limit in US dollars'],
   previous_budget: ['amount?', 'the limit before; null if there was none'],
   spent: amounts.spent,
-  ...changeId,
 };
 const watched = {
   ...session,
@@ -284,7 +283,7 @@ const renewed = batchOf(
 const one = (is) => ({documents: [{is}]});
 
 export const DOCUMENTS = {
-  'add-budget': one(budgetChange),
+  'add-budget': one({...newBudget, ...changeId}),
   'anomaly-stats': one({
     ...id,
     is_frozen: freeze.is_frozen,
@@ -440,7 +439,7 @@ export const DOCUMENTS = {
     },
     spendingLook,
   ),
-  'set-budget': one({...budgetChange, ...lookedAt(budgetLook)}),
+  'set-budget': one({...newBudget, ...lookedAt(budgetLook), ...changeId}),
   'set-period': oneOrMany('set', 'set', period, spendingLook),
   'undo-change': {documents: [{is: undone.document}], line: undone.line},
   'unfreeze-session': oneOrMany('unfreeze', 'unfrozen', {

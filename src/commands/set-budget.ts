@@ -43,7 +43,8 @@ A budget of 0, or not above what is spent, blocks the session.`;
     this.render(change);
     this.afterChange(journal);
     if (change.isNew) await this.warnUnknown(redis, id, `New session '${change.session.id}'.`, '');
-    return {...toBudgetChangeJson(change, journal), second_look: await this.lookAgain(redis, change)};
+    const {change_id, ...facts} = toBudgetChangeJson(change, journal);
+    return {...facts, second_look: await this.lookAgain(redis, change), change_id};
   }
 
   private async lookAgain(redis: Redis, change: BudgetChange): Promise<SecondLookJson | null> {

@@ -354,6 +354,7 @@ describe('--dry-run', () => {
           error: {code: 'SESSION_NOT_FOUND', message: "Session 'nobody' not found."},
         },
       ],
+      second_looks: null,
       change_id: null,
       summary: {would_reset: 1, unchanged: 0, not_found: 1, failed: 0, unknown: 0, not_done: 0},
     });
@@ -410,6 +411,7 @@ describe('the report', () => {
             "removed_spent": 0.00001
           }
         ],
+        "second_looks": [],
         "change_id": "CHANGE",
         "summary": {
           "reset": 3,
@@ -453,6 +455,7 @@ describe('the report', () => {
       action: 'reset',
       dry_run: false,
       results: [],
+      second_looks: [],
       change_id: null,
       summary: {reset: 0, unchanged: 0, not_found: 0, failed: 0, unknown: 0, not_done: 0},
     });

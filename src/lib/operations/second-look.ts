@@ -24,7 +24,14 @@ export interface SecondLook<R> {
   /** When to look, in milliseconds after the change, in this order. */
   afterMs: readonly number[];
   /** @throws TokengateError when Redis can't be read */
-  look: (redis: Redis, results: readonly R[], journal: Journal | undefined) => Promise<NotLasting[]>;
+  look: (redis: Redis, results: readonly R[], of: LookedAt) => Promise<NotLasting[]>;
+}
+
+/** What the results that are looked at have in common. */
+export interface LookedAt {
+  journal: Journal | undefined;
+  /** How long ago they were done, in milliseconds. */
+  ageMs: number;
 }
 
 /** Parts of a batch that are looked at in one go. */
@@ -89,8 +96,8 @@ export class SecondLooks<R> {
   private async lookAt(parts: readonly Waiting<R>[]): Promise<void> {
     if (this.hasFailed) return;
     try {
-      for (const [journal, results] of byJournal(parts)) {
-        const found = await this.how.look(this.redis, results, journal);
+      for (const {results, journal, since} of parts) {
+        const found = await this.how.look(this.redis, results, {journal, ageMs: performance.now() - since});
         if (found.length > 0) await this.onSighting(found);
       }
     } catch (error) {
@@ -117,14 +124,4 @@ export async function lookAtOne<R>(
 
 function dueAt({since, afterMs: [next = 0]}: Waiting<unknown>): number {
   return since + next;
-}
-
-function byJournal<R>(parts: readonly Waiting<R>[]): Map<Journal | undefined, R[]> {
-  const groups = new Map<Journal | undefined, R[]>();
-  for (const {journal, results} of parts) {
-    const group = groups.get(journal);
-    if (group === undefined) groups.set(journal, [...results]);
-    else group.push(...results);
-  }
-  return groups;
 }

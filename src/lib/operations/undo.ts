@@ -224,7 +224,8 @@ function mergeWith(
   if (shape !== SPENT_KEYS || typeof before !== 'string' || typeof current !== 'string' || left === true)
     return undefined;
   const [old, now, base] = [before, current, left === false ? '0' : left].map(parseStoredMoney);
-  return old && now && base && now.gte(base) ? toPlainDigits(old.plus(now.minus(base))) : undefined;
+  const isKnown = old && now && base && base.lt(old) && now.gte(base);
+  return isKnown ? toPlainDigits(old.plus(now.minus(base))) : undefined;
 }
 
 function describeConflict(shape: KeyShape, {before, after}: KeyRecord, current: Held): string {

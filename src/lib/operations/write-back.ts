@@ -37,16 +37,24 @@ export function toRemoval(key: RawId, spent: StoredAmount): Removal | undefined 
 
 /** Sessions are looked at this many at a time. */
 const PAGE = 1000;
-/** After it was taken off, in milliseconds. */
-const AGAIN_MS = 50;
+/** Until what looks like a jump is read once more, in milliseconds. */
+const LATER_MS = 20;
 const MAX_TRIES = 10;
 /** Longer ago than a change that is looked at again. */
 const RECENT_MS = 60_000;
 
+/** What is spent since a removal. */
+interface Since {
+  spent: Money;
+  /** When it was read, in milliseconds after the removal. */
+  ageMs: number;
+}
+
 /**
  * The gateway reads, adds and writes back in separate steps, so a request that is under way can bring back the spending
  * that a reset or a renewal removed. When it has jumped by at least what was removed, exactly that is taken off again, by
- * the same change as the journal has it. What is spent meanwhile stays.
+ * the same change as the journal has it. What is spent meanwhile stays: spending that grows, as new requests make it, is
+ * no jump.
  *
  * @param removalOf undefined when nothing was removed
  */
@@ -54,44 +62,87 @@ export function writeBackLook<R>(
   afterMs: readonly number[],
   removalOf: (result: R) => Removal | undefined,
 ): SecondLook<R> {
-  /** Those of which it is told already, and whose spending has been beyond what was removed since: it jumps no more. */
-  const told = new Set<RawId>();
+  /** Those of which all is told. */
+  const settled = new Set<RawId>();
+  const findJumps = jumps(Math.max(...afterMs));
   return {
     afterMs,
-    async look(redis, results, journal) {
+    async look(redis, results, {journal, ageMs}) {
       const sightings = new Map<RawId, Told['sighting']>();
-      let suspects = results.flatMap((result) => removalOf(result) ?? []).filter(({key}) => !told.has(key));
-      for (let tries = 0; tries < MAX_TRIES && suspects.length > 0; tries++) {
-        if (tries > 0) await wait(AGAIN_MS);
-        const back = await findWrittenBack(redis, suspects);
-        if (back.size === 0) break;
-        const found = await takeOff(redis, back, journal);
-        for (const {key, sighting} of found) {
+      const removals = results.flatMap((result) => removalOf(result) ?? []).filter(({key}) => !settled.has(key));
+      let jumped = await findJumps(redis, removals, ageMs);
+      for (let tries = 0; tries < MAX_TRIES && jumped.length > 0; tries++) {
+        const told = await takeOff(redis, jumped, journal);
+        for (const {key, sighting} of told) {
           sightings.set(key, sighting);
-          if (sighting.kind === 'not_taken_off' || sighting.left.gte(sighting.removed)) told.add(key);
+          if (sighting.kind === 'not_taken_off' || sighting.left.gte(sighting.removed)) settled.add(key);
         }
         // A request may have read just before, and bring it back once more.
-        suspects = suspects.filter(({key}) => back.has(key) && !told.has(key));
+        const again = await readLater(redis, jumped);
+        jumped = jumped.filter(({key, spent}) => !settled.has(key) && again.get(key)?.gte(spent));
       }
       return [...sightings.values()];
     },
   };
 }
 
-async function findWrittenBack(redis: Redis, removals: readonly Removal[]): Promise<Map<RawId, Money>> {
-  const back = new Map<RawId, Money>();
+/** Finds removals that are undone, as often as it is called; those whose spending was beyond them once jump no more. */
+function jumps(lastMs: number): (redis: Redis, removals: readonly Removal[], ageMs: number) => Promise<Removal[]> {
+  const beyond = new Set<RawId>();
+  const before = new Map<RawId, Since>();
+  return async (redis, removals, ageMs) => {
+    const open = removals.filter(({key}) => !beyond.has(key));
+    const now = await readSpent(redis, open);
+    const isBeyond = ({key, spent}: Removal): boolean => now.get(key)?.gte(spent) === true;
+    const suspects = open.filter(isBeyond);
+    const later = suspects.length === 0 ? now : await readLater(redis, suspects);
+    const jumped: Removal[] = [];
+    for (const removal of suspects) {
+      const {key, spent} = removal;
+      const read = {now: {spent: now.get(key) ?? ZERO, ageMs}, later: later.get(key) ?? ZERO, before: before.get(key)};
+      if (couldGrowTo(spent, read)) beyond.add(key);
+      else jumped.push(removal);
+    }
+    for (const [key, spent] of now) before.set(key, {spent, ageMs});
+    // It is as after the removal again.
+    for (const {key} of jumped) before.delete(key);
+    if (ageMs >= lastMs) for (const {key} of removals) before.delete(key);
+    return jumped;
+  };
+}
+
+/** True when new requests may have spent as much as was removed: going by what they did before, or do now. */
+function couldGrowTo(
+  removed: Money,
+  {now, later, before = {spent: ZERO, ageMs: 0}}: {now: Since; later: Money; before: Since | undefined},
+): boolean {
+  const perMs = (amount: Money, ms: number): number => (ms <= 0 ? 0 : Number(amount.toString()) / ms);
+  const rate = Math.max(perMs(before.spent, before.ageMs), perMs(later.minus(now.spent), LATER_MS));
+  // Requests do not come evenly.
+  const grown = Number(before.spent.toString()) + 2 * rate * (now.ageMs - before.ageMs);
+  return grown >= Number(removed.toString());
+}
+
+/** Without those that have spent nothing, or what is no money. */
+async function readSpent(redis: Redis, removals: readonly Removal[]): Promise<Map<RawId, Money>> {
+  const amounts = new Map<RawId, Money>();
   for (const page of inGroups(removals, PAGE)) {
     const keys = keysOf(
       [SPENT_KEYS],
       page.map(({key}) => key),
     );
     const values = (await redis.send(['MGET', ...keys])) as (string | null)[];
-    for (const [index, {key, spent}] of page.entries()) {
-      const now = parseStoredMoney(values[index] ?? '');
-      if (now?.gte(spent)) back.set(key, spent);
+    for (const [index, {key}] of page.entries()) {
+      const amount = parseStoredMoney(values[index] ?? '');
+      if (amount !== undefined) amounts.set(key, amount);
     }
   }
-  return back;
+  return amounts;
+}
+
+async function readLater(redis: Redis, removals: readonly Removal[]): Promise<Map<RawId, Money>> {
+  await wait(LATER_MS);
+  return readSpent(redis, removals);
 }
 
 interface Told {
@@ -99,7 +150,8 @@ interface Told {
   sighting: Extract<NotLasting, {kind: 'taken_off' | 'not_taken_off'}>;
 }
 
-async function takeOff(redis: Redis, back: ReadonlyMap<RawId, Money>, journal: Journal | undefined): Promise<Told[]> {
+async function takeOff(redis: Redis, removals: readonly Removal[], journal: Journal | undefined): Promise<Told[]> {
+  const back = new Map(removals.map(({key, spent}) => [key, spent]));
   const keys = [...back.keys()];
   // The change has an entry before this one: whoever reads back looks for it.
   const began = journal && (journal.began ?? new Date((await serverTime(redis)).getTime() - RECENT_MS));

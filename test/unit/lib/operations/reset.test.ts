@@ -1,12 +1,7 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {sendChanges} from '../../../../src/lib/change/apply.js';
-import {
-  describeRemoved,
-  type Reset,
-  resetSession,
-  resetChange,
-} from '../../../../src/lib/operations/reset.js';
+import {describeRemoved, type Reset, resetSession, resetChange} from '../../../../src/lib/operations/reset.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
 import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
