@@ -19,7 +19,7 @@ const FLOORS = {
     ['gateway'],
     ['periods'],
     ['journal', 'sessions', 'completion'],
-    ['change', 'watch', 'monitoring'],
+    ['change', 'watch', 'monitoring', 'spending'],
     ['operations', 'audit'],
   ],
   'src/cli': [

@@ -172,6 +172,10 @@ const repair = {
   action: ['text', 'the repair'],
   outcome: [['fixed', 'would_fix', 'changed', 'failed', 'unknown', 'not_done'], 'what happened'],
   'error?': [error, 'why it is not fixed'],
+  'change_id?': [
+    'text?',
+    'with `--fix`: the change, for `undo-change`; null if it is not fixed or nothing is recorded',
+  ],
 };
 
 const keyValues = mapOf(
@@ -427,6 +431,25 @@ export const DOCUMENTS = {
       }),
       'the metrics',
     ],
+  }),
+  'record-spending': one({
+    recorded_at: ['time', 'when, by the clock of the server'],
+    since: ['time?', 'the recording before; null for the first'],
+    timezone: ['text', 'the time zone of the days'],
+    match: ['text?', 'the glob that recorded sessions match; null for all'],
+    sessions: ['count', 'sessions read'],
+    active: ['count', 'sessions that have spent something since'],
+    spent: ['amount', 'US dollars spent since'],
+    unaccounted: [
+      listOf({
+        ...id,
+        amount: ['amount', 'by how much its spending fell without an entry in the journal'],
+        left: ['amount', 'what it was then'],
+      }),
+      'spending that fell, and nothing says why',
+    ],
+    journal_trimmed: ['boolean', 'whether the journal no longer has all changes since'],
+    dropped_days: [listOf('text'), 'days that were dropped (`--keep`)'],
   }),
   'renew-budgets': {documents: [{is: renewed.document}], line: renewed.line},
   'revoke-grant': one({...id, revoked_grants: [listOf(grant), 'the grants that ended'], ...granted}),

@@ -10,9 +10,9 @@ import {
   type Check,
   type CheckOptions,
   checkSessions,
-  type Finding,
+  type LimitFinding,
   parsePercentage,
-  type Rule,
+  type LimitRule,
   toRules,
 } from '../lib/monitoring/limits.js';
 import {parseStateName, reportOnce} from '../lib/monitoring/report-once.js';
@@ -112,7 +112,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     if (this.flags.exec?.trim() === '') refuse('--exec is empty.');
   }
 
-  private rules(): Rule[] {
+  private rules(): LimitRule[] {
     const {warn, crit, 'min-left': minLeft, 'max-rate': maxRate, frozen} = this.flags;
     return toRules({
       warn: parsePercentage(warn),
@@ -163,7 +163,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
 
   private async report(
     check: Check,
-    findings: readonly Finding[],
+    findings: readonly LimitFinding[],
     known: number | null,
     notifications: readonly NotificationJson[],
   ): Promise<void> {

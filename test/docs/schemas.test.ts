@@ -22,6 +22,7 @@ const LINES: Record<string, string[]> = {
     '--fix --dry-run',
     '--format ndjson',
     '--fix --dry-run --format ndjson',
+    '--match offset --fix --yes --format ndjson',
     '--fix --yes',
     '--dry-run',
   ],
@@ -80,6 +81,7 @@ const LINES: Record<string, string[]> = {
     "--where 'x ='",
   ],
   'print-metrics': ['', '--match nobody', '--max-series 1', '--where x'],
+  'record-spending': ['', '--quiet', '--timezone Europe/Berlin', '--keep x'],
   'renew-budgets': ['--dry-run', '--dry-run --format ndjson', '--match orphan --format ndjson', '', '', '--max x'],
   'revoke-grant': ['forever', 'forever', 'nobody', 'forever nothing'],
   'reset-session': [
@@ -206,6 +208,9 @@ beforeEach(async () => {
     await client.set(`tokengate:period:${id}`, JSON.stringify({...period, renewed: '2026-01-01T00:00:00.000Z'}));
   }
   await client.set('tokengate:period:broken', 'x');
+  await client.set('session:fell:spent', '3');
+  await run('record-spending --json', redis);
+  await client.del('session:fell:spent');
   await run('reset-session fine --keep-budget --yes --json --no-second-look', redis);
   await client.set('session:fine:spent', '9.02643664999999999982');
   await run('reset-session orphan fine --yes --json --no-second-look', redis);

@@ -13,7 +13,7 @@ import {toCommandLine} from '../copyable/shell-quote.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {canAsk, confirm, confirmationRequired} from '../terminal/prompts.js';
-import {MAX_WARNINGS, reportError, reportWarning, wantsJson} from '../terminal/report.js';
+import {MAX_WARNINGS, quotingHint, reportError, reportWarning, wantsJson} from '../terminal/report.js';
 import {drainOutput, keepAnswer, writeOutput} from '../terminal/stdout.js';
 import {paint} from '../text/colour.js';
 import {roomOf, showCut, showMessage, showText} from '../text/escape.js';
@@ -85,7 +85,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   /** A command may connect more than once. */
   private keepDoubts(): void {
-    for (const doubt of this.redis?.cluster?.doubts ?? []) this.doubts.add(doubt);
+    for (const doubt of this.redis?.doubts ?? []) this.doubts.add(doubt);
     const {isLocalTime = false, address = ''} = this.redis?.server ?? {};
     if (isLocalTime) this.doubts.add(`Redis at ${address} does not tell the time: this machine's clock is used.`);
   }
@@ -193,6 +193,18 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     await drainOutput();
   }
 
+  /** As `write`, through a pager where a terminal has no room for all of it; for commands with `pagerFlag`. */
+  protected async writeList(pieces: Iterable<string> | AsyncIterable<string>): Promise<void> {
+    const {'no-pager': isWhole} = this.flags as {'no-pager': boolean};
+    if (!this.isTerminal || isWhole) {
+      await this.write(pieces);
+      return;
+    }
+    const {writePaged} = await import('../terminal/pager.js');
+    await writePaged(pieces);
+    await drainOutput();
+  }
+
   /** Warns on stderr, under `--json` too. They may hold untrusted text. */
   protected warnAll(messages: readonly string[]): void {
     for (const message of messages.slice(0, MAX_WARNINGS)) reportWarning(message);
@@ -216,7 +228,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   protected override async catch(error: unknown): Promise<void> {
-    reportError(await this.explainUnknown(error), {json: this.jsonEnabled(), command: this.id});
+    reportError(this.explainWords(await this.explainUnknown(error)), {json: this.jsonEnabled(), command: this.id});
   }
 
   /** Of an error about a session that does not exist, says which one was probably meant. */
@@ -229,6 +241,15 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (nearest === undefined) return error;
     const {code, message, hint} = error;
     return new TokengateError(code, message, {hint: [`Did you mean '${nearest}'?`, hint].join(' '), cause: error});
+  }
+
+  /** Of an amount that is none, says when it is part of an ID that was typed without quotes. */
+  private explainWords(error: unknown): unknown {
+    if (!(error instanceof TokengateError) || error.code !== 'INVALID_AMOUNT') return error;
+    const end = this.argv.findIndex((word) => word.startsWith('-'));
+    const hint = quotingHint(end === -1 ? this.argv : this.argv.slice(0, end), Object.keys(this.ctor.args));
+    if (hint === undefined) return error;
+    return new TokengateError(error.code, error.message, {hint: hint.trim(), cause: error});
   }
 
   protected override async finally(error: Error | undefined): Promise<void> {
@@ -268,7 +289,7 @@ function refuseOddFlags(
         throw new Errors.CLIError(`Flag --${name} takes no value`);
       }
     } else if (name in Object.prototype) {
-      throw new Errors.CLIError(`Unknown flag: --${name}`);
+      throw new Errors.CLIError(`Unknown flag '--${name}'`);
     }
   }
 }

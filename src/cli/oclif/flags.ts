@@ -91,6 +91,11 @@ export const nullFlag = Flags.boolean({
 const YES = {char: 'y', description: 'Do not ask'} as const;
 export const yesFlag = Flags.boolean(YES);
 
+/** For commands that list. */
+export const pagerFlag = {
+  'no-pager': Flags.boolean({description: 'Never open $PAGER for a list longer than the screen', helpGroup: 'OUTPUT'}),
+};
+
 /** For commands whose answer is one document. */
 export const answerFormatFlag = Flags.option({
   char: 'o',

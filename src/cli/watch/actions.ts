@@ -15,6 +15,7 @@ import {serverTime} from '../../lib/redis/server-time.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {formatExactMoney, type Money, parseAmount, ZERO} from '../../lib/values/money.js';
 import {parseDuration} from '../../lib/values/time.js';
+import {capitalize} from '../text/words.js';
 import {askAbout, undoVerb} from '../views/questions.js';
 import {describeSighting} from '../views/second-look.js';
 
@@ -296,7 +297,7 @@ function describeFailure(outcome: Exclude<Outcome<unknown>, {state: 'done' | 'un
 }
 
 export function titleOf({verb}: Action, sessions: readonly Session[]): string {
-  return `${verb.charAt(0).toUpperCase()}${verb.slice(1)}: ${sessions.length === 1 ? (sessions[0]?.id ?? '') : `${sessions.length} sessions`}`;
+  return `${capitalize(verb)}: ${sessions.length === 1 ? (sessions[0]?.id ?? '') : `${sessions.length} sessions`}`;
 }
 
 /** So many are named in a question. */

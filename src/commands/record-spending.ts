@@ -1,0 +1,106 @@
+import {Flags} from '@oclif/core';
+
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {answerFormatFlag, matchFlag} from '../cli/oclif/flags.js';
+import {formatCount} from '../cli/text/words.js';
+import type {Recording} from '../lib/spending/page.js';
+import {recordSpending} from '../lib/spending/record.js';
+import {TokengateError} from '../lib/values/errors.js';
+import {formatExactMoney, type Money} from '../lib/values/money.js';
+import {formatUtc, parseDuration} from '../lib/values/time.js';
+
+interface RecordingJson {
+  recorded_at: Date;
+  /** Null for the first recording. */
+  since: Date | null;
+  timezone: string;
+  match: string | null;
+  sessions: number;
+  active: number;
+  spent: Money;
+  unaccounted: {session_id: string; amount: Money; left: Money}[];
+  journal_trimmed: boolean;
+  dropped_days: string[];
+}
+
+const SECONDS_A_DAY = 86_400;
+
+export default class RecordSpending extends BaseCommand<typeof RecordSpending> {
+  static override summary = 'Record what sessions have spent since the last recording, from cron';
+  static override description = `Compares what each session has spent with what the last recording saw, and adds the difference to the ledger of the present day, from which report-spending answers who spent what. The first recording only notes where each session stands.
+
+Run it every few minutes, on as many hosts as you like: nothing is counted twice. Resets, renewals and undone changes are accounted for exactly, from the journal. Spending that fell without an entry in the journal is recorded as unaccounted, with a warning.
+
+It asks nothing, changes no key of the gateway, and writes no entry in the journal. The time zone and the glob of the first recording stay.`;
+  static group = 'History';
+  static override examples = [
+    {description: 'From cron, every five minutes', command: '<%= config.bin %> <%= command.id %> --quiet'},
+    {
+      description: 'Begin a ledger whose days are those of Berlin',
+      command: '<%= config.bin %> <%= command.id %> --timezone Europe/Berlin',
+    },
+  ];
+  static related = ['report-spending', 'list-sessions', 'renew-budgets'];
+
+  static override flags = {
+    match: matchFlag,
+    keep: Flags.string({description: 'How long days are kept', default: '400d', helpValue: 'TIME'}),
+    timezone: Flags.string({
+      description: 'Time zone of the days, such as Europe/Berlin (default: UTC)',
+      helpValue: 'ZONE',
+    }),
+    quiet: Flags.boolean({char: 'q', description: 'Print nothing but warnings'}),
+    format: answerFormatFlag(),
+  };
+
+  async run(): Promise<RecordingJson> {
+    const {match, keep, timezone} = this.flags;
+    const keepSeconds = parseDuration(keep);
+    if (keepSeconds < SECONDS_A_DAY) {
+      throw new TokengateError('INVALID_USAGE', `--keep ${keep} is too short.`, {hint: 'Keep one day or more: 1d.'});
+    }
+    const zone = timezone === undefined ? undefined : await findZone(timezone);
+    const redis = await this.connectToChange();
+    const recording = await recordSpending(redis, {match, timezone: zone, keepSeconds});
+    if (!this.flags.quiet) this.render(recording);
+    this.warnAll(warningsOf(recording));
+    return toJson(recording);
+  }
+
+  private render({since, sessions, active, spent}: Recording): void {
+    const count = `${formatCount(sessions)} ${sessions === 1 ? 'session' : 'sessions'}`;
+    this.print(
+      since === null
+        ? `✓ First recording: noted what ${count} had spent before`
+        : `✓ Recorded ${count}: ${formatCount(active)} spent ${formatExactMoney(spent)} since ${formatUtc(since)}`,
+    );
+  }
+}
+
+/** Loaded only when it is asked for. */
+async function findZone(typed: string): Promise<string> {
+  const {findTimezone} = await import('../cli/oclif/period-flags.js');
+  return findTimezone(typed);
+}
+
+function warningsOf({isTrimmed, unaccounted, problems}: Recording): string[] {
+  const falls = unaccounted.map(
+    ({id, amount, left}) =>
+      `Unaccounted: the spending of session '${id}' fell by ${formatExactMoney(amount)} to ${formatExactMoney(left)}, and the journal does not say why.`,
+  );
+  const trimmed =
+    'The journal was trimmed since the last recording: spending before changes that it has dropped is missing.';
+  return [...(isTrimmed ? [trimmed] : []), ...falls, ...problems];
+}
+
+function toJson(recording: Recording): RecordingJson {
+  const {at, since, timezone, match = null, sessions, active, spent, unaccounted, isTrimmed, droppedDays} = recording;
+  return {
+    recorded_at: at,
+    ...{since, timezone, match, sessions, active},
+    spent,
+    unaccounted: unaccounted.map(({id, amount, left}) => ({session_id: id, amount, left})),
+    journal_trimmed: isTrimmed,
+    dropped_days: droppedDays,
+  };
+}

@@ -1,0 +1,40 @@
+import {NoReply, orNoReply, type Redis} from '../redis/contract.js';
+import type {RawId} from '../values/session-id.js';
+import type {Answer, PlannedChange, Settled, Write} from './change.js';
+import type {Values} from './look.js';
+
+/** How often a session that somebody else has changed in between is tried again. */
+const MAX_TRIES = 100;
+
+/**
+ * Changes sessions by compare-and-set. An attempt reads, decides, and writes what still holds what was read; it leaves out
+ * of its answers what somebody else has changed in between, which the next attempt reads and decides on again.
+ *
+ * @param contended the answer about a session that keeps changing
+ */
+export async function untilSettled<T>(
+  ids: readonly RawId[],
+  attempt: (open: readonly RawId[]) => Promise<ReadonlyMap<RawId, Answer<T>>>,
+  contended: (id: RawId) => Settled<T>,
+): Promise<Answer<T>[]> {
+  const answers = new Map<RawId, Answer<T>>();
+  let open: readonly RawId[] = [...new Set(ids)];
+  for (let tries = 0; tries < MAX_TRIES && open.length > 0; tries++) {
+    for (const [id, answer] of await attempt(open)) answers.set(id, answer);
+    open = open.filter((id) => !answers.has(id));
+  }
+  return ids.map((id) => answers.get(id) ?? contended(id));
+}
+
+/** What a plan makes of sessions that were read. Never rejects. */
+export async function planAll<T>(
+  redis: Redis,
+  change: PlannedChange<T>,
+  readings: ReadonlyMap<RawId, Values>,
+): Promise<[RawId, Answer<T> | Write<T>][]> {
+  const prepared = await orNoReply(change.prepare?.(redis));
+  return [...readings].map(([id, {held, lives}]) => [
+    id,
+    prepared instanceof NoReply ? prepared : change.plan(id, held, lives),
+  ]);
+}

@@ -1,0 +1,148 @@
+import {setTimeout as sleep} from 'node:timers/promises';
+
+import {TokengateError} from '../../values/errors.js';
+import {type Command, ErrorReply, NoReply, type RedisText} from '../contract.js';
+import type {RedisNode} from '../node.js';
+import {addressOf, type Endpoint} from '../url.js';
+import {type ClusterNodes, GONE, takenOver} from './nodes.js';
+import {join, type Part, toParts} from './parts.js';
+import {parseRedirection} from './slots.js';
+
+/** Between the first two attempts, while a primary is being replaced or keys are being moved; then twice as long each time. */
+const PAUSE_MS = 50;
+const MAX_PAUSE_MS = 400;
+/** How long a replica may take to say that it has what was written. */
+const REPLICA_MS = 1000;
+/** With these a node refuses a command that another would take, or that it may take soon: nothing was done. */
+const MOVES = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN)\b/;
+
+/** Sends commands to where their keys are, and what could not be done there to where they are then. */
+export class Flights {
+  /** Which node was the last to say it, by the text of an error reply. */
+  private readonly origins = new Map<string, RedisNode>();
+  /** Nodes of which it was told already that no replica confirms, and is not waited for. */
+  private readonly unconfirmed = new Set<string>();
+
+  /** @param homeKey see `ConnectOptions` */
+  constructor(
+    private readonly nodes: ClusterNodes,
+    private readonly homeKey: RedisText,
+  ) {}
+
+  explain(reply: ErrorReply): TokengateError {
+    return (this.origins.get(reply.message) ?? this.nodes.seed).explain(reply);
+  }
+
+  /** Never rejects. */
+  async fly(commands: readonly Command[], bytes = false): Promise<unknown[]> {
+    const {nodes} = this;
+    const by = nodes.limit();
+    const lists = commands.map((command) => toParts(command, this.homeKey));
+    let open = lists.flat();
+    for (let tries = 0; open.length > 0; tries++) {
+      await this.send(open, bytes, by);
+      open = open.filter(isToBeSentAgain);
+      const pause = Math.min(PAUSE_MS * 2 ** Math.max(0, tries - 1), MAX_PAUSE_MS);
+      if (open.length === 0 || nodes.isOver || performance.now() + pause >= by) break;
+      const targets = open.map(({reply, sentTo = nodes.first}) =>
+        reply instanceof ErrorReply ? parseRedirection(reply.message, sentTo) : undefined,
+      );
+      if (tries > 0 || targets.includes(undefined)) await sleep(pause);
+      await this.redirect(open, targets, by);
+    }
+    const isSilent = ({reply}: Part): boolean => reply instanceof NoReply && reply.error.code === 'REDIS_TIMEOUT';
+    if (open.length > 0 || lists.flat().some(isSilent)) nodes.hurry();
+    for (const part of open) {
+      if (part.reply instanceof ErrorReply) part.reply = new NoReply(this.explain(part.reply), false);
+    }
+    return lists.map((parts, index) => join(commands[index] ?? [], parts));
+  }
+
+  private async redirect(
+    parts: readonly Part[],
+    targets: readonly ReturnType<typeof parseRedirection>[],
+    by: number,
+  ): Promise<void> {
+    const {nodes} = this;
+    // A node of which nothing is known may be new, and have replicas.
+    const isKnown = targets.every((target) => target && nodes.map.primaries.has(addressOf(target.endpoint)));
+    if (!isKnown) await nodes.refresh(by);
+    // What a redirection says holds; another node may not know of it yet.
+    for (const [index, part] of parts.entries()) {
+      const target = targets[index];
+      if (target?.kind === 'ASK') part.asking = target.endpoint;
+      else if (target !== undefined) nodes.moveTo(part.slot, target.endpoint);
+    }
+  }
+
+  /** Sends each part to its node, in one flight for each node. */
+  private async send(parts: readonly Part[], bytes: boolean, by: number): Promise<void> {
+    const groups = new Map<string, {endpoint: Endpoint; parts: Part[]}>();
+    for (const part of parts) {
+      const endpoint = part.asking ?? this.nodes.endpointOf(part.slot);
+      part.sentTo = endpoint;
+      if (endpoint === undefined) {
+        part.reply = new ErrorReply('CLUSTERDOWN Hash slot not served');
+        continue;
+      }
+      const address = addressOf(endpoint);
+      const group = groups.get(address);
+      if (group === undefined) groups.set(address, {endpoint, parts: [part]});
+      else group.parts.push(part);
+    }
+    await Promise.all([...groups.values()].map((group) => this.sendTo(group.endpoint, group.parts, bytes, by)));
+  }
+
+  private async sendTo(endpoint: Endpoint, parts: readonly Part[], bytes: boolean, by: number): Promise<void> {
+    const {nodes, unconfirmed, origins} = this;
+    const address = addressOf(endpoint);
+    const hasReplicas = (nodes.map.primaries.get(address)?.replicas.length ?? 0) > 0;
+    const isConfirmed = hasReplicas && parts.some(({isRead}) => !isRead) && !unconfirmed.has(address);
+    const commands = parts.flatMap(({command, asking}) => (asking === undefined ? [command] : [['ASKING'], command]));
+    if (isConfirmed) commands.push(['WAIT', '1', String(Math.ceil(Math.min(REPLICA_MS, nodes.timeoutMs / 2)))]);
+    let isSent = false;
+    const answer = async (): Promise<IterableIterator<unknown>> => {
+      const node = await nodes.nodeAt(endpoint, by);
+      isSent = true;
+      const replies = await node.fly(commands, {bytes, by});
+      for (const reply of replies) if (reply instanceof ErrorReply) origins.set(reply.message, node);
+      return replies.values();
+    };
+    let replies: IterableIterator<unknown>;
+    try {
+      replies = await nodes.unlessReplaced(address, by, answer());
+    } catch (error) {
+      if (!(error instanceof TokengateError)) throw error;
+      // Why it could not be sent at first says more than that there was no time left.
+      const told = parts.filter(({reply}) => isSent || !(reply instanceof NoReply));
+      for (const part of told) part.reply = new NoReply(error, isSent);
+      return;
+    }
+    for (const part of parts) {
+      if (part.asking !== undefined) replies.next();
+      part.asking = undefined;
+      part.reply = replies.next().value;
+    }
+    if (isConfirmed) this.confirm(address, parts, replies.next().value);
+  }
+
+  /** What no replica has when its primary goes is lost: then it is not known whether it was done. */
+  private confirm(address: string, parts: readonly Part[], reply: unknown): void {
+    const isDemoted = reply instanceof ErrorReply && reply.message.startsWith('UNBLOCKED');
+    if (reply instanceof NoReply || isDemoted) {
+      const lost = isDemoted ? new NoReply(takenOver(address)) : reply;
+      for (const part of parts) if (!part.isRead && !(part.reply instanceof ErrorReply)) part.reply = lost;
+    } else if (reply instanceof ErrorReply || reply === 0) {
+      this.unconfirmed.add(address);
+      this.nodes.doubts.add(
+        `No replica of ${address} has confirmed what was written: a failover right now could lose it.`,
+      );
+    }
+  }
+}
+
+/** True for what was certainly not done, and for a read; a node that refuses us for good is no reason to try again. */
+function isToBeSentAgain({reply, isRead}: Part): boolean {
+  if (reply instanceof ErrorReply) return MOVES.test(reply.message);
+  return reply instanceof NoReply && (isRead || !reply.isSent) && GONE.has(reply.error.code);
+}

@@ -1,0 +1,60 @@
+import {type Command, ErrorReply, NoReply, type RedisText} from '../contract.js';
+import type {Endpoint} from '../url.js';
+import {slotOf} from './slots.js';
+
+/** A command, or a part of one, that goes to one node. */
+export interface Part {
+  command: Command;
+  slot: number;
+  /** It may be sent again when its answer was lost. */
+  isRead: boolean;
+  reply: unknown;
+  /** Where it goes next, once, in place of the node that the map names. */
+  asking: Endpoint | undefined;
+  /** Where it went last. */
+  sentTo: Endpoint | undefined;
+}
+
+/** Commands that may be sent again when their answer was lost. Not HSCAN: another node has other cursors. */
+const READS = new Set([
+  'EXISTS',
+  'GET',
+  'GETRANGE',
+  'LRANGE',
+  'MGET',
+  'DUMP',
+  'PTTL',
+  'TIME',
+  'TYPE',
+  'XINFO',
+  'XREVRANGE',
+]);
+/** Of these each key goes to its own node. */
+const SPLIT = new Set(['MGET', 'EXISTS']);
+/** @param homeKey of a command without a key, one that the same node serves */
+export function toParts(command: Command, homeKey: RedisText): Part[] {
+  const name = String(command[0]).toUpperCase();
+  const keys = keysIn(name, command);
+  const isRead = READS.has(name) || (name === 'EVAL' && keys.length === 0);
+  const part = {isRead, reply: undefined, asking: undefined, sentTo: undefined};
+  if (SPLIT.has(name)) return keys.map((key) => ({...part, command: [name, key], slot: slotOf(key)}));
+  return [{...part, command, slot: slotOf(keys[0] ?? homeKey)}];
+}
+
+function keysIn(name: string, command: Command): readonly RedisText[] {
+  if (SPLIT.has(name)) return command.slice(1);
+  if (name === 'TIME') return [];
+  if (name === 'EVAL') return command.slice(3, 3 + Number(command[2]));
+  return command.slice(name === 'XINFO' ? 2 : 1).slice(0, 1);
+}
+
+/** The reply to a command, from those to its parts. */
+export function join(command: Command, parts: readonly Part[]): unknown {
+  const name = String(command[0]).toUpperCase();
+  if (!SPLIT.has(name)) return parts[0]?.reply;
+  const replies = parts.map(({reply}) => reply);
+  const failure =
+    replies.find((reply) => reply instanceof NoReply) ?? replies.find((reply) => reply instanceof ErrorReply);
+  if (failure !== undefined) return failure;
+  return name === 'MGET' ? replies.flat() : replies.reduce((sum: number, reply) => sum + Number(reply), 0);
+}

@@ -1,0 +1,56 @@
+import {COMPARE_AND_SET_FIELDS} from '../lua/scripts.js';
+import {ErrorReply, type Redis, type RedisText} from '../redis/contract.js';
+import {inGroups} from '../values/chunks.js';
+import {isAscii} from '../values/session-id.js';
+
+/** What is to become of one field of a hash. Names and values are bytes, one character a byte. */
+export interface FieldWrite {
+  key: string;
+  field: string;
+  /** What it has to hold; null for nothing. */
+  expected: string | null;
+  /** Null to remove it; without it, it stays. */
+  next?: string | null;
+}
+
+/** Groups in one run of the script. */
+const CHUNK = 250;
+
+/**
+ * Writes groups of fields, each group whole, and only where all of its fields still hold what is expected. All keys are in
+ * one slot.
+ *
+ * @param lives TTLs of keys, in seconds
+ * @returns for each group whether it was written
+ */
+export async function compareAndSet(
+  redis: Redis,
+  groups: readonly (readonly FieldWrite[])[],
+  lives: ReadonlyMap<string, number> = new Map(),
+): Promise<boolean[]> {
+  const written: boolean[] = [];
+  for (const chunk of inGroups(groups, CHUNK)) {
+    const keys = [...new Set(chunk.flatMap((group) => group.map(({key}) => key)))];
+    const items = chunk.map((group) =>
+      group.flatMap(({key, field, expected, next = true}) => [
+        keys.indexOf(key) + 1,
+        field,
+        expected ?? false,
+        next ?? false,
+      ]),
+    );
+    const ttls = keys.map((key) => String(lives.get(key) ?? 0));
+    const plan = Buffer.from(JSON.stringify(items), 'latin1');
+    const [reply] = await redis.pipeline([
+      ['EVAL', COMPARE_AND_SET_FIELDS, String(keys.length), ...keys, plan, ...ttls],
+    ]);
+    if (reply instanceof ErrorReply) throw redis.explain(reply);
+    written.push(...(reply as number[]).map((done) => done === 1));
+  }
+  return written;
+}
+
+/** The name of a field as it is sent. */
+export function toField(latin1: string): RedisText {
+  return isAscii(latin1) ? latin1 : Buffer.from(latin1, 'latin1');
+}
