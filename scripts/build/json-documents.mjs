@@ -48,12 +48,24 @@ const newBudget = {
   previous_budget: ['amount?', 'the limit before; null if there was none'],
   spent: amounts.spent,
 };
+const zoned = nullable('zoned');
+const everyPeriod = [nullable(['day', 'week', 'month', 'year']), 'how often the budget renews; null if it does not'];
+const renewal = {
+  every: everyPeriod,
+  timezone: ['text?', 'whose calendar counts'],
+  next_renewal: [zoned, 'when the next period begins'],
+  grants: ['amount?', 'the sum of the grants'],
+};
 const watched = {
   ...session,
   ...freeze,
   requests_last_minute: ['count?', 'requests since the last minute without any'],
   spent_per_minute: ['amount?', 'US dollars a minute; null until there are two readings'],
-  seconds_until_empty: ['amount?', 'when the budget runs out at this rate; null if unknown or never'],
+  seconds_until_empty: [
+    'amount?',
+    'when the budget runs out at this rate; null if unknown, never, or after the next renewal',
+  ],
+  next_renewal: ['time?', 'when the next period begins; null if the budget does not renew, or that is overdue'],
 };
 const totals = {
   count: ['count', 'the number of sessions'],
@@ -212,6 +224,9 @@ const listed = Object.fromEntries(
     ...freeze,
     status: [['frozen', 'invalid', 'empty', 'low', 'ok'], 'with `--columns status`: how the session stands'],
     spent_per_minute: ['amount?', 'with `--sort rate`: US dollars a minute'],
+    every: [everyPeriod[0], 'with `--columns period`: how often the budget renews; null if it does not'],
+    next_renewal: [zoned, 'with `--columns resets`: when the next period begins'],
+    grants: ['amount?', 'with `--columns grants`: the sum of the grants'],
     session_id_hex: ['text', 'only if the ID is not UTF-8 text: its bytes, for `--stdin`'],
   }).map(([name, field]) => [`${name}?`, field]),
 );
@@ -243,7 +258,6 @@ const crossing = {
   message: ['text', 'the finding as a sentence'],
 };
 
-const zoned = nullable('zoned');
 const grant = {
   grant_id: ['text', 'the grant, for `revoke-grant`'],
   amount: ['amount', 'US dollars'],
@@ -251,7 +265,7 @@ const grant = {
   note: ['text', 'why (`--note`)'],
 };
 const period = {
-  every: [nullable(['day', 'week', 'month', 'year']), 'how often the budget renews; null if it does not'],
+  every: everyPeriod,
   amount: ['amount?', 'the budget of each period in US dollars'],
   timezone: ['text?', 'whose calendar counts'],
   at: ['text?', 'the time at which a period begins'],
@@ -373,6 +387,8 @@ export const DOCUMENTS = {
       'the rules, in the order of the gateway',
     ],
     commands: [listOf('text'), 'commands that let the request pass'],
+    next_renewal: [zoned, 'when the budget renews; null if it does not'],
+    grant_commands: [listOf('text'), 'in place of `add-budget`, for this period only'],
   }),
   'freeze-session': oneOrMany(
     'freeze',
@@ -386,7 +402,7 @@ export const DOCUMENTS = {
     },
     freezeLook,
   ),
-  'get-budget': one(session),
+  'get-budget': one({...session, ...renewal}),
   'grant-budget': one({...id, ...grant, ...granted}),
   health: one({
     healthy: ['true', 'if not, there is an error instead'],

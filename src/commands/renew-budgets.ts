@@ -1,6 +1,6 @@
 import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {journalFlags, matchFlag, reportFlags, secondLookFlag} from '../cli/oclif/flags.js';
-import {toRenewalJson} from '../cli/views/periods.js';
+import {toRenewedJson} from '../cli/views/periods.js';
 import {
   describeRenewal,
   findDueSessions,
@@ -46,7 +46,7 @@ Run it every few minutes, on as many hosts as you like: each period is renewed o
         secondLook: this.flags['no-second-look'] ? null : freshLook(RENEWAL_LOOKS),
         isSilentWhenNone: true,
         describe: describeRenewal,
-        toJson: (renewal) => toRenewalJson(renewal, spanOf),
+        toJson: (renewal) => toRenewedJson(renewal, spanOf),
       },
       async (redis, now) => {
         const ids = await findDueSessions(redis, now, spanOf, this.flags.match);

@@ -37,6 +37,8 @@ export async function complete(
         return [];
       case 'files':
         return 'files';
+      case 'zones':
+        return matching(['UTC', ...Intl.supportedValuesOf('timeZone')], typed, before);
       case 'words':
         return matching(source.words, typed, before);
       case 'list': {
@@ -54,6 +56,7 @@ export async function complete(
           : [...commandsAt(table, []), ...source.more].filter(({value}) => value.startsWith(typed));
       case 'sessions':
       case 'frozen':
+      case 'granted':
       case 'changes':
       case 'actors': {
         const isOffered = (id: string): boolean =>

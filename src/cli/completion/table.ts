@@ -44,6 +44,8 @@ export type Source =
   | {kind: 'list'; words: readonly string[]}
   | {kind: 'commands'; more: {value: string; summary: string}[]}
   | {kind: 'files'}
+  /** The names that Node.js knows. */
+  | {kind: 'zones'}
   | {kind: CandidateKind};
 
 /** Of arguments, by their name in all commands or in one. */
@@ -51,6 +53,7 @@ const ARGUMENTS: Record<string, Source> = {
   session_id: {kind: 'sessions'},
   change_id: {kind: 'changes'},
   'unfreeze-session session_id': {kind: 'frozen'},
+  'revoke-grant session_id': {kind: 'granted'},
   'help command': {
     kind: 'commands',
     more: Object.entries(TOPICS).map(([value, summary]) => ({value, summary})),
@@ -68,6 +71,7 @@ const VALUES: Record<string, Source> = {
   CHANGE_ID: {kind: 'changes'},
   FILE: {kind: 'files'},
   SESSION_ID: {kind: 'sessions'},
+  ZONE: {kind: 'zones'},
 };
 
 type Manifest = Pick<Interfaces.Manifest, 'commands'>;

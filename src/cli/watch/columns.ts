@@ -1,6 +1,6 @@
 import {FOREVER} from '../../lib/gateway/freeze.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
-import {emptyIn, type Status, type Watched, type WatchField} from '../../lib/watch/row.js';
+import {emptyIn, forecastOf, type Status, type Watched, type WatchField} from '../../lib/watch/row.js';
 import {showCut, showMessage} from '../text/escape.js';
 import {cutMiddle, widthOf} from '../text/width.js';
 import {fit, type Line, type Look, MOST, type Piece} from './cells.js';
@@ -292,8 +292,8 @@ function emptyText(one: Watched): string {
   if (status === 'empty') return 'now';
   if (status === 'frozen' || session.remaining === null) return NOTHING;
   if (rate === null) return NOT_YET;
-  const seconds = emptyIn(one);
-  return seconds === null ? NOTHING : formatLength(seconds);
+  const forecast = forecastOf(one);
+  return typeof forecast === 'number' ? formatLength(forecast) : (forecast ?? NOTHING);
 }
 
 function emptyLook(one: Watched): Look {

@@ -1,6 +1,6 @@
 import {setTimeout as wait} from 'node:timers/promises';
 
-import {readValues} from '../change/.ts.js';
+import {readValues} from '../change/look.js';
 import {IDENTICAL_LIMIT, REQUEST_LIMIT} from '../gateway/anomaly-stats.js';
 import {toFreezeState} from '../gateway/freeze.js';
 import {
