@@ -201,14 +201,14 @@ export async function act(action: Action, {redis, sessions, journal, ...answered
   }
   const began = await serverTime(redis);
   const warnings: string[] = [];
-  const later: (Promise<string[]> | undefined)[] = [];
+  const later: Promise<string[]>[] = [];
   let changed = 0;
   for (const session of sessions) {
     try {
       const done = await action.run({redis, session, journal: journal && {...journal, began}, ...answered});
       if (done.isChanged) changed++;
       warnings.push(...done.warnings);
-      later.push(done.later);
+      if (done.later !== undefined) later.push(done.later);
     } catch (error) {
       if (!(error instanceof TokengateError)) throw error;
       warnings.push(error.message);
@@ -216,7 +216,7 @@ export async function act(action: Action, {redis, sessions, journal, ...answered
       if (error.code.startsWith('REDIS_') || error.code === 'OUTCOME_UNKNOWN') break;
     }
   }
-  for (const found of await Promise.all(later)) warnings.push(...(found ?? []));
+  warnings.push(...(await Promise.all(later)).flat());
   const text = `${changed === 0 ? '' : '✓ '}${changed} of ${sessions.length} sessions ${action.done}`;
   return {text, warnings, isChanged: changed > 0};
 }
