@@ -49,25 +49,26 @@ const budgetChange = {
   spent: amounts.spent,
   ...changeId,
 };
-const zoned = nullable('zoned');
-const everyPeriod = [nullable(['day', 'week', 'month', 'year']), 'how often the budget renews; null if it does not'];
-const renewal = {
-  every: everyPeriod,
-  timezone: ['text?', 'whose calendar counts'],
-  next_renewal: [zoned, 'when the next period begins'],
-  grants: ['amount?', 'the sum of the grants'],
-};
 const watched = {
   ...session,
   ...freeze,
   requests_last_minute: ['count?', 'requests since the last minute without any'],
   spent_per_minute: ['amount?', 'US dollars a minute; null until there are two readings'],
-  seconds_until_empty: [
-    'amount?',
-    'when the budget runs out at this rate; null if unknown, never, or after the next renewal',
-  ],
-  next_renewal: ['time?', 'when the next period begins; null if the budget does not renew, or that is overdue'],
+  seconds_until_empty: ['amount?', 'when the budget runs out at this rate; null if unknown or never'],
 };
+const context = {
+  name: ['text', 'its name'],
+  address: ['text?', 'the server; null if the URL is not in the context file itself'],
+  database: ['count?', 'the database; null if the URL is not in the context file itself'],
+  url_from: [['redis-url', 'redis-url-file', 'redis-url-command'], 'where the URL is'],
+  default: ['boolean', 'whether it is the default of the file'],
+  protected: ['boolean', 'whether a change asks for its name'],
+  read_only: ['boolean', 'whether changes are refused'],
+  actor: ['text?', 'who changes something, for the journal'],
+  color: ['text?', 'the color of its name in the live view'],
+};
+const listedContext = {...context, in_effect: ['boolean', 'whether a command on the same line would take it']};
+const contextFile = {file: ['text', 'the context file']};
 const totals = {
   count: ['count', 'the number of sessions'],
   budget: ['amount', 'the sum of the budgets that can be read'],
@@ -148,10 +149,6 @@ const repair = {
   action: ['text', 'the repair'],
   outcome: [['fixed', 'would_fix', 'changed', 'failed', 'unknown', 'not_done'], 'what happened'],
   'error?': [error, 'why it is not fixed'],
-  'change_id?': [
-    'text?',
-    'with `--fix`: the change, for `undo-change`; null if it is not fixed or nothing is recorded',
-  ],
 };
 
 const keyValues = mapOf(
@@ -188,9 +185,6 @@ const listed = Object.fromEntries(
     ...freeze,
     status: [['frozen', 'invalid', 'empty', 'low', 'ok'], 'with `--columns status`: how the session stands'],
     spent_per_minute: ['amount?', 'with `--sort rate`: US dollars a minute'],
-    every: [everyPeriod[0], 'with `--columns period`: how often the budget renews; null if it does not'],
-    next_renewal: [zoned, 'with `--columns resets`: when the next period begins'],
-    grants: ['amount?', 'with `--columns grants`: the sum of the grants'],
     session_id_hex: ['text', 'only if the ID is not UTF-8 text: its bytes, for `--stdin`'],
   }).map(([name, field]) => [`${name}?`, field]),
 );
@@ -220,6 +214,7 @@ const crossing = {
   message: ['text', 'the finding as a sentence'],
 };
 
+const zoned = nullable('zoned');
 const grant = {
   grant_id: ['text', 'the grant, for `revoke-grant`'],
   amount: ['amount', 'US dollars'],
@@ -227,7 +222,7 @@ const grant = {
   note: ['text', 'why (`--note`)'],
 };
 const period = {
-  every: everyPeriod,
+  every: [nullable(['day', 'week', 'month', 'year']), 'how often the budget renews; null if it does not'],
   amount: ['amount?', 'the budget of each period in US dollars'],
   timezone: ['text?', 'whose calendar counts'],
   at: ['text?', 'the time at which a period begins'],
@@ -259,6 +254,7 @@ const one = (is) => ({documents: [{is}]});
 
 export const DOCUMENTS = {
   'add-budget': one(budgetChange),
+  'add-context': one({...context, ...contextFile}),
   'anomaly-stats': one({
     ...id,
     is_frozen: freeze.is_frozen,
@@ -344,8 +340,6 @@ export const DOCUMENTS = {
       'the rules, in the order of the gateway',
     ],
     commands: [listOf('text'), 'commands that let the request pass'],
-    next_renewal: [zoned, 'when the budget renews; null if it does not'],
-    grant_commands: [listOf('text'), 'in place of `add-budget`, for this period only'],
   }),
   'freeze-session': oneOrMany('freeze', 'frozen', {
     is_frozen: ['true', 'it is frozen now'],
@@ -354,7 +348,7 @@ export const DOCUMENTS = {
     previously_frozen_until: ['time?', 'the end of the freeze before'],
     previous_freeze_reason: ['text?', 'the reason of the freeze before'],
   }),
-  'get-budget': one({...session, ...renewal}),
+  'get-budget': one(session),
   'grant-budget': one({...id, ...grant, ...granted}),
   health: one({
     healthy: ['true', 'if not, there is an error instead'],
@@ -370,6 +364,7 @@ export const DOCUMENTS = {
     can_change: ['boolean', 'false if scripts or the journal are refused, so that changes fail'],
   }),
   'list-changes': {documents: [{is: listOf(change)}], line: change},
+  'list-contexts': {documents: [{is: listOf(listedContext)}], line: listedContext},
   'list-grants': {documents: [{is: listOf({...id, ...grant})}], line: {...id, ...grant}},
   'list-periods': {
     documents: [{is: listOf({...id, ...period, is_overdue: ['boolean', 'whether a renewal is overdue']})}],
@@ -400,26 +395,12 @@ export const DOCUMENTS = {
       'the metrics',
     ],
   }),
-  'record-spending': one({
-    recorded_at: ['time', 'when, by the clock of the server'],
-    since: ['time?', 'the recording before; null for the first'],
-    timezone: ['text', 'the time zone of the days'],
-    match: ['text?', 'the glob that recorded sessions match; null for all'],
-    sessions: ['count', 'sessions read'],
-    active: ['count', 'sessions that have spent something since'],
-    spent: ['amount', 'US dollars spent since'],
-    unaccounted: [
-      listOf({
-        ...id,
-        amount: ['amount', 'by how much its spending fell without an entry in the journal'],
-        left: ['amount', 'what it was then'],
-      }),
-      'spending that fell, and nothing says why',
-    ],
-    journal_trimmed: ['boolean', 'whether the journal no longer has all changes since'],
-    dropped_days: [listOf('text'), 'days that were dropped (`--keep`)'],
-  }),
   'renew-budgets': {documents: [{is: renewed.document}], line: renewed.result},
+  'remove-context': one({
+    name: context.name,
+    was_default: ['boolean', 'whether it was the default of the file, which has none now'],
+    ...contextFile,
+  }),
   'revoke-grant': one({...id, revoked_grants: [listOf(grant), 'the grants that ended'], ...granted}),
   'reset-session': oneOrMany('reset', 'reset', {
     removed_budget: [oneOf('amount?', 'text'), 'the removed limit; its text if it is no amount'],

@@ -1,8 +1,8 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {matchFlag, pagerFlag, whereFlag} from '../cli/oclif/flags.js';
-import {describeUnreadable, type ListedPeriod, PERIOD_FORMATS, renderPeriods} from '../cli/views/periods.js';
+import {matchFlag, whereFlag} from '../cli/oclif/flags.js';
+import {type ListedPeriod, PERIOD_FORMATS, renderPeriods} from '../cli/views/periods.js';
 import {toSession} from '../lib/gateway/session.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
 import {isOverdue} from '../lib/periods/renewal.js';
@@ -41,7 +41,6 @@ With --overdue, lists only budgets that should have been renewed more than --gra
       description: 'Output format; --json is short for --format json',
       helpGroup: 'OUTPUT',
     })(),
-    ...pagerFlag,
   };
 
   async run(): Promise<void> {
@@ -56,13 +55,13 @@ With --overdue, lists only budgets that should have been renewed more than --gra
     for await (const page of readPeriods(redis, await scanPeriods(redis, match), {withAmounts: true})) {
       for (const {key, state} of page) {
         const id = nameOf(key);
-        if (state === undefined) unreadable.push(describeUnreadable(key));
+        if (state === undefined) unreadable.push(`The period or the grants of session '${id}' cannot be read.`);
         else if (filter !== undefined && !passes(filter, toSession(key, state))) continue;
         const isLate = state !== undefined && isOverdue(state, now, spanOf, graceMs);
         if (!overdue || isLate || state === undefined) rows.push({id, state, isOverdue: isLate});
       }
     }
-    await this.writeList(renderPeriods(rows, {format, spanOf, now, isTerminal: this.isTerminal}));
+    await this.write(renderPeriods(rows, {format, spanOf, now, isTerminal: this.isTerminal}));
     this.warnAll(unreadable);
     if (overdue && rows.length > 0) this.endWithFinding();
   }

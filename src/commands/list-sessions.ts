@@ -2,17 +2,9 @@ import {Flags} from '@oclif/core';
 
 import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, pagerFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
-import {formatCount} from '../cli/text/words.js';
-import {
-  defaultColumns,
-  LIST_FORMATS,
-  type ListedSession,
-  needsFreeze,
-  needsRenewal,
-  parseColumns,
-  renderSessions,
-} from '../cli/views/sessions.js';
+import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
+import {formatCount} from '../cli/views/batch-report.js';
+import {defaultColumns, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
 import type {Session} from '../lib/gateway/session.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
@@ -31,7 +23,7 @@ export default class ListSessions extends BaseCommand<typeof ListSessions> {
 
 A value in Redis that is not an amount is shown as "invalid" (null in JSON, empty in CSV), with a warning.
 
-Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid), period, resets (when it renews), grants, and with --sort rate also rate (US dollars a minute). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.`;
+Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid), and with --sort rate also rate (US dollars a minute). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.`;
   static group = 'Look';
   static override examples = [
     {description: 'List all sessions', command: '<%= config.bin %> <%= command.id %>'},
@@ -72,7 +64,6 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     }),
     totals: Flags.boolean({description: 'Add totals (table and JSON)', helpGroup: 'OUTPUT'}),
     null: {...nullFlag, helpGroup: 'OUTPUT'},
-    ...pagerFlag,
   };
 
   async run(): Promise<void> {
@@ -95,11 +86,10 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
       problems.push(...describePartial(partial));
     };
     const listed = {count: 0};
-    const complete = needsRenewal(columns) ? addRenewals(redis, pages, match) : pages;
-    const watched = collectProblems(complete, problems, listed);
+    const watched = collectProblems(pages, problems, listed);
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
-    await this.writeList(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
+    await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
     const isAllOfGlob = where === undefined && !frozen && limit !== 0;
     if (listed.count === 0 && isAllOfGlob && format === 'table' && match !== undefined)
@@ -139,27 +129,6 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     if (sort !== 'rate' && names?.split(',').includes('rate')) refuse('The column rate goes with --sort rate.');
     if (sample !== undefined) parseDuration(sample);
     return format;
-  }
-}
-
-/** Looks for periods and grants once, before the first page: the keys of few sessions, next to those of all. */
-async function* addRenewals(
-  redis: Redis,
-  pages: AsyncIterable<Session[]>,
-  match: string | undefined,
-): AsyncGenerator<ListedSession[]> {
-  const [{readRenewing}, {describeUnreadable, toRenewalCells}] = await Promise.all([
-    import('../lib/sessions/periods.js'),
-    import('../cli/views/periods.js'),
-  ]);
-  const periods = await readRenewing(redis, {match, now: await serverTime(redis)});
-  for await (const page of pages) {
-    yield page.map((session): ListedSession => {
-      const renewing = periods.get(session.key);
-      if (renewing === undefined) return session;
-      const problems = renewing === null ? [...session.problems, describeUnreadable(session.key)] : session.problems;
-      return {...session, renewal: toRenewalCells(renewing), problems};
-    });
   }
 }
 

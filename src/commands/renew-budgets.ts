@@ -1,6 +1,6 @@
 import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {journalFlags, matchFlag, reportFlags} from '../cli/oclif/flags.js';
-import {toRenewedJson} from '../cli/views/periods.js';
+import {toRenewalJson} from '../cli/views/periods.js';
 import {describeRenewal, findDueSessions, type PeriodRenewal, renewChange} from '../lib/operations/period.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
 
@@ -35,7 +35,7 @@ Run it every few minutes, on as many hosts as you like: each period is renewed o
         asks: false,
         isSilentWhenNone: true,
         describe: describeRenewal,
-        toJson: (renewal) => toRenewedJson(renewal, spanOf),
+        toJson: (renewal) => toRenewalJson(renewal, spanOf),
       },
       async (redis, now) => {
         const ids = await findDueSessions(redis, now, spanOf, this.flags.match);

@@ -55,7 +55,6 @@ beforeAll(async () => {
   for (const [id, end] of Object.entries(MORE)) {
     if (end !== 'f') await redis.client.set(`anomaly:${id}:frozen_until`, end);
   }
-  await redis.client.set('tokengate:grants:cold two', '[]');
 });
 afterAll(async () => {
   await redis.stop();
@@ -125,9 +124,6 @@ describe.each(SHELLS)('in %s, set up by its one line', (name) => {
     ['tokengate freeze-session --for 2h tea', 'tokengate freeze-session --for 2h team:alpha\\ nightly '],
     ['tokengate list sessions --rev', 'tokengate list sessions --reverse '],
     ['tokengate unfreeze-session ', 'tokengate unfreeze-session cold\\ one '],
-    ['tokengate revoke-grant ', 'tokengate revoke-grant cold\\ two '],
-    ['tokengate set-period x=1 --timezone Europe/Berl', 'tokengate set-period x=1 --timezone Europe/Berlin '],
-    ['tokengate set-period x=1 --timezone UT', 'tokengate set-period x=1 --timezone UTC '],
     ['tokengate help anom', 'tokengate help anomaly-stats '],
     ['tokengate autocomplete scr', 'tokengate autocomplete script '],
     ['tokengate autocomplete script f', 'tokengate autocomplete script fish '],

@@ -13,8 +13,7 @@ import {statusOf, type Watched} from '../../../../src/lib/watch/row.js';
 function watched(id: string, rate: string | null, spent = '5'): Watched {
   const session = toSession(rawId(id), {budget: toAmount('20'), spent: toAmount(spent)});
   const money = rate === null ? null : parseStoredMoney(rate)!;
-  const facts = {status: statusOf(session), rate: money, requests: 0};
-  return {id: rawId(id), session, ...facts, renewsAt: null, renewsIn: null};
+  return {id: rawId(id), session, status: statusOf(session), rate: money, requests: 0};
 }
 
 const reading = (rates: Record<string, string | null>) => ({

@@ -26,8 +26,7 @@ function watched(id: string, {budget = '10', spent, rate, requests, isFrozen}: F
   };
   const session = toSession(key, amounts, isFrozen === undefined ? null : {...NOT_FROZEN, isFrozen});
   const money = typeof rate === 'string' ? parseStoredMoney(rate)! : (rate ?? null);
-  const facts = {status: statusOf(session), rate: money, requests};
-  return {id: key, session, ...facts, renewsAt: null, renewsIn: null};
+  return {id: key, session, status: statusOf(session), rate: money, requests};
 }
 
 describe('a session is', () => {
