@@ -36,6 +36,7 @@ const MORE = {'test-session': ['10.0']};
 const NOT_RUN: Record<string, string> = {
   'npm pack && npm install --global ./tokengate-*.tgz\n': 'installs on the machine',
   'npm run demo\nnpm test\n': 'installs what is missing, and runs these tests',
+  'npm uninstall --global tokengate\nrm -rf ~/.cache/tokengate\n': 'removes it from the machine',
 };
 
 /** A block, and the page that it is on. */

@@ -58,17 +58,22 @@ async function answer(table: CommandTable, shell: string): Promise<string> {
   if (candidates.length === 0) return '';
   const rows =
     shell === 'bash'
-      ? rowsForBash(
-          candidates.map((candidate) => candidate.value),
-          line,
-          current,
-        )
+      ? rowsForBash(candidates, line, current)
       : candidates.map((candidate) => `${candidate.value}\t${candidate.summary ?? ''}`);
   return ['values', ...rows, ''].join('\n');
 }
 
-/** bash replaces only what follows the last of its word breaks, such as a colon, or the quote that is open. */
-function rowsForBash(values: string[], line: string, {start, quote}: Word): string[] {
+/**
+ * bash replaces only what follows the last of its word breaks, such as a colon, or the quote that is open. It has no place
+ * for descriptions, but where it only shows what there is they can stand beside it.
+ */
+function rowsForBash(candidates: readonly Candidate[], line: string, {start, quote}: Word): string[] {
+  const columns = Number(process.env['TOKENGATE_COMPLETE_COLUMNS']);
+  if (columns > 0 && candidates.length > 1 && candidates.some(({summary}) => summary !== undefined)) {
+    const width = Math.max(...candidates.map(({value}) => value.length));
+    return candidates.map(({value, summary = ''}) => `${value.padEnd(width)}  ${summary}`.slice(0, columns - 1));
+  }
+  const values = candidates.map(({value}) => value);
   const replaced = line.length - (process.env['TOKENGATE_COMPLETE_WORD'] ?? '').length;
   const before = line.slice(start, Math.max(start, replaced));
   const kept = readCommandLine(`tokengate ${before}`, 'posix', findVariable)?.current.value ?? '';
