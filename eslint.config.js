@@ -16,10 +16,10 @@ const FLOORS = {
   'src/lib': [
     ['values', 'lua'],
     ['redis'],
-    ['gateway'],
+    ['gateway', 'contexts'],
     ['periods'],
     ['journal', 'sessions', 'completion'],
-    ['change', 'watch', 'monitoring', 'spending'],
+    ['change', 'watch', 'monitoring'],
     ['operations', 'audit'],
   ],
   'src/cli': [

@@ -2,8 +2,8 @@ import {Flags} from '@oclif/core';
 
 import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, pagerFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
-import {formatCount} from '../cli/text/words.js';
+import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
+import {formatCount} from '../cli/views/batch-report.js';
 import {defaultColumns, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
 import type {Session} from '../lib/gateway/session.js';
 import type {Redis} from '../lib/redis/contract.js';
@@ -64,7 +64,6 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     }),
     totals: Flags.boolean({description: 'Add totals (table and JSON)', helpGroup: 'OUTPUT'}),
     null: {...nullFlag, helpGroup: 'OUTPUT'},
-    ...pagerFlag,
   };
 
   async run(): Promise<void> {
@@ -91,7 +90,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const watched = collectProblems(pages, problems, listed);
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
-    await this.writeList(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
+    await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
     const isAllOfGlob = where === undefined && !frozen && limit !== 0;
     if (listed.count === 0 && isAllOfGlob && format === 'table' && match !== undefined)

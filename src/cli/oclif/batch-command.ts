@@ -17,10 +17,9 @@ import {nameOf, type RawId, rawId} from '../../lib/values/session-id.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {showProgress} from '../terminal/progress.js';
 import {confirmationRequired} from '../terminal/prompts.js';
-import {capitalize, countOf, formatCount} from '../text/words.js';
-import {BatchReport} from '../views/batch-report.js';
+import {BatchReport, capitalize, formatCount} from '../views/batch-report.js';
 import {readIds, readStdin} from '../views/id-lines.js';
-import {askAbout, NAMED} from '../views/questions.js';
+import {askAbout, formatSessions, NAMED} from '../views/questions.js';
 import {BaseCommand} from './base-command.js';
 import type {batchFlags, globalFlags} from './flags.js';
 
@@ -128,7 +127,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     const steps = await find(redis, now);
     const count = steps.reduce((sum, {selected: {ids, missing}}) => sum + ids.length + missing.length, 0);
     if (max !== undefined && count > max) {
-      const message = `This would ${action.verb} ${countOf(count, 'session')}, more than --max ${max}.`;
+      const message = `This would ${action.verb} ${formatSessions(count)}, more than --max ${max}.`;
       throw new TokengateError('BATCH_TOO_LARGE', `${message} Nothing was changed.`);
     }
     const format = this.jsonEnabled() ? 'json' : (this.batchFlags.format ?? 'text');

@@ -43,7 +43,7 @@ export const periodFlags = {
 };
 
 /** @throws TokengateError INVALID_TIMEZONE */
-export function findTimezone(typed: string): string {
+function findTimezone(typed: string): string {
   try {
     return parseTimezone(typed);
   } catch (error) {

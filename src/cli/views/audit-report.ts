@@ -7,7 +7,7 @@ import {reportLine} from '../terminal/report.js';
 import {drainOutput, explainClosing, WorkOutput, writeOutput} from '../terminal/stdout.js';
 import {roomOf, showCut, showMessage} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
-import {countOf, formatCount} from '../text/words.js';
+import {formatCount} from './batch-report.js';
 
 interface ReportOptions {
   format: 'text' | 'json' | 'ndjson';
@@ -87,11 +87,7 @@ export class StoreReport {
     await this.write({text, type: 'repair', element});
   }
 
-  async addRepair(
-    {key, problem, repair: {action}}: Fixable,
-    outcome: Outcome<null>,
-    change: string | null,
-  ): Promise<void> {
+  async addRepair({key, problem, repair: {action}}: Fixable, outcome: Outcome<null>): Promise<void> {
     const state = toRepairState(outcome);
     if (state === 'fixed') this.counts.fixed++;
     else this.counts.not_fixed++;
@@ -106,11 +102,7 @@ export class StoreReport {
       return;
     }
     const reason = error === undefined ? {} : {error: {code: error.code, message: `${error.message}${look}`}};
-    await this.write({
-      text,
-      type: 'repair',
-      element: {key, problem, action, outcome: state, ...reason, change_id: state === 'fixed' ? change : null},
-    });
+    await this.write({text, type: 'repair', element: {key, problem, action, outcome: state, ...reason}});
   }
 
   /** Ends the document. Gives the sum for people. */
@@ -118,14 +110,14 @@ export class StoreReport {
     const {keys, findings, fixable, fixed, not_fixed: notFixed} = this.counts;
     const end = this.separator === '' ? '' : '\n  ';
     await this.write({json: `${end}],\n  "summary": ${stringifyJson(this.counts, '  ', '  ')}\n}\n`});
-    const found = findings === 0 ? 'nothing' : countOf(findings, 'finding');
+    const found = findings === 0 ? 'nothing' : `${formatCount(findings)} finding${findings === 1 ? '' : 's'}`;
     const isTried = fixed + notFixed > 0;
     const fix = isTried
       ? `, fixed ${formatCount(fixed)}`
       : fixable > 0
         ? `, of which --fix repairs ${formatCount(fixable)}`
         : '';
-    return `${this.isClean ? '✓' : '✗'} Looked at ${countOf(keys, 'key')}: ${found}${fix}`;
+    return `${this.isClean ? '✓' : '✗'} Looked at ${formatCount(keys)} key${keys === 1 ? '' : 's'}: ${found}${fix}`;
   }
 
   /**

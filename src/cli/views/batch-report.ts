@@ -5,7 +5,6 @@ import {MAX_WARNINGS, reportLine, reportWarning} from '../terminal/report.js';
 import {boundErrors, WorkOutput} from '../terminal/stdout.js';
 import {roomOf, showCut, showMessage} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
-import {capitalize, formatCount} from '../text/words.js';
 
 interface Wording<R> {
   verb: string;
@@ -236,6 +235,11 @@ function cut(id: string): string {
   return showCut(id, roomOf(process.stdout));
 }
 
+/** `9,998`, without loading the tables of any language. */
+export function formatCount(count: number): string {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
 function describeFailure(outcome: Outcome<unknown>): TokengateError | undefined {
   const {id, state} = outcome;
   switch (state) {
@@ -253,4 +257,8 @@ function describeFailure(outcome: Outcome<unknown>): TokengateError | undefined 
     default:
       return undefined;
   }
+}
+
+export function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -102,7 +102,7 @@ function describeRule(rule: Rule, decision: Decision): string {
   const status = answer === null ? verdict : `${verdict} with HTTP ${answer}`;
   switch (rule.rule) {
     case 'freeze':
-      return `${status}, ${describeFreezeRule(rule, decision)}`;
+      return `${status}, ${describeFreeze(rule, decision)}`;
     case 'request_rate':
       return `${status}, ${describeRate(rule, decision)}`;
     case 'loop':
@@ -116,7 +116,7 @@ function describeRule(rule: Rule, decision: Decision): string {
   }
 }
 
-function describeFreezeRule({frozenUntil, until, reason, endedAt}: FreezeRule, decision: Decision): string {
+function describeFreeze({frozenUntil, until, reason, endedAt}: FreezeRule, decision: Decision): string {
   if (frozenUntil === null) {
     if (endedAt === null) return 'not frozen';
     return `frozen ${describeEnd(endedAt)}, which is over: the gateway clears that at the next request`;

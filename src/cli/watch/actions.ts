@@ -14,7 +14,6 @@ import {serverTime} from '../../lib/redis/server-time.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {formatExactMoney, type Money, parseAmount, ZERO} from '../../lib/values/money.js';
 import {parseDuration} from '../../lib/values/time.js';
-import {capitalize} from '../text/words.js';
 import {askAbout, undoVerb} from '../views/questions.js';
 
 /** What a key does to sessions, after its questions and a confirmation. */
@@ -286,7 +285,7 @@ function describeFailure(outcome: Exclude<Outcome<unknown>, {state: 'done' | 'un
 }
 
 export function titleOf({verb}: Action, sessions: readonly Session[]): string {
-  return `${capitalize(verb)}: ${sessions.length === 1 ? (sessions[0]?.id ?? '') : `${sessions.length} sessions`}`;
+  return `${verb.charAt(0).toUpperCase()}${verb.slice(1)}: ${sessions.length === 1 ? (sessions[0]?.id ?? '') : `${sessions.length} sessions`}`;
 }
 
 /** So many are named in a question. */

@@ -21,7 +21,7 @@ import {
 import {
   fitDialog,
   type KeyHint,
-  keyHintsOf,
+  keysOf,
   pageRoom,
   type Panel,
   PANEL_BORDER,
@@ -197,7 +197,7 @@ export function render(state: State, view: View, size: Size): Frame {
     return {lines: [fitLine([{text: 'Too small'}], columns)], panel: undefined, keys: []};
   }
   const {dialog, filter, summary, now, sessions, sort, reverse, layout, marked} = state;
-  const keys = keyLine(keyHintsOf(dialog), placeOf(state), columns);
+  const keys = keyLine(keysOf(dialog), placeOf(state), columns);
   if (dialog?.kind === 'page') return {lines: pageLines(dialog, now, size), panel: undefined, keys};
   const {head, foot, table} = measure(state, size);
   const {limits, ...where} = view;

@@ -20,6 +20,7 @@ import {decodeText, NOT_UTF8, quoteStart} from '../gateway/stored-text.js';
 import {READ_FACTS} from '../lua/scripts.js';
 import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
+import {scanKeys} from '../redis/scan-keys.js';
 import {serverTime} from '../redis/server-time.js';
 import {inGroups} from '../values/chunks.js';
 import {narrow} from '../values/glob.js';
@@ -27,7 +28,7 @@ import {matchesGlob} from '../values/glob.js';
 import {parseStoredNumber, ZERO} from '../values/money.js';
 import {isAscii, isText, nameOf, rawId, type RawId} from '../values/session-id.js';
 import {formatGatewayTime, formatUtc, parseGatewayTime} from '../values/time.js';
-import {type Repair, type RepairStep, VALUE_LIMIT} from './repairs.js';
+import {type Repair, type Step, VALUE_LIMIT} from './repairs.js';
 
 /** Something that the gateway would not have written, or that makes it fail or spend without limit. */
 export interface Finding {
@@ -113,7 +114,7 @@ export async function* checkStore(
   const glob = match === undefined ? undefined : Buffer.from(match);
   const [start, began] = [(await serverTime(redis)).getTime(), performance.now()];
   for (const prefix of new Set(SESSION_KEYS.map((shape) => shape.prefix))) {
-    for await (const names of redis.scan(`${prefix}${narrow(match).pattern}:*`)) {
+    for await (const names of scanKeys(redis, `${prefix}${narrow(match).pattern}:*`)) {
       const keys = names.flatMap((name) => toSessionKey(name) ?? []);
       const meant = keys.filter(({id}) => glob === undefined || matchesGlob(glob, Buffer.from(id, 'latin1')));
       const now = new Date(start + performance.now() - began);
@@ -512,7 +513,7 @@ function nameFinding(key: SessionKey): {id: RawId; key: string; shape: KeyShape}
   return {id: key.id, key: nameOfKey(key), shape: key.shape};
 }
 
-function repairOf({id, shape, text}: KeyFacts, action: string, to: RepairStep['to']): Repair {
+function repairOf({id, shape, text}: KeyFacts, action: string, to: Step['to']): Repair {
   return {id, action, steps: [{shape, expected: text ?? true, to}]};
 }
 

@@ -85,37 +85,6 @@ export function alertsKey(name: string | undefined): string {
 }
 
 /**
- * Hash, no TTL: the ledger of what was spent, written by `record-spending` alone. Fields: `timezone` of its days; `match`,
- * the glob that its sessions match, if any; `began` and `recorded`, when the first and the last recording were, in
- * milliseconds; `position`, up to which entry of the journal all sessions are accounted for; `gone`, the same when it was
- * said already that the journal has dropped that; `day:2026-11-28`, the times of
- * the first and the last recording of that day, the largest gap before one of them, in milliseconds, and how often
- * the journal had been trimmed before one. All keys of the ledger share a slot of a cluster.
- */
-export const LEDGER_KEY = 'tokengate:{spending}:ledger';
-
-/**
- * Hash, no TTL: by session what the last recording saw: the amount spent, in exact digits, and the entry of the
- * journal up to which it is accounted for.
- */
-export const SEEN_KEY = 'tokengate:{spending}:seen';
-
-/** Hash, dropped by `record-spending --keep`: by session what it spent on a day (`2026-11-28`), in exact digits. */
-export function spentDayKey(day: string): string {
-  return `tokengate:{spending}:day:${day}`;
-}
-
-/** Hash, TTL 50 h: the same of an hour, in UTC (`2026-11-28T17`). */
-export function spentHourKey(hour: string): string {
-  return `tokengate:{spending}:hour:${hour}`;
-}
-
-/** Hash, dropped with the day: by session by how much its spending fell with no entry in the journal. */
-export function unaccountedKey(day: string): string {
-  return `tokengate:{spending}:unaccounted:${day}`;
-}
-
-/**
  * A Redis Stream of what this CLI has changed. An entry is the change of up to a hundred sessions, written in the same
  * atomic step. Its ID says when, by the server's clock. Fields, in this order: `change`, an ID that all entries of one
  * command share; `began`, the time before which it has none, for a batch; `command`; `actor`; `reason`; `version` of the CLI; `undoes`,

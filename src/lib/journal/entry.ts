@@ -47,7 +47,7 @@ export interface ChangedSession {
 }
 
 /** One entry: a part of a change. */
-export interface ChangePart extends Omit<Journal, 'limit'> {
+export interface Part extends Omit<Journal, 'limit'> {
   /** The ID of the entry in the stream. */
   entry: string;
   at: Date;
@@ -81,16 +81,19 @@ const PAGE = 200;
  * @param since leaves out what is older
  * @throws TokengateError JOURNAL_UNREADABLE
  */
-export async function* readJournal(
-  redis: Redis,
-  since?: Date,
-): AsyncGenerator<{parts: ChangePart[]; unreadable: number}> {
+export async function* readJournal(redis: Redis, since?: Date): AsyncGenerator<{parts: Part[]; unreadable: number}> {
   const oldest = since === undefined ? '-' : String(Math.max(0, since.getTime()));
   let newest = '+';
   const completions = new Map<string, Completion>();
   for (;;) {
     const [page] = await redis.pipelineBytes([['XREVRANGE', JOURNAL_KEY, newest, oldest, 'COUNT', String(PAGE)]]);
-    if (page instanceof ErrorReply) throw journalUnreadable(redis, page);
+    if (page instanceof ErrorReply) {
+      const {message, hint} = redis.explain(page);
+      throw new TokengateError('JOURNAL_UNREADABLE', `The journal of changes cannot be read: ${message}`, {
+        hint,
+        cause: page,
+      });
+    }
     const entries = page as [id: Buffer, fields: Buffer[]][];
     const parsed = entries.map(([id, fields]) => parseEntry(id.toString('latin1'), fields, completions));
     const parts = parsed.filter((part) => typeof part === 'object');
@@ -99,14 +102,6 @@ export async function* readJournal(
     if (last === undefined || entries.length < PAGE) return;
     newest = `(${last}`;
   }
-}
-
-export function journalUnreadable(redis: Redis, reply: ErrorReply): TokengateError {
-  const {message, hint} = redis.explain(reply);
-  return new TokengateError('JOURNAL_UNREADABLE', `The journal of changes cannot be read: ${message}`, {
-    hint,
-    cause: reply,
-  });
 }
 
 /** The bytes of a text as text. */
@@ -120,18 +115,18 @@ export function inText(held: Held | undefined): Held {
 }
 
 /** What became of a change that had begun. */
-export interface Completion {
+interface Completion {
   /** Of these sessions only some keys were changed, or none. */
   only: Map<string, string[]>;
   unknown: Set<string>;
 }
 
 /** Undefined for what this CLI did not write. A completion, which comes before what it completes, is kept for that. */
-export function parseEntry(
+function parseEntry(
   entry: string,
   fields: readonly Buffer[],
   completions: Map<string, Completion>,
-): ChangePart | 'completion' | undefined {
+): Part | 'completion' | undefined {
   const pairs = Array.from({length: fields.length / 2}, (_, index) => fields.slice(2 * index, 2 * index + 2));
   const texts = new Map(pairs.map(([name, value]) => [String(name), value]));
   const text = (name: string): string => texts.get(name)?.toString() ?? '';

@@ -255,31 +255,6 @@ ${REFUSED_PART}
 ${CHANGE_SESSIONS_PART}
 return changeSessions(decide)`;
 
-/** lua/compare-and-set-fields.lua */
-export const COMPARE_AND_SET_FIELDS = `local done, written = {}, {}
-for nth, group in ipairs(cjson.decode(ARGV[1])) do
-local holds = true
-for i = 1, #group, 4 do
-holds = holds and redis.call('HGET', KEYS[group[i]], group[i + 1]) == group[i + 2]
-end
-for i = 1, holds and #group or 0, 4 do
-local hash, wanted = group[i], group[i + 3]
-if wanted == false then
-redis.call('HDEL', KEYS[hash], group[i + 1])
-elseif wanted ~= true then
-redis.call('HSET', KEYS[hash], group[i + 1], wanted)
-written[hash] = true
-end
-end
-done[nth] = holds and 1 or 0
-end
-for hash in pairs(written) do
-if ARGV[1 + hash] ~= '0' then
-redis.call('EXPIRE', KEYS[hash], ARGV[1 + hash])
-end
-end
-return done`;
-
 /** lua/compare-and-set-key.lua */
 export const COMPARE_AND_SET_KEY = `${PUT_PART}
 ${REFUSED_PART}

@@ -15,7 +15,7 @@ export type Severity = 'warning' | 'critical';
 /** What a session can be found to be: a name for scripts. */
 export type RuleKind = 'used' | 'left' | 'rate' | 'frozen' | 'unreadable_money' | 'unreadable_freeze';
 
-export interface LimitRule {
+export interface Rule {
   kind: RuleKind;
   /** Of `used` in percent, of `left` in USD, of `rate` in USD a minute. */
   threshold: Money | null;
@@ -33,15 +33,15 @@ export interface Subject {
 }
 
 /** One rule that holds for a session. Of several thresholds of a kind it is the most severe. */
-export interface LimitFinding {
+export interface Finding {
   subject: Subject;
-  rule: LimitRule;
+  rule: Rule;
   /** The same, and the less severe thresholds of the kind, which hold too. */
-  rules: LimitRule[];
+  rules: Rule[];
 }
 
 export interface CheckOptions {
-  rules: readonly LimitRule[];
+  rules: readonly Rule[];
   /** A Redis glob over IDs. */
   match?: string | undefined;
   where?: Filter | undefined;
@@ -56,7 +56,7 @@ export interface Check {
   /** Sessions that the rules were asked of. */
   checked: number;
   /** Most severe first, then in the order of the IDs. */
-  findings: LimitFinding[];
+  findings: Finding[];
 }
 
 interface Thresholds {
@@ -71,7 +71,7 @@ interface Thresholds {
 }
 
 /** @throws TokengateError INVALID_USAGE */
-export function toRules({warn, crit, minLeft, maxRate = null, frozen}: Thresholds): LimitRule[] {
+export function toRules({warn, crit, minLeft, maxRate = null, frozen}: Thresholds): Rule[] {
   if (warn !== null && crit !== null && warn.gt(crit)) {
     const message = `--warn ${warn.toString()} is above --crit ${crit.toString()}.`;
     throw new TokengateError('INVALID_USAGE', message, {hint: 'Either can be given as "off".'});
@@ -79,7 +79,7 @@ export function toRules({warn, crit, minLeft, maxRate = null, frozen}: Threshold
   if (minLeft?.eq(ZERO)) {
     throw new TokengateError('INVALID_USAGE', '--min-left 0 finds nothing: there is never less left.');
   }
-  const rules: LimitRule[] = [];
+  const rules: Rule[] = [];
   const add = (kind: RuleKind, severity: Severity, threshold: Money | null = null): void => {
     rules.push({kind, threshold, severity});
   };
@@ -119,7 +119,7 @@ export function parsePercentage(typed: string): Money | null {
 export async function checkSessions(redis: Redis, options: CheckOptions): Promise<Check> {
   const {rules, match, where, now, rates, onSubject} = options;
   const aboutFreezes = rules.some(({kind}) => kind === 'frozen');
-  const findings: LimitFinding[] = [];
+  const findings: Finding[] = [];
   let checked = 0;
   const check = (subject: Subject): void => {
     onSubject?.(subject);
@@ -140,17 +140,14 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
   if (aboutFreezes && freezes !== undefined) {
     for (const [key, freeze] of freezes) check({id: nameOf(key), key, session: null, freeze});
   }
-  const rank = ({rule}: LimitFinding): number => (rule.severity === 'critical' ? 0 : 1);
-  const order = (a: LimitFinding, b: LimitFinding): number => (a.subject.key < b.subject.key ? -1 : 1);
+  const rank = ({rule}: Finding): number => (rule.severity === 'critical' ? 0 : 1);
+  const order = (a: Finding, b: Finding): number => (a.subject.key < b.subject.key ? -1 : 1);
   findings.sort((a, b) => rank(a) - rank(b) || (a.subject.key === b.subject.key ? 0 : order(a, b)));
   return {checked, findings};
 }
 
 /** Null when that is not known. Percentages are compared without a division, which would round. */
-export function holds(
-  {kind, threshold}: Pick<LimitRule, 'kind' | 'threshold'>,
-  {session, freeze}: Subject,
-): boolean | null {
+export function holds({kind, threshold}: Pick<Rule, 'kind' | 'threshold'>, {session, freeze}: Subject): boolean | null {
   switch (kind) {
     case 'unreadable_money':
       return session !== null && (session.budget === null || session.spent === null);
@@ -170,8 +167,8 @@ export function holds(
   }
 }
 
-function findingsOf(subject: Subject, rules: readonly LimitRule[]): LimitFinding[] {
-  const byKind = new Map<RuleKind, LimitFinding>();
+function findingsOf(subject: Subject, rules: readonly Rule[]): Finding[] {
+  const byKind = new Map<RuleKind, Finding>();
   for (const rule of rules) {
     if (holds(rule, subject) !== true) continue;
     const worse = byKind.get(rule.kind);

@@ -1,5 +1,5 @@
+import {lookAt} from '../change/apply.js';
 import type {PlannedChange, Settled, Write} from '../change/change.js';
-import {lookAt} from '../change/look.js';
 import {
   BUDGET_KEYS,
   CHANGED_KEYS,
@@ -14,7 +14,7 @@ import {
 } from '../gateway/keys.js';
 import type {Held} from '../gateway/stored-value.js';
 import {describeHeld, describeKeys, heldOf, type HeldKey} from '../journal/describe.js';
-import {addOlder, type KeyRecord, type ChangePart, readJournal, type Stored, type Value} from '../journal/entry.js';
+import {addOlder, type KeyRecord, type Part, readJournal, type Stored, type Value} from '../journal/entry.js';
 import {type LaterChange, undoneBy, Undoings} from '../journal/undone-by.js';
 import type {Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
@@ -24,7 +24,7 @@ import {nameOf, type RawId} from '../values/session-id.js';
 import {parseGatewayTime} from '../values/time.js';
 
 /** A change as the journal tells it, with all that became of it. */
-export interface RecordedChange extends Omit<ChangePart, 'entry' | 'records'> {
+export interface RecordedChange extends Omit<Part, 'entry' | 'records'> {
   sessions: Map<RawId, {keys: KeyRecord[]; at: Date; isComplete: boolean}>;
   /** Changes of the same sessions since, newest first. */
   later: Map<RawId, LaterChange[]>;
@@ -253,7 +253,7 @@ function heldAfter(stored: Stored): Held {
   return stored[2] === 'dump' || stored[0];
 }
 
-function addPart(found: Map<string, RecordedChange>, {records, ...facts}: ChangePart): void {
+function addPart(found: Map<string, RecordedChange>, {records, ...facts}: Part): void {
   const known = found.get(facts.change);
   const change: RecordedChange = known ?? {
     ...facts,

@@ -6,7 +6,7 @@ import {DeadlineError, explainFailure, type FailureContext} from './failures.js'
 import {addressOf, type Credentials, type Endpoint, type TlsSettings} from './url.js';
 
 /** What a server says of itself. */
-interface NodeFacts {
+interface Facts {
   /** `unknown` when the user may not ask (Redis below 6 with few rights). */
   mode: 'standalone' | 'cluster' | 'sentinel' | 'unknown';
   role: 'primary' | 'replica' | 'unknown';
@@ -35,7 +35,7 @@ export interface NodeOptions {
 export interface RedisNode {
   /** Host and port or socket path; without credentials. */
   readonly address: string;
-  readonly facts: NodeFacts;
+  readonly facts: Facts;
   /** False once the connection has ended. */
   readonly isOpen: () => boolean;
   /**
@@ -216,7 +216,7 @@ async function logIn(
   {credentials: {username, password}, database}: NodeOptions,
   context: FailureContext,
   fly: (commands: readonly Command[]) => Promise<unknown[]>,
-): Promise<NodeFacts> {
+): Promise<Facts> {
   const login = password === undefined ? [] : [['AUTH', ...(username === undefined ? [] : [username]), password]];
   const select = database === 0 ? [] : [['SELECT', String(database)]];
   // A server that lets no one in answers the first of these, and then closes the connection.
@@ -232,7 +232,7 @@ async function logIn(
   // A Sentinel and a cluster's node have no databases: what they are says more than that.
   if (select.length > 0 && mode !== 'sentinel' && mode !== 'cluster') refuse(replies.at(-1));
   return {
-    mode: mode as NodeFacts['mode'],
+    mode: mode as Facts['mode'],
     role: role === 'master' ? 'primary' : role === 'replica' || role === 'slave' ? 'replica' : 'unknown',
     version,
     clientId: id === undefined ? undefined : Number(id),
