@@ -20,18 +20,8 @@ const TESTS = {
     'test/unit/lib/completion/candidates.test.ts',
     'test/unit/lib/completion/completing.test.ts',
   ],
-  ...Object.fromEntries(
-    ['apply', 'look', 'plan', 'refusal', 'script', 'second-look'].map((name) => [
-      `lib/change/${name}`,
-      ['test/unit/lib/change/apply.test.ts', ...CHANGING, 'test/unit/lib/change/batch.test.ts'],
-    ]),
-  ),
-  ...Object.fromEntries(
-    ['decide', 'read', 'record', 'refusal', 'steps'].map((name) => [
-      `lib/change/cluster/${name}`,
-      ['test/unit/lib/change/cluster/apply.test.ts'],
-    ]),
-  ),
+  'lib/change/change': ['test/unit/lib/change/apply.test.ts', ...CHANGING],
+  'lib/change/apply': ['test/unit/lib/change/apply.test.ts', ...CHANGING, 'test/unit/lib/change/batch.test.ts'],
   'lib/redis/cluster/scan': ['test/unit/lib/redis/cluster/client.test.ts'],
   'lib/sessions/filter': ['test/unit/lib/sessions/filter.test.ts', 'test/fuzz/filter.test.ts'],
   'lib/operations/freeze': ['test/unit/lib/operations/freeze.test.ts', ...commands('freezes')],
@@ -43,6 +33,8 @@ const TESTS = {
     'test/unit/lib/completion/tiny-client.test.ts',
     'test/unit/lib/completion/completing.test.ts',
   ],
+  'lib/redis/tls-files': ['test/unit/lib/redis/tls.test.ts'],
+  'lib/redis/explain-tls': ['test/unit/lib/redis/tls.test.ts'],
   'lib/redis/scan-server': ['test/unit/lib/sessions/list.test.ts'],
   'lib/operations/undo': ['test/unit/lib/operations/undoing.test.ts'],
 };

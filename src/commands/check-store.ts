@@ -8,7 +8,6 @@ import {StoreReport} from '../cli/views/audit-report.js';
 import {formatCount} from '../cli/views/batch-report.js';
 import {type Fixable, checkStore, isFixable} from '../lib/audit/audit.js';
 import {makeRepairs, MAX_REPAIRS} from '../lib/audit/repairs.js';
-import type {Journal} from '../lib/journal/entry.js';
 import {refuseReplica} from '../lib/redis/connect.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
@@ -63,15 +62,14 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
     }
     await report.beginRepairs();
     if (dryRun) for (const finding of fixable) await report.addPlan(finding);
-    const journal = willRepair && fixable.length > 0 ? await this.repair(redis, fixable, report) : undefined;
+    else if (willRepair && fixable.length > 0) await this.repair(redis, fixable, report);
     const sum = await report.close();
     if (format === 'text') this.print(sum);
-    this.afterChange(...(journal === undefined ? [] : [journal]));
     await report.finish();
     if (!report.isClean) this.endWithFinding();
   }
 
-  private async repair(redis: Redis, fixable: readonly Fixable[], report: StoreReport): Promise<Journal | undefined> {
+  private async repair(redis: Redis, fixable: readonly Fixable[], report: StoreReport): Promise<void> {
     let connection = redis;
     if (!this.flags.yes) {
       // A connection that waits for a person would be cut off.
@@ -90,9 +88,8 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
     const journal = this.journal();
     const options = {now, journal: journal && {...journal, began: now}, stop: stop.signal};
     for await (const {finding, outcome} of makeRepairs(connection, fixable, options)) {
-      await report.addRepair(finding, outcome, journal?.change ?? null);
+      await report.addRepair(finding, outcome);
       if (report.isClosed) stop.abort();
     }
-    return report.counts.fixed === 0 ? undefined : journal;
   }
 }

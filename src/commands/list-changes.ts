@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {countFlag, pagerFlag} from '../cli/oclif/flags.js';
+import {countFlag} from '../cli/oclif/flags.js';
 import {parseTypedTime} from '../cli/text/time-zone.js';
 import {CHANGE_FORMATS, renderChanges} from '../cli/views/changes.js';
 import {listChanges} from '../lib/journal/history.js';
@@ -11,7 +11,7 @@ import {parseSince, sinceTime} from '../lib/values/time.js';
 
 export default class ListChanges extends BaseCommand<typeof ListChanges> {
   static override summary = 'List who changed what, and when';
-  static override description = `Reads the journal in which every command records its changes, newest first. A change of many sessions takes one line of the table, with what became of the first; --session, --change, JSON and NDJSON show each session.
+  static override description = `Reads the journal in which every command records its changes, newest first. A change of many sessions takes one line of the table; --session, --change, JSON and NDJSON show each session.
 
 The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 100,000 entries (TOKENGATE_JOURNAL_LIMIT); a batch takes one entry for 100 sessions.`;
   static group = 'History';
@@ -38,7 +38,6 @@ The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 10
       options: CHANGE_FORMATS,
       description: 'Output format; --json is short for --format json',
     })(),
-    ...pagerFlag,
   };
 
   async run(): Promise<void> {
@@ -50,7 +49,7 @@ The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 10
     const unreadable: string[] = [];
     const parts = listChanges(redis, {session: id, change, since: from, actor, limit, unreadable});
     const isEach = id !== undefined || change !== undefined;
-    await this.writeList(renderChanges(parts, {format, isEach}));
+    await this.write(renderChanges(parts, {format, isEach}));
     this.warnAll(unreadable);
   }
 }

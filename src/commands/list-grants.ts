@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {matchFlag, pagerFlag} from '../cli/oclif/flags.js';
+import {matchFlag} from '../cli/oclif/flags.js';
 import {PERIOD_FORMATS, renderGrants} from '../cli/views/periods.js';
 import {readPeriods, scanPeriods} from '../lib/sessions/periods.js';
 import {nameOf} from '../lib/values/session-id.js';
@@ -23,7 +23,6 @@ export default class ListGrants extends BaseCommand<typeof ListGrants> {
       description: 'Output format; --json is short for --format json',
       helpGroup: 'OUTPUT',
     })(),
-    ...pagerFlag,
   };
 
   async run(): Promise<void> {
@@ -38,7 +37,7 @@ export default class ListGrants extends BaseCommand<typeof ListGrants> {
         else rows.push(...state.grants.map((grant) => ({id, grant})));
       }
     }
-    await this.writeList(renderGrants(rows, {format, isTerminal: this.isTerminal}));
+    await this.write(renderGrants(rows, {format, isTerminal: this.isTerminal}));
     this.warnAll(unreadable);
   }
 }

@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {matchFlag, pagerFlag, whereFlag} from '../cli/oclif/flags.js';
+import {matchFlag, whereFlag} from '../cli/oclif/flags.js';
 import {type ListedPeriod, PERIOD_FORMATS, renderPeriods} from '../cli/views/periods.js';
 import {toSession} from '../lib/gateway/session.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
@@ -41,7 +41,6 @@ With --overdue, lists only budgets that should have been renewed more than --gra
       description: 'Output format; --json is short for --format json',
       helpGroup: 'OUTPUT',
     })(),
-    ...pagerFlag,
   };
 
   async run(): Promise<void> {
@@ -62,7 +61,7 @@ With --overdue, lists only budgets that should have been renewed more than --gra
         if (!overdue || isLate || state === undefined) rows.push({id, state, isOverdue: isLate});
       }
     }
-    await this.writeList(renderPeriods(rows, {format, spanOf, now, isTerminal: this.isTerminal}));
+    await this.write(renderPeriods(rows, {format, spanOf, now, isTerminal: this.isTerminal}));
     this.warnAll(unreadable);
     if (overdue && rows.length > 0) this.endWithFinding();
   }

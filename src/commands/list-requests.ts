@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {countFlag, pagerFlag, sessionIdArg} from '../cli/oclif/flags.js';
+import {countFlag, sessionIdArg} from '../cli/oclif/flags.js';
 import {renderRequests, REQUEST_FORMATS} from '../cli/views/requests.js';
 import {HISTORY_LENGTH, readHistory} from '../lib/gateway/request-history.js';
 import {nameOf} from '../lib/values/session-id.js';
@@ -29,7 +29,6 @@ The gateway does not record costs: the table shows "not recorded", JSON shows nu
       options: REQUEST_FORMATS,
       description: 'Output format; --json is short for --format json',
     })(),
-    ...pagerFlag,
   };
 
   async run(): Promise<void> {
@@ -39,7 +38,7 @@ The gateway does not record costs: the table shows "not recorded", JSON shows nu
     const {requests, isKnown} = await readHistory(redis, id, {limit});
     if (!isKnown) await this.warnUnknown(redis, id, `Nothing is known of session '${nameOf(id)}'.`);
     const none = limit === 0 ? '' : 'No requests recorded in the last hour.\n';
-    await this.writeList(renderRequests(requests, {format, none, isTerminal: this.isTerminal}));
+    await this.write(renderRequests(requests, {format, none, isTerminal: this.isTerminal}));
     const count = requests.filter(({malformed}) => malformed !== null).length;
     if (count > 0) this.warnAll([`${count} of ${requests.length} entries are malformed.`]);
   }

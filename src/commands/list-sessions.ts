@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, pagerFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
+import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
 import {formatCount} from '../cli/views/batch-report.js';
 import {defaultColumns, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
 import type {Session} from '../lib/gateway/session.js';
@@ -64,7 +64,6 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     }),
     totals: Flags.boolean({description: 'Add totals (table and JSON)', helpGroup: 'OUTPUT'}),
     null: {...nullFlag, helpGroup: 'OUTPUT'},
-    ...pagerFlag,
   };
 
   async run(): Promise<void> {
@@ -76,11 +75,12 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const usual = sort === 'rate' ? [...defaults, 'rate' as const] : defaults;
     const columns = this.flags.columns === undefined ? usual : parseColumns(this.flags.columns);
     const redis = await this.connect();
-    const now = frozen || filter?.needsFrozen || needsFreeze(columns) ? serverTime(redis) : undefined;
+    const isAboutFreezes = frozen || filter?.needsFrozen === true || needsFreeze(columns);
+    const freezes = isAboutFreezes ? {now: serverTime(redis), only: frozen} : 'skip';
     const pages =
       sort === 'rate'
         ? this.listByRate(redis, filter)
-        : listSessions(redis, {match, where: filter, frozen, sort, reverse, limit, now});
+        : listSessions(redis, {match, where: filter, freezes, sort, reverse, limit});
     const problems: string[] = [];
     const leftOut: string[] = [];
     const onTotals = ({partial}: Totals): void => {
@@ -90,7 +90,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const watched = collectProblems(pages, problems, listed);
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
-    await this.writeList(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
+    await this.write(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
     const isAllOfGlob = where === undefined && !frozen && limit !== 0;
     if (listed.count === 0 && isAllOfGlob && format === 'table' && match !== undefined)

@@ -117,10 +117,10 @@ describe('what is typed', () => {
     [['--json=\n1'], 'Flag --json takes no value.'],
     [['-y=false'], 'Flag -y takes no value.'],
     [['a', 'b', '-l=1'], 'Flag -l takes no value.'],
-    [['--toString'], "Unknown flag '--toString'."],
-    [['--constructor=1'], "Unknown flag '--constructor'."],
-    [['--other'], "Unknown flag '--other'."],
-    [['-q=1'], "Unknown flag '-q=1'."],
+    [['--toString'], 'Unknown flag: --toString.'],
+    [['--constructor=1'], 'Unknown flag: --constructor.'],
+    [['--other'], 'Unknown flag: --other.'],
+    [['-q=1'], 'Unknown flag: -q=1.'],
     [['a', 'b', 'c'], 'Unexpected argument: c.'],
     [['--timeout', 'soon'], "'soon' is not a time limit in seconds."],
   ])('%j is refused before anything is done', async (argv, message) => {
@@ -297,7 +297,7 @@ describe('a connection', () => {
     const doubtful = async (tools: Tools): Promise<void> => {
       for (const doubt of ['one', 'two', 'one']) {
         const redis = await tools.connect();
-        redis.doubts.add(`It is not sure: ${doubt}.`);
+        redis.cluster?.doubts.add(`It is not sure: ${doubt}.`);
         redis.close();
       }
     };

@@ -3,7 +3,6 @@ import {readFile} from 'node:fs/promises';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import CheckStore from '../../src/commands/check-store.js';
-import UndoChange from '../../src/commands/undo-change.js';
 import {checkStore, type Fixable, isFixable} from '../../src/lib/audit/audit.js';
 import {makeRepairs, type RepairOptions} from '../../src/lib/audit/repairs.js';
 import {DEFAULT_BUDGET} from '../../src/lib/gateway/budget-judgement.js';
@@ -37,7 +36,7 @@ interface FindingJson {
 }
 interface Document {
   findings: FindingJson[];
-  repairs: {key: string; problem: string; outcome: string; change_id?: string | null}[];
+  repairs: {key: string; problem: string; outcome: string}[];
   summary: Record<string, number>;
 }
 async function checkJson(...argv: string[]): Promise<Document & {code: number | null}> {
@@ -149,18 +148,6 @@ describe('check-store finds', () => {
       connection.close();
     },
   );
-
-  test('a repair has the ID of its change, by which it is undone', async () => {
-    await write('anomaly:x:freeze_reason', 'Bot');
-    const {repairs} = await checkJson('--fix', '--yes');
-    expect(await redis.client.exists('anomaly:x:freeze_reason')).toBe(0);
-    expect(repairs.map(({change_id: change}) => change)).toEqual([expect.stringMatching(/^\w{10}$/)]);
-    const {code} = await runCommand(UndoChange, [String(repairs[0]?.change_id), '--yes'], redis);
-    expect(code).toBe(0);
-    expect(await redis.client.get('anomaly:x:freeze_reason')).toBe('Bot');
-    const unrecorded = await checkJson('--fix', '--yes', '--no-journal');
-    expect(unrecorded.repairs.map(({change_id: change}) => change)).toEqual([null]);
-  });
 
   test('nothing in what the gateway wrote itself, but IDs that are not printable', async () => {
     const keys = JSON.parse(await readFile(`${ROOT}fixtures/gateway-snapshot.json`, 'utf8')) as {

@@ -80,8 +80,6 @@ describe('the journal', () => {
     await freeze('x', '--reason', 'Bot', '--for', '2h');
     await unfreeze('x');
     const [unfrozen, frozen] = await changes();
-    // The reason is that of the freeze, and no note.
-    expect((await list('--change', frozen!.change_id)).stdout).toMatch(/\(Bot\) ║ +║\n/);
     expect(frozen).toMatchObject({reason: 'Bot', before: {frozen_until: null, freeze_reason: null}});
     expect(frozen!.after['freeze_reason']).toEqual({value: 'Bot', ttl_ms: expect.toSatisfy(isAbout(7_200_000))});
     expect(unfrozen!.after).toEqual({frozen_until: null, freeze_reason: null, identical_count: null});
@@ -118,7 +116,7 @@ describe('the journal', () => {
     expect(new Set(all.map(({change_id: id, reason}) => `${id} ${reason}`)).size).toBe(1);
     expect(await redis.client.xLen('tokengate:journal')).toBe(3);
     const {stdout} = await list();
-    expect(stdout).toMatch(/ s0 and 219 more +║ budget \$1\.00 → none ║ new month /);
+    expect(stdout).toContain('220 sessions');
     expect(stdout.trimEnd().split('\n')).toHaveLength(5);
     expect((await list('--session', 's7')).stdout).toContain('budget $1.00 → none');
     const {stdout: each} = await list('--change', all[0]!.change_id);
@@ -558,7 +556,15 @@ describe('list-changes', () => {
     await set('x', '5', '--note', 'ticket 7');
     const {stdout} = await list();
     const rows = stdout.split('\n').map((line) => line.split('║').map((cell) => cell.trim()));
-    expect(rows[1]!.slice(1, -1)).toEqual(['When (UTC)', 'Change', 'Who', 'What', 'Session', 'Before → after', 'Note']);
+    expect(rows[1]!.slice(1, -1)).toEqual([
+      'When (UTC)',
+      'Change',
+      'Who',
+      'What',
+      'Session',
+      'Before → after',
+      'Reason',
+    ]);
     expect(rows[3]!.slice(3, -1)).toEqual(['alice', 'set-budget', 'x', 'budget none → $5.00', 'ticket 7']);
   });
 

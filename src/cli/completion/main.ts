@@ -105,7 +105,7 @@ async function answerPowerShell(table: CommandTable, json: string): Promise<stri
 }
 
 function completeWords(table: CommandTable, words: (string | undefined)[], current: string): Promise<Candidates> {
-  const findIds = async ({kind, prefix, isOffered, globals}: IdRequest): Promise<Candidate[]> => {
+  const ids = async ({kind, prefix, isOffered, globals}: IdRequest): Promise<Candidate[]> => {
     const target = await findTarget(table, globals);
     if (target === undefined) return [];
     const found = await findCandidates(target, {
@@ -117,7 +117,13 @@ function completeWords(table: CommandTable, words: (string | undefined)[], curre
     });
     return found.map(({id, summary}) => ({value: id, ...(summary === undefined ? {} : {summary: showText(summary)})}));
   };
-  return complete(table, {words, current}, findIds);
+  return complete(table, {words, current}, {ids, contexts: listContexts});
+}
+
+async function listContexts(): Promise<string[]> {
+  const {readContextFile} = await import('../connection/context-file.js');
+  const {config} = await readContextFile();
+  return [...config.contexts.keys()];
 }
 
 /** What the flags that are typed say, and the variables in their place; undefined when it is not known. */
@@ -130,11 +136,10 @@ async function findTarget(
   const values = new Map(flags.filter(({takesValue}) => takesValue).map((flag) => [flag.name, valueOf(flag)]));
   if ([...values.values()].includes(null)) return undefined;
   const {url, tls} = await readConnection(
-    {
-      'redis-url': 'redis://localhost:6379',
-      ...Object.fromEntries([...values].filter(([, value]) => value !== undefined)),
-    },
+    Object.fromEntries([...values].filter(([, value]) => value !== undefined)),
     new Set(typed.keys()),
+    // A TAB runs nothing that may ask a person.
+    {mayRun: false},
   );
   return withTlsFiles(parseRedisUrl(url), tls);
 }

@@ -44,12 +44,14 @@ export type Source =
   | {kind: 'list'; words: readonly string[]}
   | {kind: 'commands'; more: {value: string; summary: string}[]}
   | {kind: 'files'}
+  | {kind: 'contexts'}
   | {kind: CandidateKind};
 
 /** Of arguments, by their name in all commands or in one. */
 const ARGUMENTS: Record<string, Source> = {
   session_id: {kind: 'sessions'},
   change_id: {kind: 'changes'},
+  'remove-context name': {kind: 'contexts'},
   'unfreeze-session session_id': {kind: 'frozen'},
   'help command': {
     kind: 'commands',
@@ -66,6 +68,7 @@ const FLAGS: Record<string, Source> = {
 /** Of flags, by what their help calls the value. */
 const VALUES: Record<string, Source> = {
   CHANGE_ID: {kind: 'changes'},
+  CONTEXT: {kind: 'contexts'},
   FILE: {kind: 'files'},
   SESSION_ID: {kind: 'sessions'},
 };

@@ -13,13 +13,13 @@ import {toCommandLine} from '../copyable/shell-quote.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {canAsk, confirm, confirmationRequired} from '../terminal/prompts.js';
-import {MAX_WARNINGS, quotingHint, reportError, reportWarning, wantsJson} from '../terminal/report.js';
+import {MAX_WARNINGS, reportError, reportWarning, wantsJson} from '../terminal/report.js';
 import {drainOutput, keepAnswer, writeOutput} from '../terminal/stdout.js';
 import {paint} from '../text/colour.js';
 import {roomOf, showCut, showMessage, showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {globalFlags} from './flags.js';
-import {makeJournal} from './journal-flags.js';
+import {actorName, makeJournal} from './journal-flags.js';
 
 type FlagsOf<T extends typeof Command> = Interfaces.InferredFlags<typeof globalFlags & T['flags']>;
 type ArgsOf<T extends typeof Command> = Interfaces.InferredArgs<T['args']>;
@@ -39,11 +39,13 @@ const CONNECTION_FLAGS = ['redis-url', 'redis-url-file', 'tls-ca', 'tls-cert', '
 export abstract class BaseCommand<T extends typeof Command> extends Command {
   static override baseFlags = globalFlags;
 
+  /** True for a command that connects to no server, and reads no settings of a connection. */
+  protected readonly isOffline: boolean = false;
   protected args!: ArgsOf<T>;
   protected flags!: FlagsOf<T>;
   private connection!: Connection;
   /** The names of the flags that were typed, as opposed to set by a variable. */
-  private typed: ReadonlySet<string> = new Set();
+  protected typed: ReadonlySet<string> = new Set();
   private redis: Redis | undefined;
   /** Shown when the command has done its work: an error stands alone. */
   private connectionWarnings: readonly string[] = [];
@@ -62,7 +64,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     const switches = Object.entries(definitions).filter(([, {type}]) => type === 'boolean');
     this.flags = {...Object.fromEntries(switches.map(([name]) => [name, false])), ...parsed.flags} as FlagsOf<T>;
     this.typed = new Set(parsed.raw.flatMap((token) => (token.type === 'flag' ? [token.flag] : [])));
-    this.connection = await readConnection(this.flags, this.typed);
+    if (!this.isOffline) this.connection = await readConnection(this.flags, this.typed);
     const {json, format = 'json'} = this.flags as {json: boolean; format?: string};
     if (json && format !== 'json') {
       throw new TokengateError('INVALID_USAGE', `--json and --format ${format} contradict each other.`);
@@ -85,7 +87,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   /** A command may connect more than once. */
   private keepDoubts(): void {
-    for (const doubt of this.redis?.doubts ?? []) this.doubts.add(doubt);
+    for (const doubt of this.redis?.cluster?.doubts ?? []) this.doubts.add(doubt);
     const {isLocalTime = false, address = ''} = this.redis?.server ?? {};
     if (isLocalTime) this.doubts.add(`Redis at ${address} does not tell the time: this machine's clock is used.`);
   }
@@ -102,10 +104,19 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return redis;
   }
 
+  /** Who changes something, as the journal tells it. */
+  protected get actor(): string {
+    return actorName(this.connection.context?.actor);
+  }
+
   /** What the journal is to say of a change, for a command with `journalFlags`; undefined when none is kept. */
   protected journal(reason?: string, undoes?: string): Journal | undefined {
     const flags = this.flags as {note?: string; 'no-journal': boolean};
-    return makeJournal({command: this.id ?? '', version: this.config.version, undoes}, flags, reason);
+    return makeJournal(
+      {command: this.id ?? '', version: this.config.version, actor: this.actor, undoes},
+      flags,
+      reason,
+    );
   }
 
   /**
@@ -146,17 +157,26 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   /**
-   * What a command that is shown for copying needs to find the same server, beside what the variables say. A password is
-   * left for the reader to fill in.
+   * What a command that is shown for copying needs to find the same server, beside what the variables say. A context is
+   * always named, since the next shell may have another. A password is left for the reader to fill in.
    */
   protected get connectionFlags(): string[] {
     const flags = this.flags as Record<string, unknown>;
-    return CONNECTION_FLAGS.filter((name) => this.typed.has(name)).flatMap((name) => [
+    const typed = CONNECTION_FLAGS.filter((name) => this.typed.has(name)).flatMap((name) => [
       `--${name}`,
       String(flags[name])
         .replace(/\/\/.*@/s, '//USER:PASSWORD@')
         .replace(/(password=)[^&]*/g, '$1PASSWORD'),
     ]);
+    const {context} = this.connection;
+    return context === undefined ? typed : ['--context', context.name, ...typed];
+  }
+
+  /** The variables by which a program that this one starts finds the same server. */
+  protected get serverVariables(): Record<string, string | undefined> {
+    const {context, url} = this.connection;
+    const none = {TOKENGATE_CONTEXT: undefined, TOKENGATE_REDIS_URL: undefined, TOKENGATE_REDIS_URL_FILE: undefined};
+    return {...none, ...(context === undefined ? {TOKENGATE_REDIS_URL: url} : {TOKENGATE_CONTEXT: context.name})};
   }
 
   /** For commands that are shown for copying. */
@@ -193,18 +213,6 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     await drainOutput();
   }
 
-  /** As `write`, through a pager where a terminal has no room for all of it; for commands with `pagerFlag`. */
-  protected async writeList(pieces: Iterable<string> | AsyncIterable<string>): Promise<void> {
-    const {'no-pager': isWhole} = this.flags as {'no-pager': boolean};
-    if (!this.isTerminal || isWhole) {
-      await this.write(pieces);
-      return;
-    }
-    const {writePaged} = await import('../terminal/pager.js');
-    await writePaged(pieces);
-    await drainOutput();
-  }
-
   /** Warns on stderr, under `--json` too. They may hold untrusted text. */
   protected warnAll(messages: readonly string[]): void {
     for (const message of messages.slice(0, MAX_WARNINGS)) reportWarning(message);
@@ -228,7 +236,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   protected override async catch(error: unknown): Promise<void> {
-    reportError(this.explainWords(await this.explainUnknown(error)), {json: this.jsonEnabled(), command: this.id});
+    reportError(await this.explainUnknown(error), {json: this.jsonEnabled(), command: this.id});
   }
 
   /** Of an error about a session that does not exist, says which one was probably meant. */
@@ -241,15 +249,6 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (nearest === undefined) return error;
     const {code, message, hint} = error;
     return new TokengateError(code, message, {hint: [`Did you mean '${nearest}'?`, hint].join(' '), cause: error});
-  }
-
-  /** Of an amount that is none, says when it is part of an ID that was typed without quotes. */
-  private explainWords(error: unknown): unknown {
-    if (!(error instanceof TokengateError) || error.code !== 'INVALID_AMOUNT') return error;
-    const end = this.argv.findIndex((word) => word.startsWith('-'));
-    const hint = quotingHint(end === -1 ? this.argv : this.argv.slice(0, end), Object.keys(this.ctor.args));
-    if (hint === undefined) return error;
-    return new TokengateError(error.code, error.message, {hint: hint.trim(), cause: error});
   }
 
   protected override async finally(error: Error | undefined): Promise<void> {
@@ -289,7 +288,7 @@ function refuseOddFlags(
         throw new Errors.CLIError(`Flag --${name} takes no value`);
       }
     } else if (name in Object.prototype) {
-      throw new Errors.CLIError(`Unknown flag '--${name}'`);
+      throw new Errors.CLIError(`Unknown flag: --${name}`);
     }
   }
 }

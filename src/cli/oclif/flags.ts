@@ -3,6 +3,7 @@ import {Args, Flags} from '@oclif/core';
 import {TokengateError} from '../../lib/values/errors.js';
 import {type Money, parseAmount, type TypedAmount} from '../../lib/values/money.js';
 import {parseSessionId, type RawId} from '../../lib/values/session-id.js';
+import {DEFAULT_REDIS_URL} from '../connection/connection-flags.js';
 
 const SESSION_ID = 'exactly as the API client sends it; quote spaces, put -- before a leading dash';
 
@@ -91,11 +92,6 @@ export const nullFlag = Flags.boolean({
 const YES = {char: 'y', description: 'Do not ask'} as const;
 export const yesFlag = Flags.boolean(YES);
 
-/** For commands that list. */
-export const pagerFlag = {
-  'no-pager': Flags.boolean({description: 'Never open $PAGER for a list longer than the screen', helpGroup: 'OUTPUT'}),
-};
-
 /** For commands whose answer is one document. */
 export const answerFormatFlag = Flags.option({
   char: 'o',
@@ -143,8 +139,6 @@ export const batchFlags = {
   ...reportFlags,
 };
 
-const DEFAULT_REDIS_URL = 'redis://localhost:6379';
-
 export const globalFlags = {
   'redis-url': Flags.string({
     default: DEFAULT_REDIS_URL,
@@ -158,6 +152,12 @@ export const globalFlags = {
     env: 'TOKENGATE_REDIS_URL_FILE',
     helpGroup: 'GLOBAL',
     helpValue: 'FILE',
+  }),
+  context: Flags.string({
+    description: 'Server by its name in the context file: see list-contexts',
+    env: 'TOKENGATE_CONTEXT',
+    helpGroup: 'GLOBAL',
+    helpValue: 'CONTEXT',
   }),
   timeout: Flags.string({
     description: 'Time limit for connecting and for each reply (default: 5)',

@@ -12,10 +12,10 @@ export const EXIT_CODES: Rows = [
 
 const ENVIRONMENT: Rows = [
   ['TOKENGATE_REDIS_URL', 'Redis URL to use without --redis-url; an empty value is an error'],
+  ['TOKENGATE_CONFIG', 'File with the contexts (default: ~/.config/tokengate/config.yaml)'],
   ['TOKENGATE_ACTOR', 'Your name in the journal of changes (default: user@host)'],
   ['TOKENGATE_JOURNAL', 'Set to off to keep no record of changes'],
   ['TOKENGATE_JOURNAL_LIMIT', 'Number of entries that the journal keeps (default: 100000)'],
-  ['PAGER', 'Shows lists longer than the screen (less); empty: none'],
   ['NO_COLOR, FORCE_COLOR', 'Turn colours off, or on even in a pipe'],
   ['NODE_EXTRA_CA_CERTS', 'File with the certificate authority of a rediss:// server'],
   ['TOKENGATE_DEBUG', 'Set to 1 to see where in the program an error arose'],

@@ -2,7 +2,7 @@ import {closeSync, readFileSync} from 'node:fs';
 
 import {EXIT, endWith, SIGNALS} from './exit-code.js';
 
-let stopWork: ((code: number) => void) | undefined;
+let stopWork: (() => void) | undefined;
 let isInterrupted = false;
 const listeners = new Set<() => void>();
 
@@ -24,14 +24,14 @@ export function watchInterrupts(): void {
       isInterrupted = true;
       const stop = stopWork;
       stopWork = undefined;
-      stop(code);
+      stop();
       for (const listener of listeners) listener();
     });
   }
 }
 
-/** What the first interrupt calls, with its exit code, in place of ending the process. Gives what takes it back. */
-export function onInterrupt(stop: (code: number) => void): () => void {
+/** What the first interrupt calls in place of ending the process. Gives what takes it back. */
+export function onInterrupt(stop: () => void): () => void {
   stopWork = stop;
   return () => {
     if (stopWork === stop) stopWork = undefined;

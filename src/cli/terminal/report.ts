@@ -93,7 +93,7 @@ function usageMessage(error: Error): string {
     return `Missing argument${names.length === 1 ? '' : 's'}: ${names.join(', ')}.`;
   }
   if (error.constructor.name === 'NonExistentFlagsError' && Array.isArray(flags)) {
-    return `Unknown flag${flags.length === 1 ? '' : 's'} '${flags.join("', '")}'.`;
+    return `Unknown flag${flags.length === 1 ? '' : 's'}: ${flags.join(', ')}.`;
   }
   const line = error.message
     .replace(/\nSee more help with --help/g, '')
@@ -116,14 +116,9 @@ function guessFlags(error: Error): string {
 /** What would have been said with quotes around an ID: its words are arguments of their own without them. */
 function adviseQuotes(error: Error): string {
   const {parse} = error as {parse?: {input?: {args?: object}; output?: {argv?: unknown}}};
+  const [first, ...others] = Object.keys(parse?.input?.args ?? {});
   const words = parse?.output?.argv;
-  if (error.constructor.name !== 'UnexpectedArgsError' || !Array.isArray(words)) return '';
-  return quotingHint(words as string[], Object.keys(parse?.input?.args ?? {})) ?? '';
-}
-
-/** For words of which there are more than a command takes after the ID of its session; else undefined. */
-export function quotingHint(words: readonly string[], [first, ...others]: readonly string[]): string | undefined {
-  if (first !== 'session_id' || words.length <= 1 + others.length) return undefined;
+  if (error.constructor.name !== 'UnexpectedArgsError' || first !== 'session_id' || !Array.isArray(words)) return '';
   return `Quote an ID that has spaces: '${words.slice(0, words.length - others.length).join(' ')}'. `;
 }
 

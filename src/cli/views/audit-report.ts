@@ -87,11 +87,7 @@ export class StoreReport {
     await this.write({text, type: 'repair', element});
   }
 
-  async addRepair(
-    {key, problem, repair: {action}}: Fixable,
-    outcome: Outcome<null>,
-    change: string | null,
-  ): Promise<void> {
+  async addRepair({key, problem, repair: {action}}: Fixable, outcome: Outcome<null>): Promise<void> {
     const state = toRepairState(outcome);
     if (state === 'fixed') this.counts.fixed++;
     else this.counts.not_fixed++;
@@ -106,11 +102,7 @@ export class StoreReport {
       return;
     }
     const reason = error === undefined ? {} : {error: {code: error.code, message: `${error.message}${look}`}};
-    await this.write({
-      text,
-      type: 'repair',
-      element: {key, problem, action, outcome: state, ...reason, change_id: state === 'fixed' ? change : null},
-    });
+    await this.write({text, type: 'repair', element: {key, problem, action, outcome: state, ...reason}});
   }
 
   /** Ends the document. Gives the sum for people. */

@@ -1,4 +1,4 @@
-import {FREEZE_REASON_KEYS, keyName} from '../../lib/gateway/keys.js';
+import {keyName} from '../../lib/gateway/keys.js';
 import {describeChanged} from '../../lib/journal/describe.js';
 import {addOlder, type KeyRecord, toText, type Value} from '../../lib/journal/entry.js';
 import type {HistoryPart} from '../../lib/journal/history.js';
@@ -7,6 +7,7 @@ import {formatUtc} from '../../lib/values/time.js';
 import {roomOf, showCut} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
+import {formatCount} from './batch-report.js';
 
 export const CHANGE_FORMATS = ['table', 'json', 'ndjson'] as const;
 
@@ -37,7 +38,7 @@ export async function* renderChanges(
   if (isList) yield separator === '' ? ']\n' : '\n]\n';
 }
 
-const HEADER = ['When (UTC)', 'Change', 'Who', 'What', 'Session', 'Before → after', 'Note'];
+const HEADER = ['When (UTC)', 'Change', 'Who', 'What', 'Session', 'Before → after', 'Reason'];
 
 /** From so many columns on a terminal has room for the table. */
 const WIDE = 110;
@@ -47,15 +48,13 @@ const REMEMBERED = 1000;
 
 interface Row {
   part: HistoryPart;
-  /** Some of them, and how many there are. */
+  /** The first of them, and how many there are. */
   sessions: Set<RawId>;
   count: number;
-  /** The one that was changed first, and what became of its keys. */
-  first: RawId;
-  keys: KeyRecord[];
   /** Records, and how many of them were undone. */
   records: number;
   undone: number;
+  keys: KeyRecord[];
   isComplete: boolean;
 }
 
@@ -68,24 +67,18 @@ async function renderTable(pages: AsyncIterable<HistoryPart[]>, isEach: boolean)
         const key = isEach ? `${part.change} ${id}` : part.change;
         const row = rows.get(key);
         if (row === undefined) {
-          rows.set(key, {
-            ...{part, first: id, keys: [...keys], sessions: new Set([id])},
-            ...{count: 1, records: 1, undone, isComplete},
-          });
+          rows.set(key, {part, sessions: new Set([id]), count: 1, records: 1, undone, keys: [...keys], isComplete});
           continue;
         }
         row.isComplete &&= isComplete;
         row.records++;
         row.undone += undone;
         // On a cluster a session may have been changed in several steps, one soon after the other.
-        if (row.sessions.has(id)) {
-          if (id === row.first) for (const older of keys) addOlder(row.keys, older);
-          continue;
+        if (row.sessions.has(id)) for (const older of keys) addOlder(row.keys, older);
+        else {
+          row.count++;
+          if (row.sessions.size < REMEMBERED) row.sessions.add(id);
         }
-        row.count++;
-        if (row.sessions.size < REMEMBERED) row.sessions.add(id);
-        // The newest entries of a batch come first.
-        if (index === 0) Object.assign(row, {first: id, keys: [...keys]});
       }
     }
   }
@@ -106,34 +99,28 @@ function toParagraph([
   what = '',
   session = '',
   changed = '',
-  note = '',
+  reason = '',
 ]: string[]): string {
   const lines = [[`${when} UTC`, id, actor, what, session].join('  ')];
   if (changed !== '') lines.push(`  ${changed}`);
-  if (note !== '') lines.push(`  Note: ${note}`);
+  if (reason !== '') lines.push(`  Reason: ${reason}`);
   return `${lines.join('\n')}\n\n`;
 }
 
-function toCells({part, first, count, records, undone, keys, isComplete}: Row): string[] {
+function toCells({part, sessions, count, records, undone, keys, isComplete}: Row): string[] {
+  const [first] = sessions;
   const room = roomOf(process.stdout);
-  const {at, change: id, actor, command, undoes} = part;
+  const {at, change: id, actor, command, undoes, reason} = part;
   const what = `${undoes === undefined ? command : `${command} ${undoes}`}${isComplete ? '' : ' (not known to be complete)'}`;
-  const others = count === 1 ? '' : ` and ${count - 1} more`;
   return [
     formatUtc(at).replace(' UTC', ''),
     id,
     actor,
     undone === 0 ? what : `${what} (${undone < records ? 'partly ' : ''}undone)`,
-    `${showCut(nameOf(first), room - others.length)}${others}`,
-    describeChanged(keys),
-    noteOf(part, keys),
-  ].map((text, column) => (column === HEADER.indexOf('Session') ? text : showCut(text, room)));
-}
-
-/** What was noted, unless it is the reason of a freeze, which the change itself says. */
-function noteOf({reason}: HistoryPart, keys: readonly KeyRecord[]): string {
-  const frozen = keys.find(({shape}) => shape === FREEZE_REASON_KEYS)?.after;
-  return frozen && frozen.kind === 'text' && toText(frozen.text) === reason ? '' : reason;
+    count === 1 && first !== undefined ? nameOf(first) : `${formatCount(count)} sessions`,
+    count === 1 ? describeChanged(keys) : '',
+    reason,
+  ].map((text) => showCut(text, room));
 }
 
 /** What a change did to a session, as scripts see it: a contract. */

@@ -20,6 +20,7 @@ import {decodeText, NOT_UTF8, quoteStart} from '../gateway/stored-text.js';
 import {READ_FACTS} from '../lua/scripts.js';
 import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
+import {scanKeys} from '../redis/scan-keys.js';
 import {serverTime} from '../redis/server-time.js';
 import {inGroups} from '../values/chunks.js';
 import {narrow} from '../values/glob.js';
@@ -113,7 +114,7 @@ export async function* checkStore(
   const glob = match === undefined ? undefined : Buffer.from(match);
   const [start, began] = [(await serverTime(redis)).getTime(), performance.now()];
   for (const prefix of new Set(SESSION_KEYS.map((shape) => shape.prefix))) {
-    for await (const names of redis.scan(`${prefix}${narrow(match).pattern}:*`)) {
+    for await (const names of scanKeys(redis, `${prefix}${narrow(match).pattern}:*`)) {
       const keys = names.flatMap((name) => toSessionKey(name) ?? []);
       const meant = keys.filter(({id}) => glob === undefined || matchesGlob(glob, Buffer.from(id, 'latin1')));
       const now = new Date(start + performance.now() - began);

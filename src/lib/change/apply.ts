@@ -1,15 +1,30 @@
-import type {Journal} from '../journal/entry.js';
+import type {Held} from '../gateway/stored-value.js';
+import {heldOf} from '../journal/describe.js';
+import {type ChangedSession, type Journal, readJournal} from '../journal/entry.js';
 import {COMPARE_AND_SET} from '../lua/scripts.js';
-import {ErrorReply, NoReply, orNoReply, type Redis} from '../redis/contract.js';
+import {ErrorReply, NoReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
+import {serverTime} from '../redis/server-time.js';
+import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
-import type {Answer, Change, PlannedChange, ScriptedChange, Settled, Write} from './change.js';
-import {lookAt, readValues, type Values} from './look.js';
-import {planAll, untilSettled} from './plan.js';
-import {explainRefusal} from './refusal.js';
-import {runScripts} from './script.js';
-import {lookAgain} from './second-look.js';
+import {
+  type Change,
+  explainRefusal,
+  MAX_TRIES,
+  type PlannedChange,
+  prepare,
+  type Preview,
+  readValues,
+  type ScriptedChange,
+  type Settled,
+  toScript,
+  type Values,
+  type Write,
+} from './change.js';
+
+/** Sessions in one run of the script, which holds up the server for as long as it takes. */
+const GROUP = 100;
 
 /** After these the server may or may not have carried out what it was sent. */
 const UNKNOWN_AFTER = new Set([
@@ -54,83 +69,134 @@ export async function changeOne<T>(
 ): Promise<Settled<T>> {
   // Read first: should the server never answer again, the journal that keeps it cannot be read.
   const [before] = await lookAt(redis, [id], change);
-  const [answer] = await sendChanges(redis, [id], change, journal);
-  if (answer instanceof NoReply) {
-    const {error, isSent} = answer;
+  const [outcome] = await sendChanges(redis, [id], change, journal);
+  if (outcome instanceof NoReply) {
+    const {error, isSent} = outcome;
     if (!isSent || !UNKNOWN_AFTER.has(error.code)) throw error;
     const [look = ''] = await lookAgain(redis, [id], change, journal, before && [before.now]);
     const code = error.code === 'INTERRUPTED' ? error.code : 'OUTCOME_UNKNOWN';
     const message = `${error.message} It is unknown whether ${what}.`;
     throw new TokengateError(code, message, {hint: look, cause: error});
   }
-  if (answer === undefined) throw new RangeError('a session has no answer');
-  return answer;
+  if (outcome === undefined) throw new RangeError('a session has no outcome');
+  return outcome;
 }
 
-/** Changes sessions in one flight, each in one atomic step. Never rejects. */
+/**
+ * Changes sessions in one flight, each in one atomic step. Never rejects: for each session what became of it, or
+ * `NoReply`.
+ */
 export async function sendChanges<T>(
   redis: Redis,
   ids: readonly RawId[],
   change: Change<T>,
   journal: Journal | undefined,
-): Promise<Answer<T>[]> {
+): Promise<(Settled<T> | NoReply)[]> {
   if (redis.cluster !== undefined) {
-    const {changeOnCluster} = await import('./cluster/apply.js');
+    const {changeOnCluster} = await import('./apply-on-cluster.js');
     return changeOnCluster(redis, ids, change, journal);
   }
   return 'scripts' in change ? sendScripted(redis, ids, change, journal) : sendPlanned(redis, ids, change, journal);
 }
 
-function sendPlanned<T>(
+async function sendPlanned<T>(
   redis: Redis,
   ids: readonly RawId[],
   change: PlannedChange<T>,
   journal: Journal | undefined,
-): Promise<Answer<T>[]> {
-  const attempt = async (open: readonly RawId[]): Promise<Map<RawId, Answer<T>>> => {
-    const values = await orNoReply(readValues(redis, open, change.shapes, change.lives));
-    if (values instanceof NoReply) return new Map(open.map((id) => [id, values]));
-    const answers = new Map<RawId, Answer<T>>();
-    const readings = new Map<RawId, Values>();
-    for (const [index, id] of open.entries()) {
-      const found = values[index];
-      if (found instanceof TokengateError) answers.set(id, {id: nameOf(id), state: 'failed', error: found});
-      else if (found !== undefined) readings.set(id, found);
-    }
+): Promise<(Settled<T> | NoReply)[]> {
+  const outcomes = new Map<RawId, Settled<T> | NoReply>();
+  let open = ids;
+  for (let tries = 0; tries < MAX_TRIES && open.length > 0; tries++) {
     const writes = new Map<RawId, Write<T>>();
-    for (const [id, planned] of await planAll(redis, change, readings)) {
-      if (planned instanceof NoReply || planned.state !== 'write') answers.set(id, planned);
-      else writes.set(id, planned);
+    for (const [id, outcome] of await planAll(redis, open, change)) {
+      if (outcome instanceof NoReply || outcome.state !== 'write') outcomes.set(id, outcome);
+      else writes.set(id, outcome);
     }
-    const ids = [...writes.keys()];
-    for (const [index, answer] of (await runScripts(redis, ids, compareAndSet(change, writes), journal)).entries()) {
-      const id = ids[index];
-      if (id !== undefined && answer !== undefined) answers.set(id, explain(redis, id, answer, journal));
-    }
-    return answers;
-  };
-  return untilSettled(ids, attempt, (id) => {
+    open = [...writes.keys()];
+    const scripted: ScriptedChange<T> = {
+      ...change,
+      scripts: {change: COMPARE_AND_SET},
+      args: [],
+      own: (id) => {
+        const {expected, next} = writes.get(id) ?? {};
+        return Buffer.from(JSON.stringify([expected, next]), 'latin1');
+      },
+      read(id, word) {
+        const write = writes.get(id);
+        return word === 'moved' || write === undefined
+          ? undefined
+          : {id: nameOf(id), state: 'done', result: write.result};
+      },
+    };
+    const sent = await runScripts(redis, open, scripted, journal);
+    open = open.filter((id, index) => {
+      const outcome = sent[index];
+      if (outcome !== undefined) outcomes.set(id, toSettled(redis, id, outcome, journal));
+      return outcome === undefined;
+    });
+  }
+  return ids.map((id): Settled<T> | NoReply => {
+    const outcome = outcomes.get(id);
+    if (outcome !== undefined) return outcome;
     const error = new TokengateError('CONTENDED', 'it keeps changing. Nothing was changed.');
     return {id: nameOf(id), state: 'failed', error};
   });
 }
 
-/** Writes what was planned where the session still holds what it was planned on; undecided where it does not. */
-function compareAndSet<T>(change: PlannedChange<T>, writes: ReadonlyMap<RawId, Write<T>>): ScriptedChange<T> {
-  return {
-    ...change,
-    scripts: {change: COMPARE_AND_SET},
-    args: [],
-    own(id) {
-      const {expected, next} = writes.get(id) ?? {};
-      return Buffer.from(JSON.stringify([expected, next]), 'latin1');
-    },
-    read(id, word) {
-      const write = writes.get(id);
-      if (word === 'moved' || write === undefined) return undefined;
-      return {id: nameOf(id), state: 'done', result: write.result};
-    },
-  };
+async function planAll<T>(
+  redis: Redis,
+  ids: readonly RawId[],
+  change: PlannedChange<T>,
+): Promise<[RawId, Settled<T> | Write<T> | NoReply][]> {
+  try {
+    const values = await readValues(redis, ids, change.shapes, change.lives);
+    const trouble = await prepare(redis, change);
+    return ids.map((id, index) => {
+      const found = values[index];
+      if (found === undefined) throw new RangeError('a session was not read');
+      if (found instanceof TokengateError) return [id, {id: nameOf(id), state: 'failed', error: found}];
+      return [id, trouble ?? change.plan(id, found.held, found.lives)];
+    });
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    return ids.map((id) => [id, new NoReply(error)]);
+  }
+}
+
+/**
+ * A few sessions share a run of the script. For each the outcome, or the `ErrorReply` that refused it; undefined where the
+ * script does not decide.
+ */
+async function runScripts<T>(
+  redis: Redis,
+  ids: readonly RawId[],
+  change: ScriptedChange<T>,
+  journal: Journal | undefined,
+  size = GROUP,
+): Promise<unknown[]> {
+  const groups = inGroups(ids, size);
+  const scripts = groups.map((group) => [toScript(group, change, journal)]);
+  const answers = await redis.units(scripts);
+  const width = 1 + change.shapes.length;
+  const outcomes = groups.flatMap((group, index): unknown[] => {
+    const answer = answers[index];
+    if (!Array.isArray(answer)) return group.map(() => answer);
+    const replies = JSON.parse(String(answer[0])) as (string | Held)[];
+    return group.map((id, position) => {
+      const at = position * width;
+      return change.read(id, replies[at] as string, replies.slice(at + 1, at + width));
+    });
+  });
+  // One session that this user may not touch must not keep those beside it from being changed.
+  const beside = size === 1 ? [] : ids.filter((_, index) => isAboutKeys(outcomes[index]));
+  if (beside.length < 2) return outcomes;
+  const alone = (await runScripts(redis, beside, change, journal, 1)).values();
+  return outcomes.map((outcome): unknown => (isAboutKeys(outcome) ? alone.next().value : outcome));
+}
+
+function isAboutKeys(outcome: unknown): boolean {
+  return outcome instanceof ErrorReply && /^NOPERM.* key/is.test(outcome.message);
 }
 
 async function sendScripted<T>(
@@ -138,38 +204,113 @@ async function sendScripted<T>(
   ids: readonly RawId[],
   change: ScriptedChange<T>,
   journal: Journal | undefined,
-): Promise<Answer<T>[]> {
+): Promise<(Settled<T> | NoReply)[]> {
+  const outcomes = await runScripts(redis, ids, change, journal);
+  if (outcomes.every((outcome) => outcome !== undefined && !(outcome instanceof ErrorReply))) {
+    return outcomes as (Settled<T> | NoReply)[];
+  }
   const {withoutScript, plan} = change;
-  const answers = new Map<RawId, Answer<T>>();
+  const settled = new Map<RawId, Settled<T> | NoReply>();
   const refused: RawId[] = [];
   const undecided: RawId[] = [];
-  for (const [index, answer] of (await runScripts(redis, ids, change, journal)).entries()) {
-    const id = ids[index];
-    if (id === undefined) continue;
-    const isRefused = answer instanceof ErrorReply && isScriptRefusal(answer);
-    if (answer === undefined) undecided.push(id);
+  for (const [index, id] of ids.entries()) {
+    const outcome = outcomes[index];
+    const isRefused = outcome instanceof ErrorReply && isScriptRefusal(outcome);
+    if (outcome === undefined) undecided.push(id);
     else if (isRefused && withoutScript !== undefined && journal === undefined) refused.push(id);
-    else answers.set(id, explain(redis, id, answer, journal));
+    else settled.set(id, toSettled(redis, id, outcome, journal));
   }
   if (withoutScript !== undefined && refused.length > 0) {
     const replies = await redis.units(refused.map(withoutScript.commands));
     for (const [index, id] of refused.entries()) {
       const reply = replies[index];
-      if (Array.isArray(reply)) answers.set(id, withoutScript.read(redis, id, reply));
-      else if (reply !== undefined) answers.set(id, explain(redis, id, reply, journal));
+      const isDone = Array.isArray(reply);
+      settled.set(id, isDone ? withoutScript.read(redis, id, reply) : toSettled(redis, id, reply, journal));
     }
   }
   if (plan !== undefined && undecided.length > 0) {
     const planned = await sendPlanned(redis, undecided, {...change, plan}, journal);
     for (const [index, id] of undecided.entries()) {
-      const answer = planned[index];
-      if (answer !== undefined) answers.set(id, answer);
+      const outcome = planned[index];
+      if (outcome !== undefined) settled.set(id, outcome);
     }
   }
-  return ids.flatMap((id) => answers.get(id) ?? []);
+  return ids.flatMap((id) => settled.get(id) ?? []);
 }
 
-function explain<T>(redis: Redis, id: RawId, answer: Answer<T> | ErrorReply, journal: Journal | undefined): Answer<T> {
-  if (!(answer instanceof ErrorReply)) return answer;
-  return {id: nameOf(id), state: 'failed', error: explainRefusal(redis, answer, journal)};
+function toSettled<T>(redis: Redis, id: RawId, outcome: unknown, journal: Journal | undefined): Settled<T> | NoReply {
+  if (!(outcome instanceof ErrorReply)) return outcome as Settled<T> | NoReply;
+  return {id: nameOf(id), state: 'failed', error: explainRefusal(redis, outcome, journal)};
+}
+
+/** Reads what each is about, and what the change would do to it. */
+export async function lookAt<T>(redis: Redis, ids: readonly RawId[], change: Change<T>): Promise<Preview[]> {
+  const values = await readValues(redis, ids, change.lookAt, change.lives);
+  return ids.map((id, index): Preview => {
+    const found = values[index] ?? NOTHING;
+    if (found instanceof TokengateError) return {id: nameOf(id), now: 'not readable', state: 'failed', error: found};
+    return change.preview(id, found.held, found.lives);
+  });
+}
+
+const NOTHING: Values = {held: [], lives: []};
+
+/**
+ * Looks once, on a fresh connection, at what has got no answer: for each what was there before, as far as that is known,
+ * and what is there now, in sentences. What was there before is in the journal, where the change was done.
+ */
+export async function lookAgain<T>(
+  redis: Redis,
+  ids: readonly RawId[],
+  change: Change<T>,
+  journal: Journal | undefined,
+  before?: readonly string[],
+): Promise<string[]> {
+  let fresh: Redis | undefined;
+  const told = (index: number): string => (before === undefined ? '' : `Before: ${before[index] ?? ''}. `);
+  try {
+    fresh = await redis.reopen();
+    const values = await readValues(fresh, ids, change.lookAt, change.lives);
+    const unreadable = values.find((found) => found instanceof TokengateError);
+    if (unreadable !== undefined) throw unreadable;
+    // After the values: what is not in the journal now had not been done when they were read.
+    const records = journal === undefined ? undefined : await findRecords(fresh, journal);
+    return ids.map((id, index) => {
+      const {held: now, lives} = values[index] as Values;
+      const inWords = change.preview(id, now, lives).now;
+      if (records === undefined) return `${told(index)}Now: ${inWords}.`;
+      const record = records.get(id);
+      if (redis.cluster !== undefined) {
+        const change = `change ${journal?.change ?? ''}`;
+        const entry = record?.isComplete ? `has it, as ${change}: it was done` : `has ${change} as begun`;
+        return `${told(index)}Now: ${inWords}. The journal ${record === undefined ? 'has no such change' : entry}.`;
+      }
+      if (record === undefined) return `Before: ${inWords}. Now: ${inWords}. The journal has no such change.`;
+      const old = change.lookAt.map((shape, position): Held => {
+        const before = record.keys.find((key) => key.shape === shape)?.before;
+        return before === undefined ? (now[position] ?? false) : heldOf(before);
+      });
+      return `Before: ${change.preview(id, old, []).now}. Now: ${inWords}. The journal has it, as change ${journal?.change ?? ''}: it was done.`;
+    });
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    const later =
+      journal === undefined ? '' : ` If it was done, the journal tells what was there: change ${journal.change}.`;
+    return ids.map((_, index) => `${told(index)}A second look failed: ${error.message}${later}`);
+  } finally {
+    fresh?.close();
+  }
+}
+
+/** How far back the entry of a change is looked for that has got no answer just now, in milliseconds. */
+const RECENT_MS = 600_000;
+
+async function findRecords(redis: Redis, {change}: Journal): Promise<Map<RawId, ChangedSession>> {
+  const records = new Map<RawId, ChangedSession>();
+  const since = new Date((await serverTime(redis)).getTime() - RECENT_MS);
+  for await (const {parts} of readJournal(redis, since)) {
+    const own = parts.filter((part) => part.change === change);
+    for (const {records: some} of own) for (const record of some) records.set(record.id, record);
+  }
+  return records;
 }

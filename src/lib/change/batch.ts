@@ -3,14 +3,12 @@ import {setImmediate as nextTurn} from 'node:timers/promises';
 import {keysOf} from '../gateway/keys.js';
 import {type Held, toHeld} from '../gateway/stored-value.js';
 import type {Journal} from '../journal/entry.js';
-import {NoReply, orNoReply, type Redis} from '../redis/contract.js';
+import {NoReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
-import type {TokengateError} from '../values/errors.js';
+import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';
-import {sendChanges} from './apply.js';
-import type {Answer, Change, Preview, Settled} from './change.js';
-import {lookAt} from './look.js';
-import {lookAgain} from './second-look.js';
+import {lookAgain, lookAt, sendChanges} from './apply.js';
+import type {Change, Preview, Settled} from './change.js';
 
 /** What became of one session of a batch. */
 export type Outcome<T> =
@@ -38,7 +36,7 @@ interface Flight<T> {
   /** What `lookAt` gave before, key by key, where no journal keeps it. */
   before: Held[] | undefined;
   /** Undefined when it did not begin. */
-  outcomes: Answer<T>[] | undefined;
+  outcomes: (Settled<T> | NoReply)[] | undefined;
   /** Why no other begins. */
   cause: TokengateError | undefined;
 }
@@ -90,7 +88,8 @@ async function fly<T>(
   journal: Journal | undefined,
   isOver: () => boolean,
 ): Promise<Flight<T>> {
-  const before = journal === undefined ? await lookBefore(redis, chunk, change) : undefined;
+  const isKept = journal !== undefined && redis.cluster === undefined;
+  const before = isKept ? undefined : await lookBefore(redis, chunk, change);
   if (before instanceof NoReply) return {chunk, before: undefined, outcomes: undefined, cause: before.error};
   if (isOver()) return {chunk, before, outcomes: undefined, cause: undefined};
   const outcomes = await sendChanges(redis, chunk, change, journal);
@@ -129,8 +128,11 @@ function notDone(chunk: readonly RawId[], cause: TokengateError | undefined): Ou
 /** The values before the change, should its answer never come; read cheaply: what can't be read is taken for absent. */
 async function lookBefore<T>(redis: Redis, chunk: readonly RawId[], {lookAt}: Change<T>): Promise<Held[] | NoReply> {
   const keys = keysOf(lookAt, chunk);
-  const replies = await orNoReply(redis.pipelineBytes([['MGET', ...keys]]));
-  if (replies instanceof NoReply) return replies;
-  const [values] = replies;
-  return Array.isArray(values) ? values.map((value) => toHeld(redis, value)) : keys.map(() => false);
+  try {
+    const [values] = await redis.pipelineBytes([['MGET', ...keys]]);
+    return Array.isArray(values) ? values.map((value) => toHeld(redis, value)) : keys.map(() => false);
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    return new NoReply(error, false);
+  }
 }

@@ -1,8 +1,10 @@
-import type {KeyShape} from '../gateway/keys.js';
-import type {Held} from '../gateway/stored-value.js';
-import type {Stored} from '../journal/entry.js';
-import type {Command, NoReply, Redis, RedisText} from '../redis/contract.js';
-import type {TokengateError} from '../values/errors.js';
+import {JOURNAL_KEY, type KeyShape, keysOf} from '../gateway/keys.js';
+import {type Held, toHeld} from '../gateway/stored-value.js';
+import {type Journal, type Stored, toFields} from '../journal/entry.js';
+import {type RedisText, type Command, ErrorReply, NoReply, type Redis} from '../redis/contract.js';
+import {isScriptRefusal} from '../redis/failures.js';
+import {inGroups} from '../values/chunks.js';
+import {TokengateError} from '../values/errors.js';
 import type {RawId} from '../values/session-id.js';
 
 /** What the answer to a change of one session says. */
@@ -14,9 +16,6 @@ export type Settled<T> = {id: string} & (
   /** Refused: nothing was changed, or only what `error` says. */
   | {state: 'failed'; error: TokengateError}
 );
-
-/** What has been answered about one session. */
-export type Answer<T> = Settled<T> | NoReply;
 
 /** What a change would do. */
 export type Preview = {
@@ -73,4 +72,98 @@ export interface ScriptedChange<T> extends AnyChange {
     commands: (id: RawId) => Command[];
     read: (redis: Redis, id: RawId, replies: readonly unknown[]) => Settled<T>;
   };
+}
+
+/** How often a session that somebody else has changed in between is tried again. */
+export const MAX_TRIES = 100;
+
+/** Why nothing can be planned, if that is so. Never rejects. */
+export async function prepare<T>(redis: Redis, change: PlannedChange<T>): Promise<NoReply | undefined> {
+  try {
+    await change.prepare?.(redis);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    return new NoReply(error, false);
+  }
+}
+
+export interface Values {
+  held: Held[];
+  /** Of `lives`, the PTTLs. */
+  lives: number[];
+}
+
+/** What some keys of sessions hold, as bytes, and the PTTLs of some. */
+export async function readValues(
+  redis: Redis,
+  ids: readonly RawId[],
+  shapes: readonly KeyShape[],
+  lives: readonly KeyShape[] = [],
+): Promise<(Values | TokengateError)[]> {
+  const commands = ids.flatMap((id) => [
+    ...keysOf(shapes, [id]).map((key): Command => ['GET', key]),
+    ...keysOf(lives, [id]).map((key): Command => ['PTTL', key]),
+  ]);
+  const replies = await redis.pipelineBytes(commands);
+  return inGroups(replies, shapes.length + lives.length).map((some): Values | TokengateError => {
+    try {
+      return {
+        held: some.slice(0, shapes.length).map((reply) => toHeld(redis, reply)),
+        lives: some.slice(shapes.length).map(Number),
+      };
+    } catch (error) {
+      // What this user may not read is no reason to say nothing of the others.
+      if (!(error instanceof TokengateError)) throw error;
+      return error;
+    }
+  });
+}
+
+/** What is wrong with the journal itself; any other refusal would meet the change too. */
+const OF_JOURNAL = new Set(['REDIS_NO_PERMISSION', 'WRONG_TYPE']);
+
+export function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal | undefined): TokengateError {
+  const [, ofJournal] = /^JOURNAL (.*)$/s.exec(reply.message) ?? [];
+  if (ofJournal !== undefined) {
+    const {code, message} = redis.explain(new ErrorReply(ofJournal));
+    if (!OF_JOURNAL.has(code)) return redis.explain(new ErrorReply(ofJournal));
+    return new TokengateError('JOURNAL_REFUSED', `The journal of changes cannot be written: ${message}`, {
+      hint: 'Nothing was changed. To change it without a record: --no-journal, or TOKENGATE_JOURNAL=off.',
+      cause: reply,
+    });
+  }
+  const error = redis.explain(reply);
+  if (!isScriptRefusal(reply)) return error;
+  if (journal === undefined) {
+    const {code, message, hint = 'This change needs scripts (EVAL). See rename-command of the server.'} = error;
+    return new TokengateError(code, message, {hint, cause: reply});
+  }
+  return new TokengateError(error.code, error.message, {
+    hint: 'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and sessions be reset.',
+    cause: reply,
+  });
+}
+
+export function toScript<T>(
+  group: readonly RawId[],
+  {shapes, scripts, args, own}: Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own'>,
+  journal: Journal | undefined,
+): Command {
+  const [first] = shapes;
+  const keys = keysOf(shapes, group);
+  const owns = own === undefined ? [] : group.map(own);
+  const header = journal === undefined ? [] : toFields(journal, shapes);
+  const ofId = [first?.prefix.length ?? 0, first?.suffix.length ?? 0];
+  const counts = [shapes.length, args.length, owns.length, ...ofId].map(String);
+  const limit = journal === undefined ? '' : String(journal.limit);
+  return [
+    ...['EVAL', scripts.change, String(keys.length)],
+    ...keys,
+    ...counts,
+    ...[limit, JOURNAL_KEY],
+    ...args,
+    ...owns,
+    ...header,
+  ];
 }

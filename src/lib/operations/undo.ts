@@ -1,5 +1,5 @@
+import {lookAt} from '../change/apply.js';
 import type {PlannedChange, Settled, Write} from '../change/change.js';
-import {lookAt} from '../change/look.js';
 import {
   BUDGET_KEYS,
   CHANGED_KEYS,

@@ -2,7 +2,6 @@ import {TokengateError} from '../values/errors.js';
 import {type Command, ErrorReply, NoReply, type Redis, type RedisText, type ServerInfo} from './contract.js';
 import {PRIMARY_HINT} from './failures.js';
 import {openNode, type RedisNode} from './node.js';
-import {scanServer} from './scan-server.js';
 import {addressOf, parseRedisUrl, type RedisTarget, type TlsFiles, withTlsFiles} from './url.js';
 
 export interface ConnectOptions {
@@ -170,7 +169,6 @@ function standalone(
   return {
     server,
     cluster: undefined,
-    doubts: new Set(),
     explain,
     reopen,
     close() {
@@ -185,9 +183,6 @@ function standalone(
       return reply;
     },
     units,
-    scan(pattern) {
-      return scanServer({ask: async (command) => (await this.pipelineBytes([command]))[0], explain}, pattern);
-    },
   };
 }
 

@@ -1,6 +1,6 @@
 import {ErrorReply} from 'redis';
 
-import {TokengateError} from '../values/errors.js';
+import type {TokengateError} from '../values/errors.js';
 
 export {ErrorReply};
 
@@ -18,16 +18,6 @@ export class NoReply {
     readonly error: TokengateError,
     readonly isSent = true,
   ) {}
-}
-
-/** What a request that changes nothing gives, or `NoReply` when it fails. */
-export async function orNoReply<T>(request: T): Promise<Awaited<T> | NoReply> {
-  try {
-    return await request;
-  } catch (error) {
-    if (!(error instanceof TokengateError)) throw error;
-    return new NoReply(error, false);
-  }
 }
 
 export interface ServerInfo {
@@ -49,6 +39,10 @@ export interface Cluster {
   readonly replicas: number;
   /** The address of the primary that serves a key; undefined for a key that none does. */
   primaryOf(key: RedisText): string | undefined;
+  /** All keys that match a pattern, on all primaries, page by page. A key may come twice. */
+  scan(pattern: string): AsyncGenerator<Buffer[]>;
+  /** Sentences for the user: what could not be made sure of. */
+  readonly doubts: Set<string>;
 }
 
 /** A Redis deployment. Every method rejects with a TokengateError, and none waits for ever. */
@@ -56,8 +50,6 @@ export interface Redis {
   readonly server: ServerInfo;
   /** Undefined when it is one server. */
   readonly cluster: Cluster | undefined;
-  /** Sentences for the user: what could not be made sure of. */
-  readonly doubts: Set<string>;
   /** Sends one command. An error reply rejects. */
   send(command: Command): Promise<unknown>;
   /** Sends commands in one flight. An error reply stands in its place in the result as an `ErrorReply`. */
@@ -69,8 +61,6 @@ export interface Redis {
    * its replies, or the `ErrorReply` that refused it whole, or `NoReply`. On a cluster only single commands are units.
    */
   units(units: readonly (readonly Command[])[]): Promise<(unknown[] | ErrorReply | NoReply)[]>;
-  /** Keys that match a pattern, page by page; while one is used the next is under way. A key may come twice. */
-  scan(pattern: string): AsyncGenerator<Buffer[]>;
   /** The error that a user should see for an error reply. */
   explain(reply: ErrorReply): TokengateError;
   /**

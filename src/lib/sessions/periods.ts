@@ -2,6 +2,7 @@ import {BUDGET_KEYS, GRANTS_KEYS, keysOf, type KeyShape, PERIOD_KEYS, SPENT_KEYS
 import {type Held, toHeld} from '../gateway/stored-value.js';
 import {type PeriodState, toPeriodState} from '../periods/renewal.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
+import {scanKeys} from '../redis/scan-keys.js';
 import {inGroups} from '../values/chunks.js';
 import {matchesGlob} from '../values/glob.js';
 import {type RawId, rawId} from '../values/session-id.js';
@@ -21,7 +22,7 @@ const PAGE = 1000;
 export async function scanPeriods(redis: Redis, glob?: string): Promise<RawId[]> {
   const bytesOfGlob = glob === undefined ? undefined : Buffer.from(glob);
   const ids: RawId[] = [];
-  for await (const keys of redis.scan('tokengate:*:*')) {
+  for await (const keys of scanKeys(redis, 'tokengate:*:*')) {
     for (const key of keys) {
       const shape = [PERIOD_KEYS, GRANTS_KEYS].find(({prefix}) => key.toString('latin1', 0, prefix.length) === prefix);
       if (shape === undefined) continue;

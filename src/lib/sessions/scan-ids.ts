@@ -1,5 +1,6 @@
 import type {KeyShape} from '../gateway/keys.js';
 import type {Redis} from '../redis/contract.js';
+import {scanKeys} from '../redis/scan-keys.js';
 import {matchesGlob, narrow} from '../values/glob.js';
 import {rawId, type RawId} from '../values/session-id.js';
 import {SortedIds} from './sorted-ids.js';
@@ -36,7 +37,7 @@ export async function* scanPages(
     }
     return ids;
   };
-  for await (const keys of redis.scan(both)) {
+  for await (const keys of scanKeys(redis, both)) {
     if (one === other) yield [idsIn(keys, one), []];
     else yield [idsIn(keys.filter(isOf(one)), one), idsIn(keys.filter(isOf(other)), other)];
   }

@@ -2,6 +2,7 @@ import {setTimeout as wait} from 'node:timers/promises';
 
 import {BUDGET_KEYS, keyOf, SESSION_KEYS} from '../gateway/keys.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
+import {scanKeys} from '../redis/scan-keys.js';
 import {inGroups} from '../values/chunks.js';
 import {editDistance} from '../values/edit-distance.js';
 import {nameOf, type RawId, rawId} from '../values/session-id.js';
@@ -80,7 +81,7 @@ async function searchSessions(redis: Redis, visit: (name: string) => void): Prom
   const seen = new Set<string>();
   const over = new AbortController();
   const search = async (): Promise<boolean> => {
-    for await (const keys of redis.scan(`${prefix}*${suffix}`)) {
+    for await (const keys of scanKeys(redis, `${prefix}*${suffix}`)) {
       if (over.signal.aborted) return false;
       for (const key of keys) {
         const id = key.toString('latin1', prefix.length, key.length - suffix.length);

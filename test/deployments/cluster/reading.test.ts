@@ -4,6 +4,7 @@ import {BUDGET_KEYS} from '../../../src/lib/gateway/keys.js';
 import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
 import {connect} from '../../../src/lib/redis/connect.js';
 import type {Redis} from '../../../src/lib/redis/contract.js';
+import {scanKeys} from '../../../src/lib/redis/scan-keys.js';
 import {scanIds} from '../../../src/lib/sessions/scan-ids.js';
 import {rawId} from '../../../src/lib/values/session-id.js';
 import {runBinary} from '../../support/program/run.js';
@@ -136,7 +137,7 @@ describe('while slots are moved', () => {
     const mine = names.filter((name) => Math.floor((slotOf(name) * 3) / 16_384) === source);
     const slots = [...new Set(mine.map(slotOf))].slice(0, 300);
     let moved = 0;
-    const seen = await seenIn(redis.scan('session:*:budget'), async (page) => {
+    const seen = await seenIn(scanKeys(redis, 'session:*:budget'), async (page) => {
       if (page > 2) return;
       // Some have moved, some are being moved, when the scan goes on.
       for (const slot of slots.slice((page - 1) * 150, page * 150)) {
@@ -147,7 +148,7 @@ describe('while slots are moved', () => {
     });
     expect(moved).toBeGreaterThan(200);
     expect([...seen].sort()).toEqual(names);
-    expect([...redis.doubts]).toEqual([]);
+    expect([...(redis.cluster?.doubts ?? [])]).toEqual([]);
     // What is being moved is read from where it is.
     expect(await scanIds(redis, BUDGET_KEYS)).toEqual(ids.map(rawId));
     const {stdout, stderr} = await runBinary(['list-sessions', '--format', 'csv', '--columns', 'id,budget'], own);
@@ -163,7 +164,7 @@ describe('while slots are moved', () => {
     try {
       redis = await connect({url: cluster.url});
       await scanIds(redis, BUDGET_KEYS);
-      expect([...redis.doubts]).toEqual([
+      expect([...(redis.cluster?.doubts ?? [])]).toEqual([
         "The list could be incomplete: keys of 1 of the cluster's 16384 slots are being moved, or no node serves them.",
       ]);
     } finally {

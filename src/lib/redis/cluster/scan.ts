@@ -3,10 +3,29 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {TokengateError} from '../../values/errors.js';
 import {matchesGlob} from '../../values/glob.js';
 import {type Command, ErrorReply} from '../contract.js';
+import {type RedisNode} from '../node.js';
 import {scanServer} from '../scan-server.js';
 import type {Endpoint} from '../url.js';
-import {type ClusterNodes, GONE} from './nodes.js';
-import {type OwnSlots, parseOwnSlots, SLOTS} from './slots.js';
+import {type OwnSlots, parseOwnSlots, type SlotMap, SLOTS} from './slots.js';
+
+/** The nodes of a cluster, to be scanned. Times are by `performance.now()`. */
+export interface ClusterNodes {
+  /** Limit for each answer, in milliseconds. */
+  timeoutMs: number;
+  /** What is known of who serves what. */
+  map: () => SlotMap;
+  /** Asks who serves what. Never rejects. */
+  refresh: (by: number) => Promise<void>;
+  /** When the next answer has to be there. */
+  limit: () => number;
+  nodeAt: (endpoint: Endpoint, by: number) => Promise<RedisNode>;
+  /** Sends commands to one node. Rejects when there is no answer. */
+  ask: (node: RedisNode, commands: readonly Command[], by: number, bytes?: boolean) => Promise<unknown[]>;
+  /** The error that a user should see for an error reply. */
+  explain: (reply: ErrorReply) => TokengateError;
+  /** Gets what a user has to know of the answer. */
+  doubts: Set<string>;
+}
 
 /** What of a scan is done in one go. */
 interface Part {
@@ -25,6 +44,9 @@ const ROUNDS = 20;
 /** Between two of these. */
 const PAUSE_MS = 50;
 
+/** After these a node may be replaced by another. */
+export const GONE = new Set(['REDIS_UNREACHABLE', 'REDIS_TIMEOUT', 'REDIS_CONNECTION_LOST', 'REDIS_LOADING']);
+
 /**
  * Keys that match a pattern, page by page, of all primaries; a key may come twice. A key that was there all the time is
  * found, though its slot be moved meanwhile or its node be replaced; where that is not certain, `doubts` says so.
@@ -32,10 +54,11 @@ const PAUSE_MS = 50;
  * @throws TokengateError when a node is gone, and nobody replaces it within the time for an answer
  */
 export async function* scanCluster(nodes: ClusterNodes, pattern: string): AsyncGenerator<Buffer[], void, void> {
+  const {timeoutMs, map, refresh, limit, doubts} = nodes;
   const seen = new Set<number>();
   /** When a node that is gone has been waited for long enough. */
   let giveUpAt = Infinity;
-  const by = (): number => Math.min(nodes.limit(), giveUpAt);
+  const by = (): number => Math.min(limit(), giveUpAt);
   const failed = new Set<string>();
   /** Returns why a node is gone. */
   const orGone = async function* (
@@ -45,13 +68,13 @@ export async function* scanCluster(nodes: ClusterNodes, pattern: string): AsyncG
     try {
       for await (const page of pages) {
         // While others go on there is time.
-        if (giveUpAt < Infinity && !failed.has(name)) giveUpAt = performance.now() + nodes.timeoutMs;
+        if (giveUpAt < Infinity && !failed.has(name)) giveUpAt = performance.now() + timeoutMs;
         yield page;
       }
     } catch (error) {
       if (!(error instanceof TokengateError) || !GONE.has(error.code)) throw error;
       failed.add(name);
-      giveUpAt = Math.min(giveUpAt, performance.now() + nodes.timeoutMs);
+      giveUpAt = Math.min(giveUpAt, performance.now() + timeoutMs);
       return error;
     }
     return undefined;
@@ -62,14 +85,14 @@ export async function* scanCluster(nodes: ClusterNodes, pattern: string): AsyncG
     let gone: TokengateError | undefined;
     const owners = new Map<string, number[]>();
     for (const slot of left) {
-      const owner = nodes.map.owners[slot] ?? '';
+      const owner = map().owners[slot] ?? '';
       const slots = owners.get(owner);
       if (slots === undefined) owners.set(owner, [slot]);
       else slots.push(slot);
     }
     const few: number[] = [];
     for (const [owner, slots] of owners) {
-      const endpoint = nodes.map.primaries.get(owner)?.endpoint;
+      const endpoint = map().primaries.get(owner)?.endpoint;
       if (endpoint === undefined || (round > 0 && slots.length <= FEW_SLOTS)) few.push(...slots);
       else gone = (yield* orGone(owner, scanNode(nodes, endpoint, {pattern, slots, seen, by}))) ?? gone;
     }
@@ -84,10 +107,10 @@ export async function* scanCluster(nodes: ClusterNodes, pattern: string): AsyncG
     } else if (performance.now() + PAUSE_MS >= giveUpAt) throw firstGone ?? gone;
     firstGone = gone && (firstGone ?? gone);
     await sleep(PAUSE_MS);
-    await nodes.refresh(by());
+    await refresh(by());
   }
   const what = `keys of ${left.length} of the cluster's ${SLOTS} slots`;
-  nodes.doubts.add(`The list could be incomplete: ${what} are being moved, or no node serves them.`);
+  doubts.add(`The list could be incomplete: ${what} are being moved, or no node serves them.`);
 }
 
 /** Scans one node, and adds to `seen` those of its slots whose keys were on it all the time. */
@@ -110,7 +133,7 @@ async function* scanNode(
 /** Reads slots one by one, where their keys come from before where they go to. */
 async function* readSlots(nodes: ClusterNodes, {pattern, slots, seen, by}: Part): AsyncGenerator<Buffer[], void, void> {
   const glob = Buffer.from(pattern);
-  const endpoints = [...nodes.map.primaries.values()].map(({endpoint}) => endpoint);
+  const endpoints = [...nodes.map().primaries.values()].map(({endpoint}) => endpoint);
   const look = async (): Promise<(OwnSlots | undefined)[]> =>
     Promise.all(endpoints.map((endpoint) => readOwnSlots(nodes, endpoint, by())));
   const before = await look();
@@ -142,23 +165,27 @@ async function* readSlots(nodes: ClusterNodes, {pattern, slots, seen, by}: Part)
  *
  * @throws TokengateError when the node is gone
  */
-async function readOwnSlots(nodes: ClusterNodes, endpoint: Endpoint, by: number): Promise<OwnSlots | undefined> {
-  const [reply] = await nodes.ask(await nodes.nodeAt(endpoint, by), [['CLUSTER', 'NODES']], by);
+async function readOwnSlots(
+  {nodeAt, ask, explain, doubts}: ClusterNodes,
+  endpoint: Endpoint,
+  by: number,
+): Promise<OwnSlots | undefined> {
+  const [reply] = await ask(await nodeAt(endpoint, by), [['CLUSTER', 'NODES']], by);
   if (typeof reply === 'string') return parseOwnSlots(reply);
-  const {message} = nodes.seed.explain(reply as ErrorReply);
-  nodes.doubts.add(`The list could be incomplete, if keys of the cluster were moved meanwhile: ${message}`);
+  const {message} = explain(reply as ErrorReply);
+  doubts.add(`The list could be incomplete, if keys of the cluster were moved meanwhile: ${message}`);
   return undefined;
 }
 
 async function readKeysIn(
-  nodes: ClusterNodes,
+  {nodeAt, ask}: ClusterNodes,
   slots: readonly number[],
   endpoint: Endpoint,
   by: number,
 ): Promise<Buffer[]> {
-  const node = await nodes.nodeAt(endpoint, by);
+  const node = await nodeAt(endpoint, by);
   const read = async (commands: readonly Command[], bytes: boolean): Promise<unknown[]> => {
-    const replies = await nodes.ask(node, commands, by, bytes);
+    const replies = await ask(node, commands, by, bytes);
     for (const reply of replies) if (reply instanceof ErrorReply) throw node.explain(reply);
     return replies;
   };

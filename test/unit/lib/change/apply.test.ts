@@ -1,9 +1,7 @@
 import {afterEach, describe, expect, test} from 'vitest';
 
-import {changeKnown, changeOne, sendChanges} from '../../../../src/lib/change/apply.js';
+import {changeKnown, changeOne, lookAgain, lookAt, sendChanges} from '../../../../src/lib/change/apply.js';
 import type {PlannedChange, ScriptedChange} from '../../../../src/lib/change/change.js';
-import {lookAt} from '../../../../src/lib/change/look.js';
-import {lookAgain} from '../../../../src/lib/change/second-look.js';
 import {BUDGET_KEYS, SPENT_KEYS} from '../../../../src/lib/gateway/keys.js';
 import type {Held} from '../../../../src/lib/gateway/stored-value.js';
 import {inText, type Journal, type Part, readJournal} from '../../../../src/lib/journal/entry.js';
@@ -394,12 +392,14 @@ describe('a second look', () => {
     ]);
   });
 
-  test('tells done from begun', async () => {
+  test('on a cluster tells done from begun, and what was read before', async () => {
+    const cluster: Redis = {...redis, cluster: {} as NonNullable<Redis['cluster']>};
     await write('c0', ['x', '1', '2']);
     await write('c0', ['y', '1', '2'], {state: 'begun'});
-    expect(await lookAgain(redis, [x, y], both, JOURNAL)).toEqual([
-      'Before: null of 1. Now: null of null. The journal has it, as change c0: it was done.',
-      'Before: null of 1. Now: null of null. The journal has change c0 as begun.',
+    expect(await lookAgain(cluster, [x, y, rawId('z')], both, JOURNAL, ['a', 'b', 'c'])).toEqual([
+      'Before: a. Now: null of null. The journal has it, as change c0: it was done.',
+      'Before: b. Now: null of null. The journal has change c0 as begun.',
+      'Before: c. Now: null of null. The journal has no such change.',
     ]);
   });
 

@@ -217,21 +217,33 @@ describe('a part of a flight', () => {
 });
 
 describe('what was there before', () => {
+  const onCluster = (): Redis => ({
+    ...redis,
+    cluster: {
+      primaries: 1,
+      replicas: 0,
+      primaryOf: () => undefined,
+      scan: () => expect.unreachable(),
+      doubts: new Set(),
+    },
+  });
   /** The reads that a batch sends before its changes. */
-  const readsOf = async (journal: typeof JOURNAL | undefined): Promise<readonly Command[]> => {
+  const readsOf = async (on: Redis, journal: typeof JOURNAL | undefined): Promise<readonly Command[]> => {
     const reads: Command[] = [];
     const pipelineBytes: Redis['pipelineBytes'] = (commands) => {
       reads.push(...commands.filter(([name]) => name === 'MGET'));
       return redis.pipelineBytes(commands);
     };
-    await collect(runBatch({...redis, pipelineBytes}, ids.slice(0, 2), resetChange(OPTIONS), {...running(), journal}));
+    await collect(runBatch({...on, pipelineBytes}, ids.slice(0, 2), resetChange(OPTIONS), {...running(), journal}));
     return reads;
   };
   const READ = ['MGET', ...['s0000', 's0001'].flatMap((id) => [`session:${id}:budget`, `session:${id}:spent`])];
 
   test('is read where no journal tells it in the end', async () => {
-    expect(await readsOf(JOURNAL)).toEqual([]);
-    expect(await readsOf(undefined)).toEqual([READ]);
+    expect(await readsOf(redis, JOURNAL)).toEqual([]);
+    expect(await readsOf(redis, undefined)).toEqual([READ]);
+    expect(await readsOf(onCluster(), JOURNAL)).toEqual([READ]);
+    expect(await readsOf(onCluster(), undefined)).toEqual([READ]);
   });
 
   test('and cannot be read, is no hindrance', async () => {

@@ -1,7 +1,7 @@
 import {beforeEach, describe, expect, test, vi} from 'vitest';
 
-import type {Change, PlannedChange, ScriptedChange, Settled} from '../../../../../src/lib/change/change.js';
-import {changeOnCluster} from '../../../../../src/lib/change/cluster/apply.js';
+import {changeOnCluster} from '../../../../src/lib/change/apply-on-cluster.js';
+import type {Change, PlannedChange, ScriptedChange, Settled} from '../../../../src/lib/change/change.js';
 import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
@@ -11,23 +11,21 @@ import {
   type KeyShape,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
-} from '../../../../../src/lib/gateway/keys.js';
-import type {Held} from '../../../../../src/lib/gateway/stored-value.js';
-import type {Journal, Stored} from '../../../../../src/lib/journal/entry.js';
-import {slotOf} from '../../../../../src/lib/redis/cluster/slots.js';
-import {connect} from '../../../../../src/lib/redis/connect.js';
-import {ErrorReply, NoReply, type Redis} from '../../../../../src/lib/redis/contract.js';
-import {TokengateError} from '../../../../../src/lib/values/errors.js';
-import {nameOf, type RawId, rawId} from '../../../../../src/lib/values/session-id.js';
-import {scriptsOf} from '../../../../support/redis/lua.js';
-import {type Nodes, withCluster} from '../../../../support/redis/with-cluster.js';
+} from '../../../../src/lib/gateway/keys.js';
+import type {Held} from '../../../../src/lib/gateway/stored-value.js';
+import type {Journal, Stored} from '../../../../src/lib/journal/entry.js';
+import {slotOf} from '../../../../src/lib/redis/cluster/slots.js';
+import {connect} from '../../../../src/lib/redis/connect.js';
+import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
+import {TokengateError} from '../../../../src/lib/values/errors.js';
+import {nameOf, type RawId, rawId} from '../../../../src/lib/values/session-id.js';
+import {scriptsOf} from '../../../support/redis/lua.js';
+import {type Nodes, withCluster} from '../../../support/redis/with-cluster.js';
 
 let nodes: Nodes;
 let redis: Redis;
 withCluster((own) => ({nodes, redis} = own));
-beforeEach(() => {
-  redis.doubts.clear();
-});
+beforeEach(() => redis.cluster?.doubts.clear());
 
 const A = rawId('a');
 const BOTH = [BUDGET_KEYS, SPENT_KEYS];
@@ -385,7 +383,7 @@ describe('the journal', () => {
       const [, concluded] = await entries();
       expect(concluded).toMatchObject({only: '[]'});
       expect(await texts()).toEqual({'session:b:budget': '1'});
-      expect([...redis.doubts]).toEqual([]);
+      expect([...(redis.cluster?.doubts ?? [])]).toEqual([]);
     } finally {
       for (const client of nodes.clients) await client.configSet('maxmemory', '0');
     }
@@ -402,7 +400,7 @@ describe('the journal', () => {
       JOURNAL,
     );
     expect(outcome).toMatchObject({state: 'done'});
-    const [doubt = '', ...others] = redis.doubts;
+    const [doubt = '', ...others] = redis.cluster?.doubts ?? [];
     expect(others).toEqual([]);
     expect(doubt).toMatch(/^The journal shows change abcdefghij as not known to be complete: /);
     expect(doubt).toMatch(why);
