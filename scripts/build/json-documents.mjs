@@ -67,6 +67,19 @@ const watched = {
   ],
   next_renewal: ['time?', 'when the next period begins; null if the budget does not renew, or that is overdue'],
 };
+const context = {
+  name: ['text', 'its name'],
+  address: ['text?', 'the server; null if the URL is not in the context file itself'],
+  database: ['count?', 'the database; null if the URL is not in the context file itself'],
+  url_from: [['redis-url', 'redis-url-file', 'redis-url-command'], 'where the URL is'],
+  default: ['boolean', 'whether it is the default of the file'],
+  protected: ['boolean', 'whether a change asks for its name'],
+  read_only: ['boolean', 'whether changes are refused'],
+  actor: ['text?', 'who changes something, for the journal'],
+  color: ['text?', 'the color of its name in the live view'],
+};
+const listedContext = {...context, in_effect: ['boolean', 'whether a command on the same line would take it']};
+const contextFile = {file: ['text', 'the context file']};
 const totals = {
   count: ['count', 'the number of sessions'],
   budget: ['amount', 'the sum of the budgets that can be read'],
@@ -302,6 +315,7 @@ const one = (is) => ({documents: [{is}]});
 
 export const DOCUMENTS = {
   'add-budget': one({...newBudget, ...changeId}),
+  'add-context': one({...context, ...contextFile}),
   'anomaly-stats': one({
     ...id,
     is_frozen: freeze.is_frozen,
@@ -418,6 +432,7 @@ export const DOCUMENTS = {
     can_change: ['boolean', 'false if scripts or the journal are refused, so that changes fail'],
   }),
   'list-changes': {documents: [{is: listOf(change)}], line: change},
+  'list-contexts': {documents: [{is: listOf(listedContext)}], line: listedContext},
   'list-grants': {documents: [{is: listOf({...id, ...grant})}], line: {...id, ...grant}},
   'list-periods': {
     documents: [{is: listOf({...id, ...period, is_overdue: ['boolean', 'whether a renewal is overdue']})}],
@@ -468,6 +483,11 @@ export const DOCUMENTS = {
     dropped_days: [listOf('text'), 'days that were dropped (`--keep`)'],
   }),
   'renew-budgets': {documents: [{is: renewed.document}], line: renewed.line},
+  'remove-context': one({
+    name: context.name,
+    was_default: ['boolean', 'whether it was the default of the file, which has none now'],
+    ...contextFile,
+  }),
   'revoke-grant': one({...id, revoked_grants: [listOf(grant), 'the grants that ended'], ...granted}),
   'reset-session': oneOrMany(
     'reset',

@@ -1,4 +1,8 @@
-import {beforeEach, describe, expect, test} from 'vitest';
+import {mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+
+import {beforeEach, describe, expect, onTestFinished, test} from 'vitest';
 
 import {run} from '../support/program/run.js';
 import {useRedis} from '../support/redis/with-redis.js';
@@ -7,6 +11,12 @@ import {expectValid, type Schema, SCHEMAS} from '../support/schemas.js';
 /** What is run on the store below, by command; `LAST` is the latest change. */
 const LINES: Record<string, string[]> = {
   'add-budget': ['fine 5', 'frozen 0.25', 'nan 5', 'nobody 5', 'fine x'],
+  'add-context': [
+    'dev --redis-url redis://h/2 --default --protected --read-only --actor ops --color red',
+    'other --redis-url-file f --timeout 3',
+    'audit --redis-url redis://h',
+    'dev',
+  ],
   'anomaly-stats': ['fine', 'frozen', 'forever', 'broken', 'nobody'],
   'check-sessions': [
     '',
@@ -63,6 +73,7 @@ const LINES: Record<string, string[]> = {
   ],
   health: [''],
   'list-changes': ['', '--session fine', '--change LAST', '--limit 1', '--format ndjson', '--since x'],
+  'list-contexts': ['', '--format ndjson', '--context nobody'],
   'list-grants': ['', '--format ndjson', '--match nobody'],
   'list-periods': ['', '--overdue', '--format ndjson', '--match nobody'],
   'list-requests': ['history', 'fine', 'fine --format ndjson', 'nobody', 'list'],
@@ -86,6 +97,7 @@ const LINES: Record<string, string[]> = {
   'print-metrics': ['', '--match nobody', '--max-series 1', '--where x'],
   'record-spending': ['', '--quiet', '--timezone Europe/Berlin', '--keep x'],
   'renew-budgets': ['--dry-run', '--dry-run --format ndjson', '--match orphan --format ndjson', '', '', '--max x'],
+  'remove-context': ['audit', 'audit'],
   'revoke-grant': ['forever', 'forever', 'nobody', 'forever nothing'],
   'reset-session': [
     'fine --yes',
@@ -163,7 +175,17 @@ const NOT_SEEN = new Set([
 
 const redis = useRedis();
 let last: string;
+let config: string;
 beforeEach(async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tokengate-schemas-'));
+  config = join(folder, 'config.yaml');
+  const contexts = {
+    audit: {'redis-url-command': ['op'], 'read-only': true},
+    prod: {'redis-url-file': 'f', protected: true, color: 'red', actor: 'ops'},
+    staging: {'redis-url': 'redis://h'},
+  };
+  await writeFile(config, JSON.stringify({default: 'audit', contexts}), {mode: 0o600});
+  onTestFinished(() => rm(folder, {recursive: true}));
   const {client} = redis;
   const texts: Record<string, string> = {
     'session:fine:budget': '10.0',
@@ -234,7 +256,7 @@ describe('docs/reference/schemas', () => {
     for (const line of LINES[command] ?? []) {
       const isLines = line.includes('ndjson');
       const words = `${command} ${line.replace('LAST', last)}${isLines ? '' : ' --json'}`;
-      const {stdout, stderr, code} = await run(words, redis);
+      const {stdout, stderr, code} = await run(words, {url: redis.url, env: {TOKENGATE_CONFIG: config}});
       const part = isLines ? schema.$defs!.line : schema;
       const documents = isLines ? stdout.split('\n').slice(0, -1) : stdout === '' ? [] : [stdout];
       for (const document of documents) {

@@ -129,7 +129,7 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
   };
   const freezes = aboutFreezes || where?.needsFrozen === true ? await readFreezes(redis, match, now) : undefined;
   const ids = await scanIds(redis, BUDGET_KEYS, match);
-  for await (const page of readSessions(redis, ids)) {
+  for await (const page of readSessions(redis, ids, 'skip')) {
     for (const session of page) {
       session.freeze = freezes === undefined ? null : (freezes.get(session.key) ?? NOT_FROZEN);
       freezes?.delete(session.key);
