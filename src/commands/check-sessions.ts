@@ -155,8 +155,8 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
   }
 
   private async checkNew(options: Omit<CheckOptions, 'now'>, name: string | undefined): Promise<boolean> {
-    const {'webhook-file': file, exec, 'redis-url': redisUrl} = this.flags;
-    const webhook = await readWebhook(file);
+    const {'webhook-file': file, exec} = this.flags;
+    const webhook = readWebhook(file);
     const redis = await this.connectToChange();
     const now = await serverTime(redis);
     const told = await reportOnce(redis, {
@@ -165,7 +165,11 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
       leaseMs: LEASE_MS,
       check: (onSubject) => checkSessions(redis, {...options, now, onSubject, withPeriods: true}),
       report: async (check, fresh) => {
-        const notified = await notify(fresh, {webhook, exec}, {address: redis.server.address, redisUrl});
+        const notified = await notify(
+          fresh,
+          {webhook, exec},
+          {address: redis.server.address, server: this.serverVariables},
+        );
         await this.report(check, fresh, check.findings.length - fresh.length, notified.ways);
         return {...notified, count: fresh.length};
       },

@@ -84,11 +84,12 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const usual = sort === 'rate' ? [...defaults, 'rate' as const] : defaults;
     const columns = this.flags.columns === undefined ? usual : parseColumns(this.flags.columns);
     const redis = await this.connect();
-    const now = frozen || filter?.needsFrozen || needsFreeze(columns) ? serverTime(redis) : undefined;
+    const isAboutFreezes = frozen || filter?.needsFrozen === true || needsFreeze(columns);
+    const freezes = isAboutFreezes ? {now: serverTime(redis), only: frozen} : 'skip';
     const pages =
       sort === 'rate'
         ? this.listByRate(redis, filter)
-        : listSessions(redis, {match, where: filter, frozen, sort, reverse, limit, now});
+        : listSessions(redis, {match, where: filter, freezes, sort, reverse, limit});
     const problems: string[] = [];
     const leftOut: string[] = [];
     const onTotals = ({partial}: Totals): void => {

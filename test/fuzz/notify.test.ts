@@ -24,7 +24,7 @@ fuzz(
   fc.asyncProperty(fc.array(finding, {minLength: 1, maxLength: 25}), anyText, async (findings, address) => {
     const {url, posts} = receiver;
     const webhook = {url: new URL(url), headers: {}};
-    const notified = await notify(findings, {webhook, exec: undefined}, {address, redisUrl: 'redis://h'});
+    const notified = await notify(findings, {webhook, exec: undefined}, {address, server: {}});
     expect(notified.failed.size).toBe(0);
     const {text} = posts.at(-1)!;
     // A space of no width keeps an @ from being a call.

@@ -51,7 +51,8 @@ export function neutral(text: string): string {
     .replaceAll(/\b[0-9a-hjkmnp-tv-z]{10}\b/g, '<change>')
     .replaceAll(/^Version: \d+\.\d+\.\d+$/gm, 'Version: <version>')
     .replaceAll(/^Latency: \d+\.\d ms$/gm, 'Latency: <latency>')
-    .replaceAll(/\b(localhost|127\.0\.0\.1|prod-redis):\d+/g, '<address>');
+    .replaceAll(/\S+\/\.config\/tokengate\/config\.yaml/g, '<context file>')
+    .replaceAll(/\b(localhost|127\.0\.0\.1|prod-redis|staging-redis):\d+/g, '<address>');
 }
 
 /** The variables and the commands of a crontab. */

@@ -19,8 +19,8 @@ export interface Notifiers {
 export interface NotifyOptions {
   /** Which Redis, without credentials: for people who watch over several. */
   address: string;
-  /** The URL with which the command can act on the same Redis. */
-  redisUrl: string;
+  /** The variables with which the command acts on the same Redis. */
+  server: Readonly<Record<string, string | undefined>>;
   limits?: Limits;
 }
 
@@ -62,7 +62,7 @@ const MAX_VARIABLE_BYTES = 30_000;
 export async function notify(
   findings: readonly LimitFinding[],
   {webhook, exec}: Notifiers,
-  {address, redisUrl, limits = LIMITS}: NotifyOptions,
+  {address, server, limits = LIMITS}: NotifyOptions,
 ): Promise<Notified> {
   const controller = new AbortController();
   const {signal} = controller;
@@ -84,7 +84,7 @@ export async function notify(
     for (const finding of findings) {
       const run =
         Date.now() < end
-          ? runCommand(exec, toVariables(finding, address, redisUrl), signal, limits.execMs)
+          ? runCommand(exec, {...server, ...toVariables(finding, address)}, signal, limits.execMs)
           : Promise.reject(
               new TokengateError('EXEC_FAILED', `it was not begun, since ${limits.allExecMs / 1000} s are over`),
             );
@@ -163,7 +163,7 @@ function escapeMarkup(text: string): string {
 }
 
 /** The facts, for a command that is the same for every crossing: nothing of them is ever a part of a command line. */
-function toVariables(finding: LimitFinding, address: string, redisUrl: string): Record<string, string> {
+function toVariables(finding: LimitFinding, address: string): Record<string, string> {
   const {message, ...json} = toFindingJson(finding);
   const amount = (value: Money | null): string => (value === null ? '' : toPlainDigits(value));
   const variables = {
@@ -182,7 +182,7 @@ function toVariables(finding: LimitFinding, address: string, redisUrl: string): 
     JSON: stringifyJson({...json, message}),
   };
   const entries = Object.entries(variables).map(([name, value]) => [`TOKENGATE_ALERT_${name}`, orEmpty(value)]);
-  return {TOKENGATE_REDIS_URL: redisUrl, ...(Object.fromEntries(entries) as Record<string, string>)};
+  return Object.fromEntries(entries) as Record<string, string>;
 }
 
 /** A variable can hold no NUL and is limited in length. A part of an ID would be another ID. */
@@ -198,7 +198,7 @@ function orEmpty(value: string): string {
  */
 async function runCommand(
   line: string,
-  variables: Record<string, string>,
+  variables: Record<string, string | undefined>,
   signal: AbortSignal,
   limitMs: number,
 ): Promise<void> {

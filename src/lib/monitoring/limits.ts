@@ -144,7 +144,7 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
       ? await readRenewing(redis, {match, now, graceMs: options.graceMs})
       : undefined;
   const ids = await scanIds(redis, BUDGET_KEYS, match);
-  for await (const page of readSessions(redis, ids)) {
+  for await (const page of readSessions(redis, ids, 'skip')) {
     for (const session of page) {
       session.freeze = freezes === undefined ? null : (freezes.get(session.key) ?? NOT_FROZEN);
       freezes?.delete(session.key);

@@ -79,7 +79,7 @@ export async function measure(redis: Redis, options: MetricsOptions): Promise<Me
   const countOverdue = (renewing: Renewing | null): void => {
     if (renewing?.isOverdue ?? true) counts.overdue++;
   };
-  for await (const page of readSessions(redis, await scanIds(redis, BUDGET_KEYS, match))) {
+  for await (const page of readSessions(redis, await scanIds(redis, BUDGET_KEYS, match), 'skip')) {
     const measured: Measured[] = [];
     for (const session of page) {
       const freeze = freezes.get(session.key) ?? NOT_FROZEN;

@@ -50,6 +50,12 @@ export interface RedisNode {
   readonly close: () => void;
 }
 
+/** Loads what TLS needs, for those who use it. */
+async function prepareTls(settings: TlsSettings, endpoint: Endpoint) {
+  const [{readTlsOptions}, {explainTls}] = await Promise.all([import('./tls-files.js'), import('./explain-tls.js')]);
+  return {explainTls, socket: {tls: true as const, ...(await readTlsOptions(settings, endpoint))}};
+}
+
 /** Bytes. node-redis sends the rest of a flight that is larger than this only when the event loop has come round again. */
 const WHOLE_FLIGHTS = {writableHighWaterMark: 1 << 20};
 
@@ -64,7 +70,7 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
   const {kind, endpoint, credentials, timeoutMs, signal, deadline = Infinity} = options;
   const connectBy = Math.min(deadline, options.connectBy ?? Infinity, performance.now() + timeoutMs);
   const secrets = credentials.password === undefined ? [] : [credentials.password];
-  const tls = options.tls && (await import('./tls.js'));
+  const tls = options.tls && (await prepareTls(options.tls, endpoint));
   const context: FailureContext = {
     ...{kind, address: addressOf(endpoint), timeoutMs, secrets, stage: 'connecting'},
     explainTls: tls?.explainTls,
@@ -78,7 +84,7 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
     commandOptions: {timeout: 0},
     socket: {
       ...endpoint,
-      ...(tls && options.tls && (await tls.readTlsOptions(options.tls, endpoint))),
+      ...tls?.socket,
       // Ours tells time in which this process did not run from silence.
       connectTimeout: 0,
       reconnectStrategy: false,

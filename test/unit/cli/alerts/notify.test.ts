@@ -36,7 +36,7 @@ const tell = (notifiers: Partial<Notifiers>, limits = {}): Promise<Notified> =>
     {webhook: undefined, exec: undefined, ...notifiers},
     {
       address: 'localhost:6379',
-      redisUrl: 'redis://localhost',
+      server: {},
       limits: {webhookMs: 60_000, execMs: 60_000, allExecMs: 60_000, ...limits},
     },
   );
@@ -82,7 +82,7 @@ test('no command is begun when the time for all is over', async () => {
 });
 
 test('nothing new is told to nobody', async () => {
-  const options = {address: '', redisUrl: ''};
+  const options = {address: '', server: {}};
   const told = await notify([], {webhook: webhook(), exec: `touch '${folder}/log'`}, options);
   expect(told).toEqual({ways: [], failed: new Set(), interrupted: false});
   expect(receiver.posts).toEqual([]);
