@@ -16,6 +16,7 @@ import {installPacked, installPackages, provide, ROOT} from '../setup.mjs';
 const OUTPUT = 'docs/development/benchmarks.md';
 const FORMATS = ['table', 'json', 'ndjson', 'csv', 'ids'];
 const CHANGES = ['reset-stdin', 'reset-all', 'reset-scan', 'reset-no-journal', 'reset-journal', 'freeze'];
+const RENEWALS = ['renew-nothing', 'renew-all'];
 const SCAN = ['--scan', '--pattern', 'session:*:budget'];
 
 const options = readOptions();
@@ -112,13 +113,21 @@ async function measureStarts(meter) {
 async function measureSizes(meter) {
   const rows = [];
   for (const count of options.sessions) {
-    const wanted = [...FORMATS.map((format) => `list-${format}`), 'list-sort', 'list-reads', ...CHANGES].filter(
-      isWanted,
-    );
+    const wanted = [
+      ...FORMATS.map((format) => `list-${format}`),
+      'list-sort',
+      'list-reads',
+      ...CHANGES,
+      ...RENEWALS,
+    ].filter(isWanted);
     if (wanted.length === 0) continue;
     step(`data of ${formatCount(count)} sessions`);
     const data = makeData(count, server.folder);
-    rows.push(...(await measureLists(meter, data)), ...(await measureChanges(meter, data)));
+    rows.push(
+      ...(await measureLists(meter, data)),
+      ...(await measureChanges(meter, data)),
+      ...(await measureRenewals(meter, data)),
+    );
   }
   return rows;
 }
@@ -209,6 +218,49 @@ async function measureChanges(meter, data) {
   return rows;
 }
 
+async function measureRenewals(meter, {count, ...data}) {
+  const {files} = data;
+  const renew = ['renew-budgets', '--quiet'];
+  const rows = [];
+  const measure = async (name, row, pair) => {
+    if (!isWanted(name)) return;
+    step(`${name}, ${formatCount(count)} sessions`);
+    rows.push({group: 'renew', count, ...row, ...(await measurePairs({runs: options.runs, ...pair}))});
+  };
+  await server.load(data);
+  await server.feed(files.current);
+  await measure(
+    'renew-nothing',
+    {what: '`renew-budgets`, nothing is due', against: '`redis-cli --scan`, then `--pipe` with a `GET` a period'},
+    {
+      ours: () => meter.tokengate(renew),
+      theirs: async () =>
+        addUp(
+          await meter.redisCli(['--scan', '--pattern', 'tokengate:period:*']),
+          await meter.redisPipe(files.readPeriods),
+        ),
+    },
+  );
+  const changing = async (args) => {
+    await server.load(data);
+    await server.feed(files.periods);
+    const usage = await meter.tokengate(args);
+    const left = await server.countKeys();
+    // Budgets and periods.
+    if (left !== 2 * count) throw new Error(`${args[0]} has left ${left} keys in place of ${2 * count}.`);
+    return usage;
+  };
+  await measure(
+    'renew-all',
+    {what: '`renew-budgets`, all are due', against: '`reset-session --all --keep-budget`'},
+    {
+      ours: () => changing(renew),
+      theirs: () => changing(['reset-session', '--all', '--keep-budget', '--yes', '--quiet']),
+    },
+  );
+  return rows;
+}
+
 /** Two programs one after the other, as one. */
 function addUp(a, b) {
   return {
@@ -253,7 +305,7 @@ function readOptions() {
   } catch (error) {
     process.stderr.write(
       `${error.message}\nUsage: npm run bench -- [--sessions N,N] [--runs N] [--starts N] [--only NAME,NAME]\n` +
-        'Names: start, tab, list, reset, freeze, or one of them such as list-ndjson; with --only no file is written.\n',
+        'Names: start, tab, list, reset, freeze, renew, or one of them such as list-ndjson; with --only no file is written.\n',
     );
     process.exit(1);
   }

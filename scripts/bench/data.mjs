@@ -26,6 +26,20 @@ export const RESP_FILES = {
   },
 };
 
+/** Beside each session: periods that are due, or of which nothing is due while this year lasts. */
+const PERIOD_FILES = {
+  periods: ({id}) => ['SET', `tokengate:period:${id}`, formatPeriod(new Date(0))],
+  current: ({id}) => ['SET', `tokengate:period:${id}`, formatPeriod(new Date())],
+  readPeriods: ({id}) => ['GET', `tokengate:period:${id}`],
+};
+
+function formatPeriod(renewed) {
+  return JSON.stringify({
+    ...{every: 'year', timezone: 'UTC', at: '00:00', on: null, amount: '50', rollover: 'none', max_rollover: null},
+    ...{renewed: renewed.toISOString(), carried: '0'},
+  });
+}
+
 const BUDGETS = ['10.0', '25.5', '100.0', '0.05', '2500.00'];
 const TEAMS = ['alpha', 'checkout', 'search', 'données', 'research'];
 
@@ -41,6 +55,10 @@ export function makeData(count, folder) {
       if (name === 'load') keys += lines.length;
       return lines.map(encode).join('');
     });
+  }
+  for (const [name, toCommand] of Object.entries(PERIOD_FILES)) {
+    files[name] = join(folder, `${name}.resp`);
+    writeSessions(files[name], count, (session) => encode(toCommand(session)));
   }
   return {count, keys, files};
 }

@@ -15,6 +15,10 @@ const GROUPS = {
       'A reset waits a tenth of a second at its end, to look whether spending has come back. `redis-cli --pipe` is told the IDs, as is ' +
       '`--stdin`; `--all` has to find them first.',
   },
+  renew: {
+    title: 'Renewals',
+    text: 'Each session has a period beside its budget and its spending.',
+  },
 };
 
 export function formatReport(rows, {line, date, node, redis, cpus, platform}) {

@@ -54,6 +54,7 @@ export async function startServer(program) {
       const found = Number(await send('DBSIZE'));
       if (found !== keys) throw new Error(`${found} keys were loaded in place of ${keys}.`);
     },
+    feed: (file) => feed(cli, ['-s', socket, '--pipe'], file),
     async stop() {
       keeper.stdin.end();
       await ended;

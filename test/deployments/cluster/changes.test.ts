@@ -329,3 +329,45 @@ describe('a user who lacks a right', () => {
     );
   });
 });
+
+test('a budget renews, with grants on top, and all of it is undone', async () => {
+  const ids = Array.from({length: 20}, (_, index) => `p${index}`);
+  await cluster.write(
+    Object.fromEntries(
+      ids.flatMap((id) => [
+        [`session:${id}:budget`, '10'],
+        [`session:${id}:spent`, '4'],
+      ]),
+    ),
+  );
+  const terms = ['--every', 'month', '--amount', '50', '--rollover', 'unused'];
+  expect(await json('set-period', ...ids, ...terms, '--yes')).toMatchObject({summary: {set: 20}});
+  await json('grant-budget', 'p0', '5', '--for', '3d');
+  expect(await json('list-periods')).toHaveLength(20);
+  const before = await cluster.texts();
+  const due = [...before].flatMap(([key, text]) =>
+    key.startsWith('tokengate:period:')
+      ? [[key, text?.replace(/"renewed":"[^"]*"/, '"renewed":"2001-01-01T00:00:00.000Z"') ?? '']]
+      : [],
+  );
+  await cluster.write(Object.fromEntries(due) as Record<string, string>);
+  const overdue = await run('list-periods', '--overdue', '--json');
+  expect([overdue.code, JSON.parse(overdue.stdout)]).toMatchObject([2, {length: 20}]);
+  const hosts = (await Promise.all([json('renew-budgets'), json('renew-budgets')])) as {
+    change_id: string;
+    results: {session_id: string; outcome: string; budget: number; carried_over: number}[];
+  }[];
+  const renewed = hosts.flatMap(({results}) => results.filter(({outcome}) => outcome === 'renewed'));
+  expect(renewed.map(({session_id: id}) => id).sort()).toEqual([...ids].sort());
+  expect(renewed.find(({session_id: id}) => id === 'p0')).toMatchObject({budget: 101, carried_over: 46});
+  expect((await sessions())['session:p1:spent']).toBeUndefined();
+  expect(await json('get-budget', 'p0')).toMatchObject({every: 'month', grants: 5});
+  for (const {change_id: change, results} of hosts) {
+    if (results.some(({outcome}) => outcome === 'renewed')) await json('undo-change', change, '--yes');
+  }
+  expect((await sessions())['session:p0:budget']).toBe('55');
+  expect((await sessions())['session:p0:spent']).toBe('4');
+  await json('revoke-grant', 'p0');
+  await json('set-period', ...ids, '--every', 'none', '--yes');
+  expect(await json('list-periods')).toEqual([]);
+});
