@@ -16,7 +16,7 @@ const FLOORS = {
   'src/lib': [
     ['values', 'lua'],
     ['redis'],
-    ['gateway'],
+    ['gateway', 'contexts'],
     ['periods'],
     ['journal', 'sessions', 'completion'],
     ['change', 'watch', 'monitoring', 'spending'],

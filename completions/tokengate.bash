@@ -1,6 +1,6 @@
 # Completion of tokengate for bash. It asks the installed tokengate, and never needs to be renewed.
 _tokengate() {
-    local line="${COMP_LINE:0:COMP_POINT}" rest reply row
+    local line="${COMP_LINE:0:COMP_POINT}" rest reply row columns=
     local -a names
     names=()
     # Variables that stand in the line, such as in --redis-url $URL.
@@ -9,11 +9,14 @@ _tokengate() {
         names[${#names[@]}]=${BASH_REMATCH[1]}
         rest=${BASH_REMATCH[2]}
     done
+    # bash only shows what it gets now, and puts nothing in.
+    [[ $COMP_TYPE == 63 ]] && columns=$COLUMNS
     COMPREPLY=()
     reply=$(
         exec 2>/dev/null </dev/null
         [[ ${#names[@]} -gt 0 ]] && export "${names[@]}"
-        TOKENGATE_COMPLETE_LINE=$line TOKENGATE_COMPLETE_WORD=$2 command tokengate __complete bash
+        export TOKENGATE_COMPLETE_LINE=$line TOKENGATE_COMPLETE_WORD=$2 TOKENGATE_COMPLETE_COLUMNS=$columns
+        command tokengate __complete bash
     )
     case $reply in
     values*)

@@ -59,20 +59,44 @@ const coverage = {
   unaccounted: ['amount', 'by how much spending fell without an entry in the journal'],
 };
 const span = {from: ['text', 'the first day'], to: ['text', 'the last day']};
-const budgetChange = {
+const newBudget = {
   ...id,
   budget: ['amount?', 'the new limit in US dollars'],
   previous_budget: ['amount?', 'the limit before; null if there was none'],
   spent: amounts.spent,
-  ...changeId,
+};
+const zoned = nullable('zoned');
+const everyPeriod = [nullable(['day', 'week', 'month', 'year']), 'how often the budget renews; null if it does not'];
+const renewal = {
+  every: everyPeriod,
+  timezone: ['text?', 'whose calendar counts'],
+  next_renewal: [zoned, 'when the next period begins'],
+  grants: ['amount?', 'the sum of the grants'],
 };
 const watched = {
   ...session,
   ...freeze,
   requests_last_minute: ['count?', 'requests since the last minute without any'],
   spent_per_minute: ['amount?', 'US dollars a minute; null until there are two readings'],
-  seconds_until_empty: ['amount?', 'when the budget runs out at this rate; null if unknown or never'],
+  seconds_until_empty: [
+    'amount?',
+    'when the budget runs out at this rate; null if unknown, never, or after the next renewal',
+  ],
+  next_renewal: ['time?', 'when the next period begins; null if the budget does not renew, or that is overdue'],
 };
+const context = {
+  name: ['text', 'its name'],
+  address: ['text?', 'the server; null if the URL is not in the context file itself'],
+  database: ['count?', 'the database; null if the URL is not in the context file itself'],
+  url_from: [['redis-url', 'redis-url-file', 'redis-url-command'], 'where the URL is'],
+  default: ['boolean', 'whether it is the default of the file'],
+  protected: ['boolean', 'whether a change asks for its name'],
+  read_only: ['boolean', 'whether changes are refused'],
+  actor: ['text?', 'who changes something, for the journal'],
+  color: ['text?', 'the color of its name in the live view'],
+};
+const listedContext = {...context, in_effect: ['boolean', 'whether a command on the same line would take it']};
+const contextFile = {file: ['text', 'the context file']};
 const totals = {
   count: ['count', 'the number of sessions'],
   budget: ['amount', 'the sum of the budgets that can be read'],
@@ -85,8 +109,36 @@ const error = {
   message: ['text', 'what went wrong'],
 };
 
+/** What a second look finds: how it is called, and the facts of it. */
+const lookOf = (outcome, meaning, facts) => ({
+  outcome: [['lasts', outcome, 'failed'], `\`lasts\`, \`${outcome}\` (${meaning}), or \`failed\``],
+  ...facts,
+  'error?': [error, 'why it could not be looked at, or taken off'],
+});
+const spendingLook = {
+  look: lookOf('taken_off', 'removed spending was written back, and taken off again', {
+    'removed_spent?': ['amount', 'the removed spending'],
+    'found_spent?': ['amount', 'what was spent then'],
+    'spent?': ['amount', 'what is spent now'],
+  }),
+  isNull: 'if no spending was removed, or with `--no-second-look`',
+};
+const freezeLook = {
+  look: lookOf('overwritten', 'somebody wrote it right after', {
+    'frozen_until?': ['time?', 'the end of the freeze now'],
+    'freeze_reason?': ['text?', 'its reason'],
+  }),
+  isNull: 'if a freeze was kept',
+};
+const budgetLook = {
+  look: lookOf('overwritten', 'somebody wrote it right after', {'budget?': ['amount?', 'the limit now']}),
+  isNull: 'if there was a budget before',
+};
+const lookedAt = ({look, isNull}) => ({second_look: [nullable(look), `whether it has lasted; null ${isNull}`]});
+const OF_ALL = {session_id: ['text?', 'the session; null for all']};
+
 /** The document of a batch, and the lines of its --format ndjson. */
-function batchOf(verb, done, results, facts = changeId) {
+function batchOf(verb, done, results, {facts = changeId, second} = {}) {
   const head = (outcomes) => ({...id, outcome: [outcomes, 'what happened'], ...facts});
   const result = oneOf(
     {...head([done, 'unchanged']), ...results},
@@ -110,21 +162,30 @@ function batchOf(verb, done, results, facts = changeId) {
     action: [[verb], 'what the batch does'],
     dry_run: ['boolean', 'whether this is only a preview'],
     results: [listOf(result), 'one for each session'],
+    ...(second && {
+      second_looks: [
+        nullable(listOf({...OF_ALL, ...second.look})),
+        'what was done and has not lasted; null if it was not looked at',
+      ],
+    }),
     change_id: ['text?', 'the change of the whole batch; null if there is none, or more than one'],
     summary: [summary, 'the number of sessions by outcome'],
   };
-  return {document, result};
+  const line = second
+    ? oneOf(...result.choices, {...OF_ALL, second_look: [second.look, 'what has not lasted']})
+    : result;
+  return {document, line};
 }
 
 /** A command on one session or on many. */
-function oneOrMany(verb, done, results) {
-  const {document, result} = batchOf(verb, done, results);
+function oneOrMany(verb, done, results, second) {
+  const {document, line} = batchOf(verb, done, results, {second});
   return {
     documents: [
-      {of: 'One session', is: {...id, ...results, ...changeId}},
+      {of: 'One session', is: {...id, ...results, ...(second && lookedAt(second)), ...changeId}},
       {of: 'A batch', is: document},
     ],
-    line: result,
+    line,
   };
 }
 
@@ -193,6 +254,9 @@ const listed = Object.fromEntries(
     ...freeze,
     status: [['frozen', 'invalid', 'empty', 'low', 'ok'], 'with `--columns status`: how the session stands'],
     spent_per_minute: ['amount?', 'with `--sort rate`: US dollars a minute'],
+    every: [everyPeriod[0], 'with `--columns period`: how often the budget renews; null if it does not'],
+    next_renewal: [zoned, 'with `--columns resets`: when the next period begins'],
+    grants: ['amount?', 'with `--columns grants`: the sum of the grants'],
     session_id_hex: ['text', 'only if the ID is not UTF-8 text: its bytes, for `--stdin`'],
   }).map(([name, field]) => [`${name}?`, field]),
 );
@@ -201,8 +265,10 @@ const undone = batchOf(
   'undone',
   {restored: [mapOf('KEY', 'text?'), 'the restored keys and their values; null for a removed key']},
   {
-    change_id: ['text', 'the change that is undone'],
-    undone_by: ['text?', 'the change that undid it; null if nothing changed or nothing is recorded'],
+    facts: {
+      change_id: ['text', 'the change that is undone'],
+      undone_by: ['text?', 'the change that undid it; null if nothing changed or nothing is recorded'],
+    },
   },
 );
 const notification = {
@@ -222,7 +288,6 @@ const crossing = {
   message: ['text', 'the finding as a sentence'],
 };
 
-const zoned = nullable('zoned');
 const grant = {
   grant_id: ['text', 'the grant, for `revoke-grant`'],
   amount: ['amount', 'US dollars'],
@@ -230,7 +295,7 @@ const grant = {
   note: ['text', 'why (`--note`)'],
 };
 const period = {
-  every: [nullable(['day', 'week', 'month', 'year']), 'how often the budget renews; null if it does not'],
+  every: everyPeriod,
   amount: ['amount?', 'the budget of each period in US dollars'],
   timezone: ['text?', 'whose calendar counts'],
   at: ['text?', 'the time at which a period begins'],
@@ -249,19 +314,25 @@ const granted = {
   previous_budget: ['amount?', 'the limit before'],
   ...changeId,
 };
-const renewed = batchOf('renew', 'renewed', {
-  budget: ['amount?', 'the new limit in US dollars'],
-  previous_budget: ['amount?', 'the limit before'],
-  removed_spent: ['amount?', 'the spending that was cleared'],
-  carried_over: ['amount?', 'US dollars carried over from the period before'],
-  ended_grants: [listOf(grant), 'the grants that ended'],
-  next_renewal: [zoned, 'the next renewal'],
-});
+const renewed = batchOf(
+  'renew',
+  'renewed',
+  {
+    budget: ['amount?', 'the new limit in US dollars'],
+    previous_budget: ['amount?', 'the limit before'],
+    removed_spent: ['amount?', 'the spending that was cleared'],
+    carried_over: ['amount?', 'US dollars carried over from the period before'],
+    ended_grants: [listOf(grant), 'the grants that ended'],
+    next_renewal: [zoned, 'the next renewal'],
+  },
+  {second: spendingLook},
+);
 
 const one = (is) => ({documents: [{is}]});
 
 export const DOCUMENTS = {
-  'add-budget': one(budgetChange),
+  'add-budget': one({...newBudget, ...changeId}),
+  'add-context': one({...context, ...contextFile}),
   'anomaly-stats': one({
     ...id,
     is_frozen: freeze.is_frozen,
@@ -347,15 +418,22 @@ export const DOCUMENTS = {
       'the rules, in the order of the gateway',
     ],
     commands: [listOf('text'), 'commands that let the request pass'],
+    next_renewal: [zoned, 'when the budget renews; null if it does not'],
+    grant_commands: [listOf('text'), 'in place of `add-budget`, for this period only'],
   }),
-  'freeze-session': oneOrMany('freeze', 'frozen', {
-    is_frozen: ['true', 'it is frozen now'],
-    freeze_reason: freeze.freeze_reason,
-    frozen_until: ['time', 'the end of the freeze'],
-    previously_frozen_until: ['time?', 'the end of the freeze before'],
-    previous_freeze_reason: ['text?', 'the reason of the freeze before'],
-  }),
-  'get-budget': one(session),
+  'freeze-session': oneOrMany(
+    'freeze',
+    'frozen',
+    {
+      is_frozen: ['true', 'it is frozen now'],
+      freeze_reason: freeze.freeze_reason,
+      frozen_until: ['time', 'the end of the freeze'],
+      previously_frozen_until: ['time?', 'the end of the freeze before'],
+      previous_freeze_reason: ['text?', 'the reason of the freeze before'],
+    },
+    freezeLook,
+  ),
+  'get-budget': one({...session, ...renewal}),
   'grant-budget': one({...id, ...grant, ...granted}),
   health: one({
     healthy: ['true', 'if not, there is an error instead'],
@@ -371,6 +449,7 @@ export const DOCUMENTS = {
     can_change: ['boolean', 'false if scripts or the journal are refused, so that changes fail'],
   }),
   'list-changes': {documents: [{is: listOf(change)}], line: change},
+  'list-contexts': {documents: [{is: listOf(listedContext)}], line: listedContext},
   'list-grants': {documents: [{is: listOf({...id, ...grant})}], line: {...id, ...grant}},
   'list-periods': {
     documents: [{is: listOf({...id, ...period, is_overdue: ['boolean', 'whether a renewal is overdue']})}],
@@ -420,7 +499,6 @@ export const DOCUMENTS = {
     journal_trimmed: ['boolean', 'whether the journal no longer has all changes since'],
     dropped_days: [listOf('text'), 'days that were dropped (`--keep`)'],
   }),
-  'renew-budgets': {documents: [{is: renewed.document}], line: renewed.result},
   'report-spending': {
     documents: [
       {
@@ -440,14 +518,25 @@ export const DOCUMENTS = {
       {kind: [['coverage'], 'what the line is'], ...coverage},
     ),
   },
-  'revoke-grant': one({...id, revoked_grants: [listOf(grant), 'the grants that ended'], ...granted}),
-  'reset-session': oneOrMany('reset', 'reset', {
-    removed_budget: [oneOf('amount?', 'text'), 'the removed limit; its text if it is no amount'],
-    removed_spent: [oneOf('amount?', 'text'), 'the removed spending; its text if it is no amount'],
+  'renew-budgets': {documents: [{is: renewed.document}], line: renewed.line},
+  'remove-context': one({
+    name: context.name,
+    was_default: ['boolean', 'whether it was the default of the file, which has none now'],
+    ...contextFile,
   }),
-  'set-budget': one(budgetChange),
-  'set-period': oneOrMany('set', 'set', period),
-  'undo-change': {documents: [{is: undone.document}], line: undone.result},
+  'revoke-grant': one({...id, revoked_grants: [listOf(grant), 'the grants that ended'], ...granted}),
+  'reset-session': oneOrMany(
+    'reset',
+    'reset',
+    {
+      removed_budget: [oneOf('amount?', 'text'), 'the removed limit; its text if it is no amount'],
+      removed_spent: [oneOf('amount?', 'text'), 'the removed spending; its text if it is no amount'],
+    },
+    spendingLook,
+  ),
+  'set-budget': one({...newBudget, ...lookedAt(budgetLook), ...changeId}),
+  'set-period': oneOrMany('set', 'set', period, spendingLook),
+  'undo-change': {documents: [{is: undone.document}], line: undone.line},
   'unfreeze-session': oneOrMany('unfreeze', 'unfrozen', {
     was_frozen: ['boolean', 'whether a freeze was lifted'],
     freeze_reason: ['text?', 'its reason'],

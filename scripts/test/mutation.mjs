@@ -43,6 +43,8 @@ const TESTS = {
     'test/unit/lib/completion/tiny-client.test.ts',
     'test/unit/lib/completion/completing.test.ts',
   ],
+  'lib/redis/tls-files': ['test/unit/lib/redis/tls.test.ts'],
+  'lib/redis/explain-tls': ['test/unit/lib/redis/tls.test.ts'],
   'lib/redis/scan-server': ['test/unit/lib/sessions/list.test.ts'],
   'lib/operations/undo': ['test/unit/lib/operations/undoing.test.ts'],
 };

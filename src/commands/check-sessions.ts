@@ -10,9 +10,9 @@ import {
   type Check,
   type CheckOptions,
   checkSessions,
-  type Finding,
+  type LimitFinding,
   parsePercentage,
-  type Rule,
+  type LimitRule,
   toRules,
 } from '../lib/monitoring/limits.js';
 import {parseStateName, reportOnce} from '../lib/monitoring/report-once.js';
@@ -112,7 +112,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     if (this.flags.exec?.trim() === '') refuse('--exec is empty.');
   }
 
-  private rules(): Rule[] {
+  private rules(): LimitRule[] {
     const {warn, crit, 'min-left': minLeft, 'max-rate': maxRate, frozen} = this.flags;
     return toRules({
       warn: parsePercentage(warn),
@@ -142,8 +142,8 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
   }
 
   private async checkNew(options: Omit<CheckOptions, 'now'>, name: string | undefined): Promise<boolean> {
-    const {'webhook-file': file, exec, 'redis-url': redisUrl} = this.flags;
-    const webhook = await readWebhook(file);
+    const {'webhook-file': file, exec} = this.flags;
+    const webhook = readWebhook(file);
     const redis = await this.connectToChange();
     const now = await serverTime(redis);
     const told = await reportOnce(redis, {
@@ -152,7 +152,11 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
       leaseMs: LEASE_MS,
       check: (onSubject) => checkSessions(redis, {...options, now, onSubject}),
       report: async (check, fresh) => {
-        const notified = await notify(fresh, {webhook, exec}, {address: redis.server.address, redisUrl});
+        const notified = await notify(
+          fresh,
+          {webhook, exec},
+          {address: redis.server.address, server: this.serverVariables},
+        );
         await this.report(check, fresh, check.findings.length - fresh.length, notified.ways);
         return {...notified, count: fresh.length};
       },
@@ -163,7 +167,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
 
   private async report(
     check: Check,
-    findings: readonly Finding[],
+    findings: readonly LimitFinding[],
     known: number | null,
     notifications: readonly NotificationJson[],
   ): Promise<void> {

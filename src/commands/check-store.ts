@@ -4,8 +4,8 @@ import {BaseCommand} from '../cli/oclif/base-command.js';
 import {journalFlags, matchFlag, yesFlag} from '../cli/oclif/flags.js';
 import {onInterrupt} from '../cli/terminal/interrupts.js';
 import {isSafeText} from '../cli/text/escape.js';
+import {countOf} from '../cli/text/words.js';
 import {StoreReport} from '../cli/views/audit-report.js';
-import {formatCount} from '../cli/views/batch-report.js';
 import {type Fixable, checkStore, isFixable} from '../lib/audit/audit.js';
 import {makeRepairs, MAX_REPAIRS} from '../lib/audit/repairs.js';
 import type {Journal} from '../lib/journal/entry.js';
@@ -77,7 +77,7 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
       // A connection that waits for a person would be cut off.
       redis.close();
       const {address, database} = redis.server;
-      const what = fixable.length === 1 ? '1 finding' : `${formatCount(fixable.length)} findings`;
+      const what = countOf(fixable.length, 'finding');
       await this.confirm(`Repair ${what} on ${address} db ${database}?`);
       connection = await this.connect();
       refuseReplica(connection);

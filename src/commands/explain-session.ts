@@ -3,6 +3,7 @@ import {Flags} from '@oclif/core';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {amountFlag, answerFormatFlag, sessionIdArg} from '../cli/oclif/flags.js';
 import {type DecisionJson, describeDecision, toDecisionJson} from '../cli/views/next-request.js';
+import {readRenewal} from '../cli/views/renewal.js';
 import {DEFAULT_BUDGET} from '../lib/gateway/budget-judgement.js';
 import {explainSession} from '../lib/gateway/next-request.js';
 
@@ -10,7 +11,7 @@ export default class ExplainSession extends BaseCommand<typeof ExplainSession> {
   static override summary = 'Explain whether the next request passes, and why not';
   static override description = `Applies the rules of the gateway, in its order, to what Redis holds now: freeze, request rate, loop, velocity, budget. Each rule passes, refuses, or is close to refusing (80 percent or more), with its numbers and until when. Nothing is changed.
 
-Then it shows what the gateway will answer, and which command lets the request pass. HTTP 429 is a refusal; 500 and 503 mean that the gateway fails on what it finds.
+Then it shows what the gateway will answer, which command lets the request pass, and when the budget renews, if it does. HTTP 429 is a refusal; 500 and 503 mean that the gateway fails on what it finds.
 
 The gateway estimates the cost of a request from its model and text. Without --cost, a request passes if any budget is left.
 
@@ -42,13 +43,15 @@ Exits with 0 if the next request passes and 2 if it does not.`;
     const {cost = null, identical, 'default-budget': defaultBudget = DEFAULT_BUDGET} = this.flags;
     const request = {cost, isRepeated: identical, defaultBudget};
     const redis = await this.connect();
-    const decision = await explainSession(redis, this.args.session_id, request);
+    const {session_id: id} = this.args;
+    const [decision, renewal] = await Promise.all([explainSession(redis, id, request), readRenewal(redis, id)]);
     if (!decision.isKnown) {
-      await this.warnUnknown(redis, this.args.session_id, `Nothing is known of session '${decision.id}'.`);
+      await this.warnUnknown(redis, id, `Nothing is known of session '${decision.id}'.`);
     }
     const server = this.sameServer(redis);
-    this.print(...describeDecision(decision, server));
+    this.print(...describeDecision(decision, server, renewal));
+    this.warnAll(renewal?.problems ?? []);
     if (!decision.passes) this.endWithFinding();
-    return toDecisionJson(decision, server);
+    return toDecisionJson(decision, server, renewal);
   }
 }

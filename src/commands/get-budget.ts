@@ -1,12 +1,15 @@
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {answerFormatFlag, sessionIdArg} from '../cli/oclif/flags.js';
+import {NO_RENEWAL, readRenewal, type RenewalJson, type ShownRenewal} from '../cli/views/renewal.js';
 import {money, type SessionJson, toSessionJson} from '../cli/views/sessions.js';
 import {findSession, type Session} from '../lib/gateway/session.js';
 import {formatPercentage} from '../lib/values/money.js';
 
 export default class GetBudget extends BaseCommand<typeof GetBudget> {
   static override summary = 'Show the budget of a session and what it has spent';
-  static override description = `Amounts are rounded to four decimals; --json prints every digit.`;
+  static override description = `Amounts are rounded to four decimals; --json prints every digit.
+
+Of a budget that renews it also shows how, and in what time; of one with grants, until when they last.`;
   static group = 'Look';
   static override examples = [
     {description: 'Show one session', command: '<%= config.bin %> <%= command.id %> my-workflow'},
@@ -18,20 +21,23 @@ export default class GetBudget extends BaseCommand<typeof GetBudget> {
 
   static override flags = {format: answerFormatFlag()};
 
-  async run(): Promise<SessionJson> {
-    const session = await findSession(await this.connect(), this.args.session_id);
-    this.render(session);
-    return toSessionJson(session);
+  async run(): Promise<SessionJson & RenewalJson> {
+    const {session_id: id} = this.args;
+    const redis = await this.connect();
+    const [session, renewal] = await Promise.all([findSession(redis, id), readRenewal(redis, id)]);
+    this.render(session, renewal);
+    return {...toSessionJson(session), ...(renewal?.json ?? NO_RENEWAL)};
   }
 
-  private render({id, budget, spent, remaining, percentageUsed, problems}: Session): void {
-    this.warnAll(problems);
+  private render({id, budget, spent, remaining, percentageUsed, problems}: Session, renewal?: ShownRenewal): void {
+    this.warnAll([...problems, ...(renewal?.problems ?? [])]);
     this.print(
       `Session: ${this.cut(id)}`,
       `Budget:    ${money(budget)}`,
       `Spent:     ${money(spent)}`,
       `Remaining: ${money(remaining)}`,
       `Used:      ${percentageUsed === null ? 'invalid' : formatPercentage(percentageUsed)}`,
+      ...(renewal?.lines ?? []),
     );
   }
 }

@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {matchFlag, pagerFlag} from '../cli/oclif/flags.js';
-import {PERIOD_FORMATS, renderGrants} from '../cli/views/periods.js';
+import {describeUnreadable, PERIOD_FORMATS, renderGrants} from '../cli/views/periods.js';
 import {readPeriods, scanPeriods} from '../lib/sessions/periods.js';
 import {nameOf} from '../lib/values/session-id.js';
 
@@ -34,7 +34,7 @@ export default class ListGrants extends BaseCommand<typeof ListGrants> {
     for await (const page of readPeriods(redis, await scanPeriods(redis, match), {withAmounts: false})) {
       for (const {key, state} of page) {
         const id = nameOf(key);
-        if (state === undefined) unreadable.push(`The period or the grants of session '${id}' cannot be read.`);
+        if (state === undefined) unreadable.push(describeUnreadable(key));
         else rows.push(...state.grants.map((grant) => ({id, grant})));
       }
     }

@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {matchFlag, pagerFlag, whereFlag} from '../cli/oclif/flags.js';
-import {type ListedPeriod, PERIOD_FORMATS, renderPeriods} from '../cli/views/periods.js';
+import {describeUnreadable, type ListedPeriod, PERIOD_FORMATS, renderPeriods} from '../cli/views/periods.js';
 import {toSession} from '../lib/gateway/session.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
 import {isOverdue} from '../lib/periods/renewal.js';
@@ -56,7 +56,7 @@ With --overdue, lists only budgets that should have been renewed more than --gra
     for await (const page of readPeriods(redis, await scanPeriods(redis, match), {withAmounts: true})) {
       for (const {key, state} of page) {
         const id = nameOf(key);
-        if (state === undefined) unreadable.push(`The period or the grants of session '${id}' cannot be read.`);
+        if (state === undefined) unreadable.push(describeUnreadable(key));
         else if (filter !== undefined && !passes(filter, toSession(key, state))) continue;
         const isLate = state !== undefined && isOverdue(state, now, spanOf, graceMs);
         if (!overdue || isLate || state === undefined) rows.push({id, state, isOverdue: isLate});

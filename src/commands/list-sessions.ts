@@ -3,8 +3,16 @@ import {Flags} from '@oclif/core';
 import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, pagerFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
-import {formatCount} from '../cli/views/batch-report.js';
-import {defaultColumns, LIST_FORMATS, needsFreeze, parseColumns, renderSessions} from '../cli/views/sessions.js';
+import {formatCount} from '../cli/text/words.js';
+import {
+  defaultColumns,
+  LIST_FORMATS,
+  type ListedSession,
+  needsFreeze,
+  needsRenewal,
+  parseColumns,
+  renderSessions,
+} from '../cli/views/sessions.js';
 import type {Session} from '../lib/gateway/session.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
@@ -23,7 +31,7 @@ export default class ListSessions extends BaseCommand<typeof ListSessions> {
 
 A value in Redis that is not an amount is shown as "invalid" (null in JSON, empty in CSV), with a warning.
 
-Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid), and with --sort rate also rate (US dollars a minute). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.`;
+Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid), period, resets (when it renews), grants, and with --sort rate also rate (US dollars a minute). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.`;
   static group = 'Look';
   static override examples = [
     {description: 'List all sessions', command: '<%= config.bin %> <%= command.id %>'},
@@ -76,18 +84,20 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const usual = sort === 'rate' ? [...defaults, 'rate' as const] : defaults;
     const columns = this.flags.columns === undefined ? usual : parseColumns(this.flags.columns);
     const redis = await this.connect();
-    const now = frozen || filter?.needsFrozen || needsFreeze(columns) ? serverTime(redis) : undefined;
+    const isAboutFreezes = frozen || filter?.needsFrozen === true || needsFreeze(columns);
+    const freezes = isAboutFreezes ? {now: serverTime(redis), only: frozen} : 'skip';
     const pages =
       sort === 'rate'
         ? this.listByRate(redis, filter)
-        : listSessions(redis, {match, where: filter, frozen, sort, reverse, limit, now});
+        : listSessions(redis, {match, where: filter, freezes, sort, reverse, limit});
     const problems: string[] = [];
     const leftOut: string[] = [];
     const onTotals = ({partial}: Totals): void => {
       problems.push(...describePartial(partial));
     };
     const listed = {count: 0};
-    const watched = collectProblems(pages, problems, listed);
+    const complete = needsRenewal(columns) ? addRenewals(redis, pages, match) : pages;
+    const watched = collectProblems(complete, problems, listed);
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
     await this.writeList(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
@@ -130,6 +140,27 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     if (sort !== 'rate' && names?.split(',').includes('rate')) refuse('The column rate goes with --sort rate.');
     if (sample !== undefined) parseDuration(sample);
     return format;
+  }
+}
+
+/** Looks for periods and grants once, before the first page: the keys of few sessions, next to those of all. */
+async function* addRenewals(
+  redis: Redis,
+  pages: AsyncIterable<Session[]>,
+  match: string | undefined,
+): AsyncGenerator<ListedSession[]> {
+  const [{readRenewing}, {describeUnreadable, toRenewalCells}] = await Promise.all([
+    import('../lib/sessions/periods.js'),
+    import('../cli/views/periods.js'),
+  ]);
+  const periods = await readRenewing(redis, {match, now: await serverTime(redis)});
+  for await (const page of pages) {
+    yield page.map((session): ListedSession => {
+      const renewing = periods.get(session.key);
+      if (renewing === undefined) return session;
+      const problems = renewing === null ? [...session.problems, describeUnreadable(session.key)] : session.problems;
+      return {...session, renewal: toRenewalCells(renewing), problems};
+    });
   }
 }
 

@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {answerFormatFlag, matchFlag} from '../cli/oclif/flags.js';
-import {formatCount} from '../cli/views/batch-report.js';
+import {formatCount} from '../cli/text/words.js';
 import type {Recording} from '../lib/spending/page.js';
 import {recordSpending} from '../lib/spending/record.js';
 import {TokengateError} from '../lib/values/errors.js';

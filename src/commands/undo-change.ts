@@ -2,7 +2,6 @@ import {Flags} from '@oclif/core';
 
 import {BatchCommand, type BatchStep} from '../cli/oclif/batch-command.js';
 import {changeIdsArg, reportFlags} from '../cli/oclif/flags.js';
-import {actorName} from '../cli/oclif/journal-flags.js';
 import {describeRecorded, undoVerb} from '../cli/views/questions.js';
 import {keyName} from '../lib/gateway/keys.js';
 import type {Held} from '../lib/gateway/stored-value.js';
@@ -64,7 +63,7 @@ A freeze that would be over by now is not restored; any other freeze gets the ti
   }
 
   private async findLast(redis: Redis, now: Date): Promise<RecordedChange> {
-    const {change, passed} = await findLast(redis, actorName(), now);
+    const {change, passed} = await findLast(redis, this.actor, now);
     this.warnAll(
       passed.map((one) => `Nothing is left to undo of ${describeRecorded(one)}; an older change is undone.`),
     );

@@ -38,7 +38,7 @@ interface WatchJson {
 
 export default class WatchSessions extends BaseCommand<typeof WatchSessions> {
   static override summary = 'Watch sessions spend, live, and act on them';
-  static override description = `A full-screen view of the sessions that have a budget: totals, and a row a session with its status, amounts, rate of spending, time until its budget is spent, requests in the last minute and freeze. The rate is that of the last minute, from what was spent between readings.
+  static override description = `A full-screen view of the sessions that have a budget: totals, and a row a session with its status, amounts, rate of spending, time until its budget is spent ("lasts" if it renews before), requests in the last minute and freeze. The rate is that of the last minute, from what was spent between readings.
 
 Keys: arrows, PgUp, PgDn, Home and End select a session, and the selection stays on it; f freezes, u unfreezes, + adds budget, r resets, each after a question; z undoes the last of these; m and M mark sessions for one action; Enter or d shows all about a session, with commands to copy; e explains; / filters by a part of an ID, a glob or an expression, while it is typed; s and S sort by the next column or the one before, i inverts; ? or F1 helps; q or F10 quits.
 
@@ -94,7 +94,7 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
     const format = this.format();
     const {match, where, once, sample} = this.flags;
     const interval = parseDuration(this.flags.interval);
-    const wanted = {match, where: where === undefined ? undefined : parseFilter(where)};
+    const wanted = {match, where: where === undefined ? undefined : parseFilter(where), withRenewals: true};
     const seconds = sample === undefined ? undefined : parseDuration(sample);
     if (seconds !== undefined && !once) throw new TokengateError('INVALID_USAGE', '--sample goes with --once.');
     if (once) return this.readOnce(wanted, seconds, format);

@@ -1,4 +1,4 @@
-import {readFile} from 'node:fs/promises';
+import {mkdir, readFile} from 'node:fs/promises';
 import {createServer, type Server} from 'node:net';
 import {join} from 'node:path';
 
@@ -6,7 +6,7 @@ import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import {Language, Parser} from 'web-tree-sitter';
 
 import {SETUPS} from '../../src/cli/completion/scripts.js';
-import {ROOT, runBinary} from '../support/program/run.js';
+import {ROOT, runBinary, runProcess} from '../support/program/run.js';
 import {makeShell, type Shell} from '../support/program/shell.js';
 import {type InteractiveShell, openShell, type ShellName} from '../support/program/tab.js';
 import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
@@ -55,6 +55,7 @@ beforeAll(async () => {
   for (const [id, end] of Object.entries(MORE)) {
     if (end !== 'f') await redis.client.set(`anomaly:${id}:frozen_until`, end);
   }
+  await redis.client.set('tokengate:grants:cold two', '[]');
 });
 afterAll(async () => {
   await redis.stop();
@@ -124,6 +125,9 @@ describe.each(SHELLS)('in %s, set up by its one line', (name) => {
     ['tokengate freeze-session --for 2h tea', 'tokengate freeze-session --for 2h team:alpha\\ nightly '],
     ['tokengate list sessions --rev', 'tokengate list sessions --reverse '],
     ['tokengate unfreeze-session ', 'tokengate unfreeze-session cold\\ one '],
+    ['tokengate revoke-grant ', 'tokengate revoke-grant cold\\ two '],
+    ['tokengate set-period x=1 --timezone Europe/Berl', 'tokengate set-period x=1 --timezone Europe/Berlin '],
+    ['tokengate set-period x=1 --timezone UT', 'tokengate set-period x=1 --timezone UTC '],
     ['tokengate help anom', 'tokengate help anomaly-stats '],
     ['tokengate autocomplete scr', 'tokengate autocomplete script '],
     ['tokengate autocomplete script f', 'tokengate autocomplete script fish '],
@@ -139,6 +143,14 @@ describe.each(SHELLS)('in %s, set up by its one line', (name) => {
     ['tokengate nothing-known ', undefined],
   ])('%s', async (typed, completed = typed) => {
     expect(await terminal.lineAfter(`${typed}\t`)).toBe(completed);
+  });
+
+  test('what is offered is shown with what it is', async () => {
+    const {stdout} = await runBinary(['set-budget', 'described', '7', '--json'], {url: redis.url});
+    const {change_id: change} = JSON.parse(stdout) as {change_id: string};
+    await runBinary(['set-budget', 'described', '8'], {url: redis.url});
+    // One more in case that IDs begin with the same letter, which the first puts in.
+    expect(await terminal.run('tokengate undo-change \t\t\t\x15')).toMatch(new RegExp(`${change} .*set-budget`));
   });
 
   test('a variable of the shell gives the URL', async () => {
@@ -166,6 +178,36 @@ describe.each(SHELLS)('in %s, set up by its one line', (name) => {
     expect(
       added.filter((word) => /^(line|row|rows|names|reply|rest|values|texts|variables|name|tokengate)$/i.test(word)),
     ).toEqual([]);
+  });
+});
+
+describe('in fish, where the man page is installed', () => {
+  test('only the flags of the command are offered, with their own descriptions', async () => {
+    const home = await makeShell();
+    const generated = join(home.folder, '.local/share/fish/generated_completions');
+    await mkdir(generated, {recursive: true});
+    const {stdout: data} = await runProcess('fish', ['-c', 'echo -n $__fish_data_dir']);
+    // What `fish_update_completions` runs for each man page.
+    const tool = join(data, 'tools/create_manpage_completions.py');
+    await runProcess('python3', [tool, '--directory', generated, join(ROOT, 'dist/tokengate.1')]);
+    expect(await readFile(join(generated, 'tokengate.fish'), 'utf8')).toContain('-l new-only');
+    const terminal = await openShell('fish', {
+      home: home.folder,
+      setup: SETUPS.fish.line,
+      url: redis.url,
+      env: {PATH: PATH(), TOKENGATE_COMPLETION_MS: PATIENT},
+    });
+    const offered = (await terminal.run('complete -C "tokengate get-budget x=1 --"')).match(/^--[\w-]+/gm) ?? [];
+    const typed = [await terminal.lineAfter('tokengate get-budget x=1 --new\t')];
+    typed.push(await terminal.lineAfter('tokengate get-budget x=1 --redis-url-f\t'));
+    await terminal.close();
+    await home.remove();
+    const {stdout: help} = await runBinary(['get-budget', '--help']);
+    const {stdout: globals} = await runBinary(['help', 'flags']);
+    const flags = [...`${help}\n${globals}`.matchAll(/^ +(?:-\w, )?(--[\w-]+)/gm)].map(([, flag = '']) => flag);
+    expect(offered).not.toEqual([]);
+    expect(offered.filter((flag) => !flags.includes(flag))).toEqual([]);
+    expect(typed).toEqual(['tokengate get-budget x=1 --new', 'tokengate get-budget x=1 --redis-url-file ']);
   });
 });
 

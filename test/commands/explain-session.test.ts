@@ -140,6 +140,8 @@ describe('explain-session', () => {
       passes_if_identical: false,
       rules: expect.any(Array),
       commands: ['tokengate add-budget x 0.1'],
+      next_renewal: null,
+      grant_commands: [],
     });
     expect(facts.rules.map(({rule, verdict}) => [rule, verdict])).toEqual([
       ['freeze', 'passes'],

@@ -1,4 +1,4 @@
-import {describe, expect, test} from 'vitest';
+import {beforeEach, describe, expect, test} from 'vitest';
 
 import {run} from '../support/program/run.js';
 import {useRedis} from '../support/redis/with-redis.js';
@@ -158,7 +158,7 @@ describe('renew-budgets', () => {
     expect(stdout).toContain("Session 'b' renewed");
     expect(stderr).toContain("Session 'a': its period or its grants cannot be read.");
     expect((await run('list-periods', redis)).stderr).toContain(
-      "The period or the grants of session 'a' cannot be read.",
+      "The period or the grants of session 'a' cannot be read",
     );
   });
 });
@@ -211,4 +211,89 @@ test('IDs with any characters are listed safely, and exactly in JSON', async () 
   expect((await run('list-periods --format csv', redis)).stdout.split('\n')[0]).toBe(
     'session_id,every,amount,timezone,at,on,rollover,max_rollover,last_renewal,next_renewal,carried_over,budget,spent,grants,is_overdue',
   );
+});
+
+describe('how a budget renews is shown', () => {
+  beforeEach(async () => {
+    await load({a: ['10', '50'], b: ['10', '4'], c: ['3']});
+    await run('set-period a --every month --amount 50 --timezone Europe/Berlin', redis);
+    await run('grant-budget b 2.5 --until 2099-12-24T00:00Z', redis);
+  });
+
+  test('by get-budget', async () => {
+    const {stdout, stderr} = await run('get-budget a', redis);
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(
+      /\nPeriod: {4}every month Europe\/Berlin \$50\.00\nResets in: \d+\w+ \(\d{4}-\d\d-01 00:00 \+0[12]:00\)\n$/,
+    );
+    expect((await run('get-budget b', redis)).stdout).toContain(
+      'Used:      32.0%\nGrants:    $2.50 until 2099-12-24 00:00:00 UTC\n',
+    );
+    expect(JSON.parse((await run('get-budget a --json', redis)).stdout)).toMatchObject({
+      ...{session_id: 'a', every: 'month', timezone: 'Europe/Berlin', grants: 0},
+      next_renewal: expect.stringMatching(/^\d{4}-\d\d-01T00:00:00\+0[12]:00$/) as string,
+    });
+    await backdate('a', 40);
+    expect((await run('get-budget a', redis)).stderr).toBe(
+      "Warning: A renewal of session 'a' is overdue: is renew-budgets still run?\n",
+    );
+  });
+
+  test('by columns of list-sessions, and only by them', async () => {
+    const {stdout} = await run('list-sessions --columns id,period,resets,grants --format csv', redis);
+    expect(stdout).toMatch(
+      /^session_id,every,next_renewal,grants\na,month,\d{4}-\d\d-01T00:00:00\+0[12]:00,0\nb,,,2\.5\nc,,,0\n$/,
+    );
+    expect((await run('list-sessions --columns id,period,grants', redis)).stdout).toMatch(
+      /║ a +║ month Europe\/Berlin ║ - +║\n║ b +║ - +║ \$2\.50 /,
+    );
+    await redis.client.set(PERIOD, '{}');
+    const unreadable = await run('list-sessions --columns id,period --json', redis);
+    expect(JSON.parse(unreadable.stdout)).toContainEqual({session_id: 'a', every: null});
+    expect(unreadable.stderr).toContain("The period or the grants of session 'a' cannot be read");
+    const plain = await run('list-sessions --json', redis);
+    expect(plain.stderr).toBe('');
+    expect(plain.stdout).not.toContain('every');
+  });
+
+  test('by explain-session, which offers a grant for this period', async () => {
+    const {code, stdout} = await run('explain-session a', redis);
+    expect(code).toBe(2);
+    expect(stdout).toMatch(/\nRenews: {7}every month Europe\/Berlin \$50\.00, next \S+ 00:00 \+0[12]:00 \(in \w+\)\n✗/);
+    expect(stdout).toContain(
+      'Or, in place of add-budget, until the budget renews:\n  tokengate grant-budget --this-period a 1\n',
+    );
+    expect(JSON.parse((await run('explain-session a --json', redis)).stdout)).toMatchObject({
+      grant_commands: ['tokengate grant-budget --this-period a 1'],
+    });
+    expect(JSON.parse((await run('explain-session c --json', redis)).stdout)).toMatchObject({
+      ...{next_renewal: null, grant_commands: []},
+    });
+    expect((await run('grant-budget --this-period a 1', redis)).code).toBe(0);
+    expect((await run('explain-session a', redis)).code).toBe(0);
+  });
+
+  test('by watch-sessions, where a budget that renews before it is empty lasts', async () => {
+    const {stdout} = await run('watch-sessions --once --sample 1s --json', redis);
+    const {sessions} = JSON.parse(stdout) as {sessions: {session_id: string; next_renewal: string | null}[]};
+    expect(sessions.map(({session_id: id, next_renewal: next}) => [id, next !== null])).toEqual(
+      expect.arrayContaining([
+        ['a', true],
+        ['b', false],
+      ]),
+    );
+    await redis.client.set('session:a:spent', '1');
+    expect((await run('watch-sessions --once --sample 1s', redis)).stdout).toMatch(/a .* lasts /);
+  });
+
+  test('to a user who may read only what the gateway writes, as if it did not', async () => {
+    const rights = ['~session:*', '~anomaly:*', '+@read', '+time', '+info', '+ping', '+hello', '+client'];
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'viewer', 'reset', 'on', '>pw', ...rights]);
+    const viewer = {url: redis.url.replace('unix://', 'unix://viewer:pw@')};
+    expect(await run('get-budget a', viewer)).toMatchObject({code: 0, stderr: ''});
+    expect(await run('watch-sessions --once', viewer)).toMatchObject({code: 0, stderr: ''});
+    const {code, stderr} = await run('list-sessions --columns id,period --json', viewer);
+    expect(code).toBe(1);
+    expect(JSON.parse(stderr)).toMatchObject({error: {code: 'REDIS_NO_PERMISSION'}});
+  });
 });

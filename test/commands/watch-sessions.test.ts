@@ -64,6 +64,7 @@ describe('--once', () => {
           requests_last_minute: 0,
           spent_per_minute: null,
           seconds_until_empty: null,
+          next_renewal: null,
         },
         expect.objectContaining({session_id: 'b'}),
       ],

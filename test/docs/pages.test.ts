@@ -5,6 +5,7 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import {parse as parseYaml} from 'yaml';
 
+import {parseConfig} from '../../src/lib/contexts/config.js';
 import {startReceiver} from '../support/impostors/receiver.js';
 import {type Block, findBlocks, neutral, parseCrontab, runConsole, scriptOf} from '../support/markdown.js';
 import {openTerminal} from '../support/program/pty.js';
@@ -35,6 +36,7 @@ const MORE = {'test-session': ['10.0']};
 const NOT_RUN: Record<string, string> = {
   'npm pack && npm install --global ./tokengate-*.tgz\n': 'installs on the machine',
   'npm run demo\nnpm test\n': 'installs what is missing, and runs these tests',
+  'npm uninstall --global tokengate\nrm -rf ~/.cache/tokengate\n': 'removes it from the machine',
 };
 
 /** A block, and the page that it is on. */
@@ -111,7 +113,7 @@ describe('the examples of the pages', () => {
   test('a timer of systemd and a CronJob of Kubernetes run a command that there is', async () => {
     const timers = BLOCKS.filter(({language}) => language === 'ini').map(({text}) => text);
     const commands = timers.flatMap((text) => /^ExecStart=(.*)$/m.exec(text)?.[1] ?? []);
-    for (const {text} of BLOCKS.filter(({language}) => language === 'yaml')) {
+    for (const {text} of BLOCKS.filter(({language, text}) => language === 'yaml' && text.includes('CronJob'))) {
       const job = parseYaml(text) as {
         spec: {jobTemplate: {spec: {template: {spec: {containers: {command: string[]}[]}}}}};
       };
@@ -119,6 +121,12 @@ describe('the examples of the pages', () => {
     }
     expect(commands.length).toBe(2);
     for (const command of commands) expect(await run(command), command).toEqual({code: 0, stdout: '', stderr: ''});
+  });
+
+  test('a context file is one', async () => {
+    const files = BLOCKS.filter(({language, text}) => language === 'yaml' && text.includes('contexts:'));
+    expect(files).toHaveLength(1);
+    for (const {text} of files) expect((await parseConfig(text, 'config.yaml')).contexts.size).toBeGreaterThan(1);
   });
 
   test.each([...SCRIPTS.keys()])('%s is run by another example', (name) => {
@@ -138,6 +146,8 @@ describe('the examples of the pages', () => {
     await run('tokengate set-budget test-session 11');
     if (command.includes('revoke-grant')) await run('tokengate grant-budget my-workflow 5 --for 1h');
     if (command.includes('report-spending')) await recordSince(60);
+    await rm(join(shell.folder, '.config'), {recursive: true, force: true});
+    if (command.includes('remove-context')) await run('tokengate add-context staging --redis-url redis://h');
     const {stdout: id} = await run("tokengate list-changes --limit 1 --json | jq -r '.[0].change_id'");
     const {stdout: grant} = await run("tokengate list-grants --json | jq -r '.[0].grant_id'");
     const named = command.replace('k7m2q9x4tv', id.trim()).replace('4k7m2xq9hb', grant.trim());
@@ -260,7 +270,7 @@ describe('the lists of the pages', () => {
     const [, ...rows] = tableBelow('What a batch reports');
     const [[dones = '', plans = ''] = [], ...others] = rows;
     const done = namesIn(dones)[['reset', 'freeze', 'unfreeze'].indexOf(verb)];
-    const {required: fields} = (await schemaOf(`${verb}-session`)).anyOf[0]!;
+    const {required} = (await schemaOf(`${verb}-session`)).anyOf[0]!;
     if (verb === 'unfreeze') await run('tokengate freeze-session --all --yes');
 
     const preview = await batchOf(verb, '--dry-run');
@@ -274,7 +284,9 @@ describe('the lists of the pages', () => {
     });
 
     const report = await batchOf(verb, '--yes');
-    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', 'change_id', 'summary']);
+    const fields = required.filter((field) => field !== 'second_look');
+    const looks = verb === 'unfreeze' ? [] : ['second_looks'];
+    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', ...looks, 'change_id', 'summary']);
     expect(Object.keys(report.results[0] ?? {})).toEqual([
       'session_id',
       'outcome',
@@ -451,7 +463,7 @@ function pathFirst({PATH = ''}: Record<string, string>): Record<string, string> 
 /** The test's server in place of the hosts, and its folder in place of the paths. */
 function onThisMachine(script: string): string {
   return script
-    .replaceAll(/\b(prod-redis|other-host):6379/g, new URL(redis.url).host)
+    .replaceAll(/\b(prod-redis|staging-redis|other-host):6379/g, new URL(redis.url).host)
     .replaceAll('localhost:6380', `127.0.0.1:${deadPort}`)
     .replaceAll('/var/lib/prometheus/node-exporter/', `${shell.folder}/`)
     .replaceAll('/var/log/tokengate/', `${shell.folder}/log/`)

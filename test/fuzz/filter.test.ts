@@ -2,7 +2,7 @@ import {Big} from 'big.js';
 import fc from 'fast-check';
 import {expect} from 'vitest';
 
-import {type Facts, parseFilter} from '../../src/lib/sessions/filter.js';
+import {type FilterFacts, parseFilter} from '../../src/lib/sessions/filter.js';
 import {Decimal} from '../../src/lib/values/decimal.js';
 import {TokengateError} from '../../src/lib/values/errors.js';
 import {anyString, fuzz} from '../support/fuzz.js';
@@ -12,19 +12,19 @@ const ORDERS = ['==', '!=', '<', '<=', '>', '>='] as const;
 
 interface Operand {
   text: string;
-  of: (facts: Facts) => Big | string | boolean | null;
+  of: (facts: FilterFacts) => Big | string | boolean | null;
 }
 /** An expression, and what it comes to: null is not known. */
 interface Expression {
   text: string;
-  of: (facts: Facts) => boolean | null;
+  of: (facts: FilterFacts) => boolean | null;
 }
 
 const amount = fc
   .tuple(fc.integer({min: 0, max: 30}), fc.constantFrom('', '.5', '.00000000000000000001', 'e1', 'E-1'))
   .map(([whole, rest]) => `${whole}${rest}`);
 const money = fc.option(amount.map((text) => Decimal.of(text)));
-const facts: fc.Arbitrary<Facts> = fc.record({
+const facts: fc.Arbitrary<FilterFacts> = fc.record({
   id: fc.constantFrom('a', 'b', 'team:a', 'é', "it's"),
   budget: money,
   spent: money,
@@ -33,7 +33,7 @@ const facts: fc.Arbitrary<Facts> = fc.record({
   frozen: fc.option(fc.boolean()),
 });
 
-const field = (name: keyof Facts): Operand => ({
+const field = (name: keyof FilterFacts): Operand => ({
   text: name,
   of: (known) => {
     const value = known[name];
@@ -68,7 +68,7 @@ const comparison: fc.Arbitrary<Expression> = fc
   .chain(([left, right]) =>
     fc.constantFrom(...ORDERS).map((order) => ({
       text: `${left.text} ${order} ${right.text}`,
-      of: (known: Facts) => {
+      of: (known: FilterFacts) => {
         const [a, b] = [left.of(known), right.of(known)];
         return a === null || b === null ? null : compare(a, order, b);
       },
@@ -79,17 +79,17 @@ const {expression} = fc.letrec<{expression: Expression}>((tie) => ({
   expression: fc.oneof(
     {maxDepth: 4},
     comparison,
-    truth.map(({text, of}) => ({text, of: (known: Facts) => of(known) as boolean | null})),
+    truth.map(({text, of}) => ({text, of: (known: FilterFacts) => of(known) as boolean | null})),
     tie('expression').map(({text, of}) => ({
       text: `!(${text})`,
-      of: (known: Facts) => {
+      of: (known: FilterFacts) => {
         const value = of(known);
         return value === null ? null : !value;
       },
     })),
     fc.tuple(tie('expression'), tie('expression'), fc.boolean()).map(([a, b, isAnd]) => ({
       text: isAnd ? `(${a.text}) && (${b.text})` : `(${a.text}) || (${b.text})`,
-      of: (known: Facts) => {
+      of: (known: FilterFacts) => {
         const values = [a.of(known), b.of(known)];
         if (values.includes(!isAnd)) return !isAnd;
         return values.includes(null) ? null : isAnd;
@@ -167,7 +167,9 @@ fuzz(
   'any depth of brackets is a filter, or is refused',
   fc.property(fc.constantFrom('(', '!', '!(', '[', '-', '{'), fc.integer({min: 1, max: 30_000}), (open, count) => {
     try {
-      parseFilter(`${open.repeat(count)}frozen${open.includes('(') ? ')'.repeat(count) : ''}`).matches({} as Facts);
+      parseFilter(`${open.repeat(count)}frozen${open.includes('(') ? ')'.repeat(count) : ''}`).matches(
+        {} as FilterFacts,
+      );
     } catch (error) {
       expect(error).toMatchObject({code: 'INVALID_FILTER'});
     }

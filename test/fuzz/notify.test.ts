@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import {afterAll, beforeAll, expect} from 'vitest';
 
 import {notify} from '../../src/cli/alerts/notify.js';
-import type {Finding, RuleKind} from '../../src/lib/monitoring/limits.js';
+import type {LimitFinding, RuleKind} from '../../src/lib/monitoring/limits.js';
 import {parseSessionId} from '../../src/lib/values/session-id.js';
 import {anyText, fuzz, someText, UNSAFE} from '../support/fuzz.js';
 import {type Receiver, startReceiver} from '../support/impostors/receiver.js';
@@ -11,7 +11,7 @@ let receiver: Receiver;
 beforeAll(async () => (receiver = await startReceiver()));
 afterAll(() => receiver.stop());
 
-const finding: fc.Arbitrary<Finding> = fc
+const finding: fc.Arbitrary<LimitFinding> = fc
   .tuple(someText, anyText, fc.constantFrom<RuleKind>('used', 'left', 'frozen', 'unreadable_freeze'))
   .map(([id, reason, kind]) => {
     const freeze = {isFrozen: true, until: new Date(0), reason, problems: [reason]};
@@ -24,7 +24,7 @@ fuzz(
   fc.asyncProperty(fc.array(finding, {minLength: 1, maxLength: 25}), anyText, async (findings, address) => {
     const {url, posts} = receiver;
     const webhook = {url: new URL(url), headers: {}};
-    const notified = await notify(findings, {webhook, exec: undefined}, {address, redisUrl: 'redis://h'});
+    const notified = await notify(findings, {webhook, exec: undefined}, {address, server: {}});
     expect(notified.failed.size).toBe(0);
     const {text} = posts.at(-1)!;
     // A space of no width keeps an @ from being a call.

@@ -48,10 +48,12 @@ export function neutral(text: string): string {
     .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( UTC)?/g, '<time>')
     .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d/g, '<local time>')
     .replaceAll(/^Recorded \d{4}-\d\d-\d\d.* gap .*$/gm, 'Recorded <coverage>')
+    .replaceAll(/(\d+[dhms]+)*( \()?\d{4}-\d\d-\d\d \d\d:\d\d [+-]\d\d:\d\d/g, '$2<local time>')
     .replaceAll(/\b[0-9a-hjkmnp-tv-z]{10}\b/g, '<change>')
     .replaceAll(/^Version: \d+\.\d+\.\d+$/gm, 'Version: <version>')
     .replaceAll(/^Latency: \d+\.\d ms$/gm, 'Latency: <latency>')
-    .replaceAll(/\b(localhost|127\.0\.0\.1|prod-redis):\d+/g, '<address>');
+    .replaceAll(/\S+\/\.config\/tokengate\/config\.yaml/g, '<context file>')
+    .replaceAll(/\b(localhost|127\.0\.0\.1|prod-redis|staging-redis):\d+/g, '<address>');
 }
 
 /** The variables and the commands of a crontab. */

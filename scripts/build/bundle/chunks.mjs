@@ -10,6 +10,7 @@ import {CHUNKS, ROOT} from '../../setup.mjs';
 const SEEDS = {
   tokengate: ['scripts/build/bundle/entry.js', ...commands('health', 'get-budget', 'set-budget')],
   help: ['src/cli/oclif/help.ts', 'src/standalone-commands/help.ts', 'tokengate:tokengate:manifest'],
+  contexts: ['src/cli/connection/context-file.ts', 'src/cli/connection/url-source.ts'],
   many: commands('list-sessions', 'reset-session', 'freeze-session', 'unfreeze-session'),
 };
 

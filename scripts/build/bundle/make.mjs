@@ -54,7 +54,7 @@ export async function makeBundle({trace} = {}) {
       entryPoints: {complete: './scripts/build/bundle/complete.js'},
       // No message of it depends on a name.
       minifyIdentifiers: true,
-      plugins: [completionTable],
+      plugins: [completionTable, separatePackages],
     }),
   ]);
   return Object.fromEntries(

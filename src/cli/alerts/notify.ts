@@ -1,11 +1,12 @@
 import {spawn} from 'node:child_process';
 
-import type {Finding} from '../../lib/monitoring/limits.js';
+import type {LimitFinding} from '../../lib/monitoring/limits.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {type Money, toPlainDigits} from '../../lib/values/money.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
+import {capitalize, countOf} from '../text/words.js';
 import {describeFinding, toFindingJson} from '../views/limits.js';
 import {postWebhook, type Webhook} from './webhook.js';
 
@@ -18,8 +19,8 @@ export interface Notifiers {
 export interface NotifyOptions {
   /** Which Redis, without credentials: for people who watch over several. */
   address: string;
-  /** The URL with which the command can act on the same Redis. */
-  redisUrl: string;
+  /** The variables with which the command acts on the same Redis. */
+  server: Readonly<Record<string, string | undefined>>;
   limits?: Limits;
 }
 
@@ -43,7 +44,7 @@ export interface NotificationJson {
 export interface Notified {
   ways: NotificationJson[];
   /** What did not get through in every way. */
-  failed: ReadonlySet<Finding>;
+  failed: ReadonlySet<LimitFinding>;
   interrupted: boolean;
 }
 
@@ -59,16 +60,16 @@ const MAX_VARIABLE_BYTES = 30_000;
 
 /** Tells of crossings in every way that is given. Never throws: says what did not get through. */
 export async function notify(
-  findings: readonly Finding[],
+  findings: readonly LimitFinding[],
   {webhook, exec}: Notifiers,
-  {address, redisUrl, limits = LIMITS}: NotifyOptions,
+  {address, server, limits = LIMITS}: NotifyOptions,
 ): Promise<Notified> {
   const controller = new AbortController();
   const {signal} = controller;
   onInterrupt(() => {
     controller.abort();
   });
-  const failed = new Set<Finding>();
+  const failed = new Set<LimitFinding>();
   const ways: NotificationJson[] = [];
   if (findings.length > 0 && webhook !== undefined) {
     const body = JSON.stringify({text: toMessage(findings, address)});
@@ -83,7 +84,7 @@ export async function notify(
     for (const finding of findings) {
       const run =
         Date.now() < end
-          ? runCommand(exec, toVariables(finding, address, redisUrl), signal, limits.execMs)
+          ? runCommand(exec, {...server, ...toVariables(finding, address)}, signal, limits.execMs)
           : Promise.reject(
               new TokengateError('EXEC_FAILED', `it was not begun, since ${limits.allExecMs / 1000} s are over`),
             );
@@ -104,26 +105,18 @@ export function notificationError({ways, failed, interrupted}: Notified): Tokeng
   const sentences = ways.map(({via, delivered, failed: count, error}) => {
     const total = delivered + count;
     const of = via === 'webhook' || total === 1 ? '' : ` for ${count} of ${total} crossings, first`;
-    if (error === null) return `${names[via]} was told of ${countOf(total)}.`;
+    if (error === null) return `${names[via]} was told of ${countOf(total, 'crossing')}.`;
     return via === 'webhook' ? error : `${names[via]} failed${of} ${error}.`;
   });
   const code = interrupted ? 'INTERRUPTED' : 'NOTIFICATION_FAILED';
   const before = interrupted ? 'Interrupted. ' : '';
   return new TokengateError(code, `${before}${sentences.join(' ')}`, {
-    hint: `${capitalize(countOf(failed.size))} will be reported again by the next check, in every way.`,
+    hint: `${capitalize(countOf(failed.size, 'crossing'))} will be reported again by the next check, in every way.`,
   });
 }
 
 function toWay(via: 'webhook' | 'exec', total: number, failed: number, error: string | null): NotificationJson {
   return {via, delivered: total - failed, failed, error};
-}
-
-function countOf(count: number): string {
-  return count === 1 ? '1 crossing' : `${count} crossings`;
-}
-
-function capitalize(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 async function reasonOf(promise: Promise<void>): Promise<string | null> {
@@ -137,7 +130,7 @@ async function reasonOf(promise: Promise<void>): Promise<string | null> {
 }
 
 /** Text that Slack, and receivers that take the same JSON, show: with an untrusted text that stays text. */
-function toMessage(findings: readonly Finding[], address: string): string {
+function toMessage(findings: readonly LimitFinding[], address: string): string {
   const lines = findings.slice(0, MAX_LISTED).map((finding) => {
     const {rule, subject} = finding;
     const text = cut(describeFinding(finding));
@@ -146,7 +139,7 @@ function toMessage(findings: readonly Finding[], address: string): string {
   });
   const more = findings.length - MAX_LISTED;
   if (more > 0) lines.push(`… and ${more} more: tokengate check-sessions`);
-  return [`*TokenGate* on ${toCode(cut(address))}: ${countOf(findings.length)}`, ...lines].join('\n');
+  return [`*TokenGate* on ${toCode(cut(address))}: ${countOf(findings.length, 'crossing')}`, ...lines].join('\n');
 }
 
 function cut(text: string): string {
@@ -170,7 +163,7 @@ function escapeMarkup(text: string): string {
 }
 
 /** The facts, for a command that is the same for every crossing: nothing of them is ever a part of a command line. */
-function toVariables(finding: Finding, address: string, redisUrl: string): Record<string, string> {
+function toVariables(finding: LimitFinding, address: string): Record<string, string> {
   const {message, ...json} = toFindingJson(finding);
   const amount = (value: Money | null): string => (value === null ? '' : toPlainDigits(value));
   const variables = {
@@ -189,7 +182,7 @@ function toVariables(finding: Finding, address: string, redisUrl: string): Recor
     JSON: stringifyJson({...json, message}),
   };
   const entries = Object.entries(variables).map(([name, value]) => [`TOKENGATE_ALERT_${name}`, orEmpty(value)]);
-  return {TOKENGATE_REDIS_URL: redisUrl, ...(Object.fromEntries(entries) as Record<string, string>)};
+  return Object.fromEntries(entries) as Record<string, string>;
 }
 
 /** A variable can hold no NUL and is limited in length. A part of an ID would be another ID. */
@@ -205,7 +198,7 @@ function orEmpty(value: string): string {
  */
 async function runCommand(
   line: string,
-  variables: Record<string, string>,
+  variables: Record<string, string | undefined>,
   signal: AbortSignal,
   limitMs: number,
 ): Promise<void> {

@@ -17,8 +17,8 @@ const TIMEOUT_MS = 10_000;
  *
  * @throws TokengateError INVALID_WEBHOOK
  */
-export async function readWebhook(file: string | undefined): Promise<Webhook | undefined> {
-  if (file !== undefined) return toWebhook(await readUrlFile(file), `The webhook file '${file}'`);
+export function readWebhook(file: string | undefined): Webhook | undefined {
+  if (file !== undefined) return toWebhook(readUrlFile(file), `The webhook file '${file}'`);
   const url = process.env['TOKENGATE_WEBHOOK_URL'];
   return url === undefined ? undefined : toWebhook(url, 'TOKENGATE_WEBHOOK_URL');
 }
@@ -107,7 +107,7 @@ function decode(text: string): string {
   }
 }
 
-async function readUrlFile(path: string): Promise<string> {
+function readUrlFile(path: string): string {
   if (!/^https?:/i.test(path)) return readOwnFile(path, WEBHOOK_FILE);
   keepWebhookUrl(path);
   throw new TokengateError('INVALID_WEBHOOK', '--webhook-file takes the path of a file that holds the URL.');

@@ -16,6 +16,13 @@ export interface Typed {
   current: string;
 }
 
+/** Where the values come from that the table does not hold. */
+export interface Finders {
+  ids: (request: IdRequest) => Promise<Candidate[]>;
+  /** The names of contexts. */
+  contexts: () => Promise<string[]>;
+}
+
 export interface IdRequest {
   kind: CandidateKind;
   prefix: string;
@@ -28,7 +35,7 @@ export interface IdRequest {
 export async function complete(
   table: CommandTable,
   {words, current}: Typed,
-  findIds: (request: IdRequest) => Promise<Candidate[]>,
+  find: Finders,
 ): Promise<Candidates> {
   const line = readWords(table, words);
   const valuesOf = async (source: Source | undefined, typed: string, before = ''): Promise<Candidates> => {
@@ -37,6 +44,8 @@ export async function complete(
         return [];
       case 'files':
         return 'files';
+      case 'zones':
+        return matching(['UTC', ...Intl.supportedValuesOf('timeZone')], typed, before);
       case 'words':
         return matching(source.words, typed, before);
       case 'list': {
@@ -52,13 +61,16 @@ export async function complete(
         return line.positionals.length > 0
           ? []
           : [...commandsAt(table, []), ...source.more].filter(({value}) => value.startsWith(typed));
+      case 'contexts':
+        return matching(await find.contexts(), typed, before);
       case 'sessions':
       case 'frozen':
+      case 'granted':
       case 'changes':
       case 'actors': {
         const isOffered = (id: string): boolean =>
           (line.isAfterDashes || before !== '' || !id.startsWith('-')) && !line.positionals.includes(id);
-        const ids = await findIds({kind: source.kind, prefix: typed, isOffered, globals: line.values});
+        const ids = await find.ids({kind: source.kind, prefix: typed, isOffered, globals: line.values});
         return ids.map(({value, ...rest}) => ({value: before + value, ...rest}));
       }
     }

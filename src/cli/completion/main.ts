@@ -58,17 +58,22 @@ async function answer(table: CommandTable, shell: string): Promise<string> {
   if (candidates.length === 0) return '';
   const rows =
     shell === 'bash'
-      ? rowsForBash(
-          candidates.map((candidate) => candidate.value),
-          line,
-          current,
-        )
+      ? rowsForBash(candidates, line, current)
       : candidates.map((candidate) => `${candidate.value}\t${candidate.summary ?? ''}`);
   return ['values', ...rows, ''].join('\n');
 }
 
-/** bash replaces only what follows the last of its word breaks, such as a colon, or the quote that is open. */
-function rowsForBash(values: string[], line: string, {start, quote}: Word): string[] {
+/**
+ * bash replaces only what follows the last of its word breaks, such as a colon, or the quote that is open. It has no place
+ * for descriptions, but where it only shows what there is they can stand beside it.
+ */
+function rowsForBash(candidates: readonly Candidate[], line: string, {start, quote}: Word): string[] {
+  const columns = Number(process.env['TOKENGATE_COMPLETE_COLUMNS']);
+  if (columns > 0 && candidates.length > 1 && candidates.some(({summary}) => summary !== undefined)) {
+    const width = Math.max(...candidates.map(({value}) => value.length));
+    return candidates.map(({value, summary = ''}) => `${value.padEnd(width)}  ${summary}`.slice(0, columns - 1));
+  }
+  const values = candidates.map(({value}) => value);
   const replaced = line.length - (process.env['TOKENGATE_COMPLETE_WORD'] ?? '').length;
   const before = line.slice(start, Math.max(start, replaced));
   const kept = readCommandLine(`tokengate ${before}`, 'posix', findVariable)?.current.value ?? '';
@@ -100,7 +105,7 @@ async function answerPowerShell(table: CommandTable, json: string): Promise<stri
 }
 
 function completeWords(table: CommandTable, words: (string | undefined)[], current: string): Promise<Candidates> {
-  const findIds = async ({kind, prefix, isOffered, globals}: IdRequest): Promise<Candidate[]> => {
+  const ids = async ({kind, prefix, isOffered, globals}: IdRequest): Promise<Candidate[]> => {
     const target = await findTarget(table, globals);
     if (target === undefined) return [];
     const found = await findCandidates(target, {
@@ -112,7 +117,13 @@ function completeWords(table: CommandTable, words: (string | undefined)[], curre
     });
     return found.map(({id, summary}) => ({value: id, ...(summary === undefined ? {} : {summary: showText(summary)})}));
   };
-  return complete(table, {words, current}, findIds);
+  return complete(table, {words, current}, {ids, contexts: listContexts});
+}
+
+async function listContexts(): Promise<string[]> {
+  const {readContextFile} = await import('../connection/context-file.js');
+  const {config} = await readContextFile();
+  return [...config.contexts.keys()];
 }
 
 /** What the flags that are typed say, and the variables in their place; undefined when it is not known. */
@@ -125,11 +136,10 @@ async function findTarget(
   const values = new Map(flags.filter(({takesValue}) => takesValue).map((flag) => [flag.name, valueOf(flag)]));
   if ([...values.values()].includes(null)) return undefined;
   const {url, tls} = await readConnection(
-    {
-      'redis-url': 'redis://localhost:6379',
-      ...Object.fromEntries([...values].filter(([, value]) => value !== undefined)),
-    },
+    Object.fromEntries([...values].filter(([, value]) => value !== undefined)),
     new Set(typed.keys()),
+    // A TAB runs nothing that may ask a person.
+    {mayRun: false},
   );
   return withTlsFiles(parseRedisUrl(url), tls);
 }

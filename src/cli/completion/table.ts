@@ -44,13 +44,18 @@ export type Source =
   | {kind: 'list'; words: readonly string[]}
   | {kind: 'commands'; more: {value: string; summary: string}[]}
   | {kind: 'files'}
+  /** The names that Node.js knows. */
+  | {kind: 'zones'}
+  | {kind: 'contexts'}
   | {kind: CandidateKind};
 
 /** Of arguments, by their name in all commands or in one. */
 const ARGUMENTS: Record<string, Source> = {
   session_id: {kind: 'sessions'},
   change_id: {kind: 'changes'},
+  'remove-context name': {kind: 'contexts'},
   'unfreeze-session session_id': {kind: 'frozen'},
+  'revoke-grant session_id': {kind: 'granted'},
   'help command': {
     kind: 'commands',
     more: Object.entries(TOPICS).map(([value, summary]) => ({value, summary})),
@@ -66,8 +71,10 @@ const FLAGS: Record<string, Source> = {
 /** Of flags, by what their help calls the value. */
 const VALUES: Record<string, Source> = {
   CHANGE_ID: {kind: 'changes'},
+  CONTEXT: {kind: 'contexts'},
   FILE: {kind: 'files'},
   SESSION_ID: {kind: 'sessions'},
+  ZONE: {kind: 'zones'},
 };
 
 type Manifest = Pick<Interfaces.Manifest, 'commands'>;

@@ -1,12 +1,13 @@
+import type {Context, UrlSource} from '../../lib/contexts/config.js';
 import type {ConnectOptions} from '../../lib/redis/connect.js';
 import {secretsOfUrl} from '../../lib/redis/url.js';
 import {TokengateError} from '../../lib/values/errors.js';
-import {keepSecretUrl, redactStderr} from '../terminal/redact.js';
+import {parseTimeout} from '../../lib/values/time.js';
+import {keepSecretUrl} from '../terminal/redact.js';
+import {chooseServer, contextPath, type NamingFlags} from './choice.js';
 
 /** What the global flags, and the variables in their place, say about the connection. */
-interface ConnectionFlags {
-  'redis-url': string;
-  'redis-url-file'?: string | undefined;
+interface ConnectionFlags extends NamingFlags {
   timeout?: string | undefined;
   'tls-ca'?: string | undefined;
   'tls-cert'?: string | undefined;
@@ -17,86 +18,79 @@ interface ConnectionFlags {
 export interface Connection extends ConnectOptions {
   /** What the user should know about how the URL was given. */
   warnings: string[];
+  /** Undefined when the server is named without one. */
+  context: Context | undefined;
 }
 
-const URL_VARIABLE = 'TOKENGATE_REDIS_URL';
-const FILE_VARIABLE = 'TOKENGATE_REDIS_URL_FILE';
-const MAX_TIMEOUT_SECONDS = 3600;
-/** The size is what a URL takes many times over. */
-const URL_FILE = {what: 'URL file', code: 'INVALID_URL_FILE', maxBytes: 64 * 1024};
+export const DEFAULT_REDIS_URL = 'redis://localhost:6379';
 
 /**
- * Settles where and how to connect. A flag wins over a variable, whichever of URL and file it is; two of the same kind
- * contradict each other.
+ * Settles where and how to connect: a flag wins over a variable, and that over the default of the context file. What a
+ * context says besides gives way to flags and variables.
  *
  * @param typed the names of the flags that were typed, as opposed to set by a variable
- * @throws TokengateError INVALID_USAGE, INVALID_TIMEOUT, INVALID_REDIS_URL, INVALID_URL_FILE
+ * @param options.mayRun false where no program is run to get the URL: then it fails
+ * @throws TokengateError INVALID_USAGE, INVALID_TIMEOUT, INVALID_REDIS_URL, INVALID_URL_FILE, INVALID_CONFIG, …
  */
-export async function readConnection(flags: ConnectionFlags, typed: ReadonlySet<string>): Promise<Connection> {
-  const {url, warnings} = await findUrl(flags, typed);
-  const timeoutMs = flags.timeout === undefined ? undefined : parseTimeout(flags.timeout);
+export async function readConnection(
+  flags: ConnectionFlags,
+  typed: ReadonlySet<string>,
+  {mayRun} = {mayRun: true},
+): Promise<Connection> {
+  const {source, context, warnings = []} = await findSource(flags, typed);
+  if (source.from === 'redis-url-command' && !mayRun) {
+    throw new TokengateError('URL_COMMAND_FAILED', 'The redis-url-command is not run here.');
+  }
+  const timeout = flags.timeout ?? context?.timeout;
+  const timeoutMs = timeout === undefined ? undefined : parseTimeout(timeout);
   limitNameServers(timeoutMs);
+  const {caFile, certFile, keyFile, serverName} = context?.tls ?? {};
   return {
-    url,
+    url: await readUrl(source, timeoutMs),
+    context,
     warnings,
     timeoutMs,
     tls: {
-      caFile: flags['tls-ca'],
-      certFile: flags['tls-cert'],
-      keyFile: flags['tls-key'],
-      serverName: flags['tls-server-name'],
+      caFile: flags['tls-ca'] ?? caFile,
+      certFile: flags['tls-cert'] ?? certFile,
+      keyFile: flags['tls-key'] ?? keyFile,
+      serverName: flags['tls-server-name'] ?? serverName,
     },
   };
 }
 
-/** Seconds in plain digits, as milliseconds. */
-function parseTimeout(typed: string): number {
-  const milliseconds = /^(\d+\.?\d*|\.\d+)$/.test(typed) ? Math.round(Number(typed) * 1000) : 0;
-  if (milliseconds >= 1 && milliseconds <= MAX_TIMEOUT_SECONDS * 1000) return milliseconds;
-  throw new TokengateError('INVALID_TIMEOUT', `'${typed}' is not a time limit in seconds.`, {
-    hint: `Write a number from 0.001 to ${MAX_TIMEOUT_SECONDS}, such as 5 or 0.5.`,
-  });
+interface Source {
+  source: UrlSource;
+  context?: Context;
+  warnings?: string[];
 }
 
-async function findUrl(flags: ConnectionFlags, typed: ReadonlySet<string>): Promise<{url: string; warnings: string[]}> {
-  const {'redis-url': url, 'redis-url-file': file} = flags;
-  const [isUrlTyped, isFileTyped] = [typed.has('redis-url'), typed.has('redis-url-file')];
-  if (isUrlTyped && isFileTyped) {
-    throw new TokengateError('INVALID_USAGE', 'Both --redis-url and --redis-url-file are given.', {hint: 'Give one.'});
-  }
-  if (isUrlTyped) {
-    keepSecretUrl(url);
+async function findSource(flags: ConnectionFlags, typed: ReadonlySet<string>): Promise<Source> {
+  const choice = chooseServer(flags, typed);
+  if (choice?.kind === 'file') return {source: {from: 'redis-url-file', file: choice.value}};
+  if (choice?.kind === 'url') {
+    const {value, by} = choice;
+    const isSeen = by === '--redis-url' && secretsOfUrl(value).length > 0;
     const warning = 'Other users of this machine can see the password in --redis-url.';
-    const advice = `Give the URL in ${URL_VARIABLE} or in a --redis-url-file.`;
-    return {url, warnings: secretsOfUrl(url).length === 0 ? [] : [`${warning} ${advice}`]};
+    const advice = 'Give the URL in TOKENGATE_REDIS_URL or in a --redis-url-file.';
+    return {source: {from: 'redis-url', url: value}, warnings: isSeen ? [`${warning} ${advice}`] : []};
   }
-  // An empty variable is what is left of one that was never set: no reason to change things on localhost.
-  const [fromVariable, fileFromVariable] = [process.env[URL_VARIABLE], process.env[FILE_VARIABLE]];
-  if (!isFileTyped && fromVariable === '') throw emptyVariable(URL_VARIABLE);
-  if (!isFileTyped && fileFromVariable === '') throw emptyVariable(FILE_VARIABLE);
-  if (!isFileTyped && fromVariable !== undefined && fileFromVariable !== undefined) {
-    throw new TokengateError('INVALID_USAGE', `Both ${URL_VARIABLE} and ${FILE_VARIABLE} are set.`, {
-      hint: 'Unset one, or give --redis-url or --redis-url-file.',
-    });
+  // A start without contexts looks for the file, and does no more.
+  if (choice !== undefined || contextPath().isExpected) {
+    const {findContext} = await import('./context-file.js');
+    const context = await findContext(choice?.value);
+    if (context !== undefined) return {source: context.source, context};
   }
-  if (file === undefined) {
-    keepSecretUrl(url);
-    return {url, warnings: []};
-  }
-  const {readOwnFile} = await import('./secret-file.js');
-  const text = (await readOwnFile(file, URL_FILE)).trim();
-  keepSecretUrl(text);
-  redactStderr();
-  if (/[\r\n]/.test(text)) {
-    throw new TokengateError('INVALID_URL_FILE', `The URL file '${file}' holds more than one line.`);
-  }
-  return {url: text, warnings: []};
+  return {source: {from: 'redis-url', url: DEFAULT_REDIS_URL}};
 }
 
-function emptyVariable(name: string): TokengateError {
-  return new TokengateError('INVALID_REDIS_URL', `${name} is set, but empty.`, {
-    hint: 'Unset it for redis://localhost:6379, or give --redis-url.',
-  });
+async function readUrl(source: UrlSource, timeoutMs: number | undefined): Promise<string> {
+  if (source.from === 'redis-url') {
+    keepSecretUrl(source.url);
+    return source.url;
+  }
+  const {readUrl: read} = await import('./url-source.js');
+  return read(source, {timeoutMs});
 }
 
 /** glibc waits 10 s for a silent name server, even when the process wants to exit. */

@@ -1,5 +1,4 @@
-import {constants} from 'node:fs';
-import {open} from 'node:fs/promises';
+import {closeSync, constants, fstatSync, openSync, readFileSync} from 'node:fs';
 
 import {TokengateError} from '../../lib/values/errors.js';
 
@@ -26,28 +25,49 @@ export interface OwnFileOptions {
  *
  * @throws TokengateError of the code that is given
  */
-export async function readOwnFile(path: string, {what, code, maxBytes}: OwnFileOptions): Promise<string> {
+export function readOwnFile(path: string, options: OwnFileOptions): string {
+  const {text, refuseShared} = readPlainFile(path, options);
+  refuseShared();
+  return text;
+}
+
+/**
+ * The same of a file of which the text says whether it is a secret: then `refuseShared` is to be called.
+ *
+ * @throws TokengateError of the code that is given
+ */
+export function readPlainFile(
+  path: string,
+  {what, code, maxBytes}: OwnFileOptions,
+): {text: string; mode: number; refuseShared: () => void} {
   const refuse = (why: string, hint?: string): never => {
     throw new TokengateError(code, `The ${what} '${path}' ${why}.`, {hint});
   };
+  let file: number | undefined;
   try {
     // Opening a pipe that nobody writes to would wait for ever.
-    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stats = await file.stat();
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stats = fstatSync(file);
+    const {uid, mode, size} = stats;
     if (stats.isDirectory()) refuse('is a folder');
     if (!stats.isFile()) refuse('is not an ordinary file');
-    const user = process.geteuid?.();
-    if (user !== undefined) {
-      if (stats.uid !== user && stats.uid !== 0)
-        refuse('belongs to another user', 'It has to be your own, or of root.');
-      if ((stats.mode & 0o077) !== 0) refuse('can be read by other users', `Make it your own: chmod 600 ${path}`);
-    }
-    if (stats.size > maxBytes) refuse(`is larger than ${maxBytes / 1024} KiB`);
-    const text = await file.readFile('utf8');
-    // A byte order mark, which some editors put before a text.
-    return text.replace(/^\ufeff/, '');
+    if (size > maxBytes) refuse(`is larger than ${maxBytes / 1024} KiB`);
+    const text = readFileSync(file, 'utf8');
+    return {
+      // A byte order mark, which some editors put before a text.
+      text: text.replace(/^\ufeff/, ''),
+      mode: mode & 0o777,
+      refuseShared() {
+        const user = process.geteuid?.();
+        if (user === undefined) return;
+        if (uid !== user && uid !== 0) refuse('belongs to another user', 'It has to be your own, or of root.');
+        if ((mode & 0o077) !== 0) refuse('can be read by other users', `Make it your own: chmod 600 ${path}`);
+      },
+    };
   } catch (error) {
     if (error instanceof TokengateError) throw error;
     return refuse(WHY[(error as NodeJS.ErrnoException).code ?? ''] ?? 'cannot be read');
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }

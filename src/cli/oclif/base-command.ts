@@ -19,7 +19,7 @@ import {paint} from '../text/colour.js';
 import {roomOf, showCut, showMessage, showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {globalFlags} from './flags.js';
-import {makeJournal} from './journal-flags.js';
+import {actorName, makeJournal} from './journal-flags.js';
 
 type FlagsOf<T extends typeof Command> = Interfaces.InferredFlags<typeof globalFlags & T['flags']>;
 type ArgsOf<T extends typeof Command> = Interfaces.InferredArgs<T['args']>;
@@ -39,11 +39,13 @@ const CONNECTION_FLAGS = ['redis-url', 'redis-url-file', 'tls-ca', 'tls-cert', '
 export abstract class BaseCommand<T extends typeof Command> extends Command {
   static override baseFlags = globalFlags;
 
+  /** True for a command that connects to no server, and reads no settings of a connection. */
+  protected readonly isOffline: boolean = false;
   protected args!: ArgsOf<T>;
   protected flags!: FlagsOf<T>;
   private connection!: Connection;
   /** The names of the flags that were typed, as opposed to set by a variable. */
-  private typed: ReadonlySet<string> = new Set();
+  protected typed: ReadonlySet<string> = new Set();
   private redis: Redis | undefined;
   /** Shown when the command has done its work: an error stands alone. */
   private connectionWarnings: readonly string[] = [];
@@ -62,7 +64,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     const switches = Object.entries(definitions).filter(([, {type}]) => type === 'boolean');
     this.flags = {...Object.fromEntries(switches.map(([name]) => [name, false])), ...parsed.flags} as FlagsOf<T>;
     this.typed = new Set(parsed.raw.flatMap((token) => (token.type === 'flag' ? [token.flag] : [])));
-    this.connection = await readConnection(this.flags, this.typed);
+    if (!this.isOffline) this.connection = await readConnection(this.flags, this.typed);
     const {json, format = 'json'} = this.flags as {json: boolean; format?: string};
     if (json && format !== 'json') {
       throw new TokengateError('INVALID_USAGE', `--json and --format ${format} contradict each other.`);
@@ -102,10 +104,15 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return redis;
   }
 
+  /** Who changes something, as the journal tells it. */
+  protected get actor(): string {
+    return actorName(this.connection.context?.actor);
+  }
+
   /** What the journal is to say of a change, for a command with `journalFlags`; undefined when none is kept. */
   protected journal(reason?: string, undoes?: string): Journal | undefined {
     const flags = this.flags as {note?: string; 'no-journal': boolean};
-    return makeJournal({command: this.id ?? '', version: this.config.version, undoes}, flags, reason);
+    return makeJournal({command: this.id ?? '', version: this.config.version, actor: this.actor, undoes}, flags, reason);
   }
 
   /**
@@ -146,17 +153,26 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   /**
-   * What a command that is shown for copying needs to find the same server, beside what the variables say. A password is
-   * left for the reader to fill in.
+   * What a command that is shown for copying needs to find the same server, beside what the variables say. A context is
+   * always named, since the next shell may have another. A password is left for the reader to fill in.
    */
   protected get connectionFlags(): string[] {
     const flags = this.flags as Record<string, unknown>;
-    return CONNECTION_FLAGS.filter((name) => this.typed.has(name)).flatMap((name) => [
+    const typed = CONNECTION_FLAGS.filter((name) => this.typed.has(name)).flatMap((name) => [
       `--${name}`,
       String(flags[name])
         .replace(/\/\/.*@/s, '//USER:PASSWORD@')
         .replace(/(password=)[^&]*/g, '$1PASSWORD'),
     ]);
+    const {context} = this.connection;
+    return context === undefined ? typed : ['--context', context.name, ...typed];
+  }
+
+  /** The variables by which a program that this one starts finds the same server. */
+  protected get serverVariables(): Record<string, string | undefined> {
+    const {context, url} = this.connection;
+    const none = {TOKENGATE_CONTEXT: undefined, TOKENGATE_REDIS_URL: undefined, TOKENGATE_REDIS_URL_FILE: undefined};
+    return {...none, ...(context === undefined ? {TOKENGATE_REDIS_URL: url} : {TOKENGATE_CONTEXT: context.name})};
   }
 
   /** For commands that are shown for copying. */

@@ -3,6 +3,7 @@ import {Args, Flags} from '@oclif/core';
 import {TokengateError} from '../../lib/values/errors.js';
 import {type Money, parseAmount, type TypedAmount} from '../../lib/values/money.js';
 import {parseSessionId, type RawId} from '../../lib/values/session-id.js';
+import {DEFAULT_REDIS_URL} from '../connection/connection-flags.js';
 
 const SESSION_ID = 'exactly as the API client sends it; quote spaces, put -- before a leading dash';
 
@@ -115,6 +116,11 @@ export const answerFormatFlag = Flags.option({
   description: 'Output format; --json is short for --format json',
 });
 
+/** For commands that remove spending. */
+export const secondLookFlag = Flags.boolean({
+  description: 'Do not look whether a request that was under way wrote the old spending back',
+});
+
 /** How the commands that change sessions record it. */
 export const journalFlags = {
   note: Flags.string({description: 'Note for the journal of changes', helpValue: 'TEXT'}),
@@ -155,8 +161,6 @@ export const batchFlags = {
   ...reportFlags,
 };
 
-const DEFAULT_REDIS_URL = 'redis://localhost:6379';
-
 export const globalFlags = {
   'redis-url': Flags.string({
     default: DEFAULT_REDIS_URL,
@@ -170,6 +174,12 @@ export const globalFlags = {
     env: 'TOKENGATE_REDIS_URL_FILE',
     helpGroup: 'GLOBAL',
     helpValue: 'FILE',
+  }),
+  context: Flags.string({
+    description: 'Server by its name in the context file: see list-contexts',
+    env: 'TOKENGATE_CONTEXT',
+    helpGroup: 'GLOBAL',
+    helpValue: 'CONTEXT',
   }),
   timeout: Flags.string({
     description: 'Time limit for connecting and for each reply (default: 5)',

@@ -12,6 +12,7 @@ export const EXIT_CODES: Rows = [
 
 const ENVIRONMENT: Rows = [
   ['TOKENGATE_REDIS_URL', 'Redis URL to use without --redis-url; an empty value is an error'],
+  ['TOKENGATE_CONFIG', 'File with the contexts (default: ~/.config/tokengate/config.yaml)'],
   ['TOKENGATE_ACTOR', 'Your name in the journal of changes (default: user@host)'],
   ['TOKENGATE_JOURNAL', 'Set to off to keep no record of changes'],
   ['TOKENGATE_JOURNAL_LIMIT', 'Number of entries that the journal keeps (default: 100000)'],

@@ -9,13 +9,13 @@ import {TokengateError} from '../../lib/values/errors.js';
  * @throws TokengateError INVALID_USAGE for variables that say nothing
  */
 export function makeJournal(
-  facts: Pick<Journal, 'command' | 'version' | 'undoes'>,
+  facts: Pick<Journal, 'command' | 'version' | 'actor' | 'undoes'>,
   flags: {note?: string | undefined; 'no-journal': boolean},
   reason = '',
 ): Journal | undefined {
   const limit = readLimit();
   if (readIsOff() || flags['no-journal']) return undefined;
-  return {...facts, change: newChangeId(), actor: actorName(), reason: flags.note ?? reason, limit};
+  return {...facts, change: newChangeId(), reason: flags.note ?? reason, limit};
 }
 
 /** True when no change is recorded. */
@@ -23,10 +23,11 @@ export function isJournalOff(): boolean {
   return process.env['TOKENGATE_JOURNAL'] === 'off';
 }
 
-/** `TOKENGATE_ACTOR`, or else who runs this where. */
-export function actorName(): string {
-  const named = process.env['TOKENGATE_ACTOR'] ?? '';
+/** `TOKENGATE_ACTOR`, or else whom the context names, or who runs this where. */
+export function actorName(ofContext: string | undefined): string {
+  const {TOKENGATE_ACTOR: named = ''} = process.env;
   if (named !== '') return named;
+  if (ofContext !== undefined) return ofContext;
   try {
     return `${userInfo().username}@${hostname()}`;
   } catch {

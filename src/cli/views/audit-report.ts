@@ -7,7 +7,7 @@ import {reportLine} from '../terminal/report.js';
 import {drainOutput, explainClosing, WorkOutput, writeOutput} from '../terminal/stdout.js';
 import {roomOf, showCut, showMessage} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
-import {formatCount} from './batch-report.js';
+import {countOf, formatCount} from '../text/words.js';
 
 interface ReportOptions {
   format: 'text' | 'json' | 'ndjson';
@@ -118,14 +118,14 @@ export class StoreReport {
     const {keys, findings, fixable, fixed, not_fixed: notFixed} = this.counts;
     const end = this.separator === '' ? '' : '\n  ';
     await this.write({json: `${end}],\n  "summary": ${stringifyJson(this.counts, '  ', '  ')}\n}\n`});
-    const found = findings === 0 ? 'nothing' : `${formatCount(findings)} finding${findings === 1 ? '' : 's'}`;
+    const found = findings === 0 ? 'nothing' : countOf(findings, 'finding');
     const isTried = fixed + notFixed > 0;
     const fix = isTried
       ? `, fixed ${formatCount(fixed)}`
       : fixable > 0
         ? `, of which --fix repairs ${formatCount(fixable)}`
         : '';
-    return `${this.isClean ? '✓' : '✗'} Looked at ${formatCount(keys)} key${keys === 1 ? '' : 's'}: ${found}${fix}`;
+    return `${this.isClean ? '✓' : '✗'} Looked at ${countOf(keys, 'key')}: ${found}${fix}`;
   }
 
   /**

@@ -1,5 +1,5 @@
 import {describeEnd} from '../../lib/gateway/freeze.js';
-import type {Check, Finding, Severity} from '../../lib/monitoring/limits.js';
+import type {Check, LimitFinding, Severity} from '../../lib/monitoring/limits.js';
 import {formatExactMoney, formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import {paint} from '../text/colour.js';
 import {roomOf, showCut, showMessage} from '../text/escape.js';
@@ -33,7 +33,7 @@ export interface CheckJson {
 }
 
 /** `known` is how many crossings had been reported before, and are not among `findings`. */
-export function toCheckJson({checked}: Check, findings: readonly Finding[], known: number | null): CheckJson {
+export function toCheckJson({checked}: Check, findings: readonly LimitFinding[], known: number | null): CheckJson {
   return {
     status: statusOf(findings),
     checked,
@@ -44,7 +44,7 @@ export function toCheckJson({checked}: Check, findings: readonly Finding[], know
   };
 }
 
-export function toFindingJson(finding: Finding): FindingJson {
+export function toFindingJson(finding: LimitFinding): FindingJson {
   const {
     subject: {id, session, freeze},
     rule,
@@ -67,7 +67,7 @@ export function toFindingJson(finding: Finding): FindingJson {
 }
 
 /** The status in the first word, as monitoring plugins do, then a line a crossing. */
-export function renderCheck(check: Check, findings: readonly Finding[], known: number | null): string {
+export function renderCheck(check: Check, findings: readonly LimitFinding[], known: number | null): string {
   const status = (severity: 'ok' | Severity): string =>
     paint(COLOURS[severity], severity.toUpperCase(), process.stdout);
   const lines = [`${status(statusOf(findings))} - ${summarize(check, findings, known)}`];
@@ -82,7 +82,7 @@ export function renderCheck(check: Check, findings: readonly Finding[], known: n
 }
 
 /** `1 critical, 2 warning, of 120 sessions` */
-function summarize({checked}: Check, findings: readonly Finding[], known: number | null): string {
+function summarize({checked}: Check, findings: readonly LimitFinding[], known: number | null): string {
   const [critical, warning] = [countOf(findings, 'critical'), countOf(findings, 'warning')];
   const parts = [
     ...(critical === 0 ? [] : [`${critical} critical`]),
@@ -94,7 +94,7 @@ function summarize({checked}: Check, findings: readonly Finding[], known: number
 }
 
 /** What is wrong, against which threshold, in numbers. May hold untrusted text. */
-export function describeFinding({subject: {session, freeze}, rule: {kind, threshold}}: Finding): string {
+export function describeFinding({subject: {session, freeze}, rule: {kind, threshold}}: LimitFinding): string {
   const money = (amount: Money | null | undefined): string => (amount == null ? 'unknown' : formatExactMoney(amount));
   const amounts = `${money(session?.spent)} of ${money(session?.budget)}, ${money(session?.remaining)} left`;
   switch (kind) {
@@ -119,11 +119,11 @@ function formatMoneyRate(rate: Money | null | undefined): string {
 
 const COLOURS = {ok: 'green', warning: 'yellow', critical: 'red'} as const;
 
-function countOf(findings: readonly Finding[], severity: Severity): number {
+function countOf(findings: readonly LimitFinding[], severity: Severity): number {
   return findings.filter(({rule}) => rule.severity === severity).length;
 }
 
-function statusOf(findings: readonly Finding[]): 'ok' | Severity {
+function statusOf(findings: readonly LimitFinding[]): 'ok' | Severity {
   // The most severe come first.
   return findings[0]?.rule.severity ?? 'ok';
 }

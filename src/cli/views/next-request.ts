@@ -16,6 +16,7 @@ import {formatDuration, formatUtc} from '../../lib/values/time.js';
 import {type SameServer, toGlob, toKeyDeletion, toSessionCommand} from '../copyable/session-commands.js';
 import {toCommandLine} from '../copyable/shell-quote.js';
 import {roomOf, showCut} from '../text/escape.js';
+import type {ShownRenewal} from './renewal.js';
 
 /** A rule as scripts see it: a contract. What follows are facts of that rule. */
 interface RuleJson {
@@ -41,9 +42,13 @@ export interface DecisionJson {
   passes_if_identical: boolean;
   rules: RuleJson[];
   commands: string[];
+  /** When the budget renews next, if it does. */
+  next_renewal: string | null;
+  /** What lets it pass for this period only, in place of a larger budget. */
+  grant_commands: string[];
 }
 
-export function toDecisionJson(decision: Decision, server: SameServer): DecisionJson {
+export function toDecisionJson(decision: Decision, server: SameServer, renewal?: ShownRenewal): DecisionJson {
   const {passes, request} = decision;
   return {
     session_id: decision.id,
@@ -61,18 +66,27 @@ export function toDecisionJson(decision: Decision, server: SameServer): Decision
       return {rule: rule.rule, verdict, http_status: answer, until, problem, ...factsOf(rule)};
     }),
     commands: toCommands(decision, decision.remedies, server),
+    next_renewal: renewal?.json.next_renewal ?? null,
+    grant_commands: toCommands(decision, findGrants(decision, renewal), server),
   };
 }
 
 /** A decision for people, line by line. May hold untrusted text. */
-export function describeDecision(decision: Decision, server: SameServer): string[] {
+export function describeDecision(decision: Decision, server: SameServer, renewal?: ShownRenewal): string[] {
   const {id, rules, remedies, isLoopNext} = decision;
   const labelled = rules.map((rule) => `${LABELS[rule.rule].padEnd(WIDTH)} ${describeRule(rule, decision)}`);
   return [
     `${'Session:'.padEnd(WIDTH)} ${showCut(id, roomOf(process.stdout))}`,
     ...labelled,
+    ...(renewal?.sentence == null ? [] : [`${'Renews:'.padEnd(WIDTH)} ${renewal.sentence}`]),
     describeAnswer(decision),
     ...describeRemedies('To let it pass:', decision, remedies, server),
+    ...describeRemedies(
+      'Or, in place of add-budget, until the budget renews:',
+      decision,
+      findGrants(decision, renewal),
+      server,
+    ),
     ...(isLoopNext
       ? [
           `The same request as the last one would be refused (${describeLoop(decision)}).`,
@@ -80,6 +94,19 @@ export function describeDecision(decision: Decision, server: SameServer): string
         ]
       : []),
   ];
+}
+
+/** A grant in place of a larger budget, for one that renews. */
+function findGrants({remedies, key}: Decision, renewal: ShownRenewal | undefined): Grant[] {
+  if (renewal?.sentence == null || !isText(key)) return [];
+  return remedies.flatMap((remedy) =>
+    remedy.action === 'add_budget' ? [{action: 'grant' as const, amount: remedy.amount}] : [],
+  );
+}
+
+interface Grant {
+  action: 'grant';
+  amount: Money;
 }
 
 const LABELS: Record<Rule['rule'], string> = {
@@ -102,7 +129,7 @@ function describeRule(rule: Rule, decision: Decision): string {
   const status = answer === null ? verdict : `${verdict} with HTTP ${answer}`;
   switch (rule.rule) {
     case 'freeze':
-      return `${status}, ${describeFreeze(rule, decision)}`;
+      return `${status}, ${describeFreezeRule(rule, decision)}`;
     case 'request_rate':
       return `${status}, ${describeRate(rule, decision)}`;
     case 'loop':
@@ -116,7 +143,7 @@ function describeRule(rule: Rule, decision: Decision): string {
   }
 }
 
-function describeFreeze({frozenUntil, until, reason, endedAt}: FreezeRule, decision: Decision): string {
+function describeFreezeRule({frozenUntil, until, reason, endedAt}: FreezeRule, decision: Decision): string {
   if (frozenUntil === null) {
     if (endedAt === null) return 'not frozen';
     return `frozen ${describeEnd(endedAt)}, which is over: the gateway clears that at the next request`;
@@ -191,7 +218,7 @@ function describeMoment(at: Date, {now}: Decision): string {
 function describeRemedies(
   title: string,
   decision: Decision,
-  remedies: readonly Remedy[],
+  remedies: readonly (Remedy | Grant)[],
   server: SameServer,
 ): string[] {
   if (remedies.length === 0) return [];
@@ -201,7 +228,7 @@ function describeRemedies(
 }
 
 /** Commands to paste into a shell; without those that no shell can hold the ID for. */
-function toCommands({id, key}: Decision, remedies: readonly Remedy[], server: SameServer): string[] {
+function toCommands({id, key}: Decision, remedies: readonly (Remedy | Grant)[], server: SameServer): string[] {
   const commands = remedies.map((remedy) => {
     switch (remedy.action) {
       case 'unfreeze':
@@ -212,6 +239,10 @@ function toCommands({id, key}: Decision, remedies: readonly Remedy[], server: Sa
           : null;
       case 'add_budget':
         return toSessionCommand('add-budget', key, {flags: server.flags, words: [toPlainDigits(remedy.amount)]});
+      case 'grant': {
+        const words = [toPlainDigits(remedy.amount)];
+        return toSessionCommand('grant-budget', key, {flags: [...server.flags, '--this-period'], words});
+      }
       case 'set_budget':
         return toSessionCommand('set-budget', key, {flags: server.flags, words: [toPlainDigits(remedy.amount)]});
       case 'reset_spent':

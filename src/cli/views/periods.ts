@@ -3,15 +3,18 @@ import type {PeriodChange, PeriodRenewal} from '../../lib/operations/period.js';
 import {formatInZone, formatIsoInZone} from '../../lib/periods/calendar.js';
 import {describePeriod, describeSchedule} from '../../lib/periods/describe.js';
 import {type Grant, sumOf} from '../../lib/periods/grants.js';
-import type {PeriodState} from '../../lib/periods/renewal.js';
+import type {PeriodState, Renewing} from '../../lib/periods/renewal.js';
 import type {SpanOf} from '../../lib/periods/schedule.js';
 import {Decimal} from '../../lib/values/decimal.js';
 import {formatExactMoney, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
-import {formatUtc} from '../../lib/values/time.js';
+import {nameOf, type RawId} from '../../lib/values/session-id.js';
+import {formatDuration, formatUtc} from '../../lib/values/time.js';
 import {toCsvCell} from '../text/csv.js';
 import {showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
+import type {RenewalCells, RenewalJson, ShownRenewal} from './renewal.js';
+import type {SecondLookJson} from './second-look.js';
 
 export const PERIOD_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
 type Format = (typeof PERIOD_FORMATS)[number];
@@ -35,6 +38,8 @@ export interface PeriodTermsJson {
 
 export interface PeriodJson extends PeriodTermsJson {
   session_id: string;
+  /** Null when no spending was removed. */
+  second_look: SecondLookJson | null;
   change_id: string | null;
 }
 
@@ -72,7 +77,7 @@ export function describeSetPeriod({before, after: {period, budget}}: PeriodChang
   return before.period === null ? 'it does not renew' : `no longer ${describePeriod(before.period)}`;
 }
 
-export function toRenewalJson({before, after, renewal}: PeriodRenewal, spanOf: SpanOf): Record<string, unknown> {
+export function toRenewedJson({before, after, renewal}: PeriodRenewal, spanOf: SpanOf): Record<string, unknown> {
   const {period, ended} = renewal;
   return {
     budget: moneyOf(after.budget),
@@ -81,6 +86,55 @@ export function toRenewalJson({before, after, renewal}: PeriodRenewal, spanOf: S
     carried_over: period?.carried.value ?? null,
     ended_grants: ended.map(toGrantJson),
     next_renewal: toPeriodJson(after, spanOf).next_renewal,
+  };
+}
+
+export function describeUnreadable(id: RawId): string {
+  return `The period or the grants of session '${nameOf(id)}' cannot be read: check-store shows what stands there.`;
+}
+
+function toRenewalJson({period, grants, next}: Renewing): RenewalJson {
+  return {
+    every: period?.every ?? null,
+    timezone: period?.timezone ?? null,
+    next_renewal: period && next && formatIsoInZone(next, period.timezone),
+    grants: sumOf(grants),
+  };
+}
+
+const UNKNOWN: RenewalCells = {
+  json: {every: null, timezone: null, next_renewal: null, grants: null},
+  ...{period: 'unreadable', resets: '-', grants: '-'},
+};
+
+/** @param renewing null when it cannot be read */
+export function toRenewalCells(renewing: Renewing | null): RenewalCells {
+  if (renewing === null) return UNKNOWN;
+  const {period, grants, next, isOverdue} = renewing;
+  return {
+    json: toRenewalJson(renewing),
+    period: period === null ? '-' : describeSchedule(period),
+    resets: isOverdue ? 'overdue' : period && next ? formatInZone(next, period.timezone) : '-',
+    grants: grants.length === 0 ? '-' : formatExactMoney(sumOf(grants)),
+  };
+}
+
+/** @param renewing null when it cannot be read */
+export function showRenewal(id: RawId, renewing: Renewing | null, now: Date): ShownRenewal {
+  if (renewing === null) return {json: UNKNOWN.json, lines: [], sentence: null, problems: [describeUnreadable(id)]};
+  const {period, grants, next, isOverdue} = renewing;
+  const given = grants.map((grant) => `${formatExactMoney(grant.amount.value)} ${describeGrantEnd(grant)}`);
+  const left = next === null ? '' : formatDuration(next.getTime() - now.getTime());
+  const at = period && next ? formatInZone(next, period.timezone) : '';
+  const problems = isOverdue ? [`A renewal of session '${nameOf(id)}' is overdue: is renew-budgets still run?`] : [];
+  return {
+    json: toRenewalJson(renewing),
+    lines: [
+      ...(period === null ? [] : [`Period:    ${describePeriod(period)}`, `Resets in: ${left} (${at})`]),
+      ...(given.length === 0 ? [] : [`Grants:    ${given.join(', ')}`]),
+    ],
+    sentence: period && `${describePeriod(period)}, next ${at} (in ${left})`,
+    problems,
   };
 }
 

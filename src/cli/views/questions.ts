@@ -1,7 +1,7 @@
 import type {RecordedChange} from '../../lib/operations/undo.js';
 import type {ServerInfo} from '../../lib/redis/contract.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
-import {formatCount} from './batch-report.js';
+import {countOf, formatCount} from '../text/words.js';
 
 /** How many IDs a question names. */
 export const NAMED = 3;
@@ -14,7 +14,7 @@ export function askAbout(
 ): string {
   const names = first.slice(0, NAMED).map((id) => `'${nameOf(id)}'${unknown?.has(id) === true ? ' (unknown)' : ''}`);
   const more = count > NAMED ? `, and ${formatCount(count - NAMED)} more` : '';
-  return `${verb} ${formatSessions(count)} on ${address} db ${database} (${names.join(', ')}${more})?`;
+  return `${verb} ${countOf(count, 'session')} on ${address} db ${database} (${names.join(', ')}${more})?`;
 }
 
 /** What the question of an undoing begins with. */
@@ -24,8 +24,4 @@ export function undoVerb(changes: readonly RecordedChange[]): string {
 
 export function describeRecorded({change, command, actor}: RecordedChange): string {
   return `${command} (change ${change} by ${actor})`;
-}
-
-export function formatSessions(count: number): string {
-  return count === 1 ? '1 session' : `${formatCount(count)} sessions`;
 }

@@ -10,6 +10,7 @@ import {formatUtc} from '../../lib/values/time.js';
 import {type SameServer, toSessionCommand} from '../copyable/session-commands.js';
 import {toCommandLine} from '../copyable/shell-quote.js';
 import {describeDecision} from './next-request.js';
+import {readRenewal} from './renewal.js';
 import {describeRequest} from './requests.js';
 
 /** A line of a page; may hold untrusted text. A command is for copying. */
@@ -45,8 +46,8 @@ export async function readSessionPage(redis: Redis, id: RawId, server: SameServe
 
 /** Why the gateway lets the next request of a session through or not, and what to do about it. */
 export async function explain(redis: Redis, id: RawId, server: SameServer): Promise<PageLine[]> {
-  const decision = await explainSession(redis, id, ANY_REQUEST);
-  return describeDecision(decision, server).map((line) =>
+  const [decision, renewal] = await Promise.all([explainSession(redis, id, ANY_REQUEST), readRenewal(redis, id)]);
+  return describeDecision(decision, server, renewal).map((line) =>
     line.startsWith('  ') ? {kind: 'command', text: line.trim()} : toText(line),
   );
 }

@@ -12,6 +12,7 @@ import {roomOf, showCut, showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
 import {hexOf, writeIdLine} from './id-lines.js';
+import {NO_RENEWAL, type RenewalCells} from './renewal.js';
 
 /** A session as scripts see it: a contract. Amounts are exact; null is a value in Redis that is not money. */
 export interface SessionJson {
@@ -62,13 +63,18 @@ export function toBudgetChangeJson(
   return {session_id: id, budget, previous_budget: previousBudget, spent, change_id: journal?.change ?? null};
 }
 
+/** A session of a list; with how it renews where a column shows that, and it does. */
+export interface ListedSession extends Session {
+  renewal?: RenewalCells | undefined;
+}
+
 interface Column {
   title: string;
   /** The name of its JSON field and of its CSV column. */
   key: string;
-  value: (session: Session) => unknown;
+  value: (session: ListedSession) => unknown;
   /** Text of the table, safe to show. */
-  cell: (session: Session) => string;
+  cell: (session: ListedSession) => string;
 }
 
 function cut(text: string): string {
@@ -117,11 +123,25 @@ const COLUMNS = {
   },
   status: {title: 'Status', key: 'status', value: statusOf, cell: statusOf},
   rate: {title: '$/min', key: 'spent_per_minute', value: ({rate}) => rate ?? null, cell: ({rate}) => rateCell(rate)},
+  period: {title: 'Period', key: 'every', ...renewalColumn('period', 'every')},
+  resets: {title: 'Resets', key: 'next_renewal', ...renewalColumn('resets', 'next_renewal')},
+  grants: {title: 'Grants', key: 'grants', ...renewalColumn('grants', 'grants')},
 } satisfies Record<string, Column>;
+
+function renewalColumn(
+  cell: 'period' | 'resets' | 'grants',
+  field: keyof RenewalCells['json'],
+): Pick<Column, 'value' | 'cell'> {
+  return {
+    value: ({renewal}) => (renewal?.json ?? NO_RENEWAL)[field],
+    cell: ({renewal}) => renewal?.[cell] ?? '-',
+  };
+}
 
 export type ColumnName = keyof typeof COLUMNS;
 export const COLUMN_NAMES: readonly string[] = Object.keys(COLUMNS);
 const DEFAULT_COLUMNS: readonly ColumnName[] = ['id', 'budget', 'spent', 'remaining', 'used'];
+const RENEWAL_COLUMNS: readonly ColumnName[] = ['period', 'resets', 'grants'];
 const FREEZE_COLUMNS: readonly ColumnName[] = ['frozen', 'until', 'reason', 'status'];
 
 /** The documented five; scripts get the freeze too, and a person sees how each session stands. */
@@ -153,8 +173,13 @@ export function needsFreeze(columns: readonly ColumnName[]): boolean {
   return columns.some((name) => FREEZE_COLUMNS.includes(name));
 }
 
+/** True when a column shows how a budget renews: keys of their own, which are looked for only then. */
+export function needsRenewal(columns: readonly ColumnName[]): boolean {
+  return columns.some((name) => RENEWAL_COLUMNS.includes(name));
+}
+
 /** A list of sessions as text, piece by piece. */
-export async function* renderSessions(pages: AsyncIterable<Session[]>, view: ListView): AsyncGenerator<string> {
+export async function* renderSessions(pages: AsyncIterable<ListedSession[]>, view: ListView): AsyncGenerator<string> {
   const columns: Column[] = view.columns.map((name) => COLUMNS[name]);
   switch (view.format) {
     case 'table':
@@ -185,7 +210,7 @@ function toIdLine({id, key}: Session, {nul, isTerminal, leftOut}: ListView): str
 }
 
 async function* renderTable(
-  pages: AsyncIterable<Session[]>,
+  pages: AsyncIterable<ListedSession[]>,
   columns: readonly Column[],
   view: ListView,
 ): AsyncGenerator<string> {
@@ -211,14 +236,14 @@ async function* renderTable(
     {
       hasFooter: view.totals,
       flexible: indexes(['id', 'reason']),
-      right: indexes(['budget', 'spent', 'remaining', 'used', 'rate']),
+      right: indexes(['budget', 'spent', 'remaining', 'used', 'rate', 'grants']),
       colour: (cell, column) => (view.columns[column] === 'status' ? STATUS_COLOURS[cell] : undefined),
     },
   );
 }
 
 async function* renderJson(
-  pages: AsyncIterable<Session[]>,
+  pages: AsyncIterable<ListedSession[]>,
   columns: readonly Column[],
   {totals: withTotals, onTotals}: ListView,
 ): AsyncGenerator<string> {
@@ -248,7 +273,7 @@ async function* renderJson(
 }
 
 /** Writes a session as `stringifyJson` would, in one line or on lines of their own; many a time, so without an object. */
-function jsonWriter(columns: readonly Column[], newline = ''): (session: Session) => string {
+function jsonWriter(columns: readonly Column[], newline = ''): (session: ListedSession) => string {
   const inner = newline === '' ? '' : `${newline}  `;
   const fields = columns.map(({key, value}, index) => ({
     before: `${index === 0 ? '{' : ','}${inner}"${key}":${newline === '' ? '' : ' '}`,
@@ -264,7 +289,7 @@ function jsonWriter(columns: readonly Column[], newline = ''): (session: Session
   };
 }
 
-function toCsvLine(columns: readonly Column[], session: Session, {isTerminal}: ListView): string {
+function toCsvLine(columns: readonly Column[], session: ListedSession, {isTerminal}: ListView): string {
   const cells = columns.map(({value}) => {
     const content = value(session);
     if (content === null) return '';

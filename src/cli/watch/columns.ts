@@ -1,6 +1,6 @@
 import {FOREVER} from '../../lib/gateway/freeze.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
-import {emptyIn, type Status, type Watched, type WatchField} from '../../lib/watch/row.js';
+import {emptyIn, forecastOf, type Status, type Watched, type WatchField} from '../../lib/watch/row.js';
 import {showCut, showMessage} from '../text/escape.js';
 import {cutMiddle, widthOf} from '../text/width.js';
 import {fit, type Line, type Look, MOST, type Piece} from './cells.js';
@@ -18,7 +18,7 @@ const NOTHING = '-';
 /** A rate, or what follows from it, while there is not enough data. */
 export const NOT_YET = '…';
 
-interface Facts {
+interface Cell {
   one: Watched;
   now: Date;
   /** Where there is room: amounts have four decimals and a currency sign. */
@@ -33,7 +33,7 @@ interface Column {
   short?: string;
   sort?: WatchField;
   align: 'left' | 'right';
-  text: (facts: Facts) => string;
+  text: (facts: Cell) => string;
   look?: (one: Watched) => Look;
 }
 
@@ -217,7 +217,7 @@ export function drawBar(percentage: Money | null, width: number): {full: string;
 }
 
 /** The reason of a freeze, or what is wrong, stands behind the ID where it has no column, as far as there is room. */
-function idText({one, hasFreeze}: Facts): string {
+function idText({one, hasFreeze}: Cell): string {
   const id = showCut(one.session.id, MOST);
   const why = hasFreeze ? '' : reasonText(one);
   return why === '' ? id : `${id}  ${why}`;
@@ -234,7 +234,7 @@ function idPieces(one: Watched, content: string, width: number, look: Look): Pie
 }
 
 /** How long a freeze lasts stands here where it has no column: `frz 59m`. */
-function statusText({one: {status, session}, now, hasFreeze}: Facts): string {
+function statusText({one: {status, session}, now, hasFreeze}: Cell): string {
   const until = session.freeze?.until;
   if (hasFreeze || status !== 'frozen' || until == null || until.getTime() === FOREVER.getTime()) return status;
   return `frz ${timeLeft(until, now).replace(/^(>?\d+[a-z]).*/, '$1')}`;
@@ -292,8 +292,8 @@ function emptyText(one: Watched): string {
   if (status === 'empty') return 'now';
   if (status === 'frozen' || session.remaining === null) return NOTHING;
   if (rate === null) return NOT_YET;
-  const seconds = emptyIn(one);
-  return seconds === null ? NOTHING : formatLength(seconds);
+  const forecast = forecastOf(one);
+  return typeof forecast === 'number' ? formatLength(forecast) : (forecast ?? NOTHING);
 }
 
 function emptyLook(one: Watched): Look {

@@ -1,9 +1,9 @@
 import {describeEnd} from '../../lib/gateway/freeze.js';
+import {forecastEmpty} from '../../lib/periods/forecast.js';
 import type {ServerInfo} from '../../lib/redis/contract.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
-import {emptyIn, STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';
-import {secondsUntilEmpty} from '../../lib/watch/spend-rate.js';
+import {forecastOf, STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';
 import {showCut, showMessage} from '../text/escape.js';
 import {cutMiddle, widthOf} from '../text/width.js';
 import {fitLine, type Line, lineWidth, type Look, MOST, type Piece, shorten, spread, untrusted} from './cells.js';
@@ -21,7 +21,7 @@ import {
 import {
   fitDialog,
   type KeyHint,
-  keysOf,
+  keyHintsOf,
   pageRoom,
   type Panel,
   PANEL_BORDER,
@@ -94,8 +94,8 @@ function beside(left: Line, right: Line, width: number): Line {
 }
 
 /** As much as there is room for. */
-function moneyLine({budget, spent, remaining, used, rate, count}: Summary, width: number): Line {
-  const seconds = count === 0 ? null : secondsUntilEmpty(remaining, rate);
+function moneyLine({budget, spent, remaining, used, rate, count, renewsIn}: Summary, width: number): Line {
+  const seconds = count === 0 ? null : forecastEmpty(remaining, rate, renewsIn);
   const bar = drawBar(used, 12);
   const look = used.gte(95) ? 'red' : used.gte(80) ? 'yellow' : 'green';
   const line = (isLong: boolean): Line => {
@@ -105,7 +105,7 @@ function moneyLine({budget, spent, remaining, used, rate, count}: Summary, width
       ...(isLong ? [{text: bar.full, look} as const, dim(bar.rest), {text: ' '}] : []),
       ...[{text: formatPercentage(used), look} as const, dim('  Left '), amount(remaining)],
       ...[dim('  $/min '), rate === null ? bold(NOT_YET) : bold(amountText(rate, isLong).slice(1))],
-      ...(seconds === null ? [] : [dim('  Empty in '), bold(formatLength(seconds))]),
+      ...(typeof seconds === 'number' ? [dim('  Empty in '), bold(formatLength(seconds))] : []),
     ];
   };
   const long = line(true);
@@ -117,12 +117,14 @@ function detailLines(one: Watched, now: Date, width: number): Line[] {
   const {session, status, rate, requests} = one;
   const {id, budget, spent, remaining, freeze, problems} = session;
   const amount = (value: Money | null): string => (value === null ? 'invalid' : formatMoney(value));
-  const seconds = emptyIn(one);
+  const forecast = status === 'empty' ? null : forecastOf(one);
+  const renewal = one.renewsIn === null ? '' : `renews in ${formatLength(one.renewsIn)}`;
   const facts = [
     `spent ${amount(spent)} of ${amount(budget)}`,
     ...(remaining === null ? [] : [`left ${amount(remaining)}`]),
     rate === null ? 'not enough data for a rate' : `${formatMoney(rate)}/min`,
-    ...(seconds === null || status === 'empty' ? [] : [`empty in ${formatLength(seconds)}`]),
+    ...(typeof forecast === 'number' ? [`empty in ${formatLength(forecast)}`] : []),
+    ...(renewal === '' ? [] : [forecast === 'lasts' ? `lasts, ${renewal}` : renewal]),
   ];
   const count = requests === undefined ? '' : requests === null ? 'invalid' : String(requests);
   const frozen =
@@ -197,7 +199,7 @@ export function render(state: State, view: View, size: Size): Frame {
     return {lines: [fitLine([{text: 'Too small'}], columns)], panel: undefined, keys: []};
   }
   const {dialog, filter, summary, now, sessions, sort, reverse, layout, marked} = state;
-  const keys = keyLine(keysOf(dialog), placeOf(state), columns);
+  const keys = keyLine(keyHintsOf(dialog), placeOf(state), columns);
   if (dialog?.kind === 'page') return {lines: pageLines(dialog, now, size), panel: undefined, keys};
   const {head, foot, table} = measure(state, size);
   const {limits, ...where} = view;

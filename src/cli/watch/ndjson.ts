@@ -15,8 +15,10 @@ export interface WatchedJson extends SessionJson {
   requests_last_minute: number | null;
   /** US dollars; null until there is enough data. */
   spent_per_minute: Money | null;
-  /** Null when it is not known, or never, as while it is frozen. */
+  /** Null when it is not known, or never, as while it is frozen, or not before the budget renews. */
   seconds_until_empty: number | null;
+  /** Null when the budget does not renew, or when that is overdue. */
+  next_renewal: Date | null;
 }
 
 export function toWatchedJson(one: Watched): WatchedJson {
@@ -30,6 +32,7 @@ export function toWatchedJson(one: Watched): WatchedJson {
     requests_last_minute: requests ?? null,
     spent_per_minute: rate,
     seconds_until_empty: emptyIn(one),
+    next_renewal: one.renewsAt,
   };
 }
 

@@ -124,7 +124,7 @@ export function panelOf(dialog: Dialog | undefined, size: Size): Panel | undefin
   }
 }
 
-export function keysOf(dialog: Dialog | undefined): readonly KeyHint[] {
+export function keyHintsOf(dialog: Dialog | undefined): readonly KeyHint[] {
   const hint = (key: string, what: string, rank = 1): KeyHint => ({key, what, rank});
   switch (dialog?.kind) {
     case undefined:

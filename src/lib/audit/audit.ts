@@ -27,7 +27,7 @@ import {matchesGlob} from '../values/glob.js';
 import {parseStoredNumber, ZERO} from '../values/money.js';
 import {isAscii, isText, nameOf, rawId, type RawId} from '../values/session-id.js';
 import {formatGatewayTime, formatUtc, parseGatewayTime} from '../values/time.js';
-import {type Repair, type Step, VALUE_LIMIT} from './repairs.js';
+import {type Repair, type RepairStep, VALUE_LIMIT} from './repairs.js';
 
 /** Something that the gateway would not have written, or that makes it fail or spend without limit. */
 export interface Finding {
@@ -512,7 +512,7 @@ function nameFinding(key: SessionKey): {id: RawId; key: string; shape: KeyShape}
   return {id: key.id, key: nameOfKey(key), shape: key.shape};
 }
 
-function repairOf({id, shape, text}: KeyFacts, action: string, to: Step['to']): Repair {
+function repairOf({id, shape, text}: KeyFacts, action: string, to: RepairStep['to']): Repair {
   return {id, action, steps: [{shape, expected: text ?? true, to}]};
 }
 

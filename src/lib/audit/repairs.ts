@@ -1,7 +1,7 @@
 import {type Outcome, runBatch} from '../change/batch.js';
 import type {Change} from '../change/change.js';
 import type {KeyShape} from '../gateway/keys.js';
-import {quoteStart} from '../gateway/stored-text.js';
+import {quoteStart, WRONG_TYPE} from '../gateway/stored-text.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Journal} from '../journal/entry.js';
 import {DECIDE_REPAIR, REPAIR} from '../lua/scripts.js';
@@ -14,10 +14,10 @@ export interface Repair {
   /** What is done, as in "to …". */
   action: string;
   /** For each key that matters; the first is the one that was found. */
-  steps: Step[];
+  steps: RepairStep[];
 }
 
-export interface Step {
+export interface RepairStep {
   shape: KeyShape;
   /**
    * What has to stand there still: a text, of which the first `VALUE_LIMIT` bytes count, one character a byte; false for
@@ -118,7 +118,7 @@ function repairChange(findings: readonly {repair: Repair}[], now: Date): Change<
   };
 }
 
-function toPlan({expected, to}: Step, now: Date): unknown[] {
+function toPlan({expected, to}: RepairStep, now: Date): unknown[] {
   if (typeof to === 'string') return [expected, to];
   const left = to.end instanceof Date ? to.end.getTime() - now.getTime() : to.end;
   const ttl = left === 'never' ? 0 : Math.max(1, left);
@@ -127,5 +127,5 @@ function toPlan({expected, to}: Step, now: Date): unknown[] {
 
 function describeValue(held: Held): string {
   if (typeof held === 'string') return quoteStart(held);
-  return held ? 'of a wrong Redis type' : 'none';
+  return held ? WRONG_TYPE : 'none';
 }

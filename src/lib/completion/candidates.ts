@@ -1,4 +1,4 @@
-import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, JOURNAL_KEY, type KeyShape} from '../gateway/keys.js';
+import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, GRANTS_KEYS, JOURNAL_KEY, type KeyShape} from '../gateway/keys.js';
 import {parseRedirection, parseSlots} from '../redis/cluster/slots.js';
 import type {RedisTarget} from '../redis/url.js';
 import {escapeGlob} from '../values/glob.js';
@@ -6,8 +6,11 @@ import {isText, nameOf, rawId, type RawId} from '../values/session-id.js';
 import {formatUtc, parseGatewayTime} from '../values/time.js';
 import {authCommands, openResp, type Reply, ReplyError, type RespConnection, toBytes} from './tiny-client.js';
 
-/** What can stand in place of an argument: a session that has a budget, one that is frozen, a change, or who made one. */
-export type CandidateKind = 'sessions' | 'frozen' | 'changes' | 'actors';
+/**
+ * What can stand in place of an argument: a session that has a budget, one that is frozen, one that has grants, a change, or
+ * who made one.
+ */
+export type CandidateKind = 'sessions' | 'frozen' | 'granted' | 'changes' | 'actors';
 
 export interface CandidateOptions {
   kind: CandidateKind;
@@ -68,7 +71,7 @@ export async function findCandidates(target: RedisTarget, options: CandidateOpti
   }
 }
 
-type SessionOptions = CandidateOptions & {kind: 'sessions' | 'frozen'};
+type SessionOptions = CandidateOptions & {kind: 'sessions' | 'frozen' | 'granted'};
 
 /** @param known gets what is right to offer if the time ends here */
 async function findSessions(
@@ -261,5 +264,5 @@ function scanCommand(cursor: string, {kind, prefix: typed}: SessionOptions): str
 }
 
 function shapeOf(kind: SessionOptions['kind']): KeyShape {
-  return kind === 'frozen' ? FROZEN_UNTIL_KEYS : BUDGET_KEYS;
+  return {sessions: BUDGET_KEYS, frozen: FROZEN_UNTIL_KEYS, granted: GRANTS_KEYS}[kind];
 }

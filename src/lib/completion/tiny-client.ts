@@ -1,5 +1,4 @@
 import type {Socket} from 'node:net';
-import type {ConnectionOptions} from 'node:tls';
 
 import type {Credentials, Endpoint, RedisTarget, TlsSettings} from '../redis/url.js';
 
@@ -54,9 +53,7 @@ export function toBytes(text: string): string {
 }
 
 async function openServer(endpoint: Endpoint, tls: TlsSettings | undefined): Promise<RespConnection> {
-  const socket: Socket = tls
-    ? (await import('node:tls')).connect({...endpoint, ...(await readTlsOptions(endpoint, tls))})
-    : (await import('node:net')).connect(endpoint);
+  const socket = tls ? await connectTls(endpoint, tls) : (await import('node:net')).connect(endpoint);
   const waiting: {count: number; resolve: (replies: Reply[]) => void; reject: (error: Error) => void}[] = [];
   let unread = '';
   const fail = (error: Error): void => {
@@ -99,26 +96,9 @@ async function openServer(endpoint: Endpoint, tls: TlsSettings | undefined): Pro
   };
 }
 
-/** Of `redis-tls.ts`, which would load node-redis, without its messages. */
-async function readTlsOptions(
-  endpoint: Endpoint,
-  {verify, checkName, caFile, certFile, keyFile = certFile, serverName}: TlsSettings,
-): Promise<ConnectionOptions> {
-  const {readFile} = await import('node:fs/promises');
-  const {checkServerIdentity} = await import('node:tls');
-  const name = serverName ?? ('host' in endpoint ? endpoint.host : '');
-  const read = (file: string | undefined): Promise<Buffer> | undefined =>
-    file === undefined ? undefined : readFile(file);
-  const [ca, cert, key] = await Promise.all([read(caFile), read(certFile), read(keyFile)]);
-  return {
-    rejectUnauthorized: verify,
-    checkServerIdentity: (_host, certificate) => (checkName ? checkServerIdentity(name, certificate) : undefined),
-    // TLS takes no IP address for a server's name.
-    ...(/^[\d.]+$|:/.test(name) ? {} : {servername: name}),
-    ...(ca && {ca}),
-    ...(cert && {cert}),
-    ...(key && {key}),
-  };
+async function connectTls(endpoint: Endpoint, settings: TlsSettings): Promise<Socket> {
+  const [{connect}, {readTlsOptions}] = await Promise.all([import('node:tls'), import('../redis/tls-files.js')]);
+  return connect({...endpoint, ...(await readTlsOptions(settings, endpoint))});
 }
 
 function encodeCommand(words: readonly string[]): string {

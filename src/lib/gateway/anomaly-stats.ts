@@ -12,6 +12,7 @@ import {
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from './keys.js';
+import {WRONG_TYPE} from './stored-text.js';
 import {type Held, toHeld} from './stored-value.js';
 
 /** The gateway freezes a session for 300 s when it makes more requests than this without 60 s of rest. */
@@ -62,7 +63,7 @@ export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Dat
     const held = toHeld(redis, reply);
     const count = readCount(held);
     if (count !== null) return count;
-    const found = typeof held === 'string' ? `'${held}', which is not a count` : 'of a wrong Redis type';
+    const found = typeof held === 'string' ? `'${held}', which is not a count` : WRONG_TYPE;
     problems.push(`The ${what} of session '${name}' is ${found}.`);
     return null;
   };

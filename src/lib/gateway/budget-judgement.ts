@@ -1,7 +1,7 @@
 import {Decimal} from '../values/decimal.js';
 import {compare, type GatewayNumber, parseGatewayNumber, subtract, toFloat} from '../values/gateway-number.js';
 import {type Money, parseStoredMoney, toMoney, toPlainDigits} from '../values/money.js';
-import {NOT_UTF8, quoteStart} from './stored-text.js';
+import {NOT_UTF8, quoteStart, WRONG_TYPE} from './stored-text.js';
 import type {Held} from './stored-value.js';
 
 /** What a gateway without a setting of its own gives a session at its first request. */
@@ -81,7 +81,7 @@ function isEnough(left: Exclude<GatewayNumber, 'nan'>, cost: Money | null): bool
 type Readable = {number: Exclude<GatewayNumber, 'nan'>} | {answer: 500 | 503; problem: string};
 
 function readNumber(stored: Held): Readable {
-  if (typeof stored !== 'string') return {answer: 503, problem: 'of a wrong Redis type'};
+  if (typeof stored !== 'string') return {answer: 503, problem: WRONG_TYPE};
   if (!stored.isWellFormed()) return {answer: 500, problem: `${quoteStart(stored)}, which is ${NOT_UTF8}`};
   const number = parseGatewayNumber(stored);
   if (number !== undefined && number !== 'nan') return {number};

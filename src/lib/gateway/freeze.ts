@@ -1,5 +1,5 @@
 import {formatUtc, parseGatewayTime} from '../values/time.js';
-import {NOT_UTF8, quoteStart} from './stored-text.js';
+import {NOT_UTF8, quoteStart, WRONG_TYPE} from './stored-text.js';
 import type {Held} from './stored-value.js';
 
 /** What the two freeze keys of a session say. */
@@ -55,8 +55,6 @@ export function judgeFreeze(until: Held, reason: Held, now: Date): FreezeJudgeme
   const problem = isBytes ? `${quoteStart(reason)}, which is ${NOT_UTF8}` : WRONG_TYPE;
   return {state: 'fails', at: time.at, of: 'reason', problem};
 }
-
-const WRONG_TYPE = 'of a wrong Redis type';
 
 /** Reads what `frozen_until` and `freeze_reason` of the session of that name hold. */
 export function toFreezeState(name: string, until: Held, reason: Held, now: Date): FreezeState {

@@ -19,7 +19,7 @@ import {
   SPENT_KEYS,
   VELOCITY_KEYS,
 } from './keys.js';
-import {decodeText, NOT_UTF8, quoteStart} from './stored-text.js';
+import {decodeText, NOT_UTF8, quoteStart, WRONG_TYPE} from './stored-text.js';
 import {type Held, toHeldText} from './stored-value.js';
 
 /** The rules by which the gateway judges a request, in its order; it answers by the first that refuses. */
@@ -247,7 +247,6 @@ export function judgeNextRequest(state: SessionState, request: NextRequest, now:
 
 const PASSES: Judged = {verdict: 'passes', answer: null, until: null, problem: null};
 const NOT_RECORDED: Judged = {...PASSES, verdict: 'not_recorded'};
-const OF_WRONG_TYPE = 'of a wrong Redis type';
 
 /** The gateway answers with HTTP 500 to what it did not expect before it looks at the budget. */
 function failing(problem: string, until: Date | null = null): Judged {
@@ -287,7 +286,7 @@ function judgeLoop({values, ttls}: SessionState, {isRepeated}: NextRequest, now:
   const rule = {rule: 'loop' as const, count, isLastKnown};
   const isText = typeof values.lastHash !== 'string' || values.lastHash.isWellFormed();
   if (values.lastHash === true || !isText) {
-    const what = isText ? OF_WRONG_TYPE : NOT_UTF8;
+    const what = isText ? WRONG_TYPE : NOT_UTF8;
     const broken = failing(`the record of the last request is ${what}`, hashEnd);
     return {...rule, ...broken, ifRepeated: broken};
   }
@@ -414,7 +413,7 @@ function missingFor(left: Money, cost: Money | null): Money {
 }
 
 function describeNoCount(stored: Held): string {
-  return typeof stored === 'string' ? `${quoteStart(stored)}, which is not a count` : OF_WRONG_TYPE;
+  return typeof stored === 'string' ? `${quoteStart(stored)}, which is not a count` : WRONG_TYPE;
 }
 
 function isTypeOf(type: string, wanted: string): boolean {

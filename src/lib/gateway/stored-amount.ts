@@ -2,7 +2,7 @@ import type {Redis} from '../redis/contract.js';
 import {formatExactMoney, type Money, parseStoredMoney} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from './keys.js';
-import {quoteStart} from './stored-text.js';
+import {quoteStart, WRONG_TYPE} from './stored-text.js';
 import {type Held, toHeldText} from './stored-value.js';
 
 /** An amount as it stands in Redis. `text` is missing when the key cannot be read as text. */
@@ -37,7 +37,7 @@ export async function readAmounts(redis: Redis, id: RawId): Promise<Amounts> {
 /** Reads what the key of an amount holds. */
 export function toStoredAmount(held: Held): StoredAmount {
   if (typeof held === 'string') return toAmount(held);
-  return held ? {state: 'invalid', why: 'of a wrong Redis type'} : ABSENT;
+  return held ? {state: 'invalid', why: WRONG_TYPE} : ABSENT;
 }
 
 /** Reads a text that stood in Redis. */

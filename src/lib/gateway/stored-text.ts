@@ -18,6 +18,9 @@ export function decodeText(bytes: Buffer): string {
   return text;
 }
 
+/** What Redis keeps as no text. */
+export const WRONG_TYPE = 'of a wrong Redis type';
+
 /** What the gateway can't read as text. */
 export const NOT_UTF8 = 'not UTF-8';
 

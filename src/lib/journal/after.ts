@@ -1,6 +1,6 @@
 import {JOURNAL_KEY} from '../gateway/keys.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
-import {type Completion, journalUnreadable, parseEntry, type Part} from './entry.js';
+import {type Completion, journalUnreadable, parseEntry, type ChangePart} from './entry.js';
 
 /** Where a journal begins. */
 export const BEGINNING = '0-0';
@@ -10,7 +10,7 @@ const PAGE = 200;
 
 export interface JournalPage {
   /** Oldest first. One that had only begun comes again when a later page completes it. */
-  parts: Part[];
+  parts: ChangePart[];
   /** The last entry that was read. */
   end: string;
   /** Entries that this CLI did not write. */

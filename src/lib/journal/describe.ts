@@ -8,6 +8,7 @@ import {
   SPENT_KEYS,
 } from '../gateway/keys.js';
 import {describeAmount, toAmount} from '../gateway/stored-amount.js';
+import {WRONG_TYPE} from '../gateway/stored-text.js';
 import type {Held} from '../gateway/stored-value.js';
 import {parseGatewayTime} from '../values/time.js';
 import {type KeyRecord, toText, type Value} from './entry.js';
@@ -17,8 +18,6 @@ export interface HeldKey {
   shape: KeyShape;
   held: Held;
 }
-
-const WRONG_TYPE = 'of a wrong Redis type';
 
 /** `budget $25.50, spent none, frozen until 2026-11-22 16:45:22 UTC (Bot)`. May hold untrusted text. */
 export function describeKeys(keys: readonly HeldKey[]): string {
@@ -45,7 +44,7 @@ function words(keys: readonly HeldKey[]): {name: string; text: string}[] {
   const reason = keys.find(({shape}) => shape === FREEZE_REASON_KEYS)?.held;
   const hasEnd = keys.some(({shape}) => shape === FROZEN_UNTIL_KEYS);
   return keys.flatMap(({shape, held}) => {
-    if (shape === FROZEN_UNTIL_KEYS) return [{name: '', text: describeFreeze(held, reason)}];
+    if (shape === FROZEN_UNTIL_KEYS) return [{name: '', text: describeFreezeKeys(held, reason)}];
     if (shape === FREEZE_REASON_KEYS && hasEnd) return [];
     return [{name: keyName(shape), text: describeHeld(shape, held)}];
   });
@@ -58,7 +57,7 @@ export function describeHeld(shape: KeyShape, held: Held): string {
   return shape === FREEZE_REASON_KEYS || shape === FROZEN_UNTIL_KEYS ? `'${toText(held)}'` : toText(held);
 }
 
-function describeFreeze(until: Held, reason: Held | undefined): string {
+function describeFreezeKeys(until: Held, reason: Held | undefined): string {
   if (until === false) return 'not frozen';
   const time = typeof until === 'string' ? parseGatewayTime(until) : undefined;
   const end = time?.kind === 'time' ? describeEnd(time.at) : `until ${describeHeld(FROZEN_UNTIL_KEYS, until)}`;

@@ -47,7 +47,7 @@ export interface ChangedSession {
 }
 
 /** One entry: a part of a change. */
-export interface Part extends Omit<Journal, 'limit'> {
+export interface ChangePart extends Omit<Journal, 'limit'> {
   /** The ID of the entry in the stream. */
   entry: string;
   at: Date;
@@ -81,7 +81,10 @@ const PAGE = 200;
  * @param since leaves out what is older
  * @throws TokengateError JOURNAL_UNREADABLE
  */
-export async function* readJournal(redis: Redis, since?: Date): AsyncGenerator<{parts: Part[]; unreadable: number}> {
+export async function* readJournal(
+  redis: Redis,
+  since?: Date,
+): AsyncGenerator<{parts: ChangePart[]; unreadable: number}> {
   const oldest = since === undefined ? '-' : String(Math.max(0, since.getTime()));
   let newest = '+';
   const completions = new Map<string, Completion>();
@@ -128,7 +131,7 @@ export function parseEntry(
   entry: string,
   fields: readonly Buffer[],
   completions: Map<string, Completion>,
-): Part | 'completion' | undefined {
+): ChangePart | 'completion' | undefined {
   const pairs = Array.from({length: fields.length / 2}, (_, index) => fields.slice(2 * index, 2 * index + 2));
   const texts = new Map(pairs.map(([name, value]) => [String(name), value]));
   const text = (name: string): string => texts.get(name)?.toString() ?? '';
@@ -207,10 +210,20 @@ function isTtl(ttl: unknown): ttl is number {
   return typeof ttl === 'number' && Number.isInteger(ttl) && ttl >= -1 && ttl <= MAX_TTL;
 }
 
-/** A change may have dealt with a session in several steps: what counts is how it was before the first. */
+/**
+ * A change may have dealt with a session in several steps: what counts is how it was before the first. When somebody else
+ * wrote in between, on top of what the first removed, it is how it was before the next.
+ */
 export function addOlder(keys: KeyRecord[], older: KeyRecord): void {
   const index = keys.findIndex(({shape}) => shape === older.shape);
   const newer = keys[index];
   if (newer === undefined) keys.push(older);
-  else if (older.after !== undefined) keys[index] = {...newer, before: older.before, after: newer.after ?? older.after};
+  else if (older.after !== undefined) {
+    const isNext = newer.after === undefined || textOf(newer.before) === textOf(older.after);
+    keys[index] = {...newer, before: isNext ? older.before : newer.before, after: newer.after ?? older.after};
+  }
+}
+
+function textOf(value: Value): string | undefined {
+  return value === false ? undefined : value.text;
 }

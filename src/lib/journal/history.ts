@@ -1,6 +1,6 @@
 import type {Redis} from '../redis/contract.js';
 import type {RawId} from '../values/session-id.js';
-import {type Part, readJournal} from './entry.js';
+import {type ChangePart, readJournal} from './entry.js';
 import {Undoings} from './undone-by.js';
 
 export interface HistoryOptions {
@@ -15,7 +15,7 @@ export interface HistoryOptions {
 }
 
 /** A part of a change, and what undid it: by the position of the session. */
-export interface HistoryPart extends Part {
+export interface HistoryPart extends ChangePart {
   undoneBy: (string | undefined)[];
 }
 

@@ -1,5 +1,5 @@
 import type {RawId} from '../values/session-id.js';
-import type {Part} from './entry.js';
+import type {ChangePart} from './entry.js';
 
 /** A later change of the same session. */
 export interface LaterChange {
@@ -27,7 +27,7 @@ export class Undoings {
   private readonly bySession = new Map<RawId, LaterChange[]>();
 
   /** Takes in a part of a change. All that are newer have to come before it. */
-  add({change, command, undoes, records}: Part): void {
+  add({change, command, undoes, records}: ChangePart): void {
     if (undoes === undefined) return;
     for (const {id} of records) this.bySession.set(id, [...(this.bySession.get(id) ?? []), {change, command, undoes}]);
   }

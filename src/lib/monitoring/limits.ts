@@ -15,7 +15,7 @@ export type Severity = 'warning' | 'critical';
 /** What a session can be found to be: a name for scripts. */
 export type RuleKind = 'used' | 'left' | 'rate' | 'frozen' | 'unreadable_money' | 'unreadable_freeze';
 
-export interface Rule {
+export interface LimitRule {
   kind: RuleKind;
   /** Of `used` in percent, of `left` in USD, of `rate` in USD a minute. */
   threshold: Money | null;
@@ -33,15 +33,15 @@ export interface Subject {
 }
 
 /** One rule that holds for a session. Of several thresholds of a kind it is the most severe. */
-export interface Finding {
+export interface LimitFinding {
   subject: Subject;
-  rule: Rule;
+  rule: LimitRule;
   /** The same, and the less severe thresholds of the kind, which hold too. */
-  rules: Rule[];
+  rules: LimitRule[];
 }
 
 export interface CheckOptions {
-  rules: readonly Rule[];
+  rules: readonly LimitRule[];
   /** A Redis glob over IDs. */
   match?: string | undefined;
   where?: Filter | undefined;
@@ -56,7 +56,7 @@ export interface Check {
   /** Sessions that the rules were asked of. */
   checked: number;
   /** Most severe first, then in the order of the IDs. */
-  findings: Finding[];
+  findings: LimitFinding[];
 }
 
 interface Thresholds {
@@ -71,7 +71,7 @@ interface Thresholds {
 }
 
 /** @throws TokengateError INVALID_USAGE */
-export function toRules({warn, crit, minLeft, maxRate = null, frozen}: Thresholds): Rule[] {
+export function toRules({warn, crit, minLeft, maxRate = null, frozen}: Thresholds): LimitRule[] {
   if (warn !== null && crit !== null && warn.gt(crit)) {
     const message = `--warn ${warn.toString()} is above --crit ${crit.toString()}.`;
     throw new TokengateError('INVALID_USAGE', message, {hint: 'Either can be given as "off".'});
@@ -79,7 +79,7 @@ export function toRules({warn, crit, minLeft, maxRate = null, frozen}: Threshold
   if (minLeft?.eq(ZERO)) {
     throw new TokengateError('INVALID_USAGE', '--min-left 0 finds nothing: there is never less left.');
   }
-  const rules: Rule[] = [];
+  const rules: LimitRule[] = [];
   const add = (kind: RuleKind, severity: Severity, threshold: Money | null = null): void => {
     rules.push({kind, threshold, severity});
   };
@@ -119,7 +119,7 @@ export function parsePercentage(typed: string): Money | null {
 export async function checkSessions(redis: Redis, options: CheckOptions): Promise<Check> {
   const {rules, match, where, now, rates, onSubject} = options;
   const aboutFreezes = rules.some(({kind}) => kind === 'frozen');
-  const findings: Finding[] = [];
+  const findings: LimitFinding[] = [];
   let checked = 0;
   const check = (subject: Subject): void => {
     onSubject?.(subject);
@@ -129,7 +129,7 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
   };
   const freezes = aboutFreezes || where?.needsFrozen === true ? await readFreezes(redis, match, now) : undefined;
   const ids = await scanIds(redis, BUDGET_KEYS, match);
-  for await (const page of readSessions(redis, ids)) {
+  for await (const page of readSessions(redis, ids, 'skip')) {
     for (const session of page) {
       session.freeze = freezes === undefined ? null : (freezes.get(session.key) ?? NOT_FROZEN);
       freezes?.delete(session.key);
@@ -140,14 +140,17 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
   if (aboutFreezes && freezes !== undefined) {
     for (const [key, freeze] of freezes) check({id: nameOf(key), key, session: null, freeze});
   }
-  const rank = ({rule}: Finding): number => (rule.severity === 'critical' ? 0 : 1);
-  const order = (a: Finding, b: Finding): number => (a.subject.key < b.subject.key ? -1 : 1);
+  const rank = ({rule}: LimitFinding): number => (rule.severity === 'critical' ? 0 : 1);
+  const order = (a: LimitFinding, b: LimitFinding): number => (a.subject.key < b.subject.key ? -1 : 1);
   findings.sort((a, b) => rank(a) - rank(b) || (a.subject.key === b.subject.key ? 0 : order(a, b)));
   return {checked, findings};
 }
 
 /** Null when that is not known. Percentages are compared without a division, which would round. */
-export function holds({kind, threshold}: Pick<Rule, 'kind' | 'threshold'>, {session, freeze}: Subject): boolean | null {
+export function holds(
+  {kind, threshold}: Pick<LimitRule, 'kind' | 'threshold'>,
+  {session, freeze}: Subject,
+): boolean | null {
   switch (kind) {
     case 'unreadable_money':
       return session !== null && (session.budget === null || session.spent === null);
@@ -167,8 +170,8 @@ export function holds({kind, threshold}: Pick<Rule, 'kind' | 'threshold'>, {sess
   }
 }
 
-function findingsOf(subject: Subject, rules: readonly Rule[]): Finding[] {
-  const byKind = new Map<RuleKind, Finding>();
+function findingsOf(subject: Subject, rules: readonly LimitRule[]): LimitFinding[] {
+  const byKind = new Map<RuleKind, LimitFinding>();
   for (const rule of rules) {
     if (holds(rule, subject) !== true) continue;
     const worse = byKind.get(rule.kind);

@@ -71,7 +71,7 @@ export async function measure(redis: Redis, options: MetricsOptions): Promise<Me
   let kept: Measured[] = [];
   let all = NO_SUMS;
   const counts = {frozen: 0, exhausted: 0, unreadable: 0};
-  for await (const page of readSessions(redis, await scanIds(redis, BUDGET_KEYS, match))) {
+  for await (const page of readSessions(redis, await scanIds(redis, BUDGET_KEYS, match), 'skip')) {
     const measured: Measured[] = [];
     for (const session of page) {
       const freeze = freezes.get(session.key) ?? NOT_FROZEN;

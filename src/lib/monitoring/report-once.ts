@@ -7,7 +7,7 @@ import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
 import {parseStoredMoney} from '../values/money.js';
 import {rawId, type RawId} from '../values/session-id.js';
-import {type Check, type Finding, holds, type Rule, type RuleKind, type Subject} from './limits.js';
+import {type Check, type LimitFinding, holds, type LimitRule, type RuleKind, type Subject} from './limits.js';
 
 /** A crossing that has been reported, or is being reported, by some host. */
 interface Claim {
@@ -16,7 +16,7 @@ interface Claim {
   value: string;
   id: RawId;
   kind: RuleKind;
-  threshold: Rule['threshold'];
+  threshold: LimitRule['threshold'];
 }
 
 export interface ReportOnceOptions<T> {
@@ -28,7 +28,7 @@ export interface ReportOnceOptions<T> {
   /** Does the check, and shows every session that it reads to `onSubject`. */
   check: (onSubject: (subject: Subject) => void) => Promise<Check>;
   /** Reports what nobody has reported yet; of that, `failed` is what could not be. When it throws, that is all of it. */
-  report: (check: Check, fresh: readonly Finding[]) => Promise<T>;
+  report: (check: Check, fresh: readonly LimitFinding[]) => Promise<T>;
 }
 
 /**
@@ -57,7 +57,7 @@ const TTL_SECONDS = String(90 * 86_400);
  *
  * @throws TokengateError REDIS_NO_PERMISSION, WRONG_TYPE
  */
-export async function reportOnce<T extends {failed: ReadonlySet<Finding>}>(
+export async function reportOnce<T extends {failed: ReadonlySet<LimitFinding>}>(
   redis: Redis,
   options: ReportOnceOptions<T>,
 ): Promise<T> {
@@ -78,7 +78,7 @@ export async function reportOnce<T extends {failed: ReadonlySet<Finding>}>(
 
   const time = now.getTime() + Date.now() - start;
   const pending = `pending:${time + leaseMs}:${randomUUID()}`;
-  const fieldsOf = ({subject, rules}: Finding): string[] => rules.map((rule) => fieldOf(subject, rule));
+  const fieldsOf = ({subject, rules}: LimitFinding): string[] => rules.map((rule) => fieldOf(subject, rule));
   const claimed = await runScript(
     redis,
     key,
@@ -90,7 +90,7 @@ export async function reportOnce<T extends {failed: ReadonlySet<Finding>}>(
   const mine = new Set(check.findings.flatMap(fieldsOf).filter((_, index) => claimed[index] === 1));
   const fresh = check.findings.filter(({subject, rule}) => mine.has(fieldOf(subject, rule)));
 
-  let failed: ReadonlySet<Finding> = new Set(fresh);
+  let failed: ReadonlySet<LimitFinding> = new Set(fresh);
   try {
     const reported = await options.report(check, fresh);
     ({failed} = reported);
@@ -148,7 +148,7 @@ async function readClaims(redis: Redis, key: string): Promise<Claim[]> {
   return claims;
 }
 
-function fieldOf({key}: Subject, {kind, threshold}: Rule): string {
+function fieldOf({key}: Subject, {kind, threshold}: LimitRule): string {
   return `${kind}:${threshold?.toString() ?? ''}:${key}`;
 }
 

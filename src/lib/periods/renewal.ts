@@ -78,8 +78,37 @@ function notBelowZero(amount: Money): Money {
   return amount.lt(ZERO) ? ZERO : amount;
 }
 
+/** How late a renewal may be where nothing else is said: a cron line that runs every few minutes needs no more. */
+export const DEFAULT_GRACE_MS = 900_000;
+
+/** What is known of a session's period at a moment. */
+export interface Renewing {
+  /** Null where there are only grants. */
+  period: Period | null;
+  grants: readonly Grant[];
+  /** When the next period begins; null without one. */
+  next: Date | null;
+  /** A renewal, or the end of a grant, should have been carried out longer ago than the grace. */
+  isOverdue: boolean;
+}
+
+export function toRenewing(
+  {period, grants}: Pick<PeriodState, 'period' | 'grants'>,
+  now: Date,
+  spanOf: SpanOf,
+  graceMs = DEFAULT_GRACE_MS,
+): Renewing {
+  const next = period === null ? null : spanOf(period, now).end;
+  return {period, grants, next, isOverdue: isOverdue({period, grants}, now, spanOf, graceMs)};
+}
+
 /** True when a renewal, or the end of a grant, should have been carried out longer ago than the grace. */
-export function isOverdue({period, grants}: PeriodState, now: Date, spanOf: SpanOf, graceMs: number): boolean {
+export function isOverdue(
+  {period, grants}: Pick<PeriodState, 'period' | 'grants'>,
+  now: Date,
+  spanOf: SpanOf,
+  graceMs: number,
+): boolean {
   const before = new Date(now.getTime() - graceMs);
   if (grants.some((grant) => isOver(grant, before))) return true;
   // What began within the grace is not late, but the one before it may never have been carried out.

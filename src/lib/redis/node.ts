@@ -6,7 +6,7 @@ import {DeadlineError, explainFailure, type FailureContext} from './failures.js'
 import {addressOf, type Credentials, type Endpoint, type TlsSettings} from './url.js';
 
 /** What a server says of itself. */
-interface Facts {
+interface NodeFacts {
   /** `unknown` when the user may not ask (Redis below 6 with few rights). */
   mode: 'standalone' | 'cluster' | 'sentinel' | 'unknown';
   role: 'primary' | 'replica' | 'unknown';
@@ -35,7 +35,7 @@ export interface NodeOptions {
 export interface RedisNode {
   /** Host and port or socket path; without credentials. */
   readonly address: string;
-  readonly facts: Facts;
+  readonly facts: NodeFacts;
   /** False once the connection has ended. */
   readonly isOpen: () => boolean;
   /**
@@ -48,6 +48,12 @@ export interface RedisNode {
   readonly explain: (reply: ErrorReply) => TokengateError;
   /** Closes the connection at once; never throws, may be called twice. */
   readonly close: () => void;
+}
+
+/** Loads what TLS needs, for those who use it. */
+async function prepareTls(settings: TlsSettings, endpoint: Endpoint) {
+  const [{readTlsOptions}, {explainTls}] = await Promise.all([import('./tls-files.js'), import('./explain-tls.js')]);
+  return {explainTls, socket: {tls: true as const, ...(await readTlsOptions(settings, endpoint))}};
 }
 
 /** Bytes. node-redis sends the rest of a flight that is larger than this only when the event loop has come round again. */
@@ -64,7 +70,7 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
   const {kind, endpoint, credentials, timeoutMs, signal, deadline = Infinity} = options;
   const connectBy = Math.min(deadline, options.connectBy ?? Infinity, performance.now() + timeoutMs);
   const secrets = credentials.password === undefined ? [] : [credentials.password];
-  const tls = options.tls && (await import('./tls.js'));
+  const tls = options.tls && (await prepareTls(options.tls, endpoint));
   const context: FailureContext = {
     ...{kind, address: addressOf(endpoint), timeoutMs, secrets, stage: 'connecting'},
     explainTls: tls?.explainTls,
@@ -78,7 +84,7 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
     commandOptions: {timeout: 0},
     socket: {
       ...endpoint,
-      ...(tls && options.tls && (await tls.readTlsOptions(options.tls, endpoint))),
+      ...tls?.socket,
       // Ours tells time in which this process did not run from silence.
       connectTimeout: 0,
       reconnectStrategy: false,
@@ -210,7 +216,7 @@ async function logIn(
   {credentials: {username, password}, database}: NodeOptions,
   context: FailureContext,
   fly: (commands: readonly Command[]) => Promise<unknown[]>,
-): Promise<Facts> {
+): Promise<NodeFacts> {
   const login = password === undefined ? [] : [['AUTH', ...(username === undefined ? [] : [username]), password]];
   const select = database === 0 ? [] : [['SELECT', String(database)]];
   // A server that lets no one in answers the first of these, and then closes the connection.
@@ -226,7 +232,7 @@ async function logIn(
   // A Sentinel and a cluster's node have no databases: what they are says more than that.
   if (select.length > 0 && mode !== 'sentinel' && mode !== 'cluster') refuse(replies.at(-1));
   return {
-    mode: mode as Facts['mode'],
+    mode: mode as NodeFacts['mode'],
     role: role === 'master' ? 'primary' : role === 'replica' || role === 'slave' ? 'replica' : 'unknown',
     version,
     clientId: id === undefined ? undefined : Number(id),

@@ -5,7 +5,7 @@ import {TokengateError} from '../values/errors.js';
 import {type Money, parseStoredMoney} from '../values/money.js';
 
 /** What an expression can speak of. Null is a value that is not known: no comparison with it holds, nor its opposite. */
-export interface Facts {
+export interface FilterFacts {
   id: string;
   budget: Money | null;
   spent: Money | null;
@@ -17,9 +17,9 @@ export interface Facts {
 
 export interface Filter {
   /** True only when the expression certainly holds. */
-  matches: (facts: Facts) => boolean;
+  matches: (facts: FilterFacts) => boolean;
   /** False only when the expression certainly does not hold. */
-  mayMatch: (facts: Facts) => boolean;
+  mayMatch: (facts: FilterFacts) => boolean;
   /** True when the expression speaks of `frozen`, which takes another read. */
   needsFrozen: boolean;
 }
@@ -33,7 +33,7 @@ export function mayPass(filter: Filter, session: Session): boolean {
   return filter.mayMatch(toFacts(session));
 }
 
-function toFacts({id, budget, spent, remaining, percentageUsed, freeze}: Session): Facts {
+function toFacts({id, budget, spent, remaining, percentageUsed, freeze}: Session): FilterFacts {
   return {id, budget, spent, remaining, used: percentageUsed, frozen: freeze?.isFrozen ?? null};
 }
 
@@ -41,10 +41,10 @@ type Kind = 'number' | 'text' | 'truth';
 type Value = Money | string | boolean | null;
 interface Node {
   kind: Kind;
-  evaluate: (facts: Facts) => Value;
+  evaluate: (facts: FilterFacts) => Value;
 }
 
-const FIELDS: Record<keyof Facts, Kind> = {
+const FIELDS: Record<keyof FilterFacts, Kind> = {
   id: 'text',
   budget: 'number',
   spent: 'number',
@@ -102,7 +102,7 @@ function compile(node: jsep.Expression, text: string, used: Set<string>, depth: 
     case 'Identifier': {
       const {name} = node as jsep.Identifier;
       if (!Object.hasOwn(FIELDS, name)) throw refusal(text, `there is no field '${name}'`);
-      const field = name as keyof Facts;
+      const field = name as keyof FilterFacts;
       used.add(field);
       return {kind: FIELDS[field], evaluate: (facts) => facts[field]};
     }

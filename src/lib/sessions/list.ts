@@ -13,17 +13,15 @@ export interface ListOptions {
   /** A Redis glob over IDs. */
   match?: string | undefined;
   where?: Filter | undefined;
-  /** Only those that are frozen. */
-  frozen?: boolean;
   sort?: SortField;
   reverse?: boolean;
   /** At most so many. */
   limit?: number | undefined;
   /**
-   * The server's time, asked for or there already. With it the freeze of each is read too, which `frozen` needs, and
-   * `where` when it speaks of `frozen`.
+   * Whether freezes are read too, which `where` needs when it speaks of `frozen`: as of the server's time, asked for or
+   * there already. `only` lists the frozen sessions.
    */
-  now?: Promise<Date> | Date | undefined;
+  freezes?: 'skip' | {now: Promise<Date> | Date; only?: boolean};
 }
 
 /**
@@ -31,21 +29,22 @@ export interface ListOptions {
  * held in memory; any other order needs what Redis holds of all of them, or of as many as `limit` says.
  */
 export async function* listSessions(redis: Redis, options: ListOptions = {}): AsyncGenerator<Session[]> {
-  const {match, where, frozen = false, sort = 'id', reverse = false, limit = Infinity} = options;
-  const soon = Promise.resolve(options.now);
+  const {match, where, freezes = 'skip', sort = 'id', reverse = false, limit = Infinity} = options;
+  const soon = freezes === 'skip' ? undefined : Promise.resolve(freezes.now);
   // A scan that fails first is what is told.
-  soon.catch(() => undefined);
+  soon?.catch(() => undefined);
   const [ids, frozenIds] = [new SortedIds(), new SortedIds()];
-  const shapes = options.now === undefined ? ([BUDGET_KEYS] as const) : ([BUDGET_KEYS, FROZEN_UNTIL_KEYS] as const);
+  const shapes = freezes === 'skip' ? ([BUDGET_KEYS] as const) : ([BUDGET_KEYS, FROZEN_UNTIL_KEYS] as const);
   for await (const [some, someFrozen = []] of scanPages(redis, shapes, match)) {
     ids.add(some);
     frozenIds.add(someFrozen);
   }
-  const now = await soon;
+  const now = (await soon) ?? 'skip';
+  const onlyFrozen = freezes !== 'skip' && freezes.only === true;
   const isWanted = (session: Session): boolean =>
-    (!frozen || session.freeze?.isFrozen === true) && (where === undefined || passes(where, session));
+    (!onlyFrozen || session.freeze?.isFrozen === true) && (where === undefined || passes(where, session));
   const rowsOf = (descending: boolean): AsyncGenerator<Row[]> => {
-    const look = now && {now, among: isAmong(frozenIds.read({reverse: descending}), descending)};
+    const look = now === 'skip' ? now : {now, among: isAmong(frozenIds.read({reverse: descending}), descending)};
     return readRows(redis, ids.read({reverse: descending}), look);
   };
 

@@ -1,6 +1,8 @@
 import {BUDGET_KEYS, GRANTS_KEYS, keysOf, type KeyShape, PERIOD_KEYS, SPENT_KEYS} from '../gateway/keys.js';
 import {type Held, toHeld} from '../gateway/stored-value.js';
-import {type PeriodState, toPeriodState} from '../periods/renewal.js';
+import {type PeriodState, type Renewing, toPeriodState, toRenewing} from '../periods/renewal.js';
+import type {SpanOf} from '../periods/schedule.js';
+import type {StoredPeriod} from '../periods/stored.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import {matchesGlob} from '../values/glob.js';
@@ -60,4 +62,34 @@ async function readPage(redis: Redis, ids: readonly RawId[], shapes: readonly Ke
   // MGET takes a key of another type for absent.
   const held = (values as (string | null)[]).map((value) => toHeld(redis, value));
   return inGroups(held, shapes.length);
+}
+
+/**
+ * What is known of each period; null of one that cannot be read. Time zones are loaded where there is one.
+ *
+ * @param match a Redis glob over IDs
+ */
+export async function readRenewing(
+  redis: Redis,
+  {match, now, graceMs}: {match: string | undefined; now: Date; graceMs?: number},
+): Promise<Map<RawId, Renewing | null>> {
+  const found = new Map<RawId, Renewing | null>();
+  const ids = await scanPeriods(redis, match);
+  if (ids.length === 0) return found;
+  const spanOf = await loadCalendar();
+  for await (const page of readPeriods(redis, ids, {withAmounts: false})) {
+    for (const {key, state} of page) found.set(key, state ? toRenewing(state, now, spanOf, graceMs) : null);
+  }
+  return found;
+}
+
+/** The same of one session. */
+export async function judgePeriod({now, period, grants}: StoredPeriod): Promise<Renewing | null> {
+  const state = period === true || grants === true ? undefined : toPeriodState([period, grants]);
+  return state === undefined ? null : toRenewing(state, now, await loadCalendar());
+}
+
+async function loadCalendar(): Promise<SpanOf> {
+  const {makeCalendar} = await import('../periods/calendar.js');
+  return makeCalendar();
 }

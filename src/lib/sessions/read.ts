@@ -38,24 +38,30 @@ export interface FreezeLook {
 
 /**
  * Reads sessions, some at a time, in the order given; the next pages are under way while one is used. A session without a
- * budget is left out. With `look` the freeze of each is read too.
+ * budget is left out.
  */
-export async function* readSessions(redis: Redis, ids: Iterable<RawId>, look?: FreezeLook): AsyncGenerator<Session[]> {
-  for await (const rows of readRows(redis, ids, look)) yield toSessions(redis, rows, look?.now);
+export async function* readSessions(
+  redis: Redis,
+  ids: Iterable<RawId>,
+  freezes: FreezeLook | 'skip',
+): AsyncGenerator<Session[]> {
+  for await (const rows of readRows(redis, ids, freezes)) {
+    yield toSessions(redis, rows, freezes === 'skip' ? freezes : freezes.now);
+  }
 }
 
 /** What Redis answered for each session, some at a time, in the order given. */
 export async function* readRows(
   redis: Redis,
   ids: Iterable<RawId>,
-  look: FreezeLook | undefined,
+  freezes: FreezeLook | 'skip',
 ): AsyncGenerator<Row[]> {
   const pages = inPages(ids);
   const coming: Promise<Row[]>[] = [];
   const begin = (): void => {
     const {value} = pages.next();
     if (value === undefined) return;
-    const answer = readPage(redis, value, look);
+    const answer = readPage(redis, value, freezes);
     // When the reader stops early nobody waits for the next pages.
     answer.catch(() => undefined);
     coming.push(answer);
@@ -132,8 +138,8 @@ export interface Row {
  * MGET answers null for a key of a wrong type too, and fails whole for one that may not be read: GET tells them apart, and
  * is asked only where EXISTS does not say that there is nothing.
  */
-async function readPage(redis: Redis, ids: readonly RawId[], look: FreezeLook | undefined): Promise<Row[]> {
-  const asked = look === undefined ? [] : look.among === undefined ? ids : ids.filter(look.among);
+async function readPage(redis: Redis, ids: readonly RawId[], look: FreezeLook | 'skip'): Promise<Row[]> {
+  const asked = look === 'skip' ? [] : look.among === undefined ? ids : ids.filter(look.among);
   const keys = [BUDGET_KEYS, SPENT_KEYS].flatMap((shape) => keysOf([shape], ids));
   const freezeKeys = [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS].flatMap((shape) => keysOf([shape], asked));
   const [amounts, freezes] = await redis.pipeline([
@@ -200,8 +206,12 @@ export function toListedFreeze(redis: Redis, name: string, until: unknown, reaso
   return until === null ? state : {...state, problems: [...state.problems, problem('reason')]};
 }
 
-/** Those of which there is a budget: it may have been removed since the scan saw its key. */
-export function toSessions(redis: Redis, rows: readonly Row[], now: Date | undefined): Session[] {
+/**
+ * Those of which there is a budget: it may have been removed since the scan saw its key.
+ *
+ * @param now by which freezes are judged, if they were read
+ */
+export function toSessions(redis: Redis, rows: readonly Row[], now: Date | 'skip'): Session[] {
   const sessions: Session[] = [];
   for (const row of rows) {
     const session = toListedSession(redis, row, now);
@@ -210,11 +220,11 @@ export function toSessions(redis: Redis, rows: readonly Row[], now: Date | undef
   return sessions;
 }
 
-function toListedSession(redis: Redis, row: Row, now: Date | undefined): Session | undefined {
+function toListedSession(redis: Redis, row: Row, now: Date | 'skip'): Session | undefined {
   const {id} = row;
   const budget = toListed(redis, row.budget);
   if (budget.state === 'absent') return undefined;
-  const freeze = now === undefined ? null : toListedFreeze(redis, nameOf(id), row.until, row.reason, now);
+  const freeze = now === 'skip' ? null : toListedFreeze(redis, nameOf(id), row.until, row.reason, now);
   return toSession(id, {budget, spent: toListed(redis, row.spent)}, freeze);
 }
 

@@ -32,12 +32,7 @@ export function isEmpty({ids, all, match, where, none}: Selection): boolean {
 }
 
 /** Finds the IDs that are meant. `universe` is the kind of key that a session has to have to be one of all. */
-export async function selectIds(
-  redis: Redis,
-  selection: Selection,
-  universe: KeyShape,
-  now: Date | undefined,
-): Promise<Selected> {
+export async function selectIds(redis: Redis, selection: Selection, universe: KeyShape, now: Date): Promise<Selected> {
   const {ids, all, match, where, none} = selection;
   if (none) return {ids: [], missing: []};
   const named = match === undefined ? [...ids] : ids.filter(matcher(match));
@@ -47,7 +42,7 @@ export async function selectIds(
 
   const selected: RawId[] = [];
   const missing = new Set(named);
-  for await (const page of readSessions(redis, candidates, where.needsFrozen && now ? {now} : undefined)) {
+  for await (const page of readSessions(redis, candidates, where.needsFrozen ? {now} : 'skip')) {
     for (const session of page) {
       missing.delete(session.key);
       if (passes(where, session)) selected.push(session.key);

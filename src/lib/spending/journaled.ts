@@ -1,6 +1,6 @@
 import {SPENT_KEYS} from '../gateway/keys.js';
 import {compareEntries, readJournalAfter} from '../journal/after.js';
-import type {KeyRecord, Part, Value} from '../journal/entry.js';
+import type {KeyRecord, ChangePart, Value} from '../journal/entry.js';
 import type {Redis} from '../redis/contract.js';
 import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
@@ -62,7 +62,7 @@ export class JournaledSpending {
   }
 
   /** Gives the sessions of which it says something new. */
-  private add(part: Part): RawId[] {
+  private add(part: ChangePart): RawId[] {
     return part.records.flatMap(({id, keys, isComplete}) => {
       const spent = keys.find(({shape}) => shape === SPENT_KEYS);
       const changes = this.bySession.get(id) ?? new Map<string, SpentChange>();
@@ -75,7 +75,7 @@ export class JournaledSpending {
     });
   }
 
-  private isUnderWay({entry, records}: Part): boolean {
+  private isUnderWay({entry, records}: ChangePart): boolean {
     return this.isRecent(entry) && records.some(({isComplete}) => !isComplete);
   }
 
@@ -85,7 +85,7 @@ export class JournaledSpending {
 }
 
 function toChange(
-  part: Part,
+  part: ChangePart,
   keys: readonly KeyRecord[],
   {before, after}: KeyRecord,
   isComplete: boolean,

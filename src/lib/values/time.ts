@@ -253,3 +253,18 @@ export function sinceTime(since: Since, now: Date): Date {
   if ('secondsAgo' in since) return new Date(Math.max(0, now.getTime() - since.secondsAgo * 1000));
   return new Date(now.getFullYear(), now.getMonth(), now.getDate() - since.daysAgo);
 }
+
+const MAX_TIMEOUT_SECONDS = 3600;
+
+/**
+ * A time limit: seconds in plain digits, as milliseconds.
+ *
+ * @throws TokengateError INVALID_TIMEOUT
+ */
+export function parseTimeout(typed: string): number {
+  const milliseconds = /^(\d+\.?\d*|\.\d+)$/.test(typed) ? Math.round(Number(typed) * 1000) : 0;
+  if (milliseconds >= 1 && milliseconds <= MAX_TIMEOUT_SECONDS * 1000) return milliseconds;
+  throw new TokengateError('INVALID_TIMEOUT', `'${typed}' is not a time limit in seconds.`, {
+    hint: `Write a number from 0.001 to ${MAX_TIMEOUT_SECONDS}, such as 5 or 0.5.`,
+  });
+}

@@ -14,11 +14,12 @@ import {
 import {toSession} from '../gateway/session.js';
 import {ABSENT, type StoredAmount} from '../gateway/stored-amount.js';
 import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
-import {toServerTime} from '../redis/server-time.js';
+import {serverTime, toServerTime} from '../redis/server-time.js';
 import {type Filter, passes} from '../sessions/filter.js';
 import {hidesSome, toListed, toListedFreeze, valuesOf} from '../sessions/read.js';
 import {scanIds} from '../sessions/scan-ids.js';
 import {inGroups} from '../values/chunks.js';
+import {TokengateError} from '../values/errors.js';
 import {matchesGlob} from '../values/glob.js';
 import {ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
@@ -37,6 +38,8 @@ export interface Wanted {
   /** A Redis glob over IDs. */
   match?: string | undefined;
   where?: Filter | undefined;
+  /** Looks with each scan for budgets that renew, too. */
+  withRenewals?: boolean;
 }
 
 export interface Watch {
@@ -77,6 +80,8 @@ interface Known {
   reasonText: string | null;
   freeze: FreezeState;
   spending: Spending | undefined;
+  /** When the budget renews; null when it does not, or when that is overdue. */
+  renewsAt: Date | null;
   /** An amount is another than that of which `watched` was made. */
   isStale: boolean;
   /** Undefined while there is no budget. */
@@ -84,7 +89,7 @@ interface Known {
 }
 
 /** Keeps what was read of the sessions that have a budget, and what follows from several readings. */
-export function openWatch({match, where}: Wanted): Watch {
+export function openWatch({match, where, withRenewals = false}: Wanted): Watch {
   let known = new Map<RawId, Known>();
   let list: Known[] = [];
   let pages: {page: Known[]; commands: Command[]}[] = [];
@@ -94,16 +99,31 @@ export function openWatch({match, where}: Wanted): Watch {
   /** The list is of a scan that was not read to its end since. */
   let isNew = true;
 
+  /** Periods change as rarely as sessions come. A user who may not read them sees none. */
+  const readRenewals = async (redis: Redis): Promise<void> => {
+    const {readRenewing} = await import('../sessions/periods.js');
+    const now = await serverTime(redis);
+    const periods = await readRenewing(redis, {match, now}).catch((error: unknown) => {
+      if (error instanceof TokengateError && error.code === 'REDIS_NO_PERMISSION') return new Map<RawId, null>();
+      throw error;
+    });
+    for (const one of list) {
+      const renewing = periods.get(one.id);
+      one.renewsAt = renewing == null || renewing.isOverdue ? null : renewing.next;
+    }
+  };
+
   const scan = async (redis: Redis): Promise<void> => {
     const start = performance.now();
     const ids = await scanIds(redis, BUDGET_KEYS, match);
+    list = ids.map((id) => known.get(id) ?? toKnown(id));
+    known = new Map(list.map((one) => [one.id, one]));
+    if (withRenewals) await readRenewals(redis);
+    // Made once for many readings.
+    pages = pagesOf(list).map((page) => ({page, commands: EACH_READING.map((shape) => ask('MGET', shape, page))}));
     const end = performance.now();
     nextScan = end + Math.max(SCAN_MS, (end - start) / SCAN_SHARE);
     isNew = true;
-    list = ids.map((id) => known.get(id) ?? toKnown(id));
-    known = new Map(list.map((one) => [one.id, one]));
-    // Made once for many readings.
-    pages = pagesOf(list).map((page) => ({page, commands: EACH_READING.map((shape) => ask('MGET', shape, page))}));
   };
 
   return {
@@ -202,6 +222,7 @@ function toKnown(id: RawId): Known {
     reasonText: null,
     freeze: NOT_FROZEN,
     spending: undefined,
+    renewsAt: null,
     isStale: true,
     watched: undefined,
   };
@@ -266,12 +287,16 @@ function refresh(redis: Redis, one: Known, at: Date): void {
   const isChanged = watched === undefined || one.isStale || !isSameFreeze(freeze, one.freeze);
   one.freeze = freeze;
   one.isStale = false;
+  const {renewsAt} = one;
+  const renewsIn = renewsAt === null || renewsAt <= at ? null : Math.ceil((renewsAt.getTime() - at.getTime()) / 1000);
   if (watched !== undefined && !isChanged) {
     watched.rate = rate;
+    watched.renewsAt = renewsAt;
+    watched.renewsIn = renewsIn;
     return;
   }
   const session = toSession(id, {budget, spent}, freeze);
-  const facts = {session, status: statusOf(session), rate};
+  const facts = {session, status: statusOf(session), rate, renewsAt, renewsIn};
   if (watched === undefined) one.watched = {id, requests: undefined, ...facts};
   else Object.assign(watched, facts);
 }

@@ -1,8 +1,8 @@
 import type {Session} from '../gateway/session.js';
+import {forecastEmpty} from '../periods/forecast.js';
 import {addPartial, NO_TOTALS, type Totals, usedOf} from '../sessions/totals.js';
 import {type Money, ZERO} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
-import {secondsUntilEmpty} from './spend-rate.js';
 
 /** How a session stands. `empty` has spent its budget: the gateway refuses its requests, as it does when `frozen`. */
 export const STATUSES = ['frozen', 'invalid', 'empty', 'low', 'ok'] as const;
@@ -19,6 +19,10 @@ export interface Watched {
   status: Status;
   /** US dollars a minute; null until there is enough data. */
   rate: Money | null;
+  /** When the budget renews; null when it does not, or when that is overdue. */
+  renewsAt: Date | null;
+  /** The same in seconds from the last reading. */
+  renewsIn: number | null;
   /** Requests since the last 60 s without one; null when that is not a count; undefined when it was not read. */
   requests: number | null | undefined;
 }
@@ -30,9 +34,18 @@ export function statusOf({budget, spent, remaining, percentageUsed, freeze}: Ses
   return percentageUsed?.gte(LOW) ? 'low' : 'ok';
 }
 
-/** Seconds until the budget is spent, at the rate of now; null when that is not known, or never: a freeze stops it. */
-export function emptyIn({session: {remaining}, status, rate}: Watched): number | null {
-  return status === 'frozen' ? null : secondsUntilEmpty(remaining, rate);
+/**
+ * Seconds until the budget is spent, at the rate of now, or `lasts` when it renews before; null when that is not known, or
+ * never: a freeze stops it.
+ */
+export function forecastOf({session: {remaining}, status, rate, renewsIn}: Watched): number | 'lasts' | null {
+  return status === 'frozen' ? null : forecastEmpty(remaining, rate, renewsIn);
+}
+
+/** The seconds alone. */
+export function emptyIn(one: Watched): number | null {
+  const forecast = forecastOf(one);
+  return forecast === 'lasts' ? null : forecast;
 }
 
 /** What the sessions of a reading come to. What is not money is left out. */
@@ -41,6 +54,8 @@ export interface Summary extends Totals {
   used: Money;
   /** US dollars a minute; null until there is enough data of any. */
   rate: Money | null;
+  /** Seconds until the first of their budgets renews; null when none does. */
+  renewsIn: number | null;
   /** How many there are of each status. */
   statuses: Record<Status, number>;
 }
@@ -51,10 +66,12 @@ export function summarize(sessions: readonly Watched[]): Summary {
     count: sessions.length,
     used: ZERO,
     rate: null,
+    renewsIn: null,
     statuses: {frozen: 0, invalid: 0, empty: 0, low: 0, ok: 0},
   };
-  for (const {session, status, rate} of sessions) {
+  for (const {session, status, rate, renewsIn} of sessions) {
     summary.statuses[status]++;
+    if (renewsIn !== null) summary.renewsIn = Math.min(renewsIn, summary.renewsIn ?? renewsIn);
     for (const field of ['budget', 'spent', 'remaining'] as const) {
       const amount = session[field];
       if (amount !== null && amount !== ZERO) summary[field] = summary[field].plus(amount);

@@ -60,10 +60,3 @@ function perMinute(elapsed: number): Money {
   if (factor.elapsed !== elapsed) factor = {elapsed, value: Decimal.of((60_000 / elapsed).toPrecision(15))};
   return factor.value;
 }
-
-/** Seconds until nothing remains at that rate, rounded down; null when that is not known or never. */
-export function secondsUntilEmpty(remaining: Money | null, rate: Money | null): number | null {
-  if (remaining === null || rate === null) return null;
-  if (remaining.eq(ZERO)) return 0;
-  return rate.gt(ZERO) ? Math.floor(remaining.times(60).div(rate).toNumber()) : null;
-}

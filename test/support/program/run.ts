@@ -22,13 +22,19 @@ interface CommandClass {
   run(argv: string[], config: Config): Promise<unknown>;
 }
 
+interface RunInProcess {
+  /** Undefined where something else names the server. */
+  url?: string | undefined;
+  env?: Record<string, string>;
+}
+
 let config: Promise<Config> | undefined;
 
 /**
  * Runs what follows `tokengate` on a command line in this process: run('reset-session x --yes', redis). Words that hold
  * blanks or nothing stand in single quotes.
  */
-export async function run(line: string, options: {url: string}): Promise<Output & {result: unknown}> {
+export async function run(line: string, options: RunInProcess): Promise<Output & {result: unknown}> {
   const [id = '', ...argv] = Array.from(line.matchAll(/'([^']*)'|\S+/g), ([word, quoted]) => quoted ?? word);
   const {default: command} = (await import(`../../../src/commands/${id}.ts`)) as {default: CommandClass};
   return runCommand(command, argv, options);
@@ -38,7 +44,7 @@ export async function run(line: string, options: {url: string}): Promise<Output 
 export async function runCommand(
   command: CommandClass,
   argv: string[],
-  {url}: {url: string},
+  {url, env = {}}: RunInProcess,
 ): Promise<Output & {result: unknown}> {
   config ??= Config.load(ROOT);
   // As when oclif has found it by the name of its file.
@@ -56,7 +62,8 @@ export async function runCommand(
       if (typeof callback === 'function') (callback as () => void)();
       return true;
     };
-  vi.stubEnv('TOKENGATE_REDIS_URL', url);
+  const variables = {TOKENGATE_REDIS_URL: url, XDG_CONFIG_HOME: '/dev/null/none', ...env};
+  for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
   const out = vi.spyOn(process.stdout, 'write').mockImplementation(capture((text) => (stdout += text)));
   const err = vi.spyOn(process.stderr, 'write').mockImplementation(capture((text) => (stderr += text)));
   try {
@@ -83,10 +90,18 @@ interface RunOptions {
   onStart?: (child: ChildProcess) => void;
 }
 
-/** The environment of a user who has set nothing but what the test sets. */
+/** The environment of a user who has set nothing but what the test sets, and has no file with contexts. */
 export function userEnv({url, env = {}}: RunOptions): NodeJS.ProcessEnv {
   const {PATH, HOME, TMPDIR, LANG} = process.env;
-  return {PATH, HOME, TMPDIR, LANG, ...(url === undefined ? {} : {TOKENGATE_REDIS_URL: url}), ...env};
+  return {
+    PATH,
+    HOME,
+    TMPDIR,
+    LANG,
+    XDG_CONFIG_HOME: '/dev/null/none',
+    ...(url === undefined ? {} : {TOKENGATE_REDIS_URL: url}),
+    ...env,
+  };
 }
 
 /** Runs the built binary as a user would. */

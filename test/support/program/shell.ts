@@ -25,7 +25,12 @@ export async function makeShell(): Promise<Shell> {
       runProcess('bash', ['-c', script], {
         url,
         cwd: folder,
-        env: {HOME: folder, PATH: `${folder}:${process.env['PATH'] ?? ''}`, ...env},
+        env: {
+          HOME: folder,
+          XDG_CONFIG_HOME: join(folder, '.config'),
+          PATH: `${folder}:${process.env['PATH'] ?? ''}`,
+          ...env,
+        },
       }),
     remove: () => rm(folder, {recursive: true, force: true}),
   };

@@ -66,7 +66,14 @@ export async function openShell(name: ShellName, {home, setup, url, env = {}}: O
   await writeFile(path, `${prepare}\n${setupFile === file ? setup : ''}\n`);
   if (setupFile !== file) await writeFile(setupPath, `${setup}\n`);
   const child = spawn('script', ['-qec', `stty cols 200 rows 300; exec ${start} -i`, '/dev/null'], {
-    env: {...userEnv({url, env}), HOME: home, LANG: 'C.UTF-8', TERM: 'xterm', SHELL: '/bin/sh'},
+    env: {
+      ...userEnv({url, env}),
+      HOME: home,
+      XDG_CONFIG_HOME: join(home, '.config'),
+      LANG: 'C.UTF-8',
+      TERM: 'xterm',
+      SHELL: '/bin/sh',
+    },
     stdio: 'pipe',
     cwd: home,
   });

@@ -5,7 +5,7 @@ import {nameOf, type RawId} from '../../values/session-id.js';
 import type {Answer, Change} from '../change.js';
 import {untilSettled} from '../plan.js';
 import {decideAll} from './decide.js';
-import {type Found, readSessions} from './read.js';
+import {type Found, readFound} from './read.js';
 import {announce, conclude} from './record.js';
 import {explainOnCluster, incomplete} from './refusal.js';
 import {takeSteps, toWork, type Work} from './steps.js';
@@ -60,7 +60,7 @@ export function changeOnCluster<T>(
   const attempt = async (open: readonly RawId[]): Promise<Map<RawId, Answer<T>>> => {
     const ends = new Map<RawId, Answer<T> | ErrorReply>();
     const ready = new Map<RawId, Found[]>();
-    for (const [id, found] of await readSessions(redis, open, change.shapes)) {
+    for (const [id, found] of await readFound(redis, open, change.shapes)) {
       // It is decided as at first: what was done already stays done.
       if (Array.isArray(found))
         ready.set(

@@ -19,7 +19,7 @@ export function ttlOf(found: Found | undefined): number {
 }
 
 /** Reads keys of sessions, with all that is needed to put them back. Never rejects. */
-export async function readSessions(
+export async function readFound(
   redis: Redis,
   ids: readonly RawId[],
   shapes: readonly KeyShape[],

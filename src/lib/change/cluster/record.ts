@@ -27,7 +27,7 @@ export async function announce<T>(
   const [header, sessions] = [toFields(journal, shapes).slice(0, -1), 'sessions'];
   const commands = groups.map((group) => {
     const isAdding = group.some(({writes}) => writes.some(({next}) => next !== false));
-    const records = toBytes(group.flatMap(toRecord));
+    const records = jsonBytes(group.flatMap(toRecord));
     return addEntry(journal, isAdding, [...header, 'state', 'begun', sessions, records]);
   });
   const answers = await redis.units(commands.map((command) => [command]));
@@ -58,7 +58,7 @@ export async function conclude<T>(redis: Redis, announced: readonly Announced<T>
     const others = works.filter((work) => work.end !== 'done' && !isUnknown(work));
     const only = others.map(({id, done}) => [id, ...done.map(({shape}) => keyName(shape))]);
     const unknown = works.filter(isUnknown).map(({id}) => id);
-    const fields = {change: journal.change, completes: entry, only: toBytes(only), unknown: toBytes(unknown)};
+    const fields = {change: journal.change, completes: entry, only: jsonBytes(only), unknown: jsonBytes(unknown)};
     return addEntry(journal, false, Object.entries(fields).flat());
   });
   const answers = await redis.units(commands.map((command) => [command]));
@@ -72,6 +72,6 @@ function addEntry({limit}: Journal, isAdding: boolean, fields: readonly RedisTex
   return ['EVAL', APPEND_JOURNAL, '1', JOURNAL_KEY, String(limit), isAdding ? 'add' : 'free', ...fields];
 }
 
-function toBytes(value: unknown): Buffer {
+function jsonBytes(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value), 'latin1');
 }

@@ -34,14 +34,14 @@ const SPLIT = new Set(['MGET', 'EXISTS']);
 /** @param homeKey of a command without a key, one that the same node serves */
 export function toParts(command: Command, homeKey: RedisText): Part[] {
   const name = String(command[0]).toUpperCase();
-  const keys = keysOf(name, command);
+  const keys = keysIn(name, command);
   const isRead = READS.has(name) || (name === 'EVAL' && keys.length === 0);
   const part = {isRead, reply: undefined, asking: undefined, sentTo: undefined};
   if (SPLIT.has(name)) return keys.map((key) => ({...part, command: [name, key], slot: slotOf(key)}));
   return [{...part, command, slot: slotOf(keys[0] ?? homeKey)}];
 }
 
-function keysOf(name: string, command: Command): readonly RedisText[] {
+function keysIn(name: string, command: Command): readonly RedisText[] {
   if (SPLIT.has(name)) return command.slice(1);
   if (name === 'TIME') return [];
   if (name === 'EVAL') return command.slice(3, 3 + Number(command[2]));

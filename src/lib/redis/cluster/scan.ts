@@ -9,7 +9,7 @@ import {type ClusterNodes, GONE} from './nodes.js';
 import {type OwnSlots, parseOwnSlots, SLOTS} from './slots.js';
 
 /** What of a scan is done in one go. */
-interface Part {
+interface ScanPart {
   pattern: string;
   slots: readonly number[];
   /** Gets those of the slots whose keys have all been seen. */
@@ -94,7 +94,7 @@ export async function* scanCluster(nodes: ClusterNodes, pattern: string): AsyncG
 async function* scanNode(
   nodes: ClusterNodes,
   endpoint: Endpoint,
-  {pattern, slots, seen, by}: Part,
+  {pattern, slots, seen, by}: ScanPart,
 ): AsyncGenerator<Buffer[], void, void> {
   const before = await readOwnSlots(nodes, endpoint, by());
   const node = await nodes.nodeAt(endpoint, by());
@@ -108,7 +108,10 @@ async function* scanNode(
 }
 
 /** Reads slots one by one, where their keys come from before where they go to. */
-async function* readSlots(nodes: ClusterNodes, {pattern, slots, seen, by}: Part): AsyncGenerator<Buffer[], void, void> {
+async function* readSlots(
+  nodes: ClusterNodes,
+  {pattern, slots, seen, by}: ScanPart,
+): AsyncGenerator<Buffer[], void, void> {
   const glob = Buffer.from(pattern);
   const endpoints = [...nodes.map.primaries.values()].map(({endpoint}) => endpoint);
   const look = async (): Promise<(OwnSlots | undefined)[]> =>

@@ -6,7 +6,7 @@ import {afterEach, beforeEach, expect, test} from 'vitest';
 
 import {notificationError, type Notified, notify, type Notifiers} from '../../../../src/cli/alerts/notify.js';
 import {toSession} from '../../../../src/lib/gateway/session.js';
-import type {Finding} from '../../../../src/lib/monitoring/limits.js';
+import type {LimitFinding} from '../../../../src/lib/monitoring/limits.js';
 import {Decimal} from '../../../../src/lib/values/decimal.js';
 import {parseSessionId} from '../../../../src/lib/values/session-id.js';
 import {type Receiver, startReceiver} from '../../../support/impostors/receiver.js';
@@ -23,7 +23,7 @@ afterEach(async () => {
   await rm(folder, {recursive: true});
 });
 
-function crossing(id: string): Finding {
+function crossing(id: string): LimitFinding {
   const key = parseSessionId(id);
   const ten = {state: 'money', text: '10', amount: Decimal.of(10)} as const;
   const rule = {kind: 'used', threshold: Decimal.of(80), severity: 'warning'} as const;
@@ -36,7 +36,7 @@ const tell = (notifiers: Partial<Notifiers>, limits = {}): Promise<Notified> =>
     {webhook: undefined, exec: undefined, ...notifiers},
     {
       address: 'localhost:6379',
-      redisUrl: 'redis://localhost',
+      server: {},
       limits: {webhookMs: 60_000, execMs: 60_000, allExecMs: 60_000, ...limits},
     },
   );
@@ -82,7 +82,7 @@ test('no command is begun when the time for all is over', async () => {
 });
 
 test('nothing new is told to nobody', async () => {
-  const options = {address: '', redisUrl: ''};
+  const options = {address: '', server: {}};
   const told = await notify([], {webhook: webhook(), exec: `touch '${folder}/log'`}, options);
   expect(told).toEqual({ways: [], failed: new Set(), interrupted: false});
   expect(receiver.posts).toEqual([]);

@@ -24,7 +24,8 @@ function watched(id: string, rate: string, frozenFor?: string): Watched {
   const until = new Date(AT.getTime() + 3_600_000);
   const freeze = frozenFor === undefined ? NOT_FROZEN : {...NOT_FROZEN, isFrozen: true, until, reason: frozenFor};
   const session = toSession(rawId(id), {budget: toAmount('20'), spent: toAmount('5')}, freeze);
-  return {id: rawId(id), session, status: statusOf(session), rate: parseStoredMoney(rate)!, requests: 3};
+  const facts = {status: statusOf(session), rate: parseStoredMoney(rate)!, requests: 3};
+  return {id: rawId(id), session, ...facts, renewsAt: null, renewsIn: null};
 }
 
 const SESSIONS = [

@@ -13,7 +13,8 @@ import {statusOf, type Watched} from '../../../../src/lib/watch/row.js';
 function watched(id: string, rate: string | null, spent = '5'): Watched {
   const session = toSession(rawId(id), {budget: toAmount('20'), spent: toAmount(spent)});
   const money = rate === null ? null : parseStoredMoney(rate)!;
-  return {id: rawId(id), session, status: statusOf(session), rate: money, requests: 0};
+  const facts = {status: statusOf(session), rate: money, requests: 0};
+  return {id: rawId(id), session, ...facts, renewsAt: null, renewsIn: null};
 }
 
 const reading = (rates: Record<string, string | null>) => ({

@@ -4,7 +4,7 @@ import {
   makeRepairs,
   type Repair,
   type RepairOptions,
-  type Step,
+  type RepairStep,
   VALUE_LIMIT,
 } from '../../../../src/lib/audit/repairs.js';
 import {
@@ -28,10 +28,14 @@ withRedis((own) => ({server, redis} = own));
 const HOUR = 3_600_000;
 const running = (): RepairOptions => ({now: new Date(), journal: undefined, stop: new AbortController().signal});
 
-function repair(id: string, ...steps: Step[]): {repair: Repair} {
+function repair(id: string, ...steps: RepairStep[]): {repair: Repair} {
   return {repair: {id: rawId(id), action: 'put it right', steps}};
 }
-const step = (shape: KeyShape, expected: Step['expected'], to: Step['to']): Step => ({shape, expected, to});
+const step = (shape: KeyShape, expected: RepairStep['expected'], to: RepairStep['to']): RepairStep => ({
+  shape,
+  expected,
+  to,
+});
 
 /** What became of each, in the order of the outcomes. */
 async function make(

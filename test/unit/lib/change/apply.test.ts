@@ -6,7 +6,7 @@ import {lookAt} from '../../../../src/lib/change/look.js';
 import {lookAgain} from '../../../../src/lib/change/second-look.js';
 import {BUDGET_KEYS, SPENT_KEYS} from '../../../../src/lib/gateway/keys.js';
 import type {Held} from '../../../../src/lib/gateway/stored-value.js';
-import {inText, type Journal, type Part, readJournal} from '../../../../src/lib/journal/entry.js';
+import {inText, type Journal, type ChangePart, readJournal} from '../../../../src/lib/journal/entry.js';
 import {resetChange} from '../../../../src/lib/operations/reset.js';
 import {connect, type ConnectOptions} from '../../../../src/lib/redis/connect.js';
 import {ErrorReply, NoReply, type Redis} from '../../../../src/lib/redis/contract.js';
@@ -47,8 +47,8 @@ async function through(
   return {broken, proxy};
 }
 
-async function entries(): Promise<Part[]> {
-  const all: Part[] = [];
+async function entries(): Promise<ChangePart[]> {
+  const all: ChangePart[] = [];
   for await (const {parts} of readJournal(redis)) all.push(...parts);
   return all;
 }

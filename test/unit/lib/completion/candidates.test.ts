@@ -2,7 +2,7 @@ import {createServer} from 'node:net';
 
 import {expect, test} from 'vitest';
 
-import {complete} from '../../../../src/cli/completion/complete.js';
+import {complete, type Finders} from '../../../../src/cli/completion/complete.js';
 import {makeTable} from '../../../../src/cli/completion/table.js';
 import {findCandidates} from '../../../../src/lib/completion/candidates.js';
 import {JOURNAL_KEY} from '../../../../src/lib/gateway/keys.js';
@@ -71,10 +71,12 @@ test('what the names of arguments and values say is where candidates come from',
   const table = makeTable([{commands} as unknown as Parameters<typeof makeTable>[0][number]]);
   const at = async (line: string, current = ''): Promise<string> => {
     const asked: string[] = [];
-    const candidates = await complete(table, {words: line.split(' '), current}, ({kind, prefix, isOffered}) => {
+    const ids: Finders['ids'] = ({kind, prefix, isOffered}) => {
       asked.push(`${kind}:${prefix}${isOffered('k7') ? '' : ' but k7'}`);
       return Promise.resolve([]);
-    });
+    };
+    const contexts = (): Promise<string[]> => Promise.resolve(['prod', 'staging']);
+    const candidates = await complete(table, {words: line.split(' '), current}, {ids, contexts});
     return candidates === 'files' ? 'files' : asked.join();
   };
   expect(await at('undo-change')).toBe('changes:');

@@ -48,6 +48,12 @@ async function fake(answers: Answers): Promise<AnsweringServer> {
 /** Such as Redis refuses what a user may not do. */
 const NOPERM = new Error('NOPERM this user has no permissions');
 
+test('sessions with grants are those that have some, whatever else has keys of this CLI', async () => {
+  await redis.client.mSet({'tokengate:grants:b': '[]', 'tokengate:grants:a': '[]', 'tokengate:period:c': '{}'});
+  expect(await ids({kind: 'granted'})).toEqual(['a', 'b']);
+  expect(await ids({kind: 'granted', prefix: 'b'})).toEqual(['b']);
+});
+
 describe('sessions', () => {
   test('are those with a budget that begin with what is typed, in order', async () => {
     for (const id of ['b', 'aü', 'a', 'a*b', 'ab', '']) await redis.client.set(`session:${id}:budget`, '1');

@@ -1,7 +1,7 @@
 import {describe, expect, test} from 'vitest';
 
 import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, SPENT_KEYS} from '../../../../src/lib/gateway/keys.js';
-import {newChangeId, type Part, readJournal, toFields, toText} from '../../../../src/lib/journal/entry.js';
+import {newChangeId, type ChangePart, readJournal, toFields, toText} from '../../../../src/lib/journal/entry.js';
 import type {Redis} from '../../../../src/lib/redis/contract.js';
 import type {TestRedis} from '../../../support/redis/redis-server.js';
 import {withRedis} from '../../../support/redis/with-redis.js';
@@ -37,8 +37,8 @@ async function add(entry: string, fields: Record<string, string> = {}): Promise<
   await server.client.xAdd(KEY, entry, {...FACTS, sessions: SESSIONS, ...fields});
 }
 
-async function read(since?: Date): Promise<{parts: Part[]; unreadable: number}> {
-  const all: {parts: Part[]; unreadable: number} = {parts: [], unreadable: 0};
+async function read(since?: Date): Promise<{parts: ChangePart[]; unreadable: number}> {
+  const all: {parts: ChangePart[]; unreadable: number} = {parts: [], unreadable: 0};
   for await (const {parts, unreadable} of readJournal(redis, since)) {
     all.parts.push(...parts);
     all.unreadable += unreadable;

@@ -7,7 +7,7 @@ import {
   checkSessions,
   holds,
   parsePercentage,
-  type Rule,
+  type LimitRule,
   type Subject,
   toRules,
 } from '../../../../src/lib/monitoring/limits.js';
@@ -22,7 +22,7 @@ const x = rawId('x');
 const NOW = new Date('2026-11-22T16:00:00Z');
 const money = (text: string): Money => parseStoredMoney(text)!;
 const NONE = {warn: null, crit: null, minLeft: null, frozen: false};
-const told = (rules: readonly Rule[]): string[] =>
+const told = (rules: readonly LimitRule[]): string[] =>
   rules.map(({kind, severity, threshold}) => `${severity} ${kind} ${threshold?.toFixed() ?? ''}`.trim());
 
 function subject(budget: string, spent: string, isFrozen?: boolean | null): Subject {
@@ -85,7 +85,7 @@ describe('a percentage', () => {
 
 describe('a rule', () => {
   const without: Subject = {id: 'x', key: x, session: null, freeze: {...NOT_FROZEN, isFrozen: true}};
-  test.each<[Rule['kind'], string | null, Subject, boolean | null]>([
+  test.each<[LimitRule['kind'], string | null, Subject, boolean | null]>([
     ['unreadable_money', null, subject('1', '1'), false],
     ['unreadable_money', null, subject('nan', '1'), true],
     ['unreadable_money', null, subject('1', 'nan'), true],
@@ -135,7 +135,7 @@ describe('a check', () => {
     await server.stop();
   });
 
-  const rulesOf = (frozen: boolean): Rule[] =>
+  const rulesOf = (frozen: boolean): LimitRule[] =>
     toRules({warn: money('80'), crit: money('95'), minLeft: money('1'), frozen});
 
   async function check(options: Partial<Parameters<typeof checkSessions>[1]> = {}) {

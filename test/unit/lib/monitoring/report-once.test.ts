@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest';
 
-import {checkSessions, type Finding, type Rule, toRules} from '../../../../src/lib/monitoring/limits.js';
+import {checkSessions, type LimitFinding, type LimitRule, toRules} from '../../../../src/lib/monitoring/limits.js';
 import {parseStateName, reportOnce, type ReportOnceOptions} from '../../../../src/lib/monitoring/report-once.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
 import {ErrorReply, type Redis} from '../../../../src/lib/redis/contract.js';
@@ -11,7 +11,7 @@ import type {TestRedis} from '../../../support/redis/redis-server.js';
 import {withRedis} from '../../../support/redis/with-redis.js';
 
 const RULES = toRules({warn: parseAmount('80').value, crit: parseAmount('95').value, minLeft: null, frozen: false});
-const NOTHING: ReadonlySet<Finding> = new Set();
+const NOTHING: ReadonlySet<LimitFinding> = new Set();
 
 let server: TestRedis;
 let connectAs: (...rights: string[]) => Promise<Redis>;
@@ -20,8 +20,8 @@ withRedis((own) => ({server, connectAs} = own));
 interface Steps {
   /** Done when the sessions are about to be read. */
   before?: () => Promise<unknown>;
-  report?: ReportOnceOptions<{failed: ReadonlySet<Finding>}>['report'];
-  rules?: Rule[];
+  report?: ReportOnceOptions<{failed: ReadonlySet<LimitFinding>}>['report'];
+  rules?: LimitRule[];
   now?: Date;
   /** What stands in the place of the connection's own. */
   instead?: Partial<Redis>;

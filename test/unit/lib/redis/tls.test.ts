@@ -6,8 +6,9 @@ import {checkServerIdentity, type PeerCertificate} from 'node:tls';
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
+import {explainTls} from '../../../../src/lib/redis/explain-tls.js';
 import type {FailureContext} from '../../../../src/lib/redis/failures.js';
-import {explainTls, readTlsOptions} from '../../../../src/lib/redis/tls.js';
+import {readTlsOptions} from '../../../../src/lib/redis/tls-files.js';
 import type {TlsSettings} from '../../../../src/lib/redis/url.js';
 import {type Certificates, makeCertificates} from '../../../support/certificates.js';
 
@@ -123,7 +124,7 @@ test.each([
 describe('the settings of TLS', () => {
   test('verify a server by its name, and take none but an IP address for a name', async () => {
     const byName = await readTlsOptions(PLAIN, {host: 'db.example', port: 1});
-    expect(byName).toMatchObject({tls: true, rejectUnauthorized: true, servername: 'db.example'});
+    expect(byName).toMatchObject({rejectUnauthorized: true, servername: 'db.example'});
     expect(byName).not.toHaveProperty('ca');
     const certificate = {subjectaltname: 'DNS:db.example', subject: {}} as PeerCertificate;
     expect(byName.checkServerIdentity?.('other', certificate)).toBeUndefined();

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
-import {type Facts, parseFilter} from '../../../../src/lib/sessions/filter.js';
+import {type FilterFacts, parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {Decimal} from '../../../../src/lib/values/decimal.js';
 
-const facts: Facts = {
+const facts: FilterFacts = {
   id: 'team:alpha',
   budget: Decimal.of('10'),
   spent: Decimal.of('9.00000000000000000001'),
@@ -12,7 +12,7 @@ const facts: Facts = {
   used: Decimal.of('90.0000000000000000001'),
   frozen: false,
 };
-const invalid: Facts = {...facts, budget: null, remaining: null, used: null, frozen: null};
+const invalid: FilterFacts = {...facts, budget: null, remaining: null, used: null, frozen: null};
 
 describe('a filter', () => {
   test.each([

@@ -26,7 +26,8 @@ function watched(id: string, {budget = '10', spent, rate, requests, isFrozen}: F
   };
   const session = toSession(key, amounts, isFrozen === undefined ? null : {...NOT_FROZEN, isFrozen});
   const money = typeof rate === 'string' ? parseStoredMoney(rate)! : (rate ?? null);
-  return {id: key, session, status: statusOf(session), rate: money, requests};
+  const facts = {status: statusOf(session), rate: money, requests};
+  return {id: key, session, ...facts, renewsAt: null, renewsIn: null};
 }
 
 describe('a session is', () => {

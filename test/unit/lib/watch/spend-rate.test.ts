@@ -2,13 +2,7 @@ import fc from 'fast-check';
 import {expect, test} from 'vitest';
 import {Decimal} from '../../../../src/lib/values/decimal.js';
 
-import {
-  addReading,
-  rateOf,
-  secondsUntilEmpty,
-  type Spending,
-  startSpending,
-} from '../../../../src/lib/watch/spend-rate.js';
+import {addReading, rateOf, type Spending, startSpending} from '../../../../src/lib/watch/spend-rate.js';
 
 const T0 = Date.UTC(2026, 10, 22);
 
@@ -93,14 +87,4 @@ test('the same amount read again, as another object too, leaves the total as it 
 test('few points are kept, however many readings there are', () => {
   const readings = Array.from({length: 5000}, (_, index) => [index / 10, String(index)] as const);
   expect(read(...readings).points.length).toBeLessThan(15);
-});
-
-test('the time until empty is what remains at that rate', () => {
-  expect(secondsUntilEmpty(Decimal.of(10), Decimal.of(2))).toBe(300);
-  expect(secondsUntilEmpty(Decimal.of(0), Decimal.of(2))).toBe(0);
-  expect(secondsUntilEmpty(Decimal.of(0), Decimal.of(0))).toBe(0);
-  expect(secondsUntilEmpty(Decimal.of(10), Decimal.of(7))).toBe(85);
-  expect(secondsUntilEmpty(Decimal.of(10), Decimal.of(0))).toBeNull();
-  expect(secondsUntilEmpty(Decimal.of(10), null)).toBeNull();
-  expect(secondsUntilEmpty(null, Decimal.of(2))).toBeNull();
 });

@@ -1,0 +1,79 @@
+import {lstatSync} from 'node:fs';
+import {homedir} from 'node:os';
+import {isAbsolute, join} from 'node:path';
+
+import {TokengateError} from '../../lib/values/errors.js';
+
+/** The ways to name a server. */
+const WAYS = [
+  {kind: 'context', flag: 'context', variable: 'TOKENGATE_CONTEXT'},
+  {kind: 'url', flag: 'redis-url', variable: 'TOKENGATE_REDIS_URL'},
+  {kind: 'file', flag: 'redis-url-file', variable: 'TOKENGATE_REDIS_URL_FILE'},
+] as const;
+
+export type NamingFlags = Partial<Record<(typeof WAYS)[number]['flag'], string | undefined>>;
+
+/** What names the server. */
+export interface Choice {
+  kind: (typeof WAYS)[number]['kind'];
+  /** A URL, a file with one, or the name of a context. */
+  value: string;
+  /** The flag or the variable that says so. */
+  by: string;
+}
+
+/**
+ * What names the server: a flag, or else a variable; undefined when neither does. Two flags contradict each other, and so
+ * do two variables.
+ *
+ * @param typed the names of the flags that were typed, as opposed to set by a variable
+ * @throws TokengateError INVALID_USAGE, INVALID_REDIS_URL for an empty variable
+ */
+export function chooseServer(flags: NamingFlags, typed: ReadonlySet<string>): Choice | undefined {
+  const typedWays = WAYS.filter(({flag}) => typed.has(flag));
+  const [way, other] = typedWays;
+  if (way !== undefined && other !== undefined) {
+    throw new TokengateError('INVALID_USAGE', `Both --${way.flag} and --${other.flag} are given.`, {hint: 'Give one.'});
+  }
+  if (way !== undefined) return {kind: way.kind, value: flags[way.flag] ?? '', by: `--${way.flag}`};
+  const set = WAYS.flatMap(({kind, variable}) => {
+    const value = process.env[variable];
+    // An empty variable is what is left of one that was never set: no reason to change things on localhost.
+    if (value === '') throw emptyVariable(variable);
+    return value === undefined ? [] : [{kind, value, by: variable}];
+  });
+  const [first, second] = set;
+  if (first !== undefined && second !== undefined) {
+    throw new TokengateError('INVALID_USAGE', `Both ${first.by} and ${second.by} are set.`, {
+      hint: 'Unset one, or give --context, --redis-url or --redis-url-file.',
+    });
+  }
+  return first;
+}
+
+function emptyVariable(name: string): TokengateError {
+  return new TokengateError('INVALID_REDIS_URL', `${name} is set, but empty.`, {
+    hint: 'Unset it for redis://localhost:6379, or give --redis-url.',
+  });
+}
+
+/**
+ * Where the contexts are: `TOKENGATE_CONFIG`, or else in the user's folder for settings. `isExpected` says that there is
+ * such a file, be it a link that leads nowhere, or that there has to be one.
+ */
+export function contextPath(): {path: string; isExpected: boolean} {
+  const {TOKENGATE_CONFIG: named = '', XDG_CONFIG_HOME: settings = ''} = process.env;
+  if (named !== '') return {path: named, isExpected: true};
+  const folder = isAbsolute(settings) ? settings : join(homedir(), '.config');
+  const path = join(folder, 'tokengate', 'config.yaml');
+  return {path, isExpected: isThere(path)};
+}
+
+/** A folder that may not be entered is another user's, whose settings are none of ours. */
+function isThere(path: string): boolean {
+  try {
+    return lstatSync(path, {throwIfNoEntry: false}) !== undefined;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,71 @@
+import {existsSync, mkdirSync} from 'node:fs';
+import {dirname} from 'node:path';
+
+import {type Config, type Context, parseConfig, unknownContext} from '../../lib/contexts/config.js';
+import {keepSecretUrl, redactStderr} from '../terminal/redact.js';
+import {contextPath} from './choice.js';
+import {readPlainFile} from './secret-file.js';
+
+/** Hundreds of contexts. */
+const CONTEXT_FILE = {what: 'context file', code: 'INVALID_CONFIG', maxBytes: 256 * 1024};
+
+export interface ContextFile {
+  path: string;
+  text: string;
+  /** Undefined when there is no file yet. */
+  mode: number | undefined;
+  config: Config;
+}
+
+/**
+ * Reads the file with the contexts. Without one there are none.
+ *
+ * @param options.isNew true where a file that is named, and is not there, is one to be made
+ * @throws TokengateError INVALID_CONFIG
+ */
+export async function readContextFile({isNew = false} = {}): Promise<ContextFile> {
+  const {path, isExpected} = contextPath();
+  if (isNew ? !existsSync(path) : !isExpected)
+    return {path, text: '', mode: undefined, config: await parseConfig('', path)};
+  const {text, mode, refuseShared} = readPlainFile(path, CONTEXT_FILE);
+  const config = await parseConfig(text, path);
+  if (config.isSecret) refuseShared();
+  for (const {source} of config.contexts.values()) if (source.from === 'redis-url') keepSecretUrl(source.url);
+  redactStderr();
+  return {path, text, mode, config};
+}
+
+/**
+ * The context of a name, or the default one; undefined when no name is given and there is no default.
+ *
+ * @throws TokengateError INVALID_CONFIG, CONTEXT_NOT_FOUND
+ */
+export async function findContext(name: string | undefined): Promise<Context | undefined> {
+  const {path, config} = await readContextFile();
+  const wanted = name ?? config.default;
+  const context = wanted === undefined ? undefined : config.contexts.get(wanted);
+  if (wanted !== undefined && context === undefined) throw unknownContext(wanted, config, path);
+  return context;
+}
+
+/**
+ * Replaces the file as a whole. It keeps its mode, unless what is in it now is for its owner alone.
+ *
+ * @throws TokengateError OUTPUT_FAILED
+ */
+export async function writeContextFile(
+  {path, mode = 0o600}: ContextFile,
+  {text, isSecret}: {text: string; isSecret: boolean},
+): Promise<void> {
+  const {replaceFile} = await import('../terminal/replace-file.js');
+  makeFolder(dirname(path));
+  await replaceFile(path, text, isSecret ? 0o600 : mode);
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, {recursive: true, mode: 0o700});
+  } catch {
+    // Writing the file says why not.
+  }
+}

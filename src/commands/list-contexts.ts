@@ -1,0 +1,50 @@
+import {Flags} from '@oclif/core';
+
+import {chooseServer} from '../cli/connection/choice.js';
+import {readContextFile} from '../cli/connection/context-file.js';
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {CONTEXT_FORMATS, renderContexts} from '../cli/views/contexts.js';
+import {unknownContext} from '../lib/contexts/config.js';
+
+export default class ListContexts extends BaseCommand<typeof ListContexts> {
+  static override summary = 'List the servers that have a name';
+  static override description = `Lists the contexts of the context file, and says which one a command on the same line would take, and why. Nothing is connected, and no password is shown.
+
+The file is ~/.config/tokengate/config.yaml, or $XDG_CONFIG_HOME/tokengate/config.yaml, or what TOKENGATE_CONFIG names. The server is what --context, --redis-url or --redis-url-file names; else TOKENGATE_CONTEXT, TOKENGATE_REDIS_URL or TOKENGATE_REDIS_URL_FILE; else the default of the file; else redis://localhost:6379.`;
+  static group = 'Set-up';
+  static override examples = [
+    {description: 'Which servers are there, and which one is meant?', command: '<%= config.bin %> <%= command.id %>'},
+    {
+      description: 'Names for a script',
+      command: `<%= config.bin %> <%= command.id %> --json | jq -r '.[].name'`,
+    },
+  ];
+  static related = ['add-context', 'remove-context', 'health'];
+
+  static override flags = {
+    format: Flags.option({
+      char: 'o',
+      options: CONTEXT_FORMATS,
+      description: 'Output format; --json is short for --format json',
+    })(),
+  };
+
+  protected override readonly isOffline = true;
+
+  async run(): Promise<void> {
+    const {json, format = json ? 'json' : 'table'} = this.flags;
+    const choice = chooseServer(this.flags, this.typed);
+    const {path, config} = await readContextFile();
+    const inEffect = choice === undefined ? config.default : choice.kind === 'context' ? choice.value : undefined;
+    if (inEffect !== undefined && !config.contexts.has(inEffect)) throw unknownContext(inEffect, config, path);
+    await this.write(renderContexts(config, {format, inEffect}));
+    if (format !== 'table') return;
+    if (config.contexts.size === 0) this.print(`No contexts in ${path}`);
+    this.print(`In effect: ${inEffect ?? 'no context'}, ${describeReason(choice?.by, inEffect)}`);
+  }
+}
+
+function describeReason(by: string | undefined, inEffect: string | undefined): string {
+  if (by !== undefined) return `by ${by}`;
+  return inEffect === undefined ? 'but redis://localhost:6379' : 'by the default of the file';
+}
