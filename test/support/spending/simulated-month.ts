@@ -1,6 +1,6 @@
 import {changeKnown} from '../../../src/lib/change/apply.js';
-import {resetChange} from '../../../src/lib/operations/reset.js';
 import {setPeriodChange} from '../../../src/lib/operations/period.js';
+import {resetChange} from '../../../src/lib/operations/reset.js';
 import type {Command, Redis} from '../../../src/lib/redis/contract.js';
 import {recordSpending} from '../../../src/lib/spending/record.js';
 import {parseSessionId} from '../../../src/lib/values/session-id.js';
