@@ -280,7 +280,10 @@ const notification = {
 const crossing = {
   ...id,
   severity: [['critical', 'warning'], 'how severe it is'],
-  check: [['used', 'left', 'rate', 'frozen', 'unreadable_money', 'unreadable_freeze'], 'the limit that is crossed'],
+  check: [
+    ['used', 'left', 'rate', 'frozen', 'overdue', 'unreadable_money', 'unreadable_freeze'],
+    'the limit that is crossed',
+  ],
   threshold: ['amount?', 'the limit: percent, US dollars, or US dollars a minute'],
   ...amounts,
   ...freeze,

@@ -95,6 +95,14 @@ export const sampleFlag = Flags.string({
   helpValue: 'TIME',
 });
 
+/** How late a renewal may be before that is an alarm. */
+export const DEFAULT_GRACE = '15m';
+export const graceFlag = Flags.string({
+  description: `How late a renewal may be (default: ${DEFAULT_GRACE})`,
+  dependsOn: ['overdue'],
+  helpValue: 'TIME',
+});
+
 export const nullFlag = Flags.boolean({
   // oclif's types know letters only; its parser takes any character.
   char: '0' as 'z',
