@@ -12,7 +12,8 @@ import {roomOf, showCut, showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
 import {hexOf, writeIdLine} from './id-lines.js';
-import {NO_RENEWAL, type RenewalCells} from './renewal.js';
+import type {RenewalCells} from './periods.js';
+import {NO_RENEWAL} from './renewal.js';
 
 /** A session as scripts see it: a contract. Amounts are exact; null is a value in Redis that is not money. */
 export interface SessionJson {
