@@ -42,12 +42,11 @@ const session = {...id, ...amounts};
 const changeId = {
   change_id: ['text?', 'the change, for `undo-change`; null if nothing changed or nothing is recorded'],
 };
-const budgetChange = {
+const newBudget = {
   ...id,
   budget: ['amount?', 'the new limit in US dollars'],
   previous_budget: ['amount?', 'the limit before; null if there was none'],
   spent: amounts.spent,
-  ...changeId,
 };
 const zoned = nullable('zoned');
 const everyPeriod = [nullable(['day', 'week', 'month', 'year']), 'how often the budget renews; null if it does not'];
@@ -93,8 +92,36 @@ const error = {
   message: ['text', 'what went wrong'],
 };
 
+/** What a second look finds: how it is called, and the facts of it. */
+const lookOf = (outcome, meaning, facts) => ({
+  outcome: [['lasts', outcome, 'failed'], `\`lasts\`, \`${outcome}\` (${meaning}), or \`failed\``],
+  ...facts,
+  'error?': [error, 'why it could not be looked at, or taken off'],
+});
+const spendingLook = {
+  look: lookOf('taken_off', 'removed spending was written back, and taken off again', {
+    'removed_spent?': ['amount', 'the removed spending'],
+    'found_spent?': ['amount', 'what was spent then'],
+    'spent?': ['amount', 'what is spent now'],
+  }),
+  isNull: 'if no spending was removed, or with `--no-second-look`',
+};
+const freezeLook = {
+  look: lookOf('overwritten', 'somebody wrote it right after', {
+    'frozen_until?': ['time?', 'the end of the freeze now'],
+    'freeze_reason?': ['text?', 'its reason'],
+  }),
+  isNull: 'if a freeze was kept',
+};
+const budgetLook = {
+  look: lookOf('overwritten', 'somebody wrote it right after', {'budget?': ['amount?', 'the limit now']}),
+  isNull: 'if there was a budget before',
+};
+const lookedAt = ({look, isNull}) => ({second_look: [nullable(look), `whether it has lasted; null ${isNull}`]});
+const OF_ALL = {session_id: ['text?', 'the session; null for all']};
+
 /** The document of a batch, and the lines of its --format ndjson. */
-function batchOf(verb, done, results, facts = changeId) {
+function batchOf(verb, done, results, {facts = changeId, second} = {}) {
   const head = (outcomes) => ({...id, outcome: [outcomes, 'what happened'], ...facts});
   const result = oneOf(
     {...head([done, 'unchanged']), ...results},
@@ -118,21 +145,30 @@ function batchOf(verb, done, results, facts = changeId) {
     action: [[verb], 'what the batch does'],
     dry_run: ['boolean', 'whether this is only a preview'],
     results: [listOf(result), 'one for each session'],
+    ...(second && {
+      second_looks: [
+        nullable(listOf({...OF_ALL, ...second.look})),
+        'what was done and has not lasted; null if it was not looked at',
+      ],
+    }),
     change_id: ['text?', 'the change of the whole batch; null if there is none, or more than one'],
     summary: [summary, 'the number of sessions by outcome'],
   };
-  return {document, result};
+  const line = second
+    ? oneOf(...result.choices, {...OF_ALL, second_look: [second.look, 'what has not lasted']})
+    : result;
+  return {document, line};
 }
 
 /** A command on one session or on many. */
-function oneOrMany(verb, done, results) {
-  const {document, result} = batchOf(verb, done, results);
+function oneOrMany(verb, done, results, second) {
+  const {document, line} = batchOf(verb, done, results, {second});
   return {
     documents: [
-      {of: 'One session', is: {...id, ...results, ...changeId}},
+      {of: 'One session', is: {...id, ...results, ...(second && lookedAt(second)), ...changeId}},
       {of: 'A batch', is: document},
     ],
-    line: result,
+    line,
   };
 }
 
@@ -212,8 +248,10 @@ const undone = batchOf(
   'undone',
   {restored: [mapOf('KEY', 'text?'), 'the restored keys and their values; null for a removed key']},
   {
-    change_id: ['text', 'the change that is undone'],
-    undone_by: ['text?', 'the change that undid it; null if nothing changed or nothing is recorded'],
+    facts: {
+      change_id: ['text', 'the change that is undone'],
+      undone_by: ['text?', 'the change that undid it; null if nothing changed or nothing is recorded'],
+    },
   },
 );
 const notification = {
@@ -259,19 +297,24 @@ const granted = {
   previous_budget: ['amount?', 'the limit before'],
   ...changeId,
 };
-const renewed = batchOf('renew', 'renewed', {
-  budget: ['amount?', 'the new limit in US dollars'],
-  previous_budget: ['amount?', 'the limit before'],
-  removed_spent: ['amount?', 'the spending that was cleared'],
-  carried_over: ['amount?', 'US dollars carried over from the period before'],
-  ended_grants: [listOf(grant), 'the grants that ended'],
-  next_renewal: [zoned, 'the next renewal'],
-});
+const renewed = batchOf(
+  'renew',
+  'renewed',
+  {
+    budget: ['amount?', 'the new limit in US dollars'],
+    previous_budget: ['amount?', 'the limit before'],
+    removed_spent: ['amount?', 'the spending that was cleared'],
+    carried_over: ['amount?', 'US dollars carried over from the period before'],
+    ended_grants: [listOf(grant), 'the grants that ended'],
+    next_renewal: [zoned, 'the next renewal'],
+  },
+  {second: spendingLook},
+);
 
 const one = (is) => ({documents: [{is}]});
 
 export const DOCUMENTS = {
-  'add-budget': one(budgetChange),
+  'add-budget': one({...newBudget, ...changeId}),
   'add-context': one({...context, ...contextFile}),
   'anomaly-stats': one({
     ...id,
@@ -361,13 +404,18 @@ export const DOCUMENTS = {
     next_renewal: [zoned, 'when the budget renews; null if it does not'],
     grant_commands: [listOf('text'), 'in place of `add-budget`, for this period only'],
   }),
-  'freeze-session': oneOrMany('freeze', 'frozen', {
-    is_frozen: ['true', 'it is frozen now'],
-    freeze_reason: freeze.freeze_reason,
-    frozen_until: ['time', 'the end of the freeze'],
-    previously_frozen_until: ['time?', 'the end of the freeze before'],
-    previous_freeze_reason: ['text?', 'the reason of the freeze before'],
-  }),
+  'freeze-session': oneOrMany(
+    'freeze',
+    'frozen',
+    {
+      is_frozen: ['true', 'it is frozen now'],
+      freeze_reason: freeze.freeze_reason,
+      frozen_until: ['time', 'the end of the freeze'],
+      previously_frozen_until: ['time?', 'the end of the freeze before'],
+      previous_freeze_reason: ['text?', 'the reason of the freeze before'],
+    },
+    freezeLook,
+  ),
   'get-budget': one({...session, ...renewal}),
   'grant-budget': one({...id, ...grant, ...granted}),
   health: one({
@@ -434,20 +482,25 @@ export const DOCUMENTS = {
     journal_trimmed: ['boolean', 'whether the journal no longer has all changes since'],
     dropped_days: [listOf('text'), 'days that were dropped (`--keep`)'],
   }),
-  'renew-budgets': {documents: [{is: renewed.document}], line: renewed.result},
+  'renew-budgets': {documents: [{is: renewed.document}], line: renewed.line},
   'remove-context': one({
     name: context.name,
     was_default: ['boolean', 'whether it was the default of the file, which has none now'],
     ...contextFile,
   }),
   'revoke-grant': one({...id, revoked_grants: [listOf(grant), 'the grants that ended'], ...granted}),
-  'reset-session': oneOrMany('reset', 'reset', {
-    removed_budget: [oneOf('amount?', 'text'), 'the removed limit; its text if it is no amount'],
-    removed_spent: [oneOf('amount?', 'text'), 'the removed spending; its text if it is no amount'],
-  }),
-  'set-budget': one(budgetChange),
-  'set-period': oneOrMany('set', 'set', period),
-  'undo-change': {documents: [{is: undone.document}], line: undone.result},
+  'reset-session': oneOrMany(
+    'reset',
+    'reset',
+    {
+      removed_budget: [oneOf('amount?', 'text'), 'the removed limit; its text if it is no amount'],
+      removed_spent: [oneOf('amount?', 'text'), 'the removed spending; its text if it is no amount'],
+    },
+    spendingLook,
+  ),
+  'set-budget': one({...newBudget, ...lookedAt(budgetLook), ...changeId}),
+  'set-period': oneOrMany('set', 'set', period, spendingLook),
+  'undo-change': {documents: [{is: undone.document}], line: undone.line},
   'unfreeze-session': oneOrMany('unfreeze', 'unfrozen', {
     was_frozen: ['boolean', 'whether a freeze was lifted'],
     freeze_reason: ['text?', 'its reason'],

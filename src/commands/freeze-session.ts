@@ -3,9 +3,11 @@ import {Flags} from '@oclif/core';
 import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
 import {parseTypedTime} from '../cli/text/time-zone.js';
+import {type SecondLookJson, tellSightings} from '../cli/views/second-look.js';
 import {describeEnd, describeFreeze, FOREVER} from '../lib/gateway/freeze.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
 import {type Freeze, freezeSession, type FreezeOptions, freezeChange} from '../lib/operations/freeze.js';
+import {findOverwrittenFreeze, freezeLook} from '../lib/operations/overwritten.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';
@@ -19,6 +21,8 @@ interface FreezeJson {
   frozen_until: Date;
   previously_frozen_until: Date | null;
   previous_freeze_reason: string | null;
+  /** Null when a freeze was kept. */
+  second_look: SecondLookJson | null;
   /** Null when nothing was changed, or without a journal. */
   change_id: string | null;
 }
@@ -26,6 +30,8 @@ interface FreezeJson {
 export default class FreezeSession extends BatchCommand<typeof FreezeSession> {
   static override summary = 'Freeze sessions, for one hour by default';
   static override description = `While a session is frozen, the gateway refuses its requests with HTTP 429 and the reason.
+
+A request of the gateway that is under way can remove the freeze, or write a shorter one over it. So the command looks again: if that has happened, it warns and exits with 1.
 
 A freeze that already ends later is kept; --force replaces it. One session that is named alone may be new; a batch refuses IDs that Redis does not know, unless --allow-unknown is given.
 
@@ -77,6 +83,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
       describe: ({until, reason}) => `${describeEnd(until)} (${reason ?? 'no reason'})`,
       problems: ({previous}) => previous.problems,
       toJson: toFreezeJson,
+      secondLook: freezeLook,
     });
     return undefined;
   }
@@ -90,8 +97,9 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     if (!freeze.isKnown) {
       await this.warnUnknown(redis, id, `New session '${freeze.id}': it has no budget and no spending yet.`);
     }
+    const secondLook = freeze.isKept ? null : tellSightings(await findOverwrittenFreeze(redis, freeze));
     const change = freeze.isKept ? undefined : journal?.change;
-    return {session_id: freeze.id, ...toFreezeJson(freeze), change_id: change ?? null};
+    return {session_id: freeze.id, ...toFreezeJson(freeze), second_look: secondLook, change_id: change ?? null};
   }
 
   /** Reads the flags before anything is connected; the end of a freeze for a time is counted from now. */
@@ -112,7 +120,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
   }
 }
 
-function toFreezeJson({until, reason, previous}: Freeze): Omit<FreezeJson, 'session_id' | 'change_id'> {
+function toFreezeJson({until, reason, previous}: Freeze): Omit<FreezeJson, 'session_id' | 'second_look' | 'change_id'> {
   return {
     is_frozen: true,
     freeze_reason: reason,

@@ -1,18 +1,12 @@
 import {Flags} from '@oclif/core';
 
 import {BatchCommand} from '../cli/oclif/batch-command.js';
-import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
+import {batchFlags, secondLookFlag, sessionIdsArg} from '../cli/oclif/flags.js';
+import {type SecondLookJson, tellSightings} from '../cli/views/second-look.js';
 import {previewBatch} from '../lib/change/batch.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
-import {
-  describeRemoved,
-  findWriteBack,
-  findWriteBacks,
-  type Reset,
-  resetSession,
-  resetChange,
-  WRITE_BACK_MS,
-} from '../lib/operations/reset.js';
+import {describeRemoved, type Reset, resetChange, resetLook, resetSession} from '../lib/operations/reset.js';
+import {lookAtOne} from '../lib/operations/second-look.js';
 import {type Money, parseStoredMoney} from '../lib/values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../lib/values/session-id.js';
 
@@ -23,6 +17,8 @@ interface ResetJson {
   session_id: string;
   removed_budget: Removed;
   removed_spent: Removed;
+  /** Null when there was nothing to look for, or with --no-second-look. */
+  second_look: SecondLookJson | null;
   /** Null when nothing was changed, or without a journal. */
   change_id: string | null;
 }
@@ -30,6 +26,8 @@ interface ResetJson {
 export default class ResetSession extends BatchCommand<typeof ResetSession> {
   static override summary = 'Remove the budget and spending of sessions';
   static override description = `Asks first. Budget and spending are removed in one atomic step, and what was removed is shown.
+
+A request of the gateway that is under way can write the old spending back. So a tenth of a second and half a second later the command looks again: when the spending has jumped by at least what was removed, exactly that is taken off again, and a warning says so.
 
 At its next request a session gets the default budget of the gateway; --keep-budget keeps its current budget.
 
@@ -52,6 +50,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
   static override args = {session_id: sessionIdsArg};
   static override flags = {
     'keep-budget': Flags.boolean({description: 'Remove only the spending'}),
+    'no-second-look': secondLookFlag,
     ...batchFlags,
   };
 
@@ -65,7 +64,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
       change: () => resetChange({keepBudget}),
       describe: describeRemoved,
       toJson: toRemovedJson,
-      follow: {afterMs: WRITE_BACK_MS, look: findWriteBacks},
+      secondLook: this.flags['no-second-look'] ? null : resetLook(),
     });
     return undefined;
   }
@@ -77,9 +76,10 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     const reset = await resetSession(redis, id, {keepBudget: this.flags['keep-budget']}, journal);
     this.render(reset);
     if (!isNothing(reset)) this.afterChange(journal);
-    this.warnAll(await findWriteBack(redis, reset));
+    const isLookedAt = reset.spent !== null && !this.flags['no-second-look'];
+    const secondLook = isLookedAt ? tellSightings(await lookAtOne(redis, resetLook(), reset, journal)) : null;
     const change = isNothing(reset) ? undefined : journal?.change;
-    return {session_id: reset.id, ...toRemovedJson(reset), change_id: change ?? null};
+    return {session_id: reset.id, ...toRemovedJson(reset), second_look: secondLook, change_id: change ?? null};
   }
 
   /** Asks with all that the answer depends on; a session that is not there is refused before. */
@@ -109,7 +109,7 @@ function isNothing({budget, spent}: Reset): boolean {
   return budget === null && spent === null;
 }
 
-function toRemovedJson({budget, spent}: Reset): Omit<ResetJson, 'session_id' | 'change_id'> {
+function toRemovedJson({budget, spent}: Reset): Pick<ResetJson, 'removed_budget' | 'removed_spent'> {
   const toJson = (removed: string | null): Removed =>
     removed === null ? null : (parseStoredMoney(removed) ?? removed);
   return {removed_budget: toJson(budget), removed_spent: toJson(spent)};

@@ -1,12 +1,21 @@
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {amountArg, answerFormatFlag, journalFlags, sessionIdArg} from '../cli/oclif/flags.js';
+import type {SecondLookJson} from '../cli/views/second-look.js';
 import {type BudgetChangeJson, toBudgetChangeJson} from '../cli/views/sessions.js';
 import {type BudgetChange, setBudget} from '../lib/operations/budget.js';
+import type {Redis} from '../lib/redis/contract.js';
 import {formatExactMoney} from '../lib/values/money.js';
+
+interface SetBudgetJson extends BudgetChangeJson {
+  /** Null when the session had a budget: then none is written by the gateway. */
+  second_look: SecondLookJson | null;
+}
 
 export default class SetBudget extends BaseCommand<typeof SetBudget> {
   static override summary = 'Set the budget of a session';
   static override description = `The amount is in US dollars and is kept exactly as typed. What the session has spent stays.
+
+If the session had no budget, a request of the gateway that is under way can write the gateway's default over the new one. So the command looks again: if that has happened, it warns and exits with 1.
 
 A budget of 0, or not above what is spent, blocks the session.`;
   static group = 'Budgets';
@@ -26,7 +35,7 @@ A budget of 0, or not above what is spent, blocks the session.`;
 
   static override flags = {...journalFlags, format: answerFormatFlag()};
 
-  async run(): Promise<BudgetChangeJson> {
+  async run(): Promise<SetBudgetJson> {
     const {session_id: id, amount} = this.args;
     const redis = await this.connectToChange();
     const journal = this.journal();
@@ -34,7 +43,17 @@ A budget of 0, or not above what is spent, blocks the session.`;
     this.render(change);
     this.afterChange(journal);
     if (change.isNew) await this.warnUnknown(redis, id, `New session '${change.session.id}'.`, '');
-    return toBudgetChangeJson(change, journal);
+    const {change_id, ...facts} = toBudgetChangeJson(change, journal);
+    return {...facts, second_look: await this.lookAgain(redis, change), change_id};
+  }
+
+  private async lookAgain(redis: Redis, change: BudgetChange): Promise<SecondLookJson | null> {
+    if (!change.isFirst) return null;
+    const [{findOverwrittenBudget}, {tellSightings}] = await Promise.all([
+      import('../lib/operations/overwritten.js'),
+      import('../cli/views/second-look.js'),
+    ]);
+    return tellSightings(await findOverwrittenBudget(redis, change));
   }
 
   private render({session, previousBudget, problems}: BudgetChange): void {

@@ -2,9 +2,12 @@ import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
 import {periodFlags, readSchedule} from '../cli/oclif/period-flags.js';
 import {describeSetPeriod, type PeriodJson, toPeriodJson} from '../cli/views/periods.js';
+import {tellSightings} from '../cli/views/second-look.js';
 import {changeKnown} from '../lib/change/apply.js';
 import {BUDGET_KEYS, PERIOD_KEYS} from '../lib/gateway/keys.js';
-import {type PeriodChange, setPeriodChange} from '../lib/operations/period.js';
+import {freshLook, type PeriodChange, setPeriodChange} from '../lib/operations/period.js';
+import {lookAtOne} from '../lib/operations/second-look.js';
+import {RESET_LOOKS} from '../lib/operations/write-back.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
 import {describePeriod} from '../lib/periods/describe.js';
 import type {Period} from '../lib/periods/period.js';
@@ -58,6 +61,7 @@ set-budget and add-budget change the budget of the current period only. --every 
       describe: describeSetPeriod,
       problems: describeBlocked,
       toJson: (change) => ({...toPeriodJson(change.after, this.spanOf)}),
+      secondLook: this.flags['start-fresh'] ? freshLook(RESET_LOOKS) : null,
     });
     return undefined;
   }
@@ -79,8 +83,13 @@ set-budget and add-budget change the budget of the current period only. --every 
     this.warnAll(describeBlocked(change));
     const isChanged = change.before !== change.after;
     if (isChanged) this.afterChange(journal);
+    const isLookedAt = this.flags['start-fresh'] && change.before.spent.state !== 'absent';
+    const secondLook = isLookedAt
+      ? tellSightings(await lookAtOne(redis, freshLook(RESET_LOOKS), change, journal))
+      : null;
     const changeId = isChanged ? (journal?.change ?? null) : null;
-    return {session_id: change.id, ...toPeriodJson(change.after, this.spanOf), change_id: changeId};
+    const terms = toPeriodJson(change.after, this.spanOf);
+    return {session_id: change.id, ...terms, second_look: secondLook, change_id: changeId};
   }
 
   /** @throws TokengateError INVALID_USAGE */

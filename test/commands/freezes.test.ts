@@ -60,6 +60,7 @@ describe('freeze-session', () => {
       frozen_until: `${until}Z`,
       previously_frozen_until: null,
       previous_freeze_reason: null,
+      second_look: {outcome: 'lasts'},
       change_id: expect.stringMatching(/^[0-9a-z]{10}$/) as string,
     });
   });

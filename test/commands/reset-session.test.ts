@@ -35,6 +35,9 @@ describe('reset-session', () => {
         "session_id": "x",
         "removed_budget": 25.5,
         "removed_spent": 0.02643664999999999982,
+        "second_look": {
+          "outcome": "lasts"
+        },
         "change_id": null
       }
       "
@@ -75,6 +78,7 @@ describe('reset-session', () => {
       session_id: 'bad',
       removed_budget: 'nan\u001b',
       removed_spent: null,
+      second_look: null,
       change_id: expect.stringMatching(/^[0-9a-z]{10}$/) as string,
     });
   });

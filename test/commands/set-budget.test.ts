@@ -67,6 +67,7 @@ describe('set-budget', () => {
         "budget": 0.05,
         "previous_budget": 0.00001,
         "spent": 0.02643664999999999982,
+        "second_look": null,
         "change_id": null
       }
       "

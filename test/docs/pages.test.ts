@@ -239,7 +239,7 @@ describe('the lists of the pages', () => {
     const [, ...rows] = tableBelow('What a batch reports');
     const [[dones = '', plans = ''] = [], ...others] = rows;
     const done = namesIn(dones)[['reset', 'freeze', 'unfreeze'].indexOf(verb)];
-    const {required: fields} = (await schemaOf(`${verb}-session`)).anyOf[0]!;
+    const {required} = (await schemaOf(`${verb}-session`)).anyOf[0]!;
     if (verb === 'unfreeze') await run('tokengate freeze-session --all --yes');
 
     const preview = await batchOf(verb, '--dry-run');
@@ -253,7 +253,9 @@ describe('the lists of the pages', () => {
     });
 
     const report = await batchOf(verb, '--yes');
-    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', 'change_id', 'summary']);
+    const fields = required.filter((field) => field !== 'second_look');
+    const looks = verb === 'unfreeze' ? [] : ['second_looks'];
+    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', ...looks, 'change_id', 'summary']);
     expect(Object.keys(report.results[0] ?? {})).toEqual([
       'session_id',
       'outcome',

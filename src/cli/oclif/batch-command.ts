@@ -1,11 +1,10 @@
-import {setTimeout as wait} from 'node:timers/promises';
-
 import type {Command, Interfaces} from '@oclif/core';
 
 import {previewBatch, runBatch} from '../../lib/change/batch.js';
 import type {Change} from '../../lib/change/change.js';
 import type {KeyShape} from '../../lib/gateway/keys.js';
 import type {Journal} from '../../lib/journal/entry.js';
+import {type SecondLook, SecondLooks} from '../../lib/operations/second-look.js';
 import {refuseReplica} from '../../lib/redis/connect.js';
 import type {Redis} from '../../lib/redis/contract.js';
 import {serverTime} from '../../lib/redis/server-time.js';
@@ -51,8 +50,8 @@ export interface BatchWording<R> {
   asks?: boolean;
   /** True for what cron runs often: with --quiet it says nothing when there is nothing to do. */
   isSilentWhenNone?: boolean;
-  /** Looks again at those that are done, when they are so old, and says what is wrong with them. */
-  follow?: {afterMs: number; look: (redis: Redis, results: R[]) => Promise<string[]>};
+  /** Looks whether what was done has lasted; null when it is not to. */
+  secondLook?: SecondLook<R> | null;
 }
 
 /** A part of what a command does: one change of some sessions. */
@@ -71,9 +70,6 @@ export interface BatchStep<R> {
 }
 
 type BatchFlags = Interfaces.InferredFlags<typeof batchFlags & typeof globalFlags>;
-
-/** How many chunks of results are looked at again in one go. */
-const FOLLOW_AT_ONCE = 20;
 
 /** Of so many words in a row it is tried whether they are one ID whose quotes were forgotten. */
 const MOST_WORDS = 8;
@@ -162,7 +158,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     redis: Redis,
     now: Date,
     steps: readonly BatchStep<R>[],
-    {follow}: BatchWording<R>,
+    {secondLook}: BatchWording<R>,
     report: BatchReport<R>,
   ): Promise<void> {
     refuseReplica(redis);
@@ -172,24 +168,14 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     });
     const total = steps.reduce((sum, {selected}) => sum + selected.ids.length, 0);
     const progress = showProgress(total, {isQuiet: report.isQuiet});
-    /** Done, and not looked at again yet. */
-    const waiting: {since: number; results: R[]}[] = [];
     /** What something was changed under. */
     const changes = new Set<Journal | undefined>();
-    // One look after the other, beside the batch: it does not wait for them.
-    let looks = Promise.resolve();
-    const followUp = ({atLeast}: {atLeast: number}): void => {
-      const latest = performance.now() - (follow?.afterMs ?? 0);
-      const ripe = waiting.filter(({since}) => since <= latest);
-      if (!follow || ripe.length < atLeast) return;
-      waiting.splice(0, ripe.length);
-      const results = ripe.flatMap(({results}) => results);
-      looks = looks.then(async () => {
-        const warnings = await follow.look(redis, results);
-        if (warnings.length > 0) progress.hide();
-        this.warnAll(warnings);
+    const looks =
+      secondLook &&
+      new SecondLooks(redis, secondLook, async (sightings) => {
+        progress.hide();
+        await report.addSightings(sightings);
       });
-    };
     try {
       await report.open();
       let count = 0;
@@ -201,23 +187,18 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
           await report.add(outcomes, more);
           if (report.isClosed) stop.abort();
           if (outcomes.some(({state}) => state === 'done')) changes.add(journal);
-          if (follow) {
+          if (looks) {
             const results = outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.result] : []));
-            if (results.length > 0) waiting.push({since: performance.now(), results});
-            if (!report.isCutShort) followUp({atLeast: FOLLOW_AT_ONCE});
+            looks.add(results, journal);
+            if (!report.isCutShort) looks.begin();
           }
           await progress.update((count += outcomes.length));
         }
         if (report.isCutShort) stop.abort();
       }
-      if (follow && !report.isCutShort) {
-        for (let [next] = waiting; next !== undefined; [next] = waiting) {
-          await wait(Math.max(0, next.since + follow.afterMs - performance.now()));
-          followUp({atLeast: 1});
-        }
-      }
+      if (!report.isCutShort) await looks?.finish();
     } finally {
-      await looks;
+      await looks?.stop();
       progress.stop();
     }
     try {

@@ -104,6 +104,11 @@ export const answerFormatFlag = Flags.option({
   description: 'Output format; --json is short for --format json',
 });
 
+/** For commands that remove spending. */
+export const secondLookFlag = Flags.boolean({
+  description: 'Do not look whether a request that was under way wrote the old spending back',
+});
+
 /** How the commands that change sessions record it. */
 export const journalFlags = {
   note: Flags.string({description: 'Note for the journal of changes', helpValue: 'TEXT'}),

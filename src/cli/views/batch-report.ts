@@ -1,11 +1,13 @@
 import type {Outcome} from '../../lib/change/batch.js';
 import type {Preview} from '../../lib/change/change.js';
+import type {Sighting} from '../../lib/operations/second-look.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {MAX_WARNINGS, reportLine, reportWarning} from '../terminal/report.js';
 import {boundErrors, WorkOutput} from '../terminal/stdout.js';
 import {roomOf, showCut, showMessage} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {capitalize, formatCount} from '../text/words.js';
+import {describeSighting, hasNotLasted, toSecondLookJson} from './second-look.js';
 
 interface Wording<R> {
   verb: string;
@@ -13,6 +15,7 @@ interface Wording<R> {
   describe: (result: R) => string;
   problems?: (result: R) => readonly string[];
   toJson: (result: R) => Record<string, unknown>;
+  secondLook?: object | null;
 }
 
 interface ReportOptions {
@@ -43,6 +46,9 @@ export class BatchReport<R> {
   private warnings = 0;
   /** What to do about what failed. */
   private readonly hints = new Set<string>();
+  /** What second looks have found, as JSON. */
+  private readonly sightings: object[] = [];
+  private notLasting = 0;
   /** The IDs of the changes that were made. */
   private readonly changes = new Set<string>();
 
@@ -108,6 +114,20 @@ export class BatchReport<R> {
     await boundErrors();
   }
 
+  /** What was found of sessions that were done. */
+  async addSightings(sightings: readonly Sighting[]): Promise<void> {
+    let text = '';
+    for (const sighting of sightings) {
+      if (hasNotLasted(sighting)) this.notLasting++;
+      const id = 'id' in sighting ? sighting.id : null;
+      const json = toSecondLookJson([sighting]);
+      if (this.options.format === 'json') this.sightings.push({session_id: id, ...json});
+      if (this.options.format === 'ndjson') text += `${stringifyJson({session_id: id, second_look: json})}\n`;
+    }
+    this.warn(sightings.map(describeSighting));
+    await this.write(text);
+  }
+
   async addPreviews(previews: readonly Preview[], more: More = {}): Promise<void> {
     const {verb} = this.wording;
     const refused: Outcome<R>[] = [];
@@ -156,20 +176,28 @@ export class BatchReport<R> {
         not_done: this.count('not_done'),
       };
       await this.write(
-        `${this.separator === '' ? '' : '\n  '}],\n  "change_id": ${stringifyJson(change)},\n  "summary": ${stringifyJson(counts, '  ', '  ')}\n}\n`,
+        `${this.separator === '' ? '' : '\n  '}],${this.describeLooks()}\n  "change_id": ${stringifyJson(change)},\n  "summary": ${stringifyJson(counts, '  ', '  ')}\n}\n`,
       );
-    } else if (this.options.format === 'text' && failures.length === 0) {
+    } else if (this.options.format === 'text' && failures.length + this.notLasting === 0) {
       await this.write(`${this.options.dryRun ? '' : '✓ '}${capitalize(summary)}\n`);
     }
     await this.output.drain();
     if (this.warnings > MAX_WARNINGS) reportWarning(`${formatCount(this.warnings - MAX_WARNINGS)} more of this kind.`);
-    if (failures.length === 0 && !this.isClosed) return;
+    if (failures.length + this.notLasting === 0 && !this.isClosed) return;
     const from =
       this.firstNotDone === undefined ? '' : ` Not done from '${this.firstNotDone}' on, in the order of the IDs.`;
     const why = [this.endedBy, this.output.closedBy].flatMap((message) => message ?? []).join(' ');
     throw new TokengateError('BATCH_INCOMPLETE', `${why === '' ? '' : `${why} `}${capitalize(summary)}.${from}`, {
       hint: this.describeHints(),
     });
+  }
+
+  /** A field of the document, where this is something that could be undone by a request. */
+  private describeLooks(): string {
+    const {secondLook} = this.wording;
+    if (secondLook === undefined) return '';
+    const isLooked = secondLook !== null && !this.options.dryRun;
+    return `\n  "second_looks": ${stringifyJson(isLooked ? this.sightings : null, '  ', '  ')},`;
   }
 
   private describeHints(): string | undefined {
@@ -192,9 +220,10 @@ export class BatchReport<R> {
       ['unknown', 'unknown'],
       ['not_done', 'not done'],
     ];
+    const lost = this.notLasting === 0 ? '' : `, of which ${formatCount(this.notLasting)} did not last`;
     return words
       .filter(([state]) => state === 'done' || this.count(state) > 0)
-      .map(([state, word]) => `${word} ${formatCount(this.count(state))}`)
+      .map(([state, word]) => `${word} ${formatCount(this.count(state))}${state === 'done' ? lost : ''}`)
       .join(', ');
   }
 

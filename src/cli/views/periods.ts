@@ -13,6 +13,7 @@ import {toCsvCell} from '../text/csv.js';
 import {showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
+import type {SecondLookJson} from './second-look.js';
 
 export const PERIOD_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
 type Format = (typeof PERIOD_FORMATS)[number];
@@ -65,6 +66,8 @@ export interface PeriodTermsJson {
 
 export interface PeriodJson extends PeriodTermsJson {
   session_id: string;
+  /** Null when no spending was removed. */
+  second_look: SecondLookJson | null;
   change_id: string | null;
 }
 

@@ -6,7 +6,8 @@ import {describeKeys} from '../../lib/journal/describe.js';
 import type {Journal} from '../../lib/journal/entry.js';
 import {addBudget} from '../../lib/operations/budget.js';
 import {describeCleared, freezeSession, unfreezeSession} from '../../lib/operations/freeze.js';
-import {describeRemoved, findWriteBack, resetSession} from '../../lib/operations/reset.js';
+import {describeRemoved, resetLook, resetSession} from '../../lib/operations/reset.js';
+import {lookAtOne} from '../../lib/operations/second-look.js';
 import {findChanges, type RecordedChange, undoChange} from '../../lib/operations/undo.js';
 import {refuseReplica} from '../../lib/redis/connect.js';
 import type {Redis, ServerInfo} from '../../lib/redis/contract.js';
@@ -16,6 +17,7 @@ import {formatExactMoney, type Money, parseAmount, ZERO} from '../../lib/values/
 import {parseDuration} from '../../lib/values/time.js';
 import {capitalize} from '../text/words.js';
 import {askAbout, undoVerb} from '../views/questions.js';
+import {describeSighting} from '../views/second-look.js';
 
 /** What a key does to sessions, after its questions and a confirmation. */
 export interface Action {
@@ -64,6 +66,8 @@ export interface Done {
   warnings: string[];
   /** False when nothing was changed, so that there is nothing to undo. */
   isChanged: boolean;
+  /** Warnings of a look whether it has lasted, which comes later. */
+  later?: Promise<string[]>;
 }
 
 const YES = [{key: 'y', means: 'yes'}];
@@ -169,7 +173,8 @@ export const ACTIONS: readonly Action[] = [
       const text = isChanged
         ? `✓ Session '${reset.id}' reset, removed: ${describeRemoved(reset)}`
         : `Session '${reset.id}' unchanged: it has no spending`;
-      return {text, warnings: await findWriteBack(redis, reset), isChanged};
+      const later = lookAtOne(redis, resetLook(), reset, journal).then((found) => found.map(describeSighting));
+      return {text, warnings: [], isChanged, later};
     },
   },
 ];
@@ -190,15 +195,20 @@ interface ActOptions {
 export async function act(action: Action, {redis, sessions, journal, ...answered}: ActOptions): Promise<Done> {
   refuseReplica(redis);
   const [one] = sessions;
-  if (one !== undefined && sessions.length === 1) return action.run({redis, session: one, journal, ...answered});
+  if (one !== undefined && sessions.length === 1) {
+    const {later, ...done} = await action.run({redis, session: one, journal, ...answered});
+    return {...done, warnings: [...done.warnings, ...((await later) ?? [])]};
+  }
   const began = await serverTime(redis);
   const warnings: string[] = [];
+  const later: Promise<string[]>[] = [];
   let changed = 0;
   for (const session of sessions) {
     try {
       const done = await action.run({redis, session, journal: journal && {...journal, began}, ...answered});
       if (done.isChanged) changed++;
       warnings.push(...done.warnings);
+      if (done.later !== undefined) later.push(done.later);
     } catch (error) {
       if (!(error instanceof TokengateError)) throw error;
       warnings.push(error.message);
@@ -206,6 +216,7 @@ export async function act(action: Action, {redis, sessions, journal, ...answered
       if (error.code.startsWith('REDIS_') || error.code === 'OUTCOME_UNKNOWN') break;
     }
   }
+  warnings.push(...(await Promise.all(later)).flat());
   const text = `${changed === 0 ? '' : '✓ '}${changed} of ${sessions.length} sessions ${action.done}`;
   return {text, warnings, isChanged: changed > 0};
 }
@@ -235,7 +246,7 @@ export function describeUndo({recorded, server}: PreparedUndo): string {
 /** What was spent since a reset can be kept. */
 export function confirmUndo({recorded}: PreparedUndo): readonly Confirmation[] {
   const isReset = [...recorded.sessions.values()].some(({keys}) =>
-    keys.some(({shape, after}) => shape === SPENT_KEYS && after === false),
+    keys.some(({shape, after}) => shape === SPENT_KEYS && after !== undefined),
   );
   return isReset ? [...YES, {key: 'm', means: 'yes, and add what was spent since'}] : YES;
 }

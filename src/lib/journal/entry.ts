@@ -210,10 +210,20 @@ function isTtl(ttl: unknown): ttl is number {
   return typeof ttl === 'number' && Number.isInteger(ttl) && ttl >= -1 && ttl <= MAX_TTL;
 }
 
-/** A change may have dealt with a session in several steps: what counts is how it was before the first. */
+/**
+ * A change may have dealt with a session in several steps: what counts is how it was before the first. When somebody else
+ * wrote in between, on top of what the first removed, it is how it was before the next.
+ */
 export function addOlder(keys: KeyRecord[], older: KeyRecord): void {
   const index = keys.findIndex(({shape}) => shape === older.shape);
   const newer = keys[index];
   if (newer === undefined) keys.push(older);
-  else if (older.after !== undefined) keys[index] = {...newer, before: older.before, after: newer.after ?? older.after};
+  else if (older.after !== undefined) {
+    const isNext = newer.after === undefined || textOf(newer.before) === textOf(older.after);
+    keys[index] = {...newer, before: isNext ? older.before : newer.before, after: newer.after ?? older.after};
+  }
+}
+
+function textOf(value: Value): string | undefined {
+  return value === false ? undefined : value.text;
 }

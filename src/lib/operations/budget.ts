@@ -18,6 +18,8 @@ export interface BudgetChange {
   problems: string[];
   /** True when it had neither a budget nor spending before. */
   isNew: boolean;
+  /** True when it had no budget before. */
+  isFirst: boolean;
 }
 
 /**
@@ -138,5 +140,6 @@ function toBudgetChange(id: RawId, {text, value}: TypedAmount, {budget: previous
     problems:
       previous.state === 'invalid' ? [`The budget of session '${name}' was ${previous.why}; it is replaced.`] : [],
     isNew: previous.state === 'absent' && spent.state === 'absent',
+    isFirst: previous.state === 'absent',
   };
 }

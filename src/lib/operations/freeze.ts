@@ -20,6 +20,8 @@ import {formatDuration, formatGatewayTime, formatUtc} from '../values/time.js';
 
 export interface Freeze {
   id: string;
+  /** The same as bytes. */
+  key: RawId;
   /** The end of the freeze that holds now. */
   until: Date;
   /** Untrusted text; null for a freeze that is kept and has none. */
@@ -124,6 +126,7 @@ export function freezeChange({reason, until, now, force}: FreezeOptions): Change
   const expiresSooner = (life: number): boolean => life >= 0 && started + performance.now() + life < until.getTime();
   const toResult = (id: RawId, previous: FreezeState, isKept: boolean, [budget, spent]: readonly Held[]): Freeze => ({
     id: nameOf(id),
+    key: id,
     until: isKept ? (previous.until ?? until) : until,
     reason: isKept ? previous.reason : reason,
     previous,

@@ -13,6 +13,8 @@ import {readPeriods, scanPeriods} from '../sessions/periods.js';
 import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type TypedAmount, ZERO} from '../values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
+import type {SecondLook} from './second-look.js';
+import {toRemoval, writeBackLook} from './write-back.js';
 
 /** In the order in which all of these changes read and write them. */
 const SHAPES = [PERIOD_KEYS, GRANTS_KEYS, BUDGET_KEYS, SPENT_KEYS];
@@ -200,6 +202,13 @@ function describeState({period, grants, budget, spent}: PeriodState): string {
   if (period !== null) parts.push(describePeriod(period));
   if (grants.length > 0) parts.push(`grants ${formatExactMoney(sumOf(grants))}`);
   return parts.join(', ');
+}
+
+/** Looks whether a request that was under way has written back the spending that a new period, or a fresh start, removed. */
+export function freshLook(afterMs: readonly number[]): SecondLook<PeriodChange> {
+  return writeBackLook(afterMs, ({key, before, after}) =>
+    after.spent.state === 'absent' ? toRemoval(key, before.spent) : undefined,
+  );
 }
 
 /** `spent $12.00 removed, budget $50.00, carried over $3.00`, or which grants have ended. */

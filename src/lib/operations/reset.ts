@@ -1,5 +1,3 @@
-import {setTimeout as wait} from 'node:timers/promises';
-
 import {changeKnown} from '../change/apply.js';
 import type {Change, Settled} from '../change/change.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from '../gateway/keys.js';
@@ -9,8 +7,9 @@ import {inText, type Journal} from '../journal/entry.js';
 import {DECIDE_RESET, RESET} from '../lua/scripts.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
-import {parseStoredMoney} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
+import type {SecondLook} from './second-look.js';
+import {RESET_LOOKS, toRemoval, writeBackLook} from './write-back.js';
 
 /** What a reset removed: the text that stood there, exactly; null when there was none. */
 export interface Reset {
@@ -97,45 +96,9 @@ function describeText(text: string): string {
   return text.at(-2) === '.' ? `$${text}0` : `$${text}`;
 }
 
-/** Sessions are looked at this many at a time. */
-const PAGE = 1000;
-
-/** How long a request that was in flight at the reset may take to write what it had read, in milliseconds. */
-export const WRITE_BACK_MS = 100;
-
-/**
- * The gateway reads, adds and writes back in separate steps, so a request in flight can bring back the spending that a
- * reset removed. Looks at sessions whose reset is at least `WRITE_BACK_MS` old, and says which. They are reset, whatever
- * becomes of this look: when it fails, it says that.
- */
-export async function findWriteBacks(redis: Redis, resets: readonly Reset[]): Promise<string[]> {
-  const suspects = resets.filter(({spent}) => spent !== null);
-  if (suspects.length === 0) return [];
-  const values: (string | null)[] = [];
-  try {
-    for (let start = 0; start < suspects.length; start += PAGE) {
-      const keys = suspects.slice(start, start + PAGE).map(({key}) => keyOf(SPENT_KEYS, key));
-      values.push(...((await redis.send(['MGET', ...keys])) as (string | null)[]));
-    }
-  } catch (error) {
-    if (!(error instanceof TokengateError)) throw error;
-    return [`A look for spending that a request in flight wrote back failed: ${error.message}`];
-  }
-  return suspects.flatMap(({id, spent}, index) => {
-    const text = values[index] ?? null;
-    if (text === null) return [];
-    const [old, now] = [parseStoredMoney(spent ?? ''), parseStoredMoney(text)];
-    if (old === undefined || now === undefined || old.eq(0) || now.lt(old)) return [];
-    return [
-      `Session '${id}': its spending is back (${describeAmount(toAmount(text))}). A request in flight wrote it; reset it again.`,
-    ];
-  });
-}
-
-/** The same for one session that was reset just now. */
-export async function findWriteBack(redis: Redis, reset: Reset): Promise<string[]> {
-  if (reset.spent !== null) await wait(WRITE_BACK_MS);
-  return findWriteBacks(redis, [reset]);
+/** Looks whether a request that was under way has written the removed spending back. */
+export function resetLook(): SecondLook<Reset> {
+  return writeBackLook(RESET_LOOKS, ({key, spent}) => toRemoval(key, toStoredAmount(spent ?? false)));
 }
 
 /** GETDEL removes one value even where the other is of a wrong type. */

@@ -184,8 +184,9 @@ function planUndo(
     if (key?.after === undefined) continue;
     const current = old[index] ?? false;
     const before = isOver && FREEZE.includes(shape) ? false : remaining(key.before, at, now);
-    const merged = merge && key.after === false ? mergeWith(shape, before, current, later.length > 0) : undefined;
-    const isAsLeft = current === heldAfter(remaining(key.after, at, now));
+    const left = heldAfter(remaining(key.after, at, now));
+    const merged = merge ? mergeWith(shape, {before, left, current}, later.length > 0) : undefined;
+    const isAsLeft = current === left;
     // What was announced, and not carried out.
     if (!isComplete && !isAsLeft && current === heldAfter(before)) continue;
     if (!isAsLeft && merged === undefined && !force) {
@@ -214,11 +215,17 @@ const FREEZE: readonly KeyShape[] = [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS];
 const PERIOD: readonly KeyShape[] = [PERIOD_KEYS, GRANTS_KEYS];
 
 /** What a reset removed together with what came since; undefined when that can't be told. */
-function mergeWith(shape: KeyShape, before: Stored, current: Held, isChangedByUs: boolean): Stored | undefined {
-  if (shape === BUDGET_KEYS) return isChangedByUs || before === false ? undefined : before;
-  if (shape !== SPENT_KEYS || typeof before !== 'string' || typeof current !== 'string') return undefined;
-  const [old, since] = [parseStoredMoney(before), parseStoredMoney(current)];
-  return old && since && toPlainDigits(old.plus(since));
+function mergeWith(
+  shape: KeyShape,
+  {before, left, current}: {before: Stored; left: Held; current: Held},
+  isChangedByUs: boolean,
+): Stored | undefined {
+  if (shape === BUDGET_KEYS) return left !== false || isChangedByUs || before === false ? undefined : before;
+  if (shape !== SPENT_KEYS || typeof before !== 'string' || typeof current !== 'string' || left === true)
+    return undefined;
+  const [old, now, base] = [before, current, left === false ? '0' : left].map(parseStoredMoney);
+  const isKnown = old && now && base && base.lt(old) && now.gte(base);
+  return isKnown ? toPlainDigits(old.plus(now.minus(base))) : undefined;
 }
 
 function describeConflict(shape: KeyShape, {before, after}: KeyRecord, current: Held): string {

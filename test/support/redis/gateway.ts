@@ -1,3 +1,4 @@
+import {Decimal} from '../../../src/lib/values/decimal.js';
 import type {TestRedis} from './redis-server.js';
 
 /**
@@ -30,4 +31,59 @@ export function spendSteadily({client}: TestRedis, rates: Record<string, number>
     isOver = true;
     await over;
   };
+}
+
+interface Strings {
+  get: (key: string) => Promise<string | null>;
+  set: (key: string, value: string) => Promise<unknown>;
+}
+
+/**
+ * Requests of some sessions, one after the other for each, all sessions at once: each reads what is spent, adds its cost
+ * and writes the sum back a moment later. So nothing is lost but what others write in between.
+ */
+export class Workers {
+  /** By session, what its requests have cost. */
+  readonly costs: Map<string, Decimal>;
+  private isOver = false;
+  private readonly loops: Promise<void>[];
+
+  constructor(
+    private readonly ids: readonly string[],
+    /** The connection to where a key is. */
+    private readonly clientOf: (key: string) => Strings,
+  ) {
+    this.costs = new Map(ids.map((id) => [id, Decimal.of(0)]));
+    this.loops = ids.map((id) => this.work(id));
+  }
+
+  /** Spends so much in each session, by one request. */
+  async spend(cost: string): Promise<void> {
+    for (const id of this.ids) this.next.set(id, cost);
+    while (this.next.size > 0) await pause(1);
+  }
+
+  async stop(): Promise<void> {
+    this.isOver = true;
+    await Promise.all(this.loops);
+  }
+
+  private readonly next = new Map<string, string>();
+
+  private async work(id: string): Promise<void> {
+    const key = `session:${id}:spent`;
+    while (!this.isOver) {
+      await pause(Math.random() * 20);
+      const cost = this.next.get(id);
+      const spent = Decimal.of((await this.clientOf(key).get(key)) ?? '0');
+      await pause(Math.random() * 10);
+      await this.clientOf(key).set(key, spent.plus(Decimal.of(cost ?? '0.01')).toString());
+      this.costs.set(id, (this.costs.get(id) ?? Decimal.of(0)).plus(Decimal.of(cost ?? '0.01')));
+      if (cost !== undefined) this.next.delete(id);
+    }
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

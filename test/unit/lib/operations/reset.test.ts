@@ -1,14 +1,7 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {sendChanges} from '../../../../src/lib/change/apply.js';
-import {
-  describeRemoved,
-  findWriteBack,
-  findWriteBacks,
-  type Reset,
-  resetSession,
-  resetChange,
-} from '../../../../src/lib/operations/reset.js';
+import {describeRemoved, type Reset, resetSession, resetChange} from '../../../../src/lib/operations/reset.js';
 import {connect} from '../../../../src/lib/redis/connect.js';
 import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
@@ -157,49 +150,5 @@ describe('what was removed', () => {
     ['12345678901234567890.25', '1.5', 'budget $12345678901234567890.25, spent $1.50'],
   ])('budget %j and spent %j are %s', (budget, spent, text) => {
     expect(describeRemoved(removed(budget, spent))).toBe(text);
-  });
-});
-
-describe('spending that a request in flight wrote back', () => {
-  const again = (text: string): string =>
-    `Session 'x': its spending is back (${text}). A request in flight wrote it; reset it again.`;
-  test.each([
-    ['more', '2.5', '2.75', [again('$2.75')]],
-    ['as much', '2.5', '2.50', [again('$2.50')]],
-    ['less, which is spent since', '2.5', '2.49', []],
-    ['none', '2.5', undefined, []],
-    ['any after none', '0.0', '1', []],
-    ['any where none was removed', null, '1', []],
-    ['what is no money', '2.5', 'nan', []],
-    ['money after what was none', 'nan', '2.5', []],
-  ])('is %s', async (_, before, now, warnings) => {
-    await setUp(undefined, now);
-    expect(await findWriteBacks(redis, [removed(null, before)])).toEqual(warnings);
-  });
-
-  test('is looked for once the request has had its time', async () => {
-    await setUp(undefined, '3');
-    const looking = findWriteBack(redis, removed(null, '2'));
-    await server.client.set('session:x:spent', '5');
-    expect(await looking).toEqual([again('$5.00')]);
-  });
-
-  test('is found among thousands, at whatever place', async () => {
-    const resets = Array.from({length: 2001}, (_, n): Reset => {
-      const id = `s${n}`;
-      return {id, key: rawId(id), budget: null, spent: n % 2 === 0 ? '1' : null};
-    });
-    for (const n of [0, 1, 1998, 2000]) await server.client.set(`session:s${n}:spent`, '2');
-    const warnings = await findWriteBacks(redis, resets);
-    expect(warnings.map((text) => /'(.*)'/.exec(text)?.[1])).toEqual(['s0', 's1998', 's2000']);
-  });
-
-  test('is looked for in vain when Redis cannot be read, which is no failure', async () => {
-    const closed = await connect({url: server.url});
-    closed.close();
-    expect(await findWriteBacks(closed, [removed('1', '1')])).toEqual([
-      expect.stringMatching(/^A look for spending that a request in flight wrote back failed: .+/),
-    ]);
-    expect(await findWriteBacks(closed, [removed('1', null)])).toEqual([]);
   });
 });

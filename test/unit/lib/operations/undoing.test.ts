@@ -245,6 +245,9 @@ describe('undoing with --merge', () => {
     expect(merged([spent], ['1e-05'])).toEqual(['0.02644664999999999982']);
     expect(merged([spent], [false])).toEqual(['0.02643664999999999982']);
     expect(merged([key(SPENT_KEYS, false, false)], [false])).toBe('unchanged');
+    // A part of it was removed, such as what a request had written back.
+    expect(merged([key(SPENT_KEYS, text('9.6'), text('0.1'))], ['0.35'])).toEqual(['9.85']);
+    expect(merged([key(SPENT_KEYS, text('9.6'), text('0.1'))], ['0.05'])).toContain('its spent is ');
   });
 
   test.each<[string, KeyRecord, Held]>([

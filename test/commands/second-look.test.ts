@@ -1,0 +1,300 @@
+import {describe, expect, test} from 'vitest';
+
+import {Decimal} from '../../src/lib/values/decimal.js';
+import {startProxy} from '../support/impostors/proxy.js';
+import {run} from '../support/program/run.js';
+import {Workers} from '../support/redis/gateway.js';
+import {useRedis} from '../support/redis/with-redis.js';
+import {expectValid, SCHEMAS} from '../support/schemas.js';
+
+const redis = useRedis();
+
+const get = (key: string): Promise<string | null> => redis.client.get(key);
+const load = (keys: Record<string, string>): Promise<unknown> => redis.client.mSet(keys);
+
+/** Runs while a request writes, as soon as a key is no longer, or is, what the request has read. */
+async function writing(
+  key: string,
+  has: (value: string | null) => boolean,
+  write: () => Promise<unknown>,
+): Promise<void> {
+  const watcher = redis.client.duplicate();
+  await watcher.connect();
+  try {
+    while (!has(await watcher.get(key)));
+    await write();
+  } finally {
+    watcher.destroy();
+  }
+}
+
+/** A request that has read what session x has spent writes it back, with its cost, after it was removed. */
+const writeBack = (spent: string, id = 'x'): Promise<void> =>
+  writing(
+    `session:${id}:spent`,
+    (value) => value === null,
+    () => redis.client.set(`session:${id}:spent`, spent),
+  );
+
+const JUMPED =
+  "Warning: Session 'x': its spending jumped to $9.60, by at least the $9.50 that was removed: a request that was under way had written it back. It was taken off again, which leaves $0.10.\n";
+
+/** What a command has printed, which is what its schema says. */
+function parse(command: string, text: string): unknown {
+  const json: unknown = JSON.parse(text);
+  expectValid(SCHEMAS.get(command)!, json, text);
+  return json;
+}
+
+describe('spending that a request under way writes back after a reset', () => {
+  test.each([
+    ['of one session', 'reset-session x --yes'],
+    ['of one session whose budget stays', 'reset-session x --yes --keep-budget'],
+    ['of some', 'reset-session x y --yes'],
+    ['without a journal', 'reset-session x y --yes --no-journal'],
+    ['of a fresh start', 'set-period x --every month --amount 5 --start-fresh --yes'],
+  ])('is taken off again: %s', async (_, line) => {
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5', 'session:y:budget': '1', 'session:y:spent': '1'});
+    const [{code, stderr}] = await Promise.all([run(line, redis), writeBack('9.6')]);
+    expect({code, stderr}).toEqual({code: 0, stderr: JUMPED});
+    expect(await get('session:x:spent')).toBe('0.1');
+  });
+
+  test('leaves no key where nothing is left', async () => {
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
+    await Promise.all([run('reset-session x --yes', redis), writeBack('9.50')]);
+    expect(await get('session:x:spent')).toBeNull();
+  });
+
+  test('is found when it comes late', async () => {
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
+    const late = writing(
+      'session:x:spent',
+      (value) => value === null,
+      () => new Promise((resolve) => setTimeout(resolve, 200)).then(() => redis.client.set('session:x:spent', '9.6')),
+    );
+    const [{stderr}] = await Promise.all([run('reset-session x --yes', redis), late]);
+    expect(stderr).toBe(JUMPED);
+    expect(await get('session:x:spent')).toBe('0.1');
+  });
+
+  test.each([
+    ['that is less than what was removed', '9.4', 'reset-session x --yes'],
+    ['that nobody is to look at', '9.6', 'reset-session x --yes --no-second-look'],
+    ['that nobody is to look at, in a batch', '9.6', 'reset-session x y --yes --no-second-look'],
+    ['that is no money', 'nan', 'reset-session x --yes'],
+  ])('stays: new spending %s', async (_, spent, line) => {
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5', 'session:y:budget': '1'});
+    const [{code, stderr}] = await Promise.all([run(line, redis), writeBack(spent)]);
+    expect({code, stderr}).toEqual({code: 0, stderr: ''});
+    expect(await get('session:x:spent')).toBe(spent);
+  });
+
+  test('is told in JSON', async () => {
+    const found = {outcome: 'taken_off', removed_spent: 9.5, found_spent: 9.6, spent: 0.1};
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5', 'session:y:budget': '1'});
+    const [single] = await Promise.all([run('reset-session x --yes --json', redis), writeBack('9.6')]);
+    expect(parse('reset-session', single.stdout)).toMatchObject({session_id: 'x', second_look: found});
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
+    const [batch] = await Promise.all([run('reset-session x y --yes --json', redis), writeBack('9.6')]);
+    expect(parse('reset-session', batch.stdout)).toMatchObject({
+      second_looks: [{session_id: 'x', ...found}],
+      summary: {reset: 2},
+    });
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5', 'session:y:budget': '1'});
+    const [lines] = await Promise.all([run('reset-session x y --yes -o ndjson', redis), writeBack('9.6')]);
+    expect(
+      lines.stdout
+        .trimEnd()
+        .split('\n')
+        .map((line): unknown => JSON.parse(line))
+        .at(-1),
+    ).toEqual({
+      session_id: 'x',
+      second_look: found,
+    });
+  });
+
+  test('nothing is looked for where nothing was removed', async () => {
+    await load({'session:x:budget': '10', 'session:y:budget': '10', 'session:y:spent': '0'});
+    expect(JSON.parse((await run('reset-session x --yes --json', redis)).stdout)).toMatchObject({second_look: null});
+    expect(JSON.parse((await run('reset-session y --yes --json', redis)).stdout)).toMatchObject({
+      second_look: {outcome: 'lasts'},
+    });
+  });
+
+  test('is undone with the reset: what was spent since is kept', async () => {
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
+    await Promise.all([run('reset-session x --yes', redis), writeBack('9.6')]);
+    const {stdout} = await run('list-changes --json', redis);
+    expect(new Set((JSON.parse(stdout) as {change_id: string}[]).map((change) => change.change_id)).size).toBe(1);
+    expect((await run('list-changes', redis)).stdout).toContain('spent $9.60 → $0.10');
+    expect(await run('undo-change --last --yes', redis)).toMatchObject({code: 0, stderr: ''});
+    expect(await redis.client.mGet(['session:x:budget', 'session:x:spent'])).toEqual(['10', '9.6']);
+  });
+
+  test('is undone with the reset, and --merge adds what was spent since that too', async () => {
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
+    await Promise.all([run('reset-session x --yes', redis), writeBack('9.6')]);
+    await load({'session:x:spent': '0.35', 'session:x:budget': '10.0'});
+    expect((await run('undo-change --last --yes', redis)).code).toBe(1);
+    expect(await run('undo-change --last --yes --merge', redis)).toMatchObject({code: 0});
+    expect(await redis.client.mGet(['session:x:budget', 'session:x:spent'])).toEqual(['10', '9.85']);
+  });
+
+  test('that cannot be taken off is an error', async () => {
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
+    await redis.client.aclSetUser('plain', ['on', '>p', '~*', '+@all', '-eval', '-evalsha']);
+    const plain = {url: redis.url.replace('unix://', 'unix://plain:p@')};
+    const [single] = await Promise.all([run('reset-session x --yes --no-journal --json', plain), writeBack('9.6')]);
+    expect(single.code).toBe(1);
+    expect(single.stderr).toContain('had written it back. To take it off again failed: ');
+    expect(parse('reset-session', single.stdout)).toMatchObject({second_look: {outcome: 'failed', removed_spent: 9.5}});
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5', 'session:y:budget': '1'});
+    const [batch] = await Promise.all([run('reset-session x y --yes --no-journal', plain), writeBack('9.6')]);
+    expect(batch.code).toBe(1);
+    expect(batch.stderr).toContain('Error: Reset 2, of which 1 did not last.\n');
+  });
+
+  test('is looked for in vain when the connection is lost, which is said, and changes nothing of the report', async () => {
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
+    const proxy = await startProxy(redis, (request) => (request.includes('\r\nMGET\r\n') ? 'lose-reply' : 'pass'));
+    try {
+      const {code, stdout, stderr} = await run('reset-session x --yes', proxy);
+      expect({code, stdout}).toEqual({code: 0, stdout: "✓ Session 'x' reset\nRemoved: budget $10.00, spent $9.50\n"});
+      expect(stderr).toMatch(/^Warning: It could not be looked at again, .*: Lost .*\n$/);
+    } finally {
+      await proxy.stop();
+    }
+  });
+});
+
+describe('a first budget', () => {
+  const overwriting = (more: Record<string, string> = {}): Promise<void> =>
+    writing(
+      'session:x:budget',
+      (value) => value === '25.50',
+      async () => {
+        if (Object.keys(more).length > 0) await new Promise((resolve) => setTimeout(resolve, 40));
+        await redis.client.set('session:x:budget', '10.0');
+      },
+    );
+
+  test.each([
+    ['at once', {}],
+    ['a moment later, while there are requests', {'anomaly:x:requests:1min': '1'}],
+  ])(
+    "that a request overwrites %s with the gateway's default is no success",
+    async (_, counters: Record<string, string>) => {
+      await redis.client.set('session:other:budget', '1');
+      if (Object.keys(counters).length > 0) await load(counters);
+      const [{code, stdout, stderr}] = await Promise.all([
+        run('set-budget x 25.50 --json', redis),
+        overwriting(counters),
+      ]);
+      expect(code).toBe(1);
+      expect(parse('set-budget', stdout)).toMatchObject({
+        budget: 25.5,
+        second_look: {outcome: 'overwritten', budget: 10},
+      });
+      expect(stderr).toContain(
+        "Warning: Session 'x': its budget is $10.00 now, not $25.50: somebody wrote it right after, such as a request that was under way, which gives a session the gateway's default. Set it again.\n",
+      );
+    },
+  );
+
+  test('that lasts is one, and one that replaces another is not looked at', async () => {
+    const {code, stdout} = await run('set-budget x 25.50 --json', redis);
+    expect({code, json: JSON.parse(stdout) as unknown}).toMatchObject({
+      code: 0,
+      json: {second_look: {outcome: 'lasts'}},
+    });
+    expect(JSON.parse((await run('set-budget x 26 --json', redis)).stdout)).toMatchObject({second_look: null});
+  });
+});
+
+describe('a freeze', () => {
+  const FREEZE = ['anomaly:x:frozen_until', 'anomaly:x:freeze_reason'];
+  const isSet = (value: string | null): boolean => value !== null && value > '2026-01-02';
+
+  test.each([
+    ['one session', 'freeze-session x --json'],
+    ['some', 'freeze-session x y --yes --json'],
+  ])('that a request removes, as it was over before, is no success: %s', async (_, line) => {
+    await load({'session:x:budget': '1', 'session:y:budget': '1', 'anomaly:x:frozen_until': '2026-01-01T00:00:00'});
+    const [{code, stdout, stderr}] = await Promise.all([
+      run(line, redis),
+      writing('anomaly:x:frozen_until', isSet, async () => {
+        await new Promise((resolve) => setTimeout(resolve, 40));
+        await redis.client.del(FREEZE);
+      }),
+    ]);
+    expect(code).toBe(1);
+    const found = {outcome: 'overwritten', frozen_until: null, freeze_reason: null};
+    const json = parse('freeze-session', stdout) as {second_looks?: unknown[]; second_look?: unknown};
+    expect(json.second_look ?? json.second_looks?.[0]).toMatchObject(found);
+    expect(stderr).toContain(
+      "Warning: Session 'x' is not frozen now: somebody wrote it right after, such as a request that was under way. Freeze it again.\n",
+    );
+  });
+
+  test('that a request beyond the limits replaces with one of five minutes is no success', async () => {
+    await load({'session:x:budget': '1'});
+    await redis.client.set('anomaly:x:requests:1min', '100', {EX: 60});
+    const end = new Date(Date.now() + 300_000).toISOString().slice(0, -1);
+    const [{code, stderr}] = await Promise.all([
+      run('freeze-session x', redis),
+      writing('anomaly:x:frozen_until', isSet, async () => {
+        await new Promise((resolve) => setTimeout(resolve, 40));
+        await load({'anomaly:x:frozen_until': end, 'anomaly:x:freeze_reason': 'Rate'});
+      }),
+    ]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/Session 'x' is frozen until .* \(Rate\) now: somebody wrote it right after/);
+  });
+
+  test('that somebody makes longer lasts', async () => {
+    await load({'session:x:budget': '1'});
+    const [{code, stderr}] = await Promise.all([
+      run('freeze-session x y --allow-unknown --yes', redis),
+      writing('anomaly:x:frozen_until', isSet, () => redis.client.set('anomaly:x:frozen_until', '9999-12-31T23:59:59')),
+    ]);
+    expect({code, stderr}).toEqual({code: 0, stderr: ''});
+  });
+});
+
+test('a thousand renewals under load lose nothing that is spent, and leave no session blocked by old spending', async () => {
+  const ids = Array.from({length: 100}, (_, index) => `s${index}`);
+  await load(Object.fromEntries(ids.map((id) => [`session:${id}:budget`, '20'])));
+  await run('set-period --all --every day --amount 20 --yes', redis);
+  const clients = await Promise.all(Array.from({length: 4}, () => redis.client.duplicate().connect()));
+  const workers = new Workers(ids, (key) => clients[Number(/\d+/.exec(key)?.[0]) % clients.length]!);
+  let [removed, found] = [Decimal.of(0), 0];
+  for (let round = 0; round < 10; round++) {
+    await workers.spend('19');
+    for (const id of ids) {
+      const key = `tokengate:period:${id}`;
+      const period = JSON.parse((await get(key)) ?? '') as {renewed: string};
+      const renewed = new Date(Date.parse(period.renewed) - 2 * 86_400_000).toISOString();
+      await redis.client.set(key, JSON.stringify({...period, renewed}));
+    }
+    const {code, stdout} = await run('renew-budgets --json', redis);
+    expect(code).toBe(0);
+    // Exact: a number in it has every digit.
+    const amountsOf = (name: string, text: string): Decimal[] =>
+      Array.from(text.matchAll(new RegExp(`"${name}": ([\\d.]+)`, 'g')), ([, digits = '0']) => Decimal.of(digits));
+    const [results = '', looks = ''] = stdout.split('"second_looks"');
+    for (const amount of amountsOf('removed_spent', results)) removed = removed.plus(amount);
+    found += amountsOf('found_spent', looks).length;
+    const spent = await redis.client.mGet(ids.map((id) => `session:${id}:spent`));
+    expect(spent.filter((text) => Number(text) >= 19)).toEqual([]);
+  }
+  await workers.stop();
+  for (const client of clients) client.destroy();
+  const costs = [...workers.costs.values()].reduce((sum, cost) => sum.plus(cost));
+  let left = Decimal.of(0);
+  for (const text of await redis.client.mGet(ids.map((id) => `session:${id}:spent`)))
+    left = left.plus(Decimal.of(text ?? '0'));
+  expect(removed.plus(left).toString()).toBe(costs.toString());
+  expect(found).toBeGreaterThan(10);
+});
