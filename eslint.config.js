@@ -26,7 +26,7 @@ const FLOORS = {
     ['text'],
     ['terminal'],
     ['connection', 'copyable'],
-    ['views'],
+    ['views', 'reports'],
     ['alerts', 'completion', 'watch'],
     ['oclif'],
   ],

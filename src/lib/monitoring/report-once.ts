@@ -11,11 +11,13 @@ import {type Check, type LimitFinding, holds, type LimitRule, type RuleKind, typ
 
 /** A crossing that has been reported, or is being reported, by some host. */
 interface Claim {
-  /** As bytes, one character a byte: `used:80:dev-team`. */
+  /** As bytes, one character a byte: `used:80:dev-team`, or `used@1764547200000:80:dev-team` in a period. */
   field: string;
   value: string;
   id: RawId;
   kind: RuleKind;
+  /** In which period: when it was renewed, in milliseconds; empty without one. */
+  period: string;
   threshold: LimitRule['threshold'];
 }
 
@@ -134,13 +136,14 @@ async function readClaims(redis: Redis, key: string): Promise<Claim[]> {
     cursor = String(next);
     for (const pair of inGroups(entries, 2)) {
       const [field = '', value = ''] = pair.map((text) => text.toString('latin1'));
-      const [, kind, threshold = '', id = ''] = /^([a-z_]+):([\d.]*):(.*)$/s.exec(field) ?? [];
+      const [, kind, period = '', threshold = '', id = ''] = /^([a-z_]+)(?:@(\d+))?:([\d.]*):(.*)$/s.exec(field) ?? [];
       if (kind === undefined) continue;
       claims.push({
         field,
         value,
         id: rawId(id),
         kind: kind as RuleKind,
+        period,
         threshold: parseStoredMoney(threshold) ?? null,
       });
     }
@@ -148,8 +151,15 @@ async function readClaims(redis: Redis, key: string): Promise<Claim[]> {
   return claims;
 }
 
-function fieldOf({key}: Subject, {kind, threshold}: LimitRule): string {
-  return `${kind}:${threshold?.toString() ?? ''}:${key}`;
+function fieldOf(subject: Subject, {kind, threshold}: LimitRule): string {
+  const period = periodOf(subject, kind);
+  return `${kind}${period === '' ? '' : `@${period}`}:${threshold?.toString() ?? ''}:${subject.key}`;
+}
+
+/** A budget that has been renewed may be used up once more before anybody has seen that it was not. */
+function periodOf({renewing}: Subject, kind: RuleKind): string {
+  const isOfPeriod = kind === 'used' || kind === 'left';
+  return isOfPeriod && renewing?.period ? String(renewing.period.renewed.getTime()) : '';
 }
 
 /** Compares what was claimed with the sessions that are seen: whoever claimed it, it is over when it does not hold. */
@@ -168,7 +178,7 @@ function comparing(claims: readonly Claim[]): {
     unseen,
     onSubject(subject) {
       for (const claim of byId.get(subject.key) ?? []) {
-        const stillHolds = holds(claim, subject);
+        const stillHolds = claim.period === periodOf(subject, claim.kind) ? holds(claim, subject) : false;
         if (stillHolds !== null) unseen.delete(claim);
         if (stillHolds === false) over.push(claim);
       }
