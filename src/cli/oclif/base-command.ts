@@ -112,7 +112,11 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   /** What the journal is to say of a change, for a command with `journalFlags`; undefined when none is kept. */
   protected journal(reason?: string, undoes?: string): Journal | undefined {
     const flags = this.flags as {note?: string; 'no-journal': boolean};
-    return makeJournal({command: this.id ?? '', version: this.config.version, actor: this.actor, undoes}, flags, reason);
+    return makeJournal(
+      {command: this.id ?? '', version: this.config.version, actor: this.actor, undoes},
+      flags,
+      reason,
+    );
   }
 
   /**
