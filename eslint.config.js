@@ -27,6 +27,7 @@ const FLOORS = {
     ['terminal'],
     ['connection', 'copyable'],
     ['views', 'reports'],
+    ['batches'],
     ['alerts', 'completion', 'watch'],
     ['oclif'],
   ],

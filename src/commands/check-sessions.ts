@@ -1,5 +1,6 @@
 import {Flags} from '@oclif/core';
 
+import {renderCheck, toCheckJson} from '../cli/alerts/limits.js';
 import {LEASE_MS, type NotificationJson, notificationError, notify} from '../cli/alerts/notify.js';
 import {readWebhook} from '../cli/alerts/webhook.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
@@ -13,7 +14,6 @@ import {
   whereFlag,
 } from '../cli/oclif/flags.js';
 import {stringifyJson} from '../cli/text/json.js';
-import {renderCheck, toCheckJson} from '../cli/views/limits.js';
 import {
   type Check,
   type CheckOptions,

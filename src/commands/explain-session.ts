@@ -2,8 +2,8 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {amountFlag, answerFormatFlag, sessionIdArg} from '../cli/oclif/flags.js';
-import {type DecisionJson, describeDecision, toDecisionJson} from '../cli/views/next-request.js';
 import {toForecast} from '../cli/views/forecast.js';
+import {type DecisionJson, describeDecision, toDecisionJson} from '../cli/views/next-request.js';
 import {readRenewal} from '../cli/views/renewal.js';
 import {DEFAULT_BUDGET} from '../lib/gateway/budget-judgement.js';
 import {explainSession} from '../lib/gateway/next-request.js';
