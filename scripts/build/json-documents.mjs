@@ -252,6 +252,9 @@ const change = {
   before: [keyValues, 'the changed keys before; null for a key that did not exist'],
   after: [keyValues, 'the changed keys after'],
 };
+const {undone_by: _, ...shipped} = change;
+/** With `--after` or `--follow`. */
+const shippedChange = {cursor: ['text', 'for `--after`, with `--after` or `--follow`'], ...shipped};
 const request = {
   timestamp: ['time?', 'when; null if the entry is malformed'],
   model: ['text?', 'the model'],
@@ -470,7 +473,7 @@ export const DOCUMENTS = {
     ],
     can_change: ['boolean', 'false if scripts or the journal are refused, so that changes fail'],
   }),
-  'list-changes': {documents: [{is: listOf(change)}], line: change},
+  'list-changes': {documents: [{is: listOf(change)}], line: oneOf(change, shippedChange)},
   'list-contexts': {documents: [{is: listOf(listedContext)}], line: listedContext},
   'list-grants': {documents: [{is: listOf({...id, ...grant})}], line: {...id, ...grant}},
   'list-periods': {

@@ -72,7 +72,7 @@ const LINES: Record<string, string[]> = {
     'fine 5',
   ],
   health: [''],
-  'list-changes': ['', '--session fine', '--change LAST', '--limit 1', '--format ndjson', '--since x'],
+  'list-changes': ['', '--session fine', '--change LAST', '--limit 1', '--format ndjson', '--after 0 --limit 0 --format ndjson', '--since x'],
   'list-contexts': ['', '--format ndjson', '--context nobody'],
   'list-grants': ['', '--format ndjson', '--match nobody'],
   'list-periods': ['', '--overdue', '--format ndjson', '--match nobody'],
