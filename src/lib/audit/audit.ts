@@ -22,9 +22,10 @@ import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/con
 import {isScriptRefusal} from '../redis/failures.js';
 import {serverTime} from '../redis/server-time.js';
 import {inGroups} from '../values/chunks.js';
+import {parseGatewayNumber} from '../values/gateway-number.js';
 import {narrow} from '../values/glob.js';
 import {matchesGlob} from '../values/glob.js';
-import {parseStoredNumber, ZERO} from '../values/money.js';
+import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
 import {isAscii, isText, nameOf, rawId, type RawId} from '../values/session-id.js';
 import {formatGatewayTime, formatUtc, parseGatewayTime} from '../values/time.js';
 import {type Repair, type RepairStep, VALUE_LIMIT} from './repairs.js';
@@ -59,6 +60,11 @@ export function isFixable(finding: Finding): finding is Fixable {
 }
 
 export type Advice = 'set_budget' | 'reset_session' | 'reset_spent' | 'freeze' | 'unfreeze' | 'delete_key';
+
+/** True for what the gateway's own dashboard can't read either: it reads all sessions, and then answers HTTP 500. */
+export function breaksDashboard({problem}: Finding): boolean {
+  return /^(budget|spent)_(not_money|wrong_type|infinite)$|^id_not_text$/.test(problem);
+}
 
 type Problem =
   | `${'budget' | 'spent' | 'frozen_until' | 'freeze_reason' | Counter | 'last_hash' | 'history' | 'velocity'}_wrong_type`
@@ -189,7 +195,7 @@ interface SessionKey {
 
 /** What was read of a key. */
 interface KeyFacts extends SessionKey {
-  /** The text, or its beginning, one character a byte; null for what is no text. */
+  /** The text, one character a byte; null for what is no text. */
   text: string | null;
   /** Redis's name of the type; `none` for no key. */
   type: string;
@@ -219,8 +225,22 @@ const OTHERS = new Map<KeyShape, KeyShape>([
 /** Keys in one run of the script, which holds up the server for as long as it takes: less than a millisecond. */
 const GROUP = 200;
 
-/** By a script, since a command for each takes longer; but so for a user who may not run scripts. */
+/** A value that is longer than what is read of most is read whole: its beginning alone would be judged otherwise. */
 async function readFacts(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
+  const facts = await readBeginnings(redis, keys);
+  const long = facts.filter(({text}) => text?.length === VALUE_LIMIT);
+  if (long.length === 0) return facts;
+  const replies = await redis.pipelineBytes(long.map(({shape, id}) => ['GET', keyOf(shape, id)]));
+  for (const [index, one] of long.entries()) {
+    const reply = replies[index];
+    // Somebody may have replaced it meanwhile.
+    if (Buffer.isBuffer(reply)) one.text = reply.toString('latin1');
+  }
+  return facts;
+}
+
+/** By a script, since a command for each takes longer; but so for a user who may not run scripts. */
+async function readBeginnings(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
   // The keys of a script are in one slot.
   if (redis.cluster !== undefined) return readFactsOneByOne(redis, keys);
   const groups = inGroups(keys, GROUP);
@@ -317,11 +337,11 @@ function judgeBudget(facts: KeyFacts): Judged[] {
   if (facts.text === null) {
     return [{...finding, ...FAILS_503, problem: 'budget_wrong_type', what: `a Redis ${facts.type}`}];
   }
-  const budget = parseStoredNumber(utf8(facts.text));
+  const budget = readAmount(facts.text);
   const findings: Judged[] = [];
-  if (budget === undefined || budget === 'nan') {
+  if (budget === 'not_money') {
     findings.push({...finding, ...failsOn(facts.text), problem: 'budget_not_money', what: notMoney(facts.text)});
-  } else if (budget === 'infinity' || budget === '-infinity') {
+  } else if (budget === 'infinite') {
     findings.push({
       ...finding,
       ...LIMITLESS,
@@ -343,11 +363,11 @@ function judgeSpent(facts: KeyFacts): Judged[] {
     return [{...finding, ...FAILS_503, problem: 'spent_wrong_type', what, advice: ['delete_key']}];
   }
   const {text} = facts;
-  const spent = parseStoredNumber(utf8(text));
+  const spent = readAmount(text);
   const findings: Judged[] = [];
-  if (spent === undefined || spent === 'nan') {
+  if (spent === 'not_money') {
     findings.push({...finding, ...failsOn(text), problem: 'spent_not_money', what: notMoney(text)});
-  } else if (spent === 'infinity' || spent === '-infinity') {
+  } else if (spent === 'infinite') {
     findings.push({...finding, ...LIMITLESS, problem: 'spent_infinite', what: quote(text)});
   } else if (spent.lt(ZERO)) {
     const effect = 'the session may spend more than its budget';
@@ -513,7 +533,15 @@ function nameFinding(key: SessionKey): {id: RawId; key: string; shape: KeyShape}
 }
 
 function repairOf({id, shape, text}: KeyFacts, action: string, to: RepairStep['to']): Repair {
-  return {id, action, steps: [{shape, expected: text ?? true, to}]};
+  return {id, action, steps: [{shape, expected: text?.slice(0, VALUE_LIMIT) ?? true, to}]};
+}
+
+/** A number beyond all money counts as infinite. */
+function readAmount(text: string): Money | 'not_money' | 'infinite' {
+  const amount = parseStoredMoney(utf8(text));
+  if (amount !== undefined) return amount;
+  const number = parseGatewayNumber(utf8(text));
+  return number === undefined || number === 'nan' ? 'not_money' : 'infinite';
 }
 
 /** An amount that is no text fails as any key does, one that is no amount as the gateway's check of the budget does. */
