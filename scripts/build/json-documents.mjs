@@ -42,6 +42,23 @@ const session = {...id, ...amounts};
 const changeId = {
   change_id: ['text?', 'the change, for `undo-change`; null if nothing changed or nothing is recorded'],
 };
+const reportRow = {
+  name: ['text', 'the session, the group, or the first day'],
+  spent: ['amount', 'US dollars spent in the period'],
+  share: ['amount?', '`spent` in percent of all; null if nothing was spent'],
+  budget: ['amount?', 'the sum of the budgets that its sessions have now'],
+  sessions: ['count', 'sessions that spent something, in this period or the one before'],
+  previous: ['amount?', 'US dollars spent in the period before; null if not compared, or not recorded'],
+};
+const coverage = {
+  from: ['text', 'the first day that is recorded'],
+  to: ['text', 'the last day that is recorded'],
+  is_whole: ['boolean', 'whether the recording began before the period'],
+  largest_gap_seconds: ['count', 'the longest time without a recording'],
+  journal_trimmed: ['count', 'recordings before which the journal had been trimmed'],
+  unaccounted: ['amount', 'by how much spending fell without an entry in the journal'],
+};
+const span = {from: ['text', 'the first day'], to: ['text', 'the last day']};
 const newBudget = {
   ...id,
   budget: ['amount?', 'the new limit in US dollars'],
@@ -263,7 +280,10 @@ const notification = {
 const crossing = {
   ...id,
   severity: [['critical', 'warning'], 'how severe it is'],
-  check: [['used', 'left', 'rate', 'frozen', 'unreadable_money', 'unreadable_freeze'], 'the limit that is crossed'],
+  check: [
+    ['used', 'left', 'rate', 'frozen', 'overdue', 'unreadable_money', 'unreadable_freeze'],
+    'the limit that is crossed',
+  ],
   threshold: ['amount?', 'the limit: percent, US dollars, or US dollars a minute'],
   ...amounts,
   ...freeze,
@@ -484,6 +504,25 @@ export const DOCUMENTS = {
     journal_trimmed: ['boolean', 'whether the journal no longer has all changes since'],
     dropped_days: [listOf('text'), 'days that were dropped (`--keep`)'],
   }),
+  'report-spending': {
+    documents: [
+      {
+        is: {
+          period: [{...span, timezone: ['text', 'the time zone of the days']}, 'the period'],
+          by: [['session', 'group', 'day', 'week', 'month'], 'what a row is'],
+          rows: [listOf(reportRow), 'the rows'],
+          others: [nullable(reportRow), 'what `--top` leaves out'],
+          total: [reportRow, 'the sums'],
+          compared_with: [nullable(span), 'the period before (`--compare`)'],
+          coverage: [coverage, 'how completely the period is recorded'],
+        },
+      },
+    ],
+    line: oneOf(
+      {kind: [['session', 'group', 'day', 'week', 'month', 'others', 'total'], 'what the line is'], ...reportRow},
+      {kind: [['coverage'], 'what the line is'], ...coverage},
+    ),
+  },
   'renew-budgets': {documents: [{is: renewed.document}], line: renewed.line},
   'remove-context': one({
     name: context.name,

@@ -1,11 +1,19 @@
 import {Flags} from '@oclif/core';
 
+import {renderCheck, toCheckJson} from '../cli/alerts/limits.js';
 import {LEASE_MS, type NotificationJson, notificationError, notify} from '../cli/alerts/notify.js';
 import {readWebhook} from '../cli/alerts/webhook.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {answerFormatFlag, DEFAULT_SAMPLE, matchFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
+import {
+  answerFormatFlag,
+  DEFAULT_GRACE,
+  DEFAULT_SAMPLE,
+  graceFlag,
+  matchFlag,
+  sampleFlag,
+  whereFlag,
+} from '../cli/oclif/flags.js';
 import {stringifyJson} from '../cli/text/json.js';
-import {renderCheck, toCheckJson} from '../cli/views/limits.js';
 import {
   type Check,
   type CheckOptions,
@@ -29,9 +37,9 @@ export default class CheckSessions extends BaseCommand<typeof CheckSessions> {
   static override summary = 'Find sessions near their limits, for cron and monitoring';
   static override description = `Exits with 0 if no session is near a limit, 2 if one is, and 1 if the check failed. The first line begins with OK, WARNING or CRITICAL; the most pressing session comes first.
 
-A session is reported when it has used --warn or --crit percent of its budget or more, when it has less than --min-left, when it is frozen (with --frozen), and always when Redis holds an amount that the gateway cannot read. A session with a budget of 0 counts as 0 percent used until it spends something, then as 100.
+A session is reported when it has used --warn or --crit percent of its budget or more, when it has less than --min-left, when it is frozen (with --frozen), when its renewal is overdue (with --overdue), and always when Redis holds an amount that the gateway cannot read. A session with a budget of 0 counts as 0 percent used until it spends something, then as 100.
 
---new-only reports each crossing once, and again only after the session has fallen back, or when something else has begun it: a freeze with another end or reason, or a session that was reset and has spent as much again. It keeps what it has reported in Redis, so that checks on several hosts do not repeat each other. Without --new-only nothing is written, posted or run.
+--new-only reports each crossing once, and again only after the session has fallen back, its budget has been renewed, or when something else has begun it: a freeze with another end or reason, or a session that was reset and has spent as much again. It keeps what it has reported in Redis, so that checks on several hosts do not repeat each other. Without --new-only nothing is written, posted or run.
 
 A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a file that others cannot read, or in TOKENGATE_WEBHOOK_URL. --exec runs a shell command for each new crossing, for at most 30 seconds, with the facts in TOKENGATE_ALERT_SESSION_ID, _SEVERITY, _CHECK, _THRESHOLD, _BUDGET, _SPENT, _REMAINING, _PERCENTAGE_USED, _FROZEN_UNTIL, _FREEZE_REASON, _MESSAGE, _REDIS and _JSON. If a notification fails, the command exits with 1 and the next check tries again.`;
   static group = 'Monitoring';
@@ -68,6 +76,10 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     }),
     sample: sampleFlag,
     frozen: Flags.boolean({description: 'Critical when a session is frozen, even one without a budget'}),
+    overdue: Flags.boolean({
+      description: 'Critical when a renewal, or the end of a grant, is overdue: renew-budgets is not run any more',
+    }),
+    grace: graceFlag,
     match: matchFlag,
     where: whereFlag,
     quiet: Flags.boolean({char: 'q', description: 'Print nothing if no session is near a limit'}),
@@ -94,7 +106,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     const where = typed === undefined ? undefined : parseFilter(typed);
     const name = state === undefined ? undefined : parseStateName(state);
     const rates = await this.sample({match});
-    const options = {rules, match, where, rates};
+    const options = {rules, match, where, rates, graceMs: parseDuration(this.flags.grace ?? DEFAULT_GRACE) * 1000};
     const isFound = this.flags['new-only'] ? await this.checkNew(options, name) : await this.checkAll(options);
     if (isFound) this.endWithFinding();
   }
@@ -113,13 +125,14 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
   }
 
   private rules(): LimitRule[] {
-    const {warn, crit, 'min-left': minLeft, 'max-rate': maxRate, frozen} = this.flags;
+    const {warn, crit, 'min-left': minLeft, 'max-rate': maxRate, frozen, overdue} = this.flags;
     return toRules({
       warn: parsePercentage(warn),
       crit: parsePercentage(crit),
       minLeft: minLeft === undefined ? null : parseAmount(minLeft).value,
       maxRate: maxRate === undefined ? null : parseRate(maxRate),
       frozen,
+      overdue,
     });
   }
 
@@ -150,7 +163,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
       name,
       now,
       leaseMs: LEASE_MS,
-      check: (onSubject) => checkSessions(redis, {...options, now, onSubject}),
+      check: (onSubject) => checkSessions(redis, {...options, now, onSubject, withPeriods: true}),
       report: async (check, fresh) => {
         const notified = await notify(
           fresh,

@@ -1,6 +1,7 @@
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {answerFormatFlag, sessionIdArg} from '../cli/oclif/flags.js';
-import {NO_RENEWAL, readRenewal, type RenewalJson, type ShownRenewal} from '../cli/views/renewal.js';
+import type {RenewalJson, ShownRenewal} from '../cli/views/periods.js';
+import {NO_RENEWAL, readRenewal} from '../cli/views/renewal.js';
 import {money, type SessionJson, toSessionJson} from '../cli/views/sessions.js';
 import {findSession, type Session} from '../lib/gateway/session.js';
 import {formatPercentage} from '../lib/values/money.js';

@@ -97,6 +97,13 @@ const LINES: Record<string, string[]> = {
   'print-metrics': ['', '--match nobody', '--max-series 1', '--where x'],
   'record-spending': ['', '--quiet', '--timezone Europe/Berlin', '--keep x'],
   'renew-budgets': ['--dry-run', '--dry-run --format ndjson', '--match orphan --format ndjson', '', '', '--max x'],
+  'report-spending': [
+    '--period today',
+    '--period 7d --top 1 --compare --group-depth 1',
+    '--by week',
+    '--format ndjson',
+    '--period 2020-01',
+  ],
   'remove-context': ['audit', 'audit'],
   'revoke-grant': ['forever', 'forever', 'nobody', 'forever nothing'],
   'reset-session': [
@@ -234,6 +241,8 @@ beforeEach(async () => {
   }
   await client.set('tokengate:period:broken', 'x');
   await client.set('session:fell:spent', '3');
+  await run('record-spending --json', redis);
+  await client.mSet(['session:one:spent', '3', 'session:two:spent', '2']);
   await run('record-spending --json', redis);
   await client.del('session:fell:spent');
   await run('reset-session fine --keep-budget --yes --json --no-second-look', redis);

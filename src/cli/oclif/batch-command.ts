@@ -13,13 +13,13 @@ import {isEmpty, type Selected, selectIds, type Selection} from '../../lib/sessi
 import {describeGuesses, findUnknown, guessIds} from '../../lib/sessions/unknown-ids.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {nameOf, type RawId, rawId} from '../../lib/values/session-id.js';
+import {BatchReport} from '../batches/batch-report.js';
+import {askAbout, NAMED} from '../batches/questions.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {showProgress} from '../terminal/progress.js';
 import {confirmationRequired} from '../terminal/prompts.js';
 import {capitalize, countOf, formatCount} from '../text/words.js';
-import {BatchReport} from '../views/batch-report.js';
 import {readIds, readStdin} from '../views/id-lines.js';
-import {askAbout, NAMED} from '../views/questions.js';
 import {BaseCommand} from './base-command.js';
 import type {batchFlags, globalFlags} from './flags.js';
 

@@ -17,7 +17,7 @@ import {formatDuration, formatUtc} from '../../lib/values/time.js';
 import {type SameServer, toGlob, toKeyDeletion, toSessionCommand} from '../copyable/session-commands.js';
 import {toCommandLine} from '../copyable/shell-quote.js';
 import {roomOf, showCut} from '../text/escape.js';
-import type {ShownRenewal} from './renewal.js';
+import type {ShownRenewal} from './periods.js';
 
 /** A rule as scripts see it: a contract. What follows are facts of that rule. */
 interface RuleJson {

@@ -5,14 +5,15 @@ import {type BudgetChange} from '../../lib/operations/budget.js';
 import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/totals.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
-import {type Status, statusOf} from '../../lib/watch/row.js';
-import type {Colour} from '../text/colour.js';
+import {statusOf} from '../../lib/watch/row.js';
+import {type Colour, STATUS_COLOURS} from '../text/colour.js';
 import {toCsvCell} from '../text/csv.js';
 import {roomOf, showCut, showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
 import {hexOf, writeIdLine} from './id-lines.js';
-import {NO_RENEWAL, type RenewalCells} from './renewal.js';
+import type {RenewalCells} from './periods.js';
+import {NO_RENEWAL} from './renewal.js';
 
 /** A session as scripts see it: a contract. Amounts are exact; null is a value in Redis that is not money. */
 export interface SessionJson {
@@ -80,14 +81,6 @@ interface Column {
 function cut(text: string): string {
   return showCut(text, roomOf(process.stdout));
 }
-
-const STATUS_COLOURS: Partial<Record<string, Colour>> = {
-  frozen: 'cyan',
-  invalid: 'magenta',
-  empty: 'red',
-  low: 'yellow',
-  ok: 'green',
-} satisfies Record<Status, Colour>;
 
 /** `invalid` in the place of an amount that cannot be read. */
 export const money = (amount: Money | null): string => (amount === null ? 'invalid' : formatMoney(amount));
@@ -228,6 +221,8 @@ async function* renderTable(
     rows.push(totalCells(totals, view.columns));
     view.onTotals(totals);
   }
+  /** Of a title there is none. */
+  const colours: Partial<Record<string, Colour>> = STATUS_COLOURS;
   const indexes = (names: readonly ColumnName[]): number[] =>
     view.columns.flatMap((name, index) => (names.includes(name) ? [index] : []));
   yield* await drawTable(
@@ -237,7 +232,7 @@ async function* renderTable(
       hasFooter: view.totals,
       flexible: indexes(['id', 'reason']),
       right: indexes(['budget', 'spent', 'remaining', 'used', 'rate', 'grants']),
-      colour: (cell, column) => (view.columns[column] === 'status' ? STATUS_COLOURS[cell] : undefined),
+      colour: (cell, column) => (view.columns[column] === 'status' ? colours[cell] : undefined),
     },
   );
 }

@@ -1,9 +1,11 @@
 import {type FreezeState, NOT_FROZEN} from '../gateway/freeze.js';
 import {BUDGET_KEYS} from '../gateway/keys.js';
 import type {Session} from '../gateway/session.js';
+import type {Renewing} from '../periods/renewal.js';
 import type {Redis} from '../redis/contract.js';
 import type {Filter} from '../sessions/filter.js';
 import {mayPass} from '../sessions/filter.js';
+import {readRenewing} from '../sessions/periods.js';
 import {readFreezes, readSessions} from '../sessions/read.js';
 import {scanIds} from '../sessions/scan-ids.js';
 import {TokengateError} from '../values/errors.js';
@@ -13,7 +15,7 @@ import {nameOf, type RawId} from '../values/session-id.js';
 export type Severity = 'warning' | 'critical';
 
 /** What a session can be found to be: a name for scripts. */
-export type RuleKind = 'used' | 'left' | 'rate' | 'frozen' | 'unreadable_money' | 'unreadable_freeze';
+export type RuleKind = 'used' | 'left' | 'rate' | 'frozen' | 'overdue' | 'unreadable_money' | 'unreadable_freeze';
 
 export interface LimitRule {
   kind: RuleKind;
@@ -30,6 +32,8 @@ export interface Subject {
   session: Session | null;
   /** Null when it was not asked for. */
   freeze: FreezeState | null;
+  /** How its budget renews: null when that cannot be read, undefined when it does not, or when it was not asked for. */
+  renewing?: Renewing | null | undefined;
 }
 
 /** One rule that holds for a session. Of several thresholds of a kind it is the most severe. */
@@ -46,6 +50,10 @@ export interface CheckOptions {
   match?: string | undefined;
   where?: Filter | undefined;
   now: Date;
+  /** How late a renewal may be, in milliseconds; a quarter of an hour if not given. */
+  graceMs?: number | undefined;
+  /** Reads periods too, which a rule about them does anyway. */
+  withPeriods?: boolean;
   /** What sessions spend, in USD a minute, for rules about that. */
   rates?: ReadonlyMap<RawId, Money | null> | undefined;
   /** Gets every session that is read, those that `where` leaves out too. */
@@ -68,10 +76,11 @@ interface Thresholds {
   /** USD that may be spent a minute. */
   maxRate?: Money | null;
   frozen: boolean;
+  overdue?: boolean;
 }
 
 /** @throws TokengateError INVALID_USAGE */
-export function toRules({warn, crit, minLeft, maxRate = null, frozen}: Thresholds): LimitRule[] {
+export function toRules({warn, crit, minLeft, maxRate = null, frozen, overdue = false}: Thresholds): LimitRule[] {
   if (warn !== null && crit !== null && warn.gt(crit)) {
     const message = `--warn ${warn.toString()} is above --crit ${crit.toString()}.`;
     throw new TokengateError('INVALID_USAGE', message, {hint: 'Either can be given as "off".'});
@@ -88,6 +97,7 @@ export function toRules({warn, crit, minLeft, maxRate = null, frozen}: Threshold
     add('unreadable_freeze', 'critical');
     add('frozen', 'critical');
   }
+  if (overdue) add('overdue', 'critical');
   if (crit !== null) add('used', 'critical', crit);
   if (warn !== null) add('used', 'warning', warn);
   if (minLeft !== null) add('left', 'warning', minLeft);
@@ -113,12 +123,13 @@ export function parsePercentage(typed: string): Money | null {
 }
 
 /**
- * Asks rules of every session that has a budget; those about freezes, without a filter, also of sessions that have
- * none. What cannot be read is never taken for fine: neither by a rule, nor by a filter that speaks of it.
+ * Asks rules of every session that has a budget; those about freezes and periods, without a filter, also of sessions that
+ * have none. What cannot be read is never taken for fine: neither by a rule, nor by a filter that speaks of it.
  */
 export async function checkSessions(redis: Redis, options: CheckOptions): Promise<Check> {
   const {rules, match, where, now, rates, onSubject} = options;
   const aboutFreezes = rules.some(({kind}) => kind === 'frozen');
+  const aboutPeriods = rules.some(({kind}) => kind === 'overdue');
   const findings: LimitFinding[] = [];
   let checked = 0;
   const check = (subject: Subject): void => {
@@ -128,17 +139,25 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
     findings.push(...findingsOf(subject, rules));
   };
   const freezes = aboutFreezes || where?.needsFrozen === true ? await readFreezes(redis, match, now) : undefined;
+  const periods =
+    aboutPeriods || options.withPeriods === true
+      ? await readRenewing(redis, {match, now, graceMs: options.graceMs})
+      : undefined;
   const ids = await scanIds(redis, BUDGET_KEYS, match);
   for await (const page of readSessions(redis, ids, 'skip')) {
     for (const session of page) {
       session.freeze = freezes === undefined ? null : (freezes.get(session.key) ?? NOT_FROZEN);
       freezes?.delete(session.key);
       if (rates !== undefined) session.rate = rates.get(session.key) ?? null;
-      check({id: session.id, key: session.key, session, freeze: session.freeze});
+      check({id: session.id, key: session.key, session, freeze: session.freeze, renewing: periods?.get(session.key)});
+      periods?.delete(session.key);
     }
   }
   if (aboutFreezes && freezes !== undefined) {
     for (const [key, freeze] of freezes) check({id: nameOf(key), key, session: null, freeze});
+  }
+  if (aboutPeriods) {
+    for (const [key, renewing] of periods ?? []) check({id: nameOf(key), key, session: null, freeze: null, renewing});
   }
   const rank = ({rule}: LimitFinding): number => (rule.severity === 'critical' ? 0 : 1);
   const order = (a: LimitFinding, b: LimitFinding): number => (a.subject.key < b.subject.key ? -1 : 1);
@@ -149,7 +168,7 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
 /** Null when that is not known. Percentages are compared without a division, which would round. */
 export function holds(
   {kind, threshold}: Pick<LimitRule, 'kind' | 'threshold'>,
-  {session, freeze}: Subject,
+  {session, freeze, renewing}: Subject,
 ): boolean | null {
   switch (kind) {
     case 'unreadable_money':
@@ -158,6 +177,8 @@ export function holds(
       return freeze === null ? null : freeze.isFrozen === null;
     case 'frozen':
       return freeze?.isFrozen ?? null;
+    case 'overdue':
+      return renewing === undefined ? false : (renewing?.isOverdue ?? true);
     case 'left':
       return threshold === null ? null : (session?.remaining?.lt(threshold) ?? null);
     case 'rate':

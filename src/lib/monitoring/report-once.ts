@@ -11,12 +11,14 @@ import {type Check, type LimitFinding, holds, type LimitRule, type RuleKind, typ
 
 /** A crossing that has been reported, or is being reported, by some host. */
 interface Claim {
-  /** As bytes, one character a byte: `used:80:dev-team`. */
+  /** As bytes, one character a byte: `used:80:dev-team`, or `used@1764547200000:80:dev-team` in a period. */
   field: string;
   /** `reported:2026-11-22T16:33:12.324Z spent:9.5`: what became of it, and what began it. */
   value: string;
   id: RawId;
   kind: RuleKind;
+  /** In which period: when it was renewed, in milliseconds; empty without one. */
+  period: string;
   threshold: LimitRule['threshold'];
 }
 
@@ -135,13 +137,14 @@ async function readClaims(redis: Redis, key: string): Promise<Claim[]> {
     cursor = String(next);
     for (const pair of inGroups(entries, 2)) {
       const [field = '', value = ''] = pair.map((text) => text.toString('latin1'));
-      const [, kind, threshold = '', id = ''] = /^([a-z_]+):([\d.]*):(.*)$/s.exec(field) ?? [];
+      const [, kind, period = '', threshold = '', id = ''] = /^([a-z_]+)(?:@(\d+))?:([\d.]*):(.*)$/s.exec(field) ?? [];
       if (kind === undefined) continue;
       claims.push({
         field,
         value,
         id: rawId(id),
         kind: kind as RuleKind,
+        period,
         threshold: parseStoredMoney(threshold) ?? null,
       });
     }
@@ -149,8 +152,15 @@ async function readClaims(redis: Redis, key: string): Promise<Claim[]> {
   return claims;
 }
 
-function fieldOf({key}: Subject, {kind, threshold}: LimitRule): string {
-  return `${kind}:${threshold?.toString() ?? ''}:${key}`;
+function fieldOf(subject: Subject, {kind, threshold}: LimitRule): string {
+  const period = periodOf(subject, kind);
+  return `${kind}${period === '' ? '' : `@${period}`}:${threshold?.toString() ?? ''}:${subject.key}`;
+}
+
+/** A budget that has been renewed may be used up once more before anybody has seen that it was not. */
+function periodOf({renewing}: Subject, kind: RuleKind): string {
+  const isOfPeriod = kind === 'used' || kind === 'left';
+  return isOfPeriod && renewing?.period ? String(renewing.period.renewed.getTime()) : '';
 }
 
 /** What began a crossing, as far as it can be told; else nothing. */
@@ -205,11 +215,13 @@ function comparing(claims: readonly Claim[]): {
     dated,
     onSubject(subject) {
       const own = byId.get(subject.key) ?? [];
-      const fallen = own.filter((claim) => holds(claim, subject) === false);
+      const stillHolds = (claim: Claim): boolean | null =>
+        claim.period === periodOf(subject, claim.kind) ? holds(claim, subject) : false;
+      const fallen = own.filter((claim) => stillHolds(claim) === false);
       over.push(...fallen);
       for (const claim of fallen) unseen.delete(claim);
       for (const claim of own) {
-        if (holds(claim, subject) !== true) continue;
+        if (stillHolds(claim) !== true) continue;
         unseen.delete(claim);
         const [state = '', before = ''] = claim.value.split(' ');
         const origin = originOf(subject, claim.kind);

@@ -94,7 +94,7 @@ function summarize({checked}: Check, findings: readonly LimitFinding[], known: n
 }
 
 /** What is wrong, against which threshold, in numbers. May hold untrusted text. */
-export function describeFinding({subject: {session, freeze}, rule: {kind, threshold}}: LimitFinding): string {
+export function describeFinding({subject: {session, freeze, renewing}, rule: {kind, threshold}}: LimitFinding): string {
   const money = (amount: Money | null | undefined): string => (amount == null ? 'unknown' : formatExactMoney(amount));
   const amounts = `${money(session?.spent)} of ${money(session?.budget)}, ${money(session?.remaining)} left`;
   switch (kind) {
@@ -106,6 +106,10 @@ export function describeFinding({subject: {session, freeze}, rule: {kind, thresh
       return `spends ${formatMoneyRate(session?.rate)}, more than ${formatMoneyRate(threshold)} (${amounts})`;
     case 'frozen':
       return `is frozen ${freeze?.until ? describeEnd(freeze.until) : ''} (${freeze?.reason ?? 'no reason'})`;
+    case 'overdue':
+      return renewing === null
+        ? 'has a period or grants that cannot be read, so that renew-budgets cannot renew it'
+        : 'has a renewal, or the end of a grant, that is overdue: renew-budgets has not carried it out';
     case 'unreadable_money':
       return (session?.problems ?? []).join(' ');
     case 'unreadable_freeze':
