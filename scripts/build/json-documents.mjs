@@ -42,6 +42,17 @@ const session = {...id, ...amounts};
 const changeId = {
   change_id: ['text?', 'the change, for `undo-change`; null if nothing changed or nothing is recorded'],
 };
+const forecast = {
+  spent_per_hour: ['amount?', 'US dollars an hour, over the hour before the last recording; null if unknown'],
+  spent_per_hour_of_day: ['amount?', 'the same over the day before it'],
+  seconds_until_empty: ['amount?', 'at the faster of the two; null if unknown, never, or if the budget renews before'],
+};
+const recordedForecast = Object.fromEntries(
+  Object.entries(forecast).map(([name, [type, meaning]]) => [
+    `${name}?`,
+    [type, `once spending is recorded: ${meaning}`],
+  ]),
+);
 const reportRow = {
   name: ['text', 'the session, the group, or the first day'],
   spent: ['amount', 'US dollars spent in the period'],
@@ -257,6 +268,13 @@ const listed = Object.fromEntries(
     every: [everyPeriod[0], 'with `--columns period`: how often the budget renews; null if it does not'],
     next_renewal: [zoned, 'with `--columns resets`: when the next period begins'],
     grants: ['amount?', 'with `--columns grants`: the sum of the grants'],
+    ...Object.fromEntries(
+      Object.entries({
+        hourly: 'spent_per_hour',
+        daily: 'spent_per_hour_of_day',
+        empties: 'seconds_until_empty',
+      }).map(([column, name]) => [name, [forecast[name][0], `with \`--columns ${column}\`: ${forecast[name][1]}`]]),
+    ),
     session_id_hex: ['text', 'only if the ID is not UTF-8 text: its bytes, for `--stdin`'],
   }).map(([name, field]) => [`${name}?`, field]),
 );
@@ -281,7 +299,7 @@ const crossing = {
   ...id,
   severity: [['critical', 'warning'], 'how severe it is'],
   check: [
-    ['used', 'left', 'rate', 'frozen', 'overdue', 'unreadable_money', 'unreadable_freeze'],
+    ['used', 'left', 'rate', 'empties', 'frozen', 'overdue', 'unreadable_money', 'unreadable_freeze'],
     'the limit that is crossed',
   ],
   threshold: ['amount?', 'the limit: percent, US dollars, or US dollars a minute'],
@@ -424,6 +442,7 @@ export const DOCUMENTS = {
     commands: [listOf('text'), 'commands that let the request pass'],
     notes: [listOf('text'), 'what else is to be known of such requests'],
     next_renewal: [zoned, 'when the budget renews; null if it does not'],
+    ...recordedForecast,
     grant_commands: [listOf('text'), 'in place of `add-budget`, for this period only'],
   }),
   'freeze-session': oneOrMany(
@@ -438,7 +457,7 @@ export const DOCUMENTS = {
     },
     freezeLook,
   ),
-  'get-budget': one({...session, ...renewal}),
+  'get-budget': one({...session, ...renewal, ...recordedForecast}),
   'grant-budget': one({...id, ...grant, ...granted}),
   health: one({
     healthy: ['true', 'if not, there is an error instead'],

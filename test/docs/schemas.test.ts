@@ -86,6 +86,9 @@ const LINES: Record<string, string[]> = {
     '--columns id,used,status',
     '--sort rate --sample 1s',
     '--sort rate --sample 1s --format ndjson',
+    '--columns id,rate,empties',
+    '--columns id,rate,empties --totals',
+    '--columns id,rate,empties --format ndjson',
     '--match nobody',
     '--match nobody --totals',
     '--format ndjson --columns id,status',
@@ -245,6 +248,7 @@ beforeEach(async () => {
   await client.mSet(['session:one:spent', '3', 'session:two:spent', '2']);
   await run('record-spending --json', redis);
   await client.del('session:fell:spent');
+  await client.hSet('tokengate:{spending}:ledger', 'began', Date.now() - 3_600_000);
   await run('reset-session fine --keep-budget --yes --json --no-second-look', redis);
   await client.set('session:fine:spent', '9.02643664999999999982');
   await run('reset-session orphan fine --yes --json --no-second-look', redis);

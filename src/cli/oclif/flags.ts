@@ -76,6 +76,12 @@ export const whereFlag = Flags.string({
   helpValue: 'EXPR',
 });
 
+export const idleFlag = Flags.string({
+  helpGroup: 'SELECTION',
+  description: 'Only sessions that have neither spent nor asked for so long, by the ledger of record-spending',
+  helpValue: 'TIME',
+});
+
 /** How sessions are put into groups. */
 export const groupFlags = {
   group: Flags.string({
@@ -160,6 +166,7 @@ export const reportFlags = {
 export const batchFlags = {
   match: matchFlag,
   where: whereFlag,
+  idle: idleFlag,
   stdin: Flags.boolean({
     description: 'Read IDs from stdin, one a line, or NDJSON from list-sessions',
     helpGroup: 'SELECTION',

@@ -17,6 +17,7 @@ import {formatDuration, formatUtc} from '../../lib/values/time.js';
 import {type SameServer, toGlob, toKeyDeletion, toSessionCommand} from '../copyable/session-commands.js';
 import {toCommandLine} from '../copyable/shell-quote.js';
 import {roomOf, showCut} from '../text/escape.js';
+import type {Forecast, ForecastJson} from './forecast.js';
 import type {ShownRenewal} from './periods.js';
 
 /** A rule as scripts see it: a contract. What follows are facts of that rule. */
@@ -30,7 +31,7 @@ interface RuleJson {
 }
 
 /** A decision as scripts see it: a contract too. */
-export interface DecisionJson {
+export interface DecisionJson extends Partial<ForecastJson> {
   session_id: string;
   is_known: boolean;
   checked_at: Date;
@@ -51,7 +52,12 @@ export interface DecisionJson {
   grant_commands: string[];
 }
 
-export function toDecisionJson(decision: Decision, server: SameServer, renewal?: ShownRenewal): DecisionJson {
+export function toDecisionJson(
+  decision: Decision,
+  server: SameServer,
+  renewal: ShownRenewal | undefined,
+  forecast: Forecast | undefined,
+): DecisionJson {
   const {passes, request} = decision;
   return {
     session_id: decision.id,
@@ -71,17 +77,24 @@ export function toDecisionJson(decision: Decision, server: SameServer, renewal?:
     commands: toCommands(decision, decision.remedies, server),
     notes: describeNotes(decision),
     next_renewal: renewal?.json.next_renewal ?? null,
+    ...forecast?.json,
     grant_commands: toCommands(decision, findGrants(decision, renewal), server),
   };
 }
 
 /** A decision for people, line by line. May hold untrusted text. */
-export function describeDecision(decision: Decision, server: SameServer, renewal?: ShownRenewal): string[] {
+export function describeDecision(
+  decision: Decision,
+  server: SameServer,
+  renewal?: ShownRenewal,
+  forecast?: Forecast,
+): string[] {
   const {id, rules, remedies, isLoopNext} = decision;
   const labelled = rules.map((rule) => `${LABELS[rule.rule].padEnd(WIDTH)} ${describeRule(rule, decision)}`);
   return [
     `${'Session:'.padEnd(WIDTH)} ${showCut(id, roomOf(process.stdout))}`,
     ...labelled,
+    ...(forecast === undefined ? [] : [`${'Rate:'.padEnd(WIDTH)} ${forecast.sentence}`]),
     ...(renewal?.sentence == null ? [] : [`${'Renews:'.padEnd(WIDTH)} ${renewal.sentence}`]),
     describeAnswer(decision),
     ...describeRemedies('To let it pass:', decision, remedies, server),
