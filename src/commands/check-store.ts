@@ -66,7 +66,7 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
     if (dryRun) for (const finding of fixable) await report.addPlan(finding);
     const journal = willRepair && fixable.length > 0 ? await this.repair(redis, fixable, report) : undefined;
     const sum = await report.close();
-    if (format === 'text') this.print(sum);
+    if (format === 'text') this.print(...sum);
     this.afterChange(...(journal === undefined ? [] : [journal]));
     await report.finish();
     if (!report.isClean) this.endWithFinding();

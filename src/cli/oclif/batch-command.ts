@@ -10,7 +10,7 @@ import type {Redis} from '../../lib/redis/contract.js';
 import {serverTime} from '../../lib/redis/server-time.js';
 import {parseFilter} from '../../lib/sessions/filter.js';
 import {isEmpty, type Selected, selectIds, type Selection} from '../../lib/sessions/select.js';
-import {findUnknown, guessIds} from '../../lib/sessions/unknown-ids.js';
+import {describeGuesses, findUnknown, guessIds} from '../../lib/sessions/unknown-ids.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {nameOf, type RawId, rawId} from '../../lib/values/session-id.js';
 import {parseDuration} from '../../lib/values/time.js';
@@ -281,5 +281,5 @@ async function guessMeant(redis: Redis, typed: readonly RawId[], unknown: readon
   const spaced = runs.find((id) => !absent.has(id));
   if (spaced !== undefined) return `Quote an ID that has spaces: '${nameOf(spaced)}'. `;
   const nearest = [...(await guessIds(redis, unknown.slice(0, NAMED))).values()];
-  return nearest.length === 0 ? '' : `Did you mean '${nearest.join("', '")}'? `;
+  return nearest.length === 0 ? '' : `${describeGuesses(nearest)} `;
 }
