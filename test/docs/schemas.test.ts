@@ -97,6 +97,7 @@ const LINES: Record<string, string[]> = {
   'print-metrics': ['', '--match nobody', '--max-series 1', '--where x'],
   'record-spending': ['', '--quiet', '--timezone Europe/Berlin', '--keep x'],
   'renew-budgets': ['--dry-run', '--dry-run --format ndjson', '--match orphan --format ndjson', '', '', '--max x'],
+  'protect-store': ['prod', 'prod --confirm prod', 'other', 'other --confirm prod', '--remove --confirm other', '--remove', 'a --remove', 'x --confirm y'],
   'remove-context': ['audit', 'audit'],
   'revoke-grant': ['forever', 'forever', 'nobody', 'forever nothing'],
   'reset-session': [
