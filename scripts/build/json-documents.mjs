@@ -42,6 +42,34 @@ const session = {...id, ...amounts};
 const changeId = {
   change_id: ['text?', 'the change, for `undo-change`; null if nothing changed or nothing is recorded'],
 };
+const forecast = {
+  spent_per_hour: ['amount?', 'US dollars an hour, over the hour before the last recording; null if unknown'],
+  spent_per_hour_of_day: ['amount?', 'the same over the day before it'],
+  seconds_until_empty: ['amount?', 'at the faster of the two; null if unknown, never, or if the budget renews before'],
+};
+const recordedForecast = Object.fromEntries(
+  Object.entries(forecast).map(([name, [type, meaning]]) => [
+    `${name}?`,
+    [type, `once spending is recorded: ${meaning}`],
+  ]),
+);
+const reportRow = {
+  name: ['text', 'the session, the group, or the first day'],
+  spent: ['amount', 'US dollars spent in the period'],
+  share: ['amount?', '`spent` in percent of all; null if nothing was spent'],
+  budget: ['amount?', 'the sum of the budgets that its sessions have now'],
+  sessions: ['count', 'sessions that spent something, in this period or the one before'],
+  previous: ['amount?', 'US dollars spent in the period before; null if not compared, or not recorded'],
+};
+const coverage = {
+  from: ['text', 'the first day that is recorded'],
+  to: ['text', 'the last day that is recorded'],
+  is_whole: ['boolean', 'whether the recording began before the period'],
+  largest_gap_seconds: ['count', 'the longest time without a recording'],
+  journal_trimmed: ['count', 'recordings before which the journal had been trimmed'],
+  unaccounted: ['amount', 'by how much spending fell without an entry in the journal'],
+};
+const span = {from: ['text', 'the first day'], to: ['text', 'the last day']};
 const newBudget = {
   ...id,
   budget: ['amount?', 'the new limit in US dollars'],
@@ -240,6 +268,13 @@ const listed = Object.fromEntries(
     every: [everyPeriod[0], 'with `--columns period`: how often the budget renews; null if it does not'],
     next_renewal: [zoned, 'with `--columns resets`: when the next period begins'],
     grants: ['amount?', 'with `--columns grants`: the sum of the grants'],
+    ...Object.fromEntries(
+      Object.entries({
+        hourly: 'spent_per_hour',
+        daily: 'spent_per_hour_of_day',
+        empties: 'seconds_until_empty',
+      }).map(([column, name]) => [name, [forecast[name][0], `with \`--columns ${column}\`: ${forecast[name][1]}`]]),
+    ),
     session_id_hex: ['text', 'only if the ID is not UTF-8 text: its bytes, for `--stdin`'],
   }).map(([name, field]) => [`${name}?`, field]),
 );
@@ -263,7 +298,10 @@ const notification = {
 const crossing = {
   ...id,
   severity: [['critical', 'warning'], 'how severe it is'],
-  check: [['used', 'left', 'rate', 'frozen', 'unreadable_money', 'unreadable_freeze'], 'the limit that is crossed'],
+  check: [
+    ['used', 'left', 'rate', 'empties', 'frozen', 'overdue', 'unreadable_money', 'unreadable_freeze'],
+    'the limit that is crossed',
+  ],
   threshold: ['amount?', 'the limit: percent, US dollars, or US dollars a minute'],
   ...amounts,
   ...freeze,
@@ -348,6 +386,7 @@ export const DOCUMENTS = {
               fixable: ['count', 'findings that `--fix` repairs'],
               fixed: ['count', 'repaired'],
               not_fixed: ['count', 'not repaired'],
+              dashboard_fails: ['boolean', "whether the gateway's own dashboard answers HTTP 500 because of a finding"],
             },
             'the totals',
           ],
@@ -401,7 +440,9 @@ export const DOCUMENTS = {
       'the rules, in the order of the gateway',
     ],
     commands: [listOf('text'), 'commands that let the request pass'],
+    notes: [listOf('text'), 'what else is to be known of such requests'],
     next_renewal: [zoned, 'when the budget renews; null if it does not'],
+    ...recordedForecast,
     grant_commands: [listOf('text'), 'in place of `add-budget`, for this period only'],
   }),
   'freeze-session': oneOrMany(
@@ -416,7 +457,7 @@ export const DOCUMENTS = {
     },
     freezeLook,
   ),
-  'get-budget': one({...session, ...renewal}),
+  'get-budget': one({...session, ...renewal, ...recordedForecast}),
   'grant-budget': one({...id, ...grant, ...granted}),
   health: one({
     healthy: ['true', 'if not, there is an error instead'],
@@ -485,6 +526,25 @@ export const DOCUMENTS = {
     journal_trimmed: ['boolean', 'whether the journal no longer has all changes since'],
     dropped_days: [listOf('text'), 'days that were dropped (`--keep`)'],
   }),
+  'report-spending': {
+    documents: [
+      {
+        is: {
+          period: [{...span, timezone: ['text', 'the time zone of the days']}, 'the period'],
+          by: [['session', 'group', 'day', 'week', 'month'], 'what a row is'],
+          rows: [listOf(reportRow), 'the rows'],
+          others: [nullable(reportRow), 'what `--top` leaves out'],
+          total: [reportRow, 'the sums'],
+          compared_with: [nullable(span), 'the period before (`--compare`)'],
+          coverage: [coverage, 'how completely the period is recorded'],
+        },
+      },
+    ],
+    line: oneOf(
+      {kind: [['session', 'group', 'day', 'week', 'month', 'others', 'total'], 'what the line is'], ...reportRow},
+      {kind: [['coverage'], 'what the line is'], ...coverage},
+    ),
+  },
   'renew-budgets': {documents: [{is: renewed.document}], line: renewed.line},
   'protect-store': one({
     store: ['text?', 'the name that a change has to give; null if the store is not protected'],

@@ -1,12 +1,13 @@
 import {Flags} from '@oclif/core';
 
+import {StoreReport} from '../cli/batches/audit-report.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {journalFlags, matchFlag, yesFlag} from '../cli/oclif/flags.js';
 import {onInterrupt} from '../cli/terminal/interrupts.js';
 import {isSafeText} from '../cli/text/escape.js';
 import {countOf} from '../cli/text/words.js';
-import {StoreReport} from '../cli/views/audit-report.js';
-import {type Fixable, checkStore, isFixable} from '../lib/audit/audit.js';
+import {checkStore} from '../lib/audit/audit.js';
+import {type Fixable, isFixable} from '../lib/audit/judge.js';
 import {makeRepairs, MAX_REPAIRS} from '../lib/audit/repairs.js';
 import type {Journal} from '../lib/journal/entry.js';
 import {refuseReplica} from '../lib/redis/connect.js';
@@ -72,7 +73,7 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
     if (dryRun) for (const finding of fixable) await report.addPlan(finding);
     const journal = willRepair && fixable.length > 0 ? await this.repair(redis, fixable, report) : undefined;
     const sum = await report.close();
-    if (format === 'text') this.print(sum);
+    if (format === 'text') this.print(...sum);
     this.afterChange(...(journal === undefined ? [] : [journal]));
     await report.finish();
     if (!report.isClean) this.endWithFinding();

@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {matchFlag, pagerFlag, whereFlag} from '../cli/oclif/flags.js';
+import {DEFAULT_GRACE, graceFlag, matchFlag, pagerFlag, whereFlag} from '../cli/oclif/flags.js';
 import {describeUnreadable, type ListedPeriod, PERIOD_FORMATS, renderPeriods} from '../cli/views/periods.js';
 import {toSession} from '../lib/gateway/session.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
@@ -28,12 +28,7 @@ With --overdue, lists only budgets that should have been renewed more than --gra
 
   static override flags = {
     overdue: Flags.boolean({description: 'Only budgets whose renewal is overdue', helpGroup: 'SELECTION'}),
-    grace: Flags.string({
-      description: 'How late a renewal may be (default: 15m)',
-      dependsOn: ['overdue'],
-      helpGroup: 'SELECTION',
-      helpValue: 'TIME',
-    }),
+    grace: {...graceFlag, helpGroup: 'SELECTION'},
     match: matchFlag,
     where: {...whereFlag, description: whereFlag.description?.replace(' and frozen', '') ?? ''},
     format: Flags.option({
@@ -45,7 +40,7 @@ With --overdue, lists only budgets that should have been renewed more than --gra
   };
 
   async run(): Promise<void> {
-    const {overdue, grace = '15m', match, where, json, format = json ? 'json' : 'table'} = this.flags;
+    const {overdue, grace = DEFAULT_GRACE, match, where, json, format = json ? 'json' : 'table'} = this.flags;
     const filter = where === undefined ? undefined : parseFilter(where);
     const graceMs = parseDuration(grace) * 1000;
     const redis = await this.connect();

@@ -1,5 +1,6 @@
 import {beforeEach, describe, expect, test} from 'vitest';
 
+import {promtool} from '../support/program/promtool.js';
 import {run} from '../support/program/run.js';
 import {useRedis} from '../support/redis/with-redis.js';
 
@@ -296,4 +297,60 @@ describe('how a budget renews is shown', () => {
     expect(code).toBe(1);
     expect(JSON.parse(stderr)).toMatchObject({error: {code: 'REDIS_NO_PERMISSION'}});
   });
+});
+
+describe('a renewal that is overdue', () => {
+  const check = (flags = ''): ReturnType<typeof run> => run(`check-sessions --overdue ${flags}`, redis);
+  beforeEach(async () => {
+    await load({a: ['10', '4'], b: ['10', '4']});
+    await run('set-period a b --every day --amount 10 --yes', redis);
+  });
+
+  test('is found by check-sessions, whether or not the session has a budget', async () => {
+    expect(await check()).toMatchObject({code: 0, stdout: 'OK - nothing found; 2 sessions checked\n'});
+    await backdate('a', 2);
+    await redis.client.del('session:a:budget');
+    const {code, stdout} = await check();
+    expect(code).toBe(2);
+    expect(stdout).toBe(
+      "CRITICAL - 1 critical; 2 sessions checked\nCRITICAL 'a': has a renewal, or the end of a grant, that is overdue: renew-budgets has not carried it out\n",
+    );
+    expect((await check('--grace 4w')).code).toBe(0);
+    expect((await run('check-sessions --grace 1h', redis)).code).toBe(1);
+    expect(JSON.parse((await check('--new-only --json')).stdout)).toMatchObject({findings: [{check: 'overdue'}]});
+    expect((await check('--new-only')).code).toBe(0);
+    await run('renew-budgets', redis);
+    expect((await check()).code).toBe(0);
+    await redis.client.set(PERIOD, 'x');
+    expect((await check()).stdout).toContain("'a': has a period or grants that cannot be read");
+  });
+
+  test('is counted by print-metrics, which tell when each budget renews', async () => {
+    const metrics = async (): Promise<string> => (await run('print-metrics', redis)).stdout;
+    expect(await metrics()).toContain('\ntokengate_periods_overdue 0\n');
+    await backdate('a', 2);
+    const text = await metrics();
+    expect(text).toContain('\ntokengate_periods_overdue 1\n');
+    const [, next = ''] = /^tokengate_session_period_next_timestamp_seconds\{session_id="a"\} (\d+)$/m.exec(text) ?? [];
+    const tomorrow = new Date(Number(next) * 1000);
+    expect([tomorrow.getTime() > Date.now(), tomorrow.toISOString().slice(11)]).toEqual([true, '00:00:00.000Z']);
+    expect(await promtool(['check', 'metrics'], text)).toMatchObject({code: 0, stdout: '', stderr: ''});
+  });
+});
+
+test('a threshold is reported once a period, though nobody has seen the session fall back', async () => {
+  await load({a: ['10', '9'], b: ['10', '9']});
+  await run('set-period a --every day --amount 10', redis);
+  const report = async (): Promise<string[]> => {
+    const {stdout} = await run('check-sessions --new-only --json', redis);
+    return (JSON.parse(stdout) as {findings: {session_id: string}[]}).findings.map(({session_id: id}) => id);
+  };
+  expect(await report()).toEqual(['a', 'b']);
+  expect(await report()).toEqual([]);
+  await backdate('a', 1);
+  await run('renew-budgets', redis);
+  await redis.client.set('session:a:spent', '9.1');
+  expect(await report()).toEqual(['a']);
+  expect(await report()).toEqual([]);
+  expect(await redis.client.hLen('tokengate:alerts')).toBe(2);
 });

@@ -71,6 +71,9 @@ test('every metric has its help and type, and passes the check of Prometheus', a
     # HELP tokengate_other_sessions_spent_usd What is spent of sessions without own series, in US dollars.
     # TYPE tokengate_other_sessions_spent_usd gauge
     tokengate_other_sessions_spent_usd 0
+    # HELP tokengate_periods_overdue Sessions with a renewal, or the end of a grant, that is overdue or not readable.
+    # TYPE tokengate_periods_overdue gauge
+    tokengate_periods_overdue 0
     # HELP tokengate_redis_info The Redis that was read.
     # TYPE tokengate_redis_info gauge
     tokengate_redis_info{version="<version>",role="primary"} 1

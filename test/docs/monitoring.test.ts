@@ -141,7 +141,8 @@ describe('docs/guides/monitoring.md', () => {
     await loadSessions(redis, {odd: ['nan']});
     await redis.client.set('anomaly:staging:frozen_until', '2099-01-01T00:00:00');
     await redis.client.set('anomaly:my-workflow:frozen_until', 'x');
-    const checking = run('tokengate check-sessions --frozen --min-left 5 --max-rate 1/m --sample 1s --json');
+    await redis.client.set('tokengate:period:staging', 'x');
+    const checking = run('tokengate check-sessions --frozen --overdue --min-left 5 --max-rate 1/m --sample 1s --json');
     const state = {isOver: false};
     void checking.finally(() => (state.isOver = true));
     while (!state.isOver) await redis.client.incrByFloat('session:dev-team:spent', 0.01);
@@ -269,6 +270,7 @@ describe('docs/grafana-dashboard.json', () => {
 });
 
 async function metricNames(): Promise<string[]> {
+  await run('tokengate set-period staging --every day --amount 100');
   const {stdout} = await run('tokengate print-metrics');
   return Array.from(stdout.matchAll(/^# TYPE (\w+) gauge$/gm), ([, name = '']) => name).sort();
 }

@@ -324,7 +324,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   /** Warns that a session is not known, and names the one that was probably meant. */
   protected async warnUnknown(redis: Redis, id: RawId, what: string, otherwise = ' Is the ID right?'): Promise<void> {
     const nearest = await guessId(redis, id);
-    this.warnAll([`${what}${nearest === undefined ? otherwise : ` Did you mean '${nearest}'?`}`]);
+    this.warnAll([`${what}${nearest === undefined ? otherwise : ` ${nearest}`}`]);
   }
 
   protected override async catch(error: unknown): Promise<void> {
@@ -340,7 +340,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     const nearest = await guessId(this.redis, only);
     if (nearest === undefined) return error;
     const {code, message, hint} = error;
-    return new TokengateError(code, message, {hint: [`Did you mean '${nearest}'?`, hint].join(' '), cause: error});
+    return new TokengateError(code, message, {hint: [nearest, hint].join(' '), cause: error});
   }
 
   /** Of an amount that is none, says when it is part of an ID that was typed without quotes. */
@@ -362,8 +362,9 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
 /** Loaded only here: most commands know all sessions that they are asked for. */
 async function guessId(redis: Redis, id: RawId): Promise<string | undefined> {
-  const {guessIds} = await import('../../lib/sessions/unknown-ids.js');
-  return (await guessIds(redis, [id])).get(id);
+  const {describeGuesses, guessIds} = await import('../../lib/sessions/unknown-ids.js');
+  const guess = (await guessIds(redis, [id])).get(id);
+  return guess && describeGuesses([guess]);
 }
 
 /**

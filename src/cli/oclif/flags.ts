@@ -76,10 +76,36 @@ export const whereFlag = Flags.string({
   helpValue: 'EXPR',
 });
 
+export const idleFlag = Flags.string({
+  helpGroup: 'SELECTION',
+  description: 'Only sessions that have neither spent nor asked for so long, by the ledger of record-spending',
+  helpValue: 'TIME',
+});
+
+/** How sessions are put into groups. */
+export const groupFlags = {
+  group: Flags.string({
+    description:
+      'Group of the IDs that match a glob, such as bots=*-bot; may be repeated, the first that matches counts',
+    multiple: true,
+    helpValue: 'NAME=GLOB',
+  }),
+  'group-depth': countFlag({description: 'Group by the first N parts of the ID', min: 1}),
+  separator: Flags.string({description: 'Separates the parts of an ID', default: ':', helpValue: 'TEXT'}),
+};
+
 /** Seconds between the two readings that a rate is made of. */
 export const DEFAULT_SAMPLE = '3s';
 export const sampleFlag = Flags.string({
   description: `Time between the two readings that rates of spending are made of, ${DEFAULT_SAMPLE} if not given`,
+  helpValue: 'TIME',
+});
+
+/** How late a renewal may be before that is an alarm. */
+export const DEFAULT_GRACE = '15m';
+export const graceFlag = Flags.string({
+  description: `How late a renewal may be (default: ${DEFAULT_GRACE})`,
+  dependsOn: ['overdue'],
   helpValue: 'TIME',
 });
 
@@ -147,6 +173,7 @@ export const reportFlags = {
 export const batchFlags = {
   match: matchFlag,
   where: whereFlag,
+  idle: idleFlag,
   stdin: Flags.boolean({
     description: 'Read IDs from stdin, one a line, or NDJSON from list-sessions',
     helpGroup: 'SELECTION',

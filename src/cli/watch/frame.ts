@@ -5,20 +5,11 @@ import {describeServer} from '../../lib/redis/describe-server.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
 import {forecastOf, STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';
+import {STATUS_COLOURS} from '../text/colour.js';
 import {showCut, showMessage} from '../text/escape.js';
 import {cutMiddle, widthOf} from '../text/width.js';
 import {fitLine, type Line, lineWidth, type Look, MOST, type Piece, shorten, spread, untrusted} from './cells.js';
-import {
-  amountText,
-  drawBar,
-  formatLength,
-  headLine,
-  layOut,
-  NOT_YET,
-  rowLine,
-  STATUS_LOOKS,
-  timeLeft,
-} from './columns.js';
+import {amountText, drawBar, formatLength, headLine, layOut, NOT_YET, rowLine, timeLeft} from './columns.js';
 import {
   fitDialog,
   type KeyHint,
@@ -68,7 +59,7 @@ export function headLines(head: Head, width: number, height: 1 | 3 = 3): Line[] 
   const where: Line = [{text: ' tokengate ', look: 'bold'}, untrusted(describeServer(server), color)];
   const counts = STATUSES.flatMap((status): Piece[] => {
     const count = statuses[status];
-    return [GAP, dim(`${status} `), {text: String(count), look: count === 0 ? 'dim' : STATUS_LOOKS[status]}];
+    return [GAP, dim(`${status} `), {text: String(count), look: count === 0 ? 'dim' : STATUS_COLOURS[status]}];
   });
   const total = outOf === undefined ? String(summary.count) : `${summary.count} of ${outOf}`;
   const first = (right: Line): Line => spread(shorten(where, width - lineWidth(right) - 2), right, width);
@@ -136,7 +127,7 @@ function detailLines(one: Watched, now: Date, width: number): Line[] {
   return [
     spread([{text: ' '}, {text: cutMiddle(showCut(id, MOST), width - 2), look: 'bold'}], right, width),
     [{text: ` ${facts.join(', ')}`}],
-    [{text: ' '}, untrusted([...frozen, ...effect, ...problems].join(' '), STATUS_LOOKS[status])],
+    [{text: ' '}, untrusted([...frozen, ...effect, ...problems].join(' '), STATUS_COLOURS[status])],
   ].map((line) => fitLine(line, width));
 }
 

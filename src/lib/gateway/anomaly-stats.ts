@@ -2,15 +2,13 @@ import type {Redis, RedisText} from '../redis/contract.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {type FreezeState, toFreezeState} from './freeze.js';
 import {
-  BUDGET_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
-  HISTORY_KEYS,
   IDENTICAL_COUNT_KEYS,
   keyOf,
   type KeyShape,
+  KNOWN_KEYS,
   REQUEST_COUNT_KEYS,
-  SPENT_KEYS,
 } from './keys.js';
 import {WRONG_TYPE} from './stored-text.js';
 import {type Held, toHeld} from './stored-value.js';
@@ -55,7 +53,7 @@ export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Dat
     ['GET', key(FREEZE_REASON_KEYS)],
     ['GET', key(REQUEST_COUNT_KEYS)],
     ['GET', key(IDENTICAL_COUNT_KEYS)],
-    ['EXISTS', ...[BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS, REQUEST_COUNT_KEYS, HISTORY_KEYS].map(key)],
+    ['EXISTS', ...KNOWN_KEYS.map(key)],
   ]);
   const freeze = toFreezeState(name, toHeld(redis, until), toHeld(redis, reason), now);
   const problems = [...freeze.problems];

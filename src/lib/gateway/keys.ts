@@ -47,6 +47,15 @@ export const SESSION_KEYS = [
   HISTORY_KEYS,
 ] as const satisfies readonly KeyShape[];
 
+/** Of these a session that the gateway has met lately has one. */
+export const KNOWN_KEYS: readonly KeyShape[] = [
+  BUDGET_KEYS,
+  SPENT_KEYS,
+  FROZEN_UNTIL_KEYS,
+  REQUEST_COUNT_KEYS,
+  HISTORY_KEYS,
+];
+
 /** String, no TTL: JSON, how and when the budget renews. Our own, the gateway knows nothing of it. */
 export const PERIOD_KEYS: KeyShape = {prefix: 'tokengate:period:', suffix: ''};
 

@@ -244,16 +244,16 @@ return redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 3)
 
 /** lua/claim-crossings.lua */
 export const CLAIM_CROSSINGS = `local taken = {}
-for i = 4, #ARGV do
+for i = 3, #ARGV, 2 do
 local held = redis.call('HGET', KEYS[1], ARGV[i])
 local lease = held and string.match(held, '^pending:(%d+):')
-local free = not held or (lease and tonumber(lease) <= tonumber(ARGV[1]))
+local free = not held or (lease and tonumber(lease) <= tonumber(ARGV[2]))
 if free then
-redis.call('HSET', KEYS[1], ARGV[i], ARGV[2])
+redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
 end
 taken[#taken + 1] = free and 1 or 0
 end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[1])
 return taken`;
 
 /** lua/compare-and-set.lua */
@@ -364,16 +364,16 @@ ${CHANGE_SESSIONS_PART}
 return changeSessions(decide)`;
 
 /** lua/settle-crossings.lua */
-export const SETTLE_CROSSINGS = `for i = 3, #ARGV, 2 do
+export const SETTLE_CROSSINGS = `for i = 2, #ARGV, 3 do
 if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
-if ARGV[1] == '' then
+if ARGV[i + 2] == '' then
 redis.call('HDEL', KEYS[1], ARGV[i])
 else
-redis.call('HSET', KEYS[1], ARGV[i], ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
 end
 end
 end
-redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[1])
 return 1`;
 
 /** lua/unfreeze.lua */

@@ -1,11 +1,15 @@
 import {type FreezeState, NOT_FROZEN} from '../gateway/freeze.js';
 import {BUDGET_KEYS} from '../gateway/keys.js';
 import type {Session} from '../gateway/session.js';
+import {forecastEmpty} from '../periods/forecast.js';
+import type {Renewing} from '../periods/renewal.js';
 import type {Redis} from '../redis/contract.js';
 import type {Filter} from '../sessions/filter.js';
 import {mayPass} from '../sessions/filter.js';
+import {readRenewing} from '../sessions/periods.js';
 import {readFreezes, readSessions} from '../sessions/read.js';
 import {scanIds} from '../sessions/scan-ids.js';
+import {Decimal} from '../values/decimal.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
@@ -13,11 +17,12 @@ import {nameOf, type RawId} from '../values/session-id.js';
 export type Severity = 'warning' | 'critical';
 
 /** What a session can be found to be: a name for scripts. */
-export type RuleKind = 'used' | 'left' | 'rate' | 'frozen' | 'unreadable_money' | 'unreadable_freeze';
+export type RuleKind =
+  'used' | 'left' | 'rate' | 'empties' | 'frozen' | 'overdue' | 'unreadable_money' | 'unreadable_freeze';
 
 export interface LimitRule {
   kind: RuleKind;
-  /** Of `used` in percent, of `left` in USD, of `rate` in USD a minute. */
+  /** Of `used` in percent, of `left` in USD, of `rate` in USD a minute, of `empties` in seconds. */
   threshold: Money | null;
   severity: Severity;
 }
@@ -30,6 +35,10 @@ export interface Subject {
   session: Session | null;
   /** Null when it was not asked for. */
   freeze: FreezeState | null;
+  /** How its budget renews: null when that cannot be read, undefined when it does not, or when it was not asked for. */
+  renewing?: Renewing | null | undefined;
+  /** Seconds until its budget is empty, or `lasts`; null for never, undefined where that is not known. */
+  emptyIn?: number | 'lasts' | null | undefined;
 }
 
 /** One rule that holds for a session. Of several thresholds of a kind it is the most severe. */
@@ -46,8 +55,14 @@ export interface CheckOptions {
   match?: string | undefined;
   where?: Filter | undefined;
   now: Date;
+  /** How late a renewal may be, in milliseconds; a quarter of an hour if not given. */
+  graceMs?: number | undefined;
+  /** Reads periods too, which a rule about them does anyway. */
+  withPeriods?: boolean;
   /** What sessions spend, in USD a minute, for rules about that. */
   rates?: ReadonlyMap<RawId, Money | null> | undefined;
+  /** What sessions spend by the ledger, in USD a minute, for rules about when budgets are empty. */
+  recordedRates?: ReadonlyMap<RawId, Money | null> | undefined;
   /** Gets every session that is read, those that `where` leaves out too. */
   onSubject?: (subject: Subject) => void;
 }
@@ -67,11 +82,22 @@ interface Thresholds {
   minLeft: Money | null;
   /** USD that may be spent a minute. */
   maxRate?: Money | null;
+  /** Seconds. */
+  emptyWithin?: number | null;
   frozen: boolean;
+  overdue?: boolean;
 }
 
 /** @throws TokengateError INVALID_USAGE */
-export function toRules({warn, crit, minLeft, maxRate = null, frozen}: Thresholds): LimitRule[] {
+export function toRules({
+  warn,
+  crit,
+  minLeft,
+  maxRate = null,
+  emptyWithin = null,
+  frozen,
+  overdue = false,
+}: Thresholds): LimitRule[] {
   if (warn !== null && crit !== null && warn.gt(crit)) {
     const message = `--warn ${warn.toString()} is above --crit ${crit.toString()}.`;
     throw new TokengateError('INVALID_USAGE', message, {hint: 'Either can be given as "off".'});
@@ -88,10 +114,12 @@ export function toRules({warn, crit, minLeft, maxRate = null, frozen}: Threshold
     add('unreadable_freeze', 'critical');
     add('frozen', 'critical');
   }
+  if (overdue) add('overdue', 'critical');
   if (crit !== null) add('used', 'critical', crit);
   if (warn !== null) add('used', 'warning', warn);
   if (minLeft !== null) add('left', 'warning', minLeft);
   if (maxRate !== null) add('rate', 'warning', maxRate);
+  if (emptyWithin !== null) add('empties', 'warning', Decimal.of(emptyWithin));
   return rules;
 }
 
@@ -113,12 +141,13 @@ export function parsePercentage(typed: string): Money | null {
 }
 
 /**
- * Asks rules of every session that has a budget; those about freezes, without a filter, also of sessions that have
- * none. What cannot be read is never taken for fine: neither by a rule, nor by a filter that speaks of it.
+ * Asks rules of every session that has a budget; those about freezes and periods, without a filter, also of sessions that
+ * have none. What cannot be read is never taken for fine: neither by a rule, nor by a filter that speaks of it.
  */
 export async function checkSessions(redis: Redis, options: CheckOptions): Promise<Check> {
-  const {rules, match, where, now, rates, onSubject} = options;
+  const {rules, match, where, now, rates, recordedRates, onSubject} = options;
   const aboutFreezes = rules.some(({kind}) => kind === 'frozen');
+  const aboutPeriods = rules.some(({kind}) => kind === 'overdue');
   const findings: LimitFinding[] = [];
   let checked = 0;
   const check = (subject: Subject): void => {
@@ -128,17 +157,27 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
     findings.push(...findingsOf(subject, rules));
   };
   const freezes = aboutFreezes || where?.needsFrozen === true ? await readFreezes(redis, match, now) : undefined;
+  const periods =
+    aboutPeriods || recordedRates !== undefined || options.withPeriods === true
+      ? await readRenewing(redis, {match, now, graceMs: options.graceMs})
+      : undefined;
   const ids = await scanIds(redis, BUDGET_KEYS, match);
   for await (const page of readSessions(redis, ids, 'skip')) {
     for (const session of page) {
       session.freeze = freezes === undefined ? null : (freezes.get(session.key) ?? NOT_FROZEN);
       freezes?.delete(session.key);
       if (rates !== undefined) session.rate = rates.get(session.key) ?? null;
-      check({id: session.id, key: session.key, session, freeze: session.freeze});
+      const renewing = periods?.get(session.key);
+      const emptyIn = emptyInOf(session, recordedRates?.get(session.key) ?? null, renewing, now);
+      check({id: session.id, key: session.key, session, freeze: session.freeze, renewing, emptyIn});
+      periods?.delete(session.key);
     }
   }
   if (aboutFreezes && freezes !== undefined) {
     for (const [key, freeze] of freezes) check({id: nameOf(key), key, session: null, freeze});
+  }
+  if (aboutPeriods) {
+    for (const [key, renewing] of periods ?? []) check({id: nameOf(key), key, session: null, freeze: null, renewing});
   }
   const rank = ({rule}: LimitFinding): number => (rule.severity === 'critical' ? 0 : 1);
   const order = (a: LimitFinding, b: LimitFinding): number => (a.subject.key < b.subject.key ? -1 : 1);
@@ -146,10 +185,21 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
   return {checked, findings};
 }
 
+function emptyInOf(
+  {remaining}: Session,
+  rate: Money | null,
+  renewing: Renewing | null | undefined,
+  now: Date,
+): Subject['emptyIn'] {
+  if (remaining === null || rate === null) return undefined;
+  const next = renewing?.next ?? null;
+  return forecastEmpty(remaining, rate, next === null || next <= now ? null : (next.getTime() - now.getTime()) / 1000);
+}
+
 /** Null when that is not known. Percentages are compared without a division, which would round. */
 export function holds(
   {kind, threshold}: Pick<LimitRule, 'kind' | 'threshold'>,
-  {session, freeze}: Subject,
+  {session, freeze, renewing, emptyIn}: Subject,
 ): boolean | null {
   switch (kind) {
     case 'unreadable_money':
@@ -158,10 +208,15 @@ export function holds(
       return freeze === null ? null : freeze.isFrozen === null;
     case 'frozen':
       return freeze?.isFrozen ?? null;
+    case 'overdue':
+      return renewing === undefined ? false : (renewing?.isOverdue ?? true);
     case 'left':
       return threshold === null ? null : (session?.remaining?.lt(threshold) ?? null);
     case 'rate':
       return threshold === null ? null : (session?.rate?.gt(threshold) ?? null);
+    case 'empties':
+      if (threshold === null || emptyIn === undefined) return null;
+      return typeof emptyIn === 'number' && threshold.gte(emptyIn);
     case 'used': {
       const {budget = null, spent = null, percentageUsed = null} = session ?? {};
       if (threshold === null || budget === null || spent === null || percentageUsed === null) return null;

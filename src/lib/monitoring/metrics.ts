@@ -2,10 +2,12 @@ import {hrtime} from 'node:process';
 import {type FreezeState, NOT_FROZEN} from '../gateway/freeze.js';
 import {BUDGET_KEYS} from '../gateway/keys.js';
 import type {Session} from '../gateway/session.js';
+import type {Renewing} from '../periods/renewal.js';
 import type {Redis} from '../redis/contract.js';
 
 import type {Filter} from '../sessions/filter.js';
 import {mayPass} from '../sessions/filter.js';
+import {readRenewingIfAllowed} from '../sessions/periods.js';
 import {readFreezes, readRequestCounts, readSessions} from '../sessions/read.js';
 import {scanIds} from '../sessions/scan-ids.js';
 import {TokengateError} from '../values/errors.js';
@@ -42,6 +44,8 @@ interface Measured {
   session: Session;
   freeze: FreezeState;
   requests: number | null;
+  /** When the budget renews. */
+  next: Date | null;
   isUnreadable: boolean;
 }
 
@@ -68,16 +72,23 @@ export async function measure(redis: Redis, options: MetricsOptions): Promise<Me
   const isWritable = await askWritable(redis);
   const freezes = await readFreezes(redis, match, now);
   const requests = await readRequestCounts(redis, match);
+  const periods = await readRenewingIfAllowed(redis, {match, now});
   let kept: Measured[] = [];
   let all = NO_SUMS;
-  const counts = {frozen: 0, exhausted: 0, unreadable: 0};
+  const counts = {frozen: 0, exhausted: 0, unreadable: 0, overdue: 0};
+  const countOverdue = (renewing: Renewing | null): void => {
+    if (renewing?.isOverdue ?? true) counts.overdue++;
+  };
   for await (const page of readSessions(redis, await scanIds(redis, BUDGET_KEYS, match), 'skip')) {
     const measured: Measured[] = [];
     for (const session of page) {
       const freeze = freezes.get(session.key) ?? NOT_FROZEN;
       const count = requests.get(session.key);
       if (where !== undefined && !mayPass(where, {...session, freeze})) continue;
-      measured.push(toMeasured(session, freeze, count === undefined ? 0 : count));
+      const renewing = periods?.get(session.key);
+      periods?.delete(session.key);
+      if (renewing !== undefined) countOverdue(renewing);
+      measured.push(toMeasured(session, freeze, count === undefined ? 0 : count, renewing?.next ?? null));
     }
     all = addUp(all, measured);
     counts.frozen += measured.filter(({freeze}) => freeze.isFrozen).length;
@@ -87,6 +98,7 @@ export async function measure(redis: Redis, options: MetricsOptions): Promise<Me
     kept.push(...measured);
     if (kept.length > 2 * maxSeries + 1000) kept = kept.sort(byInterest).slice(0, maxSeries);
   }
+  if (where === undefined) for (const renewing of periods?.values() ?? []) countOverdue(renewing);
   kept = withOwnName(kept.sort(byInterest).slice(0, maxSeries));
   const own = addUp(NO_SUMS, kept);
   const other: Sums = {
@@ -106,6 +118,15 @@ export async function measure(redis: Redis, options: MetricsOptions): Promise<Me
     gauge('tokengate_sessions_frozen', 'Sessions that are frozen now.', counts.frozen),
     gauge('tokengate_sessions_exhausted', 'Sessions that have nothing left.', counts.exhausted),
     gauge('tokengate_sessions_unreadable', 'Sessions with a value that is not readable.', counts.unreadable),
+    ...(periods === undefined
+      ? []
+      : [
+          gauge(
+            'tokengate_periods_overdue',
+            'Sessions with a renewal, or the end of a grant, that is overdue or not readable.',
+            counts.overdue,
+          ),
+        ]),
     ...storeGauges(redis, isWritable),
     gauge('tokengate_last_success_timestamp_seconds', 'When this was measured, by the clock of Redis.', seconds(now)),
     gauge(
@@ -172,6 +193,9 @@ function sessionGauges(sessions: readonly Measured[]): Gauge[] {
       'Requests since the last minute without one, which the gateway limits.',
       ({requests}) => requests,
     ),
+    each('period_next_timestamp_seconds', 'When the budget renews; missing where it does not.', ({next}) =>
+      next === null ? null : seconds(next),
+    ),
     each('unreadable', '1 when a value of the session is not readable; then that one is missing.', (measured) =>
       Number(measured.isUnreadable),
     ),
@@ -210,10 +234,10 @@ function byInterest(a: Measured, b: Measured): number {
   );
 }
 
-function toMeasured(session: Session, freeze: FreezeState, requests: number | null): Measured {
+function toMeasured(session: Session, freeze: FreezeState, requests: number | null, next: Date | null): Measured {
   const isUnreadable =
     session.budget === null || session.spent === null || freeze.isFrozen === null || requests === null;
-  return {session, freeze, requests, isUnreadable};
+  return {session, freeze, requests, next, isUnreadable};
 }
 
 /** Undefined when the user may not write. */

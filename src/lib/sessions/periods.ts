@@ -5,6 +5,7 @@ import type {SpanOf} from '../periods/schedule.js';
 import type {StoredPeriod} from '../periods/stored.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
+import {TokengateError} from '../values/errors.js';
 import {matchesGlob} from '../values/glob.js';
 import {type RawId, rawId} from '../values/session-id.js';
 import {sortedOnce} from './sorted-ids.js';
@@ -71,7 +72,7 @@ async function readPage(redis: Redis, ids: readonly RawId[], shapes: readonly Ke
  */
 export async function readRenewing(
   redis: Redis,
-  {match, now, graceMs}: {match: string | undefined; now: Date; graceMs?: number},
+  {match, now, graceMs}: {match: string | undefined; now: Date; graceMs?: number | undefined},
 ): Promise<Map<RawId, Renewing | null>> {
   const found = new Map<RawId, Renewing | null>();
   const ids = await scanPeriods(redis, match);
@@ -81,6 +82,19 @@ export async function readRenewing(
     for (const {key, state} of page) found.set(key, state ? toRenewing(state, now, spanOf, graceMs) : null);
   }
   return found;
+}
+
+/** The same; undefined to a user who may read only the gateway's keys. */
+export async function readRenewingIfAllowed(
+  redis: Redis,
+  options: Parameters<typeof readRenewing>[1],
+): Promise<Map<RawId, Renewing | null> | undefined> {
+  try {
+    return await readRenewing(redis, options);
+  } catch (error) {
+    if (error instanceof TokengateError && error.code === 'REDIS_NO_PERMISSION') return undefined;
+    throw error;
+  }
 }
 
 /** The same of one session. */

@@ -19,7 +19,6 @@ import {type Filter, passes} from '../sessions/filter.js';
 import {hidesSome, toListed, toListedFreeze, valuesOf} from '../sessions/read.js';
 import {scanIds} from '../sessions/scan-ids.js';
 import {inGroups} from '../values/chunks.js';
-import {TokengateError} from '../values/errors.js';
 import {matchesGlob} from '../values/glob.js';
 import {ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
@@ -101,14 +100,11 @@ export function openWatch({match, where, withRenewals = false}: Wanted): Watch {
 
   /** Periods change as rarely as sessions come. A user who may not read them sees none. */
   const readRenewals = async (redis: Redis): Promise<void> => {
-    const {readRenewing} = await import('../sessions/periods.js');
+    const {readRenewingIfAllowed} = await import('../sessions/periods.js');
     const now = await serverTime(redis);
-    const periods = await readRenewing(redis, {match, now}).catch((error: unknown) => {
-      if (error instanceof TokengateError && error.code === 'REDIS_NO_PERMISSION') return new Map<RawId, null>();
-      throw error;
-    });
+    const periods = await readRenewingIfAllowed(redis, {match, now});
     for (const one of list) {
-      const renewing = periods.get(one.id);
+      const renewing = periods?.get(one.id);
       one.renewsAt = renewing == null || renewing.isOverdue ? null : renewing.next;
     }
   };

@@ -7,7 +7,7 @@ import {boundErrors, WorkOutput} from '../terminal/stdout.js';
 import {roomOf, showCut, showMessage} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {capitalize, formatCount} from '../text/words.js';
-import {describeSighting, hasNotLasted, toSecondLookJson} from './second-look.js';
+import {describeSighting, hasNotLasted, toSecondLookJson} from '../views/second-look.js';
 
 interface Wording<R> {
   verb: string;
