@@ -8,6 +8,7 @@ import type {Redis, ServerInfo} from '../../lib/redis/contract.js';
 import {describeServer} from '../../lib/redis/describe-server.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import type {RawId} from '../../lib/values/session-id.js';
+import {askAbout} from '../batches/questions.js';
 import {type Connection, readConnection} from '../connection/connection-flags.js';
 import {Guard} from '../connection/guard.js';
 import {redisCliOptions} from '../copyable/redis-cli.js';
@@ -21,7 +22,6 @@ import {drainOutput, keepAnswer, writeOutput} from '../terminal/stdout.js';
 import {paint} from '../text/colour.js';
 import {roomOf, showCut, showMessage, showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
-import {askAbout} from '../views/questions.js';
 import {globalFlags} from './flags.js';
 import {actorName, makeJournal} from './journal-flags.js';
 
