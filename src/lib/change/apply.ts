@@ -7,7 +7,7 @@ import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
 import type {Answer, Change, PlannedChange, ScriptedChange, Settled, Write} from './change.js';
 import {lookAt, readValues, type Values} from './look.js';
 import {planAll, untilSettled} from './plan.js';
-import {explainRefusal} from './refusal.js';
+import {explainRefusal, refuseByStore} from './refusal.js';
 import {runScripts} from './script.js';
 import {lookAgain} from './second-look.js';
 
@@ -152,7 +152,9 @@ async function sendScripted<T>(
     else answers.set(id, explain(redis, id, answer, journal));
   }
   if (withoutScript !== undefined && refused.length > 0) {
-    const replies = await redis.units(refused.map(withoutScript.commands));
+    const refusal = await refuseByStore(redis);
+    const replies =
+      refusal === undefined ? await redis.units(refused.map(withoutScript.commands)) : refused.map(() => refusal);
     for (const [index, id] of refused.entries()) {
       const reply = replies[index];
       if (Array.isArray(reply)) answers.set(id, withoutScript.read(redis, id, reply));

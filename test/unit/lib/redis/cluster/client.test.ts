@@ -450,7 +450,7 @@ describe('a node that is gone', () => {
     const options = {credentials: target.credentials, database: 0, tls: undefined, timeoutMs: SOON};
     const seed = await openNode({kind: 'Redis', endpoint: target.endpoints[0], ...options});
     const {tls} = parseRedisUrl('rediss://unused');
-    const redis = await openCluster(seed, {...target, tls}, {timeoutMs: SOON, homeKey: ''});
+    const redis = await openCluster(seed, {...target, tls}, {timeoutMs: SOON, homeKey: '', consent: {to: undefined}});
     ends.push(() => {
       redis.close();
     });
