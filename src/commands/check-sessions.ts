@@ -39,7 +39,7 @@ export default class CheckSessions extends BaseCommand<typeof CheckSessions> {
 
 A session is reported when it has used --warn or --crit percent of its budget or more, when it has less than --min-left, when it is frozen (with --frozen), when its renewal is overdue (with --overdue), and always when Redis holds an amount that the gateway cannot read. A session with a budget of 0 counts as 0 percent used until it spends something, then as 100.
 
---new-only reports each crossing once, and again only after the session has fallen back, or its budget has been renewed. It keeps what it has reported in Redis, so that checks on several hosts do not repeat each other. Without --new-only nothing is written, posted or run.
+--new-only reports each crossing once, and again only after the session has fallen back, its budget has been renewed, or when something else has begun it: a freeze with another end or reason, or a session that was reset and has spent as much again. It keeps what it has reported in Redis, so that checks on several hosts do not repeat each other. Without --new-only nothing is written, posted or run.
 
 A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a file that others cannot read, or in TOKENGATE_WEBHOOK_URL. --exec runs a shell command for each new crossing, for at most 30 seconds, with the facts in TOKENGATE_ALERT_SESSION_ID, _SEVERITY, _CHECK, _THRESHOLD, _BUDGET, _SPENT, _REMAINING, _PERCENTAGE_USED, _FROZEN_UNTIL, _FREEZE_REASON, _MESSAGE, _REDIS and _JSON. If a notification fails, the command exits with 1 and the next check tries again.`;
   static group = 'Monitoring';
@@ -197,7 +197,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
   private async checkNew(options: Omit<CheckOptions, 'now'>, name: string | undefined): Promise<boolean> {
     const {'webhook-file': file, exec} = this.flags;
     const webhook = readWebhook(file);
-    const redis = await this.connectToChange();
+    const redis = await this.connectToChange('decided before');
     const now = await serverTime(redis);
     const told = await reportOnce(redis, {
       name,

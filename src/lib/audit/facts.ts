@@ -21,7 +21,7 @@ export interface SessionKey {
 
 /** What was read of a key. */
 export interface KeyFacts extends SessionKey {
-  /** The text, or its beginning, one character a byte; null for what is no text. */
+  /** The text, one character a byte; null for what is no text. */
   text: string | null;
   /** Redis's name of the type; `none` for no key. */
   type: string;
@@ -51,8 +51,22 @@ const OTHERS = new Map<KeyShape, KeyShape>([
 /** Keys in one run of the script, which holds up the server for as long as it takes: less than a millisecond. */
 const GROUP = 200;
 
-/** By a script, since a command for each takes longer; but so for a user who may not run scripts. */
+/** A value that is longer than what is read of most is read whole: its beginning alone would be judged otherwise. */
 export async function readFacts(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
+  const facts = await readBeginnings(redis, keys);
+  const long = facts.filter(({text}) => text?.length === VALUE_LIMIT);
+  if (long.length === 0) return facts;
+  const replies = await redis.pipelineBytes(long.map(({shape, id}) => ['GET', keyOf(shape, id)]));
+  for (const [index, one] of long.entries()) {
+    const reply = replies[index];
+    // Somebody may have replaced it meanwhile.
+    if (Buffer.isBuffer(reply)) one.text = reply.toString('latin1');
+  }
+  return facts;
+}
+
+/** By a script, since a command for each takes longer; but so for a user who may not run scripts. */
+async function readBeginnings(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
   // The keys of a script are in one slot.
   if (redis.cluster !== undefined) return readFactsOneByOne(redis, keys);
   const groups = inGroups(keys, GROUP);

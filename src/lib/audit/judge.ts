@@ -13,11 +13,12 @@ import {
   VELOCITY_KEYS,
 } from '../gateway/keys.js';
 import {decodeText, NOT_UTF8, quoteStart} from '../gateway/stored-text.js';
-import {parseStoredNumber, ZERO} from '../values/money.js';
+import {parseGatewayNumber} from '../values/gateway-number.js';
+import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
 import {isAscii, isText, nameOf, type RawId} from '../values/session-id.js';
 import {formatGatewayTime, formatUtc, parseGatewayTime} from '../values/time.js';
 import {type KeyFacts, nameOfKey, type SessionKey} from './facts.js';
-import type {Repair, RepairStep} from './repairs.js';
+import {type Repair, type RepairStep, VALUE_LIMIT} from './repairs.js';
 
 /** Something that the gateway would not have written, or that makes it fail or spend without limit. */
 export interface Finding {
@@ -49,6 +50,11 @@ export function isFixable(finding: Finding): finding is Fixable {
 }
 
 export type Advice = 'set_budget' | 'reset_session' | 'reset_spent' | 'freeze' | 'unfreeze' | 'delete_key';
+
+/** True for what the gateway's own dashboard can't read either: it reads all sessions, and then answers HTTP 500. */
+export function breaksDashboard({problem}: Finding): boolean {
+  return /^(budget|spent)_(not_money|wrong_type|infinite)$|^id_not_text$/.test(problem);
+}
 
 export type Problem =
   | `${'budget' | 'spent' | 'frozen_until' | 'freeze_reason' | Counter | 'last_hash' | 'history' | 'velocity'}_wrong_type`
@@ -119,11 +125,11 @@ function judgeBudget(facts: KeyFacts): Judged[] {
   if (facts.text === null) {
     return [{...finding, ...FAILS_503, problem: 'budget_wrong_type', what: `a Redis ${facts.type}`}];
   }
-  const budget = parseStoredNumber(utf8(facts.text));
+  const budget = readAmount(facts.text);
   const findings: Judged[] = [];
-  if (budget === undefined || budget === 'nan') {
+  if (budget === 'not_money') {
     findings.push({...finding, ...failsOn(facts.text), problem: 'budget_not_money', what: notMoney(facts.text)});
-  } else if (budget === 'infinity' || budget === '-infinity') {
+  } else if (budget === 'infinite') {
     findings.push({
       ...finding,
       ...LIMITLESS,
@@ -145,11 +151,11 @@ function judgeSpent(facts: KeyFacts): Judged[] {
     return [{...finding, ...FAILS_503, problem: 'spent_wrong_type', what, advice: ['delete_key']}];
   }
   const {text} = facts;
-  const spent = parseStoredNumber(utf8(text));
+  const spent = readAmount(text);
   const findings: Judged[] = [];
-  if (spent === undefined || spent === 'nan') {
+  if (spent === 'not_money') {
     findings.push({...finding, ...failsOn(text), problem: 'spent_not_money', what: notMoney(text)});
-  } else if (spent === 'infinity' || spent === '-infinity') {
+  } else if (spent === 'infinite') {
     findings.push({...finding, ...LIMITLESS, problem: 'spent_infinite', what: quote(text)});
   } else if (spent.lt(ZERO)) {
     const effect = 'the session may spend more than its budget';
@@ -315,7 +321,15 @@ function nameFinding(key: SessionKey): {id: RawId; key: string; shape: KeyShape}
 }
 
 function repairOf({id, shape, text}: KeyFacts, action: string, to: RepairStep['to']): Repair {
-  return {id, action, steps: [{shape, expected: text ?? true, to}]};
+  return {id, action, steps: [{shape, expected: text?.slice(0, VALUE_LIMIT) ?? true, to}]};
+}
+
+/** A number beyond all money counts as infinite. */
+function readAmount(text: string): Money | 'not_money' | 'infinite' {
+  const amount = parseStoredMoney(utf8(text));
+  if (amount !== undefined) return amount;
+  const number = parseGatewayNumber(utf8(text));
+  return number === undefined || number === 'nan' ? 'not_money' : 'infinite';
 }
 
 /** An amount that is no text fails as any key does, one that is no amount as the gateway's check of the budget does. */

@@ -45,6 +45,18 @@ export function isText(id: RawId): boolean {
   return isAscii(id) || isUtf8(Buffer.from(id, 'latin1'));
 }
 
+/** What the gateway stores of an ID that stood in an `X-Session-ID` header: it reads the bytes there as Latin-1. */
+export function asHeaderGives(id: RawId): RawId {
+  return isAscii(id) ? id : rawId(Buffer.from(id).toString('latin1'));
+}
+
+/** The ID that a client sent in the header, of one that the gateway has stored so; undefined for any other. */
+export function sentInHeader(id: RawId): RawId | undefined {
+  if (isAscii(id) || !isText(id)) return undefined;
+  const sent = rawId(Buffer.from(id, 'latin1').toString());
+  return isText(sent) && asHeaderGives(sent) === id ? sent : undefined;
+}
+
 export function isAscii(text: string): boolean {
   // eslint-disable-next-line no-control-regex -- that is what ASCII is
   return /^[\x00-\x7f]*$/.test(text);
