@@ -252,9 +252,11 @@ const change = {
   before: [keyValues, 'the changed keys before; null for a key that did not exist'],
   after: [keyValues, 'the changed keys after'],
 };
-const {undone_by: _, ...shipped} = change;
 /** With `--after` or `--follow`. */
-const shippedChange = {cursor: ['text', 'for `--after`, with `--after` or `--follow`'], ...shipped};
+const shippedChange = {
+  cursor: ['text', 'for `--after`, with `--after` or `--follow`'],
+  ...Object.fromEntries(Object.entries(change).filter(([name]) => name !== 'undone_by')),
+};
 const request = {
   timestamp: ['time?', 'when; null if the entry is malformed'],
   model: ['text?', 'the model'],

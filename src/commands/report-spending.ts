@@ -9,6 +9,7 @@ import {stringifyJson} from '../cli/text/json.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {type GroupOf, makeGroups} from '../lib/sessions/groups.js';
+import type {Coverage} from '../lib/spending/coverage.js';
 import {
   type DayCalendar,
   type Days,
@@ -21,7 +22,6 @@ import {
   unitOf,
   UNITS,
 } from '../lib/spending/days.js';
-import type {Coverage} from '../lib/spending/coverage.js';
 import {findLedger, type Ledger} from '../lib/spending/ledger.js';
 import {readCoverage, type Report, reportSpending} from '../lib/spending/report.js';
 import {TokengateError} from '../lib/values/errors.js';
