@@ -471,6 +471,9 @@ export const DOCUMENTS = {
       'the nodes; null without a Cluster',
     ],
     can_change: ['boolean', 'false if scripts or the journal are refused, so that changes fail'],
+    context: ['text?', 'the context by which it was reached'],
+    store: ['text?', 'what the store calls itself, if it is protected'],
+    protected: ['boolean', 'whether a change asks for the name of the store or the context'],
   }),
   'list-changes': {documents: [{is: listOf(change)}], line: change},
   'list-contexts': {documents: [{is: listOf(listedContext)}], line: listedContext},
@@ -543,6 +546,11 @@ export const DOCUMENTS = {
     ),
   },
   'renew-budgets': {documents: [{is: renewed.document}], line: renewed.line},
+  'protect-store': one({
+    store: ['text?', 'the name that a change has to give; null if the store is not protected'],
+    previous_store: ['text?', 'the name before'],
+    ...changeId,
+  }),
   'remove-context': one({
     name: context.name,
     was_default: ['boolean', 'whether it was the default of the file, which has none now'],

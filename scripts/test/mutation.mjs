@@ -32,7 +32,7 @@ const TESTS = {
       ['test/unit/lib/change/cluster/apply.test.ts'],
     ]),
   ),
-  'lib/redis/cluster/scan': ['test/unit/lib/redis/cluster/client.test.ts'],
+  'lib/redis/cluster/scan': ['test/unit/lib/redis/cluster/scan.test.ts'],
   'lib/sessions/filter': ['test/unit/lib/sessions/filter.test.ts', 'test/fuzz/filter.test.ts'],
   'lib/operations/freeze': ['test/unit/lib/operations/freeze.test.ts', ...commands('freezes')],
   'lib/values/glob': ['test/unit/lib/values/glob.test.ts', 'test/unit/lib/sessions/list.test.ts'],

@@ -197,7 +197,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
   private async checkNew(options: Omit<CheckOptions, 'now'>, name: string | undefined): Promise<boolean> {
     const {'webhook-file': file, exec} = this.flags;
     const webhook = readWebhook(file);
-    const redis = await this.connectToChange();
+    const redis = await this.connectToChange('decided before');
     const now = await serverTime(redis);
     const told = await reportOnce(redis, {
       name,

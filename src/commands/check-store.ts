@@ -12,6 +12,7 @@ import {makeRepairs, MAX_REPAIRS} from '../lib/audit/repairs.js';
 import type {Journal} from '../lib/journal/entry.js';
 import {refuseReplica} from '../lib/redis/connect.js';
 import type {Redis} from '../lib/redis/contract.js';
+import {describeServer} from '../lib/redis/describe-server.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {TokengateError} from '../lib/values/errors.js';
 
@@ -51,11 +52,17 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
   async run(): Promise<void> {
     const {match, fix, json, 'dry-run': dryRun, format = json ? 'json' : 'text'} = this.flags;
     if (dryRun && !fix) throw new TokengateError('INVALID_USAGE', '--dry-run goes with --fix.');
-    if (fix && !dryRun) this.refuseWithoutAnswer();
     const willRepair = fix && !dryRun;
+    if (willRepair) {
+      this.beginChange();
+      this.refuseWithoutAnswer();
+    }
     const fixable: Fixable[] = [];
     const redis = await this.connect();
-    if (willRepair) refuseReplica(redis);
+    if (willRepair) {
+      refuseReplica(redis);
+      this.mustAsk(redis.server);
+    }
     const report = new StoreReport({format, willRepair, server: this.sameServer(redis)});
     await report.open();
     for await (const page of checkStore(redis, {match, isPrintable: isSafeText})) {
@@ -74,12 +81,11 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
 
   private async repair(redis: Redis, fixable: readonly Fixable[], report: StoreReport): Promise<Journal | undefined> {
     let connection = redis;
-    if (!this.flags.yes) {
+    if (this.mustAsk(redis.server)) {
       // A connection that waits for a person would be cut off.
       redis.close();
-      const {address, database} = redis.server;
       const what = countOf(fixable.length, 'finding');
-      await this.confirm(`Repair ${what} on ${address} db ${database}?`);
+      await this.confirm(`Repair ${what} on ${describeServer(redis.server)}?`, redis.server);
       connection = await this.connect();
       refuseReplica(connection);
     }

@@ -38,7 +38,7 @@ A budget of 0, or not above what is spent, blocks the session; a freeze blocks i
 
   async run(): Promise<SetBudgetJson> {
     const {session_id: id, amount} = this.args;
-    const redis = await this.connectToChange();
+    const redis = await this.connectToChange({verb: 'Set the budget of', ids: [id]});
     const journal = this.journal();
     const change = await setBudget(redis, id, amount, journal);
     this.render(change);

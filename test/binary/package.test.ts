@@ -67,6 +67,7 @@ describe('the packed package', () => {
       'completions/tokengate.zsh',
       'dist/cli-progress.cjs',
       'dist/complete.cjs',
+      'dist/contexts.cjs',
       'dist/help.cjs',
       'dist/many.cjs',
       'dist/rest.cjs',
@@ -74,6 +75,7 @@ describe('the packed package', () => {
       'dist/tokengate.1',
       'dist/tokengate.cjs',
       'dist/watch-screen.cjs',
+      'dist/yaml.cjs',
       'oclif.manifest.json',
       'package.json',
     ]);

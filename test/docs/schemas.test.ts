@@ -100,6 +100,16 @@ const LINES: Record<string, string[]> = {
   'print-metrics': ['', '--match nobody', '--max-series 1', '--where x'],
   'record-spending': ['', '--quiet', '--timezone Europe/Berlin', '--keep x'],
   'renew-budgets': ['--dry-run', '--dry-run --format ndjson', '--match orphan --format ndjson', '', '', '--max x'],
+  'protect-store': [
+    'prod',
+    'prod --confirm prod',
+    'other',
+    'other --confirm prod',
+    '--remove --confirm other',
+    '--remove',
+    'a --remove',
+    'x --confirm y',
+  ],
   'report-spending': [
     '--period today',
     '--period 7d --top 1 --compare --group-depth 1',

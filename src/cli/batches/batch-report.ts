@@ -107,7 +107,7 @@ export class BatchReport<R> {
         if (outcome.state !== 'not_done') reportLine(failure.message);
       } else if (!this.options.quiet && 'result' in outcome) {
         const state = outcome.state === 'done' ? this.wording.done : 'unchanged';
-        text += `${showMessage(`Session '${cut(outcome.id)}' ${state}: ${this.wording.describe(outcome.result)}`, roomOf(process.stdout))}\n`;
+        text += `${showMessage(`${capitalize(nameSession(outcome.id))} ${state}: ${this.wording.describe(outcome.result)}`, roomOf(process.stdout))}\n`;
       }
     }
     await this.write(text);
@@ -142,7 +142,7 @@ export class BatchReport<R> {
       if (this.options.format === 'text') {
         const would = state === 'done' ? `Would ${verb}` : 'Would leave';
         if (!this.options.quiet)
-          text += `${showMessage(`${would} session '${cut(id)}': ${now}${then === undefined ? '' : ` → ${then}`}`, roomOf(process.stdout))}\n`;
+          text += `${showMessage(`${would} ${nameSession(id)}: ${now}${then === undefined ? '' : ` → ${then}`}`, roomOf(process.stdout))}\n`;
       } else {
         const outcome = state === 'done' ? `would_${this.action}` : 'unchanged';
         text += this.element({
@@ -259,6 +259,11 @@ export class BatchReport<R> {
   private async write(text: string): Promise<void> {
     if (text !== '') await this.output.write(text);
   }
+}
+
+/** A change of the store as a whole has no session. */
+function nameSession(id: string): string {
+  return id === '' ? 'the store' : `session '${cut(id)}'`;
 }
 
 function cut(id: string): string {

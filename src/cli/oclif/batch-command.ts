@@ -134,10 +134,12 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     action: BatchWording<R>,
     find: (redis: Redis, now: Date) => Promise<BatchStep<R>[]>,
   ): Promise<void> {
-    const {yes, max, quiet, 'dry-run': dryRun} = this.batchFlags;
-    const isDecided = yes || action.asks === false;
+    const {max, quiet, 'dry-run': dryRun} = this.batchFlags;
+    const isDecided = action.asks === false;
+    if (!dryRun) this.beginChange({isDecided});
     if (!dryRun && !isDecided) this.refuseWithoutAnswer();
     const redis = await this.connect();
+    const asks = !dryRun && !isDecided && this.mustAsk(redis.server);
     const now = await serverTime(redis);
     const steps = await find(redis, now);
     const count = steps.reduce((sum, {selected: {ids, missing}}) => sum + ids.length + missing.length, 0);
@@ -160,14 +162,14 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       await report.close();
       return;
     }
-    if (isDecided || steps.every(({selected}) => selected.ids.length === 0)) {
+    if (!asks || steps.every(({selected}) => selected.ids.length === 0)) {
       await this.changeSelected(redis, now, steps, action, report);
       return;
     }
     const question = describeQuestion(action.question ?? capitalize(action.verb), steps, redis);
     // A connection that waits for a person would be cut off.
     redis.close();
-    await this.confirm(question);
+    await this.confirm(question, redis.server);
     const fresh = await this.connect();
     await this.changeSelected(fresh, await serverTime(fresh), steps, action, report);
   }
@@ -227,7 +229,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   }
 
   private async readSelection(): Promise<Selection> {
-    const {match, where, idle, stdin, null: nul, all, yes, 'dry-run': dryRun} = this.batchFlags;
+    const {match, where, idle, stdin, null: nul, all, 'dry-run': dryRun} = this.batchFlags;
     if (nul && !stdin) throw new TokengateError('INVALID_USAGE', '-0 goes with --stdin.');
     const named: Selection = {ids: this.ids, all, match, where: where === undefined ? undefined : parseFilter(where)};
     if (!stdin && idle === undefined && isEmpty(named)) {
@@ -237,7 +239,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     }
     if (!stdin) return named;
     // The end of the IDs is the end of stdin, on a terminal too: no answer could follow.
-    if (!dryRun && !yes) throw confirmationRequired();
+    if (!dryRun && !this.isAnswered) throw confirmationRequired();
     const ids = [...named.ids, ...readIds(await readStdin(), nul)];
     // No ID on stdin is no ID, not all of them.
     return ids.length === 0 && !all ? {ids, all, none: true} : {...named, ids};

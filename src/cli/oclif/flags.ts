@@ -116,6 +116,10 @@ export const nullFlag = Flags.boolean({
 });
 
 const YES = {char: 'y', description: 'Do not ask'} as const;
+const CONFIRM = {
+  description: 'Confirm by the name of a protected store or context, where --yes is not enough',
+  helpValue: 'NAME',
+} as const;
 export const yesFlag = Flags.boolean(YES);
 
 /** For commands that list. */
@@ -135,13 +139,16 @@ export const secondLookFlag = Flags.boolean({
   description: 'Do not look whether a request that was under way wrote the old spending back',
 });
 
-/** How the commands that change sessions record it. */
-export const journalFlags = {
+/** How a change is recorded. */
+export const recordFlags = {
   note: Flags.string({description: 'Note for the journal of changes', helpValue: 'TEXT'}),
   'no-journal': Flags.boolean({
     description: 'Record nothing, so that the change cannot be undone',
   }),
 };
+
+/** How a change is recorded and confirmed. */
+export const journalFlags = {...recordFlags, confirm: Flags.string(CONFIRM)};
 
 /** How the commands that change many sessions go about it, and how they say what they did. */
 export const reportFlags = {
@@ -228,6 +235,7 @@ export const globalFlags = {
   }),
   // Accepted everywhere, and shown by the commands that ask.
   yes: Flags.boolean({...YES, helpGroup: 'GLOBAL', hidden: true}),
+  confirm: Flags.string({...CONFIRM, helpGroup: 'GLOBAL', hidden: true}),
   json: Flags.boolean({description: 'Print JSON; errors are JSON on stderr', helpGroup: 'GLOBAL'}),
   help: Flags.help({char: 'h', description: 'Show help', helpGroup: 'GLOBAL'}),
 };

@@ -124,7 +124,7 @@ function toCells({part, first, count, records, undone, keys, isComplete}: Row): 
     id,
     actor,
     undone === 0 ? what : `${what} (${undone < records ? 'partly ' : ''}undone)`,
-    `${showCut(nameOf(first), room - others.length)}${others}`,
+    `${showCut(nameOf(first) || '(the store)', room - others.length)}${others}`,
     describeChanged(keys),
     noteOf(part, keys),
   ].map((text, column) => (column === HEADER.indexOf('Session') ? text : showCut(text, room)));

@@ -1,6 +1,7 @@
 import {describeEnd} from '../../lib/gateway/freeze.js';
 import {forecastEmpty} from '../../lib/periods/forecast.js';
 import type {ServerInfo} from '../../lib/redis/contract.js';
+import {describeServer} from '../../lib/redis/describe-server.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
 import {forecastOf, STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';
@@ -26,6 +27,8 @@ import {type Dialog, type Message, selectedIndex, selectedRow, type State} from 
 /** What stands above the table. */
 export interface Head {
   server: ServerInfo;
+  /** Of its name. */
+  color: Look | undefined;
   /** Of the last reading, by the server's clock. */
   now: Date;
   /** Seconds from one reading to the next; undefined when there is only one. */
@@ -47,16 +50,13 @@ const bold = (text: string): Piece => ({text, look: 'bold'});
 
 /** Three lines: where and when, how many, how much; or the first alone. What limits the sessions is always there. */
 export function headLines(head: Head, width: number, height: 1 | 3 = 3): Line[] {
-  const {server, now, interval, trouble, summary, outOf, filters} = head;
+  const {server, color = 'cyan', now, interval, trouble, summary, outOf, filters} = head;
   const {statuses} = summary;
   const limits: Line = filters.length === 0 ? [] : [untrusted(filters.join(', '), 'yellow'), {text: ' '}];
   const clock = formatUtc(now);
   const live = interval === undefined ? [] : [dim(`  every ${formatLength(interval)} `), LIVE];
   const state: Line = trouble === '' ? [dim(clock), ...live] : [{text: `${clock} STALE`, look: 'red'}];
-  const where: Line = [
-    {text: ' tokengate ', look: 'bold'},
-    untrusted(`${server.address} db ${server.database}`, 'cyan'),
-  ];
+  const where: Line = [{text: ' tokengate ', look: 'bold'}, untrusted(describeServer(server), color)];
   const counts = STATUSES.flatMap((status): Piece[] => {
     const count = statuses[status];
     return [GAP, dim(`${status} `), {text: String(count), look: count === 0 ? 'dim' : STATUS_COLOURS[status]}];
@@ -143,6 +143,7 @@ export interface Frame {
 /** What is seen beside the state. */
 export interface View {
   server: ServerInfo;
+  color: Look | undefined;
   interval: number;
   /** How the sessions are limited whatever the filter says, in words. */
   limits: readonly string[];

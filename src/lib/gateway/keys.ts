@@ -62,8 +62,17 @@ export const PERIOD_KEYS: KeyShape = {prefix: 'tokengate:period:', suffix: ''};
 /** String, no TTL: a JSON list of what the budget has been given for a while. Our own. */
 export const GRANTS_KEYS: KeyShape = {prefix: 'tokengate:grants:', suffix: ''};
 
-/** Every key of a session that a change may write. */
-export const CHANGED_KEYS: readonly KeyShape[] = [...SESSION_KEYS, PERIOD_KEYS, GRANTS_KEYS];
+/** String, no TTL: the name of the store, which a change of it has to give. Our own; one key, of `STORE_ID`. */
+export const STORE_KEYS: KeyShape = {prefix: 'tokengate:store', suffix: ''};
+
+/** That one key. */
+export const STORE_KEY = 'tokengate:store';
+
+/** Stands for the store as a whole where a change has the ID of a session, which is never empty. */
+export const STORE_ID = '' as RawId;
+
+/** Every key that a change may write. */
+export const CHANGED_KEYS: readonly KeyShape[] = [...SESSION_KEYS, PERIOD_KEYS, GRANTS_KEYS, STORE_KEYS];
 
 /** A key of one session. */
 export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
@@ -82,7 +91,7 @@ export function keysOf(shapes: readonly KeyShape[], ids: readonly RawId[]): Redi
 
 /** The name of a key without the session: `spent`, `requests:1min`, `period`. */
 export function keyName({prefix, suffix}: KeyShape): string {
-  return suffix === '' ? prefix.slice('tokengate:'.length, -1) : suffix.slice(1);
+  return suffix === '' ? prefix.slice('tokengate:'.length).replace(/:$/, '') : suffix.slice(1);
 }
 
 /**

@@ -39,7 +39,15 @@ local call, pcall = redis.call, redis.pcall
 local width, nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local prefix, suffix = tonumber(ARGV[4]), tonumber(ARGV[5])
 local limit, journal = ARGV[6], ARGV[7]
-local args = {unpack(ARGV, 8, 7 + nargs)}
+local store, agreed = ARGV[8], ARGV[9]
+local args = {unpack(ARGV, 10, 9 + nargs)}
+local name = store ~= '' and pcall('GET', store)
+if refused(name) and string.find(name.err, 'WRONGTYPE') then
+return name
+end
+if type(name) == 'string' and name ~= agreed then
+return {err = 'STORE ' .. name}
+end
 local first = 0
 local function ttl(i)
 return call('PTTL', KEYS[first + i])
@@ -68,7 +76,7 @@ local value = values[first + i] or call('PTTL', KEYS[first + i]) ~= -2
 old[i] = value
 replies[nreplies + 1 + i] = value
 end
-local word, new = decision(old, args, nown > 0 and ARGV[8 + nargs + first / width], ttl)
+local word, new = decision(old, args, nown > 0 and ARGV[10 + nargs + first / width], ttl)
 replies[nreplies + 1] = word
 nreplies = nreplies + 1 + width
 if new then
@@ -101,7 +109,7 @@ end
 end
 local entry
 if isJournaled and nrecords > 0 then
-local fields = {unpack(ARGV, 8 + nargs + nown)}
+local fields = {unpack(ARGV, 10 + nargs + nown)}
 for i = nrecords + 1, nrecords + 1 + 2 * width do
 records[i] = nil
 end

@@ -1,7 +1,15 @@
 import {TokengateError} from '../values/errors.js';
-import {type Command, ErrorReply, NoReply, type Redis, type RedisText, type ServerInfo} from './contract.js';
+import {
+  type Command,
+  type Consent,
+  ErrorReply,
+  NoReply,
+  type Redis,
+  type RedisText,
+  type ServerInfo,
+} from './contract.js';
 import {PRIMARY_HINT} from './failures.js';
-import {openNode, type RedisNode} from './node.js';
+import {type NodeOptions, openNode, type RedisNode} from './node.js';
 import {scanServer} from './scan-server.js';
 import {addressOf, parseRedisUrl, type RedisTarget, type TlsFiles, withTlsFiles} from './url.js';
 
@@ -15,6 +23,11 @@ export interface ConnectOptions {
   signal?: AbortSignal | undefined;
   /** On a cluster, the node that serves this key gets all commands without one, such as TIME. */
   homeKey?: RedisText | undefined;
+  /** What whoever connects calls it. */
+  name?: string | undefined;
+  /** The key with the name of a protected store, which is read in the first flight. */
+  storeKey?: RedisText | undefined;
+  consent?: Consent | undefined;
 }
 
 const DEFAULT_TIMEOUT_MS = 5000;
@@ -27,15 +40,23 @@ const DEFAULT_TIMEOUT_MS = 5000;
 export async function connect(options: ConnectOptions): Promise<Redis> {
   const target = withTlsFiles(parseRedisUrl(options.url), options.tls);
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const {storeKey, consent = {to: undefined}} = options;
+  const greeting: Command | undefined = storeKey === undefined ? undefined : ['GET', storeKey];
   const open = async ({signal, deadline}: {signal?: AbortSignal | undefined; deadline?: number}): Promise<Redis> => {
-    const node = await openTarget(target, {timeoutMs, signal, deadline});
+    const node = await openTarget(target, {timeoutMs, signal, deadline, greeting});
     try {
       if (node.facts.mode === 'cluster') {
         const {openCluster} = await import('./cluster/client.js');
-        return await openCluster(node, target, {timeoutMs, homeKey: options.homeKey ?? '', signal});
+        const cluster = await openCluster(node, target, {timeoutMs, homeKey: options.homeKey ?? '', signal, consent});
+        const server = Object.assign(cluster.server, {name: options.name});
+        // The key may be another node's.
+        if (greeting !== undefined) [server.store] = (await cluster.pipeline([greeting])).map(toStore);
+        return cluster;
       }
-      const server = await describe(node, target);
+      const described = await describe(node, target);
+      const server = {...described, name: options.name, store: toStore(node.facts.greeted)};
       return standalone(node, server, {
+        consent,
         renew: () => openTarget(target, {timeoutMs, signal, deadline}),
         reopen: () => open({deadline: performance.now() + timeoutMs}),
       });
@@ -57,7 +78,7 @@ export function refuseReplica({server: {address, role, primary}}: Redis): void {
 
 async function openTarget(
   {endpoints, sentinel, credentials, database, tls}: RedisTarget,
-  times: {timeoutMs: number; signal: AbortSignal | undefined; deadline: number | undefined},
+  times: Pick<NodeOptions, 'timeoutMs' | 'signal' | 'deadline' | 'greeting'>,
 ): Promise<RedisNode> {
   const options = {credentials, database, tls, ...times};
   if (sentinel === undefined) return openNode({...options, kind: 'Redis', endpoint: endpoints[0]});
@@ -70,6 +91,11 @@ async function openTarget(
     isPatient: times.deadline !== undefined,
   };
   return openPrimary(primary, options);
+}
+
+/** What a user may not read is taken for none: an error of a change itself says more. */
+function toStore(reply: unknown): string | undefined {
+  return typeof reply === 'string' ? reply : undefined;
 }
 
 /** Refuses what is no Redis that holds sessions. */
@@ -105,7 +131,7 @@ const LONG_PAUSE_MS = 10_000;
 function standalone(
   first: RedisNode,
   server: ServerInfo,
-  {renew, reopen}: {renew: () => Promise<RedisNode>; reopen: Redis['reopen']},
+  {consent, renew, reopen}: {consent: Consent; renew: () => Promise<RedisNode>; reopen: Redis['reopen']},
 ): Redis {
   let node = first;
   let underWay = 0;
@@ -201,6 +227,7 @@ function standalone(
   };
   return {
     server,
+    consent,
     cluster: undefined,
     doubts: new Set(),
     explain,

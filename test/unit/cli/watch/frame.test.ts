@@ -16,6 +16,7 @@ const AT = new Date('2026-11-22T10:00:00Z');
 const VIEW: View = {
   server: {address: 'redis.example.com:6379', database: 0} as View['server'],
   interval: 2,
+  color: undefined,
   limits: [],
   trouble: '',
 };
