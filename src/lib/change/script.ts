@@ -26,10 +26,10 @@ export async function runScripts<T>(
   const answers = groups.flatMap((group, index): ScriptAnswer<T>[] => {
     const reply = replies[index];
     if (!Array.isArray(reply)) return group.map(() => reply);
-    const decisions = inGroups(JSON.parse(String(reply[0])) as (string | Held)[], width);
+    const decisions = JSON.parse(String(reply[0])) as (string | Held)[];
     return group.map((id, position) => {
-      const [word, ...old] = decisions[position] ?? [];
-      return change.read(id, word as string, old);
+      const at = position * width;
+      return change.read(id, decisions[at] as string, decisions.slice(at + 1, at + width));
     });
   });
   // One session that this user may not touch must not keep those beside it from being changed.
