@@ -181,7 +181,7 @@ describe.concurrent('a file with the URL', () => {
     expect(await runBinary(['health'], {url, env})).toEqual(
       failure(
         'Both TOKENGATE_REDIS_URL and TOKENGATE_REDIS_URL_FILE are set.',
-        'Unset one, or give --redis-url or --redis-url-file.',
+        'Unset one, or give --context, --redis-url or --redis-url-file.',
       ),
     );
     expect(await runBinary(['health'], {env: {TOKENGATE_REDIS_URL_FILE: ''}})).toEqual(

@@ -4,6 +4,7 @@ import {
   type Consent,
   ErrorReply,
   NoReply,
+  orNoReply,
   type Redis,
   type RedisText,
   type ServerInfo,
@@ -50,7 +51,7 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
         const cluster = await openCluster(node, target, {timeoutMs, homeKey: options.homeKey ?? '', signal, consent});
         const server = Object.assign(cluster.server, {name: options.name});
         // The key may be another node's.
-        if (greeting !== undefined) [server.store] = (await cluster.pipeline([greeting])).map(toStore);
+        if (greeting !== undefined) server.store = await findStore(cluster, greeting);
         return cluster;
       }
       const described = await describe(node, target);
@@ -93,6 +94,12 @@ async function openTarget(
   return openPrimary(primary, options);
 }
 
+/** Where it cannot be read now, a change finds that out. */
+async function findStore(cluster: Redis, greeting: Command): Promise<string | undefined> {
+  const replies = await orNoReply(cluster.pipeline([greeting]));
+  return replies instanceof NoReply ? undefined : toStore(replies[0]);
+}
+
 /** What a user may not read is taken for none: an error of a change itself says more. */
 function toStore(reply: unknown): string | undefined {
   return typeof reply === 'string' ? reply : undefined;
@@ -126,7 +133,7 @@ const LONG_PAUSE_MS = 10_000;
 
 /**
  * A Redis that is one server. Servers close connections on which nothing is said, such as those that wait for a reader or
- * a person: where nothing was under way then, a new one takes its place.
+ * a person: where nothing was under way then, or what only reads, a new one takes its place.
  */
 function standalone(
   first: RedisNode,
@@ -139,19 +146,41 @@ function standalone(
   /** Once something has got no answer, or nothing is wanted any more, nothing is mended. */
   let isOver = false;
   let renewing: Promise<void> | undefined;
+  let replacing: Promise<void> | undefined;
+  const hasAnswered = new WeakSet<RedisNode>([first]);
   const look = async (): Promise<void> => {
     const pause = performance.now() - restingSince;
     // The end of the connection has arrived, perhaps, and is not read yet.
     for (let turns = 0; pause > PAUSE_MS && turns < 3; turns++) await new Promise(setImmediate);
     if (pause > LONG_PAUSE_MS && node.isOpen()) await node.fly([['PING']]);
-    if (node.isOpen() || isOver) return;
-    const before = node.facts.clientId;
+    if (!node.isOpen() && !isOver) await replace(node);
+  };
+  const replace = async (lost: RedisNode): Promise<void> => {
+    if (node !== lost) return;
+    const {mode, clientId: before} = lost.facts;
     const next = await renew();
-    const {mode, clientId = Infinity} = next.facts;
+    const {clientId = Infinity} = next.facts;
     // What a cursor of SCAN says is forgotten when a server is started anew.
-    const isSame = mode === node.facts.mode && (before === undefined || clientId > before);
+    const isSame = next.facts.mode === mode && (before === undefined || clientId > before) && !isOver;
     if (isSame) node = next;
     else next.close();
+  };
+  /** Asks again what a lost connection has left open, on a new one: what only reads may be read twice. */
+  const askAgain = async (
+    lost: RedisNode,
+    ask: (next: RedisNode) => Promise<unknown[]>,
+  ): Promise<unknown[] | undefined> => {
+    // One that is lost before it has answered is not worth another.
+    if (isOver || !hasAnswered.has(lost)) return undefined;
+    replacing ??= replace(lost).finally(() => (replacing = undefined));
+    const isDone = await replacing.then(
+      () => true,
+      (error: unknown) => {
+        if (!(error instanceof TokengateError)) throw error;
+        return false;
+      },
+    );
+    return isDone && node !== lost ? ask(node) : undefined;
   };
   const fly: RedisNode['fly'] = async (commands, options) => {
     if (underWay === 0 && (!node.isOpen() || performance.now() - restingSince > PAUSE_MS)) renewing ??= look();
@@ -168,9 +197,19 @@ function standalone(
           renewing = undefined;
         }
       }
-      const replies = await node.fly(commands, options);
-      isOver ||= replies.some((reply) => reply instanceof NoReply);
-      return replies;
+      const ask = async (used: RedisNode): Promise<unknown[]> => {
+        const replies = await used.fly(commands, options);
+        const lost = replies.find((reply) => reply instanceof NoReply);
+        if (lost === undefined) {
+          hasAnswered.add(used);
+          return replies;
+        }
+        const canAsk = lost.error.code === 'REDIS_CONNECTION_LOST' && isReading(commands);
+        const again = canAsk ? await askAgain(used, ask) : undefined;
+        isOver ||= again === undefined;
+        return again ?? replies;
+      };
+      return await ask(node);
     } finally {
       underWay--;
       restingSince = performance.now();
@@ -216,6 +255,17 @@ function standalone(
       return scanServer({ask: async (command) => (await this.pipelineBytes([command]))[0], explain}, pattern);
     },
   };
+}
+
+/** Commands that change nothing, of those that this CLI sends. */
+const READING = new Set(
+  'DBSIZE DUMP EXISTS GET GETRANGE HGET HGETALL HLEN HMGET HSCAN LLEN LRANGE MGET PTTL SCAN STRLEN TIME TTL TYPE XINFO XLEN XRANGE XREVRANGE ZREVRANGE'.split(
+    ' ',
+  ),
+);
+
+function isReading(commands: readonly Command[]): boolean {
+  return commands.every(([name = '']) => READING.has(String(name)));
 }
 
 /** A unit of one command is refused by its error reply. */

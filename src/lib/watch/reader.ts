@@ -13,6 +13,7 @@ import {
 } from '../gateway/keys.js';
 import {toSession} from '../gateway/session.js';
 import {ABSENT, type StoredAmount} from '../gateway/stored-amount.js';
+import {readMangled} from '../gateway/stored-value.js';
 import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {serverTime, toServerTime} from '../redis/server-time.js';
 import {type Filter, passes} from '../sessions/filter.js';
@@ -158,20 +159,22 @@ export function openWatch({match, where, withRenewals = false}: Wanted): Watch {
             const [text, old] = [texts[index] ?? null, one.texts[field]];
             // MGET gives nothing too for what is of a wrong type or may not be read.
             const isOpen = old !== null || isRefused || (isScan && one.amounts[field].state === 'invalid');
-            if (text === null && isOpen) unclear.push({one, field});
+            if (text === null ? isOpen : text !== old && isMangled(text)) unclear.push({one, field});
             else if (text !== old) setAmount(one, field, text, toListed(redis, text));
           }
           const until = untils.texts[index] ?? null;
-          if (until === null && (isHidden || untils.isRefused || one.until !== null)) {
+          if (until === null ? isHidden || untils.isRefused || one.until !== null : isMangled(until)) {
             unclear.push({one, field: 'until'});
+            if (until !== null) reasons.push(one);
           } else {
             if (until !== null && typeof one.until !== 'string') reasons.push(one);
             one.until = until;
           }
         }
       }
-      for (const page of frozenPages) setReasons(page, take(page).texts);
+      const frozen = frozenPages.map((page) => ({page, texts: take(page).texts}));
       const counts = countPages.map((page) => take(page).texts);
+      for (const {page, texts} of frozen) await setReasons(redis, page, texts);
       await readRest(redis, unclear, reasons);
       isNew = false;
       at = time;
@@ -234,15 +237,19 @@ async function readRest(redis: Redis, unclear: readonly Unclear[], reasons: read
   if (unclear.length + reasons.length === 0) return;
   const pages = pagesOf(reasons);
   const gets = unclear.map(({one, field}): Command => ['GET', keyOf(KEYS[field], one.id)]);
-  const replies = (
-    await redis.pipeline([...gets, ...pages.map((page) => ask('MGET', FREEZE_REASON_KEYS, page))])
-  ).values();
+  const all = await redis.pipeline([...gets, ...pages.map((page) => ask('MGET', FREEZE_REASON_KEYS, page))]);
+  await readMangled(
+    redis,
+    gets.map(([, key = '']) => key),
+    all,
+  );
+  const replies = all.values();
   for (const {one, field} of unclear) {
     const reply: unknown = replies.next().value;
     if (field === 'until') one.until = reply as Known['until'];
     else setAmount(one, field, null, toListed(redis, reply));
   }
-  for (const page of pages) setReasons(page, valuesOf(redis, replies.next().value, page.length));
+  for (const page of pages) await setReasons(redis, page, valuesOf(redis, replies.next().value, page.length));
 }
 
 function setAmount(one: Known, field: Field, text: string | null, amount: StoredAmount): void {
@@ -252,7 +259,14 @@ function setAmount(one: Known, field: Field, text: string | null, amount: Stored
   one.isStale = true;
 }
 
-function setReasons(page: readonly Known[], texts: readonly (string | null)[]): void {
+/** What is no UTF-8, or U+FFFD itself. */
+function isMangled(text: string): boolean {
+  return text.includes('\ufffd');
+}
+
+async function setReasons(redis: Redis, page: readonly Known[], texts: (string | null)[]): Promise<void> {
+  const keys = page.map(({id}) => keyOf(FREEZE_REASON_KEYS, id));
+  await readMangled(redis, keys, texts);
   for (const [index, one] of page.entries()) one.reasonText = texts[index] ?? null;
 }
 
