@@ -252,6 +252,11 @@ const change = {
   before: [keyValues, 'the changed keys before; null for a key that did not exist'],
   after: [keyValues, 'the changed keys after'],
 };
+/** With `--after` or `--follow`. */
+const shippedChange = {
+  cursor: ['text', 'for `--after`, with `--after` or `--follow`'],
+  ...Object.fromEntries(Object.entries(change).filter(([name]) => name !== 'undone_by')),
+};
 const request = {
   timestamp: ['time?', 'when; null if the entry is malformed'],
   model: ['text?', 'the model'],
@@ -475,7 +480,7 @@ export const DOCUMENTS = {
     store: ['text?', 'what the store calls itself, if it is protected'],
     protected: ['boolean', 'whether a change asks for the name of the store or the context'],
   }),
-  'list-changes': {documents: [{is: listOf(change)}], line: change},
+  'list-changes': {documents: [{is: listOf(change)}], line: oneOf(change, shippedChange)},
   'list-contexts': {documents: [{is: listOf(listedContext)}], line: listedContext},
   'list-grants': {documents: [{is: listOf({...id, ...grant})}], line: {...id, ...grant}},
   'list-periods': {

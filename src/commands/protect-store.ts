@@ -17,7 +17,7 @@ interface StoreJson {
 
 export default class ProtectStore extends BaseCommand<typeof ProtectStore> {
   static override summary = 'Make every change ask for the name of this Redis';
-  static override description = `Writes a name into Redis (tokengate:store). From then on every change asks for that name to be typed, on every machine, whatever URL or context is used. Without a terminal, --yes is not enough: a script gives the name with --confirm.
+  static override description = `Writes a name into Redis (tokengate:store). From then on every change asks for that name to be typed, on every machine, whatever URL or context is used. A script gives the name with --confirm, and nothing else answers for it.
 
 What cron runs to carry out what was decided before, renew-budgets, record-spending and check-sessions, asks nothing.
 

@@ -9,6 +9,7 @@ import {stringifyJson} from '../cli/text/json.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {type GroupOf, makeGroups} from '../lib/sessions/groups.js';
+import type {Coverage} from '../lib/spending/coverage.js';
 import {
   type DayCalendar,
   type Days,
@@ -22,7 +23,7 @@ import {
   UNITS,
 } from '../lib/spending/days.js';
 import {findLedger, type Ledger} from '../lib/spending/ledger.js';
-import {type Report, reportSpending} from '../lib/spending/report.js';
+import {readCoverage, type Report, reportSpending} from '../lib/spending/report.js';
 import {TokengateError} from '../lib/values/errors.js';
 import {nameOf} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';
@@ -92,19 +93,12 @@ Formats: table; chart, a bar a day; csv; json; ndjson; html, one file without sc
     const ledger = await findLedger(redis);
     const calendar = await loadDays(ledger.timezone);
     const period = this.period(calendar.dayOf(now));
-    const report = await this.read(redis, {ledger, calendar, period, by, groupOf, now});
     const isTerminal = this.isTerminal && out === undefined;
-    const pieces =
-      format === 'focus'
-        ? (await import('../cli/reports/focus.js')).renderFocus(redis, ledger, calendar, {
-            ...period,
-            groupOf,
-            match: this.flags.match,
-          })
-        : await render(report, format, by, isTerminal);
+    const source = {ledger, calendar, period, by, groupOf, now};
+    const {pieces, coverage} =
+      format === 'focus' ? await this.focus(redis, source) : await this.report(redis, source, format, isTerminal);
     if (out === undefined) await this.write(pieces);
     else await replaceFile(out, await join(pieces));
-    const {coverage} = report;
     const isTooLong = coverage.gapMs > maxGapMs;
     if (isTooLong) this.endWithFinding();
     const isShown = format !== 'csv' && format !== 'focus';
@@ -112,16 +106,28 @@ Formats: table; chart, a bar a day; csv; json; ndjson; html, one file without sc
     if (isDoubtful && (!isShown || (isTooLong && out !== undefined))) this.warnAll([`${describeCoverage(coverage)}.`]);
   }
 
-  private async read(redis: Redis, source: Source): Promise<Report> {
+  private async focus(redis: Redis, {ledger, calendar, period, groupOf, now}: Source): Promise<Rendered> {
+    const {match} = this.flags;
+    const {renderFocus} = await import('../cli/reports/focus.js');
+    const coverage = await readCoverage(redis, ledger, calendar, {...period, match, now});
+    return {pieces: renderFocus(redis, ledger, calendar, {...period, groupOf, match}), coverage};
+  }
+
+  private async report(
+    redis: Redis,
+    {ledger, calendar, period, by, groupOf, now}: Source,
+    format: Exclude<Format, 'focus'>,
+    isTerminal: boolean,
+  ): Promise<Rendered> {
     const {match, top, compare} = this.flags;
-    const {ledger, calendar, period, by, groupOf, now} = source;
     const unit = UNITS.find((one) => one === by);
-    return reportSpending(redis, ledger, calendar, {
+    const report = await reportSpending(redis, ledger, calendar, {
       ...period,
       ...{match, top, compare, now},
       rowOf: unit !== undefined ? (_, day) => unitOf(day, unit) : by === 'group' && groupOf ? groupOf : nameOf,
       times: unit && [...new Set(listDays(period).map((day) => unitOf(day, unit)))],
     });
+    return {pieces: await render(report, format, by, isTerminal), coverage: report.coverage};
   }
 
   private groups(): GroupOf | undefined {
@@ -158,6 +164,11 @@ interface Source {
   by: By;
   groupOf: GroupOf | undefined;
   now: Date;
+}
+
+interface Rendered {
+  pieces: Iterable<string> | AsyncIterable<string>;
+  coverage: Coverage;
 }
 
 async function join(pieces: Iterable<string> | AsyncIterable<string>): Promise<string> {

@@ -105,7 +105,9 @@ describe('the examples of the pages', () => {
       block.language === 'console' ||
       scriptOf(block).length > 0 ||
       ['cron', 'ini', 'yaml'].includes(block.language) ||
-      ['text below Shell completion', 'text below Before a batch'].includes(`${block.language} below ${block.heading}`);
+      ['text below Shell completion', 'text below Before a batch', 'text below Staging and production'].includes(
+        `${block.language} below ${block.heading}`,
+      );
     const others = new Set(BLOCKS.filter((block) => !isRun(block)).map(({text}) => text));
     expect([...others]).toEqual(Object.keys(NOT_RUN));
   });
@@ -148,6 +150,7 @@ describe('the examples of the pages', () => {
     if (command.includes('report-spending')) await recordSince(60);
     await rm(join(shell.folder, '.config'), {recursive: true, force: true});
     if (command.includes('remove-context')) await run('tokengate add-context staging --redis-url redis://h');
+    if (command.includes('protect-store --remove')) await run('tokengate protect-store prod');
     const {stdout: id} = await run("tokengate list-changes --limit 1 --json | jq -r '.[0].change_id'");
     const {stdout: grant} = await run("tokengate list-grants --json | jq -r '.[0].grant_id'");
     const named = command.replace('k7m2q9x4tv', id.trim()).replace('4k7m2xq9hb', grant.trim());
@@ -173,6 +176,19 @@ describe('the examples of the pages', () => {
       expect(screen).toContain('Error: Cancelled: nothing was changed.');
       expect(await redis.client.dbSize()).toBe(SAMPLE_KEYS);
     }
+  });
+
+  test('the question of a protected store is the one that is shown', async () => {
+    await rm(join(shell.folder, '.config'), {recursive: true, force: true});
+    await run('tokengate add-context prod --redis-url redis://prod-redis:6379');
+    await redis.client.set('tokengate:store', 'prod');
+    const [{text} = {text: ''}] = blocksBelow('Staging and production', 'text');
+    const [, command = '', question = ''] = /^\$ tokengate (.*)\n(.*)\n$/.exec(text) ?? [];
+    const env = {NO_COLOR: '1', XDG_CONFIG_HOME: join(shell.folder, '.config')};
+    const terminal = openTerminal(command.split(' '), {columns: 200, env});
+    await terminal.shows(onThisMachine(question));
+    terminal.type('\r');
+    expect(await terminal.ended).toMatchObject({code: 1, screen: expect.stringContaining('Cancelled')});
   });
 
   test.each(['bash', 'zsh', 'fish'] as const)('the line for %s sets up what the chapter shows', async (name) => {

@@ -117,7 +117,7 @@ export const nullFlag = Flags.boolean({
 
 const YES = {char: 'y', description: 'Do not ask'} as const;
 const CONFIRM = {
-  description: 'Confirm by the name of a protected store or context, where --yes is not enough',
+  description: 'Name of the protected store or context, which answers its question',
   helpValue: 'NAME',
 } as const;
 export const yesFlag = Flags.boolean(YES);

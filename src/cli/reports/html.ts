@@ -59,7 +59,7 @@ ${Array.from({length: MOST_COLOURS + 1}, (_, nth) => `.c${nth}{fill:var(--c${nth
 interface Layer {
   name: string;
   colour: number;
-  days: readonly number[];
+  days: Float64Array;
 }
 
 function layersOf({rows, others, total}: Report, title: string): Layer[] {

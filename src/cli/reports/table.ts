@@ -44,10 +44,10 @@ export function changeOf({spent, previous}: {spent: Money; previous: Money | nul
 }
 
 /** Bars for the last days, as high as they are to the highest. */
-function sparkline(days: readonly number[]): string {
+function sparkline(days: Float64Array): string {
   const last = days.slice(-MOST_DAYS);
   const highest = Math.max(...last);
-  return last
+  return Array.from(last)
     .map((amount) => (amount <= 0 ? ' ' : (BARS[Math.ceil((amount / highest) * BARS.length) - 1] ?? '')))
     .join('');
 }

@@ -4,6 +4,7 @@ import {
   type Consent,
   ErrorReply,
   NoReply,
+  orNoReply,
   type Redis,
   type RedisText,
   type ServerInfo,
@@ -50,7 +51,7 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
         const cluster = await openCluster(node, target, {timeoutMs, homeKey: options.homeKey ?? '', signal, consent});
         const server = Object.assign(cluster.server, {name: options.name});
         // The key may be another node's.
-        if (greeting !== undefined) [server.store] = (await cluster.pipeline([greeting])).map(toStore);
+        if (greeting !== undefined) server.store = await findStore(cluster, greeting);
         return cluster;
       }
       const described = await describe(node, target);
@@ -91,6 +92,12 @@ async function openTarget(
     isPatient: times.deadline !== undefined,
   };
   return openPrimary(primary, options);
+}
+
+/** Where it cannot be read now, a change finds that out. */
+async function findStore(cluster: Redis, greeting: Command): Promise<string | undefined> {
+  const replies = await orNoReply(cluster.pipeline([greeting]));
+  return replies instanceof NoReply ? undefined : toStore(replies[0]);
 }
 
 /** What a user may not read is taken for none: an error of a change itself says more. */

@@ -35,7 +35,7 @@ export interface ReportRow {
   /** Spent in the period before; null where that is not compared, or was not recorded. */
   previous: Money | null;
   /** By day, the binary number next to it, for a drawing. */
-  days: readonly number[];
+  days: Float64Array;
 }
 
 export interface Report {
@@ -65,23 +65,17 @@ export async function reportSpending(
   calendar: DayCalendar,
   options: ReportOptions,
 ): Promise<Report> {
-  const {from, to, rowOf, match, top = Infinity, compare, times, now} = options;
-  const coverage = coverageOf(ledger, {from, to}, calendar, now);
+  const {from, to, match, top = Infinity, compare, times} = options;
+  const coverage = await readCoverage(redis, ledger, calendar, options);
   const days = listDays({from, to});
-  const rows = new Map<string, OpenRow>();
-  const openRow = (name: string): OpenRow => {
-    const row = rows.get(name) ?? {name, spent: ZERO, previous: ZERO, ids: new Set(), days: days.map(() => 0)};
-    rows.set(name, row);
-    return row;
-  };
-  for (const time of times ?? []) openRow(time);
+  const rows = new Rows(days.length, options);
+  for (const time of times ?? []) rows.open(time);
   for (const [index, day] of days.entries()) {
     if (!ledger.days.has(day)) continue;
-    for (const {id, amount} of await readDay(redis, spentDayKey(day), match)) {
-      const row = openRow(rowOf(id, day));
+    for (const {id, amount, text} of await readDay(redis, spentDayKey(day), match)) {
+      const row = rows.of(id, day);
       row.spent = row.spent.plus(amount);
-      row.ids.add(id);
-      row.days[index] = (row.days[index] ?? 0) + amount.toNumber();
+      row.days[index] = (row.days[index] ?? 0) + Number(text);
     }
   }
   const before = compare ? periodBefore({from, to}) : null;
@@ -89,13 +83,12 @@ export async function reportSpending(
   if (before !== null && isKnownBefore) {
     for (const day of listDays(before).filter((one) => ledger.days.has(one))) {
       for (const {id, amount} of await readDay(redis, spentDayKey(day), match)) {
-        const row = openRow(rowOf(id, day));
+        const row = rows.of(id, day);
         row.previous = row.previous.plus(amount);
-        row.ids.add(id);
       }
     }
   }
-  const sorted = [...rows.values()];
+  const sorted = [...rows.byName.values()];
   if (times === undefined) sorted.sort((a, b) => b.spent.cmp(a.spent) || (a.name < b.name ? -1 : 1));
   const budgets = times === undefined ? await readBudgets(redis, sorted) : undefined;
   const all = sum('Total', sorted, days.length);
@@ -109,8 +102,27 @@ export async function reportSpending(
     others: rest.length === 0 ? null : close(sum(`${rest.length} others`, rest, days.length)),
     total: close(all),
     before,
-    coverage: {...coverage, unaccounted: await readUnaccounted(redis, ledger, days, match)},
+    coverage,
   };
+}
+
+/**
+ * How completely a period is recorded.
+ *
+ * @throws TokengateError NOT_RECORDED
+ */
+export async function readCoverage(
+  redis: Redis,
+  ledger: Ledger,
+  calendar: DayCalendar,
+  {from, to, match, now}: Days & Pick<ReportOptions, 'match' | 'now'>,
+): Promise<Coverage> {
+  const coverage = coverageOf(ledger, {from, to}, calendar, now);
+  let unaccounted = ZERO;
+  for (const day of listDays({from, to}).filter((one) => ledger.days.has(one))) {
+    for (const {amount} of await readDay(redis, unaccountedKey(day), match)) unaccounted = unaccounted.plus(amount);
+  }
+  return {...coverage, unaccounted};
 }
 
 interface OpenRow {
@@ -118,17 +130,42 @@ interface OpenRow {
   spent: Money;
   previous: Money;
   ids: Set<RawId>;
-  days: number[];
+  days: Float64Array;
+}
+
+function newRow(name: string, count: number): OpenRow {
+  return {name, spent: ZERO, previous: ZERO, ids: new Set(), days: new Float64Array(count)};
+}
+
+/** The rows of a report, while days are added up. */
+class Rows {
+  readonly byName = new Map<string, OpenRow>();
+  /** Where the row does not depend on the day it is looked for once. */
+  private readonly bySession = new Map<RawId, OpenRow>();
+
+  constructor(
+    private readonly count: number,
+    private readonly options: Pick<ReportOptions, 'rowOf' | 'times'>,
+  ) {}
+
+  open(name: string): OpenRow {
+    const row = this.byName.get(name) ?? newRow(name, this.count);
+    this.byName.set(name, row);
+    return row;
+  }
+
+  of(id: RawId, day: string): OpenRow {
+    const known = this.bySession.get(id);
+    if (known !== undefined) return known;
+    const row = this.open(this.options.rowOf(id, day));
+    row.ids.add(id);
+    if (this.options.times === undefined) this.bySession.set(id, row);
+    return row;
+  }
 }
 
 function sum(name: string, rows: readonly OpenRow[], count: number): OpenRow {
-  const total: OpenRow = {
-    name,
-    spent: ZERO,
-    previous: ZERO,
-    ids: new Set(),
-    days: Array.from({length: count}, () => 0),
-  };
+  const total = newRow(name, count);
   for (const row of rows) {
     total.spent = total.spent.plus(row.spent);
     total.previous = total.previous.plus(row.previous);
@@ -161,38 +198,32 @@ function isRecorded({began, days}: Ledger, {from}: Days, {dayOf}: DayCalendar): 
   return dayOf(began) <= from && kept <= from;
 }
 
-/** What each session spent on a day. */
-export async function readDay(redis: Redis, key: string, match?: string): Promise<{id: RawId; amount: Money}[]> {
+/** What each session spent on a day: the amount, and its text. */
+export async function readDay(
+  redis: Redis,
+  key: string,
+  match?: string,
+): Promise<{id: RawId; amount: Money; text: string}[]> {
   let [reply] = await redis.pipeline([['HGETALL', key]]);
   if (reply instanceof ErrorReply) throw redis.explain(reply);
   // What is not UTF-8 has to be read as bytes; that takes longer.
-  const isExact = !(reply as string[]).some((text) => text.includes('\ufffd'));
-  if (!isExact) [reply] = await redis.pipelineBytes([['HGETALL', key]]);
+  const isText = !(reply as string[]).some((text) => text.includes('\ufffd'));
+  if (!isText) [reply] = await redis.pipelineBytes([['HGETALL', key]]);
   const glob = match === undefined ? undefined : Buffer.from(match);
-  const toId = (field: string | Buffer): RawId =>
-    rawId(Buffer.isBuffer(field) ? field.toString('latin1') : toLatin1(field));
-  return inGroups(reply as (string | Buffer)[], 2).flatMap(([field = '', text = '']) => {
-    const id = toId(field);
-    if (glob !== undefined && !matchesGlob(glob, Buffer.from(id, 'latin1'))) return [];
-    return {id, amount: Decimal.of(String(text))};
-  });
+  const list = reply as (string | Buffer)[];
+  const spending: {id: RawId; amount: Money; text: string}[] = [];
+  for (let index = 0; index < list.length; index += 2) {
+    const [field = '', text = ''] = [list[index], list[index + 1]];
+    const id = rawId(typeof field === 'string' ? toLatin1(field) : field.toString('latin1'));
+    if (glob !== undefined && !matchesGlob(glob, Buffer.from(id, 'latin1'))) continue;
+    const digits = String(text);
+    spending.push({id, amount: Decimal.of(digits), text: digits});
+  }
+  return spending;
 }
 
 function toLatin1(text: string): string {
   return isAscii(text) ? text : Buffer.from(text).toString('latin1');
-}
-
-async function readUnaccounted(
-  redis: Redis,
-  ledger: Ledger,
-  days: readonly string[],
-  match: string | undefined,
-): Promise<Money> {
-  let unaccounted = ZERO;
-  for (const day of days.filter((one) => ledger.days.has(one))) {
-    for (const {amount} of await readDay(redis, unaccountedKey(day), match)) unaccounted = unaccounted.plus(amount);
-  }
-  return unaccounted;
 }
 
 async function readBudgets(redis: Redis, rows: readonly OpenRow[]): Promise<Map<RawId, Money>> {
