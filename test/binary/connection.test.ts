@@ -97,6 +97,7 @@ describe.concurrent('a file with the URL', () => {
     ['a line', (text: string) => `${text}\n`],
     ['no line feed', (text: string) => text],
     ['a line of Windows', (text: string) => `${text}\r\n`],
+    ['a byte order mark before it', (text: string) => `\ufeff${text}\n`],
   ])('of %s is read', async (name, write) => {
     const file = await fileWith(name, write(url));
     const argv = ['list-sessions', '--json'];
