@@ -100,7 +100,7 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
     if (once) return this.readOnce(wanted, seconds, format);
     if (format === 'text') requireTerminal();
     this.askForStore();
-    const watch = openWatch(wanted);
+    const watch = openWatch({...wanted, ...(format === 'text' && {readFirstRates})});
     const stop = new AbortController();
     const connect = (): Promise<Redis> => this.connect(stop.signal);
     const countAll = format === 'ndjson';
@@ -171,6 +171,12 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
       else this.warnAll([text]);
     }
   }
+}
+
+/** Recorded spending of the last hour, so that the first screen shows rates. */
+async function readFirstRates(redis: Redis, match?: string): Promise<Map<RawId, Money | null> | undefined> {
+  const {readAllRates} = await import('../lib/spending/all-rates.js');
+  return readAllRates(redis, match, 1);
 }
 
 async function readOnce(redis: Redis, wanted: Wanted, seconds: number | undefined): Promise<Reading> {

@@ -41,16 +41,19 @@ export async function findRateSource(redis: Redis): Promise<RateSource | undefin
 
 /**
  * Reads what sessions spend. Hours are recorded as wholes, so of the oldest one the share counts that is in the time looked at.
+ *
+ * @param mostHours reads fewer hours, for a day that ends with them
  */
 export async function readRates(
   redis: Redis,
   ids: readonly RawId[],
   {began, recorded, now}: RateSource,
+  mostHours = DAY_HOURS,
 ): Promise<Map<RawId, RecordedRates>> {
   const age = now.getTime() - recorded.getTime();
-  const length = Math.min(DAY_HOURS * HOUR_MS, recorded.getTime() - began.getTime());
+  const length = Math.min(mostHours * HOUR_MS, recorded.getTime() - began.getTime());
   const fields = ids.map(fieldOf);
-  const count = length >= DAY_HOURS * HOUR_MS ? DAY_HOURS + 1 : Math.ceil(length / HOUR_MS) + 1;
+  const count = Math.ceil(length / HOUR_MS) + 1;
   const hours = Array.from({length: count}, (_, nth) => hourOf(new Date(recorded.getTime() - nth * HOUR_MS)));
   const replies = await redis.pipeline(hours.map((hour) => ['HMGET', spentHourKey(hour), ...fields]));
   const rateOver = (amounts: readonly Money[], span: number, longest: number): Money => {
@@ -71,7 +74,7 @@ export async function readRates(
         id,
         {
           hour: age > HOUR_MS ? null : rateOver(lastTwo, span, HOUR_MS),
-          day: age > DAY_HOURS * HOUR_MS ? null : rateOver(amounts, length, DAY_HOURS * HOUR_MS),
+          day: age > DAY_HOURS * HOUR_MS ? null : rateOver(amounts, length, mostHours * HOUR_MS),
         },
       ];
     }),

@@ -21,7 +21,7 @@ import {hidesSome, toListed, toListedFreeze, valuesOf} from '../sessions/read.js
 import {scanIds} from '../sessions/scan-ids.js';
 import {inGroups} from '../values/chunks.js';
 import {matchesGlob} from '../values/glob.js';
-import {ZERO} from '../values/money.js';
+import {type Money, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {statusOf, type Watched} from './row.js';
 import {addReading, rateOf, type Spending, startSpending} from './spend-rate.js';
@@ -40,6 +40,8 @@ export interface Wanted {
   where?: Filter | undefined;
   /** Looks with each scan for budgets that renew, too. */
   withRenewals?: boolean;
+  /** Tells what sessions spend, in USD a minute, for as long as there are no two readings. Asked once. */
+  readFirstRates?: (redis: Redis, match?: string) => Promise<ReadonlyMap<RawId, Money | null> | undefined>;
 }
 
 export interface Watch {
@@ -80,6 +82,8 @@ interface Known {
   reasonText: string | null;
   freeze: FreezeState;
   spending: Spending | undefined;
+  /** By the ledger; null when that is not known. */
+  firstRate: Money | null;
   /** When the budget renews; null when it does not, or when that is overdue. */
   renewsAt: Date | null;
   /** An amount is another than that of which `watched` was made. */
@@ -89,7 +93,8 @@ interface Known {
 }
 
 /** Keeps what was read of the sessions that have a budget, and what follows from several readings. */
-export function openWatch({match, where, withRenewals = false}: Wanted): Watch {
+export function openWatch({match, where, withRenewals = false, readFirstRates}: Wanted): Watch {
+  let hasFirstRates = readFirstRates === undefined;
   let known = new Map<RawId, Known>();
   let list: Known[] = [];
   let pages: {page: Known[]; commands: Command[]}[] = [];
@@ -116,6 +121,11 @@ export function openWatch({match, where, withRenewals = false}: Wanted): Watch {
     list = ids.map((id) => known.get(id) ?? toKnown(id));
     known = new Map(list.map((one) => [one.id, one]));
     if (withRenewals) await readRenewals(redis);
+    if (!hasFirstRates) {
+      hasFirstRates = true;
+      const rates = await readFirstRates?.(redis, match);
+      for (const one of list) one.firstRate = rates?.get(one.id) ?? null;
+    }
     // Made once for many readings.
     pages = pagesOf(list).map((page) => ({page, commands: EACH_READING.map((shape) => ask('MGET', shape, page))}));
     const end = performance.now();
@@ -221,6 +231,7 @@ function toKnown(id: RawId): Known {
     reasonText: null,
     freeze: NOT_FROZEN,
     spending: undefined,
+    firstRate: null,
     renewsAt: null,
     isStale: true,
     watched: undefined,
@@ -291,7 +302,7 @@ function refresh(redis: Redis, one: Known, at: Date): void {
   if (amount === undefined) one.spending = undefined;
   else if (one.spending === undefined) one.spending = startSpending(at.getTime(), amount);
   else addReading(one.spending, at.getTime(), amount);
-  const rate = one.spending === undefined ? null : rateOf(one.spending);
+  const rate = one.spending === undefined ? null : (rateOf(one.spending) ?? one.firstRate);
 
   const freeze = until === null ? NOT_FROZEN : toListedFreeze(redis, name, until, reasonText, at);
   const isChanged = watched === undefined || one.isStale || !isSameFreeze(freeze, one.freeze);
