@@ -16,6 +16,8 @@ import {installPacked, installPackages, provide, ROOT} from '../setup.mjs';
 const OUTPUT = 'docs/development/benchmarks.md';
 const FORMATS = ['table', 'json', 'ndjson', 'csv', 'ids'];
 const CHANGES = ['reset-stdin', 'reset-all', 'reset-scan', 'reset-no-journal', 'reset-journal', 'freeze'];
+/** Sessions of a report, at most. */
+const MOST_REPORTED = 10_000;
 const SCAN = ['--scan', '--pattern', 'session:*:budget'];
 
 const options = readOptions();
@@ -167,9 +169,6 @@ async function measureLists(meter, data) {
   );
   return rows;
 }
-
-/** A report is of as many sessions as one is for. */
-const MOST_REPORTED = 10_000;
 
 async function measureSpending(meter, data) {
   const {count, files} = data;

@@ -263,6 +263,7 @@ const request = {
   cost: ['amount?', 'US dollars; null while it is not recorded'],
   malformed: ['text?', 'an entry that is not as the gateway writes it'],
 };
+const group = {group: ['text', 'the group'], ...totals};
 const listed = Object.fromEntries(
   Object.entries({
     ...id,
@@ -492,8 +493,9 @@ export const DOCUMENTS = {
     documents: [
       {of: 'The list', is: listOf(listed)},
       {of: 'With `--totals`', is: {sessions: [listOf(listed), 'the list'], totals: [totals, 'the sums']}},
+      {of: 'With `--group` or `--group-depth`', is: listOf(group)},
     ],
-    line: listed,
+    line: oneOf(listed, group),
   },
   'print-metrics': one({
     file: ['text?', '`--out`'],

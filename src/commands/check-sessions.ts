@@ -169,7 +169,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
 
   /** By the ledger; undefined when that says nothing of the last hour. */
   private async readRecorded(match: string | undefined): Promise<Map<RawId, Money | null> | undefined> {
-    const {readAllRates} = await import('../lib/spending/rates.js');
+    const {readAllRates} = await import('../lib/spending/all-rates.js');
     const redis = await this.connect();
     const rates = await readAllRates(redis, match);
     redis.close();

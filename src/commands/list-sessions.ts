@@ -5,6 +5,7 @@ import {BaseCommand} from '../cli/oclif/base-command.js';
 import {
   countFlag,
   DEFAULT_SAMPLE,
+  groupFlags,
   idleFlag,
   matchFlag,
   nullFlag,
@@ -13,6 +14,7 @@ import {
   whereFlag,
 } from '../cli/oclif/flags.js';
 import {formatCount} from '../cli/text/words.js';
+import type {GroupView} from '../cli/views/groups.js';
 import {
   type ColumnName,
   defaultColumns,
@@ -28,6 +30,7 @@ import type {Session} from '../lib/gateway/session.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {type Filter, parseFilter} from '../lib/sessions/filter.js';
+import {type GroupOf, makeGroups} from '../lib/sessions/groups.js';
 import {listSessions, SORT_FIELDS} from '../lib/sessions/list.js';
 import {describePartial, type Totals} from '../lib/sessions/totals.js';
 import {countSessions} from '../lib/sessions/unknown-ids.js';
@@ -42,7 +45,9 @@ export default class ListSessions extends BaseCommand<typeof ListSessions> {
 
 A value in Redis that is not an amount is shown as "invalid" (null in JSON, empty in CSV), with a warning.
 
-Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid), period, resets (when it renews), grants, and with --sort rate also rate (US dollars a minute). From the ledger of record-spending: hourly and daily (US dollars an hour, over the last hour and the last day; rate stands for both) and empties (when the budget is empty at the faster of the two, or lasts). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.`;
+Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid), period, resets (when it renews), grants, and with --sort rate also rate (US dollars a minute). From the ledger of record-spending: hourly and daily (US dollars an hour, over the last hour and the last day; rate stands for both) and empties (when the budget is empty at the faster of the two, or lasts). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.
+
+--group and --group-depth sum up the sessions of each group in its place.`;
   static group = 'Look';
   static override examples = [
     {description: 'List all sessions', command: '<%= config.bin %> <%= command.id %>'},
@@ -84,6 +89,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     }),
     totals: Flags.boolean({description: 'Add totals (table and JSON)', helpGroup: 'OUTPUT'}),
     null: {...nullFlag, helpGroup: 'OUTPUT'},
+    ...groupFlags,
     ...pagerFlag,
   };
 
@@ -95,9 +101,12 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const defaults = defaultColumns(format, isTerminal);
     const usual = sort === 'rate' ? [...defaults, 'rate' as const] : defaults;
     const columns = this.flags.columns === undefined ? usual : this.columns(this.flags.columns);
+    const groupOf = this.groups(format);
     const redis = await this.connect();
     const isAboutFreezes = frozen || filter?.needsFrozen === true || needsFreeze(columns);
     const freezes = isAboutFreezes ? {now: serverTime(redis), only: frozen} : 'skip';
+    // What is left out, or put together, afterwards is not counted.
+    const isCut = idle === undefined && groupOf === undefined;
     const all =
       sort === 'rate'
         ? this.listByRate(redis, filter)
@@ -107,9 +116,12 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
             freezes,
             sort,
             reverse,
-            limit: idle === undefined ? limit : undefined,
+            limit: isCut ? limit : undefined,
           });
-    const pages = idle === undefined ? all : onlyIdle(redis, all, {seconds: parseDuration(idle), limit});
+    const pages =
+      idle === undefined
+        ? all
+        : onlyIdle(redis, all, {seconds: parseDuration(idle), limit: groupOf === undefined ? limit : undefined});
     const problems: string[] = [];
     const leftOut: string[] = [];
     const onTotals = ({partial}: Totals): void => {
@@ -122,6 +134,20 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const watched = collectProblems(complete, problems, listed);
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
+    if (groupOf !== undefined) {
+      const {renderGroups} = await import('../cli/views/groups.js');
+      const view = {
+        format: format as GroupView['format'],
+        groupOf,
+        sort: sort as GroupView['sort'],
+        reverse,
+        limit,
+        none,
+      };
+      await this.writeList(renderGroups(watched, {...view, onTotals}));
+      this.warnAll(problems);
+      return;
+    }
     await this.writeList(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
     const isAllOfGlob = where === undefined && !frozen && idle === undefined && limit !== 0;
@@ -149,6 +175,16 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     yield sortWatched(wanted, 'rate', reverse)
       .slice(0, idle === undefined ? limit : undefined)
       .map(({session, rate}) => ({...session, rate}));
+  }
+
+  /** Undefined for sessions one by one. */
+  private groups(format: string): GroupOf | undefined {
+    const {group = [], 'group-depth': depth, separator, columns, totals, sort} = this.flags;
+    if (group.length === 0 && depth === undefined) return undefined;
+    if (format === 'ids' || columns !== undefined || totals || sort === 'rate') {
+      throw new TokengateError('INVALID_USAGE', 'Groups go without --columns, --totals, --sort rate and --format ids.');
+    }
+    return makeGroups({globs: group, depth, separator});
   }
 
   /** Without --sort rate, rates are those that are recorded. */

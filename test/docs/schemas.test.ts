@@ -95,6 +95,8 @@ const LINES: Record<string, string[]> = {
     '--sort rate --sample 1s',
     '--sort rate --sample 1s --format ndjson',
     '--columns id,rate,empties',
+    '--group-depth 1',
+    '--group-depth 1 --format ndjson',
     '--columns id,rate,empties --totals',
     '--columns id,rate,empties --format ndjson',
     '--match nobody',

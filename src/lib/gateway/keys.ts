@@ -80,6 +80,11 @@ export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
   return isAscii(id) ? key : Buffer.from(key, 'latin1');
 }
 
+/** A session as a field of a hash. */
+export function fieldOf(id: RawId): RedisText {
+  return isAscii(id) ? id : Buffer.from(id, 'latin1');
+}
+
 /** Keys of several sessions, one session after the other. */
 export function keysOf(shapes: readonly KeyShape[], ids: readonly RawId[]): RedisText[] {
   const keys: RedisText[] = [];

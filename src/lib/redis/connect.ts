@@ -94,10 +94,12 @@ async function openTarget(
   return openPrimary(primary, options);
 }
 
-/** Where it cannot be read now, a change finds that out. */
+/** Where no node serves the key now, a change finds that out. */
 async function findStore(cluster: Redis, greeting: Command): Promise<string | undefined> {
   const replies = await orNoReply(cluster.pipeline([greeting]));
-  return replies instanceof NoReply ? undefined : toStore(replies[0]);
+  if (!(replies instanceof NoReply)) return toStore(replies[0]);
+  if (replies.error.code === 'REDIS_CLUSTER_DOWN') return undefined;
+  throw replies.error;
 }
 
 /** What a user may not read is taken for none: an error of a change itself says more. */

@@ -1,4 +1,13 @@
-import {HISTORY_KEYS, keyOf, keysOf, REQUEST_COUNT_KEYS, SEEN_KEY, SPENT_KEYS, spentDayKey} from '../gateway/keys.js';
+import {
+  HISTORY_KEYS,
+  keyOf,
+  keysOf,
+  REQUEST_COUNT_KEYS,
+  SEEN_KEY,
+  SPENT_KEYS,
+  spentDayKey,
+  fieldOf,
+} from '../gateway/keys.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
@@ -7,7 +16,6 @@ import type {Money} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import {formatDuration, formatUtc} from '../values/time.js';
 import {loadDays} from './days.js';
-import {toField} from './fields.js';
 import {findLedger, type Ledger} from './ledger.js';
 import {parseSeen, toPresent} from './seen.js';
 
@@ -50,7 +58,7 @@ function recordedBy({match}: Ledger, ids: readonly RawId[]): readonly RawId[] {
 }
 
 async function findIn(redis: Redis, ids: readonly RawId[], days: readonly string[]): Promise<RawId[]> {
-  const fields = ids.map(toField);
+  const fields = ids.map(fieldOf);
   const replies = await redis.pipeline([
     ['HMGET', SEEN_KEY, ...fields],
     ['MGET', ...keysOf([SPENT_KEYS], ids)],

@@ -1,13 +1,10 @@
-import {BUDGET_KEYS, LEDGER_KEY, spentHourKey} from '../gateway/keys.js';
+import {LEDGER_KEY, spentHourKey, fieldOf} from '../gateway/keys.js';
 import {forecastEmpty} from '../periods/forecast.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {toServerTime} from '../redis/server-time.js';
-import {scanIds} from '../sessions/scan-ids.js';
-import {inGroups} from '../values/chunks.js';
 import {Decimal} from '../values/decimal.js';
 import {type Money, ZERO} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
-import {toField} from './fields.js';
 import {hourOf} from './ledger.js';
 
 /** What a session has spent by the ledger, in US dollars an hour; null where that is not known. */
@@ -27,10 +24,8 @@ export interface RateSource {
   now: Date;
 }
 
-const HOUR_MS = 3_600_000;
+export const HOUR_MS = 3_600_000;
 const DAY_HOURS = 24;
-/** Sessions in one flight. */
-const PAGE = 1000;
 /** A rate over less time says nothing. */
 const LEAST_MS = 60_000;
 
@@ -54,7 +49,7 @@ export async function readRates(
 ): Promise<Map<RawId, RecordedRates>> {
   const age = now.getTime() - recorded.getTime();
   const length = Math.min(DAY_HOURS * HOUR_MS, recorded.getTime() - began.getTime());
-  const fields = ids.map(toField);
+  const fields = ids.map(fieldOf);
   const count = length >= DAY_HOURS * HOUR_MS ? DAY_HOURS + 1 : Math.ceil(length / HOUR_MS) + 1;
   const hours = Array.from({length: count}, (_, nth) => hourOf(new Date(recorded.getTime() - nth * HOUR_MS)));
   const replies = await redis.pipeline(hours.map((hour) => ['HMGET', spentHourKey(hour), ...fields]));
@@ -109,15 +104,4 @@ export async function readRatesOf(
   const source = await findRateSource(redis);
   if (source === undefined) return undefined;
   return {rates: (await readRates(redis, [id], source)).get(id) ?? NO_RATES, source};
-}
-
-/** What every session with a budget spends, in US dollars a minute; undefined when nothing is known of the last hour. */
-export async function readAllRates(redis: Redis, match?: string): Promise<Map<RawId, Money | null> | undefined> {
-  const source = await findRateSource(redis);
-  if (source === undefined || source.now.getTime() - source.recorded.getTime() > HOUR_MS) return undefined;
-  const found = new Map<RawId, Money | null>();
-  for (const ids of inGroups(await scanIds(redis, BUDGET_KEYS, match), PAGE)) {
-    for (const [id, rates] of await readRates(redis, ids, source)) found.set(id, fasterOf(rates));
-  }
-  return found;
 }
