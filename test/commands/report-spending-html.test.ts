@@ -1,10 +1,10 @@
 import {accessSync} from 'node:fs';
 import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
-import {createRequire} from 'node:module';
 import {tmpdir} from 'node:os';
 import {delimiter, join} from 'node:path';
 import {pathToFileURL} from 'node:url';
 
+import axe from 'axe-core';
 import puppeteer, {type Browser, type Page} from 'puppeteer-core';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 
@@ -12,7 +12,6 @@ import {run} from '../support/program/run.js';
 import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 const HOSTILE = ['<script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "'&lt;\u202egnp", 'a'.repeat(300)];
-const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
 let redis: TestRedis;
 let browser: Browser;
@@ -96,7 +95,7 @@ test.each(CASES)(
     await writeFile(file, html.replace(/<meta http-equiv=[^>]*>/, ''));
     await look.emulateMediaFeatures([{name: 'prefers-color-scheme', value: theme}]);
     await look.goto(pathToFileURL(file).href);
-    await look.addScriptTag({path: AXE});
+    await look.addScriptTag({content: axe.source});
     const violations = await look.evaluate(
       `axe.run().then(({violations}) => violations.filter(({impact}) => ['serious', 'critical', 'moderate'].includes(impact)).map(({id, nodes}) => [id, nodes.map(({html}) => html)]))`,
     );

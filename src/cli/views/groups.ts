@@ -17,13 +17,10 @@ interface GroupJson {
   percentage_used: Money;
 }
 
-export const GROUP_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
-export const GROUP_SORTS = ['id', 'budget', 'spent', 'remaining', 'used'] as const;
-
 export interface GroupView {
-  format: (typeof GROUP_FORMATS)[number];
+  format: 'table' | 'json' | 'ndjson' | 'csv';
   groupOf: GroupOf;
-  sort: (typeof GROUP_SORTS)[number];
+  sort: 'id' | 'budget' | 'spent' | 'remaining' | 'used';
   reverse: boolean;
   limit: number | undefined;
   none: string;

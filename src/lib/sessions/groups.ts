@@ -12,7 +12,7 @@ export interface GroupOptions {
 }
 
 /** The group of what belongs to none. */
-export const UNGROUPED = '(no group)';
+const UNGROUPED = '(no group)';
 
 /** The name of the group that a session belongs to. */
 export type GroupOf = (id: RawId) => string;
