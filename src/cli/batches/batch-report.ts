@@ -188,7 +188,7 @@ export class BatchReport<R> {
     const from =
       this.firstNotDone === undefined ? '' : ` Not done from '${this.firstNotDone}' on, in the order of the IDs.`;
     // Nothing else may have told it.
-    const changes = this.isClosed ? [...this.changes].join(', ') : '';
+    const changes = this.output.isUnread ? [...this.changes].join(', ') : '';
     const recorded = changes === '' ? '' : ` Recorded as change ${changes}.`;
     const why = [this.endedBy, this.output.closedBy].flatMap((message) => message ?? []).join(' ');
     throw new TokengateError(

@@ -8,7 +8,6 @@ import type {Redis, ServerInfo} from '../../lib/redis/contract.js';
 import {describeServer} from '../../lib/redis/describe-server.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import type {RawId} from '../../lib/values/session-id.js';
-import {askAbout} from '../batches/questions.js';
 import {type Connection, readConnection} from '../connection/connection-flags.js';
 import {Guard} from '../connection/guard.js';
 import {redisCliOptions} from '../copyable/redis-cli.js';
@@ -140,6 +139,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (what === 'decided before' || this.guard.nameToType(redis.server) === undefined) return redis;
     // A connection that waits for a person would be cut off.
     redis.close();
+    const {askAbout} = await import('../batches/questions.js');
     await this.confirm(askAbout(what.verb, {count: what.ids.length, first: what.ids}, redis.server), redis.server);
     return this.openToChange();
   }
