@@ -150,7 +150,7 @@ test('days beyond what is kept are dropped', async () => {
   expect(await server.client.hExists('tokengate:{spending}:ledger', 'day:2020-01-01')).toBe(0);
 });
 
-test('an active session takes about 80 bytes a day', async () => {
+test('an active session takes about 100 bytes a day', async () => {
   await record(redis);
   const ids = Array.from({length: 10_000}, (_, nth) => `team-${nth % 7}:agent-${nth}`);
   await server.client.mSet(ids.map((id): [string, string] => [`session:${id}:spent`, '0.02643665']));
