@@ -65,6 +65,10 @@ const PROGRAMS = {
       brew: 'prometheus',
     },
   },
+  chromium: {
+    names: ['chromium', 'chromium-browser', 'google-chrome'],
+    packages: {'apt-get': 'chromium', dnf: 'chromium', apk: 'chromium', pacman: 'chromium', brew: 'chromium'},
+  },
   script: {
     names: ['script'],
     packages: {

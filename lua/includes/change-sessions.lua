@@ -2,10 +2,12 @@
 --
 -- KEYS: those of each session, one session after the other.
 -- ARGV: keys a session; arguments; texts of single sessions; characters before and after the ID in the first key of each;
---   the length to which the journal is kept, empty for no journal; the journal's key; the arguments; the texts; the
---   fields of the journal's entry but the value of the last.
+--   the length to which the journal is kept, empty for no journal; the journal's key; the key of the store's name, empty
+--   where it does not matter; the name that was agreed to; the arguments; the texts; the fields of the journal's entry but
+--   the value of the last.
 -- Returns: a JSON list, for each session the word of `decision` and what its keys held: a text, false for no key, true for
---   what is no text. Or an error reply, which begins with JOURNAL when the journal is what was refused; then nothing is changed.
+--   what is no text. Or an error reply, which begins with JOURNAL when the journal is what was refused, and is STORE and the
+--   name when the store is protected and that is not what was agreed to; then nothing is changed.
 --
 -- decision(old, args, own, ttl): `old` is what the keys of one session hold, `own` its text, if there are any, `ttl(i)` the
 -- PTTL of a key. It calls no command. It returns a word and, if something is to change, what keys are to hold by their
@@ -24,7 +26,16 @@ local function changeSessions(decision)
   local width, nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
   local prefix, suffix = tonumber(ARGV[4]), tonumber(ARGV[5])
   local limit, journal = ARGV[6], ARGV[7]
-  local args = {unpack(ARGV, 8, 7 + nargs)}
+  local store, agreed = ARGV[8], ARGV[9]
+  local args = {unpack(ARGV, 10, 9 + nargs)}
+  -- What this user may not read protects nothing; what is no text is no name that could be agreed to.
+  local name = store ~= '' and pcall('GET', store)
+  if refused(name) and string.find(name.err, 'WRONGTYPE') then
+    return name
+  end
+  if type(name) == 'string' and name ~= agreed then
+    return {err = 'STORE ' .. name}
+  end
   local first = 0
   local function ttl(i)
     return call('PTTL', KEYS[first + i])
@@ -53,7 +64,7 @@ local function changeSessions(decision)
       old[i] = value
       replies[nreplies + 1 + i] = value
     end
-    local word, new = decision(old, args, nown > 0 and ARGV[8 + nargs + first / width], ttl)
+    local word, new = decision(old, args, nown > 0 and ARGV[10 + nargs + first / width], ttl)
     replies[nreplies + 1] = word
     nreplies = nreplies + 1 + width
     if new then
@@ -86,7 +97,7 @@ local function changeSessions(decision)
   end
   local entry
   if isJournaled and nrecords > 0 then
-    local fields = {unpack(ARGV, 8 + nargs + nown)}
+    local fields = {unpack(ARGV, 10 + nargs + nown)}
     for i = nrecords + 1, nrecords + 1 + 2 * width do
       records[i] = nil
     end

@@ -7,7 +7,7 @@ import {availableParallelism, constants} from 'node:os';
 import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 
-import {makeData, RESP_FILES} from './data.mjs';
+import {LEDGER_MONTH, makeData, makeLedger, RESP_FILES} from './data.mjs';
 import {makeMeter, measurePairs} from './measure.mjs';
 import {formatReport, formatTables} from './report.mjs';
 import {startServer} from './server.mjs';
@@ -17,6 +17,8 @@ const OUTPUT = 'docs/development/benchmarks.md';
 const FORMATS = ['table', 'json', 'ndjson', 'csv', 'ids'];
 const CHANGES = ['reset-stdin', 'reset-all', 'reset-scan', 'reset-no-journal', 'reset-journal', 'freeze'];
 const RENEWALS = ['renew-nothing', 'renew-all'];
+/** Sessions of a report, at most. */
+const MOST_REPORTED = 10_000;
 const SCAN = ['--scan', '--pattern', 'session:*:budget'];
 
 const options = readOptions();
@@ -117,6 +119,8 @@ async function measureSizes(meter) {
       ...FORMATS.map((format) => `list-${format}`),
       'list-sort',
       'list-reads',
+      'record',
+      'report',
       ...CHANGES,
       ...RENEWALS,
     ].filter(isWanted);
@@ -125,6 +129,7 @@ async function measureSizes(meter) {
     const data = makeData(count, server.folder);
     rows.push(
       ...(await measureLists(meter, data)),
+      ...(await measureSpending(meter, data)),
       ...(await measureChanges(meter, data)),
       ...(await measureRenewals(meter, data)),
     );
@@ -165,6 +170,44 @@ async function measureLists(meter, data) {
       theirs: async () => addUp(await meter.redisCli(SCAN), await meter.redisPipe(files.read)),
     },
   );
+  return rows;
+}
+
+async function measureSpending(meter, data) {
+  const {count, files} = data;
+  const rows = [];
+  const measure = async (name, row, pair) => {
+    step(`${name}, ${formatCount(count)} sessions`);
+    rows.push({group: 'spending', count, ...row, ...(await measurePairs({runs: options.runs, ...pair}))});
+  };
+  if (isWanted('record')) {
+    await server.load(data);
+    await meter.tokengate(['record-spending']);
+    await measure(
+      'record',
+      {what: '`record-spending --quiet`', against: '`tokengate list-sessions --format ndjson`'},
+      {
+        async ours() {
+          await meter.redisPipe(files.spend);
+          return meter.tokengate(['record-spending', '--quiet']);
+        },
+        theirs: () => meter.tokengate(['list-sessions', '--format', 'ndjson']),
+      },
+    );
+  }
+  if (isWanted('report') && count <= MOST_REPORTED) {
+    await server.load(data);
+    const {ledger, days} = makeLedger(count, server.folder);
+    await meter.redisPipe(ledger);
+    await measure(
+      'report',
+      {what: '`report-spending`, a month', against: '`redis-cli --pipe` with `HGETALL` of each day'},
+      {
+        ours: () => meter.tokengate(['report-spending', '--period', LEDGER_MONTH]),
+        theirs: () => meter.redisPipe(days),
+      },
+    );
+  }
   return rows;
 }
 
@@ -305,7 +348,7 @@ function readOptions() {
   } catch (error) {
     process.stderr.write(
       `${error.message}\nUsage: npm run bench -- [--sessions N,N] [--runs N] [--starts N] [--only NAME,NAME]\n` +
-        'Names: start, tab, list, reset, freeze, renew, or one of them such as list-ndjson; with --only no file is written.\n',
+        'Names: start, tab, list, record, report, reset, freeze, renew, or one of them such as list-ndjson; with --only no file is written.\n',
     );
     process.exit(1);
   }

@@ -24,6 +24,10 @@ export const RESP_FILES = {
       ['EXEC'],
     ],
   },
+  spend: {
+    says: '`INCRBYFLOAT` of one session in a hundred',
+    commands: ({id, index}) => (index % 100 === 0 ? [['INCRBYFLOAT', keyOf(id, 'spent'), '0.25']] : []),
+  },
 };
 
 /** Beside each session: periods that are due, or of which nothing is due while this year lasts. */
@@ -38,6 +42,36 @@ function formatPeriod(renewed) {
     ...{every: 'year', timezone: 'UTC', at: '00:00', on: null, amount: '50', rollover: 'none', max_rollover: null},
     ...{renewed: renewed.toISOString(), carried: '0'},
   });
+}
+
+/** The days of the ledger that a report is measured on. */
+export const LEDGER_MONTH = '2025-03';
+const DAYS = Array.from({length: 31}, (_, nth) => `${LEDGER_MONTH}-${String(nth + 1).padStart(2, '0')}`);
+const dayKey = (day) => `tokengate:{spending}:day:${day}`;
+
+/** A ledger in which each session spends something every day, and the same read as it is. */
+export function makeLedger(count, folder) {
+  const files = {ledger: join(folder, 'ledger.resp'), days: join(folder, 'days.resp')};
+  const times = DAYS.map((day) => [day, Date.parse(day)]);
+  const facts = times.flatMap(([day, at]) => [`day:${day}`, `${at} ${at + 86_399_999} 300000 0`]);
+  const [[, began]] = times;
+  const header = [
+    'HSET',
+    'tokengate:{spending}:ledger',
+    'timezone',
+    'UTC',
+    'began',
+    began,
+    'recorded',
+    began + 31 * 86_400_000,
+  ];
+  writeSessions(files.ledger, count, ({id, index}) => {
+    const first = index === 0 ? [[...header, 'position', '0-0', ...facts].map(String)] : [];
+    const amount = (nth) => `0.0${((index * 7919 + nth * 104_729) % 90_000) + 1}664999999982`;
+    return [...first, ...DAYS.map((day, nth) => ['HSET', dayKey(day), id, amount(nth)])].map(encode).join('');
+  });
+  writeSessions(files.days, 1, () => DAYS.map((day) => encode(['HGETALL', dayKey(day)])).join(''));
+  return files;
 }
 
 const BUDGETS = ['10.0', '25.5', '100.0', '0.05', '2500.00'];
@@ -85,7 +119,7 @@ function sessionAt(index) {
   ];
   // One in eight has made no request yet; most of the others have spent a sum of many small costs.
   const spent = random % 8 === 0 ? undefined : `${random % 10}.${hex.replaceAll(/\D/g, '7')}664999999982`;
-  return {id: ids[index % ids.length], budget: BUDGETS[random % BUDGETS.length], spent};
+  return {index, id: ids[index % ids.length], budget: BUDGETS[random % BUDGETS.length], spent};
 }
 
 /** A number below 2³² that looks like chance, and is the same each time. */

@@ -9,6 +9,12 @@ const GROUPS = {
     title: 'Lists',
     text: '`redis-cli --scan` prints the keys of the budgets as they come, in steps of ten keys, and reads no value.',
   },
+  spending: {
+    title: 'Spending',
+    text:
+      'Before each recording, one session in a hundred has spent something; the report is of a month in which each session spends every ' +
+      'day.',
+  },
   change: {
     title: 'Batches',
     text:

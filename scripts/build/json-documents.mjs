@@ -42,6 +42,34 @@ const session = {...id, ...amounts};
 const changeId = {
   change_id: ['text?', 'the change, for `undo-change`; null if nothing changed or nothing is recorded'],
 };
+const forecast = {
+  spent_per_hour: ['amount?', 'US dollars an hour, over the hour before the last recording; null if unknown'],
+  spent_per_hour_of_day: ['amount?', 'the same over the day before it'],
+  seconds_until_empty: ['amount?', 'at the faster of the two; null if unknown, never, or if the budget renews before'],
+};
+const recordedForecast = Object.fromEntries(
+  Object.entries(forecast).map(([name, [type, meaning]]) => [
+    `${name}?`,
+    [type, `once spending is recorded: ${meaning}`],
+  ]),
+);
+const reportRow = {
+  name: ['text', 'the session, the group, or the first day'],
+  spent: ['amount', 'US dollars spent in the period'],
+  share: ['amount?', '`spent` in percent of all; null if nothing was spent'],
+  budget: ['amount?', 'the sum of the budgets that its sessions have now'],
+  sessions: ['count', 'sessions that spent something, in this period or the one before'],
+  previous: ['amount?', 'US dollars spent in the period before; null if not compared, or not recorded'],
+};
+const coverage = {
+  from: ['text', 'the first day that is recorded'],
+  to: ['text', 'the last day that is recorded'],
+  is_whole: ['boolean', 'whether the recording began before the period'],
+  largest_gap_seconds: ['count', 'the longest time without a recording'],
+  journal_trimmed: ['count', 'recordings before which the journal had been trimmed'],
+  unaccounted: ['amount', 'by how much spending fell without an entry in the journal'],
+};
+const span = {from: ['text', 'the first day'], to: ['text', 'the last day']};
 const newBudget = {
   ...id,
   budget: ['amount?', 'the new limit in US dollars'],
@@ -224,12 +252,18 @@ const change = {
   before: [keyValues, 'the changed keys before; null for a key that did not exist'],
   after: [keyValues, 'the changed keys after'],
 };
+/** With `--after` or `--follow`. */
+const shippedChange = {
+  cursor: ['text', 'for `--after`, with `--after` or `--follow`'],
+  ...Object.fromEntries(Object.entries(change).filter(([name]) => name !== 'undone_by')),
+};
 const request = {
   timestamp: ['time?', 'when; null if the entry is malformed'],
   model: ['text?', 'the model'],
   cost: ['amount?', 'US dollars; null while it is not recorded'],
   malformed: ['text?', 'an entry that is not as the gateway writes it'],
 };
+const group = {group: ['text', 'the group'], ...totals};
 const listed = Object.fromEntries(
   Object.entries({
     ...id,
@@ -240,6 +274,13 @@ const listed = Object.fromEntries(
     every: [everyPeriod[0], 'with `--columns period`: how often the budget renews; null if it does not'],
     next_renewal: [zoned, 'with `--columns resets`: when the next period begins'],
     grants: ['amount?', 'with `--columns grants`: the sum of the grants'],
+    ...Object.fromEntries(
+      Object.entries({
+        hourly: 'spent_per_hour',
+        daily: 'spent_per_hour_of_day',
+        empties: 'seconds_until_empty',
+      }).map(([column, name]) => [name, [forecast[name][0], `with \`--columns ${column}\`: ${forecast[name][1]}`]]),
+    ),
     session_id_hex: ['text', 'only if the ID is not UTF-8 text: its bytes, for `--stdin`'],
   }).map(([name, field]) => [`${name}?`, field]),
 );
@@ -264,7 +305,7 @@ const crossing = {
   ...id,
   severity: [['critical', 'warning'], 'how severe it is'],
   check: [
-    ['used', 'left', 'rate', 'frozen', 'overdue', 'unreadable_money', 'unreadable_freeze'],
+    ['used', 'left', 'rate', 'empties', 'frozen', 'overdue', 'unreadable_money', 'unreadable_freeze'],
     'the limit that is crossed',
   ],
   threshold: ['amount?', 'the limit: percent, US dollars, or US dollars a minute'],
@@ -351,6 +392,7 @@ export const DOCUMENTS = {
               fixable: ['count', 'findings that `--fix` repairs'],
               fixed: ['count', 'repaired'],
               not_fixed: ['count', 'not repaired'],
+              dashboard_fails: ['boolean', "whether the gateway's own dashboard answers HTTP 500 because of a finding"],
             },
             'the totals',
           ],
@@ -404,7 +446,9 @@ export const DOCUMENTS = {
       'the rules, in the order of the gateway',
     ],
     commands: [listOf('text'), 'commands that let the request pass'],
+    notes: [listOf('text'), 'what else is to be known of such requests'],
     next_renewal: [zoned, 'when the budget renews; null if it does not'],
+    ...recordedForecast,
     grant_commands: [listOf('text'), 'in place of `add-budget`, for this period only'],
   }),
   'freeze-session': oneOrMany(
@@ -419,7 +463,7 @@ export const DOCUMENTS = {
     },
     freezeLook,
   ),
-  'get-budget': one({...session, ...renewal}),
+  'get-budget': one({...session, ...renewal, ...recordedForecast}),
   'grant-budget': one({...id, ...grant, ...granted}),
   health: one({
     healthy: ['true', 'if not, there is an error instead'],
@@ -433,8 +477,11 @@ export const DOCUMENTS = {
       'the nodes; null without a Cluster',
     ],
     can_change: ['boolean', 'false if scripts or the journal are refused, so that changes fail'],
+    context: ['text?', 'the context by which it was reached'],
+    store: ['text?', 'what the store calls itself, if it is protected'],
+    protected: ['boolean', 'whether a change asks for the name of the store or the context'],
   }),
-  'list-changes': {documents: [{is: listOf(change)}], line: change},
+  'list-changes': {documents: [{is: listOf(change)}], line: oneOf(change, shippedChange)},
   'list-contexts': {documents: [{is: listOf(listedContext)}], line: listedContext},
   'list-grants': {documents: [{is: listOf({...id, ...grant})}], line: {...id, ...grant}},
   'list-periods': {
@@ -446,8 +493,9 @@ export const DOCUMENTS = {
     documents: [
       {of: 'The list', is: listOf(listed)},
       {of: 'With `--totals`', is: {sessions: [listOf(listed), 'the list'], totals: [totals, 'the sums']}},
+      {of: 'With `--group` or `--group-depth`', is: listOf(group)},
     ],
-    line: listed,
+    line: oneOf(listed, group),
   },
   'print-metrics': one({
     file: ['text?', '`--out`'],
@@ -485,7 +533,31 @@ export const DOCUMENTS = {
     journal_trimmed: ['boolean', 'whether the journal no longer has all changes since'],
     dropped_days: [listOf('text'), 'days that were dropped (`--keep`)'],
   }),
+  'report-spending': {
+    documents: [
+      {
+        is: {
+          period: [{...span, timezone: ['text', 'the time zone of the days']}, 'the period'],
+          by: [['session', 'group', 'day', 'week', 'month'], 'what a row is'],
+          rows: [listOf(reportRow), 'the rows'],
+          others: [nullable(reportRow), 'what `--top` leaves out'],
+          total: [reportRow, 'the sums'],
+          compared_with: [nullable(span), 'the period before (`--compare`)'],
+          coverage: [coverage, 'how completely the period is recorded'],
+        },
+      },
+    ],
+    line: oneOf(
+      {kind: [['session', 'group', 'day', 'week', 'month', 'others', 'total'], 'what the line is'], ...reportRow},
+      {kind: [['coverage'], 'what the line is'], ...coverage},
+    ),
+  },
   'renew-budgets': {documents: [{is: renewed.document}], line: renewed.line},
+  'protect-store': one({
+    store: ['text?', 'the name that a change has to give; null if the store is not protected'],
+    previous_store: ['text?', 'the name before'],
+    ...changeId,
+  }),
   'remove-context': one({
     name: context.name,
     was_default: ['boolean', 'whether it was the default of the file, which has none now'],

@@ -6,7 +6,7 @@ import {basename, join} from 'node:path';
 import {installPackages, provide, ROOT} from '../setup.mjs';
 
 installPackages();
-const [server] = provide('redis', 'jq', 'openssl', 'python', 'zsh', 'fish', 'script', 'promtool');
+const [server] = provide('redis', 'jq', 'openssl', 'python', 'zsh', 'fish', 'script', 'promtool', 'chromium');
 if (basename(server) !== 'redis-server') {
   // The tests start `redis-server` and use `redis-cli`; Valkey's are the same under other names, and npm has this folder on
   // PATH.

@@ -21,7 +21,12 @@ export default class AddBudget extends BaseCommand<typeof AddBudget> {
   async run(): Promise<BudgetChangeJson> {
     const {session_id: id, amount} = this.args;
     const journal = this.journal();
-    const change = await addBudget(await this.connectToChange(), id, amount, journal);
+    const change = await addBudget(
+      await this.connectToChange({verb: 'Add to the budget of', ids: [id]}),
+      id,
+      amount,
+      journal,
+    );
     this.render(change);
     this.afterChange(journal);
     return toBudgetChangeJson(change, journal);

@@ -1,5 +1,6 @@
 import {Flags} from '@oclif/core';
 
+import {renderCheck, toCheckJson} from '../cli/alerts/limits.js';
 import {LEASE_MS, type NotificationJson, notificationError, notify} from '../cli/alerts/notify.js';
 import {readWebhook} from '../cli/alerts/webhook.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
@@ -13,7 +14,6 @@ import {
   whereFlag,
 } from '../cli/oclif/flags.js';
 import {stringifyJson} from '../cli/text/json.js';
-import {renderCheck, toCheckJson} from '../cli/views/limits.js';
 import {
   type Check,
   type CheckOptions,
@@ -39,7 +39,7 @@ export default class CheckSessions extends BaseCommand<typeof CheckSessions> {
 
 A session is reported when it has used --warn or --crit percent of its budget or more, when it has less than --min-left, when it is frozen (with --frozen), when its renewal is overdue (with --overdue), and always when Redis holds an amount that the gateway cannot read. A session with a budget of 0 counts as 0 percent used until it spends something, then as 100.
 
---new-only reports each crossing once, and again only after the session has fallen back, or its budget has been renewed. It keeps what it has reported in Redis, so that checks on several hosts do not repeat each other. Without --new-only nothing is written, posted or run.
+--new-only reports each crossing once, and again only after the session has fallen back, its budget has been renewed, or when something else has begun it: a freeze with another end or reason, or a session that was reset and has spent as much again. It keeps what it has reported in Redis, so that checks on several hosts do not repeat each other. Without --new-only nothing is written, posted or run.
 
 A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a file that others cannot read, or in TOKENGATE_WEBHOOK_URL. --exec runs a shell command for each new crossing, for at most 30 seconds, with the facts in TOKENGATE_ALERT_SESSION_ID, _SEVERITY, _CHECK, _THRESHOLD, _BUDGET, _SPENT, _REMAINING, _PERCENTAGE_USED, _FROZEN_UNTIL, _FREEZE_REASON, _MESSAGE, _REDIS and _JSON. If a notification fails, the command exits with 1 and the next check tries again.`;
   static group = 'Monitoring';
@@ -71,8 +71,13 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     }),
     'min-left': Flags.string({description: 'Warn when less than this is left, in US dollars', helpValue: 'AMOUNT'}),
     'max-rate': Flags.string({
-      description: 'Warning when more is spent in that time, from two readings: 5/m, 0.10/s or 120/h',
+      description:
+        'Warning when more is spent in that time, by the ledger of record-spending, or else from two readings: 5/m, 0.10/s or 120/h',
       helpValue: 'RATE',
+    }),
+    'empty-within': Flags.string({
+      description: 'Warning when the budget will be empty in that time, by the ledger of record-spending',
+      helpValue: 'TIME',
     }),
     sample: sampleFlag,
     frozen: Flags.boolean({description: 'Critical when a session is frozen, even one without a budget'}),
@@ -105,8 +110,15 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     const {match, where: typed, state} = this.flags;
     const where = typed === undefined ? undefined : parseFilter(typed);
     const name = state === undefined ? undefined : parseStateName(state);
-    const rates = await this.sample({match});
-    const options = {rules, match, where, rates, graceMs: parseDuration(this.flags.grace ?? DEFAULT_GRACE) * 1000};
+    const {rates, recordedRates} = await this.rates({match});
+    const options = {
+      rules,
+      match,
+      where,
+      rates,
+      recordedRates,
+      graceMs: parseDuration(this.flags.grace ?? DEFAULT_GRACE) * 1000,
+    };
     const isFound = this.flags['new-only'] ? await this.checkNew(options, name) : await this.checkAll(options);
     if (isFound) this.endWithFinding();
   }
@@ -125,18 +137,46 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
   }
 
   private rules(): LimitRule[] {
-    const {warn, crit, 'min-left': minLeft, 'max-rate': maxRate, frozen, overdue} = this.flags;
+    const {warn, crit, 'min-left': minLeft, 'max-rate': maxRate, 'empty-within': emptyWithin} = this.flags;
+    const {frozen, overdue} = this.flags;
     return toRules({
       warn: parsePercentage(warn),
       crit: parsePercentage(crit),
       minLeft: minLeft === undefined ? null : parseAmount(minLeft).value,
       maxRate: maxRate === undefined ? null : parseRate(maxRate),
+      emptyWithin: emptyWithin === undefined ? null : parseDuration(emptyWithin),
       frozen,
       overdue,
     });
   }
 
-  /** What each session spends a minute; undefined where no rule asks for it. */
+  /** What each session spends a minute; undefined where no rule asks for it. Without --sample what is recorded comes first. */
+  private async rates({match}: Wanted): Promise<Pick<CheckOptions, 'rates' | 'recordedRates'>> {
+    const {'max-rate': maxRate, 'empty-within': emptyWithin, sample} = this.flags;
+    const isAsked = emptyWithin !== undefined || (maxRate !== undefined && sample === undefined);
+    const recorded = isAsked ? await this.readRecorded(match) : undefined;
+    if (emptyWithin !== undefined && recorded === undefined) {
+      throw new TokengateError('NOT_RECORDED', 'When budgets will be empty is not known: no spending is recorded.', {
+        hint: 'Record it every few minutes, from cron, with: tokengate record-spending --quiet',
+      });
+    }
+    return {
+      rates:
+        maxRate !== undefined && sample === undefined && recorded !== undefined ? recorded : await this.sample({match}),
+      recordedRates: emptyWithin === undefined ? undefined : recorded,
+    };
+  }
+
+  /** By the ledger; undefined when that says nothing of the last hour. */
+  private async readRecorded(match: string | undefined): Promise<Map<RawId, Money | null> | undefined> {
+    const {readAllRates} = await import('../lib/spending/all-rates.js');
+    const redis = await this.connect();
+    const rates = await readAllRates(redis, match);
+    redis.close();
+    return rates;
+  }
+
+  /** The same from two readings. */
   private async sample(options: Wanted): Promise<Map<RawId, Money | null> | undefined> {
     const {'max-rate': maxRate, sample = DEFAULT_SAMPLE} = this.flags;
     if (maxRate === undefined) return undefined;
@@ -157,7 +197,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
   private async checkNew(options: Omit<CheckOptions, 'now'>, name: string | undefined): Promise<boolean> {
     const {'webhook-file': file, exec} = this.flags;
     const webhook = readWebhook(file);
-    const redis = await this.connectToChange();
+    const redis = await this.connectToChange('decided before');
     const now = await serverTime(redis);
     const told = await reportOnce(redis, {
       name,

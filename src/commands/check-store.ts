@@ -1,16 +1,18 @@
 import {Flags} from '@oclif/core';
 
+import {StoreReport} from '../cli/batches/audit-report.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {journalFlags, matchFlag, yesFlag} from '../cli/oclif/flags.js';
 import {onInterrupt} from '../cli/terminal/interrupts.js';
 import {isSafeText} from '../cli/text/escape.js';
 import {countOf} from '../cli/text/words.js';
-import {StoreReport} from '../cli/views/audit-report.js';
-import {type Fixable, checkStore, isFixable} from '../lib/audit/audit.js';
+import {checkStore} from '../lib/audit/audit.js';
+import {type Fixable, isFixable} from '../lib/audit/judge.js';
 import {makeRepairs, MAX_REPAIRS} from '../lib/audit/repairs.js';
 import type {Journal} from '../lib/journal/entry.js';
 import {refuseReplica} from '../lib/redis/connect.js';
 import type {Redis} from '../lib/redis/contract.js';
+import {describeServer} from '../lib/redis/describe-server.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {TokengateError} from '../lib/values/errors.js';
 
@@ -50,11 +52,17 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
   async run(): Promise<void> {
     const {match, fix, json, 'dry-run': dryRun, format = json ? 'json' : 'text'} = this.flags;
     if (dryRun && !fix) throw new TokengateError('INVALID_USAGE', '--dry-run goes with --fix.');
-    if (fix && !dryRun) this.refuseWithoutAnswer();
     const willRepair = fix && !dryRun;
+    if (willRepair) {
+      this.beginChange();
+      this.refuseWithoutAnswer();
+    }
     const fixable: Fixable[] = [];
     const redis = await this.connect();
-    if (willRepair) refuseReplica(redis);
+    if (willRepair) {
+      refuseReplica(redis);
+      this.mustAsk(redis.server);
+    }
     const report = new StoreReport({format, willRepair, server: this.sameServer(redis)});
     await report.open();
     for await (const page of checkStore(redis, {match, isPrintable: isSafeText})) {
@@ -65,7 +73,7 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
     if (dryRun) for (const finding of fixable) await report.addPlan(finding);
     const journal = willRepair && fixable.length > 0 ? await this.repair(redis, fixable, report) : undefined;
     const sum = await report.close();
-    if (format === 'text') this.print(sum);
+    if (format === 'text') this.print(...sum);
     this.afterChange(...(journal === undefined ? [] : [journal]));
     await report.finish();
     if (!report.isClean) this.endWithFinding();
@@ -73,12 +81,11 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
 
   private async repair(redis: Redis, fixable: readonly Fixable[], report: StoreReport): Promise<Journal | undefined> {
     let connection = redis;
-    if (!this.flags.yes) {
+    if (this.mustAsk(redis.server)) {
       // A connection that waits for a person would be cut off.
       redis.close();
-      const {address, database} = redis.server;
       const what = countOf(fixable.length, 'finding');
-      await this.confirm(`Repair ${what} on ${address} db ${database}?`);
+      await this.confirm(`Repair ${what} on ${describeServer(redis.server)}?`, redis.server);
       connection = await this.connect();
       refuseReplica(connection);
     }

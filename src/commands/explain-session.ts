@@ -2,10 +2,12 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {amountFlag, answerFormatFlag, sessionIdArg} from '../cli/oclif/flags.js';
+import {toForecast} from '../cli/views/forecast.js';
 import {type DecisionJson, describeDecision, toDecisionJson} from '../cli/views/next-request.js';
 import {readRenewal} from '../cli/views/renewal.js';
 import {DEFAULT_BUDGET} from '../lib/gateway/budget-judgement.js';
 import {explainSession} from '../lib/gateway/next-request.js';
+import {readRatesOf} from '../lib/spending/rates.js';
 
 export default class ExplainSession extends BaseCommand<typeof ExplainSession> {
   static override summary = 'Explain whether the next request passes, and why not';
@@ -44,14 +46,21 @@ Exits with 0 if the next request passes and 2 if it does not.`;
     const request = {cost, isRepeated: identical, defaultBudget};
     const redis = await this.connect();
     const {session_id: id} = this.args;
-    const [decision, renewal] = await Promise.all([explainSession(redis, id, request), readRenewal(redis, id)]);
+    const [decision, renewal, recorded] = await Promise.all([
+      explainSession(redis, id, request),
+      readRenewal(redis, id),
+      readRatesOf(redis, id),
+    ]);
     if (!decision.isKnown) {
       await this.warnUnknown(redis, id, `Nothing is known of session '${decision.id}'.`);
     }
     const server = this.sameServer(redis);
-    this.print(...describeDecision(decision, server, renewal));
+    const remaining = decision.rules.find((rule) => rule.rule === 'budget')?.remaining ?? null;
+    const forecast =
+      recorded && toForecast(remaining, recorded.rates, recorded.source, renewal?.json.next_renewal ?? null);
+    this.print(...describeDecision(decision, server, renewal, forecast));
     this.warnAll(renewal?.problems ?? []);
     if (!decision.passes) this.endWithFinding();
-    return toDecisionJson(decision, server, renewal);
+    return toDecisionJson(decision, server, renewal, forecast);
   }
 }

@@ -89,7 +89,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
   }
 
   private async freezeOne(id: RawId, optionsAt: (now: Date) => FreezeOptions): Promise<FreezeJson> {
-    const redis = await this.connectToChange();
+    const redis = await this.connectToChange({verb: 'Freeze', ids: [id]});
     const journal = this.journal(this.flags.reason);
     const freeze = await freezeSession(redis, id, optionsAt(await serverTime(redis)), journal);
     this.render(freeze);

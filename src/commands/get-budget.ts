@@ -1,13 +1,18 @@
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {answerFormatFlag, sessionIdArg} from '../cli/oclif/flags.js';
-import {NO_RENEWAL, readRenewal, type RenewalJson, type ShownRenewal} from '../cli/views/renewal.js';
+import {type Forecast, type ForecastJson, toForecast} from '../cli/views/forecast.js';
+import type {RenewalJson, ShownRenewal} from '../cli/views/periods.js';
+import {NO_RENEWAL, readRenewal} from '../cli/views/renewal.js';
 import {money, type SessionJson, toSessionJson} from '../cli/views/sessions.js';
 import {findSession, type Session} from '../lib/gateway/session.js';
+import {readRatesOf} from '../lib/spending/rates.js';
 import {formatPercentage} from '../lib/values/money.js';
 
 export default class GetBudget extends BaseCommand<typeof GetBudget> {
   static override summary = 'Show the budget of a session and what it has spent';
   static override description = `Amounts are rounded to four decimals; --json prints every digit.
+
+When record-spending has recorded it, it also shows what the session spends an hour, and when its budget will be empty at that rate.
 
 Of a budget that renews it also shows how, and in what time; of one with grants, until when they last.`;
   static group = 'Look';
@@ -21,15 +26,25 @@ Of a budget that renews it also shows how, and in what time; of one with grants,
 
   static override flags = {format: answerFormatFlag()};
 
-  async run(): Promise<SessionJson & RenewalJson> {
+  async run(): Promise<SessionJson & RenewalJson & Partial<ForecastJson>> {
     const {session_id: id} = this.args;
     const redis = await this.connect();
-    const [session, renewal] = await Promise.all([findSession(redis, id), readRenewal(redis, id)]);
-    this.render(session, renewal);
-    return {...toSessionJson(session), ...(renewal?.json ?? NO_RENEWAL)};
+    const [session, renewal, recorded] = await Promise.all([
+      findSession(redis, id),
+      readRenewal(redis, id),
+      readRatesOf(redis, id),
+    ]);
+    const {json = NO_RENEWAL} = renewal ?? {};
+    const forecast = recorded && toForecast(session.remaining, recorded.rates, recorded.source, json.next_renewal);
+    this.render(session, renewal, forecast);
+    return {...toSessionJson(session), ...json, ...forecast?.json};
   }
 
-  private render({id, budget, spent, remaining, percentageUsed, problems}: Session, renewal?: ShownRenewal): void {
+  private render(
+    {id, budget, spent, remaining, percentageUsed, problems}: Session,
+    renewal: ShownRenewal | undefined,
+    forecast: Forecast | undefined,
+  ): void {
     this.warnAll([...problems, ...(renewal?.problems ?? [])]);
     this.print(
       `Session: ${this.cut(id)}`,
@@ -37,6 +52,7 @@ Of a budget that renews it also shows how, and in what time; of one with grants,
       `Spent:     ${money(spent)}`,
       `Remaining: ${money(remaining)}`,
       `Used:      ${percentageUsed === null ? 'invalid' : formatPercentage(percentageUsed)}`,
+      ...(forecast === undefined ? [] : [`Rate:      ${forecast.sentence}`]),
       ...(renewal?.lines ?? []),
     );
   }

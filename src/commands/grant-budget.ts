@@ -63,7 +63,7 @@ A renewal keeps a grant that goes on, on top of the new budget. A grant with --t
     if (amount.value.lte(ZERO)) {
       throw new TokengateError('INVALID_AMOUNT', `Invalid amount '${amount.text}': a grant gives something.`);
     }
-    const redis = await this.connectToChange();
+    const redis = await this.connectToChange({verb: 'Grant more budget to', ids: [id]});
     const journal = this.journal();
     const until = untilAt(await serverTime(redis));
     const grant: Grant = {id: newChangeId(), amount, until, note: this.flags.note ?? ''};

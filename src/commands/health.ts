@@ -14,6 +14,12 @@ interface HealthJson {
   cluster: {primaries: number; replicas: number} | null;
   /** False when what the gateway does is possible, but not all that this CLI does. */
   can_change: boolean;
+  /** The name by which it was connected to. */
+  context: string | null;
+  /** What a protected store calls itself. */
+  store: string | null;
+  /** True when a change asks for a name. */
+  protected: boolean;
 }
 
 export default class HealthCommand extends BaseCommand<typeof HealthCommand> {
@@ -34,22 +40,28 @@ Warns if the gateway works but this program cannot make changes, because scripts
   static override flags = {format: answerFormatFlag()};
 
   async run(): Promise<HealthJson> {
+    this.askForStore();
     const health = await checkHealth(await this.connect(), {changes: isJournalOff() ? 'unrecorded' : 'recorded'});
     this.render(health);
-    const {address, database, version = null, role, latency, cluster} = health;
+    const {address, database, version = null, role, latency, cluster, name = null, store = null} = health;
     return {
       healthy: true,
       ...{address, database, version, role},
       latency_ms: Number(latency.toFixed(3)),
       cluster: cluster === undefined ? null : {primaries: cluster.primaries, replicas: cluster.replicas},
       can_change: health.changeProblem === undefined,
+      context: name,
+      store,
+      protected: this.guard.isProtected(health),
     };
   }
 
-  private render({address, database, version, role, latency, cluster, changeProblem}: Health): void {
+  private render({address, database, version, role, latency, cluster, changeProblem, name, store}: Health): void {
     this.print(
       '✓ Redis connection healthy',
       `Address: ${address}${database === 0 ? '' : ` db ${database}`}`,
+      ...(name === undefined ? [] : [`Context: ${name}${this.guard.isProtected({}) ? ' (protected)' : ''}`]),
+      ...(store === undefined ? [] : [`Store:   ${store} (protected)`]),
       `Version: ${version ?? 'unknown'}`,
       `Role:    ${role}`,
       `Latency: ${latency.toFixed(1)} ms`,

@@ -1,11 +1,15 @@
+import {setTimeout as wait} from 'node:timers/promises';
+
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {countFlag, pagerFlag} from '../cli/oclif/flags.js';
 import {parseTypedTime} from '../cli/text/time-zone.js';
-import {CHANGE_FORMATS, renderChanges} from '../cli/views/changes.js';
+import {CHANGE_FORMATS, renderChanges, toShippedLine} from '../cli/views/changes.js';
 import {listChanges} from '../lib/journal/history.js';
+import type {ShipOptions} from '../lib/journal/ship.js';
 import {serverTime} from '../lib/redis/server-time.js';
+import {TokengateError} from '../lib/values/errors.js';
 import {parseSessionId} from '../lib/values/session-id.js';
 import {parseSince, sinceTime} from '../lib/values/time.js';
 
@@ -13,7 +17,9 @@ export default class ListChanges extends BaseCommand<typeof ListChanges> {
   static override summary = 'List who changed what, and when';
   static override description = `Reads the journal in which every command records its changes, newest first. A change of many sessions takes one line of the table, with what became of the first; --session, --change, JSON and NDJSON show each session.
 
-The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 100,000 entries (TOKENGATE_JOURNAL_LIMIT); a batch takes one entry for 100 sessions.`;
+The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 100,000 entries (TOKENGATE_JOURNAL_LIMIT); a batch takes one entry for 100 sessions.
+
+To ship changes to a log store, --after prints those after a cursor, oldest first, as NDJSON with the cursor of each line, and --follow goes on with those to come. Each change of a session is printed once, with no gap: when the journal has dropped the entry of the cursor, that is an error.`;
   static group = 'History';
   static override examples = [
     {description: 'What happened today?', command: '<%= config.bin %> <%= command.id %> --since today'},
@@ -32,7 +38,13 @@ The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 10
       helpValue: 'TIME',
     }),
     actor: Flags.string({description: 'Only changes by this actor', helpValue: 'NAME'}),
-    limit: countFlag({description: 'Maximum number of changes', default: 20, min: 1}),
+    limit: countFlag({description: 'Maximum number of changes, with --after of lines; 0 for all (default: 20)'}),
+    after: Flags.string({
+      description: 'Only what came after a cursor, oldest first; 0 is the beginning',
+      exclusive: ['since'],
+      helpValue: 'CURSOR',
+    }),
+    follow: Flags.boolean({description: 'Go on with changes to come; without --after, only these'}),
     format: Flags.option({
       char: 'o',
       options: CHANGE_FORMATS,
@@ -42,15 +54,62 @@ The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 10
   };
 
   async run(): Promise<void> {
-    const {session, change, since, actor, limit, json, format = json ? 'json' : 'table'} = this.flags;
+    const {
+      session,
+      change,
+      since,
+      actor,
+      limit = 20,
+      json,
+      format = json ? 'json' : 'table',
+      after,
+      follow,
+    } = this.flags;
     const id = session === undefined ? undefined : parseSessionId(session);
     const start = since === undefined ? undefined : parseSince(since, parseTypedTime);
+    if (after !== undefined || follow) {
+      await this.ship({session: id, change, actor});
+      return;
+    }
     const redis = await this.connect();
     const from = start && sinceTime(start, await serverTime(redis));
     const unreadable: string[] = [];
-    const parts = listChanges(redis, {session: id, change, since: from, actor, limit, unreadable});
+    const parts = listChanges(redis, {
+      session: id,
+      change,
+      since: from,
+      actor,
+      limit: limit === 0 ? Infinity : limit,
+      unreadable,
+    });
     const isEach = id !== undefined || change !== undefined;
     await this.writeList(renderChanges(parts, {format, isEach}));
     this.warnAll(unreadable);
+  }
+  private async ship(options: ShipOptions): Promise<void> {
+    const {after, follow, format, limit = follow ? 0 : 20} = this.flags;
+    if (format !== 'ndjson' || (follow && limit > 0)) {
+      throw new TokengateError('INVALID_USAGE', '--after and --follow print lines without an end.', {
+        hint: 'Add --format ndjson, and to --follow no --limit.',
+      });
+    }
+    const {findLastCursor, FOLLOW_MS, parseCursor, refuseGone, shipChanges} = await import('../lib/journal/ship.js');
+    const typed = after === undefined ? undefined : parseCursor(after);
+    const redis = await this.connect();
+    let cursor = typed ?? (await findLastCursor(redis));
+    let left = limit === 0 ? Infinity : limit;
+    for (;;) {
+      await refuseGone(redis, cursor);
+      for await (const changes of shipChanges(redis, cursor, options)) {
+        const shown = changes.slice(0, left);
+        await this.write(shown.map(toShippedLine));
+        left -= shown.length;
+        const last = shown.at(-1);
+        if (last !== undefined) cursor = parseCursor(last.cursor);
+        if (left === 0) return;
+      }
+      if (!follow) return;
+      await wait(FOLLOW_MS);
+    }
   }
 }

@@ -2,12 +2,25 @@ import {Flags} from '@oclif/core';
 
 import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {countFlag, DEFAULT_SAMPLE, matchFlag, nullFlag, pagerFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
-import {formatCount} from '../cli/text/words.js';
 import {
+  countFlag,
+  DEFAULT_SAMPLE,
+  groupFlags,
+  idleFlag,
+  matchFlag,
+  nullFlag,
+  pagerFlag,
+  sampleFlag,
+  whereFlag,
+} from '../cli/oclif/flags.js';
+import {formatCount} from '../cli/text/words.js';
+import type {GroupView} from '../cli/views/groups.js';
+import {
+  type ColumnName,
   defaultColumns,
   LIST_FORMATS,
   type ListedSession,
+  needsForecast,
   needsFreeze,
   needsRenewal,
   parseColumns,
@@ -17,6 +30,7 @@ import type {Session} from '../lib/gateway/session.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {type Filter, parseFilter} from '../lib/sessions/filter.js';
+import {type GroupOf, makeGroups} from '../lib/sessions/groups.js';
 import {listSessions, SORT_FIELDS} from '../lib/sessions/list.js';
 import {describePartial, type Totals} from '../lib/sessions/totals.js';
 import {countSessions} from '../lib/sessions/unknown-ids.js';
@@ -31,7 +45,9 @@ export default class ListSessions extends BaseCommand<typeof ListSessions> {
 
 A value in Redis that is not an amount is shown as "invalid" (null in JSON, empty in CSV), with a warning.
 
-Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid), period, resets (when it renews), grants, and with --sort rate also rate (US dollars a minute). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.`;
+Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid), period, resets (when it renews), grants, and with --sort rate also rate (US dollars a minute). From the ledger of record-spending: hourly and daily (US dollars an hour, over the last hour and the last day; rate stands for both) and empties (when the budget is empty at the faster of the two, or lasts). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.
+
+--group and --group-depth sum up the sessions of each group in its place.`;
   static group = 'Look';
   static override examples = [
     {description: 'List all sessions', command: '<%= config.bin %> <%= command.id %>'},
@@ -56,6 +72,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     match: matchFlag,
     where: whereFlag,
     frozen: Flags.boolean({description: 'Only frozen sessions', helpGroup: 'SELECTION'}),
+    idle: idleFlag,
     sort: Flags.option({
       options: [...SORT_FIELDS, 'rate'] as const,
       description: 'What to sort by; rate is what burns now, the fastest first',
@@ -72,37 +89,68 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     }),
     totals: Flags.boolean({description: 'Add totals (table and JSON)', helpGroup: 'OUTPUT'}),
     null: {...nullFlag, helpGroup: 'OUTPUT'},
+    ...groupFlags,
     ...pagerFlag,
   };
 
   async run(): Promise<void> {
-    const {match, where, frozen, sort, reverse, limit, totals, null: nul} = this.flags;
+    const {match, where, frozen, idle, sort, reverse, limit, totals, null: nul} = this.flags;
     const format = this.format();
     const filter = where === undefined ? undefined : parseFilter(where);
     const {isTerminal} = this;
     const defaults = defaultColumns(format, isTerminal);
     const usual = sort === 'rate' ? [...defaults, 'rate' as const] : defaults;
-    const columns = this.flags.columns === undefined ? usual : parseColumns(this.flags.columns);
+    const columns = this.flags.columns === undefined ? usual : this.columns(this.flags.columns);
+    const groupOf = this.groups(format);
     const redis = await this.connect();
     const isAboutFreezes = frozen || filter?.needsFrozen === true || needsFreeze(columns);
     const freezes = isAboutFreezes ? {now: serverTime(redis), only: frozen} : 'skip';
-    const pages =
+    // What is left out, or put together, afterwards is not counted.
+    const isCut = idle === undefined && groupOf === undefined;
+    const all =
       sort === 'rate'
         ? this.listByRate(redis, filter)
-        : listSessions(redis, {match, where: filter, freezes, sort, reverse, limit});
+        : listSessions(redis, {
+            match,
+            where: filter,
+            freezes,
+            sort,
+            reverse,
+            limit: isCut ? limit : undefined,
+          });
+    const pages =
+      idle === undefined
+        ? all
+        : onlyIdle(redis, all, {seconds: parseDuration(idle), limit: groupOf === undefined ? limit : undefined});
     const problems: string[] = [];
     const leftOut: string[] = [];
     const onTotals = ({partial}: Totals): void => {
       problems.push(...describePartial(partial));
     };
     const listed = {count: 0};
-    const complete = needsRenewal(columns) ? addRenewals(redis, pages, match) : pages;
+    const hasForecast = needsForecast(columns);
+    const renewed = needsRenewal(columns) || hasForecast ? addRenewals(redis, pages, match) : pages;
+    const complete = hasForecast ? addForecasts(redis, renewed) : renewed;
     const watched = collectProblems(complete, problems, listed);
     // Those that were not asked for are no proof that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
+    if (groupOf !== undefined) {
+      const {renderGroups} = await import('../cli/views/groups.js');
+      const view = {
+        format: format as GroupView['format'],
+        groupOf,
+        sort: sort as GroupView['sort'],
+        reverse,
+        limit,
+        none,
+      };
+      await this.writeList(renderGroups(watched, {...view, onTotals}));
+      this.warnAll(problems);
+      return;
+    }
     await this.writeList(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
-    const isAllOfGlob = where === undefined && !frozen && limit !== 0;
+    const isAllOfGlob = where === undefined && !frozen && idle === undefined && limit !== 0;
     if (listed.count === 0 && isAllOfGlob && format === 'table' && match !== undefined)
       await this.adviseGlob(redis, match);
     if (leftOut.length > 0) {
@@ -121,23 +169,39 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
 
   /** Those that spend the most first, unless they are reversed. */
   private async *listByRate(redis: Redis, where: Filter | undefined): AsyncGenerator<Session[]> {
-    const {match, frozen, reverse, limit, sample = DEFAULT_SAMPLE} = this.flags;
+    const {match, frozen, idle, reverse, limit, sample = DEFAULT_SAMPLE} = this.flags;
     const {sessions} = await sampleSessions(redis, {match, where}, parseDuration(sample));
     const wanted = frozen ? sessions.filter(({status}) => status === 'frozen') : sessions;
     yield sortWatched(wanted, 'rate', reverse)
-      .slice(0, limit)
+      .slice(0, idle === undefined ? limit : undefined)
       .map(({session, rate}) => ({...session, rate}));
   }
 
+  /** Undefined for sessions one by one. */
+  private groups(format: string): GroupOf | undefined {
+    const {group = [], 'group-depth': depth, separator, columns, totals, sort} = this.flags;
+    if (group.length === 0 && depth === undefined) return undefined;
+    if (format === 'ids' || columns !== undefined || totals || sort === 'rate') {
+      throw new TokengateError('INVALID_USAGE', 'Groups go without --columns, --totals, --sort rate and --format ids.');
+    }
+    return makeGroups({globs: group, depth, separator});
+  }
+
+  /** Without --sort rate, rates are those that are recorded. */
+  private columns(typed: string): ColumnName[] {
+    const columns = parseColumns(typed);
+    if (this.flags.sort === 'rate') return columns;
+    return [...new Set(columns.flatMap((name): ColumnName[] => (name === 'rate' ? ['hourly', 'daily'] : [name])))];
+  }
+
   private format(): (typeof LIST_FORMATS)[number] {
-    const {json, format = json ? 'json' : 'table', totals, null: nul, sort, sample, columns: names} = this.flags;
+    const {json, format = json ? 'json' : 'table', totals, null: nul, sort, sample} = this.flags;
     const refuse = (why: string): never => {
       throw new TokengateError('INVALID_USAGE', why);
     };
     if (totals && format !== 'table' && format !== 'json') refuse('--totals goes with the formats table and json.');
     if (nul && format !== 'ids') refuse('-0 goes with --format ids.');
     if (sort !== 'rate' && sample !== undefined) refuse('--sample goes with --sort rate.');
-    if (sort !== 'rate' && names?.split(',').includes('rate')) refuse('The column rate goes with --sort rate.');
     if (sample !== undefined) parseDuration(sample);
     return format;
   }
@@ -161,6 +225,52 @@ async function* addRenewals(
       const problems = renewing === null ? [...session.problems, describeUnreadable(session.key)] : session.problems;
       return {...session, renewal: toRenewalCells(renewing), problems};
     });
+  }
+}
+
+async function* onlyIdle(
+  redis: Redis,
+  pages: AsyncIterable<Session[]>,
+  {seconds, limit = Infinity}: {seconds: number; limit: number | undefined},
+): AsyncGenerator<Session[]> {
+  const {openIdle} = await import('../lib/spending/idle.js');
+  const findIdle = await openIdle(redis, seconds, await serverTime(redis));
+  let left = limit;
+  for await (const page of pages) {
+    if (left <= 0) return;
+    const idle = new Set(await findIdle(page.map(({key}) => key)));
+    const found = page.filter(({key}) => idle.has(key)).slice(0, left);
+    left -= found.length;
+    yield found;
+  }
+}
+
+/** Reads what is recorded of each page; where nothing is, it is not known. */
+async function* addForecasts(redis: Redis, pages: AsyncIterable<ListedSession[]>): AsyncGenerator<ListedSession[]> {
+  const [{findRateSource, NO_RATES, readRates}, {toForecast}] = await Promise.all([
+    import('../lib/spending/rates.js'),
+    import('../cli/views/forecast.js'),
+  ]);
+  const source = await findRateSource(redis);
+  for await (const page of pages) {
+    if (source === undefined) {
+      yield page;
+      continue;
+    }
+    const rates = await readRates(
+      redis,
+      page.map(({key}) => key),
+      source,
+    );
+    yield page.map((session) => ({
+      ...session,
+      forecast: toForecast(
+        session.remaining,
+        rates.get(session.key) ?? NO_RATES,
+        source,
+        session.renewal?.json.next_renewal ?? null,
+      ),
+    }));
   }
 }
 

@@ -60,7 +60,7 @@ It asks nothing, changes no key of the gateway, and writes no entry in the journ
       throw new TokengateError('INVALID_USAGE', `--keep ${keep} is too short.`, {hint: 'Keep one day or more: 1d.'});
     }
     const zone = timezone === undefined ? undefined : await findZone(timezone);
-    const redis = await this.connectToChange();
+    const redis = await this.connectToChange('decided before');
     const recording = await recordSpending(redis, {match, timezone: zone, keepSeconds});
     if (!this.flags.quiet) this.render(recording);
     this.warnAll(warningsOf(recording));

@@ -1,5 +1,5 @@
 import {BatchCommand} from '../cli/oclif/batch-command.js';
-import {journalFlags, matchFlag, reportFlags, secondLookFlag} from '../cli/oclif/flags.js';
+import {recordFlags, matchFlag, reportFlags, secondLookFlag} from '../cli/oclif/flags.js';
 import {toRenewedJson} from '../cli/views/periods.js';
 import {
   describeRenewal,
@@ -32,7 +32,7 @@ Run it every few minutes, on as many hosts as you like: each period is renewed o
     quiet: reportFlags.quiet,
     format: reportFlags.format,
     'no-second-look': secondLookFlag,
-    ...journalFlags,
+    ...recordFlags,
   };
 
   async run(): Promise<void> {

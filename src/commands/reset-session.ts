@@ -7,6 +7,7 @@ import {previewBatch} from '../lib/change/batch.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
 import {describeRemoved, type Reset, resetChange, resetLook, resetSession} from '../lib/operations/reset.js';
 import {lookAtOne} from '../lib/operations/second-look.js';
+import {describeServer} from '../lib/redis/describe-server.js';
 import {type Money, parseStoredMoney} from '../lib/values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../lib/values/session-id.js';
 
@@ -70,8 +71,8 @@ Sessions that are named, read with --stdin and selected with --all are merged an
   }
 
   private async resetOne(id: RawId): Promise<ResetJson> {
-    if (!this.flags.yes) await this.ask(id);
-    const redis = await this.connectToChange();
+    if (!this.isAnswered) await this.ask(id);
+    const redis = await this.connectToChange({verb: 'Reset', ids: [id]});
     const journal = this.journal();
     const reset = await resetSession(redis, id, {keepBudget: this.flags['keep-budget']}, journal);
     this.render(reset);
@@ -84,17 +85,17 @@ Sessions that are named, read with --stdin and selected with --all are merged an
 
   /** Asks with all that the answer depends on; a session that is not there is refused before. */
   private async ask(id: RawId): Promise<void> {
+    this.beginChange();
     this.refuseWithoutAnswer();
     const redis = await this.connect();
     const keepBudget = this.flags['keep-budget'];
     for await (const [preview] of previewBatch(redis, [id], resetChange({keepBudget}))) {
       if (preview?.state === 'not_found') throw sessionNotFound(id);
-      const {address, database} = redis.server;
       const next = keepBudget ? 'Its budget stays' : "Its next request gets the gateway's default budget";
       // A connection that waits for a person would be cut off.
       redis.close();
-      const facts = `Session '${nameOf(id)}' on ${address} db ${database}: ${preview?.now ?? ''}.`;
-      await this.confirm(`${facts} ${next}. Reset it?`);
+      const facts = `Session '${nameOf(id)}' on ${describeServer(redis.server)}: ${preview?.now ?? ''}.`;
+      await this.confirm(`${facts} ${next}. Reset it?`, redis.server);
     }
   }
 

@@ -38,7 +38,7 @@ export default class RevokeGrant extends BaseCommand<typeof RevokeGrant> {
 
   async run(): Promise<Revoked> {
     const {session_id: id, grant_id: grantId} = this.args;
-    const redis = await this.connectToChange();
+    const redis = await this.connectToChange({verb: 'Revoke grants of', ids: [id]});
     const journal = this.journal();
     const what = `the budget of session '${nameOf(id)}' was changed`;
     const {before, after, grants} = await changeKnown(redis, id, revokeChange(grantId), {journal, what});

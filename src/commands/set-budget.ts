@@ -2,9 +2,10 @@ import {BaseCommand} from '../cli/oclif/base-command.js';
 import {amountArg, answerFormatFlag, journalFlags, sessionIdArg} from '../cli/oclif/flags.js';
 import type {SecondLookJson} from '../cli/views/second-look.js';
 import {type BudgetChangeJson, toBudgetChangeJson} from '../cli/views/sessions.js';
+import {ONLY_A_FREEZE_BLOCKS} from '../lib/gateway/budget-judgement.js';
 import {type BudgetChange, setBudget} from '../lib/operations/budget.js';
 import type {Redis} from '../lib/redis/contract.js';
-import {formatExactMoney} from '../lib/values/money.js';
+import {formatExactMoney, ZERO} from '../lib/values/money.js';
 
 interface SetBudgetJson extends BudgetChangeJson {
   /** Null when the session had a budget: then none is written by the gateway. */
@@ -17,7 +18,7 @@ export default class SetBudget extends BaseCommand<typeof SetBudget> {
 
 If the session had no budget, a request of the gateway that is under way can write the gateway's default over the new one. So the command looks again: if that has happened, it warns and exits with 1.
 
-A budget of 0, or not above what is spent, blocks the session.`;
+A budget of 0, or not above what is spent, blocks the session; a freeze blocks it for certain.`;
   static group = 'Budgets';
   static override examples = [
     {description: 'Set a budget of $25.50', command: '<%= config.bin %> <%= command.id %> my-workflow 25.50'},
@@ -37,7 +38,7 @@ A budget of 0, or not above what is spent, blocks the session.`;
 
   async run(): Promise<SetBudgetJson> {
     const {session_id: id, amount} = this.args;
-    const redis = await this.connectToChange();
+    const redis = await this.connectToChange({verb: 'Set the budget of', ids: [id]});
     const journal = this.journal();
     const change = await setBudget(redis, id, amount, journal);
     this.render(change);
@@ -62,6 +63,7 @@ A budget of 0, or not above what is spent, blocks the session.`;
     if (budget === null) return;
     this.print(`✓ Budget set for '${id}': ${formatExactMoney(budget)}`);
     if (previousBudget !== null) this.print(`Previous budget: ${formatExactMoney(previousBudget)}`);
+    if (budget.eq(ZERO)) this.warnAll([ONLY_A_FREEZE_BLOCKS]);
     if (spent?.gte(budget)) {
       this.warnAll([`Session '${id}' has spent ${formatExactMoney(spent)}: the gateway refuses its requests.`]);
     }

@@ -67,7 +67,7 @@ set-budget and add-budget change the budget of the current period only. --every 
   }
 
   private async setOne(id: RawId, changeAt: (now: Date) => ReturnType<typeof setPeriodChange>): Promise<PeriodJson> {
-    const redis = await this.connectToChange();
+    const redis = await this.connectToChange({verb: 'Set the period of', ids: [id]});
     const journal = this.journal();
     const what = `the period of session '${nameOf(id)}' was set`;
     const change = await changeKnown(redis, id, changeAt(await serverTime(redis)), {journal, what});

@@ -1,8 +1,8 @@
 import {Flags} from '@oclif/core';
 
+import {describeRecorded, undoVerb} from '../cli/batches/questions.js';
 import {BatchCommand, type BatchStep} from '../cli/oclif/batch-command.js';
 import {changeIdsArg, reportFlags} from '../cli/oclif/flags.js';
-import {describeRecorded, undoVerb} from '../cli/views/questions.js';
 import {keyName} from '../lib/gateway/keys.js';
 import type {Held} from '../lib/gateway/stored-value.js';
 import {describeKeys} from '../lib/journal/describe.js';

@@ -63,7 +63,7 @@ Sessions that are named, read with --stdin and selected with --all (frozen sessi
   }
 
   private async unfreezeOne(id: RawId): Promise<UnfreezeJson> {
-    const redis = await this.connectToChange();
+    const redis = await this.connectToChange({verb: 'Unfreeze', ids: [id]});
     const now = await serverTime(redis);
     const journal = this.journal();
     const unfreeze = await unfreezeSession(redis, id, {now, withReason: this.flags['with-reason']}, journal);

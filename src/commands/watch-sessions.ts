@@ -99,7 +99,8 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
     if (seconds !== undefined && !once) throw new TokengateError('INVALID_USAGE', '--sample goes with --once.');
     if (once) return this.readOnce(wanted, seconds, format);
     if (format === 'text') requireTerminal();
-    const watch = openWatch(wanted);
+    this.askForStore();
+    const watch = openWatch({...wanted, ...(format === 'text' && {readFirstRates})});
     const stop = new AbortController();
     const connect = (): Promise<Redis> => this.connect(stop.signal);
     const countAll = format === 'ndjson';
@@ -111,7 +112,10 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
       for await (const lines of changeLines(feed)) await this.write([lines]);
     } else {
       const {sort, reverse} = this.flags;
+      // A wrong --confirm is told before the screen is shown.
+      this.guard.nameToType(feed.server);
       const live = {
+        ...{guard: this.guard, color: this.color},
         ...{feed, interval, sort, reverse, limits: this.limits()},
         journal: (reason?: string, undoes?: string) => this.journal(reason, undoes),
         explain: (redis: Redis, id: RawId) => explain(redis, id, this.sameServer(redis)),
@@ -125,6 +129,7 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
 
   private async readOnce(wanted: Wanted, seconds: number | undefined, format: Format): Promise<WatchJson | undefined> {
     const {sort, reverse} = this.flags;
+    this.askForStore();
     const redis = await this.connect();
     const {at: now, sessions} = await readOnce(redis, wanted, seconds);
     sortWatched(sessions, sort, reverse);
@@ -135,7 +140,9 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
     }
     const summary = summarize(sessions);
     if (format === 'text') {
-      await this.write(drawOnce(sessions, {server, now, sort, reverse, limits: this.limits(), summary}));
+      await this.write(
+        drawOnce(sessions, {server, color: this.color, now, sort, reverse, limits: this.limits(), summary}),
+      );
     }
     this.warnAll(describePartial(summary.partial));
     return format === 'json' ? toWatchJson(now, sessions, summary) : undefined;
@@ -164,6 +171,12 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
       else this.warnAll([text]);
     }
   }
+}
+
+/** Recorded spending of the last hour, so that the first screen shows rates. */
+async function readFirstRates(redis: Redis, match?: string): Promise<Map<RawId, Money | null> | undefined> {
+  const {readAllRates} = await import('../lib/spending/all-rates.js');
+  return readAllRates(redis, match, 1);
 }
 
 async function readOnce(redis: Redis, wanted: Wanted, seconds: number | undefined): Promise<Reading> {

@@ -97,6 +97,7 @@ describe.concurrent('a file with the URL', () => {
     ['a line', (text: string) => `${text}\n`],
     ['no line feed', (text: string) => text],
     ['a line of Windows', (text: string) => `${text}\r\n`],
+    ['a byte order mark before it', (text: string) => `\ufeff${text}\n`],
   ])('of %s is read', async (name, write) => {
     const file = await fileWith(name, write(url));
     const argv = ['list-sessions', '--json'];
@@ -181,7 +182,7 @@ describe.concurrent('a file with the URL', () => {
     expect(await runBinary(['health'], {url, env})).toEqual(
       failure(
         'Both TOKENGATE_REDIS_URL and TOKENGATE_REDIS_URL_FILE are set.',
-        'Unset one, or give --redis-url or --redis-url-file.',
+        'Unset one, or give --context, --redis-url or --redis-url-file.',
       ),
     );
     expect(await runBinary(['health'], {env: {TOKENGATE_REDIS_URL_FILE: ''}})).toEqual(

@@ -54,6 +54,19 @@ describe('the packed package', () => {
   const tokengate = (argv: string[], env: Record<string, string> = {}): Promise<Output> =>
     runProcess(join(installed, 'bin/tokengate'), argv, {cwd: folder, url: redis.url, env: {HOME: folder, ...env}});
 
+  test.each([['--version'], ['health'], ['list-sessions'], ['get-budget', 'x']])(
+    'runs for a uid that has no name, home or shell, as in a container: %s',
+    async (...argv) => {
+      // Only root can become somebody else.
+      expect(process.getuid?.()).toBe(0);
+      await redis.client.set('session:x:budget', '5');
+      const words = ['-i', `PATH=${process.env['PATH'] ?? ''}`, `TOKENGATE_REDIS_URL=${redis.url}`];
+      const as = ['setpriv', '--reuid', '54321', '--regid', '54321', '--clear-groups'];
+      const output = await runProcess('env', [...words, ...as, join(installed, 'bin/tokengate'), ...argv], {cwd: '/'});
+      expect(output).toMatchObject({code: 0, stderr: ''});
+    },
+  );
+
   test('holds what is run and what is read, and nothing else', () => {
     expect(files.sort()).toEqual([
       'CHANGELOG.md',
@@ -67,6 +80,7 @@ describe('the packed package', () => {
       'completions/tokengate.zsh',
       'dist/cli-progress.cjs',
       'dist/complete.cjs',
+      'dist/contexts.cjs',
       'dist/help.cjs',
       'dist/many.cjs',
       'dist/rest.cjs',
@@ -74,6 +88,7 @@ describe('the packed package', () => {
       'dist/tokengate.1',
       'dist/tokengate.cjs',
       'dist/watch-screen.cjs',
+      'dist/yaml.cjs',
       'oclif.manifest.json',
       'package.json',
     ]);

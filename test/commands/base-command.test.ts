@@ -5,8 +5,9 @@ import {BaseCommand} from '../../src/cli/oclif/base-command.js';
 import {journalFlags} from '../../src/cli/oclif/flags.js';
 import {watchInterrupts} from '../../src/cli/terminal/interrupts.js';
 import type {Journal} from '../../src/lib/journal/entry.js';
-import type {Redis} from '../../src/lib/redis/contract.js';
+import type {Redis, ServerInfo} from '../../src/lib/redis/contract.js';
 import type {TokengateError} from '../../src/lib/values/errors.js';
+import type {RawId} from '../../src/lib/values/session-id.js';
 import {type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/impostors/resp-server.js';
 import {type Output, runCommand} from '../support/program/run.js';
 
@@ -22,10 +23,10 @@ vi.mock('../../src/cli/terminal/prompts.js', async (load) => ({
 /** What commands are given, in the open. */
 type Tools = Pick<Probe, 'args' | 'flags'> & {
   connect(signal?: AbortSignal): Promise<Redis>;
-  connectToChange(): Promise<Redis>;
+  connectToChange(what: {verb: string; ids: readonly RawId[]}): Promise<Redis>;
   journal(reason?: string, undoes?: string): Journal | undefined;
   afterChange(...journals: (Journal | undefined)[]): void;
-  confirm(question: string): Promise<void>;
+  confirm(question: string, server: ServerInfo): Promise<void>;
   refuseWithoutAnswer(): void;
   endWithFinding(): void;
   readonly connectionFlags: string[];
@@ -57,7 +58,7 @@ class Probe extends BaseCommand<typeof Probe> {
 let server: AnsweringServer;
 const ends: (() => unknown)[] = [];
 async function answering(answers: Answers = {}): Promise<AnsweringServer> {
-  const started = await startAnswering({...EMPTY_REDIS, ...answers});
+  const started = await startAnswering({...EMPTY_REDIS, GET: null, ...answers});
   ends.push(() => started.stop());
   return started;
 }
@@ -258,12 +259,12 @@ describe('a connection', () => {
     );
     const failed = await run([], (tools) => tools.connect().then(() => Promise.reject(new Error('odd'))), url);
     expect(failed.stderr).not.toContain('Warning');
-    const refused = await run([], (tools) => tools.connectToChange(), url);
+    const refused = await run([], (tools) => tools.connectToChange(CHANGE), url);
     expect(refused).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^Error: Redis at ADDRESS is a read-only replica\.\n/),
     });
-    expect(await run([], (tools) => tools.connectToChange().then(() => 'connected'))).toMatchObject({
+    expect(await run([], (tools) => tools.connectToChange(CHANGE).then(() => 'connected'))).toMatchObject({
       result: 'connected',
       stderr: '',
     });
@@ -285,7 +286,11 @@ describe('a connection', () => {
         return undefined;
       },
     });
-    const {code, stderr} = await run([], async (tools) => (await tools.connectToChange()).send(['DBSIZE']), slow.url);
+    const {code, stderr} = await run(
+      [],
+      async (tools) => (await tools.connectToChange(CHANGE)).send(['DBSIZE']),
+      slow.url,
+    );
     expect({code, stderr}).toEqual({code: 130, stderr: 'Error: Interrupted.\n'});
   });
 
@@ -310,8 +315,11 @@ describe('a connection', () => {
   });
 });
 
+const CHANGE = {verb: 'Change', ids: []};
+const SERVER: ServerInfo = {address: 'h', database: 0, role: 'primary', version: undefined, primary: undefined};
+
 describe('a question', () => {
-  const asks = (tools: Tools): Promise<void> => tools.confirm('Really?');
+  const asks = (tools: Tools): Promise<void> => tools.confirm('Really?', SERVER);
   const refused = {
     code: 1,
     stderr: expect.stringMatching(/^Error: This needs a confirmation, and there is no terminal to ask on\.\n/),
@@ -386,7 +394,7 @@ describe('a change', () => {
     expect((await run(['--json'], hints)).stderr).toBe('');
     expect((await run(['--no-journal'], hints)).stderr).toBe('');
     const {stderr: there} = await run(['--no-journal'], async (tools) => {
-      await tools.connectToChange();
+      await tools.connectToChange(CHANGE);
       tools.afterChange(undefined);
     });
     expect(there).toMatch(/^Server: \S+ db 0\n$/);

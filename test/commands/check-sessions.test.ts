@@ -323,6 +323,41 @@ describe('--new-only', () => {
     expect(await fresh()).toEqual(['high used 80']);
   });
 
+  test('a session that was reset, and has crossed again before the next check, is reported again', async () => {
+    await fresh();
+    await redis.client.set('session:high:spent', '47.3');
+    expect(await fresh()).toEqual([]);
+    // The gateway's own dashboard removes it, and the session spends anew.
+    await redis.client.set('session:high:spent', '41');
+    expect(await fresh()).toEqual(['high used 80']);
+    expect(await fresh()).toEqual([]);
+  });
+
+  test.each([
+    ['end', '2099-01-02T00:00:00', 'a'],
+    ['reason', '2099-01-01T00:00:00', 'ü'],
+  ])('a freeze with another %s is another one', async (_, until, reason) => {
+    const frozen = (): Promise<string[]> => fresh('--frozen', '--match', 'calm');
+    await freeze('calm', '2099-01-01T00:00:00');
+    await redis.client.set('anomaly:calm:freeze_reason', 'a');
+    expect(await frozen()).toEqual(['calm frozen']);
+    expect(await frozen()).toEqual([]);
+    await redis.client.mSet({'anomaly:calm:frozen_until': until, 'anomaly:calm:freeze_reason': reason});
+    expect(await frozen()).toEqual(['calm frozen']);
+    expect(await frozen()).toEqual([]);
+  });
+
+  test('what an earlier version has reported is not reported again, until something else begins it', async () => {
+    await fresh();
+    const key = 'tokengate:alerts';
+    const claims = await redis.client.hGetAll(key);
+    for (const [field, value] of Object.entries(claims)) await redis.client.hSet(key, field, value.split(' ')[0]!);
+    expect(await fresh()).toEqual([]);
+    expect(await redis.client.hGetAll(key)).toEqual(claims);
+    await redis.client.set('session:high:spent', '41');
+    expect(await fresh()).toEqual(['high used 80']);
+  });
+
   test('each rule crosses by itself', async () => {
     await freeze('high', '2099-01-01T00:00:00');
     expect(await fresh('--match', 'high')).toEqual(['high used 80']);

@@ -4,7 +4,8 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import CheckStore from '../../src/commands/check-store.js';
 import UndoChange from '../../src/commands/undo-change.js';
-import {checkStore, type Fixable, isFixable} from '../../src/lib/audit/audit.js';
+import {checkStore} from '../../src/lib/audit/audit.js';
+import {type Fixable, isFixable} from '../../src/lib/audit/judge.js';
 import {makeRepairs, type RepairOptions} from '../../src/lib/audit/repairs.js';
 import {DEFAULT_BUDGET} from '../../src/lib/gateway/budget-judgement.js';
 import {explainSession} from '../../src/lib/gateway/next-request.js';
@@ -38,12 +39,39 @@ interface FindingJson {
 interface Document {
   findings: FindingJson[];
   repairs: {key: string; problem: string; outcome: string; change_id?: string | null}[];
-  summary: Record<string, number>;
+  summary: Record<string, number | boolean>;
 }
 async function checkJson(...argv: string[]): Promise<Document & {code: number | null}> {
   const {code, stdout} = await check('--json', ...argv);
   return {...(JSON.parse(stdout) as Document), code};
 }
+test.each([
+  ['session:x:budget', 'ten', true],
+  ['session:x:spent', 'inf', true],
+  ['anomaly:x:frozen_until', 'soon', false],
+])('%s that is %s makes the dashboard of the gateway fail: %s', async (key, value, fails) => {
+  await redis.client.set('session:x:budget', '10');
+  await redis.client.set(key, value);
+  expect((await checkJson()).summary).toMatchObject({dashboard_fails: fails});
+  const text =
+    "The gateway's own dashboard answers HTTP 500 for all sessions, because it cannot read 1 value of these.\n";
+  expect((await check()).stdout.includes(text)).toBe(fails);
+});
+
+test('a long value is judged by all of it', async () => {
+  const long = (end: string): string => `1${' '.repeat(3000)}${end}`;
+  await redis.client.mSet({
+    'session:a:budget': long('x'),
+    'session:b:budget': long(''),
+    'session:c:budget': `0.${'0'.repeat(3000)}1`,
+    'anomaly:c:frozen_until': '2099-01-01T00:00:00',
+    'anomaly:c:freeze_reason': `x${'ü'.repeat(3000)}`,
+  });
+  await redis.client.expire('anomaly:c:frozen_until', 100);
+  await redis.client.expire('anomaly:c:freeze_reason', 100);
+  expect(await problems()).toEqual(['session:a:budget budget_not_money']);
+});
+
 async function problems(...argv: string[]): Promise<string[]> {
   return (await checkJson(...argv)).findings.map(({key, problem}) => `${key} ${problem}`).sort();
 }
@@ -177,7 +205,14 @@ describe('check-store finds', () => {
     }
     const {code, findings, summary} = await checkJson();
     expect(code).toBe(2);
-    expect(summary).toEqual({keys: keys.length, findings: 2, fixable: 0, fixed: 0, not_fixed: 0});
+    expect(summary).toEqual({
+      dashboard_fails: false,
+      keys: keys.length,
+      findings: 2,
+      fixable: 0,
+      fixed: 0,
+      not_fixed: 0,
+    });
     expect(findings.map(({problem, session_id}) => [problem, session_id]).sort()).toEqual([
       ['id_not_printable', 'evil\u001b[31mred\u001b[0m'],
       ['id_not_printable', 'line\nbreak'],
@@ -202,7 +237,7 @@ describe('check-store finds', () => {
       code: 0,
       findings: [],
       repairs: [],
-      summary: {keys: 0, findings: 0, fixable: 0, fixed: 0, not_fixed: 0},
+      summary: {dashboard_fails: false, keys: 0, findings: 0, fixable: 0, fixed: 0, not_fixed: 0},
     });
   });
 
@@ -282,6 +317,7 @@ describe('check-store prints', () => {
     expect({code, stderr}).toEqual({code: 2, stderr: ''});
     expect(stdout.split('\n').sort().join('\n')).toMatchInlineSnapshot(`
       "
+      The gateway's own dashboard answers HTTP 500 for all sessions, because it cannot read 2 values of these.
       anomaly:x:requests:1min: 'many\\x1b', which is not a count: every request fails with HTTP 500. --fix: delete it
       session:it's\\x1b[31m:budget: '1\\n\\u202e', which is not an amount: every request fails with HTTP 503. Use: tokengate set-budget "$(printf 'it'\\''s\\033[31m')" AMOUNT
       session:it's\\x1b[31m:budget: an ID with characters that are not printable: what prints it as it is may be misled.

@@ -46,8 +46,32 @@ describe('explain-session', () => {
       To let it pass:
         tokengate unfreeze-session x
         tokengate add-budget x 2.12
+      Note: Embeddings and legacy completions count as the same request when model and max_tokens are the same, whatever their input.
       "
     `);
+  });
+
+  test.each([
+    ['2', true],
+    ['3', true],
+    ['0', false],
+  ])('says of %s identical requests what counts as one, where it matters: %s', async (count, isSaid) => {
+    await redis.client.mSet({
+      'session:x:budget': '5',
+      'anomaly:x:last_hash': 'abc',
+      'anomaly:x:identical_count': count,
+    });
+    const {stdout} = await explain('x');
+    expect(stdout.includes('Note: Embeddings and legacy completions count as the same request')).toBe(isSaid);
+  });
+
+  test.each([
+    ['0', true],
+    ['0.00', true],
+    ['0.01', false],
+  ])('says that only a freeze blocks for certain, of a budget of %s: %s', async (budget, isSaid) => {
+    await redis.client.set('session:x:budget', budget);
+    expect((await explain('x')).stdout.includes('only a freeze blocks a session for certain')).toBe(isSaid);
   });
 
   test('of a request that passes', async () => {
@@ -140,6 +164,7 @@ describe('explain-session', () => {
       passes_if_identical: false,
       rules: expect.any(Array),
       commands: ['tokengate add-budget x 0.1'],
+      notes: [],
       next_renewal: null,
       grant_commands: [],
     });

@@ -20,6 +20,9 @@ test('a healthy Redis is reported with its facts', async () => {
     latency_ms: expect.any(Number),
     cluster: null,
     can_change: true,
+    context: null,
+    store: null,
+    protected: false,
   });
 });
 

@@ -1,6 +1,6 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
 
-import {BatchReport} from '../../src/cli/views/batch-report.js';
+import {BatchReport} from '../../src/cli/batches/batch-report.js';
 import AddBudget from '../../src/commands/add-budget.js';
 import FreezeSession from '../../src/commands/freeze-session.js';
 import ListChanges from '../../src/commands/list-changes.js';

@@ -5,6 +5,7 @@ import CheckSessions from '../../src/commands/check-sessions.js';
 import CheckStore from '../../src/commands/check-store.js';
 import ExplainSession from '../../src/commands/explain-session.js';
 import ListSessions from '../../src/commands/list-sessions.js';
+import WatchSessions from '../../src/commands/watch-sessions.js';
 import {runCommand} from '../support/program/run.js';
 import {type GatewayState, readGatewayStates, writeStates} from '../support/redis/gateway-states.js';
 import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
@@ -174,18 +175,37 @@ test('every command that judges agrees with what the gateway answered, or would'
   expect(failing.filter((id) => !found.has(id))).toEqual([]);
 
   // What is listed, or checked, as invalid is what the gateway fails on, or takes for no limit, and says which.
-  const listed = await runCommand(ListSessions, ['--show-frozen', '--limit', '10000'], redis);
-  for (const [, field, id, told] of listed.stderr.matchAll(
-    /The (budget|spent|freeze end) of session '(s\d+)' is .*HTTP (\d+)/g,
-  )) {
-    const {http_status: status, refused_by: rule} = explained.get(id!)!;
-    if (rule === (field === 'freeze end' ? 'freeze' : 'budget')) expect([id, told]).toEqual([id, String(status)]);
+  let told = 0;
+  for (const {id} of states) {
+    // Of many sessions only the first warnings are printed.
+    const {stderr} = await runCommand(ListSessions, ['--json', '--match', id], redis);
+    const {http_status: status, refused_by: rule} = explained.get(id)!;
+    for (const [, field, by] of stderr.matchAll(/The (budget|spent|freeze end) of session '.*' is .*HTTP (\d+)/g)) {
+      if (rule === (field === 'freeze end' ? 'freeze' : 'budget')) expect([id, by]).toEqual([id, String(status)]);
+      told++;
+    }
   }
-  const checked = (await json(CheckSessions, '--warn', 'off', '--crit', 'off')) as {
+  expect(told).toBeGreaterThan(50);
+
+  // The lists agree with what is said of each session alone.
+  type Listed = {session_id: string; is_frozen: boolean | null}[];
+  const rows = (await json(ListSessions, '--limit', '10000')) as Listed;
+  const {sessions: watched} = (await json(WatchSessions, '--once')) as {sessions: Listed};
+  const alone = rows.map(({session_id: id}) => [id, stats.get(id)?.is_frozen]);
+  expect(rows.length).toBeGreaterThan(300);
+  expect(rows.map(({session_id: id, is_frozen: is}) => [id, is])).toEqual(alone);
+  expect(new Map(watched.map(({session_id: id, is_frozen: is}) => [id, is]))).toEqual(
+    new Map(alone as [string, boolean | null][]),
+  );
+
+  const checked = (await json(CheckSessions, '--warn', 'off', '--crit', 'off', '--frozen')) as {
     findings: {session_id: string; check: string; is_frozen: boolean | null}[];
   };
   for (const {session_id: id, check} of checked.findings) {
     if (check === 'frozen') expect([id, stats.get(id)?.is_frozen]).toEqual([id, true]);
     if (check === 'unreadable_freeze') expect([id, explained.get(id)?.http_status]).toEqual([id, 500]);
   }
+  const frozen = rows.filter(({is_frozen: is}) => is === true).map(({session_id: id}) => id);
+  const isChecked = new Set(checked.findings.filter(({check}) => check === 'frozen').map(({session_id: id}) => id));
+  expect(frozen.filter((id) => !isChecked.has(id))).toEqual([]);
 });

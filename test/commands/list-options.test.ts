@@ -196,7 +196,7 @@ describe('--columns', () => {
       stdout: '',
       stderr:
         "Error: There is no column 'price'.\n" +
-        'Columns: id, budget, spent, remaining, used, frozen, until, reason, status, rate, period, resets, grants.\n',
+        'Columns: id, budget, spent, remaining, used, frozen, until, reason, status, rate, period, resets, grants, hourly, daily, empties.\n',
     });
   });
 });

@@ -94,7 +94,6 @@ test.each<[Parameters<typeof runCommand>[0], string[], string]>([
   [WatchSessions, ['--format', 'ndjson', '--sample', '3s'], '--sample goes with --once.'],
   [WatchSessions, ['--once', '--sample', '1h2h'], "Invalid length of time '1h2h'."],
   [ListSessions, ['--sample', '3s'], '--sample goes with --sort rate.'],
-  [ListSessions, ['--columns', 'id,rate'], 'The column rate goes with --sort rate.'],
   [ListSessions, ['--sort', 'rate', '--sample', '3'], "Invalid length of time '3'."],
   [CheckSessions, ['--sample', '3s'], '--sample goes with --max-rate.'],
   [CheckSessions, ['--max-rate', '5'], "Invalid rate '5'."],

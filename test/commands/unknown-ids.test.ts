@@ -125,3 +125,35 @@ test('-o is --format, with other letters too', async () => {
   expect(await json('-ojson')).toEqual(await json('-o=json'));
   expect((await runCommand(GetBudget, ['nobody', '-o', 'json'], redis)).stderr).toContain('"SESSION_NOT_FOUND"');
 });
+
+describe('an ID from a header, whose bytes the gateway reads as Latin-1', () => {
+  const WHY = 'So the gateway stores an ID from the X-Session-ID header, whose bytes it reads as Latin-1.';
+  beforeEach(() => redis.client.set('session:bÃ¼ro:budget', '10'));
+
+  test('is found by its own spelling, which is said', async () => {
+    const {code, stderr} = await runCommand(GetBudget, ['büro'], redis);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`Session 'büro' not found.\nDid you mean 'bÃ¼ro'? ${WHY} `);
+    expect((await runCommand(SetBudget, ['büro', '1'], redis)).stderr).toContain(`Did you mean 'bÃ¼ro'? ${WHY}`);
+    expect((await freeze('büro', 'prod:search')).stderr).toContain(`Did you mean 'bÃ¼ro'? ${WHY}`);
+  });
+
+  test('one that is known as it is typed is that one', async () => {
+    await redis.client.set('session:büro:budget', '20');
+    expect(await runCommand(GetBudget, ['büro'], redis)).toMatchObject({code: 0, stderr: ''});
+  });
+
+  test.each([
+    ['bÃ¼ro', true],
+    ['büro', false],
+    ['Ω', false],
+    ['my-workflow', false],
+  ])('explain-session says what becomes of the requests of %s: %s', async (id, isSaid) => {
+    const {stdout} = await runCommand(ExplainSession, [id], redis);
+    const note = "Note: This is how the gateway stores 'büro' from an X-Session-ID header.";
+    expect(stdout.includes(note)).toBe(isSaid);
+    expect(stdout.includes('fails with HTTP 500 on its way to the provider')).toBe(isSaid);
+    const json = JSON.parse((await runCommand(ExplainSession, [id, '--json'], redis)).stdout) as {notes: string[]};
+    expect(json.notes).toHaveLength(isSaid ? 1 : 0);
+  });
+});

@@ -81,6 +81,10 @@ beforeAll(async () => {
   deadPort = await freePort();
   shell = await makeShell();
   for (const [name, text] of SCRIPTS) await writeFile(join(shell.folder, name), text);
+  // In the place of a mailer.
+  await writeFile(join(shell.folder, 'mail'), '#!/bin/sh\ncat "$4" > mailed.html\n{ echo "$@"; cat; } > mailed.txt\n', {
+    mode: 0o755,
+  });
 });
 beforeEach(loadSample);
 afterAll(async () => {
@@ -101,7 +105,9 @@ describe('the examples of the pages', () => {
       block.language === 'console' ||
       scriptOf(block).length > 0 ||
       ['cron', 'ini', 'yaml'].includes(block.language) ||
-      ['text below Shell completion', 'text below Before a batch'].includes(`${block.language} below ${block.heading}`);
+      ['text below Shell completion', 'text below Before a batch', 'text below Staging and production'].includes(
+        `${block.language} below ${block.heading}`,
+      );
     const others = new Set(BLOCKS.filter((block) => !isRun(block)).map(({text}) => text));
     expect([...others]).toEqual(Object.keys(NOT_RUN));
   });
@@ -127,7 +133,7 @@ describe('the examples of the pages', () => {
 
   test.each([...SCRIPTS.keys()])('%s is run by another example', (name) => {
     const callers = BLOCKS.filter(({language}) => language === 'console' || language === 'cron');
-    expect(callers.some(({text}) => new RegExp(`^.*(bash|python3) (\\S*/)?${name}$`, 'm').test(text))).toBe(true);
+    expect(callers.some(({text}) => new RegExp(`^.*(bash|python3) (\\S*/)?${name}( .*)?$`, 'm').test(text))).toBe(true);
   });
 
   test.each(CONSOLES)('%s: they print what the page shows', async (place) => {
@@ -141,8 +147,10 @@ describe('the examples of the pages', () => {
     await loadSessions(redis, MORE);
     await run('tokengate set-budget test-session 11');
     if (command.includes('revoke-grant')) await run('tokengate grant-budget my-workflow 5 --for 1h');
+    if (command.includes('report-spending')) await recordSince(60);
     await rm(join(shell.folder, '.config'), {recursive: true, force: true});
     if (command.includes('remove-context')) await run('tokengate add-context staging --redis-url redis://h');
+    if (command.includes('protect-store --remove')) await run('tokengate protect-store prod');
     const {stdout: id} = await run("tokengate list-changes --limit 1 --json | jq -r '.[0].change_id'");
     const {stdout: grant} = await run("tokengate list-grants --json | jq -r '.[0].grant_id'");
     const named = command.replace('k7m2q9x4tv', id.trim()).replace('4k7m2xq9hb', grant.trim());
@@ -168,6 +176,19 @@ describe('the examples of the pages', () => {
       expect(screen).toContain('Error: Cancelled: nothing was changed.');
       expect(await redis.client.dbSize()).toBe(SAMPLE_KEYS);
     }
+  });
+
+  test('the question of a protected store is the one that is shown', async () => {
+    await rm(join(shell.folder, '.config'), {recursive: true, force: true});
+    await run('tokengate add-context prod --redis-url redis://prod-redis:6379');
+    await redis.client.set('tokengate:store', 'prod');
+    const [{text} = {text: ''}] = blocksBelow('Staging and production', 'text');
+    const [, command = '', question = ''] = /^\$ tokengate (.*)\n(.*)\n$/.exec(text) ?? [];
+    const env = {NO_COLOR: '1', XDG_CONFIG_HOME: join(shell.folder, '.config')};
+    const terminal = openTerminal(command.split(' '), {columns: 200, env});
+    await terminal.shows(onThisMachine(question));
+    terminal.type('\r');
+    expect(await terminal.ended).toMatchObject({code: 1, screen: expect.stringContaining('Cancelled')});
   });
 
   test.each(['bash', 'zsh', 'fish'] as const)('the line for %s sets up what the chapter shows', async (name) => {
@@ -214,6 +235,32 @@ describe('the examples of the pages', () => {
     await receiver.stop();
     expect(await readFile(join(shell.folder, 'log', 'daily-report.txt'), 'utf8')).toContain('║ dev-team ');
   });
+});
+
+test('the report of a month is mailed with its page, and posted', async () => {
+  await run('tokengate record-spending');
+  await redis.client.mSet({'session:dev-team:spent': '50.1', 'session:team:alpha:nightly:spent': '2.5'});
+  await run('tokengate record-spending');
+  expect(await run('bash mail-spending.sh this-month finance@example.com')).toEqual({code: 0, stdout: '', stderr: ''});
+  const mailed = await readFile(join(shell.folder, 'mailed.txt'), 'utf8');
+  expect(mailed).toMatch(/^-s LLM spending, this-month -A \S+spending.html finance@example.com\n/);
+  expect(mailed).toContain('║ dev-team ║ $3.0000 ');
+  expect(await readFile(join(shell.folder, 'mailed.html'), 'utf8')).toContain(
+    '<th scope="row">team</th><td>$2.4736</td>',
+  );
+  const receiver = await startReceiver();
+  await writeFile(join(shell.folder, 'webhook'), receiver.url);
+  const post = /`(bash slack-spending\.sh last-month \| curl .*?)`/.exec(
+    TEXTS.get('docs/guides/spending-reports.md') ?? '',
+  )?.[1];
+  expect(await run(onThisMachine(post?.replace('last-month', 'this-month') ?? ''))).toMatchObject({
+    code: 0,
+    stderr: '',
+  });
+  expect(receiver.posts.map(({text}) => text)).toEqual([
+    expect.stringMatching(/^LLM spending\ndev-team: \$3\nteam: \$2\.47356335\d*$/),
+  ]);
+  await receiver.stop();
 });
 
 describe('the lists of the pages', () => {
@@ -313,6 +360,14 @@ describe('the lists of the pages', () => {
     );
   });
 });
+
+/** As if spending had been recorded for so many days. */
+async function recordSince(days: number): Promise<void> {
+  await run('tokengate record-spending');
+  const began = Date.now() - days * 86_400_000;
+  const day = new Date(began).toISOString().slice(0, 10);
+  await redis.client.hSet('tokengate:{spending}:ledger', {began, [`day:${day}`]: `${began} ${began} 0 0`});
+}
 
 interface BatchJson {
   action: string;

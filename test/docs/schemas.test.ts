@@ -72,7 +72,15 @@ const LINES: Record<string, string[]> = {
     'fine 5',
   ],
   health: [''],
-  'list-changes': ['', '--session fine', '--change LAST', '--limit 1', '--format ndjson', '--since x'],
+  'list-changes': [
+    '',
+    '--session fine',
+    '--change LAST',
+    '--limit 1',
+    '--format ndjson',
+    '--after 0 --limit 0 --format ndjson',
+    '--since x',
+  ],
   'list-contexts': ['', '--format ndjson', '--context nobody'],
   'list-grants': ['', '--format ndjson', '--match nobody'],
   'list-periods': ['', '--overdue', '--format ndjson', '--match nobody'],
@@ -86,6 +94,11 @@ const LINES: Record<string, string[]> = {
     '--columns id,used,status',
     '--sort rate --sample 1s',
     '--sort rate --sample 1s --format ndjson',
+    '--columns id,rate,empties',
+    '--group-depth 1',
+    '--group-depth 1 --format ndjson',
+    '--columns id,rate,empties --totals',
+    '--columns id,rate,empties --format ndjson',
     '--match nobody',
     '--match nobody --totals',
     '--format ndjson --columns id,status',
@@ -97,6 +110,23 @@ const LINES: Record<string, string[]> = {
   'print-metrics': ['', '--match nobody', '--max-series 1', '--where x'],
   'record-spending': ['', '--quiet', '--timezone Europe/Berlin', '--keep x'],
   'renew-budgets': ['--dry-run', '--dry-run --format ndjson', '--match orphan --format ndjson', '', '', '--max x'],
+  'protect-store': [
+    'prod',
+    'prod --confirm prod',
+    'other',
+    'other --confirm prod',
+    '--remove --confirm other',
+    '--remove',
+    'a --remove',
+    'x --confirm y',
+  ],
+  'report-spending': [
+    '--period today',
+    '--period 7d --top 1 --compare --group-depth 1',
+    '--by week',
+    '--format ndjson',
+    '--period 2020-01',
+  ],
   'remove-context': ['audit', 'audit'],
   'revoke-grant': ['forever', 'forever', 'nobody', 'forever nothing'],
   'reset-session': [
@@ -235,7 +265,10 @@ beforeEach(async () => {
   await client.set('tokengate:period:broken', 'x');
   await client.set('session:fell:spent', '3');
   await run('record-spending --json', redis);
+  await client.mSet(['session:one:spent', '3', 'session:two:spent', '2']);
+  await run('record-spending --json', redis);
   await client.del('session:fell:spent');
+  await client.hSet('tokengate:{spending}:ledger', 'began', Date.now() - 3_600_000);
   await run('reset-session fine --keep-budget --yes --json --no-second-look', redis);
   await client.set('session:fine:spent', '9.02643664999999999982');
   await run('reset-session orphan fine --yes --json --no-second-look', redis);

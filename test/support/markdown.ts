@@ -47,6 +47,7 @@ export function neutral(text: string): string {
   return text
     .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( UTC)?/g, '<time>')
     .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d/g, '<local time>')
+    .replaceAll(/^Recorded \d{4}-\d\d-\d\d.* gap .*$/gm, 'Recorded <coverage>')
     .replaceAll(/(\d+[dhms]+)*( \()?\d{4}-\d\d-\d\d \d\d:\d\d [+-]\d\d:\d\d/g, '$2<local time>')
     .replaceAll(/\b[0-9a-hjkmnp-tv-z]{10}\b/g, '<change>')
     .replaceAll(/^Version: \d+\.\d+\.\d+$/gm, 'Version: <version>')

@@ -7,7 +7,7 @@ import {onInterrupt} from '../terminal/interrupts.js';
 import {showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {capitalize, countOf} from '../text/words.js';
-import {describeFinding, toFindingJson} from '../views/limits.js';
+import {describeFinding, toFindingJson} from './limits.js';
 import {postWebhook, type Webhook} from './webhook.js';
 
 export interface Notifiers {

@@ -32,11 +32,7 @@ export interface IdRequest {
 }
 
 /** What can stand at the cursor, as a whole word each. */
-export async function complete(
-  table: CommandTable,
-  {words, current}: Typed,
-  find: Finders,
-): Promise<Candidates> {
+export async function complete(table: CommandTable, {words, current}: Typed, find: Finders): Promise<Candidates> {
   const line = readWords(table, words);
   const valuesOf = async (source: Source | undefined, typed: string, before = ''): Promise<Candidates> => {
     switch (source?.kind) {

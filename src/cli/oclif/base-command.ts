@@ -1,18 +1,21 @@
 import {Command, Errors, type Interfaces} from '@oclif/core';
 
-import {JOURNAL_KEY} from '../../lib/gateway/keys.js';
+import type {Color} from '../../lib/contexts/config.js';
+import {JOURNAL_KEY, STORE_KEY} from '../../lib/gateway/keys.js';
 import type {Journal} from '../../lib/journal/entry.js';
 import {connect, refuseReplica} from '../../lib/redis/connect.js';
-import type {Redis} from '../../lib/redis/contract.js';
+import type {Redis, ServerInfo} from '../../lib/redis/contract.js';
+import {describeServer} from '../../lib/redis/describe-server.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import type {RawId} from '../../lib/values/session-id.js';
 import {type Connection, readConnection} from '../connection/connection-flags.js';
+import {Guard} from '../connection/guard.js';
 import {redisCliOptions} from '../copyable/redis-cli.js';
 import type {SameServer} from '../copyable/session-commands.js';
 import {toCommandLine} from '../copyable/shell-quote.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
 import {onInterrupt} from '../terminal/interrupts.js';
-import {canAsk, confirm, confirmationRequired} from '../terminal/prompts.js';
+import {askForName, canAsk, confirm, confirmationRequired} from '../terminal/prompts.js';
 import {MAX_WARNINGS, quotingHint, reportError, reportWarning, wantsJson} from '../terminal/report.js';
 import {drainOutput, keepAnswer, writeOutput} from '../terminal/stdout.js';
 import {paint} from '../text/colour.js';
@@ -27,8 +30,14 @@ type ArgsOf<T extends typeof Command> = Interfaces.InferredArgs<T['args']>;
 /** The first character of a line that is coloured. */
 const MARKS: Record<string, 'green' | 'red'> = {'✓': 'green', '✗': 'red'};
 
+/** What a change does, for its question: as in "Set the budget of" and the IDs. */
+interface ChangeInWords {
+  verb: string;
+  ids: readonly RawId[];
+}
+
 /** Where Redis is when nothing says otherwise. */
-const DEFAULT_ADDRESS = 'localhost:6379';
+const DEFAULT_PLACE = 'localhost:6379 db 0';
 
 const CONNECTION_FLAGS = ['redis-url', 'redis-url-file', 'tls-ca', 'tls-cert', 'tls-key', 'tls-server-name'] as const;
 
@@ -52,6 +61,10 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   private readonly doubts = new Set<string>();
   /** True when what is printed tells of a change. */
   private isChange = false;
+  /** Asked first whether something may be changed. */
+  protected guard!: Guard;
+  /** The name of a protected store is read when a connection is opened. */
+  private isStoreAsked = false;
 
   override async init(): Promise<void> {
     const {args, flags, strict} = this.ctor;
@@ -64,7 +77,10 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     const switches = Object.entries(definitions).filter(([, {type}]) => type === 'boolean');
     this.flags = {...Object.fromEntries(switches.map(([name]) => [name, false])), ...parsed.flags} as FlagsOf<T>;
     this.typed = new Set(parsed.raw.flatMap((token) => (token.type === 'flag' ? [token.flag] : [])));
-    if (!this.isOffline) this.connection = await readConnection(this.flags, this.typed);
+    if (!this.isOffline) {
+      this.connection = await readConnection(this.flags, this.typed);
+      this.guard = new Guard(this.connection.context, this.flags.confirm);
+    }
     const {json, format = 'json'} = this.flags as {json: boolean; format?: string};
     if (json && format !== 'json') {
       throw new TokengateError('INVALID_USAGE', `--json and --format ${format} contradict each other.`);
@@ -73,9 +89,10 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   /** Connects for reading. */
   protected async connect(signal?: AbortSignal): Promise<Redis> {
-    const {warnings, ...options} = this.connection;
+    const {warnings, context, ...options} = this.connection;
     this.keepDoubts();
-    this.redis = await connect({...options, homeKey: JOURNAL_KEY, signal});
+    const ofStore = {storeKey: this.isStoreAsked ? STORE_KEY : undefined, consent: this.guard.consent};
+    this.redis = await connect({...options, ...ofStore, name: context?.name, homeKey: JOURNAL_KEY, signal});
     const {role, address} = this.redis.server;
     const isStale = role === 'replica';
     this.connectionWarnings = [
@@ -92,8 +109,42 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (isLocalTime) this.doubts.add(`Redis at ${address} does not tell the time: this machine's clock is used.`);
   }
 
-  /** Connects for a change: not to a replica, and an interrupt waits until it is known what was done. */
-  protected async connectToChange(): Promise<Redis> {
+  /** For `connect()` from now on: asks what a protected store is called, in the first flight. */
+  protected askForStore(): void {
+    this.isStoreAsked = true;
+  }
+
+  /**
+   * Comes before whatever leads to a change, and before connecting.
+   *
+   * @param isDecided true for what only carries out what was decided before, from cron: nobody is asked
+   * @throws TokengateError CONTEXT_READ_ONLY
+   */
+  protected beginChange({isDecided = false} = {}): void {
+    if (this.guard.readOnly) throw this.guard.readOnly;
+    if (isDecided) this.guard.exempt();
+    this.askForStore();
+  }
+
+  /**
+   * Connects for a change: not to a replica, and an interrupt waits until it is known what was done. Where the store or the
+   * context is protected, it asks for the name first.
+   *
+   * @param what is changed, as in "Set the budget of" and the IDs
+   * @throws TokengateError CONTEXT_READ_ONLY, CONFIRMATION_REQUIRED, WRONG_CONFIRMATION, DECLINED
+   */
+  protected async connectToChange(what: ChangeInWords | 'decided before'): Promise<Redis> {
+    this.beginChange({isDecided: what === 'decided before'});
+    const redis = await this.openToChange();
+    if (what === 'decided before' || this.guard.nameToType(redis.server) === undefined) return redis;
+    // A connection that waits for a person would be cut off.
+    redis.close();
+    const {askAbout} = await import('../batches/questions.js');
+    await this.confirm(askAbout(what.verb, {count: what.ids.length, first: what.ids}, redis.server), redis.server);
+    return this.openToChange();
+  }
+
+  private async openToChange(): Promise<Redis> {
     this.isChange = true;
     const controller = new AbortController();
     onInterrupt(() => {
@@ -104,6 +155,11 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return redis;
   }
 
+  /** Of the context's name. */
+  protected get color(): Color | undefined {
+    return this.connection.context?.color;
+  }
+
   /** Who changes something, as the journal tells it. */
   protected get actor(): string {
     return actorName(this.connection.context?.actor);
@@ -112,7 +168,11 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   /** What the journal is to say of a change, for a command with `journalFlags`; undefined when none is kept. */
   protected journal(reason?: string, undoes?: string): Journal | undefined {
     const flags = this.flags as {note?: string; 'no-journal': boolean};
-    return makeJournal({command: this.id ?? '', version: this.config.version, actor: this.actor, undoes}, flags, reason);
+    return makeJournal(
+      {command: this.id ?? '', version: this.config.version, actor: this.actor, undoes},
+      flags,
+      reason,
+    );
   }
 
   /**
@@ -121,19 +181,27 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
    */
   protected afterChange(...journals: (Journal | undefined)[]): void {
     if (journals.length === 0 || this.jsonEnabled() || !process.stderr.isTTY) return;
-    const {address, database} = this.redis?.server ?? {address: DEFAULT_ADDRESS, database: 0};
-    if (address !== DEFAULT_ADDRESS || database !== 0) {
-      process.stderr.write(`Server: ${showText(address)} db ${database}\n`);
-    }
+    const {server} = this.redis ?? {};
+    const place = server === undefined ? DEFAULT_PLACE : describeServer(server);
+    if (place !== DEFAULT_PLACE) process.stderr.write(`Server: ${showText(place)}\n`);
     const changes = journals.flatMap((journal) => journal?.change ?? []);
     if (changes.length === 0) return;
     const command = toCommandLine(['tokengate', 'undo-change', ...this.connectionFlags, ...changes]);
     if (command !== null) process.stderr.write(`Undo: ${command}\n`);
   }
 
-  /** @throws TokengateError DECLINED, CONFIRMATION_REQUIRED, INTERRUPTED */
-  protected async confirm(question: string): Promise<void> {
-    if (this.flags.yes) return;
+  /**
+   * Asks a question, unless it is answered by a flag; on what is protected it asks for the name.
+   *
+   * @throws TokengateError DECLINED, CONFIRMATION_REQUIRED, WRONG_CONFIRMATION, INTERRUPTED
+   */
+  protected async confirm(question: string, server: ServerInfo): Promise<void> {
+    const name = this.guard.nameToType(server);
+    if (!this.mustAsk(server)) return;
+    if (name !== undefined) {
+      this.guard.agree(await askForName(question, name), name);
+      return;
+    }
     this.refuseWithoutAnswer();
     if (!(await confirm(question))) throw new TokengateError('DECLINED', 'Cancelled: nothing was changed.');
   }
@@ -144,7 +212,23 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
    * @throws TokengateError CONFIRMATION_REQUIRED
    */
   protected refuseWithoutAnswer(): void {
-    if (!this.flags.yes && (this.jsonEnabled() || !canAsk())) throw confirmationRequired();
+    if (!this.isAnswered && (this.jsonEnabled() || !canAsk())) throw confirmationRequired(this.guard.contextName);
+  }
+
+  /** True when a flag answers the questions that need no name. */
+  protected get isAnswered(): boolean {
+    return this.flags.yes || this.flags.confirm !== undefined;
+  }
+
+  /**
+   * True when there is a question to ask on this server.
+   *
+   * @throws TokengateError WRONG_CONFIRMATION, CONFIRMATION_REQUIRED when there is no terminal to ask for a name on
+   */
+  protected mustAsk(server: ServerInfo): boolean {
+    const name = this.guard.nameToType(server);
+    if (name !== undefined && (this.jsonEnabled() || !canAsk())) throw confirmationRequired(name);
+    return name !== undefined || !this.isAnswered;
   }
 
   /** The command has found what it looks for, such as damage or a refusal: exit code 2, unless it fails. */
@@ -240,7 +324,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   /** Warns that a session is not known, and names the one that was probably meant. */
   protected async warnUnknown(redis: Redis, id: RawId, what: string, otherwise = ' Is the ID right?'): Promise<void> {
     const nearest = await guessId(redis, id);
-    this.warnAll([`${what}${nearest === undefined ? otherwise : ` Did you mean '${nearest}'?`}`]);
+    this.warnAll([`${what}${nearest === undefined ? otherwise : ` ${nearest}`}`]);
   }
 
   protected override async catch(error: unknown): Promise<void> {
@@ -256,7 +340,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     const nearest = await guessId(this.redis, only);
     if (nearest === undefined) return error;
     const {code, message, hint} = error;
-    return new TokengateError(code, message, {hint: [`Did you mean '${nearest}'?`, hint].join(' '), cause: error});
+    return new TokengateError(code, message, {hint: [nearest, hint].join(' '), cause: error});
   }
 
   /** Of an amount that is none, says when it is part of an ID that was typed without quotes. */
@@ -278,8 +362,9 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
 /** Loaded only here: most commands know all sessions that they are asked for. */
 async function guessId(redis: Redis, id: RawId): Promise<string | undefined> {
-  const {guessIds} = await import('../../lib/sessions/unknown-ids.js');
-  return (await guessIds(redis, [id])).get(id);
+  const {describeGuesses, guessIds} = await import('../../lib/sessions/unknown-ids.js');
+  const guess = (await guessIds(redis, [id])).get(id);
+  return guess && describeGuesses([guess]);
 }
 
 /**

@@ -10,16 +10,17 @@ import type {Redis} from '../../lib/redis/contract.js';
 import {serverTime} from '../../lib/redis/server-time.js';
 import {parseFilter} from '../../lib/sessions/filter.js';
 import {isEmpty, type Selected, selectIds, type Selection} from '../../lib/sessions/select.js';
-import {findUnknown, guessIds} from '../../lib/sessions/unknown-ids.js';
+import {describeGuesses, findUnknown, guessIds} from '../../lib/sessions/unknown-ids.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {nameOf, type RawId, rawId} from '../../lib/values/session-id.js';
+import {parseDuration} from '../../lib/values/time.js';
+import {BatchReport} from '../batches/batch-report.js';
+import {askAbout, NAMED} from '../batches/questions.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {showProgress} from '../terminal/progress.js';
 import {confirmationRequired} from '../terminal/prompts.js';
 import {capitalize, countOf, formatCount} from '../text/words.js';
-import {BatchReport} from '../views/batch-report.js';
 import {readIds, readStdin} from '../views/id-lines.js';
-import {askAbout, NAMED} from '../views/questions.js';
 import {BaseCommand} from './base-command.js';
 import type {batchFlags, globalFlags} from './flags.js';
 
@@ -79,8 +80,16 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   /** The session that is meant when it is named alone, and nothing else says which. */
   protected get single(): RawId | undefined {
     const [id, ...more] = this.ids;
-    const {match, where, stdin, null: nul, all, max, format, 'dry-run': dryRun} = this.batchFlags;
-    const isBatch = match !== undefined || where !== undefined || stdin || nul || all || dryRun || max !== undefined;
+    const {match, where, idle, stdin, null: nul, all, max, format, 'dry-run': dryRun} = this.batchFlags;
+    const isBatch =
+      match !== undefined ||
+      where !== undefined ||
+      idle !== undefined ||
+      stdin ||
+      nul ||
+      all ||
+      dryRun ||
+      max !== undefined;
     return more.length > 0 || isBatch || format === 'ndjson' ? undefined : id;
   }
 
@@ -89,10 +98,19 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     const selection = await this.readSelection();
     const journal = this.journal(action.reason);
     await this.runSteps(action, async (redis, now) => {
-      const selected = await selectIds(redis, selection, action.universe, now);
+      const selected = await this.onlyIdle(redis, now, await selectIds(redis, selection, action.universe, now));
       const doubts = action.onUnknown === undefined ? {selected} : await this.judge(redis, selected, action.onUnknown);
       return [{...doubts, change: action.change, journal: journal && {...journal, began: now}}];
     });
+  }
+
+  /** Of those that are selected the idle ones, if they are what is meant. */
+  private async onlyIdle(redis: Redis, now: Date, selected: Selected): Promise<Selected> {
+    const {idle} = this.batchFlags;
+    if (idle === undefined) return selected;
+    const {openIdle} = await import('../../lib/spending/idle.js');
+    const findIdle = await openIdle(redis, parseDuration(idle), now);
+    return {...selected, ids: await findIdle(selected.ids)};
   }
 
   /** What is to be done about those that are named, and of which Redis holds nothing. */
@@ -116,10 +134,12 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     action: BatchWording<R>,
     find: (redis: Redis, now: Date) => Promise<BatchStep<R>[]>,
   ): Promise<void> {
-    const {yes, max, quiet, 'dry-run': dryRun} = this.batchFlags;
-    const isDecided = yes || action.asks === false;
+    const {max, quiet, 'dry-run': dryRun} = this.batchFlags;
+    const isDecided = action.asks === false;
+    if (!dryRun) this.beginChange({isDecided});
     if (!dryRun && !isDecided) this.refuseWithoutAnswer();
     const redis = await this.connect();
+    const asks = !dryRun && !isDecided && this.mustAsk(redis.server);
     const now = await serverTime(redis);
     const steps = await find(redis, now);
     const count = steps.reduce((sum, {selected: {ids, missing}}) => sum + ids.length + missing.length, 0);
@@ -142,14 +162,14 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       await report.close();
       return;
     }
-    if (isDecided || steps.every(({selected}) => selected.ids.length === 0)) {
+    if (!asks || steps.every(({selected}) => selected.ids.length === 0)) {
       await this.changeSelected(redis, now, steps, action, report);
       return;
     }
     const question = describeQuestion(action.question ?? capitalize(action.verb), steps, redis);
     // A connection that waits for a person would be cut off.
     redis.close();
-    await this.confirm(question);
+    await this.confirm(question, redis.server);
     const fresh = await this.connect();
     await this.changeSelected(fresh, await serverTime(fresh), steps, action, report);
   }
@@ -209,17 +229,17 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   }
 
   private async readSelection(): Promise<Selection> {
-    const {match, where, stdin, null: nul, all, yes, 'dry-run': dryRun} = this.batchFlags;
+    const {match, where, idle, stdin, null: nul, all, 'dry-run': dryRun} = this.batchFlags;
     if (nul && !stdin) throw new TokengateError('INVALID_USAGE', '-0 goes with --stdin.');
     const named: Selection = {ids: this.ids, all, match, where: where === undefined ? undefined : parseFilter(where)};
-    if (!stdin && isEmpty(named)) {
+    if (!stdin && idle === undefined && isEmpty(named)) {
       throw new TokengateError('NO_TARGET', 'Nothing says which sessions are meant.', {
         hint: 'Name them, or give --stdin, --match, --where or --all.',
       });
     }
     if (!stdin) return named;
     // The end of the IDs is the end of stdin, on a terminal too: no answer could follow.
-    if (!dryRun && !yes) throw confirmationRequired();
+    if (!dryRun && !this.isAnswered) throw confirmationRequired();
     const ids = [...named.ids, ...readIds(await readStdin(), nul)];
     // No ID on stdin is no ID, not all of them.
     return ids.length === 0 && !all ? {ids, all, none: true} : {...named, ids};
@@ -263,5 +283,5 @@ async function guessMeant(redis: Redis, typed: readonly RawId[], unknown: readon
   const spaced = runs.find((id) => !absent.has(id));
   if (spaced !== undefined) return `Quote an ID that has spaces: '${nameOf(spaced)}'. `;
   const nearest = [...(await guessIds(redis, unknown.slice(0, NAMED))).values()];
-  return nearest.length === 0 ? '' : `Did you mean '${nearest.join("', '")}'? `;
+  return nearest.length === 0 ? '' : `${describeGuesses(nearest)} `;
 }

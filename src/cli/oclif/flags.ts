@@ -76,6 +76,24 @@ export const whereFlag = Flags.string({
   helpValue: 'EXPR',
 });
 
+export const idleFlag = Flags.string({
+  helpGroup: 'SELECTION',
+  description: 'Only sessions that have neither spent nor asked for so long, by the ledger of record-spending',
+  helpValue: 'TIME',
+});
+
+/** How sessions are put into groups. */
+export const groupFlags = {
+  group: Flags.string({
+    description:
+      'Group of the IDs that match a glob, such as bots=*-bot; may be repeated, the first that matches counts',
+    multiple: true,
+    helpValue: 'NAME=GLOB',
+  }),
+  'group-depth': countFlag({description: 'Group by the first N parts of the ID', min: 1}),
+  separator: Flags.string({description: 'Separates the parts of an ID', default: ':', helpValue: 'TEXT'}),
+};
+
 /** Seconds between the two readings that a rate is made of. */
 export const DEFAULT_SAMPLE = '3s';
 export const sampleFlag = Flags.string({
@@ -98,6 +116,10 @@ export const nullFlag = Flags.boolean({
 });
 
 const YES = {char: 'y', description: 'Do not ask'} as const;
+const CONFIRM = {
+  description: 'Name of the protected store or context, which answers its question',
+  helpValue: 'NAME',
+} as const;
 export const yesFlag = Flags.boolean(YES);
 
 /** For commands that list. */
@@ -117,13 +139,16 @@ export const secondLookFlag = Flags.boolean({
   description: 'Do not look whether a request that was under way wrote the old spending back',
 });
 
-/** How the commands that change sessions record it. */
-export const journalFlags = {
+/** How a change is recorded. */
+export const recordFlags = {
   note: Flags.string({description: 'Note for the journal of changes', helpValue: 'TEXT'}),
   'no-journal': Flags.boolean({
     description: 'Record nothing, so that the change cannot be undone',
   }),
 };
+
+/** How a change is recorded and confirmed. */
+export const journalFlags = {...recordFlags, confirm: Flags.string(CONFIRM)};
 
 /** How the commands that change many sessions go about it, and how they say what they did. */
 export const reportFlags = {
@@ -148,6 +173,7 @@ export const reportFlags = {
 export const batchFlags = {
   match: matchFlag,
   where: whereFlag,
+  idle: idleFlag,
   stdin: Flags.boolean({
     description: 'Read IDs from stdin, one a line, or NDJSON from list-sessions',
     helpGroup: 'SELECTION',
@@ -209,6 +235,7 @@ export const globalFlags = {
   }),
   // Accepted everywhere, and shown by the commands that ask.
   yes: Flags.boolean({...YES, helpGroup: 'GLOBAL', hidden: true}),
+  confirm: Flags.string({...CONFIRM, helpGroup: 'GLOBAL', hidden: true}),
   json: Flags.boolean({description: 'Print JSON; errors are JSON on stderr', helpGroup: 'GLOBAL'}),
   help: Flags.help({char: 'h', description: 'Show help', helpGroup: 'GLOBAL'}),
 };

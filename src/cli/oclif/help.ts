@@ -62,7 +62,6 @@ export default class TokengateHelp {
       [`${bin} help COMMAND`, 'Examples and flags of a command'],
       [`${bin} help TOPIC`, Object.keys(TOPICS).join(', ')],
       [`${bin} version`, 'Version, also -v'],
-      [`${bin} autocomplete`, 'Set up completion, of session IDs too'],
       [`man ${bin}`, 'Everything on one page'],
     ] as const;
     return [

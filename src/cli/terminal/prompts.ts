@@ -1,3 +1,4 @@
+import {confirmFlag} from '../../lib/redis/describe-server.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {roomOf, showMessage} from '../text/escape.js';
 import {EXIT, endWith} from './exit-code.js';
@@ -7,31 +8,51 @@ import {onInterrupt} from './interrupts.js';
 const [YES, NO] = [/^y(?:es)?$/i, /^(?:no?)?$/i];
 
 /**
- * Asks on the terminal; the default is no. The terminal stays in its own mode, so that Ctrl-C, Ctrl-Z, Ctrl-D and the
- * loss of the terminal are what they always are, and nothing of it has to be put back.
+ * Asks on the terminal; the default is no.
  *
  * @throws TokengateError INTERRUPTED, DECLINED when the input ends without an answer
  */
-export async function confirm(question: string): Promise<boolean> {
+export function confirm(question: string): Promise<boolean> {
+  return ask(`${question} (y/N)`, (answer) => (YES.test(answer) ? true : NO.test(answer) ? false : undefined));
+}
+
+/**
+ * Asks for a name to be typed; gives what is.
+ *
+ * @throws TokengateError INTERRUPTED, DECLINED when nothing is
+ */
+export async function askForName(question: string, name: string): Promise<string> {
+  const typed = await ask(`${question} To confirm, type ${name}:`, (answer) => answer);
+  if (typed === '') throw new TokengateError('DECLINED', 'Cancelled: nothing was changed.');
+  return typed;
+}
+
+/**
+ * Asks until there is an answer. The terminal stays in its own mode, so that Ctrl-C, Ctrl-Z, Ctrl-D and the loss of the
+ * terminal are what they always are, and nothing of it has to be put back.
+ *
+ * @param read what a line means; undefined when it is no answer
+ */
+async function ask<T>(question: string, read: (line: string) => T | undefined): Promise<T> {
   const {stdin, stderr} = process;
   const {isatty} = await import('node:tty');
-  const ask = (): void => void stderr.write(`? ${showMessage(question, roomOf(stderr))} (y/N) `);
+  const show = (): void => void stderr.write(`? ${showMessage(question, roomOf(stderr))} `);
   await untilForeground();
   await discardTyped();
   let take: ((typed: string) => void) | undefined;
   let end: (() => void) | undefined;
   let unwatch: (() => void) | undefined;
   try {
-    return await new Promise<boolean>((resolve, reject) => {
+    return await new Promise<T>((resolve, reject) => {
       let line = '';
       take = (typed) => {
         line += typed;
         const [answer = '', rest] = line.split(/[\r\n]/, 2);
         if (rest === undefined) return;
         line = '';
-        if (YES.test(answer.trim())) resolve(true);
-        else if (NO.test(answer.trim())) resolve(false);
-        else ask();
+        const meant = read(answer.trim());
+        if (meant === undefined) show();
+        else resolve(meant);
       };
       end = () => {
         stderr.write('\n');
@@ -45,15 +66,15 @@ export async function confirm(question: string): Promise<boolean> {
       });
       stdin.setEncoding('utf8').on('data', take).on('end', end).on('error', end);
       // After Ctrl-Z and fg the question is out of sight.
-      process.on('SIGCONT', ask);
+      process.on('SIGCONT', show);
       stdin.resume();
-      ask();
+      show();
     });
   } finally {
     stdin.pause();
     if (take) stdin.off('data', take);
     if (end) stdin.off('end', end).off('error', end);
-    process.off('SIGCONT', ask);
+    process.off('SIGCONT', show);
     unwatch?.();
   }
 }
@@ -83,8 +104,14 @@ export function canAsk(): boolean {
   return process.stdin.isTTY && process.stderr.isTTY;
 }
 
-export function confirmationRequired(): TokengateError {
-  return new TokengateError('CONFIRMATION_REQUIRED', 'This needs a confirmation, and there is no terminal to ask on.', {
-    hint: 'Add --yes to go ahead without a question.',
-  });
+/** @param name of what is protected */
+export function confirmationRequired(name?: string): TokengateError {
+  const [what, flag] = name === undefined ? ['This', '--yes'] : [`'${name}' is protected: this`, confirmFlag(name)];
+  return new TokengateError(
+    'CONFIRMATION_REQUIRED',
+    `${what} needs a confirmation, and there is no terminal to ask on.`,
+    {
+      hint: `Add ${flag} to go ahead without a question.`,
+    },
+  );
 }

@@ -14,9 +14,11 @@ class OutputUnread extends OutputClosed {
 
 /** What is written to stdout of work that goes on, at most, before its reader is waited for. */
 const BUFFER = 1 << 20;
-/** How long after an interrupt what was written is still waited for. */
+/** How long after an interrupt a reader may take nothing of what was written, before it is waited for no more. */
 const PATIENCE_MS = 300;
 
+/** How many pieces readers have taken. */
+let taken = 0;
 let failure: Error | undefined;
 let isReported = false;
 /** In pieces, what a change says that was made. */
@@ -144,12 +146,19 @@ function writeTo(stream: NodeJS.WriteStream, text: string): Promise<Error | unde
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout | undefined;
     const unwatch = whenInterrupted(() => {
-      timer = setTimeout(() => {
+      let before = taken;
+      timer = setInterval(() => {
+        // A reader that is only slow gets all of it.
+        const isSlow = taken !== before;
+        before = taken;
+        if (isSlow) return;
+        clearInterval(timer);
         resolve(new OutputUnread());
       }, PATIENCE_MS);
     });
     stream.write(text, (error) => {
-      clearTimeout(timer);
+      taken++;
+      clearInterval(timer);
       unwatch();
       resolve(error ?? undefined);
     });

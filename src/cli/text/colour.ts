@@ -1,6 +1,17 @@
+import type {Status} from '../../lib/watch/row.js';
+
 /** What a terminal is sent for a colour. */
 const COLOURS = {red: 31, green: 32, yellow: 33, magenta: 35, cyan: 36};
 export type Colour = keyof typeof COLOURS;
+
+/** Of the status of a session. */
+export const STATUS_COLOURS: Record<Status, Colour> = {
+  frozen: 'cyan',
+  invalid: 'magenta',
+  empty: 'red',
+  low: 'yellow',
+  ok: 'green',
+};
 
 /** Colours text for a stream that is a terminal; NO_COLOR, FORCE_COLOR and TERM=dumb decide before that. */
 export function paint(colour: Colour, text: string, stream: NodeJS.WriteStream): string {

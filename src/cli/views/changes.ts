@@ -2,6 +2,7 @@ import {FREEZE_REASON_KEYS, keyName} from '../../lib/gateway/keys.js';
 import {describeChanged} from '../../lib/journal/describe.js';
 import {addOlder, type KeyRecord, toText, type Value} from '../../lib/journal/entry.js';
 import type {HistoryPart} from '../../lib/journal/history.js';
+import type {ShippedChange} from '../../lib/journal/ship.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
 import {formatUtc} from '../../lib/values/time.js';
 import {roomOf, showCut} from '../text/escape.js';
@@ -124,7 +125,7 @@ function toCells({part, first, count, records, undone, keys, isComplete}: Row): 
     id,
     actor,
     undone === 0 ? what : `${what} (${undone < records ? 'partly ' : ''}undone)`,
-    `${showCut(nameOf(first), room - others.length)}${others}`,
+    `${showCut(nameOf(first) || '(the store)', room - others.length)}${others}`,
     describeChanged(keys),
     noteOf(part, keys),
   ].map((text, column) => (column === HEADER.indexOf('Session') ? text : showCut(text, room)));
@@ -162,6 +163,13 @@ function toChangesJson({
     before: toKeysJson(keys, ({before}) => before),
     after: toKeysJson(keys, ({after}) => after ?? false),
   }));
+}
+
+/** A line for a log store; what is undone later is a line of its own. */
+export function toShippedLine({part, record, cursor}: ShippedChange): string {
+  const [fields] = toChangesJson({...part, records: [record], undoneBy: []}) as [Record<string, unknown>];
+  const shown = Object.entries(fields).filter(([name]) => name !== 'undone_by');
+  return `${stringifyJson({cursor, ...Object.fromEntries(shown)})}\n`;
 }
 
 /** Of the keys that were changed: null for none, else the exact text (null when it was no text) and its TTL. */

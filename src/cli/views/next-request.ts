@@ -1,4 +1,5 @@
 import {IDENTICAL_LIMIT, REQUEST_LIMIT} from '../../lib/gateway/anomaly-stats.js';
+import {ONLY_A_FREEZE_BLOCKS} from '../../lib/gateway/budget-judgement.js';
 import {describeEnd} from '../../lib/gateway/freeze.js';
 import type {
   BudgetRule,
@@ -10,13 +11,14 @@ import type {
   Rule,
 } from '../../lib/gateway/next-request.js';
 import {percentageOf} from '../../lib/gateway/session.js';
-import {formatExactMoney, type Money, toPlainDigits} from '../../lib/values/money.js';
-import {isText} from '../../lib/values/session-id.js';
+import {formatExactMoney, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
+import {isText, nameOf, sentInHeader} from '../../lib/values/session-id.js';
 import {formatDuration, formatUtc} from '../../lib/values/time.js';
 import {type SameServer, toGlob, toKeyDeletion, toSessionCommand} from '../copyable/session-commands.js';
 import {toCommandLine} from '../copyable/shell-quote.js';
 import {roomOf, showCut} from '../text/escape.js';
-import type {ShownRenewal} from './renewal.js';
+import type {Forecast, ForecastJson} from './forecast.js';
+import type {ShownRenewal} from './periods.js';
 
 /** A rule as scripts see it: a contract. What follows are facts of that rule. */
 interface RuleJson {
@@ -29,7 +31,7 @@ interface RuleJson {
 }
 
 /** A decision as scripts see it: a contract too. */
-export interface DecisionJson {
+export interface DecisionJson extends Partial<ForecastJson> {
   session_id: string;
   is_known: boolean;
   checked_at: Date;
@@ -42,13 +44,20 @@ export interface DecisionJson {
   passes_if_identical: boolean;
   rules: RuleJson[];
   commands: string[];
+  /** What else is to be known, as sentences. */
+  notes: string[];
   /** When the budget renews next, if it does. */
   next_renewal: string | null;
   /** What lets it pass for this period only, in place of a larger budget. */
   grant_commands: string[];
 }
 
-export function toDecisionJson(decision: Decision, server: SameServer, renewal?: ShownRenewal): DecisionJson {
+export function toDecisionJson(
+  decision: Decision,
+  server: SameServer,
+  renewal: ShownRenewal | undefined,
+  forecast: Forecast | undefined,
+): DecisionJson {
   const {passes, request} = decision;
   return {
     session_id: decision.id,
@@ -66,18 +75,26 @@ export function toDecisionJson(decision: Decision, server: SameServer, renewal?:
       return {rule: rule.rule, verdict, http_status: answer, until, problem, ...factsOf(rule)};
     }),
     commands: toCommands(decision, decision.remedies, server),
+    notes: describeNotes(decision),
     next_renewal: renewal?.json.next_renewal ?? null,
+    ...forecast?.json,
     grant_commands: toCommands(decision, findGrants(decision, renewal), server),
   };
 }
 
 /** A decision for people, line by line. May hold untrusted text. */
-export function describeDecision(decision: Decision, server: SameServer, renewal?: ShownRenewal): string[] {
+export function describeDecision(
+  decision: Decision,
+  server: SameServer,
+  renewal?: ShownRenewal,
+  forecast?: Forecast,
+): string[] {
   const {id, rules, remedies, isLoopNext} = decision;
   const labelled = rules.map((rule) => `${LABELS[rule.rule].padEnd(WIDTH)} ${describeRule(rule, decision)}`);
   return [
     `${'Session:'.padEnd(WIDTH)} ${showCut(id, roomOf(process.stdout))}`,
     ...labelled,
+    ...(forecast === undefined ? [] : [`${'Rate:'.padEnd(WIDTH)} ${forecast.sentence}`]),
     ...(renewal?.sentence == null ? [] : [`${'Renews:'.padEnd(WIDTH)} ${renewal.sentence}`]),
     describeAnswer(decision),
     ...describeRemedies('To let it pass:', decision, remedies, server),
@@ -93,7 +110,28 @@ export function describeDecision(decision: Decision, server: SameServer, renewal
           ...describeRemedies('To forget the last one:', decision, [{action: 'unfreeze'}], server),
         ]
       : []),
+    ...describeNotes(decision).map((note) => `Note: ${note}`),
   ];
+}
+
+/** What the rules do not say by themselves. May hold untrusted text. */
+function describeNotes({key, rules, isLoopNext}: Decision): string[] {
+  const notes: string[] = [];
+  const sent = sentInHeader(key);
+  if (sent !== undefined) {
+    notes.push(
+      `This is how the gateway stores '${nameOf(sent)}' from an X-Session-ID header. A request that names its session so passes these rules, and then fails with HTTP 500 on its way to the provider.`,
+    );
+  }
+  for (const rule of rules) {
+    if (rule.rule === 'loop' && (isLoopNext || rule.verdict === 'refuses' || rule.verdict === 'close')) {
+      notes.push(
+        'Embeddings and legacy completions count as the same request when model and max_tokens are the same, whatever their input.',
+      );
+    }
+    if (rule.rule === 'budget' && rule.budget?.eq(ZERO)) notes.push(ONLY_A_FREEZE_BLOCKS);
+  }
+  return notes;
 }
 
 /** A grant in place of a larger budget, for one that renews. */

@@ -13,11 +13,39 @@ import {toCsvCell} from '../text/csv.js';
 import {showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
-import type {RenewalCells, RenewalJson, ShownRenewal} from './renewal.js';
 import type {SecondLookJson} from './second-look.js';
 
 export const PERIOD_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
 type Format = (typeof PERIOD_FORMATS)[number];
+
+/** How a session's budget renews, as scripts see it: a contract. Null is what there is none of, or what is not readable. */
+export interface RenewalJson {
+  every: string | null;
+  timezone: string | null;
+  /** When the next period begins, on the zone's own clock. */
+  next_renewal: string | null;
+  /** What the session has been given for a while; USD. */
+  grants: Money | null;
+}
+
+/** The same in a row of a table, safe to show. */
+export interface RenewalCells {
+  json: RenewalJson;
+  period: string;
+  resets: string;
+  grants: string;
+}
+
+/** The same beside one session. */
+export interface ShownRenewal {
+  json: RenewalJson;
+  /** Labelled as those of `get-budget` are. */
+  lines: string[];
+  /** `every month $50.00, next 2026-12-01 00:00 +00:00 (in 3d4h)`; null without a period. */
+  sentence: string | null;
+  /** Why it is not known. */
+  problems: string[];
+}
 
 /** How and when a budget renews, as scripts see it: a contract. Times are on the clock of the period's zone. */
 export interface PeriodTermsJson {

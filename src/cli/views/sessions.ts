@@ -5,14 +5,16 @@ import {type BudgetChange} from '../../lib/operations/budget.js';
 import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/totals.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
-import {type Status, statusOf} from '../../lib/watch/row.js';
-import type {Colour} from '../text/colour.js';
+import {statusOf} from '../../lib/watch/row.js';
+import {type Colour, STATUS_COLOURS} from '../text/colour.js';
 import {toCsvCell} from '../text/csv.js';
 import {roomOf, showCut, showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
+import type {Forecast, ForecastJson} from './forecast.js';
 import {hexOf, writeIdLine} from './id-lines.js';
-import {NO_RENEWAL, type RenewalCells} from './renewal.js';
+import type {RenewalCells} from './periods.js';
+import {NO_RENEWAL} from './renewal.js';
 
 /** A session as scripts see it: a contract. Amounts are exact; null is a value in Redis that is not money. */
 export interface SessionJson {
@@ -66,6 +68,8 @@ export function toBudgetChangeJson(
 /** A session of a list; with how it renews where a column shows that, and it does. */
 export interface ListedSession extends Session {
   renewal?: RenewalCells | undefined;
+  /** By the ledger of spending, where a column shows that, and it is known. */
+  forecast?: Forecast | undefined;
 }
 
 interface Column {
@@ -80,14 +84,6 @@ interface Column {
 function cut(text: string): string {
   return showCut(text, roomOf(process.stdout));
 }
-
-const STATUS_COLOURS: Partial<Record<string, Colour>> = {
-  frozen: 'cyan',
-  invalid: 'magenta',
-  empty: 'red',
-  low: 'yellow',
-  ok: 'green',
-} satisfies Record<Status, Colour>;
 
 /** `invalid` in the place of an amount that cannot be read. */
 export const money = (amount: Money | null): string => (amount === null ? 'invalid' : formatMoney(amount));
@@ -126,6 +122,9 @@ const COLUMNS = {
   period: {title: 'Period', key: 'every', ...renewalColumn('period', 'every')},
   resets: {title: 'Resets', key: 'next_renewal', ...renewalColumn('resets', 'next_renewal')},
   grants: {title: 'Grants', key: 'grants', ...renewalColumn('grants', 'grants')},
+  hourly: {title: '$/h', key: 'spent_per_hour', ...forecastColumn('hour', 'spent_per_hour')},
+  daily: {title: '$/h in a day', key: 'spent_per_hour_of_day', ...forecastColumn('day', 'spent_per_hour_of_day')},
+  empties: {title: 'Empties', key: 'seconds_until_empty', ...forecastColumn('empties', 'seconds_until_empty')},
 } satisfies Record<string, Column>;
 
 function renewalColumn(
@@ -138,10 +137,18 @@ function renewalColumn(
   };
 }
 
+function forecastColumn(cell: 'hour' | 'day' | 'empties', field: keyof ForecastJson): Pick<Column, 'value' | 'cell'> {
+  return {
+    value: ({forecast}) => forecast?.json[field] ?? null,
+    cell: ({forecast}) => forecast?.[cell] ?? '-',
+  };
+}
+
 export type ColumnName = keyof typeof COLUMNS;
 export const COLUMN_NAMES: readonly string[] = Object.keys(COLUMNS);
 const DEFAULT_COLUMNS: readonly ColumnName[] = ['id', 'budget', 'spent', 'remaining', 'used'];
 const RENEWAL_COLUMNS: readonly ColumnName[] = ['period', 'resets', 'grants'];
+const FORECAST_COLUMNS: readonly ColumnName[] = ['hourly', 'daily', 'empties'];
 const FREEZE_COLUMNS: readonly ColumnName[] = ['frozen', 'until', 'reason', 'status'];
 
 /** The documented five; scripts get the freeze too, and a person sees how each session stands. */
@@ -166,6 +173,11 @@ export function parseColumns(typed: string): ColumnName[] {
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new TokengateError('INVALID_COLUMNS', `The column '${twice}' is named twice.`);
   return names;
+}
+
+/** True when a column shows what is expected by the ledger of spending. */
+export function needsForecast(columns: readonly ColumnName[]): boolean {
+  return columns.some((name) => FORECAST_COLUMNS.includes(name));
 }
 
 /** True when a column shows the freeze, which takes another read. */
@@ -228,6 +240,8 @@ async function* renderTable(
     rows.push(totalCells(totals, view.columns));
     view.onTotals(totals);
   }
+  /** Of a title there is none. */
+  const colours: Partial<Record<string, Colour>> = STATUS_COLOURS;
   const indexes = (names: readonly ColumnName[]): number[] =>
     view.columns.flatMap((name, index) => (names.includes(name) ? [index] : []));
   yield* await drawTable(
@@ -236,8 +250,8 @@ async function* renderTable(
     {
       hasFooter: view.totals,
       flexible: indexes(['id', 'reason']),
-      right: indexes(['budget', 'spent', 'remaining', 'used', 'rate', 'grants']),
-      colour: (cell, column) => (view.columns[column] === 'status' ? STATUS_COLOURS[cell] : undefined),
+      right: indexes(['budget', 'spent', 'remaining', 'used', 'rate', 'grants', 'hourly', 'daily', 'empties']),
+      colour: (cell, column) => (view.columns[column] === 'status' ? colours[cell] : undefined),
     },
   );
 }
@@ -295,7 +309,9 @@ function toCsvLine(columns: readonly Column[], session: ListedSession, {isTermin
     if (content === null) return '';
     if (typeof content === 'string') return toCsvCell(isTerminal ? showText(content) : content);
     if (content instanceof Date) return content.toISOString();
-    return typeof content === 'boolean' ? String(content) : toPlainDigits(content as Money);
+    return typeof content === 'boolean' || typeof content === 'number'
+      ? String(content)
+      : toPlainDigits(content as Money);
   });
   return `${cells.join(',')}\n`;
 }

@@ -15,8 +15,8 @@ import {serverTime} from '../../lib/redis/server-time.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {formatExactMoney, type Money, parseAmount, ZERO} from '../../lib/values/money.js';
 import {parseDuration} from '../../lib/values/time.js';
+import {askAbout, undoVerb} from '../batches/questions.js';
 import {capitalize} from '../text/words.js';
-import {askAbout, undoVerb} from '../views/questions.js';
 import {describeSighting} from '../views/second-look.js';
 
 /** What a key does to sessions, after its questions and a confirmation. */

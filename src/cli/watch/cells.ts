@@ -2,7 +2,8 @@ import {showCut} from '../text/escape.js';
 import {widthOf, widthOfCharacter} from '../text/width.js';
 
 /** How a piece of a line looks. The meaning is always in its text too. */
-export type Look = 'plain' | 'dim' | 'bold' | 'red' | 'green' | 'yellow' | 'cyan' | 'magenta' | 'bar' | 'selected';
+export type Look =
+  'plain' | 'dim' | 'bold' | 'red' | 'green' | 'yellow' | 'cyan' | 'blue' | 'magenta' | 'bar' | 'selected';
 
 /** A piece of a line; its text is safe to show. */
 export interface Piece {
@@ -19,6 +20,7 @@ const SGR: Record<Look, {colour: string; mono: string}> = {
   green: {colour: '32', mono: ''},
   yellow: {colour: '33', mono: ''},
   cyan: {colour: '36', mono: ''},
+  blue: {colour: '94', mono: ''},
   magenta: {colour: '35', mono: ''},
   bar: {colour: '30;46', mono: '7'},
   selected: {colour: '7', mono: '7'},

@@ -1,17 +1,10 @@
 import {FOREVER} from '../../lib/gateway/freeze.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
-import {emptyIn, forecastOf, type Status, type Watched, type WatchField} from '../../lib/watch/row.js';
+import {emptyIn, forecastOf, type Watched, type WatchField} from '../../lib/watch/row.js';
+import {STATUS_COLOURS} from '../text/colour.js';
 import {showCut, showMessage} from '../text/escape.js';
 import {cutMiddle, widthOf} from '../text/width.js';
 import {fit, type Line, type Look, MOST, type Piece} from './cells.js';
-
-export const STATUS_LOOKS: Record<Status, Look> = {
-  frozen: 'cyan',
-  invalid: 'magenta',
-  empty: 'red',
-  low: 'yellow',
-  ok: 'green',
-};
 
 /** What is not known, or does not apply. */
 const NOTHING = '-';
@@ -45,7 +38,7 @@ const COLUMNS: Record<Name, Column> = {
     sort: 'status',
     align: 'left',
     text: statusText,
-    look: ({status}) => STATUS_LOOKS[status],
+    look: ({status}) => STATUS_COLOURS[status],
   },
   id: {title: 'SESSION', sort: 'id', align: 'left', text: idText},
   budget: amountColumn('BUDGET', 'budget', ({session}) => session.budget),
@@ -79,7 +72,7 @@ const COLUMNS: Record<Name, Column> = {
     title: 'FREEZE',
     align: 'left',
     text: ({one, now}) => freezeText(one, now),
-    look: ({status}) => STATUS_LOOKS[status],
+    look: ({status}) => STATUS_COLOURS[status],
   },
 };
 
@@ -229,7 +222,7 @@ function idPieces(one: Watched, content: string, width: number, look: Look): Pie
   const why = content.slice(showCut(one.session.id, MOST).length);
   return [
     {text: id, look},
-    {text: rest >= LEAST_REASON ? fit(why, rest) : ' '.repeat(rest), look: STATUS_LOOKS[one.status]},
+    {text: rest >= LEAST_REASON ? fit(why, rest) : ' '.repeat(rest), look: STATUS_COLOURS[one.status]},
   ];
 }
 

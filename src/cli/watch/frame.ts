@@ -1,23 +1,15 @@
 import {describeEnd} from '../../lib/gateway/freeze.js';
 import {forecastEmpty} from '../../lib/periods/forecast.js';
 import type {ServerInfo} from '../../lib/redis/contract.js';
+import {describeServer} from '../../lib/redis/describe-server.js';
 import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
 import {forecastOf, STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';
+import {STATUS_COLOURS} from '../text/colour.js';
 import {showCut, showMessage} from '../text/escape.js';
 import {cutMiddle, widthOf} from '../text/width.js';
 import {fitLine, type Line, lineWidth, type Look, MOST, type Piece, shorten, spread, untrusted} from './cells.js';
-import {
-  amountText,
-  drawBar,
-  formatLength,
-  headLine,
-  layOut,
-  NOT_YET,
-  rowLine,
-  STATUS_LOOKS,
-  timeLeft,
-} from './columns.js';
+import {amountText, drawBar, formatLength, headLine, layOut, NOT_YET, rowLine, timeLeft} from './columns.js';
 import {
   fitDialog,
   type KeyHint,
@@ -35,6 +27,8 @@ import {type Dialog, type Message, selectedIndex, selectedRow, type State} from 
 /** What stands above the table. */
 export interface Head {
   server: ServerInfo;
+  /** Of its name. */
+  color: Look | undefined;
   /** Of the last reading, by the server's clock. */
   now: Date;
   /** Seconds from one reading to the next; undefined when there is only one. */
@@ -56,19 +50,16 @@ const bold = (text: string): Piece => ({text, look: 'bold'});
 
 /** Three lines: where and when, how many, how much; or the first alone. What limits the sessions is always there. */
 export function headLines(head: Head, width: number, height: 1 | 3 = 3): Line[] {
-  const {server, now, interval, trouble, summary, outOf, filters} = head;
+  const {server, color = 'cyan', now, interval, trouble, summary, outOf, filters} = head;
   const {statuses} = summary;
   const limits: Line = filters.length === 0 ? [] : [untrusted(filters.join(', '), 'yellow'), {text: ' '}];
   const clock = formatUtc(now);
   const live = interval === undefined ? [] : [dim(`  every ${formatLength(interval)} `), LIVE];
   const state: Line = trouble === '' ? [dim(clock), ...live] : [{text: `${clock} STALE`, look: 'red'}];
-  const where: Line = [
-    {text: ' tokengate ', look: 'bold'},
-    untrusted(`${server.address} db ${server.database}`, 'cyan'),
-  ];
+  const where: Line = [{text: ' tokengate ', look: 'bold'}, untrusted(describeServer(server), color)];
   const counts = STATUSES.flatMap((status): Piece[] => {
     const count = statuses[status];
-    return [GAP, dim(`${status} `), {text: String(count), look: count === 0 ? 'dim' : STATUS_LOOKS[status]}];
+    return [GAP, dim(`${status} `), {text: String(count), look: count === 0 ? 'dim' : STATUS_COLOURS[status]}];
   });
   const total = outOf === undefined ? String(summary.count) : `${summary.count} of ${outOf}`;
   const first = (right: Line): Line => spread(shorten(where, width - lineWidth(right) - 2), right, width);
@@ -136,7 +127,7 @@ function detailLines(one: Watched, now: Date, width: number): Line[] {
   return [
     spread([{text: ' '}, {text: cutMiddle(showCut(id, MOST), width - 2), look: 'bold'}], right, width),
     [{text: ` ${facts.join(', ')}`}],
-    [{text: ' '}, untrusted([...frozen, ...effect, ...problems].join(' '), STATUS_LOOKS[status])],
+    [{text: ' '}, untrusted([...frozen, ...effect, ...problems].join(' '), STATUS_COLOURS[status])],
   ].map((line) => fitLine(line, width));
 }
 
@@ -152,6 +143,7 @@ export interface Frame {
 /** What is seen beside the state. */
 export interface View {
   server: ServerInfo;
+  color: Look | undefined;
   interval: number;
   /** How the sessions are limited whatever the filter says, in words. */
   limits: readonly string[];

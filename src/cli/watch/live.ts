@@ -1,8 +1,9 @@
-import type {Redis} from '../../lib/redis/contract.js';
+import type {Redis, ServerInfo} from '../../lib/redis/contract.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import type {RawId} from '../../lib/values/session-id.js';
 import type {Feed} from '../../lib/watch/poller.js';
 import type {WatchField} from '../../lib/watch/row.js';
+import type {Guard} from '../connection/guard.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
 import {guardRawMode, untilForeground} from '../terminal/foreground.js';
 import {onInterrupt} from '../terminal/interrupts.js';
@@ -10,6 +11,7 @@ import {hasColour} from '../text/colour.js';
 import {showMessage} from '../text/escape.js';
 import type {PageLine} from '../views/session-page.js';
 import {act, type Done, type MakeJournal, prepareUndo, undo} from './actions.js';
+import type {Look} from './cells.js';
 import {fit, render, visibleRows} from './frame.js';
 import {askUndo, press, sayError} from './reduce.js';
 import type {Ui} from './screen.js';
@@ -24,6 +26,9 @@ export interface LiveOptions {
   /** How the feed itself is limited, in words. */
   limits: readonly string[];
   journal: MakeJournal;
+  /** Of the server's name. */
+  color: Look | undefined;
+  guard: Guard;
   /** Says all about why the gateway lets a session through or not; may hold untrusted text. */
   explain: (redis: Redis, id: RawId) => Promise<PageLine[]>;
   /** Says all about a session. */
@@ -240,7 +245,8 @@ function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions
       return () => listeners.delete(listener);
     },
     press(key) {
-      const step = press(state, key);
+      const step = press({...state, guard: describeGuard(options.guard, feed.server)}, key);
+      if (step.agreed !== undefined) options.guard.agree(step.agreed, step.agreed);
       update(() => step.state);
       if (step.effect !== undefined) run(step.effect, key.turn);
     },
@@ -255,9 +261,20 @@ function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions
       state = fit(state, size);
       const unknown = visibleRows(state).filter(({requests}) => requests === undefined);
       if (unknown.length > 0) feed.lookMore(unknown.map(({id}) => id));
-      return render(state, {server: feed.server, interval, limits, trouble: describeTrouble(feed)}, size);
+      return render(
+        state,
+        {server: feed.server, color: options.color, interval, limits, trouble: describeTrouble(feed)},
+        size,
+      );
     },
   };
+}
+
+function describeGuard(guard: Guard, server: ServerInfo): State['guard'] {
+  const {readOnly} = guard;
+  if (readOnly !== undefined) return {readOnly: readOnly.message};
+  const name = guard.nameToType(server);
+  return name === undefined ? undefined : {name};
 }
 
 function describeTrouble({trouble, readAt}: Feed): string {

@@ -110,6 +110,10 @@ export function panelOf(dialog: Dialog | undefined, size: Size): Panel | undefin
       const label = text({text: action.fields[answers.length]?.label ?? ''});
       return panel('yellow', title, [label, inputLine(line, width), ...problemLines(problem)]);
     }
+    case 'name': {
+      const {title, name, line} = dialog;
+      return panel('red', title, [text({text: showMessage(`To confirm, type ${name}`)}), inputLine(line, width)]);
+    }
     case 'confirm': {
       const {title, question, confirmations} = dialog;
       const keys = [...confirmations.map(({key, means}) => `${key} ${means}`), 'any other key: no'].join('   ');

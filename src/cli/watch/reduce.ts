@@ -7,6 +7,7 @@ import {edit, type EditedLine, type EditKey, insert, prefilled, textOf} from './
 import {
   arrange,
   closeDialog,
+  type Confirmed,
   type Dialog,
   type Effect,
   mention,
@@ -27,6 +28,8 @@ export type Key = {turn: number} & ({name: KeyName} | {text: string} | {pasted: 
 export interface Step {
   state: State;
   effect?: Effect;
+  /** The name of what is protected, which was typed. */
+  agreed?: string;
 }
 
 type DialogOf<K extends Dialog['kind']> = Extract<Dialog, {kind: K}>;
@@ -47,6 +50,8 @@ export function press(before: State, key: Key): Step {
       return pressInFilter(state, dialog, key);
     case 'field':
       return pressInField(state, dialog, key);
+    case 'name':
+      return pressInName(state, dialog, key);
     case 'confirm':
       return pressAtQuestion(state, dialog, key);
   }
@@ -159,6 +164,7 @@ function lookUp(state: State, kind: 'explain' | 'page'): Step {
 }
 
 function prepareUndo(state: State): Step {
+  if (isReadOnly(state)) return {state: mention(state, state.guard.readOnly)};
   const change = state.changes.at(-1);
   if (state.busy !== undefined) return {state: mention(state, `Wait: ${state.busy}.`)};
   if (change === undefined)
@@ -170,6 +176,7 @@ function prepareUndo(state: State): Step {
 function begin(state: State, action: Action, sessions: readonly Session[], turn: number): Step {
   const [first] = sessions;
   if (first === undefined) return {state};
+  if (isReadOnly(state)) return {state: mention(state, state.guard.readOnly)};
   if (state.busy !== undefined) return {state: mention(state, `Wait: ${state.busy}.`)};
   const selected = state.marked.size > 0 ? (state.selected ?? selectedRow(state)?.id) : first.key;
   return {state: ask({...state, selected, notice: undefined}, action, sessions, [], turn)};
@@ -264,12 +271,30 @@ function pressInField(state: State, dialog: DialogOf<'field'>, key: Key): Step {
   }
 }
 
-function pressAtQuestion(state: State, {confirmations, turn, request}: DialogOf<'confirm'>, key: Key): Step {
+function pressAtQuestion(state: State, {title, confirmations, turn, request}: DialogOf<'confirm'>, key: Key): Step {
   // What was pasted together with the key that led to the question is no answer to it.
   if ('pasted' in key || key.turn === turn) return {state};
   const letter = 'text' in key ? key.text.toLowerCase() : '';
   if (!confirmations.some((one) => one.key === letter)) return {state: cancel(state)};
-  return {state: closeDialog(state), effect: {...request, confirmation: letter}};
+  const effect: Confirmed = {...request, confirmation: letter};
+  const {guard} = state;
+  if (guard === undefined || !('name' in guard)) return {state: closeDialog(state), effect};
+  return {state: {...state, dialog: {kind: 'name', title, name: guard.name, effect, line: prefilled('')}}};
+}
+
+/** The name of what is protected is typed once, before the first change. */
+function pressInName(state: State, dialog: DialogOf<'name'>, key: Key): Step {
+  if (isNamed(key, 'escape')) return {state: cancel(state)};
+  if (!isNamed(key, 'enter')) return {state: {...state, dialog: {...dialog, line: typeInto(dialog.line, key)}}};
+  const {name, effect, line} = dialog;
+  const typed = textOf(line).trim();
+  if (typed === name) return {state: closeDialog(state), effect, agreed: name};
+  const text = `'${typed}' is not the name, which is ${name}: nothing was changed.`;
+  return {state: say(closeDialog(state), {text, level: 'error'})};
+}
+
+function isReadOnly(state: State): state is State & {guard: {readOnly: string}} {
+  return state.guard !== undefined && 'readOnly' in state.guard;
 }
 
 function cancel(state: State): State {

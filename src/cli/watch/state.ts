@@ -26,6 +26,8 @@ export interface State {
   /** The sessions that the next action is for; none when it is for the selected one. */
   marked: ReadonlySet<RawId>;
   dialog: Dialog | undefined;
+  /** What stands before a change: that there may be none, or a name that is to be typed. */
+  guard: {readOnly: string} | {name: string} | undefined;
   notice: Notice | undefined;
   /** What this view has changed and not undone, the newest last. */
   changes: readonly OwnChange[];
@@ -77,6 +79,8 @@ export type Dialog =
       line: EditedLine;
       problem: string;
     }
+  /** The name of what is protected, before the first change. */
+  | {kind: 'name'; title: string; name: string; effect: Confirmed; line: EditedLine}
   | {
       kind: 'confirm';
       title: string;
@@ -87,6 +91,9 @@ export type Dialog =
       request: Request;
     };
 
+/** What is done once it is confirmed. */
+export type Confirmed = Request & {confirmation: string};
+
 /** What a confirmation is for. */
 type Request =
   | {kind: 'change'; action: Action; sessions: readonly Session[]; answers: readonly string[]}
@@ -94,7 +101,7 @@ type Request =
 
 /** What is done outside of the state; the outcome comes back into it. */
 export type Effect =
-  | (Request & {confirmation: string})
+  | Confirmed
   | {kind: 'prepareUndo'; change: OwnChange}
   | {kind: 'explain' | 'page'; one: Watched}
   | {kind: 'read'}
@@ -115,6 +122,7 @@ export function openState(sort: WatchField, reverse: boolean, reading: Reading):
     selected: undefined,
     marked: new Set(),
     dialog: undefined,
+    guard: undefined,
     notice: undefined,
     changes: [],
     busy: undefined,

@@ -7,8 +7,8 @@ import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
 import type {Answer, Change, PlannedChange, ScriptedChange, Settled, Write} from './change.js';
 import {lookAt, readValues, type Values} from './look.js';
 import {planAll, untilSettled} from './plan.js';
-import {explainRefusal} from './refusal.js';
-import {runScripts} from './script.js';
+import {explainRefusal, refuseByStore} from './refusal.js';
+import {runScripts, type ScriptAnswer} from './script.js';
 import {lookAgain} from './second-look.js';
 
 /** After these the server may or may not have carried out what it was sent. */
@@ -143,7 +143,9 @@ async function sendScripted<T>(
   const answers = new Map<RawId, Answer<T>>();
   const refused: RawId[] = [];
   const undecided: RawId[] = [];
-  for (const [index, answer] of (await runScripts(redis, ids, change, journal)).entries()) {
+  const sent = await runScripts(redis, ids, change, journal);
+  if (sent.every(isAnswer)) return sent;
+  for (const [index, answer] of sent.entries()) {
     const id = ids[index];
     if (id === undefined) continue;
     const isRefused = answer instanceof ErrorReply && isScriptRefusal(answer);
@@ -152,7 +154,9 @@ async function sendScripted<T>(
     else answers.set(id, explain(redis, id, answer, journal));
   }
   if (withoutScript !== undefined && refused.length > 0) {
-    const replies = await redis.units(refused.map(withoutScript.commands));
+    const refusal = await refuseByStore(redis);
+    const replies =
+      refusal === undefined ? await redis.units(refused.map(withoutScript.commands)) : refused.map(() => refusal);
     for (const [index, id] of refused.entries()) {
       const reply = replies[index];
       if (Array.isArray(reply)) answers.set(id, withoutScript.read(redis, id, reply));
@@ -167,6 +171,10 @@ async function sendScripted<T>(
     }
   }
   return ids.flatMap((id) => answers.get(id) ?? []);
+}
+
+function isAnswer<T>(answer: ScriptAnswer<T>): answer is Answer<T> {
+  return answer !== undefined && !(answer instanceof ErrorReply);
 }
 
 function explain<T>(redis: Redis, id: RawId, answer: Answer<T> | ErrorReply, journal: Journal | undefined): Answer<T> {

@@ -1,12 +1,37 @@
+import {STORE_KEY} from '../gateway/keys.js';
 import type {Journal} from '../journal/entry.js';
-import {ErrorReply, type Redis} from '../redis/contract.js';
+import {ErrorReply, NoReply, orNoReply, type Redis} from '../redis/contract.js';
+import {confirmFlag} from '../redis/describe-server.js';
 import {isScriptRefusal} from '../redis/failures.js';
 import {TokengateError} from '../values/errors.js';
 
 /** What is wrong with the journal itself; any other refusal would meet the change too. */
 const OF_JOURNAL = new Set(['REDIS_NO_PERMISSION', 'WRONG_TYPE']);
 
+/** The error reply of a change script where the store is protected. */
+const OF_STORE = /^STORE (.*)$/s;
+
+/** For changes that no script of their own refuses: whether the store is protected, and that was not agreed to. */
+export async function refuseByStore(redis: Redis): Promise<ErrorReply | NoReply | undefined> {
+  const {to} = redis.consent;
+  if (to === true) return undefined;
+  const replies = await orNoReply(redis.pipeline([['GET', STORE_KEY]]));
+  if (replies instanceof NoReply) return replies;
+  const [name] = replies;
+  if (name instanceof ErrorReply) return name.message.startsWith('WRONGTYPE') ? name : undefined;
+  return typeof name === 'string' && name !== to ? new ErrorReply(`STORE ${name}`) : undefined;
+}
+
 export function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal | undefined): TokengateError {
+  const [, store] = OF_STORE.exec(reply.message) ?? [];
+  if (store !== undefined) {
+    // Whoever asks next knows it.
+    redis.server.store = store;
+    return new TokengateError('CONFIRMATION_REQUIRED', `The store is protected since a moment ago, as '${store}'.`, {
+      hint: `Nothing was changed. Run it again, or add ${confirmFlag(store)}.`,
+      cause: reply,
+    });
+  }
   const [, ofJournal] = /^JOURNAL (.*)$/s.exec(reply.message) ?? [];
   if (ofJournal !== undefined) {
     const {code, message} = redis.explain(new ErrorReply(ofJournal));

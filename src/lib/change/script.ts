@@ -1,7 +1,7 @@
-import {JOURNAL_KEY, keysOf} from '../gateway/keys.js';
+import {JOURNAL_KEY, keysOf, STORE_KEY} from '../gateway/keys.js';
 import type {Held} from '../gateway/stored-value.js';
 import {type Journal, toFields} from '../journal/entry.js';
-import {type Command, ErrorReply, type Redis} from '../redis/contract.js';
+import {type Command, type Consent, ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import type {RawId} from '../values/session-id.js';
 import type {Answer, ScriptedChange} from './change.js';
@@ -21,15 +21,15 @@ export async function runScripts<T>(
   size = GROUP,
 ): Promise<ScriptAnswer<T>[]> {
   const groups = inGroups(ids, size);
-  const replies = await redis.units(groups.map((group) => [toScript(group, change, journal)]));
+  const replies = await redis.units(groups.map((group) => [toScript(group, change, journal, redis.consent)]));
   const width = 1 + change.shapes.length;
   const answers = groups.flatMap((group, index): ScriptAnswer<T>[] => {
     const reply = replies[index];
     if (!Array.isArray(reply)) return group.map(() => reply);
-    const decisions = inGroups(JSON.parse(String(reply[0])) as (string | Held)[], width);
+    const decisions = JSON.parse(String(reply[0])) as (string | Held)[];
     return group.map((id, position) => {
-      const [word, ...old] = decisions[position] ?? [];
-      return change.read(id, word as string, old);
+      const at = position * width;
+      return change.read(id, decisions[at] as string, decisions.slice(at + 1, at + width));
     });
   });
   // One session that this user may not touch must not keep those beside it from being changed.
@@ -43,10 +43,12 @@ function isAboutKeys(answer: unknown): boolean {
   return answer instanceof ErrorReply && /^NOPERM.* key/is.test(answer.message);
 }
 
+/** @param consent whatever the store is called, unless it is given */
 export function toScript<T>(
   group: readonly RawId[],
   {shapes, scripts, args, own}: Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own'>,
   journal: Journal | undefined,
+  {to: agreed = ''}: Consent = {to: true},
 ): Command {
   const [first] = shapes;
   const keys = keysOf(shapes, group);
@@ -60,6 +62,7 @@ export function toScript<T>(
     ...keys,
     ...counts,
     ...[limit, JOURNAL_KEY],
+    ...(agreed === true ? ['', ''] : [STORE_KEY, agreed]),
     ...args,
     ...owns,
     ...header,

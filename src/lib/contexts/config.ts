@@ -3,7 +3,8 @@ import {dirname, isAbsolute, join} from 'node:path';
 import {parseRedisUrl, secretsOfUrl, type TlsFiles} from '../redis/url.js';
 import {TokengateError} from '../values/errors.js';
 import {parseTimeout} from '../values/time.js';
-import {type Entry, readTree, type Tree} from './tree.js';
+import {readTree} from './tree.js';
+import type {Entry, Tree} from './yaml-tree.js';
 
 export const COLORS = ['red', 'yellow', 'green', 'cyan', 'blue', 'magenta'] as const;
 export type Color = (typeof COLORS)[number];

@@ -1,16 +1,4 @@
-/** A value of a YAML text, and where it begins in it. */
-export type Tree = {offset: number} & (
-  | {kind: 'scalar'; value: unknown; /** As it is written, without quotes. */ text: string}
-  | {kind: 'list'; items: Tree[]}
-  | {kind: 'map'; entries: Entry[]}
-);
-
-export interface Entry {
-  name: string;
-  /** Where its name begins. */
-  offset: number;
-  value: Tree;
-}
+import type {Entry, Tree} from './yaml-tree.js';
 
 /** The tree of a text; `refuse` is told of the first thing in it that is no YAML, or no tree of these kinds. */
 export async function readTree(text: string, refuse: (offset: number, why: string) => never): Promise<Tree> {

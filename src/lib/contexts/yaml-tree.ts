@@ -1,6 +1,18 @@
 import type {Document, Node, Pair} from 'yaml';
 
-import type {Entry, Tree} from './tree.js';
+/** A value of a YAML text, and where it begins in it. */
+export type Tree = {offset: number} & (
+  | {kind: 'scalar'; value: unknown; /** As it is written, without quotes. */ text: string}
+  | {kind: 'list'; items: Tree[]}
+  | {kind: 'map'; entries: Entry[]}
+);
+
+export interface Entry {
+  name: string;
+  /** Where its name begins. */
+  offset: number;
+  value: Tree;
+}
 
 /** The same with all of YAML; `refuse` never gets a part of the text, which may hold a secret. */
 export async function readYamlTree(text: string, refuse: (offset: number, why: string) => never): Promise<Tree> {

@@ -2,18 +2,16 @@ import type {Redis, RedisText} from '../redis/contract.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {type FreezeState, toFreezeState} from './freeze.js';
 import {
-  BUDGET_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
-  HISTORY_KEYS,
   IDENTICAL_COUNT_KEYS,
   keyOf,
   type KeyShape,
+  KNOWN_KEYS,
   REQUEST_COUNT_KEYS,
-  SPENT_KEYS,
 } from './keys.js';
-import {WRONG_TYPE} from './stored-text.js';
-import {type Held, toHeld} from './stored-value.js';
+import {quoteStart, WRONG_TYPE} from './stored-text.js';
+import {type Held, toHeldText} from './stored-value.js';
 
 /** The gateway freezes a session for 300 s when it makes more requests than this without 60 s of rest. */
 export const REQUEST_LIMIT = 100;
@@ -50,20 +48,20 @@ export function readCount(held: Held): number | null {
 export async function findAnomalyStats(redis: Redis, id: RawId, {now}: {now: Date}): Promise<AnomalyStats> {
   const name = nameOf(id);
   const key = (shape: KeyShape): RedisText => keyOf(shape, id);
-  const [until, reason, requests, identical, known] = await redis.pipeline([
+  const [until, reason, requests, identical, known] = await redis.pipelineBytes([
     ['GET', key(FROZEN_UNTIL_KEYS)],
     ['GET', key(FREEZE_REASON_KEYS)],
     ['GET', key(REQUEST_COUNT_KEYS)],
     ['GET', key(IDENTICAL_COUNT_KEYS)],
-    ['EXISTS', ...[BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS, REQUEST_COUNT_KEYS, HISTORY_KEYS].map(key)],
+    ['EXISTS', ...KNOWN_KEYS.map(key)],
   ]);
-  const freeze = toFreezeState(name, toHeld(redis, until), toHeld(redis, reason), now);
+  const freeze = toFreezeState(name, toHeldText(redis, until), toHeldText(redis, reason), now);
   const problems = [...freeze.problems];
   const countOf = (reply: unknown, what: string): number | null => {
-    const held = toHeld(redis, reply);
+    const held = toHeldText(redis, reply);
     const count = readCount(held);
     if (count !== null) return count;
-    const found = typeof held === 'string' ? `'${held}', which is not a count` : WRONG_TYPE;
+    const found = typeof held === 'string' ? `${quoteStart(held)}, which is not a count` : WRONG_TYPE;
     problems.push(`The ${what} of session '${name}' is ${found}.`);
     return null;
   };

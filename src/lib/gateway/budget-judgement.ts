@@ -7,6 +7,10 @@ import type {Held} from './stored-value.js';
 /** What a gateway without a setting of its own gives a session at its first request. */
 export const DEFAULT_BUDGET: Money = Decimal.of(10);
 
+/** What to know of a budget of 0. */
+export const ONLY_A_FREEZE_BLOCKS =
+  'A budget of 0 lets requests pass whose estimate is not above 0, as with a negative max_tokens: only a freeze blocks a session for certain.';
+
 /** What the two keys of a session's money hold. */
 export interface HeldMoney {
   budget: Held;

@@ -47,19 +47,42 @@ export const SESSION_KEYS = [
   HISTORY_KEYS,
 ] as const satisfies readonly KeyShape[];
 
+/** Of these a session that the gateway has met lately has one. */
+export const KNOWN_KEYS: readonly KeyShape[] = [
+  BUDGET_KEYS,
+  SPENT_KEYS,
+  FROZEN_UNTIL_KEYS,
+  REQUEST_COUNT_KEYS,
+  HISTORY_KEYS,
+];
+
 /** String, no TTL: JSON, how and when the budget renews. Our own, the gateway knows nothing of it. */
 export const PERIOD_KEYS: KeyShape = {prefix: 'tokengate:period:', suffix: ''};
 
 /** String, no TTL: a JSON list of what the budget has been given for a while. Our own. */
 export const GRANTS_KEYS: KeyShape = {prefix: 'tokengate:grants:', suffix: ''};
 
-/** Every key of a session that a change may write. */
-export const CHANGED_KEYS: readonly KeyShape[] = [...SESSION_KEYS, PERIOD_KEYS, GRANTS_KEYS];
+/** String, no TTL: the name of the store, which a change of it has to give. Our own; one key, of `STORE_ID`. */
+export const STORE_KEYS: KeyShape = {prefix: 'tokengate:store', suffix: ''};
+
+/** That one key. */
+export const STORE_KEY = 'tokengate:store';
+
+/** Stands for the store as a whole where a change has the ID of a session, which is never empty. */
+export const STORE_ID = '' as RawId;
+
+/** Every key that a change may write. */
+export const CHANGED_KEYS: readonly KeyShape[] = [...SESSION_KEYS, PERIOD_KEYS, GRANTS_KEYS, STORE_KEYS];
 
 /** A key of one session. */
 export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
   const key = `${prefix}${id}${suffix}`;
   return isAscii(id) ? key : Buffer.from(key, 'latin1');
+}
+
+/** A session as a field of a hash. */
+export function fieldOf(id: RawId): RedisText {
+  return isAscii(id) ? id : Buffer.from(id, 'latin1');
 }
 
 /** Keys of several sessions, one session after the other. */
@@ -73,7 +96,7 @@ export function keysOf(shapes: readonly KeyShape[], ids: readonly RawId[]): Redi
 
 /** The name of a key without the session: `spent`, `requests:1min`, `period`. */
 export function keyName({prefix, suffix}: KeyShape): string {
-  return suffix === '' ? prefix.slice('tokengate:'.length, -1) : suffix.slice(1);
+  return suffix === '' ? prefix.slice('tokengate:'.length).replace(/:$/, '') : suffix.slice(1);
 }
 
 /**

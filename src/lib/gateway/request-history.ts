@@ -3,15 +3,7 @@ import {TokengateError} from '../values/errors.js';
 import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {parseGatewayTime} from '../values/time.js';
-import {
-  BUDGET_KEYS,
-  FROZEN_UNTIL_KEYS,
-  HISTORY_KEYS,
-  keyOf,
-  type KeyShape,
-  REQUEST_COUNT_KEYS,
-  SPENT_KEYS,
-} from './keys.js';
+import {HISTORY_KEYS, keyOf, keysOf, KNOWN_KEYS} from './keys.js';
 
 /** The gateway keeps so many requests of a session, for an hour after the last. */
 export const HISTORY_LENGTH = 100;
@@ -40,13 +32,12 @@ export interface History {
  * @throws TokengateError WRONG_TYPE
  */
 export async function readHistory(redis: Redis, id: RawId, {limit}: {limit: number}): Promise<History> {
-  const shapes: KeyShape[] = [BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS, REQUEST_COUNT_KEYS, HISTORY_KEYS];
   const [entries, known] = await redis.pipeline([
     // A list has no range of nothing.
     limit === 0
       ? ['LRANGE', keyOf(HISTORY_KEYS, id), '1', '0']
       : ['LRANGE', keyOf(HISTORY_KEYS, id), '0', String(limit - 1)],
-    ['EXISTS', ...shapes.map((shape) => keyOf(shape, id))],
+    ['EXISTS', ...keysOf(KNOWN_KEYS, [id])],
   ]);
   if (entries instanceof ErrorReply && entries.message.includes('WRONGTYPE')) {
     const message = `The history of session '${nameOf(id)}' is of a wrong Redis type: the gateway answers its requests with HTTP 500.`;

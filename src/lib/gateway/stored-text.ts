@@ -1,21 +1,11 @@
-import {isUtf8} from 'node:buffer';
+import {decodeUtf8} from '../values/utf8.js';
 
 /**
  * Bytes as text. A byte that is no part of UTF-8 becomes half a surrogate pair, as in Python's `surrogateescape`, so that a
  * text is well formed only if it was UTF-8: on any other the gateway fails, since it reads all keys as text.
  */
 export function decodeText(bytes: Buffer): string {
-  if (isUtf8(bytes)) return bytes.toString();
-  let text = '';
-  for (let start = 0; start < bytes.length;) {
-    const length = [1, 2, 3, 4].find((n) => start + n <= bytes.length && isUtf8(bytes.subarray(start, start + n)));
-    text +=
-      length === undefined
-        ? String.fromCharCode(0xdc00 + (bytes[start] ?? 0))
-        : bytes.toString('utf8', start, start + length);
-    start += length ?? 1;
-  }
-  return text;
+  return decodeUtf8(bytes, (byte) => String.fromCharCode(0xdc00 + byte));
 }
 
 /** What Redis keeps as no text. */

@@ -1,4 +1,4 @@
-import {ErrorReply, type Redis} from '../redis/contract.js';
+import {ErrorReply, type Redis, type RedisText} from '../redis/contract.js';
 import {decodeText} from './stored-text.js';
 
 /**
@@ -23,4 +23,22 @@ export function toHeld(redis: Redis, reply: unknown): Held {
 /** The same as text: see `decodeText`. */
 export function toHeldText(redis: Redis, reply: unknown): Held {
   return Buffer.isBuffer(reply) ? decodeText(reply) : toHeld(redis, reply);
+}
+
+/**
+ * In replies that were read as text, what is no UTF-8 has become U+FFFD. Reads such values once more, as bytes, and puts
+ * their text in place: see `decodeText`. There are none, as a rule, and then nothing is read.
+ */
+export async function readMangled(redis: Redis, keys: readonly RedisText[], values: unknown[]): Promise<void> {
+  const mangled: number[] = [];
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index];
+    if (typeof value === 'string' && value.includes('\ufffd')) mangled.push(index);
+  }
+  if (mangled.length === 0) return;
+  const replies = await redis.pipelineBytes(mangled.map((index) => ['GET', keys[index] ?? '']));
+  for (const [nth, index] of mangled.entries()) {
+    const reply = replies[nth];
+    values[index] = Buffer.isBuffer(reply) ? decodeText(reply) : reply;
+  }
 }

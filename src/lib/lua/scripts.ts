@@ -39,7 +39,15 @@ local call, pcall = redis.call, redis.pcall
 local width, nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local prefix, suffix = tonumber(ARGV[4]), tonumber(ARGV[5])
 local limit, journal = ARGV[6], ARGV[7]
-local args = {unpack(ARGV, 8, 7 + nargs)}
+local store, agreed = ARGV[8], ARGV[9]
+local args = {unpack(ARGV, 10, 9 + nargs)}
+local name = store ~= '' and pcall('GET', store)
+if refused(name) and string.find(name.err, 'WRONGTYPE') then
+return name
+end
+if type(name) == 'string' and name ~= agreed then
+return {err = 'STORE ' .. name}
+end
 local first = 0
 local function ttl(i)
 return call('PTTL', KEYS[first + i])
@@ -68,7 +76,7 @@ local value = values[first + i] or call('PTTL', KEYS[first + i]) ~= -2
 old[i] = value
 replies[nreplies + 1 + i] = value
 end
-local word, new = decision(old, args, nown > 0 and ARGV[8 + nargs + first / width], ttl)
+local word, new = decision(old, args, nown > 0 and ARGV[10 + nargs + first / width], ttl)
 replies[nreplies + 1] = word
 nreplies = nreplies + 1 + width
 if new then
@@ -101,7 +109,7 @@ end
 end
 local entry
 if isJournaled and nrecords > 0 then
-local fields = {unpack(ARGV, 8 + nargs + nown)}
+local fields = {unpack(ARGV, 10 + nargs + nown)}
 for i = nrecords + 1, nrecords + 1 + 2 * width do
 records[i] = nil
 end
@@ -236,16 +244,16 @@ return redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 3)
 
 /** lua/claim-crossings.lua */
 export const CLAIM_CROSSINGS = `local taken = {}
-for i = 4, #ARGV do
+for i = 3, #ARGV, 2 do
 local held = redis.call('HGET', KEYS[1], ARGV[i])
 local lease = held and string.match(held, '^pending:(%d+):')
-local free = not held or (lease and tonumber(lease) <= tonumber(ARGV[1]))
+local free = not held or (lease and tonumber(lease) <= tonumber(ARGV[2]))
 if free then
-redis.call('HSET', KEYS[1], ARGV[i], ARGV[2])
+redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
 end
 taken[#taken + 1] = free and 1 or 0
 end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[1])
 return taken`;
 
 /** lua/compare-and-set.lua */
@@ -356,16 +364,16 @@ ${CHANGE_SESSIONS_PART}
 return changeSessions(decide)`;
 
 /** lua/settle-crossings.lua */
-export const SETTLE_CROSSINGS = `for i = 3, #ARGV, 2 do
+export const SETTLE_CROSSINGS = `for i = 2, #ARGV, 3 do
 if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
-if ARGV[1] == '' then
+if ARGV[i + 2] == '' then
 redis.call('HDEL', KEYS[1], ARGV[i])
 else
-redis.call('HSET', KEYS[1], ARGV[i], ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
 end
 end
 end
-redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[1])
 return 1`;
 
 /** lua/unfreeze.lua */

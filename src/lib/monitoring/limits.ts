@@ -1,6 +1,7 @@
 import {type FreezeState, NOT_FROZEN} from '../gateway/freeze.js';
 import {BUDGET_KEYS} from '../gateway/keys.js';
 import type {Session} from '../gateway/session.js';
+import {forecastEmpty} from '../periods/forecast.js';
 import type {Renewing} from '../periods/renewal.js';
 import type {Redis} from '../redis/contract.js';
 import type {Filter} from '../sessions/filter.js';
@@ -8,6 +9,7 @@ import {mayPass} from '../sessions/filter.js';
 import {readRenewing} from '../sessions/periods.js';
 import {readFreezes, readSessions} from '../sessions/read.js';
 import {scanIds} from '../sessions/scan-ids.js';
+import {Decimal} from '../values/decimal.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
@@ -15,11 +17,12 @@ import {nameOf, type RawId} from '../values/session-id.js';
 export type Severity = 'warning' | 'critical';
 
 /** What a session can be found to be: a name for scripts. */
-export type RuleKind = 'used' | 'left' | 'rate' | 'frozen' | 'overdue' | 'unreadable_money' | 'unreadable_freeze';
+export type RuleKind =
+  'used' | 'left' | 'rate' | 'empties' | 'frozen' | 'overdue' | 'unreadable_money' | 'unreadable_freeze';
 
 export interface LimitRule {
   kind: RuleKind;
-  /** Of `used` in percent, of `left` in USD, of `rate` in USD a minute. */
+  /** Of `used` in percent, of `left` in USD, of `rate` in USD a minute, of `empties` in seconds. */
   threshold: Money | null;
   severity: Severity;
 }
@@ -34,6 +37,8 @@ export interface Subject {
   freeze: FreezeState | null;
   /** How its budget renews: null when that cannot be read, undefined when it does not, or when it was not asked for. */
   renewing?: Renewing | null | undefined;
+  /** Seconds until its budget is empty, or `lasts`; null for never, undefined where that is not known. */
+  emptyIn?: number | 'lasts' | null | undefined;
 }
 
 /** One rule that holds for a session. Of several thresholds of a kind it is the most severe. */
@@ -56,6 +61,8 @@ export interface CheckOptions {
   withPeriods?: boolean;
   /** What sessions spend, in USD a minute, for rules about that. */
   rates?: ReadonlyMap<RawId, Money | null> | undefined;
+  /** What sessions spend by the ledger, in USD a minute, for rules about when budgets are empty. */
+  recordedRates?: ReadonlyMap<RawId, Money | null> | undefined;
   /** Gets every session that is read, those that `where` leaves out too. */
   onSubject?: (subject: Subject) => void;
 }
@@ -75,12 +82,22 @@ interface Thresholds {
   minLeft: Money | null;
   /** USD that may be spent a minute. */
   maxRate?: Money | null;
+  /** Seconds. */
+  emptyWithin?: number | null;
   frozen: boolean;
   overdue?: boolean;
 }
 
 /** @throws TokengateError INVALID_USAGE */
-export function toRules({warn, crit, minLeft, maxRate = null, frozen, overdue = false}: Thresholds): LimitRule[] {
+export function toRules({
+  warn,
+  crit,
+  minLeft,
+  maxRate = null,
+  emptyWithin = null,
+  frozen,
+  overdue = false,
+}: Thresholds): LimitRule[] {
   if (warn !== null && crit !== null && warn.gt(crit)) {
     const message = `--warn ${warn.toString()} is above --crit ${crit.toString()}.`;
     throw new TokengateError('INVALID_USAGE', message, {hint: 'Either can be given as "off".'});
@@ -102,6 +119,7 @@ export function toRules({warn, crit, minLeft, maxRate = null, frozen, overdue = 
   if (warn !== null) add('used', 'warning', warn);
   if (minLeft !== null) add('left', 'warning', minLeft);
   if (maxRate !== null) add('rate', 'warning', maxRate);
+  if (emptyWithin !== null) add('empties', 'warning', Decimal.of(emptyWithin));
   return rules;
 }
 
@@ -127,7 +145,7 @@ export function parsePercentage(typed: string): Money | null {
  * have none. What cannot be read is never taken for fine: neither by a rule, nor by a filter that speaks of it.
  */
 export async function checkSessions(redis: Redis, options: CheckOptions): Promise<Check> {
-  const {rules, match, where, now, rates, onSubject} = options;
+  const {rules, match, where, now, rates, recordedRates, onSubject} = options;
   const aboutFreezes = rules.some(({kind}) => kind === 'frozen');
   const aboutPeriods = rules.some(({kind}) => kind === 'overdue');
   const findings: LimitFinding[] = [];
@@ -140,7 +158,7 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
   };
   const freezes = aboutFreezes || where?.needsFrozen === true ? await readFreezes(redis, match, now) : undefined;
   const periods =
-    aboutPeriods || options.withPeriods === true
+    aboutPeriods || recordedRates !== undefined || options.withPeriods === true
       ? await readRenewing(redis, {match, now, graceMs: options.graceMs})
       : undefined;
   const ids = await scanIds(redis, BUDGET_KEYS, match);
@@ -149,7 +167,9 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
       session.freeze = freezes === undefined ? null : (freezes.get(session.key) ?? NOT_FROZEN);
       freezes?.delete(session.key);
       if (rates !== undefined) session.rate = rates.get(session.key) ?? null;
-      check({id: session.id, key: session.key, session, freeze: session.freeze, renewing: periods?.get(session.key)});
+      const renewing = periods?.get(session.key);
+      const emptyIn = emptyInOf(session, recordedRates?.get(session.key) ?? null, renewing, now);
+      check({id: session.id, key: session.key, session, freeze: session.freeze, renewing, emptyIn});
       periods?.delete(session.key);
     }
   }
@@ -165,10 +185,21 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
   return {checked, findings};
 }
 
+function emptyInOf(
+  {remaining}: Session,
+  rate: Money | null,
+  renewing: Renewing | null | undefined,
+  now: Date,
+): Subject['emptyIn'] {
+  if (remaining === null || rate === null) return undefined;
+  const next = renewing?.next ?? null;
+  return forecastEmpty(remaining, rate, next === null || next <= now ? null : (next.getTime() - now.getTime()) / 1000);
+}
+
 /** Null when that is not known. Percentages are compared without a division, which would round. */
 export function holds(
   {kind, threshold}: Pick<LimitRule, 'kind' | 'threshold'>,
-  {session, freeze, renewing}: Subject,
+  {session, freeze, renewing, emptyIn}: Subject,
 ): boolean | null {
   switch (kind) {
     case 'unreadable_money':
@@ -183,6 +214,9 @@ export function holds(
       return threshold === null ? null : (session?.remaining?.lt(threshold) ?? null);
     case 'rate':
       return threshold === null ? null : (session?.rate?.gt(threshold) ?? null);
+    case 'empties':
+      if (threshold === null || emptyIn === undefined) return null;
+      return typeof emptyIn === 'number' && threshold.gte(emptyIn);
     case 'used': {
       const {budget = null, spent = null, percentageUsed = null} = session ?? {};
       if (threshold === null || budget === null || spent === null || percentageUsed === null) return null;

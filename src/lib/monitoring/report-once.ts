@@ -1,11 +1,11 @@
-import {randomUUID} from 'node:crypto';
+import {createHash, randomUUID} from 'node:crypto';
 
 import {alertsKey, BUDGET_KEYS, FROZEN_UNTIL_KEYS, keyOf} from '../gateway/keys.js';
 import {CLAIM_CROSSINGS, SETTLE_CROSSINGS} from '../lua/scripts.js';
 import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
-import {parseStoredMoney} from '../values/money.js';
+import {parseStoredMoney, toPlainDigits} from '../values/money.js';
 import {rawId, type RawId} from '../values/session-id.js';
 import {type Check, type LimitFinding, holds, type LimitRule, type RuleKind, type Subject} from './limits.js';
 
@@ -13,6 +13,7 @@ import {type Check, type LimitFinding, holds, type LimitRule, type RuleKind, typ
 interface Claim {
   /** As bytes, one character a byte: `used:80:dev-team`, or `used@1764547200000:80:dev-team` in a period. */
   field: string;
+  /** `reported:2026-11-22T16:33:12.324Z spent:9.5`: what became of it, and what began it. */
   value: string;
   id: RawId;
   kind: RuleKind;
@@ -51,8 +52,9 @@ const TTL_SECONDS = String(90 * 86_400);
 
 /**
  * Reports each crossing once, however many hosts check the same Redis: it is claimed in one atomic step before it is
- * reported, and stays claimed until the session has fallen back, or is gone. What could not be reported is given up
- * again, so that the next check reports it.
+ * reported, and stays claimed until the session has fallen back, or is gone, or until something else has begun it: a
+ * freeze with another end or reason, or spending that has fallen since, and has risen again before this check. What could
+ * not be reported is given up again, so that the next check reports it.
  *
  * What has been claimed is read before the sessions are, and is given up only if it is still the same claim: a check
  * that is slow cannot undo what another has claimed since.
@@ -67,52 +69,51 @@ export async function reportOnce<T extends {failed: ReadonlySet<LimitFinding>}>(
   const key = alertsKey(name);
   const start = Date.now();
   const claims = await readClaims(redis, key);
-  const {onSubject, over, unseen} = comparing(claims);
+  const {onSubject, over, unseen, dated} = comparing(claims);
   const check = await options.check(onSubject);
   const gone = await findGone(redis, unseen);
-  const settle = (on: Redis, value: string, entries: readonly (readonly [string, string])[]): Promise<unknown> =>
-    runScript(on, key, SETTLE_CROSSINGS, [value, TTL_SECONDS], entries);
-  await settle(
-    redis,
-    '',
-    [...over, ...gone].map(({field, value}) => [field, value]),
-  );
+  const settle = (on: Redis, entries: readonly Settlement[]): Promise<unknown> =>
+    runScript(on, key, SETTLE_CROSSINGS, [TTL_SECONDS], entries);
+  await settle(redis, [...[...over, ...gone].map(({field, value}): Settlement => [field, value, '']), ...dated]);
 
   const time = now.getTime() + Date.now() - start;
   const pending = `pending:${time + leaseMs}:${randomUUID()}`;
-  const fieldsOf = ({subject, rules}: LimitFinding): string[] => rules.map((rule) => fieldOf(subject, rule));
+  const reported = `reported:${new Date(time).toISOString()}`;
+  const originsOf = ({subject, rules}: LimitFinding): [field: string, origin: string][] =>
+    rules.map((rule) => [fieldOf(subject, rule), originOf(subject, rule.kind)]);
+  const origins = check.findings.map(originsOf);
   const claimed = await runScript(
     redis,
     key,
     CLAIM_CROSSINGS,
-    [String(time), pending, TTL_SECONDS],
+    [TTL_SECONDS, String(time)],
     // Those of one finding in one step: no other host gets a part of them.
-    check.findings.map(fieldsOf),
+    origins.map((some) => some.flatMap(([field, origin]) => [field, withOrigin(pending, origin)])),
   );
-  const mine = new Set(check.findings.flatMap(fieldsOf).filter((_, index) => claimed[index] === 1));
+  const mine = new Map(origins.flat().filter((_, index) => claimed[index] === 1));
   const fresh = check.findings.filter(({subject, rule}) => mine.has(fieldOf(subject, rule)));
 
   let failed: ReadonlySet<LimitFinding> = new Set(fresh);
   try {
-    const reported = await options.report(check, fresh);
-    ({failed} = reported);
-    return reported;
+    const told = await options.report(check, fresh);
+    ({failed} = told);
+    return told;
   } finally {
-    const lost = new Set([...failed].flatMap(fieldsOf));
-    const entries = (isLost: boolean): [string, string][] =>
-      [...mine].filter((field) => lost.has(field) === isLost).map((field) => [field, pending]);
+    const lost = new Set([...failed].flatMap(originsOf).map(([field]) => field));
+    const settlements = [...mine].map(([field, origin]): Settlement => {
+      const next = lost.has(field) ? '' : withOrigin(reported, origin);
+      return [field, withOrigin(pending, origin), next];
+    });
     // Reporting may have taken minutes, in which a server cuts off who says nothing.
     redis.close();
-    if (mine.size > 0) {
-      await onFreshConnection(redis, async (again) => {
-        await settle(again, '', entries(true));
-        await settle(again, `reported:${new Date(time).toISOString()}`, entries(false));
-      });
-    }
+    if (mine.size > 0) await onFreshConnection(redis, (again) => settle(again, settlements));
   }
 }
 
-async function onFreshConnection(redis: Redis, run: (again: Redis) => Promise<void>): Promise<void> {
+/** A claim that must still have this value, and its new one; empty for none. */
+type Settlement = [field: string, value: string, next: string];
+
+async function onFreshConnection(redis: Redis, run: (again: Redis) => Promise<unknown>): Promise<void> {
   let again: Redis | undefined;
   try {
     again = await redis.reopen();
@@ -162,25 +163,74 @@ function periodOf({renewing}: Subject, kind: RuleKind): string {
   return isOfPeriod && renewing?.period ? String(renewing.period.renewed.getTime()) : '';
 }
 
+/** What began a crossing, as far as it can be told; else nothing. */
+function originOf({session, freeze}: Subject, kind: RuleKind): string {
+  switch (kind) {
+    case 'used':
+    case 'left':
+      return session?.spent == null ? '' : `spent:${toPlainDigits(session.spent)}`;
+    case 'frozen':
+      return `freeze:${freeze?.until?.getTime() ?? ''}:${digest(freeze?.reason ?? '')}`;
+    case 'unreadable_freeze':
+      return `freeze:${digest((freeze?.problems ?? []).join())}`;
+    default:
+      return '';
+  }
+}
+
+/** True when something else has begun it than when it was claimed: spending only grows, unless somebody removes it. */
+function hasBegunAnew(before: string, now: string): boolean {
+  if (before === '' || now === '' || before === now) return false;
+  const [spent, present] = [before, now].map((origin) => /^spent:(.*)$/.exec(origin)?.[1]);
+  if (spent === undefined || present === undefined) return true;
+  const [old, money] = [parseStoredMoney(spent), parseStoredMoney(present)];
+  return old !== undefined && money?.lt(old) === true;
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+function withOrigin(state: string, origin: string): string {
+  return origin === '' ? state : `${state} ${origin}`;
+}
+
 /** Compares what was claimed with the sessions that are seen: whoever claimed it, it is over when it does not hold. */
 function comparing(claims: readonly Claim[]): {
   onSubject: (subject: Subject) => void;
   over: Claim[];
   /** Those of which it is not known yet. */
   unseen: Set<Claim>;
+  /** Of those that go on, and don't say what began them, as an earlier version wrote them: how they are to stand. */
+  dated: Settlement[];
 } {
   const byId = new Map<RawId, Claim[]>();
   for (const claim of claims) byId.set(claim.id, [...(byId.get(claim.id) ?? []), claim]);
   const over: Claim[] = [];
   const unseen = new Set(claims);
+  const dated: Settlement[] = [];
   return {
     over,
     unseen,
+    dated,
     onSubject(subject) {
-      for (const claim of byId.get(subject.key) ?? []) {
-        const stillHolds = claim.period === periodOf(subject, claim.kind) ? holds(claim, subject) : false;
-        if (stillHolds !== null) unseen.delete(claim);
-        if (stillHolds === false) over.push(claim);
+      const own = byId.get(subject.key) ?? [];
+      const stillHolds = (claim: Claim): boolean | null =>
+        claim.period === periodOf(subject, claim.kind) ? holds(claim, subject) : false;
+      const fallen = own.filter((claim) => stillHolds(claim) === false);
+      over.push(...fallen);
+      for (const claim of fallen) unseen.delete(claim);
+      for (const claim of own) {
+        if (stillHolds(claim) !== true) continue;
+        unseen.delete(claim);
+        const [state = '', before = ''] = claim.value.split(' ');
+        const origin = originOf(subject, claim.kind);
+        // Where a worse threshold has been left, this one goes on from there.
+        const goesOn = fallen.some(({kind}) => kind === claim.kind);
+        if (!goesOn && hasBegunAnew(before, origin)) over.push(claim);
+        else if (before === '' && origin !== '' && state.startsWith('reported:')) {
+          dated.push([claim.field, claim.value, withOrigin(state, origin)]);
+        }
       }
     },
   };

@@ -25,7 +25,7 @@ import type {Freeze} from './freeze.js';
 import type {NotLasting, SecondLook, Sighting} from './second-look.js';
 
 /** A request that had read before a change has written after so many milliseconds, as a rule. */
-const SOON_MS = 3;
+const SOON_MS = 2;
 /** While there are requests, it is worth waiting longer. */
 const LATER_MS = 100;
 /** The counter of requests lives for a minute after the last: with more than this left one began within a second. */

@@ -81,3 +81,8 @@ export function formatInZone(at: Date, timezone: string): string {
 export function formatIsoInZone(at: Date, timezone: string): string {
   return Temporal.Instant.fromEpochMilliseconds(at.getTime()).toString({timeZone: timezone, smallestUnit: 'second'});
 }
+
+/** The first moment of a day such as `2026-11-28`. */
+export function startOfDay(day: string, timezone: string): Date {
+  return momentOf(Temporal.PlainDate.from(day).toPlainDateTime(), timezone);
+}

@@ -1,7 +1,16 @@
 import {TokengateError} from '../values/errors.js';
-import {type Command, ErrorReply, NoReply, type Redis, type RedisText, type ServerInfo} from './contract.js';
+import {
+  type Command,
+  type Consent,
+  ErrorReply,
+  NoReply,
+  orNoReply,
+  type Redis,
+  type RedisText,
+  type ServerInfo,
+} from './contract.js';
 import {PRIMARY_HINT} from './failures.js';
-import {openNode, type RedisNode} from './node.js';
+import {type NodeOptions, openNode, type RedisNode} from './node.js';
 import {scanServer} from './scan-server.js';
 import {addressOf, parseRedisUrl, type RedisTarget, type TlsFiles, withTlsFiles} from './url.js';
 
@@ -15,6 +24,11 @@ export interface ConnectOptions {
   signal?: AbortSignal | undefined;
   /** On a cluster, the node that serves this key gets all commands without one, such as TIME. */
   homeKey?: RedisText | undefined;
+  /** What whoever connects calls it. */
+  name?: string | undefined;
+  /** The key with the name of a protected store, which is read in the first flight. */
+  storeKey?: RedisText | undefined;
+  consent?: Consent | undefined;
 }
 
 const DEFAULT_TIMEOUT_MS = 5000;
@@ -27,15 +41,23 @@ const DEFAULT_TIMEOUT_MS = 5000;
 export async function connect(options: ConnectOptions): Promise<Redis> {
   const target = withTlsFiles(parseRedisUrl(options.url), options.tls);
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const {storeKey, consent = {to: undefined}} = options;
+  const greeting: Command | undefined = storeKey === undefined ? undefined : ['GET', storeKey];
   const open = async ({signal, deadline}: {signal?: AbortSignal | undefined; deadline?: number}): Promise<Redis> => {
-    const node = await openTarget(target, {timeoutMs, signal, deadline});
+    const node = await openTarget(target, {timeoutMs, signal, deadline, greeting});
     try {
       if (node.facts.mode === 'cluster') {
         const {openCluster} = await import('./cluster/client.js');
-        return await openCluster(node, target, {timeoutMs, homeKey: options.homeKey ?? '', signal});
+        const cluster = await openCluster(node, target, {timeoutMs, homeKey: options.homeKey ?? '', signal, consent});
+        const server = Object.assign(cluster.server, {name: options.name});
+        // The key may be another node's.
+        if (greeting !== undefined) server.store = await findStore(cluster, greeting);
+        return cluster;
       }
-      const server = await describe(node, target);
+      const described = await describe(node, target);
+      const server = {...described, name: options.name, store: toStore(node.facts.greeted)};
       return standalone(node, server, {
+        consent,
         renew: () => openTarget(target, {timeoutMs, signal, deadline}),
         reopen: () => open({deadline: performance.now() + timeoutMs}),
       });
@@ -57,7 +79,7 @@ export function refuseReplica({server: {address, role, primary}}: Redis): void {
 
 async function openTarget(
   {endpoints, sentinel, credentials, database, tls}: RedisTarget,
-  times: {timeoutMs: number; signal: AbortSignal | undefined; deadline: number | undefined},
+  times: Pick<NodeOptions, 'timeoutMs' | 'signal' | 'deadline' | 'greeting'>,
 ): Promise<RedisNode> {
   const options = {credentials, database, tls, ...times};
   if (sentinel === undefined) return openNode({...options, kind: 'Redis', endpoint: endpoints[0]});
@@ -70,6 +92,19 @@ async function openTarget(
     isPatient: times.deadline !== undefined,
   };
   return openPrimary(primary, options);
+}
+
+/** Where no node serves the key now, a change finds that out. */
+async function findStore(cluster: Redis, greeting: Command): Promise<string | undefined> {
+  const replies = await orNoReply(cluster.pipeline([greeting]));
+  if (!(replies instanceof NoReply)) return toStore(replies[0]);
+  if (replies.error.code === 'REDIS_CLUSTER_DOWN') return undefined;
+  throw replies.error;
+}
+
+/** What a user may not read is taken for none: an error of a change itself says more. */
+function toStore(reply: unknown): string | undefined {
+  return typeof reply === 'string' ? reply : undefined;
 }
 
 /** Refuses what is no Redis that holds sessions. */
@@ -100,12 +135,12 @@ const LONG_PAUSE_MS = 10_000;
 
 /**
  * A Redis that is one server. Servers close connections on which nothing is said, such as those that wait for a reader or
- * a person: where nothing was under way then, a new one takes its place.
+ * a person: where nothing was under way then, or what only reads, a new one takes its place.
  */
 function standalone(
   first: RedisNode,
   server: ServerInfo,
-  {renew, reopen}: {renew: () => Promise<RedisNode>; reopen: Redis['reopen']},
+  {consent, renew, reopen}: {consent: Consent; renew: () => Promise<RedisNode>; reopen: Redis['reopen']},
 ): Redis {
   let node = first;
   let underWay = 0;
@@ -113,19 +148,41 @@ function standalone(
   /** Once something has got no answer, or nothing is wanted any more, nothing is mended. */
   let isOver = false;
   let renewing: Promise<void> | undefined;
+  let replacing: Promise<void> | undefined;
+  const hasAnswered = new WeakSet<RedisNode>([first]);
   const look = async (): Promise<void> => {
     const pause = performance.now() - restingSince;
     // The end of the connection has arrived, perhaps, and is not read yet.
     for (let turns = 0; pause > PAUSE_MS && turns < 3; turns++) await new Promise(setImmediate);
     if (pause > LONG_PAUSE_MS && node.isOpen()) await node.fly([['PING']]);
-    if (node.isOpen() || isOver) return;
-    const before = node.facts.clientId;
+    if (!node.isOpen() && !isOver) await replace(node);
+  };
+  const replace = async (lost: RedisNode): Promise<void> => {
+    if (node !== lost) return;
+    const {mode, clientId: before} = lost.facts;
     const next = await renew();
-    const {mode, clientId = Infinity} = next.facts;
+    const {clientId = Infinity} = next.facts;
     // What a cursor of SCAN says is forgotten when a server is started anew.
-    const isSame = mode === node.facts.mode && (before === undefined || clientId > before);
+    const isSame = next.facts.mode === mode && (before === undefined || clientId > before) && !isOver;
     if (isSame) node = next;
     else next.close();
+  };
+  /** Asks again what a lost connection has left open, on a new one: what only reads may be read twice. */
+  const askAgain = async (
+    lost: RedisNode,
+    ask: (next: RedisNode) => Promise<unknown[]>,
+  ): Promise<unknown[] | undefined> => {
+    // One that is lost before it has answered is not worth another.
+    if (isOver || !hasAnswered.has(lost)) return undefined;
+    replacing ??= replace(lost).finally(() => (replacing = undefined));
+    const isDone = await replacing.then(
+      () => true,
+      (error: unknown) => {
+        if (!(error instanceof TokengateError)) throw error;
+        return false;
+      },
+    );
+    return isDone && node !== lost ? ask(node) : undefined;
   };
   const fly: RedisNode['fly'] = async (commands, options) => {
     if (underWay === 0 && (!node.isOpen() || performance.now() - restingSince > PAUSE_MS)) renewing ??= look();
@@ -142,9 +199,19 @@ function standalone(
           renewing = undefined;
         }
       }
-      const replies = await node.fly(commands, options);
-      isOver ||= replies.some((reply) => reply instanceof NoReply);
-      return replies;
+      const ask = async (used: RedisNode): Promise<unknown[]> => {
+        const replies = await used.fly(commands, options);
+        const lost = replies.find((reply) => reply instanceof NoReply);
+        if (lost === undefined) {
+          hasAnswered.add(used);
+          return replies;
+        }
+        const canAsk = lost.error.code === 'REDIS_CONNECTION_LOST' && isReading(commands);
+        const again = canAsk ? await askAgain(used, ask) : undefined;
+        isOver ||= again === undefined;
+        return again ?? replies;
+      };
+      return await ask(node);
     } finally {
       underWay--;
       restingSince = performance.now();
@@ -169,6 +236,7 @@ function standalone(
   };
   return {
     server,
+    consent,
     cluster: undefined,
     doubts: new Set(),
     explain,
@@ -189,6 +257,17 @@ function standalone(
       return scanServer({ask: async (command) => (await this.pipelineBytes([command]))[0], explain}, pattern);
     },
   };
+}
+
+/** Commands that change nothing, of those that this CLI sends. */
+const READING = new Set(
+  'DBSIZE DUMP EXISTS GET GETRANGE HGET HGETALL HLEN HMGET HSCAN LLEN LRANGE MGET PTTL SCAN STRLEN TIME TTL TYPE XINFO XLEN XRANGE XREVRANGE ZREVRANGE'.split(
+    ' ',
+  ),
+);
+
+function isReading(commands: readonly Command[]): boolean {
+  return commands.every(([name = '']) => READING.has(String(name)));
 }
 
 /** A unit of one command is refused by its error reply. */

@@ -39,8 +39,18 @@ export interface ServerInfo {
   database: number;
   /** Of a replica, the address of its primary, when it says so. */
   primary: string | undefined;
+  /** What it is called by whoever connects. */
+  name?: string | undefined;
+  /** What it calls itself, when its store is protected, and that was asked for. */
+  store?: string | undefined;
   /** Set when it does not tell the time, and this machine's is used. */
   isLocalTime?: boolean;
+}
+
+/** What was agreed to, by all connections that share it. */
+export interface Consent {
+  /** The name of a protected store, as it was typed; true for what was decided before, about which nobody is asked. */
+  to: string | true | undefined;
 }
 
 /** What is special about a Redis Cluster. */
@@ -54,6 +64,7 @@ export interface Cluster {
 /** A Redis deployment. Every method rejects with a TokengateError, and none waits for ever. */
 export interface Redis {
   readonly server: ServerInfo;
+  readonly consent: Consent;
   /** Undefined when it is one server. */
   readonly cluster: Cluster | undefined;
   /** Sentences for the user: what could not be made sure of. */

@@ -13,6 +13,8 @@ interface NodeFacts {
   version: string | undefined;
   /** What the server has numbered this connection with: more each time, until it is started anew. */
   clientId?: number | undefined;
+  /** The reply to the greeting. */
+  greeted?: unknown;
 }
 
 export interface NodeOptions {
@@ -29,6 +31,8 @@ export interface NodeOptions {
   connectBy?: number | undefined;
   /** Ends every operation that is under way with INTERRUPTED. */
   signal?: AbortSignal | undefined;
+  /** A command that is sent in the first flight. */
+  greeting?: Command | undefined;
 }
 
 /** One connection to one server. None of its methods waits for ever. */
@@ -213,14 +217,14 @@ function interrupted(): TokengateError {
 
 /** Gives user, password and database in the flight that asks what the server is. */
 async function logIn(
-  {credentials: {username, password}, database}: NodeOptions,
+  {credentials: {username, password}, database, greeting}: NodeOptions,
   context: FailureContext,
   fly: (commands: readonly Command[]) => Promise<unknown[]>,
 ): Promise<NodeFacts> {
   const login = password === undefined ? [] : [['AUTH', ...(username === undefined ? [] : [username]), password]];
   const select = database === 0 ? [] : [['SELECT', String(database)]];
   // A server that lets no one in answers the first of these, and then closes the connection.
-  const replies = await fly([...login, ['HELLO', '2'], ...select]);
+  const replies = await fly([...login, ['HELLO', '2'], ...select, ...(greeting === undefined ? [] : [greeting])]);
   const refuse = (reply: unknown): void => {
     if (reply instanceof NoReply) throw reply.error;
     if (reply instanceof ErrorReply) throw explainFailure(reply, context);
@@ -230,12 +234,13 @@ async function logIn(
   const facts = Array.isArray(hello) ? pairs(hello) : await factsFromInfo(hello, fly, refuse);
   const {mode = 'unknown', role, version, id} = Object.fromEntries(facts);
   // A Sentinel and a cluster's node have no databases: what they are says more than that.
-  if (select.length > 0 && mode !== 'sentinel' && mode !== 'cluster') refuse(replies.at(-1));
+  if (select.length > 0 && mode !== 'sentinel' && mode !== 'cluster') refuse(replies[login.length + 1]);
   return {
     mode: mode as NodeFacts['mode'],
     role: role === 'master' ? 'primary' : role === 'replica' || role === 'slave' ? 'replica' : 'unknown',
     version,
     clientId: id === undefined ? undefined : Number(id),
+    greeted: greeting === undefined ? undefined : replies.at(-1),
   };
 }
 

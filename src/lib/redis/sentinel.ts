@@ -71,7 +71,14 @@ async function askSentinel(
 ): Promise<Endpoint | TokengateError> {
   let node: RedisNode | undefined;
   try {
-    node = await openNode({...options, kind: 'Sentinel', endpoint, credentials: sentinelCredentials, database: 0});
+    node = await openNode({
+      ...options,
+      kind: 'Sentinel',
+      endpoint,
+      credentials: sentinelCredentials,
+      database: 0,
+      greeting: undefined,
+    });
     const [reply] = await node.fly([['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name]]);
     if (reply instanceof NoReply) return reply.error;
     if (Array.isArray(reply)) return {host: String(reply[0]), port: Number(reply[1])};

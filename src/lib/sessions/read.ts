@@ -4,7 +4,6 @@ import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
-  keyOf,
   type KeyShape,
   keysOf,
   REQUEST_COUNT_KEYS,
@@ -12,7 +11,7 @@ import {
 } from '../gateway/keys.js';
 import {type Session, toSession} from '../gateway/session.js';
 import {type StoredAmount, toStoredAmount} from '../gateway/stored-amount.js';
-import {toHeld} from '../gateway/stored-value.js';
+import {readMangled, toHeld} from '../gateway/stored-value.js';
 import {ErrorReply, type Redis, type RedisText} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import {nameOf, type RawId} from '../values/session-id.js';
@@ -116,7 +115,9 @@ async function readAll<T>(
   const ids = await scanIds(redis, shapes[0], match);
   const found = new Map<RawId, T>();
   for (const page of inGroups(ids, PAGE)) {
-    const replies = await redis.pipeline(page.flatMap((id) => shapes.map((shape) => ['GET', keyOf(shape, id)])));
+    const keys = keysOf(shapes, page);
+    const replies = await redis.pipeline(keys.map((key) => ['GET', key]));
+    await readMangled(redis, keys, replies);
     for (const [index, id] of page.entries()) {
       found.set(id, read(id, replies.slice(index * shapes.length, (index + 1) * shapes.length)));
     }
@@ -153,6 +154,7 @@ async function readPage(redis: Redis, ids: readonly RawId[], look: FreezeLook | 
   await readUnclear(redis, all, values, 0, reason);
   // A reason without an end says nothing.
   await readUnclear(redis, all, values, reason, all.length, (index) => values[index - asked.length] !== null);
+  await readMangled(redis, all, values);
 
   let nth = 0;
   return ids.map((id, index) => {

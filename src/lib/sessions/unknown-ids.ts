@@ -4,7 +4,21 @@ import {BUDGET_KEYS, keyOf, SESSION_KEYS} from '../gateway/keys.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import {editDistance} from '../values/edit-distance.js';
-import {nameOf, type RawId, rawId} from '../values/session-id.js';
+import {asHeaderGives, nameOf, type RawId, rawId} from '../values/session-id.js';
+
+/** What was probably meant by an ID that is not known. */
+export interface Guess {
+  name: string;
+  /** It is that ID, as the gateway stores it from a header. */
+  isFromHeader: boolean;
+}
+
+/** As a question; may hold untrusted text. */
+export function describeGuesses(guesses: readonly Guess[]): string {
+  const isFromHeader = guesses.some((guess) => guess.isFromHeader);
+  const why = ' So the gateway stores an ID from the X-Session-ID header, whose bytes it reads as Latin-1.';
+  return `Did you mean '${guesses.map(({name}) => name).join("', '")}'?${isFromHeader ? why : ''}`;
+}
 
 /** IDs in one flight. */
 const CHUNK = 1000;
@@ -32,8 +46,25 @@ export async function findUnknown(redis: Redis, ids: readonly RawId[]): Promise<
   return unknown;
 }
 
-/** For each ID the one of a session with a budget that was probably meant, if there is one. Never throws. */
-export async function guessIds(redis: Redis, typed: readonly RawId[]): Promise<Map<RawId, string>> {
+/** For each ID the one that was probably meant, of a session with a budget, if there is one. Never throws. */
+export async function guessIds(redis: Redis, typed: readonly RawId[]): Promise<Map<RawId, Guess>> {
+  const sent = await findSentInHeaders(redis, typed).catch(() => new Map<RawId, Guess>());
+  const near = await guessNearest(
+    redis,
+    typed.filter((id) => !sent.has(id)),
+  );
+  return new Map([...sent, ...near]);
+}
+
+/** Those that are known as the gateway stores them when they stand in a header. */
+async function findSentInHeaders(redis: Redis, typed: readonly RawId[]): Promise<Map<RawId, Guess>> {
+  const changed = typed.filter((id) => asHeaderGives(id) !== id);
+  const unknown = changed.length === 0 ? [] : await findUnknown(redis, changed.map(asHeaderGives));
+  const known = changed.filter((id) => !unknown.includes(asHeaderGives(id)));
+  return new Map(known.map((id) => [id, {name: nameOf(asHeaderGives(id)), isFromHeader: true}]));
+}
+
+async function guessNearest(redis: Redis, typed: readonly RawId[]): Promise<Map<RawId, Guess>> {
   const nearest = new Map<RawId, {name: string; distance: number}>();
   const words = typed
     .filter((id) => id.length <= MOST_TYPED)
@@ -50,7 +81,7 @@ export async function guessIds(redis: Redis, typed: readonly RawId[]): Promise<M
       nearest.set(word.id, {name, distance});
     }
   });
-  return new Map([...nearest].map(([id, {name}]) => [id, name]));
+  return new Map([...nearest].map(([id, {name}]) => [id, {name, isFromHeader: false}]));
 }
 
 export interface CountedSessions {

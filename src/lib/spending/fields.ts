@@ -1,7 +1,6 @@
 import {COMPARE_AND_SET_FIELDS} from '../lua/scripts.js';
-import {ErrorReply, type Redis, type RedisText} from '../redis/contract.js';
+import {ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
-import {isAscii} from '../values/session-id.js';
 
 /** What is to become of one field of a hash. Names and values are bytes, one character a byte. */
 export interface FieldWrite {
@@ -48,9 +47,4 @@ export async function compareAndSet(
     written.push(...(reply as number[]).map((done) => done === 1));
   }
   return written;
-}
-
-/** The name of a field as it is sent. */
-export function toField(latin1: string): RedisText {
-  return isAscii(latin1) ? latin1 : Buffer.from(latin1, 'latin1');
 }

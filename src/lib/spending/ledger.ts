@@ -66,16 +66,6 @@ export async function findLedger(redis: Redis): Promise<Ledger> {
   });
 }
 
-/** The name of the day that a moment is in: `2026-11-28`. */
-export type DayOf = (at: Date) => string;
-
-/** Loads the database of time zones only for a zone that needs it. */
-export async function makeDayOf(timezone: string): Promise<DayOf> {
-  if (timezone === 'UTC') return (at) => at.toISOString().slice(0, 10);
-  const {formatIsoInZone} = await import('../periods/calendar.js');
-  return (at) => formatIsoInZone(at, timezone).slice(0, 10);
-}
-
 /** The name of the hour that a moment is in, in UTC: `2026-11-28T17`. */
 export function hourOf(at: Date): string {
   return at.toISOString().slice(0, 13);

@@ -1,11 +1,11 @@
-import {LEDGER_KEY, SEEN_KEY, spentDayKey, spentHourKey, unaccountedKey} from '../gateway/keys.js';
+import {LEDGER_KEY, SEEN_KEY, spentDayKey, spentHourKey, unaccountedKey, fieldOf} from '../gateway/keys.js';
 import {compareEntries} from '../journal/after.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {Decimal} from '../values/decimal.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
-import {compareAndSet, type FieldWrite, toField} from './fields.js';
+import {compareAndSet, type FieldWrite} from './fields.js';
 import type {JournaledSpending} from './journaled.js';
 import {hourOf, type Ledger, readLedger} from './ledger.js';
 import {reckon, type Reckoning} from './reckon.js';
@@ -160,7 +160,7 @@ async function readAmounts(
   const asked = wanted.filter(([, entries]) => entries.length > 0);
   if (asked.length === 0) return new Map();
   const replies = await redis.pipeline(
-    asked.map(([key, entries]) => ['HMGET', key, ...entries.map(({id}) => toField(id))]),
+    asked.map(([key, entries]) => ['HMGET', key, ...entries.map(({id}) => fieldOf(id))]),
   );
   const amounts = new Map<string, string>();
   for (const [nth, [key, entries]] of asked.entries()) {

@@ -10,8 +10,9 @@ import {matchesGlob} from '../values/glob.js';
 import {ZERO} from '../values/money.js';
 import {rawId, type RawId} from '../values/session-id.js';
 import {closeRecording} from './close.js';
+import {loadDays} from './days.js';
 import {JournaledSpending} from './journaled.js';
-import {type Ledger, makeDayOf, readLedger} from './ledger.js';
+import {type Ledger, readLedger} from './ledger.js';
 import {contended, type Recording, recordPage, type Run} from './page.js';
 
 export interface RecordOptions {
@@ -46,7 +47,7 @@ async function tryToRecord(redis: Redis, options: RecordOptions): Promise<Record
   const now = await serverTime(redis);
   const ledger = await readLedger(redis);
   const {timezone, match} = settle(ledger, options);
-  const dayOf = await makeDayOf(timezone);
+  const {dayOf} = await loadDays(timezone);
   const journaled = new JournaledSpending(ledger?.position ?? (await findEnd(redis)), now);
   const isTrimmed = ledger !== undefined && !(await isKept(redis, ledger));
   if (ledger !== undefined) await journaled.readOn(redis);

@@ -1,10 +1,9 @@
-import {SEEN_KEY, SPENT_KEYS, keyOf, keysOf, JOURNAL_KEY} from '../gateway/keys.js';
+import {SEEN_KEY, SPENT_KEYS, keyOf, keysOf, JOURNAL_KEY, fieldOf} from '../gateway/keys.js';
 import {BEGINNING} from '../journal/after.js';
 import {type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {Decimal} from '../values/decimal.js';
 import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
-import {toField} from './fields.js';
 
 /** What the last recording saw of a session. */
 export interface Seen {
@@ -47,7 +46,7 @@ export async function readSeen(
   {end, isEach}: {end: string; isEach: boolean},
 ): Promise<{readings: Reading[]; isJournalNewer: boolean}> {
   const flights: Command[][] = [
-    [['HMGET', SEEN_KEY, ...ids.map(toField)]],
+    [['HMGET', SEEN_KEY, ...ids.map(fieldOf)]],
     isEach ? ids.map((id) => ['GET', keyOf(SPENT_KEYS, id)]) : [['MGET', ...keysOf([SPENT_KEYS], ids)]],
     [['XRANGE', JOURNAL_KEY, `(${end}`, '+', 'COUNT', '1']],
   ];

@@ -1,6 +1,6 @@
 import {Decimal} from './decimal.js';
 import {TokengateError} from './errors.js';
-import {type Finite, type GatewayNumber, parseGatewayNumber, toFloat} from './gateway-number.js';
+import {type Finite, parseGatewayNumber, toFloat} from './gateway-number.js';
 
 /** USD, exact: never a binary float, from the text in Redis to the text on the screen. */
 export type Money = Decimal;
@@ -74,18 +74,6 @@ export function toMoney(value: Finite): Money | undefined {
   // Before it is made, since it would take as much memory as it has zeros.
   if (value.coefficient === 0n || digits.length + value.exponent < -MAX_DECIMALS) return ZERO;
   return Decimal.fromParts(digits, value.exponent).round(MAX_DECIMALS, 'half-even');
-}
-
-/** What the gateway takes a stored text for; a number beyond all money counts as infinite. */
-export type StoredNumber = Money | Exclude<GatewayNumber, Finite>;
-
-/** @returns undefined when it is not a number */
-export function parseStoredNumber(text: string): StoredNumber | undefined {
-  const amount = parseStoredMoney(text);
-  if (amount !== undefined) return amount;
-  const value = parseGatewayNumber(text);
-  if (value === undefined || typeof value === 'string') return value;
-  return value.coefficient < 0n ? '-infinity' : 'infinity';
 }
 
 export function roundUpToCents(amount: Money): Money {

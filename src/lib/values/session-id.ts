@@ -1,6 +1,7 @@
 import {isUtf8} from 'node:buffer';
 
 import {TokengateError} from './errors.js';
+import {decodeUtf8} from './utf8.js';
 
 /**
  * A session ID as the bytes that stand in Redis, one character a byte: small in memory, exact for names that are not
@@ -30,8 +31,7 @@ export function rawId(latin1: string): RawId {
 /** What an ID is called: its text, with each byte that is not part of any as `\xNN`. */
 export function nameOf(id: RawId): string {
   if (isAscii(id)) return id;
-  const encoded = Buffer.from(id, 'latin1');
-  return isUtf8(encoded) ? encoded.toString() : escapeInvalidUtf8(encoded);
+  return decodeUtf8(Buffer.from(id, 'latin1'), (byte) => `\\x${byte.toString(16).padStart(2, '0')}`);
 }
 
 export function sessionNotFound(id: RawId, more = ''): TokengateError {
@@ -45,20 +45,19 @@ export function isText(id: RawId): boolean {
   return isAscii(id) || isUtf8(Buffer.from(id, 'latin1'));
 }
 
+/** What the gateway stores of an ID that stood in an `X-Session-ID` header: it reads the bytes there as Latin-1. */
+export function asHeaderGives(id: RawId): RawId {
+  return isAscii(id) ? id : rawId(Buffer.from(id).toString('latin1'));
+}
+
+/** The ID that a client sent in the header, of one that the gateway has stored so; undefined for any other. */
+export function sentInHeader(id: RawId): RawId | undefined {
+  if (isAscii(id) || !isText(id)) return undefined;
+  const sent = rawId(Buffer.from(id, 'latin1').toString());
+  return isText(sent) && asHeaderGives(sent) === id ? sent : undefined;
+}
+
 export function isAscii(text: string): boolean {
   // eslint-disable-next-line no-control-regex -- that is what ASCII is
   return /^[\x00-\x7f]*$/.test(text);
-}
-
-function escapeInvalidUtf8(encoded: Buffer): string {
-  let text = '';
-  for (let start = 0; start < encoded.length;) {
-    const length = [1, 2, 3, 4].find((n) => start + n <= encoded.length && isUtf8(encoded.subarray(start, start + n)));
-    text +=
-      length === undefined
-        ? `\\x${encoded.toString('hex', start, start + 1)}`
-        : encoded.toString('utf8', start, start + length);
-    start += length ?? 1;
-  }
-  return text;
 }

@@ -13,6 +13,7 @@ import {
 } from '../gateway/keys.js';
 import {toSession} from '../gateway/session.js';
 import {ABSENT, type StoredAmount} from '../gateway/stored-amount.js';
+import {readMangled} from '../gateway/stored-value.js';
 import {type RedisText, type Command, ErrorReply, type Redis} from '../redis/contract.js';
 import {serverTime, toServerTime} from '../redis/server-time.js';
 import {type Filter, passes} from '../sessions/filter.js';
@@ -20,7 +21,7 @@ import {hidesSome, toListed, toListedFreeze, valuesOf} from '../sessions/read.js
 import {scanIds} from '../sessions/scan-ids.js';
 import {inGroups} from '../values/chunks.js';
 import {matchesGlob} from '../values/glob.js';
-import {ZERO} from '../values/money.js';
+import {type Money, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {statusOf, type Watched} from './row.js';
 import {addReading, rateOf, type Spending, startSpending} from './spend-rate.js';
@@ -39,6 +40,8 @@ export interface Wanted {
   where?: Filter | undefined;
   /** Looks with each scan for budgets that renew, too. */
   withRenewals?: boolean;
+  /** Tells what sessions spend, in USD a minute, for as long as there are no two readings. Asked once. */
+  readFirstRates?: (redis: Redis, match?: string) => Promise<ReadonlyMap<RawId, Money | null> | undefined>;
 }
 
 export interface Watch {
@@ -79,6 +82,8 @@ interface Known {
   reasonText: string | null;
   freeze: FreezeState;
   spending: Spending | undefined;
+  /** By the ledger; null when that is not known. */
+  firstRate: Money | null;
   /** When the budget renews; null when it does not, or when that is overdue. */
   renewsAt: Date | null;
   /** An amount is another than that of which `watched` was made. */
@@ -88,7 +93,8 @@ interface Known {
 }
 
 /** Keeps what was read of the sessions that have a budget, and what follows from several readings. */
-export function openWatch({match, where, withRenewals = false}: Wanted): Watch {
+export function openWatch({match, where, withRenewals = false, readFirstRates}: Wanted): Watch {
+  let hasFirstRates = readFirstRates === undefined;
   let known = new Map<RawId, Known>();
   let list: Known[] = [];
   let pages: {page: Known[]; commands: Command[]}[] = [];
@@ -115,6 +121,11 @@ export function openWatch({match, where, withRenewals = false}: Wanted): Watch {
     list = ids.map((id) => known.get(id) ?? toKnown(id));
     known = new Map(list.map((one) => [one.id, one]));
     if (withRenewals) await readRenewals(redis);
+    if (!hasFirstRates) {
+      hasFirstRates = true;
+      const rates = await readFirstRates?.(redis, match);
+      for (const one of list) one.firstRate = rates?.get(one.id) ?? null;
+    }
     // Made once for many readings.
     pages = pagesOf(list).map((page) => ({page, commands: EACH_READING.map((shape) => ask('MGET', shape, page))}));
     const end = performance.now();
@@ -158,20 +169,22 @@ export function openWatch({match, where, withRenewals = false}: Wanted): Watch {
             const [text, old] = [texts[index] ?? null, one.texts[field]];
             // MGET gives nothing too for what is of a wrong type or may not be read.
             const isOpen = old !== null || isRefused || (isScan && one.amounts[field].state === 'invalid');
-            if (text === null && isOpen) unclear.push({one, field});
+            if (text === null ? isOpen : text !== old && isMangled(text)) unclear.push({one, field});
             else if (text !== old) setAmount(one, field, text, toListed(redis, text));
           }
           const until = untils.texts[index] ?? null;
-          if (until === null && (isHidden || untils.isRefused || one.until !== null)) {
+          if (until === null ? isHidden || untils.isRefused || one.until !== null : isMangled(until)) {
             unclear.push({one, field: 'until'});
+            if (until !== null) reasons.push(one);
           } else {
             if (until !== null && typeof one.until !== 'string') reasons.push(one);
             one.until = until;
           }
         }
       }
-      for (const page of frozenPages) setReasons(page, take(page).texts);
+      const frozen = frozenPages.map((page) => ({page, texts: take(page).texts}));
       const counts = countPages.map((page) => take(page).texts);
+      for (const {page, texts} of frozen) await setReasons(redis, page, texts);
       await readRest(redis, unclear, reasons);
       isNew = false;
       at = time;
@@ -218,6 +231,7 @@ function toKnown(id: RawId): Known {
     reasonText: null,
     freeze: NOT_FROZEN,
     spending: undefined,
+    firstRate: null,
     renewsAt: null,
     isStale: true,
     watched: undefined,
@@ -234,15 +248,19 @@ async function readRest(redis: Redis, unclear: readonly Unclear[], reasons: read
   if (unclear.length + reasons.length === 0) return;
   const pages = pagesOf(reasons);
   const gets = unclear.map(({one, field}): Command => ['GET', keyOf(KEYS[field], one.id)]);
-  const replies = (
-    await redis.pipeline([...gets, ...pages.map((page) => ask('MGET', FREEZE_REASON_KEYS, page))])
-  ).values();
+  const all = await redis.pipeline([...gets, ...pages.map((page) => ask('MGET', FREEZE_REASON_KEYS, page))]);
+  await readMangled(
+    redis,
+    gets.map(([, key = '']) => key),
+    all,
+  );
+  const replies = all.values();
   for (const {one, field} of unclear) {
     const reply: unknown = replies.next().value;
     if (field === 'until') one.until = reply as Known['until'];
     else setAmount(one, field, null, toListed(redis, reply));
   }
-  for (const page of pages) setReasons(page, valuesOf(redis, replies.next().value, page.length));
+  for (const page of pages) await setReasons(redis, page, valuesOf(redis, replies.next().value, page.length));
 }
 
 function setAmount(one: Known, field: Field, text: string | null, amount: StoredAmount): void {
@@ -252,7 +270,14 @@ function setAmount(one: Known, field: Field, text: string | null, amount: Stored
   one.isStale = true;
 }
 
-function setReasons(page: readonly Known[], texts: readonly (string | null)[]): void {
+/** What is no UTF-8, or U+FFFD itself. */
+function isMangled(text: string): boolean {
+  return text.includes('\ufffd');
+}
+
+async function setReasons(redis: Redis, page: readonly Known[], texts: (string | null)[]): Promise<void> {
+  const keys = page.map(({id}) => keyOf(FREEZE_REASON_KEYS, id));
+  await readMangled(redis, keys, texts);
   for (const [index, one] of page.entries()) one.reasonText = texts[index] ?? null;
 }
 
@@ -277,7 +302,7 @@ function refresh(redis: Redis, one: Known, at: Date): void {
   if (amount === undefined) one.spending = undefined;
   else if (one.spending === undefined) one.spending = startSpending(at.getTime(), amount);
   else addReading(one.spending, at.getTime(), amount);
-  const rate = one.spending === undefined ? null : rateOf(one.spending);
+  const rate = one.spending === undefined ? null : (rateOf(one.spending) ?? one.firstRate);
 
   const freeze = until === null ? NOT_FROZEN : toListedFreeze(redis, name, until, reasonText, at);
   const isChanged = watched === undefined || one.isStale || !isSameFreeze(freeze, one.freeze);

@@ -1,3 +1,4 @@
+import type {ChildProcess} from 'node:child_process';
 import {chmod, mkdtemp, readFile, rm, symlink, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
@@ -11,6 +12,7 @@ import {untilEnded} from '../../support/program/processes.js';
 import {type Output, runBinary} from '../../support/program/run.js';
 import {loadSessions, makeShell} from '../../support/program/shell.js';
 import {freePort, startRedis, type TestRedis} from '../../support/redis/redis-server.js';
+import {until} from '../../support/until.js';
 
 let redis: TestRedis;
 let receiver: Receiver;
@@ -277,6 +279,12 @@ describe('the URL of a webhook', () => {
     expect(stderr).toContain(`Error: The webhook file '${file}' ${reason}.`);
   });
 
+  test('may have a byte order mark before it', async () => {
+    await writeFile(file, `\ufeff${receiver.url}\n`);
+    expect(await fresh('--webhook-file', file)).toMatchObject({code: 2, stderr: ''});
+    expect(receiver.posts).toHaveLength(1);
+  });
+
   test('an empty variable, a missing file, a folder and a URL in its place are errors', async () => {
     expect((await check(['--new-only'], {TOKENGATE_WEBHOOK_URL: ''})).stderr).toContain(
       'TOKENGATE_WEBHOOK_URL is empty.',
@@ -313,6 +321,29 @@ describe('--exec', () => {
     expect(JSON.parse(json)).toMatchObject({session_id: 'over', severity: 'critical', threshold: 95});
     expect(await fresh('--exec', `${note} >> '${folder}/log'`)).toMatchObject({code: 0});
     expect(await log()).toHaveLength(2);
+  });
+
+  test.each([
+    ['SIGHUP', 129],
+    ['SIGQUIT', 131],
+    ['SIGTERM', 143],
+  ] as const)('%s ends it too, and what it was to report is left to the next check', async (signal, code) => {
+    let own: ChildProcess | undefined;
+    const running = runBinary(
+      ['check-sessions', '--new-only', '--exec', `echo $$ > '${folder}/pid'; exec sleep 1000`],
+      {
+        url: redis.url,
+        onStart: (child) => (own = child),
+      },
+    );
+    const pidOf = async (): Promise<number> => Number(await readFile(join(folder, 'pid'), 'utf8').catch(() => ''));
+    await until(async () => (await pidOf()) > 0);
+    const pid = await pidOf();
+    own?.kill(signal);
+    expect((await running).code).toBe(code);
+    await untilEnded(pid);
+    expect(await redis.client.hGetAll('tokengate:alerts')).toEqual({});
+    expect(await fresh('--exec', note)).toMatchObject({code: 2});
   });
 
   test('an ID is never a part of the command', async () => {

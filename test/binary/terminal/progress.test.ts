@@ -4,6 +4,7 @@ import {openTerminal} from '../../support/program/pty.js';
 import {runBinary} from '../../support/program/run.js';
 import {makeShell} from '../../support/program/shell.js';
 import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
+import {until} from '../../support/until.js';
 
 const SESSIONS = 3000;
 const SEED = `
@@ -124,3 +125,21 @@ function showScreen(text: string, rows = 30): string[] {
   }
   return lines.map((line) => line.trimEnd()).filter((line) => line !== '');
 }
+
+test('a terminal that is closed under the bar ends the batch, of which all is known', async () => {
+  await makeSlow();
+  const terminal = openTerminal(['reset-session', '--all', '--yes'], redis);
+  await untilBlocked();
+  terminal.hangUp();
+  await terminal.ended;
+  const left = async (): Promise<number> => (await redis.client.keys('session:*:budget')).length;
+  let [before, same] = [-1, 0];
+  await until(async () => {
+    const now = await left();
+    same = now === before ? same + 1 : 0;
+    before = now;
+    return same > 20 && !(await redis.client.sendCommand<string>(['CLIENT', 'LIST'])).includes('cmd=eval');
+  });
+  const entries = await redis.client.xLen('tokengate:journal');
+  expect(entries > 0).toBe(before < SESSIONS);
+});

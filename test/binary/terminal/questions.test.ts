@@ -13,14 +13,22 @@ const [CTRL_C, CTRL_D, CTRL_Z, CTRL_BACKSLASH] = ['\x03', '\x04', '\x1a', '\x1c'
 const FUTURE = '2099-01-01T00:00:00';
 const YES = 'y\r';
 
-/** Every question that there is but that of the live view, and what was done after a yes. */
-const QUESTIONS: [name: string, argv: string[], done: string][] = [
+const BY_NAME = {prompt: 'To confirm, type prod:', yes: 'prod\r'};
+
+/** Every question that there is but that of the live view, and what was done after a yes, or after the store's name. */
+const QUESTIONS: [name: string, argv: string[], done: string, asks?: typeof BY_NAME][] = [
   ['reset-session', ['reset-session', 'a'], "Session 'a' reset"],
   ['reset-session of many', ['reset-session', '--all'], 'Reset 1'],
   ['freeze-session', ['freeze-session', '--all'], 'Frozen 1'],
   ['unfreeze-session', ['unfreeze-session', 'b', 'c'], 'Unfrozen 2'],
   ['undo-change', ['undo-change', '--last'], 'Undone 1'],
   ['check-store', ['check-store', '--fix'], 'fixed 1'],
+  ['set-budget on a protected store', ['set-budget', 'a', '5'], 'Budget set', BY_NAME],
+  ['reset-session on a protected store', ['reset-session', 'a'], "Session 'a' reset", BY_NAME],
+  ['a batch on a protected store', ['reset-session', '--all', '--yes'], 'Reset 1', BY_NAME],
+  ['undo-change on a protected store', ['undo-change', '--last'], 'Undone 1', BY_NAME],
+  ['check-store on a protected store', ['check-store', '--fix', '--yes'], 'fixed 1', BY_NAME],
+  ['protect-store', ['protect-store', '--remove'], 'no longer protected', BY_NAME],
 ];
 
 let redis: TestRedis;
@@ -43,10 +51,15 @@ afterAll(async () => {
   await rm(folder, {recursive: true, force: true});
 });
 
-describe.each(QUESTIONS)('the question of %s', (_, argv, done) => {
+describe.each(QUESTIONS)('the question of %s', (_, argv, done, asks) => {
+  const {prompt, yes} = asks ?? {prompt: '(y/N)', yes: YES};
+  beforeEach(async () => {
+    if (asks !== undefined) await redis.client.set('tokengate:store', 'prod');
+  });
+
   const ask = async (): Promise<ReturnType<typeof openTerminal>> => {
     const terminal = openTerminal(argv, {...redis, env: {NO_COLOR: '1'}});
-    await terminal.shows('(y/N)');
+    await terminal.shows(prompt);
     return terminal;
   };
 
@@ -66,8 +79,8 @@ describe.each(QUESTIONS)('the question of %s', (_, argv, done) => {
   test('is not answered by what was typed before it', async () => {
     const before = await dumpKeyspace(redis);
     const terminal = openTerminal(argv, redis);
-    terminal.type(`${YES}y`);
-    await terminal.shows('(y/N)');
+    terminal.type(`${yes}y`);
+    await terminal.shows(prompt);
     terminal.type('\r');
     expect(await terminal.ended).toMatchObject({code: 1, screen: expect.stringContaining('Cancelled')});
     expect(await dumpKeyspace(redis)).toEqual(before);
@@ -79,10 +92,10 @@ describe.each(QUESTIONS)('the question of %s', (_, argv, done) => {
       // A shell with job control.
       line: (words) => `exec bash -c 'set -m; "$@"; fg; echo "code=$?"' bash ${words}`,
     });
-    await terminal.shows('(y/N)');
+    await terminal.shows(prompt);
     terminal.type(CTRL_Z);
-    await terminal.until((screen) => screen.split('(y/N)').length === 3, 'it was asked again');
-    terminal.type(YES);
+    await terminal.until((screen) => screen.split(prompt).length === 3, 'it was asked again');
+    terminal.type(yes);
     const {screen} = await terminal.ended;
     expect(screen).toContain(done);
     expect(screen).toContain('code=0');
@@ -96,10 +109,35 @@ describe.each(QUESTIONS)('the question of %s', (_, argv, done) => {
       // A shell that outlives the terminal, to tell of the end.
       line: (words) => `trap : HUP; ${words}; echo $? > '${file}.new'; mv '${file}.new' '${file}'`,
     });
-    await terminal.shows('(y/N)');
+    await terminal.shows(prompt);
     terminal.hangUp();
     await expect.poll(() => readFile(file, 'utf8').catch(() => ''), {timeout: 10_000}).toBe('129\n');
     await rm(file);
+    expect(await dumpKeyspace(redis)).toEqual(before);
+  });
+});
+
+describe('the name of a protected store', () => {
+  beforeEach(() => redis.client.set('tokengate:store', 'prod'));
+
+  test('is asked for with all that the answer depends on', async () => {
+    const terminal = openTerminal(['freeze-session', '--all', '--yes'], {...redis, columns: 200});
+    await terminal.shows(`? Freeze 1 session on prod (`);
+    await terminal.shows(" db 0) ('a')? To confirm, type prod:");
+    terminal.type('prod\r');
+    expect(await terminal.ended).toEqual({code: 0, screen: expect.stringMatching(/Server: prod \(.*\)\r\nUndo: /)});
+  });
+
+  test.each(['stagin', 'Prod', 'y', 'yes', 'prod x'])('is not %s', async (typed) => {
+    const before = await dumpKeyspace(redis);
+    const terminal = openTerminal(['set-budget', 'a', '5'], redis);
+    await terminal.shows('To confirm, type prod:');
+    terminal.type(`${typed}\r`);
+    const {code, screen} = await terminal.ended;
+    expect({code, screen}).toEqual({
+      code: 1,
+      screen: expect.stringContaining(`'${typed}' is not the name of this server`),
+    });
     expect(await dumpKeyspace(redis)).toEqual(before);
   });
 });

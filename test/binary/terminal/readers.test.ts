@@ -76,6 +76,44 @@ describe('a reader that does not read', () => {
     expect(words).toContain('Nobody reads the output.');
     expect(words).toContain(`Reset ${SESSIONS - undone} not done ${undone}`);
     expect(words).not.toContain('nknown');
+    const newest = JSON.stringify(await redis.client.xRevRange('tokengate:journal', '+', '-', {COUNT: 1}));
+    const [, change = 'none'] = /Recorded as change (\w{10})\./.exec(words) ?? [];
+    expect(newest).toContain(change);
+  });
+
+  test.each([
+    ['SIGHUP', 129],
+    ['SIGTERM', 143],
+  ] as const)('one that reads gets the whole document of a batch that %s ends', async (signal, code) => {
+    const running = start(['reset-session', '--all', '--yes', '--json'], []);
+    await until(() => Promise.resolve(running.text.stdout.includes('session_id')));
+    running.child.kill(signal);
+    const closed = new Promise((resolve) => running.child.once('close', resolve));
+    expect(await running.ended).toBe(code);
+    await closed;
+    const {summary} = JSON.parse(running.text.stdout) as {summary: Record<string, number>};
+    expect(summary).toMatchObject({not_done: await left(), unknown: 0});
+    expect(summary['reset']).toBe(SESSIONS - (await left()));
+  });
+
+  test('pauses undo-change, which an interrupt ends', async () => {
+    const reset = start(['reset-session', '--all', '--yes', '--quiet'], []);
+    expect(await reset.ended).toBe(0);
+    expect(await left()).toBe(0);
+    const running = start(['undo-change', '--last', '--yes', '--json'], ['stdout']);
+    let [before, same] = [0, 0];
+    await until(async () => {
+      const now = await left();
+      same = now === before && now > 0 ? same + 1 : 0;
+      before = now;
+      return same > 20;
+    });
+    const [code, seconds] = await end(running, 'SIGTERM');
+    expect(code).toBe(143);
+    expect(seconds).toBeLessThan(SOON);
+    const words = running.text.stderr.replaceAll(',', '');
+    expect(words).toContain(`Undone ${await left()} not done`);
+    expect(words).not.toContain('nknown');
   });
 
   test('that reads on gets all of it', async () => {

@@ -1,3 +1,5 @@
+import type {ChildProcess} from 'node:child_process';
+
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {startProxy} from '../../support/impostors/proxy.js';
@@ -5,6 +7,7 @@ import {silent, startServer} from '../../support/impostors/servers.js';
 import {openTerminal} from '../../support/program/pty.js';
 import {runBinary} from '../../support/program/run.js';
 import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
+import {until} from '../../support/until.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));
@@ -131,4 +134,29 @@ describe('while a change is under way', () => {
       await Promise.all([proxy.stop(), own.stop()]);
     }
   });
+});
+
+test('time in which a change itself was stopped is not the silence of Redis', async () => {
+  let own: ChildProcess | undefined;
+  const change = runBinary(['set-budget', 'a', '5', '--timeout', '1', '--json'], {
+    url: redis.url,
+    onStart: (child) => (own = child),
+  });
+  await redis.client.sendCommand(['CLIENT', 'PAUSE', '60000', 'WRITE']);
+  const reader = await redis.client.duplicate().connect();
+  try {
+    await until(async () => (await reader.sendCommand<string>(['CLIENT', 'LIST'])).includes(' cmd=eval '));
+    own?.kill('SIGSTOP');
+    const at = performance.now();
+    await reader.sendCommand(['CLIENT', 'UNPAUSE']);
+    // Longer than the time for an answer, which has arrived meanwhile.
+    await until(() => Promise.resolve(performance.now() - at > 2500));
+    own?.kill('SIGCONT');
+    const {code, stdout, stderr} = await change;
+    expect({code, stderr}).toEqual({code: 0, stderr: ''});
+    expect(JSON.parse(stdout)).toMatchObject({session_id: 'a', budget: 5});
+  } finally {
+    own?.kill('SIGCONT');
+    reader.destroy();
+  }
 });

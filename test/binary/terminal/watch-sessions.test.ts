@@ -480,6 +480,34 @@ describe('when it ends', () => {
     expect(live.lines().join('\n')).not.toContain('hungry');
   });
 
+  test('a protected store is asked for its name once, before the first change', async () => {
+    await redis.client.set('tokengate:store', 'prod');
+    const live = open();
+    await live.shows('tokengate prod (');
+    live.type('r');
+    await live.shows('remove both');
+    live.type('y');
+    await live.shows('To confirm, type prod');
+    live.type('stagin' + ENTER);
+    await live.shows("'stagin' is not the name");
+    live.type('r');
+    await live.shows('remove both');
+    live.type('y');
+    await live.shows('To confirm, type prod');
+    live.type('prod' + ENTER);
+    await live.shows('reset, removed');
+    live.type('z');
+    await live.shows('y yes');
+    live.type('y');
+    await live.shows('Undone watch-sessions');
+  });
+
+  test('a wrong --confirm is refused before the screen is shown', async () => {
+    await redis.client.set('tokengate:store', 'prod');
+    const live = open([...LIVE, '--confirm', 'stagin']);
+    expect(await live.ended).toMatchObject({code: 1, isAlternate: false, modes: 'echo icanon'});
+  });
+
   test('Ctrl-C leaves a question and changes nothing', async () => {
     const live = open();
     await live.shows('hungry');

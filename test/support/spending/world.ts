@@ -178,7 +178,7 @@ function takeOff(amount: Decimal): PlannedChange<null> {
   };
 }
 
-function periodOf(renewed: Date): Parameters<typeof setPeriodChange>[0] {
+export function periodOf(renewed: Date): Parameters<typeof setPeriodChange>[0] {
   const nothing = parseAmount('0');
   return {
     ...{every: 'day', timezone: 'UTC', at: '00:00', on: null, amount: parseAmount('50'), rollover: 'none'},

@@ -4,6 +4,7 @@ import {ErrorReply, NoReply, type Redis} from '../../redis/contract.js';
 import {nameOf, type RawId} from '../../values/session-id.js';
 import type {Answer, Change} from '../change.js';
 import {untilSettled} from '../plan.js';
+import {refuseByStore} from '../refusal.js';
 import {decideAll} from './decide.js';
 import {type Found, readFound} from './read.js';
 import {announce, conclude} from './record.js';
@@ -60,7 +61,13 @@ export function changeOnCluster<T>(
   const attempt = async (open: readonly RawId[]): Promise<Map<RawId, Answer<T>>> => {
     const ends = new Map<RawId, Answer<T> | ErrorReply>();
     const ready = new Map<RawId, Found[]>();
-    for (const [id, found] of await readFound(redis, open, change.shapes)) {
+    // In one flight. What has begun is brought to its end.
+    const [readings, refusal] = await Promise.all([
+      readFound(redis, open, change.shapes),
+      progress.size === 0 ? refuseByStore(redis) : undefined,
+    ]);
+    if (refusal !== undefined) return new Map(open.map((id) => [id, toAnswer(id, refusal)]));
+    for (const [id, found] of readings) {
       // It is decided as at first: what was done already stays done.
       if (Array.isArray(found))
         ready.set(

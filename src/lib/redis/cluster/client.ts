@@ -1,5 +1,5 @@
 import {TokengateError} from '../../values/errors.js';
-import {type Command, ErrorReply, NoReply, type Redis, type RedisText} from '../contract.js';
+import {type Command, ErrorReply, NoReply, type Redis, type RedisText, type Consent} from '../contract.js';
 import {openNode, type RedisNode} from '../node.js';
 import {addressOf, type Endpoint, type RedisTarget} from '../url.js';
 import {Flights} from './flights.js';
@@ -10,6 +10,7 @@ import {slotOf} from './slots.js';
 interface ClusterOptions extends ClusterLimits {
   /** The node that serves it gets all commands without a key, so that they have one clock. */
   homeKey: RedisText;
+  consent: Consent;
 }
 
 /**
@@ -43,14 +44,14 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
       replicas: primaries.reduce((sum, {replicas}) => sum + replicas.length, 0),
       primaryOf: (key) => nodes.map.owners[slotOf(key)],
     },
+    consent: options.consent,
     doubts: nodes.doubts,
     scan: (pattern) => scanCluster(nodes, pattern),
     explain: (reply) => flights.explain(reply),
     close() {
       nodes.close();
     },
-    reopen: () =>
-      reopenCluster(nodes.choose(), target, {timeoutMs: limits.timeoutMs, homeKey, deadline: nodes.limitOfLook()}),
+    reopen: () => reopenCluster(nodes.choose(), target, {...options, signal: undefined, deadline: nodes.limitOfLook()}),
     pipeline: (commands) => run(commands),
     pipelineBytes: (commands) => run(commands, true),
     async send(command) {

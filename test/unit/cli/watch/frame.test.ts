@@ -16,6 +16,7 @@ const AT = new Date('2026-11-22T10:00:00Z');
 const VIEW: View = {
   server: {address: 'redis.example.com:6379', database: 0} as View['server'],
   interval: 2,
+  color: undefined,
   limits: [],
   trouble: '',
 };
@@ -165,4 +166,16 @@ describe('the page of a session', () => {
     expect(page(80, 24, 1000).at(-2)).toBe('  line 39');
     expect(page(80, 4, 1000).at(-2)).toBe('  line 39');
   });
+});
+
+test('the head names the context and the store, in the color of the context', () => {
+  const size = {columns: 120, rows: 24};
+  const state = fit(openState('rate', false, {at: AT, sessions: SESSIONS}), size);
+  const headOf = (server: Partial<View['server']>): string => {
+    const view: View = {...VIEW, color: 'red', server: {...VIEW.server, ...server}};
+    return toAnsi(render(state, view, size).lines[0] ?? [], 'colour');
+  };
+  expect(headOf({name: 'prod'})).toContain('\x1b[1;31mprod (redis.example.com:6379 db 0)\x1b[0m');
+  expect(headOf({store: 'prod'})).toContain('prod (redis.example.com:6379 db 0)');
+  expect(headOf({name: 'prod', store: 'live'})).toContain('prod (store live, redis.example.com:6379 db 0)');
 });

@@ -31,10 +31,13 @@ beforeEach(() => {
   [effects, turn] = [[], 0];
 });
 
+let agreed: string | undefined;
+
 function send(key: {name: KeyName} | {text: string} | {pasted: string}, own = ++turn): void {
   const step = press(state, {...key, turn: own});
   state = step.state;
   if (step.effect !== undefined) effects.push(step.effect);
+  agreed = step.agreed;
 }
 /** Each character is a key of its own turn. */
 function type(text: string): void {
@@ -418,4 +421,42 @@ describe('other keys', () => {
     type('x');
     expect(state.dialog).toBeUndefined();
   });
+});
+
+describe('what is protected', () => {
+  beforeEach(() => {
+    state = {...state, guard: {name: 'prod'}};
+  });
+
+  test('asks for the name after the first yes, and then does what was asked for', () => {
+    type('uy');
+    expect([dialog().kind, effects]).toEqual(['name', []]);
+    type('prod');
+    key('enter');
+    expect(agreed).toBe('prod');
+    expect(effects).toMatchObject([{kind: 'change', confirmation: 'y'}]);
+    expect(about(effects[0])).toEqual(['a']);
+  });
+
+  test.each(['stagin', 'Prod', ''])('takes no other name, such as %j', (typed) => {
+    type('uy');
+    type(typed);
+    key('enter');
+    expect([agreed, effects, dialog().kind]).toEqual([undefined, [], undefined]);
+    expect(said()).toContain('nothing was changed');
+  });
+
+  test('is left by Esc', () => {
+    type('uyprod');
+    key('escape');
+    expect([effects, said()]).toEqual([[], 'Cancelled: nothing was changed.']);
+  });
+});
+
+test('on a read-only context no key begins a change', () => {
+  state = {...state, guard: {readOnly: "The context 'audit' is read-only."}, changes: [{change: 'c', what: 'x'}]};
+  for (const letter of 'fu+rz') {
+    type(letter);
+    expect([dialog().kind, effects, said()]).toEqual([undefined, [], "The context 'audit' is read-only."]);
+  }
 });

@@ -153,7 +153,9 @@ test('a claim has the time of the check, and what it took until then, and the ti
   const passed = Number(end) - now.getTime() - 60_000;
   expect(passed).toBeGreaterThanOrEqual(20);
   expect(passed).toBeLessThanOrEqual(took);
-  expect(Object.values(await claims())).toEqual([`reported:${new Date(now.getTime() + passed).toISOString()}`]);
+  expect(Object.values(await claims())).toEqual([
+    `reported:${new Date(now.getTime() + passed).toISOString()} spent:85`,
+  ]);
 });
 
 test('all thresholds of a crossing are claimed, and each is given up when it does not hold any more', async () => {

@@ -3,6 +3,7 @@ import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 import {connect} from '../../../../src/lib/redis/connect.js';
 import type {Command, Redis} from '../../../../src/lib/redis/contract.js';
 import {parseFilter} from '../../../../src/lib/sessions/filter.js';
+import {Decimal} from '../../../../src/lib/values/decimal.js';
 import {parseSessionId, type RawId} from '../../../../src/lib/values/session-id.js';
 import {openWatch, wantedBy, type Watch} from '../../../../src/lib/watch/reader.js';
 import type {Watched} from '../../../../src/lib/watch/row.js';
@@ -411,4 +412,17 @@ test('what is wanted can be narrowed by a glob and by an expression', async () =
   expect(ids()).toEqual(['a', 'b']);
   expect(ids({match: '[b-z]'})).toEqual(['b']);
   expect(ids({where: parseFilter('used < 50')})).toEqual(['a']);
+});
+
+test('the first reading has the rates that are recorded, and two readings have their own', async () => {
+  const {redis: on, setClock} = observed();
+  const asked = vi.fn(() => Promise.resolve(new Map([[a, Decimal.of('0.5')]])));
+  const watch = openWatch({readFirstRates: asked});
+  setClock(0);
+  await watch.read(on, []);
+  expect([of(watch, 'a')?.rate?.toString(), of(watch, 'b')?.rate]).toEqual(['0.5', null]);
+  setClock(60);
+  await watch.read(on, []);
+  expect([of(watch, 'a')?.rate?.toString(), of(watch, 'b')?.rate?.toString()]).toEqual(['0', '0']);
+  expect(asked).toHaveBeenCalledTimes(1);
 });

@@ -1,5 +1,7 @@
+import {STORE_ID} from '../../lib/gateway/keys.js';
 import type {RecordedChange} from '../../lib/operations/undo.js';
 import type {ServerInfo} from '../../lib/redis/contract.js';
+import {describeServer} from '../../lib/redis/describe-server.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
 import {countOf, formatCount} from '../text/words.js';
 
@@ -10,11 +12,12 @@ export const NAMED = 3;
 export function askAbout(
   verb: string,
   {count, first, unknown}: {count: number; first: readonly RawId[]; unknown?: ReadonlySet<RawId>},
-  {address, database}: ServerInfo,
+  server: ServerInfo,
 ): string {
+  if (first.length === 1 && first[0] === STORE_ID) return `${verb} the store on ${describeServer(server)}?`;
   const names = first.slice(0, NAMED).map((id) => `'${nameOf(id)}'${unknown?.has(id) === true ? ' (unknown)' : ''}`);
   const more = count > NAMED ? `, and ${formatCount(count - NAMED)} more` : '';
-  return `${verb} ${countOf(count, 'session')} on ${address} db ${database} (${names.join(', ')}${more})?`;
+  return `${verb} ${countOf(count, 'session')} on ${describeServer(server)} (${names.join(', ')}${more})?`;
 }
 
 /** What the question of an undoing begins with. */

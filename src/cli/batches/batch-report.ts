@@ -7,7 +7,7 @@ import {boundErrors, WorkOutput} from '../terminal/stdout.js';
 import {roomOf, showCut, showMessage} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {capitalize, formatCount} from '../text/words.js';
-import {describeSighting, hasNotLasted, toSecondLookJson} from './second-look.js';
+import {describeSighting, hasNotLasted, toSecondLookJson} from '../views/second-look.js';
 
 interface Wording<R> {
   verb: string;
@@ -94,6 +94,7 @@ export class BatchReport<R> {
 
   async add(outcomes: readonly Outcome<R>[], more: More = {}): Promise<void> {
     let text = '';
+    if (more.change !== undefined && outcomes.some(isRecorded)) this.changes.add(more.change);
     for (const outcome of outcomes) {
       this.countOne(outcome.state);
       if (outcome.state === 'not_done') this.firstNotDone ??= outcome.id;
@@ -107,7 +108,7 @@ export class BatchReport<R> {
         if (outcome.state !== 'not_done') reportLine(failure.message);
       } else if (!this.options.quiet && 'result' in outcome) {
         const state = outcome.state === 'done' ? this.wording.done : 'unchanged';
-        text += `${showMessage(`Session '${cut(outcome.id)}' ${state}: ${this.wording.describe(outcome.result)}`, roomOf(process.stdout))}\n`;
+        text += `${showMessage(`${capitalize(nameSession(outcome.id))} ${state}: ${this.wording.describe(outcome.result)}`, roomOf(process.stdout))}\n`;
       }
     }
     await this.write(text);
@@ -142,7 +143,7 @@ export class BatchReport<R> {
       if (this.options.format === 'text') {
         const would = state === 'done' ? `Would ${verb}` : 'Would leave';
         if (!this.options.quiet)
-          text += `${showMessage(`${would} session '${cut(id)}': ${now}${then === undefined ? '' : ` → ${then}`}`, roomOf(process.stdout))}\n`;
+          text += `${showMessage(`${would} ${nameSession(id)}: ${now}${then === undefined ? '' : ` → ${then}`}`, roomOf(process.stdout))}\n`;
       } else {
         const outcome = state === 'done' ? `would_${this.action}` : 'unchanged';
         text += this.element({
@@ -186,10 +187,17 @@ export class BatchReport<R> {
     if (failures.length + this.notLasting === 0 && !this.isClosed) return;
     const from =
       this.firstNotDone === undefined ? '' : ` Not done from '${this.firstNotDone}' on, in the order of the IDs.`;
+    // Nothing else may have told it.
+    const changes = this.output.isUnread ? [...this.changes].join(', ') : '';
+    const recorded = changes === '' ? '' : ` Recorded as change ${changes}.`;
     const why = [this.endedBy, this.output.closedBy].flatMap((message) => message ?? []).join(' ');
-    throw new TokengateError('BATCH_INCOMPLETE', `${why === '' ? '' : `${why} `}${capitalize(summary)}.${from}`, {
-      hint: this.describeHints(),
-    });
+    throw new TokengateError(
+      'BATCH_INCOMPLETE',
+      `${why === '' ? '' : `${why} `}${capitalize(summary)}.${recorded}${from}`,
+      {
+        hint: this.describeHints(),
+      },
+    );
   }
 
   /** A field of the document, where this is something that could be undone by a request. */
@@ -233,9 +241,7 @@ export class BatchReport<R> {
     {facts: others, change, changeField = 'change_id'}: More,
   ): Record<string, unknown> {
     const state = outcome.state === 'done' ? this.wording.done : outcome.state;
-    const isRecorded = outcome.state === 'done' || outcome.state === 'unknown';
-    const recorded = {[changeField]: (isRecorded ? change : undefined) ?? null};
-    if (isRecorded && change !== undefined) this.changes.add(change);
+    const recorded = {[changeField]: (isRecorded(outcome) ? change : undefined) ?? null};
     const facts = {session_id: outcome.id, outcome: state, ...others, ...recorded};
     if ('result' in outcome) return {...facts, ...this.wording.toJson(outcome.result)};
     return failure === undefined ? facts : {...facts, error: {code: failure.code, message: failure.message}};
@@ -261,6 +267,11 @@ export class BatchReport<R> {
   }
 }
 
+/** A change of the store as a whole has no session. */
+function nameSession(id: string): string {
+  return id === '' ? 'the store' : `session '${cut(id)}'`;
+}
+
 function cut(id: string): string {
   return showCut(id, roomOf(process.stdout));
 }
@@ -282,4 +293,9 @@ function describeFailure(outcome: Outcome<unknown>): TokengateError | undefined 
     default:
       return undefined;
   }
+}
+
+/** True for what the journal has, or may have. */
+function isRecorded({state}: Outcome<unknown>): boolean {
+  return state === 'done' || state === 'unknown';
 }

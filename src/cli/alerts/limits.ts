@@ -1,6 +1,7 @@
 import {describeEnd} from '../../lib/gateway/freeze.js';
 import type {Check, LimitFinding, Severity} from '../../lib/monitoring/limits.js';
 import {formatExactMoney, formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
+import {formatDuration} from '../../lib/values/time.js';
 import {paint} from '../text/colour.js';
 import {roomOf, showCut, showMessage} from '../text/escape.js';
 
@@ -94,7 +95,8 @@ function summarize({checked}: Check, findings: readonly LimitFinding[], known: n
 }
 
 /** What is wrong, against which threshold, in numbers. May hold untrusted text. */
-export function describeFinding({subject: {session, freeze, renewing}, rule: {kind, threshold}}: LimitFinding): string {
+export function describeFinding({subject, rule: {kind, threshold}}: LimitFinding): string {
+  const {session, freeze, renewing, emptyIn} = subject;
   const money = (amount: Money | null | undefined): string => (amount == null ? 'unknown' : formatExactMoney(amount));
   const amounts = `${money(session?.spent)} of ${money(session?.budget)}, ${money(session?.remaining)} left`;
   switch (kind) {
@@ -104,6 +106,10 @@ export function describeFinding({subject: {session, freeze, renewing}, rule: {ki
       return `has less than ${money(threshold)} left (${amounts})`;
     case 'rate':
       return `spends ${formatMoneyRate(session?.rate)}, more than ${formatMoneyRate(threshold)} (${amounts})`;
+    case 'empties': {
+      const when = typeof emptyIn === 'number' && emptyIn > 0 ? `in about ${formatDuration(emptyIn * 1000)}` : 'now';
+      return `is empty ${when} at the rate that is recorded, within ${formatDuration((threshold?.toNumber() ?? 0) * 1000)} (${amounts})`;
+    }
     case 'frozen':
       return `is frozen ${freeze?.until ? describeEnd(freeze.until) : ''} (${freeze?.reason ?? 'no reason'})`;
     case 'overdue':

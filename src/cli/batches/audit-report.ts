@@ -1,4 +1,5 @@
-import type {Advice, CheckedPage, Finding, Fixable} from '../../lib/audit/audit.js';
+import type {CheckedPage} from '../../lib/audit/audit.js';
+import {type Advice, breaksDashboard, type Finding, type Fixable} from '../../lib/audit/judge.js';
 import type {Outcome} from '../../lib/change/batch.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {nameOf} from '../../lib/values/session-id.js';
@@ -30,6 +31,8 @@ const WORDS: Record<RepairState, string> = {
 /** Prints and counts what a check of the store has found, and what became of the repairs. */
 export class StoreReport {
   readonly counts = {keys: 0, findings: 0, fixable: 0, fixed: 0, not_fixed: 0};
+  /** Findings because of which the gateway's dashboard fails. */
+  private dashboardBreakers = 0;
   /** Why a repair has failed, or has got no answer. */
   private failure: TokengateError | undefined;
   private separator = '';
@@ -56,6 +59,7 @@ export class StoreReport {
     this.counts.keys += keys;
     this.counts.findings += findings.length;
     this.counts.fixable += findings.filter(({repair}) => repair !== null).length;
+    this.dashboardBreakers += findings.filter(breaksDashboard).length;
     for (const finding of findings) {
       const {id, key, problem, what, effect, answer, repair} = finding;
       const commands = this.commandsFor(finding);
@@ -113,11 +117,12 @@ export class StoreReport {
     });
   }
 
-  /** Ends the document. Gives the sum for people. */
-  async close(): Promise<string> {
+  /** Ends the document. Gives the sum for people, in lines. */
+  async close(): Promise<string[]> {
     const {keys, findings, fixable, fixed, not_fixed: notFixed} = this.counts;
     const end = this.separator === '' ? '' : '\n  ';
-    await this.write({json: `${end}],\n  "summary": ${stringifyJson(this.counts, '  ', '  ')}\n}\n`});
+    const summary = {...this.counts, dashboard_fails: this.dashboardBreakers > 0};
+    await this.write({json: `${end}],\n  "summary": ${stringifyJson(summary, '  ', '  ')}\n}\n`});
     const found = findings === 0 ? 'nothing' : countOf(findings, 'finding');
     const isTried = fixed + notFixed > 0;
     const fix = isTried
@@ -125,7 +130,11 @@ export class StoreReport {
       : fixable > 0
         ? `, of which --fix repairs ${formatCount(fixable)}`
         : '';
-    return `${this.isClean ? '✓' : '✗'} Looked at ${countOf(keys, 'key')}: ${found}${fix}`;
+    const dashboard = `The gateway's own dashboard answers HTTP 500 for all sessions, because it cannot read ${countOf(this.dashboardBreakers, 'value')} of these.`;
+    return [
+      ...(this.dashboardBreakers > 0 ? [dashboard] : []),
+      `${this.isClean ? '✓' : '✗'} Looked at ${countOf(keys, 'key')}: ${found}${fix}`,
+    ];
   }
 
   /**

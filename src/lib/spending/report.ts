@@ -1,0 +1,240 @@
+import {BUDGET_KEYS, keysOf, spentDayKey, unaccountedKey} from '../gateway/keys.js';
+import {ErrorReply, type Redis} from '../redis/contract.js';
+import {inGroups} from '../values/chunks.js';
+import {Decimal} from '../values/decimal.js';
+import {matchesGlob} from '../values/glob.js';
+import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
+import {isAscii, rawId, type RawId} from '../values/session-id.js';
+import {type Coverage, coverageOf} from './coverage.js';
+import {type DayCalendar, type Days, listDays, periodBefore} from './days.js';
+import type {Ledger} from './ledger.js';
+
+export interface ReportOptions extends Days {
+  /** The row that what a session spent on a day belongs to. */
+  rowOf: (id: RawId, day: string) => string;
+  /** A Redis glob over IDs. */
+  match?: string | undefined;
+  /** Rows of their own, at most; the rest is one row. */
+  top?: number | undefined;
+  /** Also reads the period before. */
+  compare: boolean;
+  /** Rows of days, weeks or months: there from the start, and in this order. Else what has spent the most comes first. */
+  times?: readonly string[] | undefined;
+  now: Date;
+}
+
+export interface ReportRow {
+  /** Untrusted text. */
+  name: string;
+  spent: Money;
+  /** In percent of all; null when that is nothing. */
+  share: Money | null;
+  /** Of its sessions now, as far as they have one; null for none, and for a row of time. */
+  budget: Money | null;
+  sessions: number;
+  /** Spent in the period before; null where that is not compared, or was not recorded. */
+  previous: Money | null;
+  /** By day, the binary number next to it, for a drawing. */
+  days: Float64Array;
+}
+
+export interface Report {
+  period: Days;
+  timezone: string;
+  days: readonly string[];
+  rows: ReportRow[];
+  /** What `top` leaves out. */
+  others: ReportRow | null;
+  total: ReportRow;
+  /** The period that it is compared with. */
+  before: Days | null;
+  coverage: Coverage;
+}
+
+/** Budgets in one flight. */
+const CHUNK = 1000;
+
+/**
+ * Reports what was spent in a period.
+ *
+ * @throws TokengateError NOT_RECORDED
+ */
+export async function reportSpending(
+  redis: Redis,
+  ledger: Ledger,
+  calendar: DayCalendar,
+  options: ReportOptions,
+): Promise<Report> {
+  const {from, to, match, top = Infinity, compare, times} = options;
+  const coverage = await readCoverage(redis, ledger, calendar, options);
+  const days = listDays({from, to});
+  const rows = new Rows(days.length, options);
+  for (const time of times ?? []) rows.open(time);
+  for (const [index, day] of days.entries()) {
+    if (!ledger.days.has(day)) continue;
+    for (const {id, amount, text} of await readDay(redis, spentDayKey(day), match)) {
+      const row = rows.of(id, day);
+      row.spent = row.spent.plus(amount);
+      row.days[index] = (row.days[index] ?? 0) + Number(text);
+    }
+  }
+  const before = compare ? periodBefore({from, to}) : null;
+  const isKnownBefore = before !== null && isRecorded(ledger, before, calendar);
+  if (before !== null && isKnownBefore) {
+    for (const day of listDays(before).filter((one) => ledger.days.has(one))) {
+      for (const {id, amount} of await readDay(redis, spentDayKey(day), match)) {
+        const row = rows.of(id, day);
+        row.previous = row.previous.plus(amount);
+      }
+    }
+  }
+  const sorted = [...rows.byName.values()];
+  if (times === undefined) sorted.sort((a, b) => b.spent.cmp(a.spent) || (a.name < b.name ? -1 : 1));
+  const budgets = times === undefined ? await readBudgets(redis, sorted) : undefined;
+  const all = sum('Total', sorted, days.length);
+  const close = (row: OpenRow): ReportRow => toRow(row, all.spent, budgets, isKnownBefore);
+  const [shown, rest] = [sorted.slice(0, top), sorted.slice(top)];
+  return {
+    period: {from, to},
+    timezone: ledger.timezone,
+    days,
+    rows: shown.map(close),
+    others: rest.length === 0 ? null : close(sum(`${rest.length} others`, rest, days.length)),
+    total: close(all),
+    before,
+    coverage,
+  };
+}
+
+/**
+ * How completely a period is recorded.
+ *
+ * @throws TokengateError NOT_RECORDED
+ */
+export async function readCoverage(
+  redis: Redis,
+  ledger: Ledger,
+  calendar: DayCalendar,
+  {from, to, match, now}: Days & Pick<ReportOptions, 'match' | 'now'>,
+): Promise<Coverage> {
+  const coverage = coverageOf(ledger, {from, to}, calendar, now);
+  let unaccounted = ZERO;
+  for (const day of listDays({from, to}).filter((one) => ledger.days.has(one))) {
+    for (const {amount} of await readDay(redis, unaccountedKey(day), match)) unaccounted = unaccounted.plus(amount);
+  }
+  return {...coverage, unaccounted};
+}
+
+interface OpenRow {
+  name: string;
+  spent: Money;
+  previous: Money;
+  ids: Set<RawId>;
+  days: Float64Array;
+}
+
+function newRow(name: string, count: number): OpenRow {
+  return {name, spent: ZERO, previous: ZERO, ids: new Set(), days: new Float64Array(count)};
+}
+
+/** The rows of a report, while days are added up. */
+class Rows {
+  readonly byName = new Map<string, OpenRow>();
+  /** Where the row does not depend on the day it is looked for once. */
+  private readonly bySession = new Map<RawId, OpenRow>();
+
+  constructor(
+    private readonly count: number,
+    private readonly options: Pick<ReportOptions, 'rowOf' | 'times'>,
+  ) {}
+
+  open(name: string): OpenRow {
+    const row = this.byName.get(name) ?? newRow(name, this.count);
+    this.byName.set(name, row);
+    return row;
+  }
+
+  of(id: RawId, day: string): OpenRow {
+    const known = this.bySession.get(id);
+    if (known !== undefined) return known;
+    const row = this.open(this.options.rowOf(id, day));
+    row.ids.add(id);
+    if (this.options.times === undefined) this.bySession.set(id, row);
+    return row;
+  }
+}
+
+function sum(name: string, rows: readonly OpenRow[], count: number): OpenRow {
+  const total = newRow(name, count);
+  for (const row of rows) {
+    total.spent = total.spent.plus(row.spent);
+    total.previous = total.previous.plus(row.previous);
+    for (const id of row.ids) total.ids.add(id);
+    for (const [index, amount] of row.days.entries()) total.days[index] = (total.days[index] ?? 0) + amount;
+  }
+  return total;
+}
+
+function toRow(
+  {name, spent, previous, ids, days}: OpenRow,
+  all: Money,
+  budgets: ReadonlyMap<RawId, Money> | undefined,
+  isKnownBefore: boolean,
+): ReportRow {
+  const known = [...ids].flatMap((id) => budgets?.get(id) ?? []);
+  return {
+    name,
+    spent,
+    share: all.eq(ZERO) ? null : spent.times(100).div(all),
+    budget: known.length === 0 ? null : known.reduce((one, other) => one.plus(other), ZERO),
+    sessions: ids.size,
+    previous: isKnownBefore ? previous : null,
+    days,
+  };
+}
+
+function isRecorded({began, days}: Ledger, {from}: Days, {dayOf}: DayCalendar): boolean {
+  const [kept = from] = days.keys();
+  return dayOf(began) <= from && kept <= from;
+}
+
+/** What each session spent on a day: the amount, and its text. */
+export async function readDay(
+  redis: Redis,
+  key: string,
+  match?: string,
+): Promise<{id: RawId; amount: Money; text: string}[]> {
+  let [reply] = await redis.pipeline([['HGETALL', key]]);
+  if (reply instanceof ErrorReply) throw redis.explain(reply);
+  // What is not UTF-8 has to be read as bytes; that takes longer.
+  const isText = !(reply as string[]).some((text) => text.includes('\ufffd'));
+  if (!isText) [reply] = await redis.pipelineBytes([['HGETALL', key]]);
+  const glob = match === undefined ? undefined : Buffer.from(match);
+  const list = reply as (string | Buffer)[];
+  const spending: {id: RawId; amount: Money; text: string}[] = [];
+  for (let index = 0; index < list.length; index += 2) {
+    const [field = '', text = ''] = [list[index], list[index + 1]];
+    const id = rawId(typeof field === 'string' ? toLatin1(field) : field.toString('latin1'));
+    if (glob !== undefined && !matchesGlob(glob, Buffer.from(id, 'latin1'))) continue;
+    const digits = String(text);
+    spending.push({id, amount: Decimal.of(digits), text: digits});
+  }
+  return spending;
+}
+
+function toLatin1(text: string): string {
+  return isAscii(text) ? text : Buffer.from(text).toString('latin1');
+}
+
+async function readBudgets(redis: Redis, rows: readonly OpenRow[]): Promise<Map<RawId, Money>> {
+  const budgets = new Map<RawId, Money>();
+  for (const ids of inGroups([...new Set(rows.flatMap(({ids}) => [...ids]))], CHUNK)) {
+    const [reply] = await redis.pipeline([['MGET', ...keysOf([BUDGET_KEYS], ids)]]);
+    if (reply instanceof ErrorReply) throw redis.explain(reply);
+    for (const [index, id] of ids.entries()) {
+      const amount = parseStoredMoney((reply as (string | null)[])[index] ?? '');
+      if (amount !== undefined) budgets.set(id, amount);
+    }
+  }
+  return budgets;
+}

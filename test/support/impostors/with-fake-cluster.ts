@@ -1,0 +1,65 @@
+import {afterEach, beforeEach} from 'vitest';
+
+import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
+import {connect, type ConnectOptions} from '../../../src/lib/redis/connect.js';
+import type {Redis} from '../../../src/lib/redis/contract.js';
+import {TokengateError} from '../../../src/lib/values/errors.js';
+import {AS_EVER, type FakeCluster, type Judge, startFakeCluster} from './fake-cluster.js';
+
+/** Milliseconds for an answer, of a test in which that time is over. */
+export const SOON = 250;
+
+/** A key of each of the three primaries. */
+export const [K0, K1, K2] = [0, 1, 2].map((node) => {
+  const keys = Array.from({length: 100}, (_, index) => `k${index}`);
+  return keys.find((key) => Math.floor((slotOf(key) * 3) / 16_384) === node) ?? '';
+}) as [string, string, string];
+
+export const slot = (key: string): string => String(slotOf(key));
+
+/** Answers the first commands of a name on a node otherwise. */
+export const first = (node: number, name: string, ...answers: (Error | string | number | undefined)[]): Judge => {
+  return (at, command, socket) => {
+    if (at !== node || command[0] !== name || answers.length === 0) return AS_EVER;
+    const answer = answers.shift();
+    if (answer !== 'close') return answer;
+    socket.destroy();
+    return undefined;
+  };
+};
+
+export const thrown = async (promise: Promise<unknown>): Promise<TokengateError> => {
+  const error: unknown = await promise.then(
+    (value) => new Error(`not thrown: ${JSON.stringify(value)}`),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof TokengateError)) throw error;
+  return error;
+};
+
+/** Each test gets a cluster of five nodes, the last two of which serve nothing yet, and what connects to it. */
+export function withFakeCluster(
+  give: (own: {
+    cluster: FakeCluster;
+    open: (options?: Partial<ConnectOptions>) => Promise<Redis>;
+    /** What is done at the end of the test. */
+    ends: (() => unknown)[];
+  }) => void,
+): void {
+  let ends: (() => unknown)[] = [];
+  beforeEach(async () => {
+    const cluster = await startFakeCluster(5);
+    ends = [() => cluster.stop()];
+    const open = async (options: Partial<ConnectOptions> = {}): Promise<Redis> => {
+      const redis = await connect({url: cluster.url, homeKey: K2, ...options});
+      ends.push(() => {
+        redis.close();
+      });
+      return redis;
+    };
+    give({cluster, open, ends});
+  });
+  afterEach(async () => {
+    for (const end of ends.reverse()) await end();
+  });
+}
