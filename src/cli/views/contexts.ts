@@ -21,7 +21,7 @@ export interface ContextJson {
 }
 
 /** The same in a list. */
-export interface ListedContext extends ContextJson {
+interface ListedContext extends ContextJson {
   /** Whether a command on this line, in this environment, would take it. */
   in_effect: boolean;
 }

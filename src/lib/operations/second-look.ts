@@ -28,7 +28,7 @@ export interface SecondLook<R> {
 }
 
 /** What the results that are looked at have in common. */
-export interface LookedAt {
+interface LookedAt {
   journal: Journal | undefined;
   /** How long ago they were done, in milliseconds. */
   ageMs: number;

@@ -79,7 +79,7 @@ function notBelowZero(amount: Money): Money {
 }
 
 /** How late a renewal may be where nothing else is said: a cron line that runs every few minutes needs no more. */
-export const DEFAULT_GRACE_MS = 900_000;
+const DEFAULT_GRACE_MS = 900_000;
 
 /** What is known of a session's period at a moment. */
 export interface Renewing {

@@ -161,7 +161,9 @@ describe('of TLS', () => {
     await expect(ask(target(endpoint, {caFile: certificates.otherCa}), 'PING')).rejects.toThrow('certificate');
     await expect(ask(target(endpoint, {caFile: undefined}), 'PING')).rejects.toThrow('certificate');
     expect(await ask(target(endpoint, {caFile: undefined, verify: false}), 'PING')).toEqual(['false', 'none']);
-    await expect(open(target(endpoint, {caFile: join(folder, 'none')}))).rejects.toMatchObject({code: 'INVALID_TLS_FILE'});
+    await expect(open(target(endpoint, {caFile: join(folder, 'none')}))).rejects.toMatchObject({
+      code: 'INVALID_TLS_FILE',
+    });
   });
 
   test('a name that is given is told to the server, and has to be its own', async () => {
