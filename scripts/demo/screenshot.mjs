@@ -1,9 +1,11 @@
-// Makes docs/watch-sessions.svg: runs the built CLI in a terminal on a Redis of its own in which sessions spend, and
-// draws the screen. `node scripts/demo/screenshot.mjs [COLUMNSxROWS] [FILE] [KEYS]`; needs redis-server and script.
+// Makes the pictures of the live view: runs the built CLI in a terminal on a Redis of its own in which sessions spend, and
+// draws its screen, docs/watch-sessions.svg, and what an incident looks like, docs/incident.svg, which moves.
+// `node scripts/demo/screenshot.mjs`; needs redis-server and script.
 import {spawn} from 'node:child_process';
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {clearInterval, setInterval} from 'node:timers';
 import {setTimeout as wait} from 'node:timers/promises';
 
 import xterm from '@xterm/headless';
@@ -39,13 +41,29 @@ const PALETTE = [
   ...['#1d1f28', '#ff6b68', '#5fd38a', '#f2c55c', '#6fa8ff', '#c792ea', '#4ec9d4', '#c5c8d4'],
   ...['#7d8296', '#ff8f8c', '#86e3a8', '#ffd884', '#94c0ff', '#d9b2f5', '#80dfe7', '#ffffff'],
 ];
+/** In pixels: a cell, the margin and the title bar. */
+const [CELL_WIDTH, CELL_HEIGHT, MARGIN, BAR] = [8.4, 18, 12, 30];
 /** How long it is watched: until every rate is known. */
 const WATCHED_MS = 8000;
+const SPENT_EVERY_MS = 250;
 
-/** It is seen in the picture. */
+/** What is typed in an incident, what that is for, and for how many seconds the screen is seen after it. */
+const INCIDENT = [
+  {keys: '', does: 'tokengate watch: what burns is on top', seconds: 3},
+  {keys: 'e', does: 'e explains what its next request gets', seconds: 3},
+  {keys: '\x1b', does: 'f freezes it', seconds: 0.5},
+  {keys: 'f', does: 'f freezes it', seconds: 1},
+  {keys: '2h', does: 'for how long', seconds: 1.5},
+  {keys: '\r', does: 'and why', seconds: 0.5},
+  {keys: 'runaway loop', does: 'and why', seconds: 1.5},
+  {keys: '\r', does: 'it asks, with the session in sight', seconds: 2},
+  {keys: 'y', does: 'it holds', seconds: 3},
+  {keys: 'z', does: 'z undoes it', seconds: 2.5},
+  {keys: 'y', does: 'as if nothing had been', seconds: 3},
+];
+
+/** It is seen in the pictures. */
 const PORT = '6380';
-const [size = '156x26', file = join(ROOT, 'docs/watch-sessions.svg'), keys = ''] = process.argv.slice(2);
-const [columns, rows] = size.split('x').map(Number);
 const folder = mkdtempSync(join(tmpdir(), 'tokengate-screenshot-'));
 const server = spawn('redis-server', ['--port', PORT, '--bind', '127.0.0.1', '--save', '', '--dir', folder]);
 try {
@@ -53,7 +71,10 @@ try {
   const client = createClient({url: `redis://127.0.0.1:${PORT}`});
   await client.connect();
   await load(client);
-  writeFileSync(file, draw(await watch(client)));
+  const [still] = await watch(client, {columns: 156, rows: 26}, [{keys: '', seconds: 0}]);
+  writeFileSync(join(ROOT, 'docs/watch-sessions.svg'), drawStill(still));
+  const frames = await watch(client, {columns: 100, rows: 22}, INCIDENT);
+  writeFileSync(join(ROOT, 'docs/incident.svg'), drawMoving(frames));
   client.destroy();
 } finally {
   server.kill();
@@ -72,35 +93,42 @@ async function load(client) {
   }
 }
 
-/** The screen after some time in which the sessions spend. */
-async function watch(client) {
+/** The screen after each of the steps, in a time in which the sessions spend. */
+async function watch(client, size, steps) {
+  const {columns, rows} = size;
   const terminal = new xterm.Terminal({cols: columns, rows, allowProposedApi: true});
   const url = `redis://localhost:${PORT}`;
   const command = `stty cols ${columns} rows ${rows}; exec '${process.execPath}' '${ROOT}bin/run.js' watch-sessions`;
   const env = {...process.env, TOKENGATE_REDIS_URL: url, TERM: 'xterm-256color'};
   const child = spawn('script', ['-qec', command, '/dev/null'], {env, stdio: 'pipe'});
   child.stdout.on('data', (bytes) => terminal.write(bytes));
-  const end = performance.now() + WATCHED_MS;
-  while (performance.now() < end) {
-    for (const [id, [, , rate]] of Object.entries(SESSIONS)) {
-      if (rate === 0) continue;
-      await client.incrByFloat(`session:${id}:spent`, Number(((rate / 240) * (0.8 + Math.random() / 2)).toFixed(6)));
-      if (Math.random() < rate / 2) await client.incr(`anomaly:${id}:requests:1min`);
+  const spending = setInterval(() => void spend(client), SPENT_EVERY_MS);
+  await wait(WATCHED_MS);
+  const frames = [];
+  for (const step of steps) {
+    for (const key of step.keys.match(/[\x20-\x7e]|[^]/g) ?? []) {
+      child.stdin.write(key);
+      await wait(100);
     }
-    await wait(250);
+    await wait(1200);
+    frames.push({...step, size, screen: readCells(terminal, size)});
   }
-  for (const key of keys.replaceAll('\\r', '\r')) {
-    child.stdin.write(key);
-    await wait(300);
-  }
-  const cells = readCells(terminal);
+  clearInterval(spending);
   child.stdin.write('\x03');
   await new Promise((resolve) => child.once('close', resolve));
-  return cells;
+  return frames;
+}
+
+async function spend(client) {
+  for (const [id, [, , rate]] of Object.entries(SESSIONS)) {
+    if (rate === 0 || (await client.exists(`anomaly:${id}:frozen_until`))) continue;
+    await client.incrByFloat(`session:${id}:spent`, Number(((rate / 240) * (0.8 + Math.random() / 2)).toFixed(6)));
+    if (Math.random() < rate / 2) await client.incr(`anomaly:${id}:requests:1min`);
+  }
 }
 
 /** Rows of runs of cells that look the same. */
-function readCells(terminal) {
+function readCells(terminal, {columns, rows}) {
   const {active} = terminal.buffer;
   return Array.from({length: rows}, (_, y) => {
     const runs = [];
@@ -122,30 +150,57 @@ function readCells(terminal) {
   });
 }
 
-function draw(screen) {
-  const [cellWidth, cellHeight, margin, bar] = [8.4, 18, 12, 30];
-  const width = columns * cellWidth + 2 * margin;
-  const height = rows * cellHeight + 2 * margin + bar;
+function drawStill(frame) {
+  return drawWindow(frame, drawCells(frame.screen));
+}
+
+/** Each frame is seen in its turn, with what was typed in the title bar; the first, where nothing may move. */
+function drawMoving(frames) {
+  const total = frames.reduce((sum, {seconds}) => sum + seconds, 0);
+  const share = (seconds) => `${((100 * seconds) / total).toFixed(2)}%`;
+  let from = 0;
+  const rules = frames.map(({seconds}, index) => {
+    const [begin, end] = [share(from), share((from += seconds))];
+    const steps = `0%{opacity:0}${begin}{opacity:1}${end}{opacity:0}`;
+    return `@keyframes f${index}{${index === 0 ? steps.slice('0%{opacity:0}'.length) : steps}}.f${index}{animation:f${index} ${total}s step-end infinite;opacity:0}`;
+  });
+  const still = '@media(prefers-reduced-motion:reduce){g{animation:none!important}.f0{opacity:1}}';
+  const groups = frames.map(({does, screen, size}, index) => {
+    const middle = (size.columns * CELL_WIDTH) / 2 + MARGIN;
+    const title = `<text x="${middle}" y="22" text-anchor="middle" fill="${PALETTE[11]}">${escapeXml(does)}</text>`;
+    return `<g class="f${index}">${title}\n${drawCells(screen).join('\n')}</g>`;
+  });
+  return drawWindow(frames[0], [`<style>${rules.join('')}${still}</style>`, ...groups]);
+}
+
+function drawCells(screen) {
   const colour = (index) => (index < 0 || typeof index === 'string' ? index : PALETTE[index]);
-  const shapes = screen.flatMap((runs, y) =>
+  return screen.flatMap((runs, y) =>
     runs.flatMap(({x, look, width: cells, text}) => {
-      const length = Array.from(text).length * cells * cellWidth;
-      const [left, top] = [margin + x * cellWidth, bar + margin + y * cellHeight];
+      const length = Array.from(text).length * cells * CELL_WIDTH;
+      const [left, top] = [MARGIN + x * CELL_WIDTH, BAR + MARGIN + y * CELL_HEIGHT].map(round);
       const back =
         look.bg === -1
           ? []
-          : [`<rect x="${left}" y="${top}" width="${length}" height="${cellHeight}" fill="${colour(look.bg)}"/>`];
+          : [
+              `<rect x="${left}" y="${top}" width="${round(length)}" height="${CELL_HEIGHT}" fill="${colour(look.bg)}"/>`,
+            ];
       if (text.trim() === '') return back;
       const fill = look.fg === -1 ? '' : ` fill="${colour(look.fg)}"`;
       const bold = look.bold ? ' font-weight="bold"' : '';
       const shown = text.trimEnd();
-      const shownLength = Array.from(shown).length * cells * cellWidth;
+      const shownLength = round(Array.from(shown).length * cells * CELL_WIDTH);
       return [
         ...back,
         `<text x="${left}" y="${top + 13.5}" textLength="${shownLength}" lengthAdjust="spacingAndGlyphs"${fill}${bold}>${escapeXml(shown)}</text>`,
       ];
     }),
   );
+}
+
+function drawWindow({size: {columns, rows}}, content) {
+  const width = round(columns * CELL_WIDTH + 2 * MARGIN);
+  const height = rows * CELL_HEIGHT + 2 * MARGIN + BAR;
   const buttons = ['#ff5f57', '#febc2e', '#28c840'].map(
     (fill, index) => `<circle cx="${20 + index * 20}" cy="18" r="6" fill="${fill}"/>`,
   );
@@ -153,14 +208,19 @@ function draw(screen) {
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
     `<rect width="${width}" height="${height}" rx="8" fill="${BACK}"/>`,
     ...buttons,
-    `<g font-family="ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14" fill="${TEXT}" xml:space="preserve">`,
-    ...shapes,
+    `<g font-family="ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace" font-size="14" fill="${TEXT}">`,
+    ...content,
     '</g>',
     '</svg>',
     '',
   ].join('\n');
 }
 
+function round(length) {
+  return Number(length.toFixed(1));
+}
+
+/** With blanks that no renderer joins. */
 function escapeXml(text) {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  return text.replaceAll(' ', '\u00a0').replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
