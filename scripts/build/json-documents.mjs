@@ -78,11 +78,12 @@ const newBudget = {
 };
 const zoned = nullable('zoned');
 const everyPeriod = [nullable(['day', 'week', 'month', 'year']), 'how often the budget renews; null if it does not'];
+/** Only for a session that has a period or grants. */
 const renewal = {
-  every: everyPeriod,
-  timezone: ['text?', 'whose calendar counts'],
-  next_renewal: [zoned, 'when the next period begins'],
-  grants: ['amount?', 'the sum of the grants'],
+  'every?': everyPeriod,
+  'timezone?': ['text?', 'whose calendar counts'],
+  'next_renewal?': [zoned, 'when the next period begins'],
+  'grants?': ['amount?', 'the sum of the grants'],
 };
 const watched = {
   ...session,

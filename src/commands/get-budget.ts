@@ -2,7 +2,7 @@ import {BaseCommand} from '../cli/oclif/base-command.js';
 import {answerFormatFlag, sessionIdArg} from '../cli/oclif/flags.js';
 import {type Forecast, type ForecastJson, toForecast} from '../cli/views/forecast.js';
 import type {RenewalJson, ShownRenewal} from '../cli/views/periods.js';
-import {NO_RENEWAL, readRenewal} from '../cli/views/renewal.js';
+import {readRenewal} from '../cli/views/renewal.js';
 import {money, type SessionJson, toSessionJson} from '../cli/views/sessions.js';
 import {findSession, type Session} from '../lib/gateway/session.js';
 import {readRatesOf} from '../lib/spending/rates.js';
@@ -26,7 +26,7 @@ Of a budget that renews it also shows how, and in what time; of one with grants,
 
   static override flags = {format: answerFormatFlag()};
 
-  async run(): Promise<SessionJson & RenewalJson & Partial<ForecastJson>> {
+  async run(): Promise<SessionJson & Partial<RenewalJson & ForecastJson>> {
     const {session_id: id} = this.args;
     const redis = await this.connect();
     const [session, renewal, recorded] = await Promise.all([
@@ -34,10 +34,9 @@ Of a budget that renews it also shows how, and in what time; of one with grants,
       readRenewal(redis, id),
       readRatesOf(redis, id),
     ]);
-    const {json = NO_RENEWAL} = renewal ?? {};
-    const forecast = recorded && toForecast(session.remaining, recorded.rates, recorded.source, json.next_renewal);
+    const forecast = recorded && toForecast(session.remaining, recorded.rates, recorded.source, renewal?.json.next_renewal ?? null);
     this.render(session, renewal, forecast);
-    return {...toSessionJson(session), ...json, ...forecast?.json};
+    return {...toSessionJson(session), ...renewal?.json, ...forecast?.json};
   }
 
   private render(

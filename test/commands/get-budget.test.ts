@@ -28,11 +28,7 @@ describe('get-budget', () => {
         "budget": 3,
         "spent": 1,
         "remaining": 2,
-        "percentage_used": 33.33333333333333333333,
-        "every": null,
-        "timezone": null,
-        "next_renewal": null,
-        "grants": 0
+        "percentage_used": 33.33333333333333333333
       }
       "
     `);

@@ -63,7 +63,7 @@ const LINES: Record<string, string[]> = {
     "nobody fine --where 'budget > 0' --yes --format ndjson",
     'fine nobody list',
   ],
-  'get-budget': ['fine', 'frozen', 'nan', 'infinite', 'orphan', 'list', 'nobody', "''"],
+  'get-budget': ['fine', 'history', 'frozen', 'nan', 'infinite', 'orphan', 'list', 'nobody', "''"],
   'grant-budget': [
     'fine 5 --for 1h',
     'fine 5 --this-period --note why',

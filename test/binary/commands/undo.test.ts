@@ -90,7 +90,7 @@ test('a terminal that is too narrow for the table shows each change in a few lin
     const id = expect.stringMatching(/^TIME UTC {2}[0-9a-z]{10} {2}alice {2}(set-budget|reset-session) {2}one$/);
     expect(await show(80)).toEqual([
       ...[id, '  budget $5.00 → none', ''],
-      ...[id, '  budget none → $5.00', '  Reason: more', '', ''],
+      ...[id, '  budget none → $5.00', '  Note: more', '', ''],
     ]);
     // Where there is room for it, it is a table.
     for (const columns of [90, 110, 140]) {
