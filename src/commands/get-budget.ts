@@ -34,7 +34,8 @@ Of a budget that renews it also shows how, and in what time; of one with grants,
       readRenewal(redis, id),
       readRatesOf(redis, id),
     ]);
-    const forecast = recorded && toForecast(session.remaining, recorded.rates, recorded.source, renewal?.json.next_renewal ?? null);
+    const forecast =
+      recorded && toForecast(session.remaining, recorded.rates, recorded.source, renewal?.json.next_renewal ?? null);
     this.render(session, renewal, forecast);
     return {...toSessionJson(session), ...renewal?.json, ...forecast?.json};
   }
