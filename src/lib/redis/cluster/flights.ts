@@ -113,8 +113,10 @@ export class Flights {
       replies = await nodes.unlessReplaced(address, by, answer());
     } catch (error) {
       if (!(error instanceof TokengateError)) throw error;
-      // Why it could not be sent at first says more than that there was no time left.
-      const told = parts.filter(({reply}) => isSent || !(reply instanceof NoReply));
+      // Why it was refused, or could not be sent, before says more than that there was no time left.
+      const told = parts.filter(({reply, isRead}) =>
+        reply instanceof ErrorReply ? isSent && !isRead : isSent || !(reply instanceof NoReply),
+      );
       for (const part of told) part.reply = new NoReply(error, isSent);
       return;
     }
