@@ -118,7 +118,7 @@ export function toRenewedJson({before, after, renewal}: PeriodRenewal, spanOf: S
 }
 
 export function describeUnreadable(id: RawId): string {
-  return `The period or the grants of session '${nameOf(id)}' cannot be read: check-store shows what stands there.`;
+  return `The period or the grants of session '${nameOf(id)}' cannot be read: see the keys tokengate:period:ID and tokengate:grants:ID.`;
 }
 
 function toRenewalJson({period, grants, next}: Renewing): RenewalJson {

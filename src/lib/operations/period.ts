@@ -192,7 +192,7 @@ function readState(held: readonly Held[]): PeriodState | TokengateError {
   const state = isWrongType ? undefined : toPeriodState(held.map(inText));
   if (state !== undefined) return state;
   return new TokengateError('PERIOD_UNREADABLE', 'its period or its grants cannot be read.', {
-    hint: 'See what stands there with: tokengate check-store',
+    hint: 'Look at the keys tokengate:period:ID and tokengate:grants:ID with redis-cli; DEL removes one that is of no use.',
   });
 }
 
