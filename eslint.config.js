@@ -19,6 +19,7 @@ const FLOORS = {
     ['gateway'],
     ['periods'],
     ['journal', 'sessions', 'completion'],
+    ['budget-files'],
     ['change', 'watch', 'monitoring'],
     ['operations', 'audit'],
   ],
