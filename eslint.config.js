@@ -19,6 +19,7 @@ const FLOORS = {
     ['gateway', 'contexts'],
     ['periods'],
     ['journal', 'sessions', 'completion'],
+    ['budget-files'],
     ['change', 'watch', 'monitoring', 'spending'],
     ['operations', 'audit'],
   ],

@@ -20,12 +20,15 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Packages that most runs don't need, and that are large. In the bundle each is a file of its own. */
 export const SEPARATE = ['cli-progress', 'table', 'yaml'];
+/** The JSON Schema of the files of export-budgets. */
+export const BUDGETS_SCHEMA = 'budgets.schema.json';
 /** The screen of the live view, with the library that it needs: a file of its own for the same reason. */
 export const SCREEN = 'watch-screen';
 /** The files of the bundle: the first is what each start loads, see scripts/build/bundle/chunks.mjs. */
 export const CHUNKS = ['tokengate', 'help', 'many', 'contexts', 'rest'];
 const DIST_FILES = [
   ...[...CHUNKS, 'complete', SCREEN, ...SEPARATE].map((name) => join('dist', `${name}.cjs`)),
+  join('dist', BUDGETS_SCHEMA),
   join('dist', 'tokengate.1'),
 ];
 

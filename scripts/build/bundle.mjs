@@ -1,10 +1,11 @@
-// The build's last step: makes dist, the files that are run and packed, from src.
+// The build's last step: makes dist, the files that are run and packed, from src and build.
 import {mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 
 import {makeBundle} from './bundle/make.mjs';
-import {ROOT} from '../setup.mjs';
+import {BUDGETS_SCHEMA, ROOT} from '../setup.mjs';
 
-const files = await makeBundle();
+const {makeSchema} = await import('../../build/lib/budget-files/schema.js');
+const files = {...(await makeBundle()), [BUDGETS_SCHEMA]: `${JSON.stringify(makeSchema(), null, 2)}\n`};
 mkdirSync(join(ROOT, 'dist'), {recursive: true});
 for (const [name, text] of Object.entries(files)) writeFileSync(join(ROOT, 'dist', name), text);

@@ -10,15 +10,12 @@ import {lookAtOne} from '../lib/operations/second-look.js';
 import {RESET_LOOKS} from '../lib/operations/write-back.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
 import {describePeriod} from '../lib/periods/describe.js';
-import type {Period} from '../lib/periods/period.js';
 import {typed} from '../lib/periods/renewal.js';
+import type {Terms} from '../lib/periods/terms.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {TokengateError} from '../lib/values/errors.js';
 import {formatExactMoney, ZERO} from '../lib/values/money.js';
 import {nameOf, type RawId} from '../lib/values/session-id.js';
-
-/** Everything of a period but when it was set. */
-type Terms = Omit<Period, 'renewed' | 'carried'>;
 
 export default class SetPeriod extends BatchCommand<typeof SetPeriod> {
   static override summary = 'Make budgets renew every day, week, month or year';

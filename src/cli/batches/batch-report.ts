@@ -129,6 +129,11 @@ export class BatchReport<R> {
     await this.write(text);
   }
 
+  /** Counts sessions with nothing to do, of which nothing else is told. */
+  addSame(count: number): void {
+    if (count > 0) this.counts.set('unchanged', this.count('unchanged') + count);
+  }
+
   async addPreviews(previews: readonly Preview[], more: More = {}): Promise<void> {
     const {verb} = this.wording;
     const refused: Outcome<R>[] = [];

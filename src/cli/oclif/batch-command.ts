@@ -16,11 +16,12 @@ import {nameOf, type RawId, rawId} from '../../lib/values/session-id.js';
 import {parseDuration} from '../../lib/values/time.js';
 import {BatchReport} from '../batches/batch-report.js';
 import {askAbout, NAMED} from '../batches/questions.js';
+import {readStdin} from '../terminal/input.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {showProgress} from '../terminal/progress.js';
 import {confirmationRequired} from '../terminal/prompts.js';
 import {capitalize, countOf, formatCount} from '../text/words.js';
-import {readIds, readStdin} from '../views/id-lines.js';
+import {readIds} from '../views/id-lines.js';
 import {BaseCommand} from './base-command.js';
 import type {batchFlags, globalFlags} from './flags.js';
 
@@ -38,8 +39,8 @@ export interface BatchAction<R> extends BatchWording<R> {
 export interface BatchWording<R> {
   /** As in "reset 3 sessions?" and "would reset". */
   verb: string;
-  /** What the question begins with in place of the verb. */
-  question?: string;
+  /** What the question begins with in place of the verb, once it is known what is to be done. */
+  question?: string | (() => string);
   /** What a session is then, as in "Session 'x' reset". */
   done: string;
   /** What was done to one, for people; may hold untrusted text. */
@@ -60,6 +61,8 @@ export interface BatchStep<R> {
   selected: Selected;
   change: (now: Date) => Change<R>;
   journal: Journal | undefined;
+  /** Sessions that were found as they should be, and are only counted. */
+  same?: number;
   /** Fields of every result in JSON. */
   facts?: Record<string, unknown>;
   /** The name of the field of a result that has the ID of the change. */
@@ -152,8 +155,9 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     const report = new BatchReport<R>(action, {format, quiet, dryRun});
     if (dryRun) {
       await report.open();
-      for (const {selected, change, facts, changeField, hint} of steps) {
+      for (const {selected, change, same = 0, facts, changeField, hint} of steps) {
         const more = {facts, changeField};
+        report.addSame(same);
         await report.addMissing(selected.missing.map(nameOf), {...more, hint});
         for await (const previews of previewBatch(redis, selected.ids, change(now))) {
           await report.addPreviews(previews, more);
@@ -166,7 +170,8 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       await this.changeSelected(redis, now, steps, action, report);
       return;
     }
-    const question = describeQuestion(action.question ?? capitalize(action.verb), steps, redis);
+    const {question: begin = capitalize(action.verb)} = action;
+    const question = describeQuestion(typeof begin === 'string' ? begin : begin(), steps, redis);
     // A connection that waits for a person would be cut off.
     redis.close();
     await this.confirm(question, redis.server);
@@ -199,8 +204,9 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     try {
       await report.open();
       let count = 0;
-      for (const {selected, change, journal, facts, changeField, hint} of steps) {
+      for (const {selected, change, journal, same = 0, facts, changeField, hint} of steps) {
         const more = {facts, changeField, change: journal?.change};
+        report.addSame(same);
         await report.addMissing(selected.missing.map(nameOf), {...more, hint});
         for await (const outcomes of runBatch(redis, selected.ids, change(now), {journal, stop: stop.signal})) {
           progress.hide();
@@ -240,7 +246,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     if (!stdin) return named;
     // The end of the IDs is the end of stdin, on a terminal too: no answer could follow.
     if (!dryRun && !this.isAnswered) throw confirmationRequired();
-    const ids = [...named.ids, ...readIds(await readStdin(), nul)];
+    const ids = [...named.ids, ...readIds(await readStdin('the IDs'), nul)];
     // No ID on stdin is no ID, not all of them.
     return ids.length === 0 && !all ? {ids, all, none: true} : {...named, ids};
   }

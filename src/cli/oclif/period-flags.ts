@@ -3,11 +3,10 @@ import {Flags} from '@oclif/core';
 import {parseTimezone} from '../../lib/periods/calendar.js';
 import {ROLLOVERS} from '../../lib/periods/period.js';
 import {EVERY, type Schedule} from '../../lib/periods/schedule.js';
+import {parseDay, parseTimeOfDay, type ScheduleNames} from '../../lib/periods/terms.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {parseAmount, type TypedAmount} from '../../lib/values/money.js';
 import {guessNearest} from '../text/did-you-mean.js';
-
-const WEEKDAYS = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
 
 const typedAmountFlag = Flags.custom<TypedAmount>({
   parse: (typed) => Promise.resolve(parseAmount(typed)),
@@ -53,6 +52,8 @@ export function findTimezone(typed: string): string {
   }
 }
 
+const NAMES: ScheduleNames = {every: '--every', at: '--at', on: '--on'};
+
 /** @throws TokengateError INVALID_USAGE */
 export function readSchedule(
   every: Schedule['every'],
@@ -62,27 +63,5 @@ export function readSchedule(
     on,
   }: {timezone?: string | undefined; at?: string | undefined; on?: string | undefined},
 ): Schedule {
-  if (!/^([01]\d|2[0-3]):[0-5]\d$/.test(at)) {
-    throw new TokengateError('INVALID_USAGE', `Invalid time of day '${at}' for --at.`, {hint: 'Write it like 09:30.'});
-  }
-  return {every, timezone, at, on: readDay(every, on)};
-}
-
-function readDay(every: Schedule['every'], on: string | undefined): number | null {
-  if (every === 'week') {
-    const index = on === undefined ? 0 : WEEKDAYS.findIndex((day) => on.length > 1 && day.startsWith(on.toLowerCase()));
-    if (index !== -1) return index + 1;
-    throw new TokengateError('INVALID_USAGE', `Invalid day of the week '${on ?? ''}' for --on.`, {
-      hint: `Write one of ${WEEKDAYS.join(', ')}.`,
-    });
-  }
-  if (every === 'month') {
-    const day = on === undefined ? 1 : /^\d\d?$/.test(on) ? Number(on) : 0;
-    if (day >= 1 && day <= 31) return day;
-    throw new TokengateError('INVALID_USAGE', `Invalid day of the month '${on ?? ''}' for --on.`, {
-      hint: 'Write a number from 1 to 31; a shorter month takes its last day.',
-    });
-  }
-  if (on === undefined) return null;
-  throw new TokengateError('INVALID_USAGE', `--on goes with --every week or month, not with ${every}.`);
+  return {every, timezone, at: parseTimeOfDay(at, NAMES), on: parseDay(every, on, NAMES)};
 }

@@ -1,5 +1,4 @@
 import {isUtf8} from 'node:buffer';
-import {constants, fstatSync, readFileSync, readlinkSync} from 'node:fs';
 
 import {TokengateError} from '../../lib/values/errors.js';
 import {isText, nameOf, parseSessionId, type RawId, rawId} from '../../lib/values/session-id.js';
@@ -64,40 +63,4 @@ function idInJson(line: string): RawId | undefined {
   if (typeof hex === 'string' && /^(?:[\da-f]{2})+$/.test(hex))
     return rawId(Buffer.from(hex, 'hex').toString('latin1'));
   return typeof id === 'string' ? parseSessionId(id) : undefined;
-}
-
-/**
- * Reads stdin to its end.
- *
- * @throws TokengateError STDIN_UNREADABLE when it is closed, or nothing to read from
- */
-export async function readStdin(): Promise<Buffer> {
-  const refuse = (why: string): TokengateError =>
-    new TokengateError('STDIN_UNREADABLE', `Cannot read the IDs from stdin: ${why}.`);
-  const why = whyUnreadable();
-  if (why !== undefined) throw refuse(why);
-  try {
-    const {buffer} = await import('node:stream/consumers');
-    return await buffer(process.stdin);
-  } catch (error) {
-    const {code = '', message} = error as NodeJS.ErrnoException;
-    throw refuse(code || message);
-  }
-}
-
-/** What Node.js would take for an empty input. */
-function whyUnreadable(): string | undefined {
-  if (fstatSync(0).isDirectory()) return 'it is a folder';
-  let flags: number;
-  let path: string;
-  try {
-    const [, octal = '0'] = /^flags:\s*([0-7]+)$/m.exec(readFileSync('/proc/self/fdinfo/0', 'latin1')) ?? [];
-    [flags, path] = [Number.parseInt(octal, 8), readlinkSync('/proc/self/fd/0')];
-  } catch {
-    // Only Linux tells.
-    return undefined;
-  }
-  if ((flags & constants.O_WRONLY) !== 0) return 'it is open for writing';
-  // Node.js opens it for both in place of a stream that is closed; a shell for one of them.
-  return (flags & constants.O_RDWR) !== 0 && path === '/dev/null' ? 'it is closed' : undefined;
 }

@@ -6,7 +6,7 @@ import {inText, type Stored} from '../journal/entry.js';
 import {describePeriod} from '../periods/describe.js';
 import {formatGrants, type Grant, isOver, sumOf} from '../periods/grants.js';
 import {formatPeriod, type Period} from '../periods/period.js';
-import {findDue, type PeriodState, type Renewal, toPeriodState, typed} from '../periods/renewal.js';
+import {findDue, type PeriodState, readPeriodState, type Renewal, typed} from '../periods/renewal.js';
 import type {SpanOf} from '../periods/schedule.js';
 import type {Redis} from '../redis/contract.js';
 import {readPeriods, scanPeriods} from '../sessions/periods.js';
@@ -131,7 +131,7 @@ function periodChange<T>(
 ): PlannedChange<T> {
   const plan = (id: RawId, held: readonly Held[]): Settled<T> | Write<T> => {
     const name = nameOf(id);
-    const before = readState(held);
+    const before = readPeriodState(held.map(inText));
     if (before instanceof TokengateError) return {id: name, state: 'failed', error: before};
     const decided = decide(id, before);
     if (decided instanceof TokengateError) {
@@ -152,7 +152,7 @@ function periodChange<T>(
     plan,
     lookAt: SHAPES,
     preview(id, held) {
-      const before = readState(held);
+      const before = readPeriodState(held.map(inText));
       if (before instanceof TokengateError) {
         return {id: nameOf(id), now: 'not readable', state: 'failed', error: before};
       }
@@ -184,16 +184,6 @@ function apply(before: PeriodState, {period, grants, budget, isFresh}: Next): Pe
     budget: budget === undefined ? before.budget : {state: 'money', text: budget.text, amount: budget.value},
     spent: isFresh ? {state: 'absent'} : before.spent,
   };
-}
-
-/** What stands in Redis, or why it can't be told. */
-function readState(held: readonly Held[]): PeriodState | TokengateError {
-  const isWrongType = held[0] === true || held[1] === true;
-  const state = isWrongType ? undefined : toPeriodState(held.map(inText));
-  if (state !== undefined) return state;
-  return new TokengateError('PERIOD_UNREADABLE', 'its period or its grants cannot be read.', {
-    hint: 'Look at the keys tokengate:period:ID and tokengate:grants:ID with redis-cli; DEL removes one that is of no use.',
-  });
 }
 
 /** `budget $50.00, spent $12.00, every month $50.00`. May hold untrusted text. */

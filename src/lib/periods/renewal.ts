@@ -1,5 +1,6 @@
 import {type StoredAmount, toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
+import {TokengateError} from '../values/errors.js';
 import {type Money, toPlainDigits, type TypedAmount, ZERO} from '../values/money.js';
 import {type Grant, isOver, parseGrants, sumOf} from './grants.js';
 import {parsePeriod, type Period} from './period.js';
@@ -21,6 +22,16 @@ export function toPeriodState([period = false, grants = false, budget = false, s
   const list = typeof grants === 'string' ? parseGrants(grants) : [];
   if (parsed === undefined || list === undefined) return undefined;
   return {period: parsed, grants: list, budget: toStoredAmount(budget), spent: toStoredAmount(spent)};
+}
+
+/** The same of texts and of what is no text, or why it cannot be told. */
+export function readPeriodState(held: readonly Held[]): PeriodState | TokengateError {
+  const isWrongType = held[0] === true || held[1] === true;
+  const state = isWrongType ? undefined : toPeriodState(held);
+  if (state !== undefined) return state;
+  return new TokengateError('PERIOD_UNREADABLE', 'its period or its grants cannot be read.', {
+    hint: 'Look at the keys tokengate:period:ID and tokengate:grants:ID with redis-cli; DEL removes one that is of no use.',
+  });
 }
 
 /** What is due for one session. */

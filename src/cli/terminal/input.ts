@@ -1,0 +1,81 @@
+import {constants, createReadStream, fstatSync, readFileSync, readlinkSync} from 'node:fs';
+
+import {TokengateError} from '../../lib/values/errors.js';
+
+/** Stands for stdin in place of a file. */
+export const STDIN = '-';
+
+const WHY: Record<string, string> = {
+  EACCES: 'permission denied',
+  EISDIR: 'it is a folder',
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+};
+
+/**
+ * Reads stdin to its end.
+ *
+ * @param what what is read, as in "the IDs"
+ * @throws TokengateError STDIN_UNREADABLE when it is closed, or nothing to read from; FILE_TOO_LARGE
+ */
+export async function readStdin(what: string, most = Infinity): Promise<Buffer> {
+  const refuse = (why: string): TokengateError =>
+    new TokengateError('STDIN_UNREADABLE', `Cannot read ${what} from stdin: ${why}.`);
+  const why = whyUnreadable();
+  if (why !== undefined) throw refuse(why);
+  return readAll(process.stdin, 'The input on stdin', most, refuse);
+}
+
+/**
+ * Reads a file, or stdin for `-`.
+ *
+ * @param most bytes
+ * @throws TokengateError FILE_UNREADABLE, FILE_TOO_LARGE, STDIN_UNREADABLE
+ */
+export async function readInput(path: string, most: number): Promise<Buffer> {
+  if (path === STDIN) return readStdin('the file', most);
+  return readAll(createReadStream(path), `The file '${path}'`, most, (why) => {
+    return new TokengateError('FILE_UNREADABLE', `Cannot read '${path}': ${why}.`);
+  });
+}
+
+async function readAll(
+  stream: NodeJS.ReadableStream,
+  name: string,
+  most: number,
+  refuse: (why: string) => TokengateError,
+): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of stream) {
+      chunks.push(chunk as Buffer);
+      length += chunk.length;
+      if (length > most) {
+        throw new TokengateError('FILE_TOO_LARGE', `${name} is larger than ${Math.floor(most / 2 ** 20)} MiB.`);
+      }
+    }
+    return Buffer.concat(chunks, length);
+  } catch (error) {
+    if (error instanceof TokengateError) throw error;
+    const {code = '', message} = error as NodeJS.ErrnoException;
+    throw refuse(WHY[code] ?? (code || message));
+  }
+}
+
+/** What Node.js would take for an empty input. */
+function whyUnreadable(): string | undefined {
+  if (fstatSync(0).isDirectory()) return 'it is a folder';
+  let flags: number;
+  let path: string;
+  try {
+    const [, octal = '0'] = /^flags:\s*([0-7]+)$/m.exec(readFileSync('/proc/self/fdinfo/0', 'latin1')) ?? [];
+    [flags, path] = [Number.parseInt(octal, 8), readlinkSync('/proc/self/fd/0')];
+  } catch {
+    // Only Linux tells.
+    return undefined;
+  }
+  if ((flags & constants.O_WRONLY) !== 0) return 'it is open for writing';
+  // Node.js opens it for both in place of a stream that is closed; a shell for one of them.
+  return (flags & constants.O_RDWR) !== 0 && path === '/dev/null' ? 'it is closed' : undefined;
+}

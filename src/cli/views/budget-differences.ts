@@ -1,0 +1,127 @@
+import type {Comparison, Difference} from '../../lib/budget-files/compare.js';
+import {budgetInFile, type BudgetState} from '../../lib/budget-files/decide.js';
+import {describeDifference} from '../../lib/budget-files/describe.js';
+import {sumOf} from '../../lib/periods/grants.js';
+import type {Money} from '../../lib/values/money.js';
+import {nameOf, type RawId} from '../../lib/values/session-id.js';
+import {type Colour, paint} from '../text/colour.js';
+import {roomOf, showCut, showText} from '../text/escape.js';
+import {stringifyJson} from '../text/json.js';
+import {formatCount} from '../text/words.js';
+import {hexOf} from './id-lines.js';
+
+export const DIFF_FORMATS = ['text', 'json', 'ndjson'] as const;
+
+/** How many sessions differ, and how. */
+export interface DifferenceCounts {
+  change: number;
+  unlisted: number;
+  same: number;
+  failed: number;
+}
+
+/** A budget and how it renews, as a file says it. */
+interface BudgetStateJson {
+  /** Null for none, and for what is not money. */
+  budget: Money | null;
+  grants: Money;
+  period: Record<string, unknown> | null;
+}
+
+/** The differences as text, piece by piece; `counts` is what they come to. */
+export async function* renderDifferences(
+  comparisons: AsyncIterable<Comparison>,
+  {format, counts}: {format: (typeof DIFF_FORMATS)[number]; counts: DifferenceCounts},
+): AsyncGenerator<string> {
+  let separator = '\n    ';
+  if (format === 'json') yield '{\n  "differences": [';
+  for await (const {differences, same} of comparisons) {
+    counts.same += same;
+    let text = '';
+    for (const difference of differences) {
+      if (difference.state === 'failed') counts.failed++;
+      else if (difference.state === 'unlisted') counts.unlisted++;
+      else counts.change++;
+      if (format === 'text') text += toLine(difference);
+      else if (difference.state === 'failed') continue;
+      else if (format === 'ndjson') text += `${stringifyJson(toJson(difference))}\n`;
+      else {
+        text += separator + stringifyJson(toJson(difference), '  ', '    ');
+        separator = ',\n    ';
+      }
+    }
+    yield text;
+  }
+  const {change, unlisted, same, failed} = counts;
+  if (format === 'text') yield `${describeCounts(counts)}\n`;
+  if (format !== 'json') return;
+  const summary = stringifyJson({to_change: change, not_listed: unlisted, unchanged: same, failed}, '  ', '  ');
+  yield `${separator.startsWith(',') ? '\n  ' : ''}],\n  "summary": ${summary}\n}\n`;
+}
+
+/** `2 to change, 1 not listed, 40 as they should be` */
+function describeCounts({change, unlisted, same, failed}: DifferenceCounts): string {
+  return [
+    `${formatCount(change)} to change`,
+    ...(unlisted > 0 ? [`${formatCount(unlisted)} not listed`] : []),
+    ...(failed > 0 ? [`${formatCount(failed)} not readable`] : []),
+    `${formatCount(same)} as ${same === 1 ? 'it' : 'they'} should be`,
+  ].join(', ');
+}
+
+function toLine(difference: Difference): string {
+  const [mark, colour, what] = toParts(difference);
+  return `${paint(colour, `${mark} ${showId(difference.id)}: ${what}`, process.stdout)}\n`;
+}
+
+function toParts(difference: Difference): [mark: string, colour: Colour, what: string] {
+  if (difference.state === 'unlisted') return ['?', 'cyan', 'not in the file'];
+  if (difference.state === 'failed') return ['!', 'red', showText(difference.error.message)];
+  const {before, after, wanted} = difference;
+  const what = showText(describeWithNote(before, after, wanted.note));
+  return before.budget.state === 'absent' ? ['+', 'green', what] : ['~', 'yellow', what];
+}
+
+/** `budget $45.00 → $50.00 besides grants of $20.00 (asked for)`. May hold untrusted text. */
+export function describeWithNote(before: BudgetState, after: BudgetState, note: string): string {
+  const why = note === '' ? '' : ` (${showCut(note, roomOf(process.stdout))})`;
+  return `${describeDifference(before, after)}${why}`;
+}
+
+function showId(id: RawId): string {
+  return showCut(nameOf(id), roomOf(process.stdout));
+}
+
+function toJson(difference: Exclude<Difference, {state: 'failed'}>): Record<string, unknown> {
+  const {id} = difference;
+  const hex = hexOf(id);
+  const head = {session_id: nameOf(id), ...(hex !== undefined && {session_id_hex: hex})};
+  if (difference.state === 'unlisted') return {...head, difference: 'unlisted'};
+  const {before, after, wanted} = difference;
+  return {
+    ...head,
+    difference: before.budget.state === 'absent' ? 'add' : 'change',
+    ...toChangeJson(before, after, wanted.note),
+  };
+}
+
+export function toChangeJson(before: BudgetState, after: BudgetState, note: string): Record<string, unknown> {
+  return {before: toStateJson(before), after: toStateJson(after), note: note === '' ? null : note};
+}
+
+function toStateJson(state: BudgetState): BudgetStateJson {
+  const {period, grants} = state;
+  return {
+    budget: budgetInFile(state) ?? null,
+    grants: sumOf(grants),
+    period: period && {
+      every: period.every,
+      amount: period.amount.value,
+      timezone: period.timezone,
+      at: period.at,
+      on: period.on,
+      rollover: period.rollover,
+      max_rollover: period.maxRollover?.value ?? null,
+    },
+  };
+}

@@ -1,0 +1,97 @@
+import {Flags} from '@oclif/core';
+
+import {BaseCommand} from '../cli/oclif/base-command.js';
+import {matchFlag, whereFlag} from '../cli/oclif/flags.js';
+import {replaceFile} from '../cli/terminal/replace-file.js';
+import {FILE_FORMATS, writeBudgets} from '../cli/views/budget-file.js';
+import {makeSchema} from '../lib/budget-files/schema.js';
+import {readHeld} from '../lib/budget-files/state.js';
+import {toWritten, type WrittenSession} from '../lib/budget-files/written.js';
+import {BUDGET_KEYS} from '../lib/gateway/keys.js';
+import type {Redis} from '../lib/redis/contract.js';
+import {serverTime} from '../lib/redis/server-time.js';
+import {parseFilter} from '../lib/sessions/filter.js';
+import {selectIds} from '../lib/sessions/select.js';
+import {TokengateError} from '../lib/values/errors.js';
+import {nameOf} from '../lib/values/session-id.js';
+
+export default class ExportBudgets extends BaseCommand<typeof ExportBudgets> {
+  static override summary = 'Write the budgets of sessions as a file for apply-budgets';
+  static override description = `Lists every session that has a budget, sorted by ID, with how its budget renews. Budgets are without grants and without what a renewal carried over; what is spent is never in the file. The same budgets always make the same bytes.
+
+A budget that no file can say, such as "nan" or a negative one, is left out with a warning, and its session is listed without it, so that apply-budgets leaves it alone.
+
+With --match, the file speaks for the sessions that match (scope). --schema prints a JSON Schema of the file for your editor: save it as budgets.schema.json beside the file.`;
+  static group = 'Budgets as code';
+  static override examples = [
+    {description: 'Write all budgets to a file', command: '<%= config.bin %> <%= command.id %> --out budgets.yaml'},
+    {
+      description: 'The budgets of a team, as JSON',
+      command: `<%= config.bin %> <%= command.id %> --match 'team:*' --format json`,
+    },
+    {description: 'The JSON Schema of the file', command: '<%= config.bin %> <%= command.id %> --schema'},
+  ];
+  static related = ['diff-budgets', 'apply-budgets'];
+
+  static override flags = {
+    match: matchFlag,
+    where: whereFlag,
+    format: Flags.option({
+      char: 'o',
+      options: FILE_FORMATS,
+      description: 'Format of the file; --json is short for --format json',
+      helpGroup: 'OUTPUT',
+    })(),
+    out: Flags.string({
+      description: 'Write to a file, which is replaced in one step',
+      helpGroup: 'OUTPUT',
+      helpValue: 'FILE',
+    }),
+    schema: Flags.boolean({
+      description: 'Print the JSON Schema of the file instead',
+      exclusive: ['match', 'where', 'format'],
+      helpGroup: 'OUTPUT',
+    }),
+  };
+
+  async run(): Promise<void> {
+    const {out, schema} = this.flags;
+    const problems: string[] = [];
+    const pieces = schema ? [`${JSON.stringify(makeSchema(), null, 2)}\n`] : await this.export(problems);
+    if (out === undefined) await this.write(pieces);
+    else await replaceFile(out, await join(pieces));
+    this.warnAll(problems);
+  }
+
+  private async export(problems: string[]): Promise<AsyncIterable<string>> {
+    const {match, where, json, format = json ? 'json' : 'yaml'} = this.flags;
+    const filter = where === undefined ? undefined : parseFilter(where);
+    if (match === '') throw new TokengateError('INVALID_USAGE', 'The glob of --match is empty.');
+    const redis = await this.connect();
+    const now = await serverTime(redis);
+    const {ids} = await selectIds(redis, {ids: [], all: true, match, where: filter}, BUDGET_KEYS, now);
+    // What a filter leaves out, the file does not speak for.
+    const scope = where === undefined ? match : undefined;
+    return writeBudgets(readWritten(redis, ids, problems), {format, scope});
+  }
+}
+
+async function join(pieces: Iterable<string> | AsyncIterable<string>): Promise<string> {
+  let text = '';
+  for await (const piece of pieces) text += piece;
+  return text;
+}
+
+async function* readWritten(
+  redis: Redis,
+  ids: Parameters<typeof readHeld>[1],
+  problems: string[],
+): AsyncGenerator<WrittenSession[]> {
+  for await (const page of readHeld(redis, ids)) {
+    const sessions = page.flatMap((reading) => toWritten(reading) ?? []);
+    for (const {id, problems: own} of sessions) {
+      problems.push(...own.map((problem) => `Session '${nameOf(id)}': ${problem}.`));
+    }
+    yield sessions;
+  }
+}

@@ -1,0 +1,61 @@
+import {BUDGET_KEYS} from '../gateway/keys.js';
+import type {Held} from '../gateway/stored-value.js';
+import type {Redis} from '../redis/contract.js';
+import {scanIds} from '../sessions/scan-ids.js';
+import {sortedOnce} from '../sessions/sorted-ids.js';
+import {TokengateError} from '../values/errors.js';
+import type {RawId} from '../values/session-id.js';
+import {type BudgetState, decide} from './decide.js';
+import {readHeld} from './state.js';
+import {type Budgets, findWanted, isInScope, type Wanted} from './wanted.js';
+
+/** How a session differs from what files say. */
+export type Difference = {id: RawId; held: readonly Held[]} & (
+  | {state: 'differs'; wanted: Wanted; before: BudgetState; after: BudgetState}
+  /** It exists, the files speak for it, and say nothing of it. */
+  | {state: 'unlisted'}
+  | {state: 'failed'; wanted: Wanted | undefined; error: TokengateError}
+);
+
+export interface Comparison {
+  differences: Difference[];
+  /** Sessions that are as they should be. */
+  same: number;
+}
+
+/** Compares what is in Redis with what files say, session by session, in the order of their IDs, page by page. */
+export async function* compare(
+  redis: Redis,
+  budgets: Budgets,
+  now: Date,
+  {withUnlisted}: {withUnlisted: boolean},
+): AsyncGenerator<Comparison> {
+  // Of sessions that are not named only these two speak.
+  const isOverAll = withUnlisted || budgets.rules.length > 0;
+  const existing = isOverAll ? await scanIds(redis, BUDGET_KEYS) : [];
+  const ids = sortedOnce([...existing, ...budgets.named.keys()]);
+  for await (const page of readHeld(redis, ids)) {
+    const comparison: Comparison = {differences: [], same: 0};
+    for (const {id, held} of page) {
+      const wanted = findWanted(budgets, id);
+      if (wanted === undefined && (!withUnlisted || !isInScope(budgets, id))) continue;
+      if (held instanceof TokengateError) {
+        comparison.differences.push({id, held: [], state: 'failed', wanted, error: held});
+        continue;
+      }
+      if (wanted === undefined) {
+        // What was removed since the scan.
+        if (held.at(-1) !== false) comparison.differences.push({id, held, state: 'unlisted'});
+        continue;
+      }
+      const decision = decide(held, wanted, now);
+      if (decision.state === 'unchanged') comparison.same++;
+      else if (decision.state === 'failed') comparison.differences.push({id, held, wanted, ...decision});
+      else {
+        const {before, after} = decision;
+        comparison.differences.push({id, held, state: 'differs', wanted, before, after});
+      }
+    }
+    yield comparison;
+  }
+}

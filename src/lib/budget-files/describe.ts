@@ -1,0 +1,55 @@
+import {describeAmount} from '../gateway/stored-amount.js';
+import {describePeriod} from '../periods/describe.js';
+import {sumOf} from '../periods/grants.js';
+import {formatExactMoney, ZERO} from '../values/money.js';
+import {budgetInFile, type BudgetState} from './decide.js';
+
+/** `budget $45.00 → $50.00, renewal none → every month $50.00`, of what differs. May hold untrusted text. */
+export function describeDifference(before: BudgetState, after: BudgetState): string {
+  const [old, now] = [describeParts(before), describeParts(after)];
+  const isNew = before.budget.state === 'absent';
+  return Object.entries(now)
+    .flatMap(([name, text]) => {
+      const was = old[name as keyof typeof old];
+      if (was === text) return [];
+      const more = name === 'budget' ? describeBesides(after) : '';
+      return isNew ? `${name} ${text}${more}` : `${name} ${was} → ${text}${more}`;
+    })
+    .join(', ');
+}
+
+/** `budget $45.00, renewal every month $50.00`. May hold untrusted text. */
+export function describeState(state: BudgetState): string {
+  const {budget, renewal, grants} = describeParts(state);
+  const more = [
+    ...(renewal === 'none' ? [] : [`renewal ${renewal}`]),
+    ...(grants === 'none' ? [] : [`grants ${grants}`]),
+  ];
+  return [`budget ${budget}`, ...more].join(', ');
+}
+
+function describeParts(state: BudgetState): {budget: string; renewal: string; grants: string} {
+  const {period, grants, budget} = state;
+  const own = budgetInFile(state);
+  return {
+    budget: own === undefined ? describeAmount(budget) : formatExactMoney(own),
+    renewal: period === null ? 'none' : describeTerms(period),
+    grants: grants.length === 0 ? 'none' : formatExactMoney(sumOf(grants)),
+  };
+}
+
+function describeTerms(period: NonNullable<BudgetState['period']>): string {
+  const {rollover, maxRollover} = period;
+  const most = maxRollover === null ? '' : ` up to ${formatExactMoney(maxRollover.value)}`;
+  return `${describePeriod(period)}${rollover === 'none' ? '' : `, and what is left${most}`}`;
+}
+
+/** ` besides grants of $20.00 and $3.00 carried over`; empty when there is nothing. */
+function describeBesides({period, grants}: BudgetState): string {
+  const carried = period?.carried.value ?? ZERO;
+  const parts = [
+    ...(grants.length === 0 ? [] : [`grants of ${formatExactMoney(sumOf(grants))}`]),
+    ...(carried.gt(ZERO) ? [`${formatExactMoney(carried)} carried over`] : []),
+  ];
+  return parts.length === 0 ? '' : ` besides ${parts.join(' and ')}`;
+}

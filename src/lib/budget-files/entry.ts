@@ -1,0 +1,119 @@
+import {parseTimezone} from '../periods/calendar.js';
+import {parseDay, type Terms} from '../periods/terms.js';
+import {TokengateError} from '../values/errors.js';
+import {DEFAULTS, FIELDS, type FieldName, type FieldValues, NAMES, OF_PERIOD} from './fields.js';
+import type {MapNode, Node, Problem} from './nodes.js';
+import type {Wanted} from './wanted.js';
+
+/** Fields that were read, and where they are. */
+interface Fields {
+  values: FieldValues;
+  places: Map<string, number>;
+  /** Where what they belong to begins. */
+  at: number;
+}
+
+export type Defaults = Pick<FieldValues, (typeof DEFAULTS)[number]>;
+
+/** Reads what entries say, and keeps what is wrong with it. */
+export class EntryReader {
+  private readonly zones = new Map<string, string>();
+
+  constructor(private readonly problems: Problem[]) {}
+
+  /** What a session or a rule wants. */
+  read(node: MapNode, defaults: Defaults, others: readonly string[] = []): Wanted {
+    const fields = this.readFields(node, Object.keys(FIELDS) as FieldName[], others);
+    const {budget, note = ''} = fields.values;
+    return {budget, period: this.readPeriod(fields, defaults), note};
+  }
+
+  readDefaults(node: MapNode): Defaults {
+    return this.readFields(node, DEFAULTS, []).values;
+  }
+
+  private readFields({entries, at}: MapNode, names: readonly FieldName[], others: readonly string[]): Fields {
+    const values: Record<string, unknown> = {};
+    const places = new Map<string, number>();
+    for (const [{text: name, at: nameAt}, value] of entries) {
+      const isKnown = (names as readonly string[]).includes(name);
+      if (!isKnown && !others.includes(name)) {
+        const known = [...others, ...names].join(', ');
+        this.add(nameAt, name, `There is no such field. Known: ${known}.`);
+      } else if (places.has(name)) {
+        this.add(nameAt, name, 'The field is there twice.');
+      } else {
+        places.set(name, value.at);
+        if (isKnown) values[name] = this.readField(name as FieldName, value);
+      }
+    }
+    return {values, places, at};
+  }
+
+  private readField(name: FieldName, node: Node): unknown {
+    const text = this.readText(node, name);
+    if (text === undefined) return undefined;
+    return this.attempt(node.at, name, () => (name === 'timezone' ? this.readZone(text) : FIELDS[name].read(text)));
+  }
+
+  /** The text of a node, or undefined, with a problem, when it is none. */
+  readText(node: Node, field: string): string | undefined {
+    if (node.kind === 'text' && !node.isNull) return node.text;
+    const isNull = node.kind === 'text';
+    this.add(
+      node.at,
+      field,
+      isNull ? 'It has no value. Leave the field out to keep what is there.' : `It is a ${node.kind}, not one value.`,
+    );
+    return undefined;
+  }
+
+  private readPeriod({values, places, at}: Fields, defaults: Defaults): Wanted['period'] {
+    const {period: every, budget, rollover = 'none'} = values;
+    const isEnded = every === 'none';
+    if (!places.has('period') || isEnded) {
+      for (const name of OF_PERIOD) {
+        const place = places.get(name);
+        if (place === undefined) continue;
+        this.add(place, name, isEnded ? `${name} and period none contradict each other.` : `${name} goes with period.`);
+      }
+      return isEnded ? null : undefined;
+    }
+    const {amount = budget, timezone = defaults.timezone ?? 'UTC', at: time = defaults.at ?? '00:00', on} = values;
+    const maxRollover = values['max-rollover'];
+    if (!places.has('amount') && !places.has('budget')) {
+      this.add(places.get('period') ?? at, 'period', 'period needs budget or amount.');
+    }
+    if (places.has('max-rollover') && rollover === 'none') {
+      this.add(places.get('max-rollover') ?? at, 'max-rollover', 'max-rollover goes with rollover unused.');
+    }
+    if (every === undefined) return undefined;
+    const day = this.attempt(places.get('on') ?? at, 'on', () => parseDay(every, on, NAMES));
+    // What is missing has been told, and then nothing is made of the entry.
+    if (amount === undefined || day === undefined) return undefined;
+    const terms: Terms = {every, timezone, at: time, on: day, amount, rollover, maxRollover: maxRollover ?? null};
+    return terms;
+  }
+
+  /** Thousands of sessions share a few zones, and each takes a while. */
+  private readZone(typed: string): string {
+    const known = this.zones.get(typed) ?? parseTimezone(typed);
+    this.zones.set(typed, known);
+    return known;
+  }
+
+  private attempt<T>(at: number, field: string, read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof TokengateError)) throw error;
+      const {message, hint} = error;
+      this.add(at, field, hint === undefined ? message : `${message} ${hint}`);
+      return undefined;
+    }
+  }
+
+  add(at: number, field: string, message: string): void {
+    this.problems.push({at, field, message});
+  }
+}

@@ -1,0 +1,104 @@
+import {BUDGET_KEYS, GRANTS_KEYS, keysOf, PERIOD_KEYS} from '../gateway/keys.js';
+import {type Held, toHeld} from '../gateway/stored-value.js';
+import {ErrorReply, type Redis} from '../redis/contract.js';
+import {TokengateError} from '../values/errors.js';
+import type {RawId} from '../values/session-id.js';
+
+/** The keys of a session that a file speaks of, in the order in which they are read and written. */
+export const BUDGET_FILE_KEYS = [PERIOD_KEYS, GRANTS_KEYS, BUDGET_KEYS] as const;
+
+/** What the keys of a session hold, as bytes, or why that cannot be told. */
+export interface Reading {
+  id: RawId;
+  held: readonly Held[] | TokengateError;
+}
+
+/** Sessions that are read in one step. */
+const PAGE = 1000;
+/** Pages that are under way while one is used. */
+const AHEAD = 2;
+
+/** Nearly all sessions have neither a period nor grants. */
+const NONE: readonly Held[] = [false, false];
+
+/** Reads the keys of sessions, page by page, in the order given. */
+export async function* readHeld(redis: Redis, ids: readonly RawId[]): AsyncGenerator<Reading[]> {
+  const coming: Promise<Reading[]>[] = [];
+  let next = 0;
+  const begin = (): void => {
+    if (next >= ids.length) return;
+    const page = readPage(redis, ids.slice(next, (next += PAGE)));
+    // When the reader stops early nobody waits for the next pages.
+    page.catch(() => undefined);
+    coming.push(page);
+  };
+  for (let count = 0; count <= AHEAD; count++) begin();
+  for (let page = coming.shift(); page !== undefined; page = coming.shift()) {
+    const readings = await page;
+    begin();
+    yield readings;
+  }
+}
+
+async function readPage(redis: Redis, ids: readonly RawId[]): Promise<Reading[]> {
+  const replies = await redis.pipelineBytes(BUDGET_FILE_KEYS.map((shape) => ['MGET', ...keysOf([shape], ids)]));
+  const refused = replies.find((reply) => reply instanceof ErrorReply);
+  if (refused !== undefined && !refused.message.startsWith('NOPERM')) throw redis.explain(refused);
+  const [periods, grants, budgets] = replies as (Buffer | null)[][];
+  // MGET takes a key of another type for absent, and is refused whole for one that may not be read.
+  const unclear = refused === undefined ? await findUnclear(redis, ids, budgets ?? []) : new Set(ids.keys());
+  const alone = await readAlone(redis, ids, [...unclear]);
+  return ids.map((id, index) => {
+    const found = alone.get(index);
+    if (found !== undefined) return {id, held: found};
+    const [period, granted] = [periods?.[index], grants?.[index]];
+    const budget = budgets?.[index]?.toString('latin1') ?? false;
+    if (period == null && granted == null) return {id, held: [...NONE, budget]};
+    return {id, held: [period?.toString('latin1') ?? false, granted?.toString('latin1') ?? false, budget]};
+  });
+}
+
+/** Those of which MGET gave no budget, although there is a key. */
+async function findUnclear(
+  redis: Redis,
+  ids: readonly RawId[],
+  budgets: readonly (Buffer | null)[],
+): Promise<Set<number>> {
+  const absent = Array.from(ids.keys()).filter((index) => budgets[index] == null);
+  if (absent.length === 0) return new Set();
+  const keys = keysOf(
+    [BUDGET_KEYS],
+    absent.flatMap((index) => ids[index] ?? []),
+  );
+  const [count] = await redis.pipeline([['EXISTS', ...keys]]);
+  return new Set(count === 0 ? [] : absent);
+}
+
+async function readAlone(
+  redis: Redis,
+  ids: readonly RawId[],
+  indexes: readonly number[],
+): Promise<Map<number, Reading['held']>> {
+  if (indexes.length === 0) return new Map();
+  const keys = keysOf(
+    BUDGET_FILE_KEYS,
+    indexes.flatMap((index) => ids[index] ?? []),
+  );
+  const replies = (await redis.pipelineBytes(keys.map((key) => ['GET', key]))).values();
+  return new Map(
+    indexes.map((index) => {
+      const own = BUDGET_FILE_KEYS.map((): unknown => replies.next().value);
+      return [index, toHeldOrError(redis, own)] as const;
+    }),
+  );
+}
+
+/** What this user may not read is no reason to say nothing of the others. */
+function toHeldOrError(redis: Redis, replies: readonly unknown[]): Reading['held'] {
+  try {
+    return replies.map((reply) => toHeld(redis, reply));
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    return error;
+  }
+}

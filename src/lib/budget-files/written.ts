@@ -1,0 +1,68 @@
+import {quoteStart} from '../gateway/stored-text.js';
+import {WEEKDAYS} from '../periods/terms.js';
+import {TokengateError} from '../values/errors.js';
+import {type Money, parseAmount, toPlainDigits} from '../values/money.js';
+import type {RawId} from '../values/session-id.js';
+import {budgetInFile, type BudgetState, readBudgetState, toZone} from './decide.js';
+import type {FieldName} from './fields.js';
+import type {Reading} from './state.js';
+
+/** What a file says of a session. */
+export interface WrittenSession {
+  id: RawId;
+  /** The values are written as they are: digits, names and words. */
+  fields: Partial<Record<FieldName, string>>;
+  /** What no file can say of it, as in "its budget is …"; may hold untrusted text. */
+  problems: string[];
+}
+
+/** A session as a file says it: no `spent`, and nothing that `apply-budgets` would refuse. Undefined without a budget. */
+export function toWritten({id, held}: Reading): WrittenSession | undefined {
+  if (held instanceof TokengateError) return {id, fields: {}, problems: [`it cannot be read: ${held.message}`]};
+  if (held.at(-1) === false) return undefined;
+  const state = readBudgetState(held);
+  if (state instanceof TokengateError) return {id, fields: {}, problems: [state.message.replace(/\.$/, '')]};
+  const budget = toTypable(budgetInFile(state));
+  const problems = budget === undefined ? [whyNoBudget(state)] : [];
+  const {period} = state;
+  const fields = budget === undefined ? {} : {budget};
+  if (period === null) return {id, fields, problems};
+  if (toZone(period.timezone) === undefined) {
+    return {id, fields, problems: [...problems, `its period has the unknown time zone ${quoteStart(period.timezone)}`]};
+  }
+  return {id, fields: {...fields, ...periodFields(period, budget)}, problems};
+}
+
+function periodFields(
+  period: NonNullable<BudgetState['period']>,
+  budget: string | undefined,
+): WrittenSession['fields'] {
+  const {every, timezone, at, on, amount, rollover, maxRollover} = period;
+  const given = toPlainDigits(amount.value);
+  return {
+    ...(given !== budget && {amount: given}),
+    period: every,
+    ...(timezone !== 'UTC' && {timezone}),
+    ...(at !== '00:00' && {at}),
+    ...(on !== null && on !== 1 && {on: every === 'week' ? WEEKDAYS[on - 1] : String(on)}),
+    ...(rollover !== 'none' && {rollover}),
+    ...(rollover !== 'none' && maxRollover !== null && {'max-rollover': toPlainDigits(maxRollover.value)}),
+  };
+}
+
+/** Undefined for what nobody could type. */
+function toTypable(amount: Money | undefined): string | undefined {
+  if (amount === undefined) return undefined;
+  try {
+    return parseAmount(toPlainDigits(amount)).text;
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    return undefined;
+  }
+}
+
+function whyNoBudget(state: BudgetState): string {
+  const {budget} = state;
+  if (budget.state !== 'money') return `its budget is ${budget.state === 'invalid' ? budget.why : 'none'}`;
+  return `its budget is ${quoteStart(budget.text)}, which no file can say`;
+}
