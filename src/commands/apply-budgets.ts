@@ -1,10 +1,10 @@
 import {Flags} from '@oclif/core';
 
+import {describeWithNote, toChangeJson} from '../cli/batches/budget-differences.js';
 import {BatchCommand, type BatchStep} from '../cli/oclif/batch-command.js';
 import {FILE, readBudgetFiles, readFlagFile} from '../cli/oclif/budget-files.js';
 import {reportFlags} from '../cli/oclif/flags.js';
 import {countOf, formatCount} from '../cli/text/words.js';
-import {describeWithNote, toChangeJson} from '../cli/views/budget-differences.js';
 import {compare} from '../lib/budget-files/compare.js';
 import {decide, NOTHING} from '../lib/budget-files/decide.js';
 import {type PlannedSession, readPlan} from '../lib/budget-files/plan-file.js';
@@ -39,7 +39,7 @@ Any mistake in the file is reported with its line, and then nothing is changed.
 Nothing is ever deleted: a session without a budget gets the gateway's default, so that a deletion would give money away. For sessions in the scope of the file that it does not list, --unlisted zero sets the budget to 0 and ends renewals and grants, and --unlisted freeze freezes them without end.
 
 --plan applies a plan of diff-budgets. A session that has changed since the plan was made is refused (CHANGED_SINCE); the others go on.`;
-  static group = 'Budgets as code';
+  static group = 'Files';
   static override examples = [
     {description: 'Apply a file', command: '<%= config.bin %> <%= command.id %> -f budgets.yaml'},
     {description: 'Apply a file from CI', command: '<%= config.bin %> <%= command.id %> -f budgets.yaml --yes --quiet'},

@@ -1,10 +1,10 @@
 import {Flags} from '@oclif/core';
 
+import {DIFF_FORMATS, type DifferenceCounts, renderDifferences} from '../cli/batches/budget-differences.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {FILE, readBudgetFiles} from '../cli/oclif/budget-files.js';
 import {replaceFile} from '../cli/terminal/replace-file.js';
 import {stringifyJson} from '../cli/text/json.js';
-import {DIFF_FORMATS, type DifferenceCounts, renderDifferences} from '../cli/views/budget-differences.js';
 import {compare, type Comparison} from '../lib/budget-files/compare.js';
 import {VERSION} from '../lib/budget-files/fields.js';
 import {toPlanJson} from '../lib/budget-files/plan-file.js';
@@ -19,7 +19,7 @@ export default class DiffBudgets extends BaseCommand<typeof DiffBudgets> {
 The exit code is 2 if anything would change. With --strict, sessions that the file does not list count too; if the file has a scope, only those in it.
 
 --out writes a plan with the values that were seen. apply-budgets --plan applies exactly that, and refuses a session that has changed since.`;
-  static group = 'Budgets as code';
+  static group = 'Files';
   static override examples = [
     {description: 'What would change?', command: '<%= config.bin %> <%= command.id %> -f budgets.yaml'},
     {

@@ -1,9 +1,9 @@
 import {Flags} from '@oclif/core';
 
+import {FILE_FORMATS, writeBudgets} from '../cli/batches/budget-file.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {matchFlag, whereFlag} from '../cli/oclif/flags.js';
 import {replaceFile} from '../cli/terminal/replace-file.js';
-import {FILE_FORMATS, writeBudgets} from '../cli/views/budget-file.js';
 import {makeSchema} from '../lib/budget-files/schema.js';
 import {readHeld} from '../lib/budget-files/state.js';
 import {toWritten, type WrittenSession} from '../lib/budget-files/written.js';
@@ -22,7 +22,7 @@ export default class ExportBudgets extends BaseCommand<typeof ExportBudgets> {
 A budget that no file can say, such as "nan" or a negative one, is left out with a warning, and its session is listed without it, so that apply-budgets leaves it alone.
 
 With --match, the file speaks for the sessions that match (scope). --schema prints a JSON Schema of the file for your editor: save it as budgets.schema.json beside the file.`;
-  static group = 'Budgets as code';
+  static group = 'Files';
   static override examples = [
     {description: 'Write all budgets to a file', command: '<%= config.bin %> <%= command.id %> --out budgets.yaml'},
     {

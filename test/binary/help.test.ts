@@ -157,6 +157,7 @@ describe.concurrent('the help of a command', () => {
       COMMANDS.map(async ({id}) => ((await help(id, '--help')).includes('--yes ') ? id : [])),
     );
     expect(asking.flat()).toEqual([
+      'apply-budgets',
       'check-store',
       'freeze-session',
       'reset-session',

@@ -23,7 +23,7 @@ const ENVIRONMENT: Rows = [
 ];
 
 /** What people want to do, in the order in which the help shows it. */
-const GROUPS = ['Look', 'Budgets', 'Periods', 'Budgets as code', 'Freezes', 'History', 'Monitoring', 'Set-up'] as const;
+const GROUPS = ['Look', 'Budgets', 'Periods', 'Files', 'Freezes', 'History', 'Monitoring', 'Set-up'] as const;
 type Group = (typeof GROUPS)[number];
 /** The group of a command that names none. */
 const OTHER = 'Other';

@@ -61,8 +61,7 @@ export default class TokengateHelp {
     const more = [
       [`${bin} help COMMAND`, 'Examples and flags of a command'],
       [`${bin} help TOPIC`, Object.keys(TOPICS).join(', ')],
-      [`${bin} version`, 'Version, also -v'],
-      [`man ${bin}`, 'Everything on one page'],
+      [`man ${bin}`, 'Everything on one page (tokengate -v: the version)'],
     ] as const;
     return [
       String(pjson['description']),

@@ -56,7 +56,7 @@ export function readBudgetState(held: readonly Held[]): BudgetState | TokengateE
 }
 
 /** What the budget has beside what a file says of it: grants, and what a renewal carried over. */
-export function besides({period, grants}: Pick<BudgetState, 'period' | 'grants'>): Money {
+function besides({period, grants}: Pick<BudgetState, 'period' | 'grants'>): Money {
   const granted = grants.length === 0 ? ZERO : sumOf(grants);
   return period === null ? granted : granted.plus(period.carried.value);
 }

@@ -87,7 +87,7 @@ export const FIELDS = {
 export type FieldName = keyof typeof FIELDS;
 
 /** What one field is read into. */
-export type FieldValue<N extends FieldName> = ReturnType<(typeof FIELDS)[N]['read']>;
+type FieldValue<N extends FieldName> = ReturnType<(typeof FIELDS)[N]['read']>;
 
 export type FieldValues = {[N in FieldName]?: FieldValue<N>};
 

@@ -17,7 +17,7 @@ export interface MapNode {
   at: number;
 }
 
-export interface ListNode {
+interface ListNode {
   kind: 'list';
   items: readonly Node[];
   at: number;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 
-import {writeBudgets} from '../../../../src/cli/views/budget-file.js';
+import {writeBudgets} from '../../../../src/cli/batches/budget-file.js';
 import type {Node} from '../../../../src/lib/budget-files/nodes.js';
 import {readPlainLines} from '../../../../src/lib/budget-files/plain-lines.js';
 import {readBudgets} from '../../../../src/lib/budget-files/read.js';

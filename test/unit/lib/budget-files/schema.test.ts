@@ -22,7 +22,14 @@ async function isTaken(document: unknown): Promise<boolean> {
 
 const someAmount = fc.constantFrom(
   ...[5, 0, 0.25, 25.5, -1, 1e18, '25.50', '007', '.5', '5.', '', '-1', '1e3', '$5', '1,000', 'nan'],
-  ...['9'.repeat(18), '9'.repeat(19), `0${'9'.repeat(18)}`, `0.${'1'.repeat(27)}`, `0.${'1'.repeat(28)}`, `.${'1'.repeat(27)}`],
+  ...[
+    '9'.repeat(18),
+    '9'.repeat(19),
+    `0${'9'.repeat(18)}`,
+    `0.${'1'.repeat(27)}`,
+    `0.${'1'.repeat(28)}`,
+    `.${'1'.repeat(27)}`,
+  ],
   ...[`.${'1'.repeat(28)}`, `123.${'4'.repeat(25)}`, `123.${'4'.repeat(26)}`, `${'0'.repeat(30)}1.5`, null, [5], {}],
 );
 const someEntry = fc.record(

@@ -8,7 +8,7 @@ import {type Colour, paint} from '../text/colour.js';
 import {roomOf, showCut, showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {formatCount} from '../text/words.js';
-import {hexOf} from './id-lines.js';
+import {hexOf} from '../views/id-lines.js';
 
 export const DIFF_FORMATS = ['text', 'json', 'ndjson'] as const;
 
