@@ -57,6 +57,8 @@ const BLOCKS = [...TEXTS].flatMap(([page, text]) => findBlocks(text).map((block)
 const CONSOLES = [
   ...new Set(BLOCKS.filter(({language}) => language === 'console').map(({page, heading}) => `${page}: ${heading}`)),
 ];
+/** The file that the page about budgets as code shows. */
+const BUDGETS = blocksBelow('The file', 'text')[0]?.text ?? '';
 /** A script that a page shows begins with its file name; another example runs it. */
 const SCRIPTS = new Map(BLOCKS.flatMap(scriptOf));
 const COMMAND_PAGES = await pagesOf('docs/commands');
@@ -105,9 +107,12 @@ describe('the examples of the pages', () => {
       block.language === 'console' ||
       scriptOf(block).length > 0 ||
       ['cron', 'ini', 'yaml'].includes(block.language) ||
-      ['text below Shell completion', 'text below Before a batch', 'text below Staging and production'].includes(
-        `${block.language} below ${block.heading}`,
-      );
+      [
+        'text below Shell completion',
+        'text below Before a batch',
+        'text below The file',
+        'text below Staging and production',
+      ].includes(`${block.language} below ${block.heading}`);
     const others = new Set(BLOCKS.filter((block) => !isRun(block)).map(({text}) => text));
     expect([...others]).toEqual(Object.keys(NOT_RUN));
   });
@@ -150,6 +155,8 @@ describe('the examples of the pages', () => {
     if (command.includes('report-spending')) await recordSince(60);
     await rm(join(shell.folder, '.config'), {recursive: true, force: true});
     if (command.includes('remove-context')) await run('tokengate add-context staging --redis-url redis://h');
+    if (command.includes('budgets.yaml')) await writeFile(join(shell.folder, 'budgets.yaml'), BUDGETS);
+    if (command.includes('plan.json')) await run('tokengate diff-budgets -f budgets.yaml --out plan.json');
     if (command.includes('protect-store --remove')) await run('tokengate protect-store prod');
     const {stdout: id} = await run("tokengate list-changes --limit 1 --json | jq -r '.[0].change_id'");
     const {stdout: grant} = await run("tokengate list-grants --json | jq -r '.[0].grant_id'");
