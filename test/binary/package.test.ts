@@ -78,6 +78,7 @@ describe('the packed package', () => {
       'completions/tokengate.fish',
       'completions/tokengate.ps1',
       'completions/tokengate.zsh',
+      'dist/budgets.schema.json',
       'dist/cli-progress.cjs',
       'dist/complete.cjs',
       'dist/contexts.cjs',
