@@ -61,7 +61,7 @@ export default class TokengateHelp {
     const more = [
       [`${bin} help COMMAND`, 'Examples and flags of a command'],
       [`${bin} help TOPIC`, Object.keys(TOPICS).join(', ')],
-      [`man ${bin}`, 'Everything on one page'],
+      [`man ${bin}`, `Everything on one page (${bin} -v: the version)`],
     ] as const;
     return [
       String(pjson['description']),
