@@ -67,9 +67,9 @@ export function renewChange(now: Date, spanOf: SpanOf): PlannedChange<PeriodRene
       const renewal = findDue(state, now, spanOf);
       if (renewal === undefined) return 'unchanged';
       const {period, grants, budget} = renewal;
-      return {...(period !== null && {period}), grants, budget, isFresh: period !== null};
+      return {...(period !== null && {period}), grants, budget, isFresh: period !== null, renewal};
     },
-    (change) => ({...change, renewal: findDue(change.before, now, spanOf) ?? NOTHING_DUE}),
+    (change, decided) => ({...change, renewal: decided?.renewal ?? NOTHING_DUE}),
   );
 }
 
@@ -124,10 +124,14 @@ function knownBudget(id: RawId, {budget}: PeriodState): TypedAmount['value'] | T
 
 const toChange = (change: PeriodChange): PeriodChange => change;
 
-/** A change of the four keys, decided from all of them, and written only where they still are as they were read. */
-function periodChange<T>(
-  decide: (id: RawId, state: PeriodState) => Next | 'unchanged' | TokengateError,
-  toResult: (change: PeriodChange) => T,
+/**
+ * A change of the four keys, decided from all of them, and written only where they still are as they were read.
+ *
+ * @param toResult gets what was decided, unless that is to change nothing
+ */
+function periodChange<N extends Next, T>(
+  decide: (id: RawId, state: PeriodState) => N | 'unchanged' | TokengateError,
+  toResult: (change: PeriodChange, decided?: N) => T,
 ): PlannedChange<T> {
   const plan = (id: RawId, held: readonly Held[]): Settled<T> | Write<T> => {
     const name = nameOf(id);
@@ -142,7 +146,7 @@ function periodChange<T>(
       return {id: name, state: 'unchanged', result: toResult({id: name, key: id, before, after: before})};
     }
     const next = toStored(decided);
-    const result = toResult({id: name, key: id, before, after: apply(before, decided)});
+    const result = toResult({id: name, key: id, before, after: apply(before, decided)}, decided);
     // What is spent meanwhile by a change that leaves it is no reason to begin again.
     const expected = held.map((value, index) => (SHAPES[index] === SPENT_KEYS && next[index] === null ? null : value));
     return {state: 'write', expected, next, result};
