@@ -5,6 +5,9 @@ import {type Completion, journalUnreadable, parseEntry, type ChangePart} from '.
 /** Where a journal begins. */
 export const BEGINNING = '0-0';
 
+/** How long the end of a change is waited for that has begun on a cluster, in milliseconds. */
+const UNDER_WAY_MS = 600_000;
+
 /** Entries that are read in one step. */
 const PAGE = 200;
 
@@ -72,4 +75,14 @@ export function compareEntries(one: string, other: string): number {
   const [time = '', nth = '0'] = one.split('-');
   const [otherTime = '', otherNth = '0'] = other.split('-');
   return Number(time) - Number(otherTime) || Number(nth) - Number(otherNth);
+}
+
+/** True for an entry that may be of a change under way, if its end is not in the journal. */
+export function isRecent(entry: string, now: Date): boolean {
+  return Number.parseInt(entry) > now.getTime() - UNDER_WAY_MS;
+}
+
+/** True for a change that has begun, and of which it will be known how it has ended. */
+export function isUnderWay({entry, records}: ChangePart, now: Date): boolean {
+  return isRecent(entry, now) && records.some(({isComplete}) => !isComplete);
 }

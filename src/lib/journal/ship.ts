@@ -2,7 +2,7 @@ import type {Redis} from '../redis/contract.js';
 import {serverTime} from '../redis/server-time.js';
 import {TokengateError} from '../values/errors.js';
 import type {RawId} from '../values/session-id.js';
-import {BEGINNING, findEnd, hasEntry, readJournalAfter} from './after.js';
+import {BEGINNING, findEnd, hasEntry, isUnderWay, readJournalAfter} from './after.js';
 import type {ChangedSession, ChangePart} from './entry.js';
 
 /** A place in the journal: after so many sessions of an entry. */
@@ -26,9 +26,6 @@ export interface ShipOptions {
 
 /** How often --follow looks for new changes, in milliseconds. */
 export const FOLLOW_MS = 1000;
-
-/** How long the end of a change is waited for that has begun on a cluster, in milliseconds. */
-const UNDER_WAY_MS = 600_000;
 
 /**
  * Reads a cursor; `0` is the beginning.
@@ -78,8 +75,7 @@ export async function* shipChanges(redis: Redis, after: Cursor, options: ShipOpt
     for (const part of parts) held.set(part.entry, part);
     const shipped: ShippedChange[] = [];
     for (const [entry, part] of held) {
-      const isRecent = part.at.getTime() > now.getTime() - UNDER_WAY_MS;
-      if (isRecent && part.records.some(({isComplete}) => !isComplete)) break;
+      if (isUnderWay(part, now)) break;
       held.delete(entry);
       const skipped = entry === after.entry ? after.sessions : 0;
       for (const [index, record] of part.records.entries()) {

@@ -1,13 +1,10 @@
 import {SPENT_KEYS} from '../gateway/keys.js';
-import {compareEntries, readJournalAfter} from '../journal/after.js';
+import {compareEntries, isRecent, isUnderWay, readJournalAfter} from '../journal/after.js';
 import type {KeyRecord, ChangePart, Value} from '../journal/entry.js';
 import type {Redis} from '../redis/contract.js';
 import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import type {SpentChange} from './reckon.js';
-
-/** How long a change on a cluster may take, in milliseconds; after that its end is not waited for. */
-const UNDER_WAY_MS = 600_000;
 
 /** The changes of what sessions have spent that the journal tells of since an entry. */
 export class JournaledSpending {
@@ -41,7 +38,7 @@ export class JournaledSpending {
     for await (const {parts, end} of readJournalAfter(redis, this.settled)) {
       for (const part of parts) {
         touched.push(...this.add(part));
-        isSettled &&= !this.isUnderWay(part);
+        isSettled &&= !isUnderWay(part, this.now);
         if (isSettled && compareEntries(part.entry, this.settled) > 0) this.settled = part.entry;
       }
       if (isSettled) this.settled = end;
@@ -55,7 +52,7 @@ export class JournaledSpending {
     const changes: SpentChange[] = [];
     for (const [entry, change] of this.bySession.get(id) ?? []) {
       if (compareEntries(entry, position) <= 0) continue;
-      if (!change.isComplete && this.isRecent(entry)) return undefined;
+      if (!change.isComplete && isRecent(entry, this.now)) return undefined;
       changes.push(change);
     }
     return changes;
@@ -73,14 +70,6 @@ export class JournaledSpending {
       changes.set(part.entry, toChange(part, keys, spent, isComplete));
       return id;
     });
-  }
-
-  private isUnderWay({entry, records}: ChangePart): boolean {
-    return this.isRecent(entry) && records.some(({isComplete}) => !isComplete);
-  }
-
-  private isRecent(entry: string): boolean {
-    return Number.parseInt(entry) > this.now.getTime() - UNDER_WAY_MS;
   }
 }
 
