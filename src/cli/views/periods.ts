@@ -1,4 +1,4 @@
-import {describeAmount, type StoredAmount} from '../../lib/gateway/stored-amount.js';
+import {describeAmount, moneyOf} from '../../lib/gateway/stored-amount.js';
 import type {PeriodChange, PeriodRenewal} from '../../lib/operations/period.js';
 import {formatInZone, formatIsoInZone} from '../../lib/periods/calendar.js';
 import {describePeriod, describeSchedule} from '../../lib/periods/describe.js';
@@ -93,10 +93,6 @@ export function toPeriodJson(
     spent: spent.state === 'absent' ? ZERO : moneyOf(spent),
     grants: sumOf(grants),
   };
-}
-
-function moneyOf(amount: StoredAmount): Money | null {
-  return amount.state === 'money' ? amount.amount : null;
 }
 
 /** What `set-period` did to one, for people. */

@@ -1,5 +1,5 @@
 import {describeFreeze} from '../../lib/gateway/freeze.js';
-import {describeAmount, type StoredAmount} from '../../lib/gateway/stored-amount.js';
+import {describeAmount, moneyOf} from '../../lib/gateway/stored-amount.js';
 import type {Sighting} from '../../lib/operations/second-look.js';
 import {formatExactMoney, type Money} from '../../lib/values/money.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
@@ -70,10 +70,6 @@ export function tellSightings(sightings: readonly Sighting[]): SecondLookJson {
     if (hasNotLasted(sighting)) endWith(EXIT.failed);
   }
   return toSecondLookJson(sightings);
-}
-
-function moneyOf(amount: StoredAmount): Money | null {
-  return amount.state === 'money' ? amount.amount : null;
 }
 
 function toErrorJson({code, message}: {code: string; message: string}): {code: string; message: string} {

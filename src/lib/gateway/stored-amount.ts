@@ -47,6 +47,11 @@ export function toAmount(text: string): StoredAmount {
   return {state: 'invalid', text, why: `${quoteStart(text)}, which is not an amount`};
 }
 
+/** Null for none, and for what is not money. */
+export function moneyOf(value: StoredAmount): Money | null {
+  return value.state === 'money' ? value.amount : null;
+}
+
 export function isAbsent({budget, spent}: Amounts): boolean {
   return budget.state === 'absent' && spent.state === 'absent';
 }
