@@ -4,6 +4,7 @@ import {BaseCommand} from '../cli/oclif/base-command.js';
 import {amountArg, journalFlags, sessionIdArg} from '../cli/oclif/flags.js';
 import {describeGrantEnd, type GrantJson, toGrantJson} from '../cli/views/periods.js';
 import {changeKnown} from '../lib/change/apply.js';
+import {moneyOf} from '../lib/gateway/stored-amount.js';
 import {newChangeId} from '../lib/journal/entry.js';
 import {grantChange} from '../lib/operations/period.js';
 import type {Grant} from '../lib/periods/grants.js';
@@ -69,7 +70,7 @@ A renewal keeps a grant that goes on, on top of the new budget. A grant with --t
     const grant: Grant = {id: newChangeId(), amount, until, note: this.flags.note ?? ''};
     const what = `the budget of session '${nameOf(id)}' was changed`;
     const {before, after} = await changeKnown(redis, id, grantChange(grant), {journal, what});
-    const [previous, budget] = [before.budget, after.budget].map((one) => (one.state === 'money' ? one.amount : null));
+    const [previous, budget] = [before.budget, after.budget].map(moneyOf);
     this.print(
       `✓ Session '${nameOf(id)}' granted ${formatExactMoney(amount.value)} ${describeGrantEnd(grant)}`,
       `Budget: ${formatExactMoney(budget ?? ZERO)}`,

@@ -4,6 +4,7 @@ import {BaseCommand} from '../cli/oclif/base-command.js';
 import {journalFlags, sessionIdArg} from '../cli/oclif/flags.js';
 import {type GrantJson, toGrantJson} from '../cli/views/periods.js';
 import {changeKnown} from '../lib/change/apply.js';
+import {moneyOf} from '../lib/gateway/stored-amount.js';
 import {revokeChange} from '../lib/operations/period.js';
 import {sumOf} from '../lib/periods/grants.js';
 import {formatExactMoney, type Money} from '../lib/values/money.js';
@@ -42,7 +43,7 @@ export default class RevokeGrant extends BaseCommand<typeof RevokeGrant> {
     const journal = this.journal();
     const what = `the budget of session '${nameOf(id)}' was changed`;
     const {before, after, grants} = await changeKnown(redis, id, revokeChange(grantId), {journal, what});
-    const [previous, budget] = [before.budget, after.budget].map((one) => (one.state === 'money' ? one.amount : null));
+    const [previous, budget] = [before.budget, after.budget].map(moneyOf);
     this.print(`✓ Session '${nameOf(id)}': ${formatExactMoney(sumOf(grants))} revoked`);
     if (budget) this.print(`Budget: ${formatExactMoney(budget)}`);
     this.afterChange(journal);

@@ -5,7 +5,7 @@ import {type Money, ZERO} from '../values/money.js';
 import {isText, nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
 import {DEFAULT_BUDGET, judgeBudget} from './budget-judgement.js';
 import type {FreezeState} from './freeze.js';
-import {type Amounts, describeAmount, readAmounts, type StoredAmount} from './stored-amount.js';
+import {type Amounts, describeAmount, moneyOf, readAmounts, type StoredAmount} from './stored-amount.js';
 import type {Held} from './stored-value.js';
 
 /** What stands in Redis for one session. An amount is null when it is not money; `problems` then says what it is. */
@@ -37,8 +37,8 @@ export async function findSession(redis: Redis, id: RawId): Promise<Session> {
 
 export function toSession(id: RawId, {budget, spent}: Amounts, freeze: FreezeState | null = null): Session {
   const name = nameOf(id);
-  const limit = budget.state === 'money' ? budget.amount : null;
-  const used = spent.state === 'money' ? spent.amount : spent.state === 'absent' ? ZERO : null;
+  const limit = moneyOf(budget);
+  const used = spent.state === 'absent' ? ZERO : moneyOf(spent);
   const problems = isText(id) ? [] : [`The ID of session '${name}' is invalid: its key is not UTF-8 text.`];
   if (freeze !== null) problems.push(...freeze.problems);
   for (const [field, value] of Object.entries({budget, spent})) {

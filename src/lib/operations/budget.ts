@@ -2,7 +2,7 @@ import {changeKnown, changeOne} from '../change/apply.js';
 import type {Change, PlannedChange, ScriptedChange, Settled} from '../change/change.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from '../gateway/keys.js';
 import {type Session, toSession, withoutBudget} from '../gateway/session.js';
-import {type Amounts, describeAmounts, toStoredAmount} from '../gateway/stored-amount.js';
+import {type Amounts, describeAmounts, moneyOf, toStoredAmount} from '../gateway/stored-amount.js';
 import {type Held, toHeld} from '../gateway/stored-value.js';
 import {inText, type Journal} from '../journal/entry.js';
 import {DECIDE_SET_BUDGET, SET_BUDGET} from '../lua/scripts.js';
@@ -136,7 +136,7 @@ function toBudgetChange(id: RawId, {text, value}: TypedAmount, {budget: previous
   const name = nameOf(id);
   return {
     session: toSession(id, {budget: {state: 'money', text, amount: value}, spent}),
-    previousBudget: previous.state === 'money' ? previous.amount : null,
+    previousBudget: moneyOf(previous),
     problems:
       previous.state === 'invalid' ? [`The budget of session '${name}' was ${previous.why}; it is replaced.`] : [],
     isNew: previous.state === 'absent' && spent.state === 'absent',
