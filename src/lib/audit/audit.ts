@@ -15,7 +15,7 @@ import {type Decision, judgeNextRequest, readStates, type Rule} from '../gateway
 import type {Redis} from '../redis/contract.js';
 import {serverTime} from '../redis/server-time.js';
 import {inGroups} from '../values/chunks.js';
-import {matchesGlob, narrow} from '../values/glob.js';
+import {idMatcher, narrow} from '../values/glob.js';
 import type {RawId} from '../values/session-id.js';
 import {readFacts, toSessionKey} from './facts.js';
 import {type Finding, judge, type Judged, judgeId, type Problem} from './judge.js';
@@ -49,12 +49,12 @@ export async function* checkStore(
     if (seen.size < REMEMBERED) seen.add(name);
     return true;
   };
-  const glob = match === undefined ? undefined : Buffer.from(match);
+  const matches = idMatcher(match);
   const [start, began] = [(await serverTime(redis)).getTime(), performance.now()];
   for (const prefix of new Set(SESSION_KEYS.map((shape) => shape.prefix))) {
     for await (const names of redis.scan(`${prefix}${narrow(match).pattern}:*`)) {
       const keys = names.flatMap((name) => toSessionKey(name) ?? []);
-      const meant = keys.filter(({id}) => glob === undefined || matchesGlob(glob, Buffer.from(id, 'latin1')));
+      const meant = keys.filter(({id}) => matches(id));
       const now = new Date(start + performance.now() - began);
       const suspects = (await readFacts(redis, meant)).filter((facts) => judge(facts, now).length > 0);
       const again = await settle(

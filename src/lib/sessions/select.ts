@@ -1,6 +1,6 @@
 import type {KeyShape} from '../gateway/keys.js';
 import type {Redis} from '../redis/contract.js';
-import {matchesGlob} from '../values/glob.js';
+import {idMatcher} from '../values/glob.js';
 import type {RawId} from '../values/session-id.js';
 import {type Filter, passes} from './filter.js';
 import {readSessions} from './read.js';
@@ -35,7 +35,7 @@ export function isEmpty({ids, all, match, where, none}: Selection): boolean {
 export async function selectIds(redis: Redis, selection: Selection, universe: KeyShape, now: Date): Promise<Selected> {
   const {ids, all, match, where, none} = selection;
   if (none) return {ids: [], missing: []};
-  const named = match === undefined ? [...ids] : ids.filter(matcher(match));
+  const named = ids.filter(idMatcher(match));
   const scanned = all || ids.length === 0 ? await scanIds(redis, universe, match) : [];
   const candidates = named.length === 0 ? scanned : sortedOnce([...scanned, ...named]);
   if (where === undefined) return {ids: candidates, missing: []};
@@ -49,9 +49,4 @@ export async function selectIds(redis: Redis, selection: Selection, universe: Ke
     }
   }
   return {ids: selected, missing: [...missing]};
-}
-
-function matcher(glob: string): (id: RawId) => boolean {
-  const bytes = Buffer.from(glob);
-  return (id) => matchesGlob(bytes, Buffer.from(id, 'latin1'));
 }

@@ -11,12 +11,12 @@ import {
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
-import {matchesGlob} from '../values/glob.js';
+import {idMatcher} from '../values/glob.js';
 import type {Money} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import {formatDuration, formatUtc} from '../values/time.js';
 import {loadDays} from './days.js';
-import {findLedger, type Ledger} from './ledger.js';
+import {findLedger} from './ledger.js';
 import {parseSeen, toPresent} from './seen.js';
 
 /** Finds those of some sessions that are idle. */
@@ -42,19 +42,14 @@ export async function openIdle(redis: Redis, seconds: number, now: Date): Promis
       hint: `Spending is recorded from ${begin} on.`,
     });
   }
+  // Of others nothing is known.
+  const isRecorded = idMatcher(ledger.match);
   const days = [...ledger.days.keys()].filter((day) => day >= first).map(spentDayKey);
   return async (ids) => {
     const idle: RawId[] = [];
-    for (const chunk of inGroups(recordedBy(ledger, ids), CHUNK)) idle.push(...(await findIn(redis, chunk, days)));
+    for (const chunk of inGroups(ids.filter(isRecorded), CHUNK)) idle.push(...(await findIn(redis, chunk, days)));
     return idle;
   };
-}
-
-/** Of others nothing is known. */
-function recordedBy({match}: Ledger, ids: readonly RawId[]): readonly RawId[] {
-  if (match === undefined) return ids;
-  const glob = Buffer.from(match);
-  return ids.filter((id) => matchesGlob(glob, Buffer.from(id, 'latin1')));
 }
 
 async function findIn(redis: Redis, ids: readonly RawId[], days: readonly string[]): Promise<RawId[]> {

@@ -6,7 +6,7 @@ import {scanPages} from '../sessions/scan-ids.js';
 import {SortedIds} from '../sessions/sorted-ids.js';
 import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
-import {matchesGlob} from '../values/glob.js';
+import {idMatcher} from '../values/glob.js';
 import {ZERO} from '../values/money.js';
 import {rawId, type RawId} from '../values/session-id.js';
 import {closeRecording} from './close.js';
@@ -108,8 +108,7 @@ async function countRows(redis: Redis): Promise<number> {
 /** Those that have spent something, and those whose spending was changed since the last recording. */
 async function findIds({redis, journaled}: Run, match: string | undefined): Promise<Iterator<RawId>> {
   const sorted = new SortedIds();
-  const glob = match === undefined ? undefined : Buffer.from(match);
-  sorted.add(journaled.ids.filter((id) => glob === undefined || matchesGlob(glob, Buffer.from(id, 'latin1'))));
+  sorted.add(journaled.ids.filter(idMatcher(match)));
   for await (const [page] of scanPages(redis, [SPENT_KEYS], match)) sorted.add(page);
   return sorted.read({reverse: false});
 }

@@ -2,7 +2,7 @@ import {BUDGET_KEYS, keysOf, spentDayKey, unaccountedKey} from '../gateway/keys.
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import {Decimal} from '../values/decimal.js';
-import {matchesGlob} from '../values/glob.js';
+import {idMatcher} from '../values/glob.js';
 import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
 import {isAscii, rawId, type RawId} from '../values/session-id.js';
 import {type Coverage, coverageOf} from './coverage.js';
@@ -209,13 +209,13 @@ export async function readDay(
   // What is not UTF-8 has to be read as bytes; that takes longer.
   const isText = !(reply as string[]).some((text) => text.includes('\ufffd'));
   if (!isText) [reply] = await redis.pipelineBytes([['HGETALL', key]]);
-  const glob = match === undefined ? undefined : Buffer.from(match);
+  const matches = idMatcher(match);
   const list = reply as (string | Buffer)[];
   const spending: {id: RawId; amount: Money; text: string}[] = [];
   for (let index = 0; index < list.length; index += 2) {
     const [field = '', text = ''] = [list[index], list[index + 1]];
     const id = rawId(typeof field === 'string' ? toLatin1(field) : field.toString('latin1'));
-    if (glob !== undefined && !matchesGlob(glob, Buffer.from(id, 'latin1'))) continue;
+    if (!matches(id)) continue;
     const digits = String(text);
     spending.push({id, amount: Decimal.of(digits), text: digits});
   }

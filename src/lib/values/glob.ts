@@ -1,3 +1,5 @@
+import type {RawId} from './session-id.js';
+
 /**
  * True when the whole text matches a Redis glob: `*`, `?` (one byte), `[abc]`, `[^a]`, `[a-z]`, `\` before a character
  * that is meant literally. Byte by byte, as `stringmatchlen` in Redis does it, with its reading of unclosed brackets, so
@@ -27,6 +29,13 @@ export function matchesGlob(glob: Buffer, text: Buffer): boolean {
       return false;
     }
   }
+}
+
+/** Whether an ID matches a Redis glob; any does without one. */
+export function idMatcher(glob: string | undefined): (id: RawId) => boolean {
+  if (glob === undefined) return () => true;
+  const bytes = Buffer.from(glob);
+  return (id) => matchesGlob(bytes, Buffer.from(id, 'latin1'));
 }
 
 /** A Redis glob that only this text matches. */

@@ -20,7 +20,7 @@ import {type Filter, passes} from '../sessions/filter.js';
 import {hidesSome, toListed, toListedFreeze, valuesOf} from '../sessions/read.js';
 import {scanIds} from '../sessions/scan-ids.js';
 import {inGroups} from '../values/chunks.js';
-import {matchesGlob} from '../values/glob.js';
+import {idMatcher} from '../values/glob.js';
 import {type Money, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {statusOf, type Watched} from './row.js';
@@ -215,10 +215,8 @@ export function openWatch({match, where, withRenewals = false, readFirstRates}: 
 
 /** Tells which sessions are wanted. */
 export function wantedBy({match, where}: Wanted): (one: Watched) => boolean {
-  const glob = match === undefined ? undefined : Buffer.from(match);
-  return ({id, session}) =>
-    (glob === undefined || matchesGlob(glob, Buffer.from(id, 'latin1'))) &&
-    (where === undefined || passes(where, session));
+  const matches = idMatcher(match);
+  return ({id, session}) => matches(id) && (where === undefined || passes(where, session));
 }
 
 function toKnown(id: RawId): Known {
