@@ -3,12 +3,11 @@ import {budgetInFile, type BudgetState} from '../../lib/budget-files/decide.js';
 import {describeDifference} from '../../lib/budget-files/describe.js';
 import {sumOf} from '../../lib/periods/grants.js';
 import type {Money} from '../../lib/values/money.js';
-import {nameOf, type RawId} from '../../lib/values/session-id.js';
+import {hexOf, nameOf, type RawId} from '../../lib/values/session-id.js';
 import {type Colour, paint} from '../text/colour.js';
 import {roomOf, showCut, showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {formatCount} from '../text/words.js';
-import {hexOf} from '../views/id-lines.js';
 
 export const DIFF_FORMATS = ['text', 'json', 'ndjson'] as const;
 

@@ -1,6 +1,6 @@
 import {type FieldName, VERSION} from '../../lib/budget-files/fields.js';
 import type {WrittenSession} from '../../lib/budget-files/written.js';
-import {isText, nameOf} from '../../lib/values/session-id.js';
+import {hexOf, nameOf} from '../../lib/values/session-id.js';
 import {escapeJson, showText} from '../text/escape.js';
 
 export const FILE_FORMATS = ['yaml', 'json'] as const;
@@ -54,13 +54,14 @@ export async function* writeBudgets(
 ): AsyncGenerator<string> {
   const writer = format === 'yaml' ? YAML : JSON_WRITER;
   yield writer.head(scope);
-  const others: WrittenSession[] = [];
+  const others: [hex: string, session: WrittenSession][] = [];
   let isFirst = true;
   for await (const page of sessions) {
     let text = '';
     for (const session of page) {
-      if (!isText(session.id)) {
-        others.push(session);
+      const hex = hexOf(session.id);
+      if (hex !== undefined) {
+        others.push([hex, session]);
         continue;
       }
       text += (isFirst ? writer.section('sessions') : '') + writer.session(nameOf(session.id), session, isFirst);
@@ -69,9 +70,8 @@ export async function* writeBudgets(
     yield text;
   }
   if (!isFirst) yield writer.endSection;
-  for (const [index, session] of others.entries()) {
-    const key = Buffer.from(session.id, 'latin1').toString('hex');
-    yield (index === 0 ? writer.section('id_hex') : '') + writer.session(key, session, index === 0);
+  for (const [index, [hex, session]] of others.entries()) {
+    yield (index === 0 ? writer.section('id_hex') : '') + writer.session(hex, session, index === 0);
   }
   if (others.length > 0) yield writer.endSection;
   yield writer.end;

@@ -1,7 +1,7 @@
 import {isUtf8} from 'node:buffer';
 
 import {TokengateError} from '../../lib/values/errors.js';
-import {isText, nameOf, parseSessionId, type RawId, rawId} from '../../lib/values/session-id.js';
+import {hexOf, idOfHex, nameOf, parseSessionId, type RawId, rawId} from '../../lib/values/session-id.js';
 import {stringifyJson} from '../text/json.js';
 
 const LINE_FEED = 0x0a;
@@ -22,11 +22,6 @@ export function writeIdLine(id: RawId, nul: boolean): string | undefined {
   if (nul) return hex !== undefined || name.includes('\0') ? undefined : `${name}\0`;
   if (hex !== undefined) return `${stringifyJson({session_id: name, session_id_hex: hex})}\n`;
   return /^[{\ufeff]|[\n\r]/.test(name) ? `${stringifyJson({session_id: name})}\n` : `${name}\n`;
-}
-
-/** The bytes of an ID that is no UTF-8 text, and whose name could be that of another. */
-export function hexOf(id: RawId): string | undefined {
-  return isText(id) ? undefined : Buffer.from(id, 'latin1').toString('hex');
 }
 
 /**
@@ -60,7 +55,5 @@ function idInJson(line: string): RawId | undefined {
     return undefined;
   }
   const {session_id: id, session_id_hex: hex} = value;
-  if (typeof hex === 'string' && /^(?:[\da-f]{2})+$/.test(hex))
-    return rawId(Buffer.from(hex, 'hex').toString('latin1'));
-  return typeof id === 'string' ? parseSessionId(id) : undefined;
+  return idOfHex(hex) ?? (typeof id === 'string' ? parseSessionId(id) : undefined);
 }

@@ -5,6 +5,7 @@ import {type BudgetChange} from '../../lib/operations/budget.js';
 import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/totals.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
+import {hexOf} from '../../lib/values/session-id.js';
 import {statusOf} from '../../lib/watch/row.js';
 import {type Colour, STATUS_COLOURS} from '../text/colour.js';
 import {toCsvCell} from '../text/csv.js';
@@ -12,7 +13,7 @@ import {roomOf, showCut, showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
 import type {Forecast, ForecastJson} from './forecast.js';
-import {hexOf, writeIdLine} from './id-lines.js';
+import {writeIdLine} from './id-lines.js';
 import type {RenewalCells} from './periods.js';
 import {NO_RENEWAL} from './renewal.js';
 

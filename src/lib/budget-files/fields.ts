@@ -98,6 +98,3 @@ export const OF_PERIOD = ['amount', 'timezone', 'at', 'on', 'rollover', 'max-rol
 export const DEFAULTS = ['timezone', 'at'] as const;
 
 export const TOP_LEVEL = ['version', 'scope', 'defaults', 'sessions', 'id_hex', 'rules'] as const;
-
-/** The bytes of an ID that is no text. */
-export const HEX = /^(?:[\da-f]{2})+$/;

@@ -3,9 +3,9 @@ import {isUtf8} from 'node:buffer';
 import type {Held} from '../gateway/stored-value.js';
 import {WEEKDAYS} from '../periods/terms.js';
 import {TokengateError} from '../values/errors.js';
-import {isText, nameOf, parseSessionId, type RawId, rawId} from '../values/session-id.js';
+import {hexOf, idOfHex, nameOf, parseSessionId, type RawId} from '../values/session-id.js';
 import {EntryReader} from './entry.js';
-import {HEX, VERSION} from './fields.js';
+import {VERSION} from './fields.js';
 import {type MapNode, plainText, type Problem, quotedText} from './nodes.js';
 import type {Wanted} from './wanted.js';
 
@@ -19,8 +19,8 @@ export interface PlannedSession {
 /** One session of a plan as JSON: `seen` is what its keys held, in bytes, one character a byte; false for no key. */
 export function toPlanJson({id, wanted, held}: PlannedSession): object {
   const [period, grants, budget] = held;
-  const hex = isText(id) ? {} : {session_id_hex: Buffer.from(id, 'latin1').toString('hex')};
-  return {session_id: nameOf(id), ...hex, seen: {period, grants, budget}, wanted: toFields(wanted)};
+  const hex = hexOf(id);
+  return {session_id: nameOf(id), ...(hex !== undefined && {session_id_hex: hex}), seen: {period, grants, budget}, wanted: toFields(wanted)};
 }
 
 function toFields({budget, period, note}: Wanted): Record<string, string> {
@@ -69,8 +69,9 @@ function readSession({session_id: name, session_id_hex: hex, seen, wanted}: Fiel
   if (!isObject(seen) || !isObject(wanted) || typeof name !== 'string' || name === '') return undefined;
   const held = [seen['period'], seen['grants'], seen['budget']];
   const isHeld = held.every((one) => typeof one === 'boolean' || typeof one === 'string');
-  const isHex = typeof hex === 'string' && HEX.test(hex);
-  if (!isHeld || (hex !== undefined && !isHex) || !name.isWellFormed()) return undefined;
+  if (!isHeld || !name.isWellFormed()) return undefined;
+  const id = hex === undefined ? parseSessionId(name) : idOfHex(hex);
+  if (id === undefined) return undefined;
   const problems: Problem[] = [];
   const entries = Object.entries(wanted).map(
     ([field, value]) => [plainText(field, 0), quotedText(String(value), 0)] as const,
@@ -78,8 +79,7 @@ function readSession({session_id: name, session_id_hex: hex, seen, wanted}: Fiel
   const node: MapNode = {kind: 'map', at: 0, entries};
   const read = new EntryReader(problems).read(node, {});
   if (problems.length > 0) return undefined;
-  const id = isHex ? rawId(Buffer.from(hex, 'hex').toString('latin1')) : parseSessionId(name);
-  return {id, wanted: read, held: held};
+  return {id, wanted: read, held};
 }
 
 type Fields = Record<string, unknown>;

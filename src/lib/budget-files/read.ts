@@ -1,9 +1,9 @@
 import {isUtf8} from 'node:buffer';
 
 import {TokengateError} from '../values/errors.js';
-import {nameOf, parseSessionId, type RawId, rawId} from '../values/session-id.js';
+import {idOfHex, nameOf, parseSessionId, type RawId} from '../values/session-id.js';
 import {type Defaults, EntryReader} from './entry.js';
-import {HEX, TOP_LEVEL, VERSION} from './fields.js';
+import {TOP_LEVEL, VERSION} from './fields.js';
 import type {MapNode, Node, Problem, TextNode, Tree} from './nodes.js';
 import {readPlainLines} from './plain-lines.js';
 import {type Budgets, matchesOne, type Rule, type Wanted} from './wanted.js';
@@ -222,7 +222,8 @@ class FileReading {
 
 /** @throws TokengateError INVALID_SESSION_ID */
 function toBytes(hex: string): RawId {
-  if (HEX.test(hex)) return rawId(Buffer.from(hex, 'hex').toString('latin1'));
+  const id = idOfHex(hex);
+  if (id !== undefined) return id;
   throw new TokengateError('INVALID_SESSION_ID', `'${hex}' is not the bytes of an ID in pairs of digits 0-9 and a-f.`);
 }
 

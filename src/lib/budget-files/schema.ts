@@ -1,5 +1,6 @@
 import {FEWEST_LETTERS, WEEKDAYS} from '../periods/terms.js';
-import {DEFAULTS, FIELDS, type FieldName, HEX, OF_PERIOD, PERIODS, VERSION} from './fields.js';
+import {HEX} from '../values/session-id.js';
+import {DEFAULTS, FIELDS, type FieldName, OF_PERIOD, PERIODS, VERSION} from './fields.js';
 
 /** A JSON Schema (draft 2020-12) of the file, for editors and checks elsewhere. Of two amounts it compares nothing. */
 export function makeSchema(): object {

@@ -45,6 +45,19 @@ export function isText(id: RawId): boolean {
   return isAscii(id) || isUtf8(Buffer.from(id, 'latin1'));
 }
 
+/** Bytes as pairs of digits. */
+export const HEX = /^(?:[\da-f]{2})+$/;
+
+/** The bytes of an ID that is no UTF-8 text, and whose name could be that of another; undefined for a text. */
+export function hexOf(id: RawId): string | undefined {
+  return isText(id) ? undefined : Buffer.from(id, 'latin1').toString('hex');
+}
+
+/** The ID whose bytes are written so, as `hexOf` does; undefined for what is no such text. */
+export function idOfHex(hex: unknown): RawId | undefined {
+  return typeof hex === 'string' && HEX.test(hex) ? rawId(Buffer.from(hex, 'hex').toString('latin1')) : undefined;
+}
+
 /** What the gateway stores of an ID that stood in an `X-Session-ID` header: it reads the bytes there as Latin-1. */
 export function asHeaderGives(id: RawId): RawId {
   return isAscii(id) ? id : rawId(Buffer.from(id).toString('latin1'));
