@@ -1,7 +1,7 @@
 import {isUtf8} from 'node:buffer';
 
 import type {Held} from '../gateway/stored-value.js';
-import {WEEKDAYS} from '../periods/terms.js';
+import {formatDay} from '../periods/terms.js';
 import {TokengateError} from '../values/errors.js';
 import {hexOf, idOfHex, nameOf, parseSessionId, type RawId} from '../values/session-id.js';
 import {EntryReader} from './entry.js';
@@ -20,7 +20,12 @@ export interface PlannedSession {
 export function toPlanJson({id, wanted, held}: PlannedSession): object {
   const [period, grants, budget] = held;
   const hex = hexOf(id);
-  return {session_id: nameOf(id), ...(hex !== undefined && {session_id_hex: hex}), seen: {period, grants, budget}, wanted: toFields(wanted)};
+  return {
+    session_id: nameOf(id),
+    ...(hex !== undefined && {session_id_hex: hex}),
+    seen: {period, grants, budget},
+    wanted: toFields(wanted),
+  };
 }
 
 function toFields({budget, period, note}: Wanted): Record<string, string> {
@@ -31,7 +36,7 @@ function toFields({budget, period, note}: Wanted): Record<string, string> {
   return {
     ...fields,
     ...{period: every, amount: amount.text, timezone, at, rollover},
-    ...(on !== null && {on: every === 'week' ? (WEEKDAYS[on - 1] ?? '') : String(on)}),
+    ...(on !== null && {on: formatDay(every, on)}),
     ...(maxRollover !== null && {'max-rollover': maxRollover.text}),
   };
 }

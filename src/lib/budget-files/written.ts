@@ -1,5 +1,5 @@
 import {quoteStart} from '../gateway/stored-text.js';
-import {WEEKDAYS} from '../periods/terms.js';
+import {formatDay} from '../periods/terms.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, parseAmount, toPlainDigits} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
@@ -44,7 +44,7 @@ function periodFields(
     period: every,
     ...(timezone !== 'UTC' && {timezone}),
     ...(at !== '00:00' && {at}),
-    ...(on !== null && on !== 1 && {on: every === 'week' ? WEEKDAYS[on - 1] : String(on)}),
+    ...(on !== null && on !== 1 && {on: formatDay(every, on)}),
     ...(rollover !== 'none' && {rollover}),
     ...(rollover !== 'none' && maxRollover !== null && {'max-rollover': toPlainDigits(maxRollover.value)}),
   };

@@ -51,3 +51,8 @@ export function parseDay(every: Schedule['every'], typed: string | undefined, na
   if (typed === undefined) return null;
   throw new TokengateError('INVALID_USAGE', `${names.on} goes with ${names.every} week or month, not with ${every}.`);
 }
+
+/** A day as `parseDay` reads it. */
+export function formatDay(every: Schedule['every'], on: number): string {
+  return every === 'week' ? (WEEKDAYS[on - 1] ?? '') : String(on);
+}
