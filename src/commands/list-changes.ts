@@ -86,6 +86,7 @@ To ship changes to a log store, --after prints those after a cursor, oldest firs
     await this.writeList(renderChanges(parts, {format, isEach}));
     this.warnAll(unreadable);
   }
+
   private async ship(options: ShipOptions): Promise<void> {
     const {after, follow, format, limit = follow ? 0 : 20} = this.flags;
     if (format !== 'ndjson' || (follow && limit > 0)) {
