@@ -4,15 +4,7 @@ import {renderCheck, toCheckJson} from '../cli/alerts/limits.js';
 import {LEASE_MS, type NotificationJson, notificationError, notify} from '../cli/alerts/notify.js';
 import {readWebhook} from '../cli/alerts/webhook.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {
-  answerFormatFlag,
-  DEFAULT_GRACE,
-  DEFAULT_SAMPLE,
-  graceFlag,
-  matchFlag,
-  sampleFlag,
-  whereFlag,
-} from '../cli/oclif/flags.js';
+import {answerFormatFlag, DEFAULT_SAMPLE, graceFlag, matchFlag, sampleFlag, whereFlag} from '../cli/oclif/flags.js';
 import {stringifyJson} from '../cli/text/json.js';
 import {
   type Check,
@@ -24,6 +16,7 @@ import {
   toRules,
 } from '../lib/monitoring/limits.js';
 import {parseStateName, reportOnce} from '../lib/monitoring/report-once.js';
+import {DEFAULT_GRACE} from '../lib/periods/schedule.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {parseFilter} from '../lib/sessions/filter.js';
 import {TokengateError} from '../lib/values/errors.js';

@@ -1,14 +1,14 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {DEFAULT_GRACE, graceFlag, matchFlag, pagerFlag, whereFlag} from '../cli/oclif/flags.js';
+import {graceFlag, matchFlag, pagerFlag, whereFlag} from '../cli/oclif/flags.js';
 import {describeUnreadable, type ListedPeriod, PERIOD_FORMATS, renderPeriods} from '../cli/views/periods.js';
 import {toSession} from '../lib/gateway/session.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
 import {isOverdue} from '../lib/periods/renewal.js';
+import {DEFAULT_GRACE} from '../lib/periods/schedule.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {parseFilter, passes} from '../lib/sessions/filter.js';
-
 import {readPeriods, scanPeriods} from '../lib/sessions/periods.js';
 import {nameOf} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';

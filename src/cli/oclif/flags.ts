@@ -1,5 +1,6 @@
 import {Args, Flags} from '@oclif/core';
 
+import {DEFAULT_GRACE} from '../../lib/periods/schedule.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {type Money, parseAmount, type TypedAmount} from '../../lib/values/money.js';
 import {parseSessionId, type RawId} from '../../lib/values/session-id.js';
@@ -101,8 +102,6 @@ export const sampleFlag = Flags.string({
   helpValue: 'TIME',
 });
 
-/** How late a renewal may be before that is an alarm. */
-export const DEFAULT_GRACE = '15m';
 export const graceFlag = Flags.string({
   description: `How late a renewal may be (default: ${DEFAULT_GRACE})`,
   dependsOn: ['overdue'],

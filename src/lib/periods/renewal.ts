@@ -2,9 +2,10 @@ import {type StoredAmount, toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, toPlainDigits, type TypedAmount, ZERO} from '../values/money.js';
+import {parseDuration} from '../values/time.js';
 import {type Grant, isOver, parseGrants, sumOf} from './grants.js';
 import {parsePeriod, type Period} from './period.js';
-import type {SpanOf} from './schedule.js';
+import {DEFAULT_GRACE, type SpanOf} from './schedule.js';
 
 /** What stands in Redis for one session. */
 export interface PeriodState {
@@ -89,8 +90,7 @@ function notBelowZero(amount: Money): Money {
   return amount.lt(ZERO) ? ZERO : amount;
 }
 
-/** How late a renewal may be where nothing else is said: a cron line that runs every few minutes needs no more. */
-const DEFAULT_GRACE_MS = 900_000;
+const DEFAULT_GRACE_MS = parseDuration(DEFAULT_GRACE) * 1000;
 
 /** What is known of a session's period at a moment. */
 export interface Renewing {

@@ -1,3 +1,6 @@
+/** How late a renewal may be before that is an alarm: a cron line that runs every few minutes needs no more. */
+export const DEFAULT_GRACE = '15m';
+
 export const EVERY = ['day', 'week', 'month', 'year'] as const;
 
 /** When a budget renews, on the wall clock of a time zone. */
