@@ -1,32 +1,20 @@
-import {type StoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText} from '../journal/entry.js';
 import {parseTimezone} from '../periods/calendar.js';
-import {type Grant, sumOf} from '../periods/grants.js';
+import {sumOf} from '../periods/grants.js';
+import {applyNext, type Next} from '../periods/next.js';
 import type {Period} from '../periods/period.js';
-import {readPeriodState, typed} from '../periods/renewal.js';
+import {type PeriodState, readPeriodState, typed} from '../periods/renewal.js';
 import type {Terms} from '../periods/terms.js';
 import {TokengateError} from '../values/errors.js';
-import {type Money, type TypedAmount, ZERO} from '../values/money.js';
+import {type Money, ZERO} from '../values/money.js';
 import type {Wanted} from './wanted.js';
 
-/** What is there of a session, as far as a file speaks of it. */
-export interface BudgetState {
-  period: Period | null;
-  grants: readonly Grant[];
-  /** With grants, and with what a renewal carried over. */
-  budget: StoredAmount;
-}
+/** What is there of a session, as far as a file speaks of it. The budget is with grants, and with what a renewal carried over. */
+export type BudgetState = Omit<PeriodState, 'spent'>;
 
 /** What is wanted of a session that no file lists: that it spends nothing, now or later. */
 export const NOTHING = 'nothing';
-
-/** What to write; a part that is not there stays. */
-export interface Next {
-  period?: Period | null;
-  grants?: readonly Grant[];
-  budget?: TypedAmount;
-}
 
 export type Decision =
   | {state: 'unchanged'}
@@ -42,13 +30,7 @@ export function decide(held: readonly Held[], wanted: Wanted | typeof NOTHING, n
   if (before instanceof TokengateError) return {state: 'failed', error: before};
   const next = wanted === NOTHING ? nextOfNothing(before) : nextOf(before, wanted, now);
   if (Object.keys(next).length === 0) return UNCHANGED;
-  const {budget} = next;
-  const after: BudgetState = {
-    period: next.period === undefined ? before.period : next.period,
-    grants: next.grants ?? before.grants,
-    budget: budget === undefined ? before.budget : {state: 'money', text: budget.text, amount: budget.value},
-  };
-  return {state: 'write', next, before, after};
+  return {state: 'write', next, before, after: applyNext(before, next)};
 }
 
 export function readBudgetState(held: readonly Held[]): BudgetState | TokengateError {

@@ -1,13 +1,11 @@
-import {type BudgetState, decide, type Next, NOTHING, readBudgetState} from '../budget-files/decide.js';
+import {type BudgetState, decide, NOTHING, readBudgetState} from '../budget-files/decide.js';
 import {describeState} from '../budget-files/describe.js';
 import {BUDGET_FILE_KEYS} from '../budget-files/state.js';
 import type {Wanted} from '../budget-files/wanted.js';
 import type {ScriptedChange, Settled, Write} from '../change/change.js';
 import type {Held} from '../gateway/stored-value.js';
-import type {Stored} from '../journal/entry.js';
 import {COMPARE_AND_SET} from '../lua/scripts.js';
-import {formatGrants} from '../periods/grants.js';
-import {formatPeriod} from '../periods/period.js';
+import {toStored} from '../periods/next.js';
 import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 
@@ -103,12 +101,4 @@ function changedSince(id: RawId): Settled<BudgetFileChange> {
     hint: 'Make a new plan with: tokengate diff-budgets --out',
   });
   return {id: nameOf(id), state: 'failed', error};
-}
-
-function toStored({period, grants, budget}: Next): (Stored | null)[] {
-  return [
-    period === undefined ? null : period !== null && formatPeriod(period),
-    grants === undefined ? null : grants.length > 0 && formatGrants(grants),
-    budget === undefined ? null : budget.text,
-  ];
 }

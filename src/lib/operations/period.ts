@@ -4,8 +4,9 @@ import {describeAmount, describeAmounts} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Stored} from '../journal/entry.js';
 import {describePeriod} from '../periods/describe.js';
-import {formatGrants, type Grant, isOver, sumOf} from '../periods/grants.js';
-import {formatPeriod, type Period} from '../periods/period.js';
+import {type Grant, isOver, sumOf} from '../periods/grants.js';
+import {applyNext, type Next, toStored} from '../periods/next.js';
+import type {Period} from '../periods/period.js';
 import {findDue, type PeriodState, readPeriodState, type Renewal, typed} from '../periods/renewal.js';
 import type {SpanOf} from '../periods/schedule.js';
 import type {Redis} from '../redis/contract.js';
@@ -35,12 +36,8 @@ export interface GrantChange extends PeriodChange {
   grants: readonly Grant[];
 }
 
-/** What to write; undefined for a key that stays. */
-interface Next {
-  period?: Period | null;
-  grants?: readonly Grant[];
-  budget?: TypedAmount | undefined;
-  /** Removes what is spent. */
+/** What to write, and whether to remove what is spent. */
+interface FreshNext extends Next {
   isFresh?: boolean;
 }
 
@@ -129,7 +126,7 @@ const toChange = (change: PeriodChange): PeriodChange => change;
  *
  * @param toResult gets what was decided, unless that is to change nothing
  */
-function periodChange<N extends Next, T>(
+function periodChange<N extends FreshNext, T>(
   decide: (id: RawId, state: PeriodState) => N | 'unchanged' | TokengateError,
   toResult: (change: PeriodChange, decided?: N) => T,
 ): PlannedChange<T> {
@@ -145,7 +142,7 @@ function periodChange<N extends Next, T>(
     if (decided === 'unchanged') {
       return {id: name, state: 'unchanged', result: toResult({id: name, key: id, before, after: before})};
     }
-    const next = toStored(decided);
+    const next: (Stored | null)[] = [...toStored(decided), decided.isFresh ? false : null];
     const result = toResult({id: name, key: id, before, after: apply(before, decided)}, decided);
     // What is spent meanwhile by a change that leaves it is no reason to begin again.
     const expected = held.map((value, index) => (SHAPES[index] === SPENT_KEYS && next[index] === null ? null : value));
@@ -172,22 +169,8 @@ function periodChange<N extends Next, T>(
   };
 }
 
-function toStored({period, grants, budget, isFresh}: Next): (Stored | null)[] {
-  return [
-    period === undefined ? null : period !== null && formatPeriod(period),
-    grants === undefined ? null : grants.length > 0 && formatGrants(grants),
-    budget === undefined ? null : budget.text,
-    isFresh ? false : null,
-  ];
-}
-
-function apply(before: PeriodState, {period, grants, budget, isFresh}: Next): PeriodState {
-  return {
-    period: period === undefined ? before.period : period,
-    grants: grants ?? before.grants,
-    budget: budget === undefined ? before.budget : {state: 'money', text: budget.text, amount: budget.value},
-    spent: isFresh ? {state: 'absent'} : before.spent,
-  };
+function apply(before: PeriodState, next: FreshNext): PeriodState {
+  return {...applyNext(before, next), spent: next.isFresh ? {state: 'absent'} : before.spent};
 }
 
 /** `budget $50.00, spent $12.00, every month $50.00`. May hold untrusted text. */

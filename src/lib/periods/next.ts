@@ -1,0 +1,32 @@
+import type {TypedAmount} from '../values/money.js';
+import {formatGrants, type Grant} from './grants.js';
+import {formatPeriod, type Period} from './period.js';
+import type {PeriodState} from './renewal.js';
+
+/** What to write of a session's period, grants and budget; a part that is not there stays. */
+export interface Next {
+  period?: Period | null;
+  grants?: readonly Grant[];
+  budget?: TypedAmount | undefined;
+}
+
+/** What the keys hold then: false for no key, null for one that stays. In the order of period, grants and budget. */
+export function toStored({period, grants, budget}: Next): (string | false | null)[] {
+  return [
+    period === undefined ? null : period !== null && formatPeriod(period),
+    grants === undefined ? null : grants.length > 0 && formatGrants(grants),
+    budget === undefined ? null : budget.text,
+  ];
+}
+
+/** What is there then. */
+export function applyNext(
+  before: Omit<PeriodState, 'spent'>,
+  {period, grants, budget}: Next,
+): Omit<PeriodState, 'spent'> {
+  return {
+    period: period === undefined ? before.period : period,
+    grants: grants ?? before.grants,
+    budget: budget === undefined ? before.budget : {state: 'money', text: budget.text, amount: budget.value},
+  };
+}
