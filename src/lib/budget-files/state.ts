@@ -1,6 +1,7 @@
 import {BUDGET_KEYS, GRANTS_KEYS, keysOf, PERIOD_KEYS} from '../gateway/keys.js';
 import {type Held, toHeld} from '../gateway/stored-value.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
+import {inGroups, readAhead} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
 import type {RawId} from '../values/session-id.js';
 
@@ -15,29 +16,13 @@ export interface Reading {
 
 /** Sessions that are read in one step. */
 const PAGE = 1000;
-/** Pages that are under way while one is used. */
-const AHEAD = 2;
 
 /** Nearly all sessions have neither a period nor grants. */
 const NONE: readonly Held[] = [false, false];
 
 /** Reads the keys of sessions, page by page, in the order given. */
-export async function* readHeld(redis: Redis, ids: readonly RawId[]): AsyncGenerator<Reading[]> {
-  const coming: Promise<Reading[]>[] = [];
-  let next = 0;
-  const begin = (): void => {
-    if (next >= ids.length) return;
-    const page = readPage(redis, ids.slice(next, (next += PAGE)));
-    // When the reader stops early nobody waits for the next pages.
-    page.catch(() => undefined);
-    coming.push(page);
-  };
-  for (let count = 0; count <= AHEAD; count++) begin();
-  for (let page = coming.shift(); page !== undefined; page = coming.shift()) {
-    const readings = await page;
-    begin();
-    yield readings;
-  }
+export function readHeld(redis: Redis, ids: readonly RawId[]): AsyncGenerator<Reading[]> {
+  return readAhead(inGroups(ids, PAGE), (page) => readPage(redis, page));
 }
 
 async function readPage(redis: Redis, ids: readonly RawId[]): Promise<Reading[]> {

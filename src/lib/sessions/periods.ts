@@ -1,10 +1,10 @@
 import {BUDGET_KEYS, GRANTS_KEYS, keysOf, type KeyShape, PERIOD_KEYS, SPENT_KEYS} from '../gateway/keys.js';
-import {type Held, toHeld} from '../gateway/stored-value.js';
+import {toHeld} from '../gateway/stored-value.js';
 import {type PeriodState, type Renewing, toPeriodState, toRenewing} from '../periods/renewal.js';
 import type {SpanOf} from '../periods/schedule.js';
 import type {StoredPeriod} from '../periods/stored.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
-import {inGroups} from '../values/chunks.js';
+import {inGroups, readAhead} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
 import {matchesGlob} from '../values/glob.js';
 import {type RawId, rawId} from '../values/session-id.js';
@@ -40,29 +40,24 @@ export async function scanPeriods(redis: Redis, glob?: string): Promise<RawId[]>
  *
  * @param withAmounts reads budgets and spending too; else they are taken for absent
  */
-export async function* readPeriods(
+export function readPeriods(
   redis: Redis,
   ids: readonly RawId[],
   {withAmounts}: {withAmounts: boolean},
 ): AsyncGenerator<PeriodRow[]> {
   const shapes = [PERIOD_KEYS, GRANTS_KEYS, ...(withAmounts ? [BUDGET_KEYS, SPENT_KEYS] : [])];
-  const pages = inGroups(ids, PAGE);
-  let next = pages[0] && readPage(redis, pages[0], shapes);
-  for (const [index, page] of pages.entries()) {
-    const held = (await next) ?? [];
-    const following = pages[index + 1];
-    next = following && readPage(redis, following, shapes);
-    yield page.map((key, position) => ({key, state: toPeriodState(held[position] ?? [])}));
-  }
+  return readAhead(inGroups(ids, PAGE), (page) => readPage(redis, page, shapes));
 }
 
-async function readPage(redis: Redis, ids: readonly RawId[], shapes: readonly KeyShape[]): Promise<Held[][]> {
-  const keys = keysOf(shapes, ids);
-  const [values] = await redis.pipeline([['MGET', ...keys]]);
+async function readPage(redis: Redis, ids: readonly RawId[], shapes: readonly KeyShape[]): Promise<PeriodRow[]> {
+  const [values] = await redis.pipeline([['MGET', ...keysOf(shapes, ids)]]);
   if (values instanceof ErrorReply) throw redis.explain(values);
   // MGET takes a key of another type for absent.
-  const held = (values as (string | null)[]).map((value) => toHeld(redis, value));
-  return inGroups(held, shapes.length);
+  const held = inGroups(
+    (values as (string | null)[]).map((value) => toHeld(redis, value)),
+    shapes.length,
+  );
+  return ids.map((key, index) => ({key, state: toPeriodState(held[index] ?? [])}));
 }
 
 /**

@@ -13,7 +13,7 @@ import {type Session, toSession} from '../gateway/session.js';
 import {type StoredAmount, toStoredAmount} from '../gateway/stored-amount.js';
 import {readMangled, toHeld} from '../gateway/stored-value.js';
 import {ErrorReply, type Redis, type RedisText} from '../redis/contract.js';
-import {inGroups} from '../values/chunks.js';
+import {inGroups, readAhead} from '../values/chunks.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {scanIds} from './scan-ids.js';
 
@@ -24,9 +24,6 @@ import {scanIds} from './scan-ids.js';
 export const PAGE = 1000;
 /** Of a page so many are made into sessions at a time, so that they are gone again before the garbage collector counts them as old. */
 export const SLICE = 100;
-
-/** Pages that are under way while one is used: then neither Redis nor its client waits for the other. */
-const AHEAD = 2;
 
 /** Whose freezes are read, and the server's time, by which they are judged. */
 export interface FreezeLook {
@@ -55,25 +52,12 @@ export async function* readRows(
   ids: Iterable<RawId>,
   freezes: FreezeLook | 'skip',
 ): AsyncGenerator<Row[]> {
-  const pages = inPages(ids);
-  const coming: Promise<Row[]>[] = [];
-  const begin = (): void => {
-    const {value} = pages.next();
-    if (value === undefined) return;
-    const answer = readPage(redis, value, freezes);
-    // When the reader stops early nobody waits for the next pages.
-    answer.catch(() => undefined);
-    coming.push(answer);
-  };
-  for (let count = 0; count <= AHEAD; count++) begin();
-  for (let next = coming.shift(); next !== undefined; next = coming.shift()) {
-    const page = await next;
-    begin();
+  for await (const page of readAhead(inPages(ids), (some) => readPage(redis, some, freezes))) {
     yield* inGroups(page, SLICE);
   }
 }
 
-function* inPages(ids: Iterable<RawId>): Generator<RawId[], undefined> {
+function* inPages(ids: Iterable<RawId>): Generator<RawId[]> {
   let page: RawId[] = [];
   for (const id of ids) {
     page.push(id);

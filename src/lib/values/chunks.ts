@@ -4,3 +4,26 @@ export function inGroups<T>(list: readonly T[], size: number): T[][] {
   for (let first = 0; first < list.length; first += size) groups.push(list.slice(first, first + size));
   return groups;
 }
+
+/** Pages that are under way while one is used: then neither Redis nor its client waits for the other. */
+const AHEAD = 2;
+
+/** What `read` gives for each page, in their order. */
+export async function* readAhead<P, R>(pages: Iterable<P>, read: (page: P) => Promise<R>): AsyncGenerator<R> {
+  const left = pages[Symbol.iterator]();
+  const coming: Promise<R>[] = [];
+  const begin = (): void => {
+    const next = left.next();
+    if (next.done === true) return;
+    const answer = read(next.value);
+    // When the reader stops early nobody waits for the next pages.
+    answer.catch(() => undefined);
+    coming.push(answer);
+  };
+  for (let count = 0; count <= AHEAD; count++) begin();
+  for (let next = coming.shift(); next !== undefined; next = coming.shift()) {
+    const page = await next;
+    begin();
+    yield page;
+  }
+}
