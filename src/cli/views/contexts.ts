@@ -1,7 +1,7 @@
 import type {Color, Config, Context, UrlSource} from '../../lib/contexts/config.js';
 import {addressOf, parseRedisUrl} from '../../lib/redis/url.js';
+import {renderDocuments} from '../text/documents.js';
 import {showText} from '../text/escape.js';
-import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
 
 export const CONTEXT_FORMATS = ['table', 'json', 'ndjson'] as const;
@@ -52,19 +52,13 @@ export async function* renderContexts(
     ...toContextJson(context, config),
     in_effect: context.name === inEffect,
   }));
-  switch (format) {
-    case 'json':
-      yield `${stringifyJson(documents, '  ')}\n`;
-      return;
-    case 'ndjson':
-      for (const document of documents) yield `${stringifyJson(document)}\n`;
-      return;
-    case 'table':
-      if (contexts.length === 0) return;
-      yield* await drawTable(
-        ['Context', 'Server', 'Notes'],
-        contexts.map(({source}, index) => toCells(source, documents[index])),
-      );
+  if (format !== 'table') {
+    yield* renderDocuments(documents, format);
+  } else if (contexts.length > 0) {
+    yield* await drawTable(
+      ['Context', 'Server', 'Notes'],
+      contexts.map(({source}, index) => toCells(source, documents[index])),
+    );
   }
 }
 

@@ -1,10 +1,9 @@
 import type {Session} from '../../lib/gateway/session.js';
 import type {GroupOf} from '../../lib/sessions/groups.js';
 import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/totals.js';
-import {formatMoney, formatPercentage, type Money, toPlainDigits} from '../../lib/values/money.js';
-import {toCsvCell} from '../text/csv.js';
+import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
+import {renderDocuments} from '../text/documents.js';
 import {roomOf, showCut} from '../text/escape.js';
-import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
 
 /** The sums of a group as scripts see them: a contract. */
@@ -40,21 +39,11 @@ export async function* renderGroups(
   }
   for (const totals of sums.values()) view.onTotals(totals);
   const groups = sortGroups([...sums].map(toGroup), view).slice(0, view.limit);
-  switch (view.format) {
-    case 'table':
-      yield* groups.length === 0 ? [view.none] : await drawGroups(groups);
-      break;
-    case 'json':
-      yield `${stringifyJson(groups, '  ')}\n`;
-      break;
-    case 'ndjson':
-      for (const group of groups) yield `${stringifyJson(group)}\n`;
-      break;
-    case 'csv':
-      yield 'group,count,budget,spent,remaining,percentage_used\n';
-      for (const {group, count, budget, spent, remaining, percentage_used: used} of groups) {
-        yield `${[toCsvCell(group), count, ...[budget, spent, remaining, used].map(toPlainDigits)].join(',')}\n`;
-      }
+  if (view.format !== 'table') {
+    const fields = ['group', 'count', 'budget', 'spent', 'remaining', 'percentage_used'];
+    yield* renderDocuments(groups, view.format, {fields});
+  } else {
+    yield* groups.length === 0 ? [view.none] : await drawGroups(groups);
   }
 }
 

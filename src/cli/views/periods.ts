@@ -5,13 +5,11 @@ import {describePeriod, describeSchedule} from '../../lib/periods/describe.js';
 import {type Grant, sumOf} from '../../lib/periods/grants.js';
 import type {PeriodState, Renewing} from '../../lib/periods/renewal.js';
 import type {SpanOf} from '../../lib/periods/schedule.js';
-import {Decimal} from '../../lib/values/decimal.js';
-import {formatExactMoney, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
+import {formatExactMoney, type Money, ZERO} from '../../lib/values/money.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
 import {formatDuration, formatUtc} from '../../lib/values/time.js';
-import {toCsvCell} from '../text/csv.js';
+import {renderDocuments} from '../text/documents.js';
 import {showText} from '../text/escape.js';
-import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
 import type {SecondLookJson} from './second-look.js';
 
@@ -198,7 +196,7 @@ export async function* renderPeriods(
         rows.map((row) => toCells(row, spanOf, now)),
       );
   } else {
-    yield* renderDocuments(rows.map(toJson), format, isTerminal, Object.keys(toJson(NO_ROW)));
+    yield* renderDocuments(rows.map(toJson), format, {isTerminal, fields: Object.keys(toJson(NO_ROW))});
   }
 }
 
@@ -256,33 +254,9 @@ export async function* renderGrants(
     else yield* await drawTable(['Session ID', 'Grant', 'Amount', 'Until', 'Note'], cells);
   } else {
     const documents = rows.map(({id, grant}) => ({session_id: id, ...toGrantJson(grant)}));
-    yield* renderDocuments(documents, format, isTerminal, ['session_id', 'grant_id', 'amount', 'until', 'note']);
+    yield* renderDocuments(documents, format, {
+      isTerminal,
+      fields: ['session_id', 'grant_id', 'amount', 'until', 'note'],
+    });
   }
-}
-
-function* renderDocuments(
-  documents: readonly object[],
-  format: Exclude<Format, 'table'>,
-  isTerminal: boolean,
-  fields: readonly string[],
-): Generator<string> {
-  if (format === 'json') {
-    yield `${stringifyJson(documents, '  ')}\n`;
-    return;
-  }
-  if (format === 'csv') yield `${fields.join(',')}\n`;
-  for (const one of documents) {
-    yield format === 'ndjson'
-      ? `${stringifyJson(one)}\n`
-      : `${Object.values(one)
-          .map((value) => toCell(value, isTerminal))
-          .join(',')}\n`;
-  }
-}
-
-function toCell(value: unknown, isTerminal: boolean): string {
-  if (value instanceof Date) return value.toISOString();
-  if (value instanceof Decimal) return toPlainDigits(value);
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  return typeof value === 'string' ? toCsvCell(isTerminal ? showText(value) : value) : '';
 }

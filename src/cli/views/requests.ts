@@ -1,10 +1,9 @@
 import type {RecordedRequest} from '../../lib/gateway/request-history.js';
 import {quoteStart} from '../../lib/gateway/stored-text.js';
-import {formatExactMoney, type Money, toPlainDigits} from '../../lib/values/money.js';
+import {formatExactMoney, type Money} from '../../lib/values/money.js';
 import {formatUtc} from '../../lib/values/time.js';
-import {toCsvCell} from '../text/csv.js';
-import {roomOf, showCut, showText} from '../text/escape.js';
-import {stringifyJson} from '../text/json.js';
+import {renderDocuments} from '../text/documents.js';
+import {roomOf, showCut} from '../text/escape.js';
 import {drawTable} from '../text/table.js';
 
 export const REQUEST_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
@@ -25,26 +24,13 @@ export async function* renderRequests(
   requests: readonly RecordedRequest[],
   {format, none, isTerminal}: {format: (typeof REQUEST_FORMATS)[number]; none: string; isTerminal: boolean},
 ): AsyncGenerator<string> {
-  switch (format) {
-    case 'table':
-      if (requests.length === 0) yield none;
-      else yield* await drawTable(['Time', 'Model', 'Cost'], requests.map(toRow), {flexible: [1], right: [2]});
-      break;
-    case 'json':
-      yield `${stringifyJson(requests.map(toJson), '  ')}\n`;
-      break;
-    case 'ndjson':
-      for (const request of requests) yield `${stringifyJson(toJson(request))}\n`;
-      break;
-    case 'csv': {
-      const text = (value: string | null): string =>
-        value === null ? '' : toCsvCell(isTerminal ? showText(value) : value);
-      yield 'timestamp,model,cost,malformed\n';
-      for (const {at, model, cost, malformed} of requests) {
-        const amount = cost === null ? '' : toPlainDigits(cost);
-        yield `${at?.toISOString() ?? ''},${text(model)},${amount},${text(malformed)}\n`;
-      }
-    }
+  if (format !== 'table') {
+    const fields = ['timestamp', 'model', 'cost', 'malformed'];
+    yield* renderDocuments(requests.map(toJson), format, {fields, isTerminal});
+  } else if (requests.length === 0) {
+    yield none;
+  } else {
+    yield* await drawTable(['Time', 'Model', 'Cost'], requests.map(toRow), {flexible: [1], right: [2]});
   }
 }
 
