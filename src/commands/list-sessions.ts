@@ -143,6 +143,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
         reverse,
         limit,
         none,
+        isTerminal,
       };
       await this.writeList(renderGroups(watched, {...view, onTotals}));
       this.warnAll(problems);

@@ -96,7 +96,9 @@ Formats: table; chart, a bar a day; csv; json; ndjson; html, one file without sc
     const isTerminal = this.isTerminal && out === undefined;
     const source = {ledger, calendar, period, by, groupOf, now};
     const {pieces, coverage} =
-      format === 'focus' ? await this.focus(redis, source) : await this.report(redis, source, format, isTerminal);
+      format === 'focus'
+        ? await this.focus(redis, source, isTerminal)
+        : await this.report(redis, source, format, isTerminal);
     if (out === undefined) await this.write(pieces);
     else await replaceFile(out, await join(pieces));
     const isTooLong = coverage.gapMs > maxGapMs;
@@ -106,11 +108,15 @@ Formats: table; chart, a bar a day; csv; json; ndjson; html, one file without sc
     if (isDoubtful && (!isShown || (isTooLong && out !== undefined))) this.warnAll([`${describeCoverage(coverage)}.`]);
   }
 
-  private async focus(redis: Redis, {ledger, calendar, period, groupOf, now}: Source): Promise<Rendered> {
+  private async focus(
+    redis: Redis,
+    {ledger, calendar, period, groupOf, now}: Source,
+    isTerminal: boolean,
+  ): Promise<Rendered> {
     const {match} = this.flags;
     const {renderFocus} = await import('../cli/reports/focus.js');
     const coverage = await readCoverage(redis, ledger, calendar, {...period, match, now});
-    return {pieces: renderFocus(redis, ledger, calendar, {...period, groupOf, match}), coverage};
+    return {pieces: renderFocus(redis, ledger, calendar, {...period, groupOf, match, isTerminal}), coverage};
   }
 
   private async report(
@@ -188,7 +194,7 @@ async function render(
   if (format === 'table') return (await import('../cli/reports/table.js')).renderTable(report, TITLES[by], isTerminal);
   if (format === 'chart') return (await import('../cli/reports/chart.js')).renderChart(report, unit);
   if (format === 'html') return (await import('../cli/reports/html.js')).renderHtml(report, TITLES[by]);
-  if (format === 'csv') return renderCsv(report, by);
+  if (format === 'csv') return renderCsv(report, by, isTerminal);
   if (format === 'ndjson') return renderNdjson(report, by);
   const document: ReportJson = toReportJson(report, by);
   return [`${stringifyJson(document, '  ')}\n`];

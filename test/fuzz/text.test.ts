@@ -263,7 +263,7 @@ describe('what scripts read', () => {
   fuzz(
     'CSV is the same values, but for the apostrophe before what a spreadsheet would run',
     fc.property(fc.array(fc.tuple(anyText, anyText, anyText), {maxLength: 5}), (rows) => {
-      const text = rows.map((row) => `${row.map(toCsvCell).join(',')}\n`).join('');
+      const text = rows.map((row) => `${row.map((text) => toCsvCell(text)).join(',')}\n`).join('');
       const read = parseCsv(text);
       expect(read).toEqual(rows.map((row) => row.map((cell) => (/^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell))));
       for (const cell of read.flat()) expect(cell).not.toMatch(/^[=+\-@\t\r]/);

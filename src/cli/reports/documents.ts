@@ -56,11 +56,11 @@ export function* renderNdjson({rows, others, total, coverage}: Report, by: strin
 }
 
 /** Rows without their total, which a spreadsheet adds up itself. */
-export function* renderCsv({rows, others, coverage}: Report, by: string): Generator<string> {
+export function* renderCsv({rows, others, coverage}: Report, by: string, isTerminal: boolean): Generator<string> {
   const digits = (amount: Money | null): string => (amount === null ? '' : toPlainDigits(amount));
   yield 'kind,name,spent,share,budget,sessions,previous\n';
   const line = (kind: string, {name, spent, share, budget, sessions, previous}: ReportRow): string =>
-    `${kind},${toCsvCell(name)},${[spent, share, budget].map(digits).join(',')},${sessions},${digits(previous)}\n`;
+    `${kind},${toCsvCell(name, {isTerminal})},${[spent, share, budget].map(digits).join(',')},${sessions},${digits(previous)}\n`;
   for (const row of rows) yield line(by, row);
   if (others !== null) yield line('others', others);
   yield `unaccounted,,${digits(coverage.unaccounted)},,,,\n`;

@@ -16,6 +16,7 @@ interface Charge {
   /** First moments of a day and of its month, and of the next ones, in ISO 8601. */
   day: [start: string, end: string];
   month: [start: string, end: string];
+  isTerminal: boolean;
 }
 
 const time = (at: Date): string => at.toISOString().replace('.000Z', 'Z');
@@ -40,7 +41,7 @@ const COLUMNS: Record<string, (charge: Charge) => string> = {
   ChargeCategory: () => 'Usage',
   // Null for what corrects nothing.
   ChargeClass: () => '',
-  ChargeDescription: ({session}) => toCsvCell(`LLM requests of session ${session}`),
+  ChargeDescription: ({session, isTerminal}) => toCsvCell(`LLM requests of session ${session}`, {isTerminal}),
   ChargePeriodEnd: ({day}) => day[1],
   ChargePeriodStart: ({day}) => day[0],
   ContractedCost: amount,
@@ -51,18 +52,24 @@ const COLUMNS: Record<string, (charge: Charge) => string> = {
   PricingUnit: () => 'US Dollars',
   ProviderName: () => PROVIDER,
   PublisherName: () => PROVIDER,
-  ResourceId: ({session}) => toCsvCell(session),
+  ResourceId: ({session, isTerminal}) => toCsvCell(session, {isTerminal}),
   ServiceCategory: () => 'AI and Machine Learning',
   ServiceName: () => 'LLM gateway',
-  x_Group: ({group}) => (group === null ? '' : toCsvCell(group)),
+  x_Group: ({group, isTerminal}) => (group === null ? '' : toCsvCell(group, {isTerminal})),
 };
+
+export interface FocusOptions extends Days {
+  match: string | undefined;
+  groupOf: ((id: RawId) => string) | undefined;
+  isTerminal: boolean;
+}
 
 /** CSV with a row for each session and day, a day at a time. */
 export async function* renderFocus(
   redis: Redis,
   ledger: Ledger,
   {startOf}: DayCalendar,
-  {from, to, match, groupOf}: Days & {match: string | undefined; groupOf: ((id: RawId) => string) | undefined},
+  {from, to, match, groupOf, isTerminal}: FocusOptions,
 ): AsyncGenerator<string> {
   yield `${Object.keys(COLUMNS).join(',')}\n`;
   const cells = Object.values(COLUMNS);
@@ -75,7 +82,7 @@ export async function* renderFocus(
     for (const some of inGroups(charges, PAGE)) {
       yield some
         .map(({id, amount}) => {
-          const charge = {session: nameOf(id), group: groupOf?.(id) ?? null, amount, day, month};
+          const charge = {session: nameOf(id), group: groupOf?.(id) ?? null, amount, day, month, isTerminal};
           return `${cells.map((cell) => cell(charge)).join(',')}\n`;
         })
         .join('');

@@ -1,7 +1,6 @@
 import {Decimal} from '../../lib/values/decimal.js';
 import {toPlainDigits} from '../../lib/values/money.js';
 import {toCsvCell} from './csv.js';
-import {showText} from './escape.js';
 import {stringifyJson} from './json.js';
 
 /**
@@ -33,5 +32,5 @@ function toCell(value: unknown, isTerminal: boolean): string {
   if (value instanceof Date) return value.toISOString();
   if (value instanceof Decimal) return toPlainDigits(value);
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  return typeof value === 'string' ? toCsvCell(isTerminal ? showText(value) : value) : '';
+  return typeof value === 'string' ? toCsvCell(value, {isTerminal}) : '';
 }

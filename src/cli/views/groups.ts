@@ -23,6 +23,7 @@ export interface GroupView {
   reverse: boolean;
   limit: number | undefined;
   none: string;
+  isTerminal: boolean;
 }
 
 /** Sessions as the sums of their groups. What is not money is left out, and `onTotals` hears of it. */
@@ -41,7 +42,7 @@ export async function* renderGroups(
   const groups = sortGroups([...sums].map(toGroup), view).slice(0, view.limit);
   if (view.format !== 'table') {
     const fields = ['group', 'count', 'budget', 'spent', 'remaining', 'percentage_used'];
-    yield* renderDocuments(groups, view.format, {fields});
+    yield* renderDocuments(groups, view.format, {fields, isTerminal: view.isTerminal});
   } else {
     yield* groups.length === 0 ? [view.none] : await drawGroups(groups);
   }

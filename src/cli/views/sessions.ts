@@ -308,7 +308,7 @@ function toCsvLine(columns: readonly Column[], session: ListedSession, {isTermin
   const cells = columns.map(({value}) => {
     const content = value(session);
     if (content === null) return '';
-    if (typeof content === 'string') return toCsvCell(isTerminal ? showText(content) : content);
+    if (typeof content === 'string') return toCsvCell(content, {isTerminal});
     if (content instanceof Date) return content.toISOString();
     return typeof content === 'boolean' || typeof content === 'number'
       ? String(content)

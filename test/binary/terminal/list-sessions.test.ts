@@ -79,6 +79,28 @@ test('the statuses are coloured, unless NO_COLOR says otherwise', async () => {
   expect((await show(80, [], {NO_COLOR: '1'})).output).not.toMatch(/\x1b\[\d+m(?:ok|low|empty|frozen|invalid)/); // eslint-disable-line no-control-regex
 });
 
+test.each([
+  ['list-sessions', '--format', 'csv', '--match', 'evil*'],
+  ['list-sessions', '--format', 'csv', '--group-depth', '1'],
+  ['report-spending', '--format', 'csv'],
+  ['report-spending', '--format', 'focus', '--group-depth', '1'],
+  ['report-spending', '--format', 'html'],
+  ['report-spending', '--format', 'ndjson'],
+  ['report-spending'],
+  ['export-budgets'],
+  ['export-budgets', '--format', 'json'],
+])('no ID reaches a terminal raw: %s %s %s %s', async (...argv) => {
+  await runBinary(['record-spending'], redis);
+  await redis.client.mSet({'session:evil\u001b[2J:budget': '1', 'session:evil\u001b[2J:spent': '0.5'});
+  await runBinary(['record-spending'], redis);
+  screen = openScreen(argv, {url: redis.url, columns: 200, env: {NO_COLOR: '1', PAGER: ''}});
+  expect((await screen.ended).code).toBe(0);
+  const output = Buffer.from(screen.output, 'latin1').toString();
+  expect(output).toContain('evil');
+  expect(output).not.toContain('\u001b[2J');
+  await redis.client.del(['session:evil\u001b[2J:budget', 'session:evil\u001b[2J:spent']);
+});
+
 test('in a pipe the table is the documented one', async () => {
   const {stdout} = await runBinary(['list-sessions', '--match', 'prod:*'], redis);
   expect(stdout).toBe(`╔═════════════╦════════════╦═══════════╦═══════════╦════════╗
