@@ -3,7 +3,7 @@ import {Flags} from '@oclif/core';
 import {FILE_FORMATS, writeBudgets} from '../cli/batches/budget-file.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {matchFlag, whereFlag} from '../cli/oclif/flags.js';
-import {replaceFile} from '../cli/terminal/replace-file.js';
+import {replaceWithPieces} from '../cli/terminal/replace-file.js';
 import {makeSchema} from '../lib/budget-files/schema.js';
 import {readHeld} from '../lib/budget-files/state.js';
 import {toWritten, type WrittenSession} from '../lib/budget-files/written.js';
@@ -59,7 +59,7 @@ With --match, the file speaks for the sessions that match (scope). --schema prin
     const problems: string[] = [];
     const pieces = schema ? [`${JSON.stringify(makeSchema(), null, 2)}\n`] : await this.export(problems);
     if (out === undefined) await this.write(pieces);
-    else await replaceFile(out, await join(pieces));
+    else await replaceWithPieces(out, pieces);
     this.warnAll(problems);
   }
 
@@ -74,12 +74,6 @@ With --match, the file speaks for the sessions that match (scope). --schema prin
     const scope = where === undefined ? match : undefined;
     return writeBudgets(readWritten(redis, ids, problems), {format, scope});
   }
-}
-
-async function join(pieces: Iterable<string> | AsyncIterable<string>): Promise<string> {
-  let text = '';
-  for await (const piece of pieces) text += piece;
-  return text;
 }
 
 async function* readWritten(

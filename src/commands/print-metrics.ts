@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {answerFormatFlag, countFlag, matchFlag, whereFlag} from '../cli/oclif/flags.js';
-import {replaceFile} from '../cli/terminal/replace-file.js';
+import {replaceWithPieces} from '../cli/terminal/replace-file.js';
 import {stringifyJson} from '../cli/text/json.js';
 import {renderMetrics} from '../cli/views/prometheus.js';
 import {measure, type Metrics} from '../lib/monitoring/metrics.js';
@@ -47,7 +47,7 @@ With more than --max-series sessions, only those that have used the largest shar
     const redis = await this.connect();
     const metrics = await measure(redis, {match, where: filter, maxSeries, now: await serverTime(redis)});
     if (out !== undefined) {
-      await replaceFile(out, [...renderMetrics(metrics, {maxSeries, isTerminal: false})].join(''));
+      await replaceWithPieces(out, renderMetrics(metrics, {maxSeries, isTerminal: false}));
     }
     if (this.jsonEnabled()) await this.write([`${stringifyJson(toJson(metrics, out), '  ')}\n`]);
     else if (out === undefined) await this.write(renderMetrics(metrics, {maxSeries, isTerminal: this.isTerminal}));

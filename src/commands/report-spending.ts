@@ -4,7 +4,7 @@ import {BaseCommand} from '../cli/oclif/base-command.js';
 import {countFlag, groupFlags, matchFlag} from '../cli/oclif/flags.js';
 import {describeCoverage} from '../cli/reports/coverage.js';
 import {renderCsv, renderNdjson, type ReportJson, toReportJson} from '../cli/reports/documents.js';
-import {replaceFile} from '../cli/terminal/replace-file.js';
+import {replaceWithPieces} from '../cli/terminal/replace-file.js';
 import {stringifyJson} from '../cli/text/json.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
@@ -100,7 +100,7 @@ Formats: table; chart, a bar a day; csv; json; ndjson; html, one file without sc
         ? await this.focus(redis, source, isTerminal)
         : await this.report(redis, source, format, isTerminal);
     if (out === undefined) await this.write(pieces);
-    else await replaceFile(out, await join(pieces));
+    else await replaceWithPieces(out, pieces);
     const isTooLong = coverage.gapMs > maxGapMs;
     if (isTooLong) this.endWithFinding();
     const isShown = format !== 'csv' && format !== 'focus';
@@ -175,12 +175,6 @@ interface Source {
 interface Rendered {
   pieces: Iterable<string> | AsyncIterable<string>;
   coverage: Coverage;
-}
-
-async function join(pieces: Iterable<string> | AsyncIterable<string>): Promise<string> {
-  let text = '';
-  for await (const piece of pieces) text += piece;
-  return text;
 }
 
 /** Each format is loaded only when it is asked for. */

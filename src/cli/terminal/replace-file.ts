@@ -92,3 +92,10 @@ async function syncFolder(folder: string): Promise<void> {
 function failure(path: string, why: string): TokengateError {
   return new TokengateError('OUTPUT_FAILED', `Cannot write '${path}': ${why}.`);
 }
+
+/** As `replaceFile`, of text that comes in pieces. */
+export async function replaceWithPieces(path: string, pieces: Iterable<string> | AsyncIterable<string>): Promise<void> {
+  let text = '';
+  for await (const piece of pieces) text += piece;
+  await replaceFile(path, text);
+}
