@@ -2,13 +2,13 @@ import {setTimeout as wait} from 'node:timers/promises';
 
 import {runBatch} from '../change/batch.js';
 import type {PlannedChange} from '../change/change.js';
-import {keysOf, SPENT_KEYS} from '../gateway/keys.js';
+import {SPENT_KEYS} from '../gateway/keys.js';
+import {readMoney} from '../gateway/read-money.js';
 import {describeAmount, type StoredAmount, toStoredAmount} from '../gateway/stored-amount.js';
 import {inText, type Journal} from '../journal/entry.js';
 import type {Redis} from '../redis/contract.js';
 import {serverTime} from '../redis/server-time.js';
-import {inGroups} from '../values/chunks.js';
-import {type Money, parseStoredMoney, toPlainDigits, ZERO} from '../values/money.js';
+import {type Money, toPlainDigits, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import type {NotLasting, SecondLook} from './second-look.js';
 
@@ -35,8 +35,6 @@ export function toRemoval(key: RawId, spent: StoredAmount): Removal | undefined 
   return spent.state === 'money' && spent.amount.gt(ZERO) ? {key, spent: spent.amount} : undefined;
 }
 
-/** Sessions are looked at this many at a time. */
-const PAGE = 1000;
 /** Until what looks like a jump is read once more, in milliseconds. */
 const LATER_MS = 20;
 const MAX_TRIES = 10;
@@ -123,21 +121,12 @@ function couldGrowTo(
   return grown >= Number(removed.toString());
 }
 
-/** Without those that have spent nothing, or what is no money. */
-async function readSpent(redis: Redis, removals: readonly Removal[]): Promise<Map<RawId, Money>> {
-  const amounts = new Map<RawId, Money>();
-  for (const page of inGroups(removals, PAGE)) {
-    const keys = keysOf(
-      [SPENT_KEYS],
-      page.map(({key}) => key),
-    );
-    const values = (await redis.send(['MGET', ...keys])) as (string | null)[];
-    for (const [index, {key}] of page.entries()) {
-      const amount = parseStoredMoney(values[index] ?? '');
-      if (amount !== undefined) amounts.set(key, amount);
-    }
-  }
-  return amounts;
+function readSpent(redis: Redis, removals: readonly Removal[]): Promise<Map<RawId, Money>> {
+  return readMoney(
+    redis,
+    SPENT_KEYS,
+    removals.map(({key}) => key),
+  );
 }
 
 async function readLater(redis: Redis, removals: readonly Removal[]): Promise<Map<RawId, Money>> {

@@ -1,9 +1,9 @@
-import {BUDGET_KEYS, keysOf, spentDayKey, unaccountedKey} from '../gateway/keys.js';
+import {BUDGET_KEYS, spentDayKey, unaccountedKey} from '../gateway/keys.js';
+import {readMoney} from '../gateway/read-money.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
-import {inGroups} from '../values/chunks.js';
 import {Decimal} from '../values/decimal.js';
 import {idMatcher} from '../values/glob.js';
-import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
+import {type Money, ZERO} from '../values/money.js';
 import {isAscii, rawId, type RawId} from '../values/session-id.js';
 import {type Coverage, coverageOf} from './coverage.js';
 import {type DayCalendar, type Days, listDays, periodBefore} from './days.js';
@@ -51,9 +51,6 @@ export interface Report {
   coverage: Coverage;
 }
 
-/** Budgets in one flight. */
-const CHUNK = 1000;
-
 /**
  * Reports what was spent in a period.
  *
@@ -90,7 +87,8 @@ export async function reportSpending(
   }
   const sorted = [...rows.byName.values()];
   if (times === undefined) sorted.sort((a, b) => b.spent.cmp(a.spent) || (a.name < b.name ? -1 : 1));
-  const budgets = times === undefined ? await readBudgets(redis, sorted) : undefined;
+  const withBudgets = times === undefined ? new Set(sorted.flatMap(({ids}) => [...ids])) : undefined;
+  const budgets = withBudgets && (await readMoney(redis, BUDGET_KEYS, [...withBudgets]));
   const all = sum('Total', sorted, days.length);
   const close = (row: OpenRow): ReportRow => toRow(row, all.spent, budgets, isKnownBefore);
   const [shown, rest] = [sorted.slice(0, top), sorted.slice(top)];
@@ -224,17 +222,4 @@ export async function readDay(
 
 function toLatin1(text: string): string {
   return isAscii(text) ? text : Buffer.from(text).toString('latin1');
-}
-
-async function readBudgets(redis: Redis, rows: readonly OpenRow[]): Promise<Map<RawId, Money>> {
-  const budgets = new Map<RawId, Money>();
-  for (const ids of inGroups([...new Set(rows.flatMap(({ids}) => [...ids]))], CHUNK)) {
-    const [reply] = await redis.pipeline([['MGET', ...keysOf([BUDGET_KEYS], ids)]]);
-    if (reply instanceof ErrorReply) throw redis.explain(reply);
-    for (const [index, id] of ids.entries()) {
-      const amount = parseStoredMoney((reply as (string | null)[])[index] ?? '');
-      if (amount !== undefined) budgets.set(id, amount);
-    }
-  }
-  return budgets;
 }
