@@ -113,17 +113,13 @@ export class Flights {
       replies = await nodes.unlessReplaced(address, by, answer());
     } catch (error) {
       if (!(error instanceof TokengateError)) throw error;
-      // Why it was refused, or could not be sent, before says more than that there was no time left.
-      const told = parts.filter(({reply, isRead}) =>
-        reply instanceof ErrorReply ? isSent && !isRead : isSent || !(reply instanceof NoReply),
-      );
-      for (const part of told) part.reply = new NoReply(error, isSent);
+      for (const part of parts) take(part, new NoReply(error, isSent));
       return;
     }
     for (const part of parts) {
       if (part.asking !== undefined) replies.next();
       part.asking = undefined;
-      part.reply = replies.next().value;
+      take(part, replies.next().value);
     }
     if (isConfirmed) this.confirm(address, parts, replies.next().value);
   }
@@ -141,6 +137,15 @@ export class Flights {
       );
     }
   }
+}
+
+/** Why it was refused, or could not be sent, before says more than that there was no time left. */
+function take(part: Part, reply: unknown): void {
+  const isNotDone = reply instanceof NoReply && (part.isRead || !reply.isSent);
+  const isSilent = reply instanceof NoReply && reply.error.code === 'REDIS_TIMEOUT';
+  const wasRefused = part.reply instanceof ErrorReply && isSilent && isNotDone;
+  const wasUnsent = part.reply instanceof NoReply && reply instanceof NoReply && !reply.isSent;
+  if (!wasRefused && !wasUnsent) part.reply = reply;
 }
 
 /** True for what was certainly not done, and for a read; a node that refuses us for good is no reason to try again. */

@@ -318,6 +318,18 @@ describe('a key that has moved', () => {
     },
   );
 
+  test('and its refusal is told of a read, when it says no more before the time is over', async () => {
+    const redis = await open({timeoutMs: 4 * SOON});
+    const asked: string[] = [];
+    cluster.judge = (_, [name = '']) => {
+      if (name !== 'GET') return AS_EVER;
+      asked.push(name);
+      return asked.length === 1 ? new Error('CLUSTERDOWN not now') : new Promise(() => undefined);
+    };
+    expect(await thrown(redis.send(['GET', K1]))).toMatchObject({code: 'REDIS_CLUSTER_DOWN'});
+    expect(asked).toHaveLength(2);
+  });
+
   test.each(['TRYAGAINST it', 'ERR TRYAGAIN', 'ERR MOVED 1 127.0.0.1:1'])('is not meant by: %s', async (message) => {
     const redis = await open();
     cluster.judge = first(1, 'GET', new Error(message));
