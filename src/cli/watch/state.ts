@@ -3,8 +3,8 @@ import type {RawId} from '../../lib/values/session-id.js';
 import {type Reading, type Wanted, wantedBy} from '../../lib/watch/reader.js';
 import {sortWatched, summarize, type Summary, type Watched, type WatchField} from '../../lib/watch/row.js';
 import type {PageLine} from '../views/session-page.js';
-import type {Action, Confirmation, PreparedUndo} from './actions.js';
-import type {Layout} from './columns.js';
+import type {Action, Confirmation, PreparedUndo} from './actions/actions.js';
+import type {Layout} from './drawing/columns.js';
 import type {EditedLine} from './line-editor.js';
 
 /** All that is on the screen. Made anew at each key and each reading; the sessions alone bring themselves up to date. */

@@ -1,16 +1,16 @@
 import {describe, expect, test} from 'vitest';
 
-import {widthOf} from '../../../../src/cli/text/width.js';
-import {toAnsi} from '../../../../src/cli/watch/cells.js';
-import {fit, render, type View} from '../../../../src/cli/watch/frame.js';
-import {press} from '../../../../src/cli/watch/reduce.js';
-import {openState, type State} from '../../../../src/cli/watch/state.js';
-import {NOT_FROZEN} from '../../../../src/lib/gateway/freeze.js';
-import {toSession} from '../../../../src/lib/gateway/session.js';
-import {toAmount} from '../../../../src/lib/gateway/stored-amount.js';
-import {parseStoredMoney} from '../../../../src/lib/values/money.js';
-import {rawId} from '../../../../src/lib/values/session-id.js';
-import {statusOf, type Watched} from '../../../../src/lib/watch/row.js';
+import {widthOf} from '../../../../../src/cli/text/width.js';
+import {toAnsi} from '../../../../../src/cli/watch/drawing/cells.js';
+import {fit, render, type View} from '../../../../../src/cli/watch/drawing/frame.js';
+import {press} from '../../../../../src/cli/watch/reduce.js';
+import {openState, type State} from '../../../../../src/cli/watch/state.js';
+import {NOT_FROZEN} from '../../../../../src/lib/gateway/freeze.js';
+import {toSession} from '../../../../../src/lib/gateway/session.js';
+import {toAmount} from '../../../../../src/lib/gateway/stored-amount.js';
+import {parseStoredMoney} from '../../../../../src/lib/values/money.js';
+import {rawId} from '../../../../../src/lib/values/session-id.js';
+import {statusOf, type Watched} from '../../../../../src/lib/watch/row.js';
 
 const AT = new Date('2026-11-22T10:00:00Z');
 const VIEW: View = {

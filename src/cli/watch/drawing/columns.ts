@@ -1,9 +1,9 @@
-import {FOREVER} from '../../lib/gateway/freeze.js';
-import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
-import {emptyIn, forecastOf, type Watched, type WatchField} from '../../lib/watch/row.js';
-import {STATUS_COLOURS} from '../text/colour.js';
-import {showCut, showMessage} from '../text/escape.js';
-import {cutMiddle, widthOf} from '../text/width.js';
+import {FOREVER} from '../../../lib/gateway/freeze.js';
+import {formatMoney, formatPercentage, type Money} from '../../../lib/values/money.js';
+import {emptyIn, forecastOf, type Watched, type WatchField} from '../../../lib/watch/row.js';
+import {STATUS_COLOURS} from '../../text/colour.js';
+import {showCut, showMessage} from '../../text/escape.js';
+import {cutMiddle, widthOf} from '../../text/width.js';
 import {fit, type Line, type Look, MOST, type Piece} from './cells.js';
 
 /** What is not known, or does not apply. */

@@ -1,13 +1,14 @@
-import {describeEnd} from '../../lib/gateway/freeze.js';
-import {forecastEmpty} from '../../lib/periods/forecast.js';
-import type {ServerInfo} from '../../lib/redis/contract.js';
-import {describeServer} from '../../lib/redis/describe-server.js';
-import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
-import {formatUtc} from '../../lib/values/time.js';
-import {forecastOf, STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';
-import {STATUS_COLOURS} from '../text/colour.js';
-import {showCut, showMessage} from '../text/escape.js';
-import {cutMiddle, widthOf} from '../text/width.js';
+import {describeEnd} from '../../../lib/gateway/freeze.js';
+import {forecastEmpty} from '../../../lib/periods/forecast.js';
+import type {ServerInfo} from '../../../lib/redis/contract.js';
+import {describeServer} from '../../../lib/redis/describe-server.js';
+import {formatMoney, formatPercentage, type Money} from '../../../lib/values/money.js';
+import {formatUtc} from '../../../lib/values/time.js';
+import {forecastOf, STATUSES, type Summary, type Watched} from '../../../lib/watch/row.js';
+import {STATUS_COLOURS} from '../../text/colour.js';
+import {showCut, showMessage} from '../../text/escape.js';
+import {cutMiddle, widthOf} from '../../text/width.js';
+import {type Dialog, type Message, selectedIndex, selectedRow, type State} from '../state.js';
 import {fitLine, type Line, lineWidth, type Look, MOST, type Piece, shorten, spread, untrusted} from './cells.js';
 import {amountText, drawBar, formatLength, headLine, layOut, NOT_YET, rowLine, timeLeft} from './columns.js';
 import {
@@ -22,7 +23,6 @@ import {
   type Size,
   wrap,
 } from './panels.js';
-import {type Dialog, type Message, selectedIndex, selectedRow, type State} from './state.js';
 
 /** What stands above the table. */
 export interface Head {

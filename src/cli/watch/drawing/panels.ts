@@ -1,10 +1,10 @@
-import {showMessage, showText} from '../text/escape.js';
-import {charactersOf, widthOf} from '../text/width.js';
-import type {PageLine} from '../views/session-page.js';
-import {ACTIONS} from './actions.js';
+import {showMessage, showText} from '../../text/escape.js';
+import {charactersOf, widthOf} from '../../text/width.js';
+import type {PageLine} from '../../views/session-page.js';
+import {ACTIONS} from '../actions/actions.js';
+import type {EditedLine} from '../line-editor.js';
+import type {Dialog} from '../state.js';
 import {fitLine, type Line, type Piece} from './cells.js';
-import type {EditedLine} from './line-editor.js';
-import type {Dialog} from './state.js';
 
 export interface Size {
   columns: number;

@@ -1,23 +1,23 @@
-import {type Outcome, runBatch} from '../../lib/change/batch.js';
-import {describeEnd, FOREVER} from '../../lib/gateway/freeze.js';
-import {SPENT_KEYS} from '../../lib/gateway/keys.js';
-import type {Session} from '../../lib/gateway/session.js';
-import {describeKeys} from '../../lib/journal/describe.js';
-import type {Journal} from '../../lib/journal/entry.js';
-import {addBudget} from '../../lib/operations/budget.js';
-import {describeCleared, freezeSession, unfreezeSession} from '../../lib/operations/freeze.js';
-import {describeRemoved, resetLook, resetSession} from '../../lib/operations/reset.js';
-import {lookAtOne} from '../../lib/operations/second-look.js';
-import {findChanges, type RecordedChange, undoChange} from '../../lib/operations/undo.js';
-import {refuseReplica} from '../../lib/redis/connect.js';
-import type {Redis, ServerInfo} from '../../lib/redis/contract.js';
-import {serverTime} from '../../lib/redis/server-time.js';
-import {TokengateError} from '../../lib/values/errors.js';
-import {formatExactMoney, type Money, parseAmount, ZERO} from '../../lib/values/money.js';
-import {parseDuration} from '../../lib/values/time.js';
-import {askAbout, undoVerb} from '../batches/questions.js';
-import {capitalize} from '../text/words.js';
-import {describeSighting} from '../views/second-look.js';
+import {type Outcome, runBatch} from '../../../lib/change/batch.js';
+import {describeEnd, FOREVER} from '../../../lib/gateway/freeze.js';
+import {SPENT_KEYS} from '../../../lib/gateway/keys.js';
+import type {Session} from '../../../lib/gateway/session.js';
+import {describeKeys} from '../../../lib/journal/describe.js';
+import type {Journal} from '../../../lib/journal/entry.js';
+import {addBudget} from '../../../lib/operations/budget.js';
+import {describeCleared, freezeSession, unfreezeSession} from '../../../lib/operations/freeze.js';
+import {describeRemoved, resetLook, resetSession} from '../../../lib/operations/reset.js';
+import {lookAtOne} from '../../../lib/operations/second-look.js';
+import {findChanges, type RecordedChange, undoChange} from '../../../lib/operations/undo.js';
+import {refuseReplica} from '../../../lib/redis/connect.js';
+import type {Redis, ServerInfo} from '../../../lib/redis/contract.js';
+import {serverTime} from '../../../lib/redis/server-time.js';
+import {TokengateError} from '../../../lib/values/errors.js';
+import {formatExactMoney, type Money, parseAmount, ZERO} from '../../../lib/values/money.js';
+import {parseDuration} from '../../../lib/values/time.js';
+import {askAbout, undoVerb} from '../../batches/questions.js';
+import {capitalize} from '../../text/words.js';
+import {describeSighting} from '../../views/second-look.js';
 
 /** What a key does to sessions, after its questions and a confirmation. */
 export interface Action {
