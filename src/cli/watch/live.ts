@@ -10,12 +10,24 @@ import {onInterrupt} from '../terminal/interrupts.js';
 import {hasColour} from '../text/colour.js';
 import {showMessage} from '../text/escape.js';
 import type {PageLine} from '../views/session-page.js';
-import {act, type Done, type MakeJournal, prepareUndo, undo} from './actions/actions.js';
+import type {MakeJournal} from './actions/actions.js';
+import type {Done} from './actions/carry-out.js';
+import {prepareUndo, undo} from './actions/undo.js';
 import type {Look} from './drawing/cells.js';
 import {fit, render, visibleRows} from './drawing/frame.js';
 import {askUndo, press, sayError} from './reduce.js';
 import type {Ui} from './screen.js';
-import {type Effect, mention, type Message, openState, type OwnChange, say, type State, takeReading} from './state.js';
+import {
+  type Effect,
+  mention,
+  type Message,
+  openState,
+  type OwnChange,
+  say,
+  showPage,
+  type State,
+  takeReading,
+} from './state.js';
 
 export interface LiveOptions {
   feed: Feed;
@@ -127,12 +139,12 @@ function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions
         update((now) => ({...now, busy: undefined}));
       });
   };
-  const told = ({text, warnings}: Done): void => {
+  const told = ({text, warnings, page}: Done): void => {
     const messages: Message[] = [
-      {text, level: 'done'},
+      {text, level: page === undefined ? 'done' : 'warning'},
       ...warnings.map((warning): Message => ({text: warning, level: 'warning'})),
     ];
-    update((now) => say(now, ...messages));
+    update((now) => showPage(say(now, ...messages), 'Not all was done', page));
     feed.hurry();
   };
   const forgetChange = (change: string): void => {
@@ -145,16 +157,18 @@ function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions
     start(`the answer to ${what} is not there yet`, async () => {
       const journal = options.journal(action.reason?.(answers));
       const own: OwnChange[] = journal === undefined ? [] : [{change: journal.change, what}];
-      const keep = (): void => {
-        update((now) => ({...now, changes: [...now.changes, ...own], marked: new Set()}));
+      /** Those of which it was not done stay marked. */
+      const keep = (left: readonly RawId[]): void => {
+        update((now) => ({...now, changes: [...now.changes, ...own], marked: new Set(left)}));
       };
       try {
-        const done = await act(action, {redis: feed.connection(), sessions, answers, confirmation, journal});
-        if (done.isChanged) keep();
+        const keys = sessions.map(({key}) => key);
+        const done = await action.run({redis: feed.connection(), keys, journal}, {answers, confirmation});
+        if (done.isChanged) keep(done.left);
         told(done);
       } catch (error) {
         // It may have been done: then the journal has it.
-        if (error instanceof TokengateError && error.code === 'OUTCOME_UNKNOWN') keep();
+        if (error instanceof TokengateError && error.code === 'OUTCOME_UNKNOWN') keep([]);
         throw error;
       }
     });
@@ -183,10 +197,8 @@ function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions
     start(`reading all about '${one.session.id}'`, async () => {
       const lines = await (kind === 'page' ? options.describe : options.explain)(feed.connection(), one.id);
       update((now) => {
-        if (now.dialog !== undefined) return now;
-        if (kind === 'page') return {...now, dialog: {kind, one, lines, top: 0}};
-        const title = 'What the gateway would do with the next request';
-        return {...now, dialog: {kind: 'text', title, lines, top: 0}};
+        if (kind === 'explain') return showPage(now, 'What the gateway would do with the next request', lines);
+        return now.dialog === undefined ? {...now, dialog: {kind, one, lines, top: 0}} : now;
       });
     });
   };

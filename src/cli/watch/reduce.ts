@@ -1,7 +1,8 @@
 import type {Session} from '../../lib/gateway/session.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {WATCH_FIELDS} from '../../lib/watch/row.js';
-import {type Action, ACTIONS, confirmUndo, describeUndo, type PreparedUndo, titleOf} from './actions/actions.js';
+import {type Action, ACTIONS, titleOf} from './actions/actions.js';
+import {confirmUndo, describeUndo, type PreparedUndo} from './actions/undo.js';
 import {parseWanted} from './filter.js';
 import {edit, type EditedLine, type EditKey, insert, prefilled, textOf} from './line-editor.js';
 import {

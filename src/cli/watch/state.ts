@@ -3,7 +3,8 @@ import type {RawId} from '../../lib/values/session-id.js';
 import {type Reading, type Wanted, wantedBy} from '../../lib/watch/reader.js';
 import {sortWatched, summarize, type Summary, type Watched, type WatchField} from '../../lib/watch/row.js';
 import type {PageLine} from '../views/session-page.js';
-import type {Action, Confirmation, PreparedUndo} from './actions/actions.js';
+import type {Action, Confirmation} from './actions/actions.js';
+import type {PreparedUndo} from './actions/undo.js';
 import type {Layout} from './drawing/columns.js';
 import type {EditedLine} from './line-editor.js';
 
@@ -179,6 +180,12 @@ export function selectedRow(state: State): Watched | undefined {
 export function select(state: State, index: number): State {
   const row = state.rows[Math.max(0, Math.min(state.rows.length - 1, index))];
   return {...state, selected: row?.id};
+}
+
+/** Shows a text, unless there is none or something else is open. */
+export function showPage(state: State, title: string, lines: readonly PageLine[] | undefined): State {
+  if (lines === undefined || state.dialog !== undefined) return state;
+  return {...state, dialog: {kind: 'text', title, lines, top: 0}};
 }
 
 /** Leaves a dialog: what was read meanwhile is put in order. */

@@ -95,7 +95,7 @@ function setBudgetChange(amount: TypedAmount): ScriptedChange<BudgetChange> {
 }
 
 /** Computed here, since Redis itself can add only as binary floats. */
-function addBudgetChange(amount: Money): PlannedChange<BudgetChange> {
+export function addBudgetChange(amount: Money): PlannedChange<BudgetChange> {
   return {
     ...LOOK_AT,
     plan(id, held) {

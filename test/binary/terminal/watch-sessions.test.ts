@@ -368,6 +368,26 @@ describe('changes', () => {
     await live.shows('There is nothing to undo');
   });
 
+  test('where not all could be done it says of which, and those stay marked', async () => {
+    await redis.client.rPush('session:idle:spent', 'no text');
+    const live = open([...LIVE, '--sort', 'id']);
+    await live.shows('hungry');
+    live.type('M');
+    await live.shows('5 marked');
+    live.type('r');
+    await answer(live, "Reset 5 sessions ('calm', 'hungry'", 'y');
+    await live.shows('Not all was done');
+    await live.shows('✓ 4 of 5 sessions reset, 1 failed');
+    await live.shows("Session 'idle': its spent is of a wrong Redis type. Nothing was removed.");
+    live.type(ESCAPE);
+    await live.until((text) => !text.includes('Not all was done'), 'the page was closed');
+    await live.shows('1 marked  1/1');
+    live.type('z');
+    await answer(live, ', of 4 sessions on ', 'y');
+    await live.shows('4 of 4 sessions');
+    expect(await redis.client.get('session:hungry:spent')).toBe('90');
+  });
+
   test('an undoing that would overwrite what came after is refused, and says why', async () => {
     const live = await select('calm');
     live.type('+');

@@ -1,38 +1,29 @@
-import {type Outcome, runBatch} from '../../../lib/change/batch.js';
 import {describeEnd, FOREVER} from '../../../lib/gateway/freeze.js';
-import {SPENT_KEYS} from '../../../lib/gateway/keys.js';
 import type {Session} from '../../../lib/gateway/session.js';
-import {describeKeys} from '../../../lib/journal/describe.js';
 import type {Journal} from '../../../lib/journal/entry.js';
-import {addBudget} from '../../../lib/operations/budget.js';
-import {describeCleared, freezeSession, unfreezeSession} from '../../../lib/operations/freeze.js';
-import {describeRemoved, resetLook, resetSession} from '../../../lib/operations/reset.js';
-import {lookAtOne} from '../../../lib/operations/second-look.js';
-import {findChanges, type RecordedChange, undoChange} from '../../../lib/operations/undo.js';
-import {refuseReplica} from '../../../lib/redis/connect.js';
-import type {Redis, ServerInfo} from '../../../lib/redis/contract.js';
+import {addBudgetChange} from '../../../lib/operations/budget.js';
+import {describeCleared, freezeChange, unfreezeChange} from '../../../lib/operations/freeze.js';
+import {describeRemoved, resetChange, resetLook} from '../../../lib/operations/reset.js';
 import {serverTime} from '../../../lib/redis/server-time.js';
 import {TokengateError} from '../../../lib/values/errors.js';
 import {formatExactMoney, type Money, parseAmount, ZERO} from '../../../lib/values/money.js';
 import {parseDuration} from '../../../lib/values/time.js';
-import {askAbout, undoVerb} from '../../batches/questions.js';
-import {capitalize} from '../../text/words.js';
-import {describeSighting} from '../../views/second-look.js';
+import {capitalize, countOf} from '../../text/words.js';
+import {carryOut, type Done, type Place} from './carry-out.js';
 
 /** What a key does to sessions, after its questions and a confirmation. */
 export interface Action {
   key: string;
   /** As in "freeze". */
   verb: string;
-  /** What a session is then, as in "3 sessions frozen". */
-  done: string;
   fields: readonly Field[];
   /** Asked last; may hold untrusted text. */
   question: (sessions: readonly Session[], answers: readonly string[]) => string;
   confirmations: readonly Confirmation[];
   /** What the journal says is the reason. */
   reason?: (answers: readonly string[]) => string;
-  run: (context: Context) => Promise<Done>;
+  /** @throws TokengateError why a single session was not changed */
+  run: (place: Place, answers: Answers) => Promise<Done>;
 }
 
 /** A key that confirms; any other is a no. */
@@ -41,13 +32,11 @@ export interface Confirmation {
   means: string;
 }
 
-interface Context {
-  redis: Redis;
-  session: Session;
+/** What a change needs to know beside its sessions. */
+interface Answers {
   answers: readonly string[];
   /** The key that confirmed it. */
   confirmation: string;
-  journal: Journal | undefined;
 }
 
 /** What the journal is to say of a change; undefined when none is kept. */
@@ -60,24 +49,13 @@ interface Field {
   check: (answer: string) => void;
 }
 
-/** What was done, with warnings; may hold untrusted text. */
-export interface Done {
-  text: string;
-  warnings: string[];
-  /** False when nothing was changed, so that there is nothing to undo. */
-  isChanged: boolean;
-  /** Warnings of a look whether it has lasted, which comes later. */
-  later?: Promise<string[]>;
-}
-
-const YES = [{key: 'y', means: 'yes'}];
+export const YES = [{key: 'y', means: 'yes'}];
 
 /** The same changes as the commands make, by the same code. */
 export const ACTIONS: readonly Action[] = [
   {
     key: 'f',
     verb: 'freeze',
-    done: 'frozen',
     fields: [
       {label: 'Freeze for (30m, 2h, 7d, forever)', initial: '1h', check: parseLength},
       {label: 'Reason, which the API client is told too', initial: 'Manual freeze', check: refuseEmpty},
@@ -86,45 +64,55 @@ export const ACTIONS: readonly Action[] = [
       `Freeze ${name(sessions)} ${length === 'forever' ? '' : 'for '}${length} (${reason})?`,
     confirmations: YES,
     reason: ([, reason = '']) => reason,
-    async run({redis, session, answers: [length = '', reason = ''], journal}) {
-      const now = await serverTime(redis);
+    async run(place, {answers: [length = '', reason = '']}) {
+      const began = await serverTime(place.redis);
       const seconds = parseLength(length);
-      const until = seconds === undefined ? FOREVER : new Date(now.getTime() + seconds * 1000);
-      const freeze = await freezeSession(redis, session.key, {reason, until, now, force: false}, journal);
-      const {id, isKept} = freeze;
-      if (!isKept)
-        return {text: `✓ Session '${id}' frozen ${describeEnd(freeze.until)}`, warnings: [], isChanged: true};
-      const text = `Session '${id}' is frozen ${describeEnd(freeze.until)} already (${freeze.reason ?? 'no reason'})`;
-      const warning = `The freeze of '${id}' ends no sooner, so it was kept. Unfreeze the session first.`;
-      return {text, warnings: [warning], isChanged: false};
+      const until = seconds === undefined ? FOREVER : new Date(began.getTime() + seconds * 1000);
+      return carryOut(place, {
+        change: freezeChange({reason, until, now: began, force: false}),
+        began,
+        tell({id, until: end, reason: why}, isChanged) {
+          if (isChanged) return {text: `✓ Session '${id}' frozen ${describeEnd(end)}`};
+          const text = `Session '${id}' is frozen ${describeEnd(end)} already (${why ?? 'no reason'})`;
+          return {
+            text,
+            warnings: [`The freeze of '${id}' ends no sooner, so it was kept. Unfreeze the session first.`],
+          };
+        },
+        tellAll: count('frozen'),
+      });
     },
   },
   {
     key: 'u',
     verb: 'unfreeze',
-    done: 'unfrozen',
     fields: [],
     question(sessions) {
       const [its, it] = sessions.length === 1 ? ['the counters', 'it'] : ['their counters', 'them'];
       return `Unfreeze ${name(sessions)}, and clear ${its} that would freeze ${it} again?`;
     },
     confirmations: YES,
-    async run({redis, session: {key}, journal}) {
-      const options = {now: await serverTime(redis)};
-      const unfreeze = await unfreezeSession(redis, key, options, journal);
-      const {id, previous} = unfreeze;
-      const cleared = describeCleared(unfreeze);
-      const text =
-        previous.isFrozen === false
-          ? `Session '${id}' is not frozen${cleared === '' ? '' : `; ${cleared}`}`
-          : `✓ Session '${id}' unfrozen`;
-      return {text, warnings: previous.problems, isChanged: previous.isFrozen !== false || cleared !== ''};
+    async run(place) {
+      const began = await serverTime(place.redis);
+      return carryOut(place, {
+        change: unfreezeChange({now: began}),
+        began,
+        tell(unfreeze) {
+          const {id, previous} = unfreeze;
+          const cleared = describeCleared(unfreeze);
+          const text =
+            previous.isFrozen === false
+              ? `Session '${id}' is not frozen${cleared === '' ? '' : `; ${cleared}`}`
+              : `✓ Session '${id}' unfrozen`;
+          return {text, warnings: previous.problems};
+        },
+        tellAll: count('unfrozen'),
+      });
     },
   },
   {
     key: '+',
     verb: 'add budget',
-    done: 'given another budget',
     fields: [{label: 'US dollars to add (-5 takes away)', initial: '', check: parseSigned}],
     question(sessions, [typed = '']) {
       const amount = parseSigned(typed);
@@ -139,22 +127,24 @@ export const ACTIONS: readonly Action[] = [
       return `${change} the budget of ${sessions.length > 1 ? 'each of ' : ''}${name(sessions)}${result}?`;
     },
     confirmations: YES,
-    async run({redis, session: {key}, answers: [typed = ''], journal}) {
-      const {session, previousBudget} = await addBudget(redis, key, parseSigned(typed), journal);
-      const {id, budget, spent} = session;
-      const isSpent = budget !== null && spent?.gte(budget);
-      const text = `✓ Budget of '${id}': ${show(budget)} (it was ${show(previousBudget)})`;
-      return {
-        text,
-        warnings: isSpent ? [`Session '${id}' has spent ${show(spent)}: the gateway refuses its requests.`] : [],
-        isChanged: true,
-      };
+    async run(place, {answers: [typed = '']}) {
+      return carryOut(place, {
+        change: addBudgetChange(parseSigned(typed)),
+        began: await serverTime(place.redis),
+        tell({session: {id, budget, spent}, previousBudget}) {
+          const isSpent = budget !== null && spent?.gte(budget);
+          return {
+            text: `✓ Budget of '${id}': ${show(budget)} (it was ${show(previousBudget)})`,
+            warnings: isSpent ? [`Session '${id}' has spent ${show(spent)}: the gateway refuses its requests.`] : [],
+          };
+        },
+        tellAll: count('given another budget'),
+      });
     },
   },
   {
     key: 'r',
     verb: 'reset',
-    done: 'reset',
     fields: [],
     question(sessions) {
       const [one] = sessions;
@@ -167,137 +157,29 @@ export const ACTIONS: readonly Action[] = [
       {key: 'y', means: 'remove both'},
       {key: 'k', means: 'keep the budget'},
     ],
-    async run({redis, session: {key}, confirmation, journal}) {
-      const reset = await resetSession(redis, key, {keepBudget: confirmation === 'k'}, journal);
-      const isChanged = reset.budget !== null || reset.spent !== null;
-      const text = isChanged
-        ? `✓ Session '${reset.id}' reset, removed: ${describeRemoved(reset)}`
-        : `Session '${reset.id}' unchanged: it has no spending`;
-      const later = lookAtOne(redis, resetLook(), reset, journal).then((found) => found.map(describeSighting));
-      return {text, warnings: [], isChanged, later};
+    async run(place, {confirmation}) {
+      return carryOut(place, {
+        change: resetChange({keepBudget: confirmation === 'k'}),
+        began: await serverTime(place.redis),
+        tell: (reset, isChanged) => ({
+          text: isChanged
+            ? `✓ Session '${reset.id}' reset, removed: ${describeRemoved(reset)}`
+            : `Session '${reset.id}' unchanged: it has no spending`,
+        }),
+        tellAll: count('reset'),
+        look: resetLook(),
+      });
     },
   },
 ];
 
-interface ActOptions {
-  redis: Redis;
-  sessions: readonly Session[];
-  answers: readonly string[];
-  confirmation: string;
-  journal: Journal | undefined;
-}
-
-/**
- * Does it to each of the sessions, under one change of the journal.
- *
- * @throws TokengateError what the command would say of a single session
- */
-export async function act(action: Action, {redis, sessions, journal, ...answered}: ActOptions): Promise<Done> {
-  refuseReplica(redis);
-  const [one] = sessions;
-  if (one !== undefined && sessions.length === 1) {
-    const {later, ...done} = await action.run({redis, session: one, journal, ...answered});
-    return {...done, warnings: [...done.warnings, ...((await later) ?? [])]};
-  }
-  const began = await serverTime(redis);
-  const warnings: string[] = [];
-  const later: Promise<string[]>[] = [];
-  let changed = 0;
-  for (const session of sessions) {
-    try {
-      const done = await action.run({redis, session, journal: journal && {...journal, began}, ...answered});
-      if (done.isChanged) changed++;
-      warnings.push(...done.warnings);
-      if (done.later !== undefined) later.push(done.later);
-    } catch (error) {
-      if (!(error instanceof TokengateError)) throw error;
-      warnings.push(error.message);
-      // What comes after it is not tried: nobody would know what became of it.
-      if (error.code.startsWith('REDIS_') || error.code === 'OUTCOME_UNKNOWN') break;
-    }
-  }
-  warnings.push(...(await Promise.all(later)).flat());
-  const text = `${changed === 0 ? '' : '✓ '}${changed} of ${sessions.length} sessions ${action.done}`;
-  return {text, warnings, isChanged: changed > 0};
-}
-
-/** A change of this view that can be undone, as the journal has it. */
-export interface PreparedUndo {
-  /** As in "freeze 'x'"; may hold untrusted text. */
-  what: string;
-  recorded: RecordedChange;
-  /** Where it was asked about. */
-  server: ServerInfo;
-}
-
-/** @throws TokengateError CHANGE_NOT_FOUND, JOURNAL_UNREADABLE */
-export async function prepareUndo(redis: Redis, {change, what}: {change: string; what: string}): Promise<PreparedUndo> {
-  const [recorded] = await findChanges(redis, [change]);
-  if (recorded === undefined) throw new RangeError('a change that was found is missing');
-  return {what, recorded, server: redis.server};
-}
-
-/** The question of `undo-change`. */
-export function describeUndo({recorded, server}: PreparedUndo): string {
-  const first = [...recorded.sessions.keys()].sort();
-  return askAbout(undoVerb([recorded]), {count: first.length, first}, server);
-}
-
-/** What was spent since a reset can be kept. */
-export function confirmUndo({recorded}: PreparedUndo): readonly Confirmation[] {
-  const isReset = [...recorded.sessions.values()].some(({keys}) =>
-    keys.some(({shape, after}) => shape === SPENT_KEYS && after !== undefined),
-  );
-  return isReset ? [...YES, {key: 'm', means: 'yes, and add what was spent since'}] : YES;
-}
-
-/** Puts back what was there. */
-export async function undo(
-  redis: Redis,
-  {recorded}: PreparedUndo,
-  {merge, journal}: {merge: boolean; journal: Journal | undefined},
-): Promise<Done> {
-  refuseReplica(redis);
-  const began = await serverTime(redis);
-  const change = undoChange(recorded, {now: began, force: false, merge, as: journal?.change});
-  const ids = [...recorded.sessions.keys()].sort();
-  const warnings: string[] = [];
-  let [changed, isAsBefore] = [0, 0];
-  let last = '';
-  const options = {journal: journal && {...journal, began}, stop: new AbortController().signal};
-  for await (const outcomes of runBatch(redis, ids, change, options)) {
-    for (const outcome of outcomes) {
-      if (outcome.state === 'done') {
-        [changed, last] = [changed + 1, `session '${outcome.id}', ${describeKeys(outcome.result.keys)}`];
-      } else if (outcome.state === 'unchanged') isAsBefore++;
-      else warnings.push(describeFailure(outcome));
-    }
-  }
-  const {command, change: id} = recorded;
-  if (changed > 0) {
-    const what = ids.length === 1 ? last : `${changed} of ${ids.length} sessions`;
-    return {text: `✓ Undone ${command} (change ${id}): ${what}`, warnings, isChanged: true};
-  }
-  const why = isAsBefore > 0 ? 'it is as it was already' : `see tokengate undo-change ${id}`;
-  return {text: `Nothing was undone of ${command} (change ${id}): ${why}`, warnings, isChanged: false};
-}
-
-function describeFailure(outcome: Exclude<Outcome<unknown>, {state: 'done' | 'unchanged'}>): string {
-  const about = `Session '${outcome.id}': `;
-  switch (outcome.state) {
-    case 'failed':
-      return `${about}${outcome.error.message}`;
-    case 'unknown':
-      return `${about}${outcome.cause.message} It is unknown whether it was changed. ${outcome.look}`;
-    case 'not_done':
-      return `${about}not done. ${outcome.cause?.message ?? ''}`;
-    case 'not_found':
-      return `${about}not found.`;
-  }
-}
-
 export function titleOf({verb}: Action, sessions: readonly Session[]): string {
   return `${capitalize(verb)}: ${sessions.length === 1 ? (sessions[0]?.id ?? '') : `${sessions.length} sessions`}`;
+}
+
+/** What became of several sessions. */
+function count(done: string): (changed: number, of: number) => string {
+  return (changed, of) => `${changed === 0 ? '' : '✓ '}${changed} of ${countOf(of, 'session')} ${done}`;
 }
 
 /** So many are named in a question. */
