@@ -2,7 +2,6 @@ import type {Redis, ServerInfo} from '../../lib/redis/contract.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import type {RawId} from '../../lib/values/session-id.js';
 import type {Feed} from '../../lib/watch/poller.js';
-import type {WatchField} from '../../lib/watch/row.js';
 import type {Guard} from '../connection/guard.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
 import {guardRawMode, untilForeground} from '../terminal/foreground.js';
@@ -14,7 +13,7 @@ import type {MakeJournal} from './actions/actions.js';
 import type {Done} from './actions/carry-out.js';
 import {prepareUndo, undo} from './actions/undo.js';
 import type {Look} from './drawing/cells.js';
-import {fit, render, visibleRows} from './drawing/frame.js';
+import {fit, render, visibleSessions} from './drawing/frame.js';
 import {askUndo, press, sayError} from './reduce.js';
 import type {Ui} from './screen.js';
 import {
@@ -24,7 +23,9 @@ import {
   openState,
   type OwnChange,
   say,
+  sessionsOf,
   showPage,
+  type Start,
   type State,
   takeReading,
 } from './state.js';
@@ -33,8 +34,7 @@ export interface LiveOptions {
   feed: Feed;
   /** Seconds from one reading to the next. */
   interval: number;
-  sort: WatchField;
-  reverse: boolean;
+  start: Start;
   /** How the feed itself is limited, in words. */
   limits: readonly string[];
   journal: MakeJournal;
@@ -102,9 +102,9 @@ function refuseWithoutMemory(): void {
 }
 
 /** Holds the state, and does what its keys ask for: all of the view but the terminal itself. */
-function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions): Ui {
+function openUi({feed, interval, limits, start: how, ...options}: LiveOptions): Ui {
   const listeners = new Set<() => void>();
-  let state = openState(sort, reverse, feed.reading());
+  let state = openState(how, feed.reading());
   let work = Promise.resolve();
   let forget: NodeJS.Timeout | undefined;
   let resolveLeft!: (messages: readonly Message[]) => void;
@@ -239,7 +239,7 @@ function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions
   feed.lookAt(() => {
     // Of the sessions that are on the screen after this reading, or of all when they are sorted by that.
     state = takeReading(state, feed.reading());
-    return (state.sort === 'requests' ? state.rows : visibleRows(state)).map(({id}) => id);
+    return (state.sort === 'requests' ? sessionsOf(state.rows) : visibleSessions(state)).map(({id}) => id);
   });
   const unsubscribe = feed.subscribe(() => {
     update((now) => now);
@@ -271,7 +271,7 @@ function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions
     frame(columns, rows) {
       const size = {columns, rows};
       state = fit(state, size);
-      const unknown = visibleRows(state).filter(({requests}) => requests === undefined);
+      const unknown = visibleSessions(state).filter(({requests}) => requests === undefined);
       if (unknown.length > 0) feed.lookMore(unknown.map(({id}) => id));
       return render(
         state,

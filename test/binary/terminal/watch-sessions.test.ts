@@ -368,6 +368,30 @@ describe('changes', () => {
     await live.shows('There is nothing to undo');
   });
 
+  test('a group is frozen in one change, after a question that says of how many sessions', async () => {
+    await redis.client.mSet({'session:team:beta:budget': '10', 'session:team:gamma:budget': '5'});
+    const live = open([...LIVE, '--sort', 'budget']);
+    await live.shows('team:gamma');
+    live.type('t');
+    await live.shows('5 groups');
+    await live.shows('0 of 3 team');
+    live.type('jj' + ENTER);
+    await live.shows('group team');
+    await live.shows('1/3');
+    await live.until(() => order().join() === 'team:alpha,team:beta,team:gamma', 'it was open');
+    live.type(ESCAPE);
+    await live.shows('>0 of 3 team');
+    live.type('f' + ENTER + ENTER);
+    await live.shows("Freeze: 3 sessions, all of group 'team'");
+    await answer(live, "Freeze 3 sessions ('team:alpha', 'team:beta', 'team:gamma')", 'y');
+    await live.shows('✓ 3 of 3 sessions frozen');
+    await live.shows('>3 of 3 team');
+    expect(await redis.client.keys('anomaly:*:frozen_until')).toHaveLength(3);
+    live.type('z');
+    await answer(live, ', of 3 sessions on ', 'y');
+    await live.shows('>0 of 3 team');
+  });
+
   test('where not all could be done it says of which, and those stay marked', async () => {
     await redis.client.rPush('session:idle:spent', 'no text');
     const live = open([...LIVE, '--sort', 'id']);

@@ -173,8 +173,11 @@ export const ACTIONS: readonly Action[] = [
   },
 ];
 
-export function titleOf({verb}: Action, sessions: readonly Session[]): string {
-  return `${capitalize(verb)}: ${sessions.length === 1 ? (sessions[0]?.id ?? '') : `${sessions.length} sessions`}`;
+/** @param group that they are all sessions of */
+export function titleOf({verb}: Action, sessions: readonly Session[], group?: string): string {
+  const [one] = sessions;
+  const what = one !== undefined && sessions.length === 1 ? one.id : countOf(sessions.length, 'session');
+  return `${capitalize(verb)}: ${what}${group === undefined ? '' : `, all of group '${group}'`}`;
 }
 
 /** What became of several sessions. */
