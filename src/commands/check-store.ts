@@ -7,7 +7,7 @@ import {onInterrupt} from '../cli/terminal/interrupts.js';
 import {isSafeText} from '../cli/text/escape.js';
 import {countOf} from '../cli/text/words.js';
 import {checkStore} from '../lib/audit/audit.js';
-import {type Fixable, isFixable} from '../lib/audit/judge.js';
+import {type Fixable, isFixable} from '../lib/audit/finding.js';
 import {makeRepairs, MAX_REPAIRS} from '../lib/audit/repairs.js';
 import type {Journal} from '../lib/journal/entry.js';
 import {refuseReplica} from '../lib/redis/connect.js';

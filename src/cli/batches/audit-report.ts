@@ -1,5 +1,5 @@
 import type {CheckedPage} from '../../lib/audit/audit.js';
-import {type Advice, breaksDashboard, type Finding, type Fixable} from '../../lib/audit/judge.js';
+import {type Advice, breaksDashboard, type Finding, type Fixable} from '../../lib/audit/finding.js';
 import type {Outcome} from '../../lib/change/batch.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {nameOf} from '../../lib/values/session-id.js';

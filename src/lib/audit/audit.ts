@@ -18,7 +18,8 @@ import {inGroups} from '../values/chunks.js';
 import {idMatcher, narrow} from '../values/glob.js';
 import type {RawId} from '../values/session-id.js';
 import {readFacts, toSessionKey} from './facts.js';
-import {type Finding, judge, type Judged, judgeId, type Problem} from './judge.js';
+import type {Finding, Judged, Problem} from './finding.js';
+import {judge, judgeId} from './judge.js';
 
 /** Keys that were looked at, and what was found among them. */
 export interface CheckedPage {

@@ -1,7 +1,7 @@
 import {describe, expect, test} from 'vitest';
 
 import {checkStore} from '../../../../src/lib/audit/audit.js';
-import {type Finding, isFixable} from '../../../../src/lib/audit/judge.js';
+import {type Finding, isFixable} from '../../../../src/lib/audit/finding.js';
 import type {Redis} from '../../../../src/lib/redis/contract.js';
 import type {TestRedis} from '../../../support/redis/redis-server.js';
 import {withRedis} from '../../../support/redis/with-redis.js';
