@@ -18,7 +18,7 @@ import {TokengateError} from '../lib/values/errors.js';
 
 export default class CheckStore extends BaseCommand<typeof CheckStore> {
   static override summary = 'Find and repair data that makes the gateway fail';
-  static override description = `Scans every key of the gateway for what it would never have written: amounts and times that it cannot read (it then answers every request of that session with HTTP 503 or 500), budgets without a limit, keys of the wrong type, counters and freezes that never end, and leftovers.
+  static override description = `Scans every key of the gateway for what it would never have written: amounts and times that it cannot read (it then answers every request of that session with HTTP 503 or 500), budgets without a limit, keys of the wrong type, counters and freezes that never end, and leftovers. It also finds periods and grants that cannot be read, or that nothing ends or renews.
 
 The HTTP status of a finding is what the gateway answers every request of that session now; there is none where another rule answers first, or where the answer depends on the request. One amount that cannot be read makes the gateway's own dashboard answer HTTP 500 for all sessions.
 

@@ -1,7 +1,7 @@
 import {existsSync} from 'node:fs';
 
 import {TokengateError} from '../../lib/values/errors.js';
-import {parseTime} from '../../lib/values/time.js';
+import {isZoneName, parseTime} from '../../lib/values/time.js';
 
 /**
  * A point in time as an operator types it: see `parseTime`. One without an offset is refused where Node.js does not know
@@ -27,10 +27,5 @@ function isKnown(zone: string | undefined): boolean {
     const {timeZone} = new Intl.DateTimeFormat().resolvedOptions() as {timeZone?: string};
     return (timeZone !== undefined && timeZone !== 'Etc/Unknown') || !existsSync('/etc/localtime');
   }
-  try {
-    new Intl.DateTimeFormat('en', {timeZone: zone.replace(/^:/, '')});
-    return true;
-  } catch {
-    return false;
-  }
+  return isZoneName(zone.replace(/^:/, ''));
 }

@@ -33,7 +33,17 @@ export function isFixable(finding: Finding): finding is Fixable {
   return finding.repair !== null;
 }
 
-export type Advice = 'set_budget' | 'reset_session' | 'reset_spent' | 'freeze' | 'unfreeze' | 'delete_key';
+export type Advice =
+  | 'set_budget'
+  | 'reset_session'
+  | 'reset_spent'
+  | 'freeze'
+  | 'unfreeze'
+  | 'set_period'
+  | 'end_period'
+  | 'revoke_grant'
+  | 'revoke_grants'
+  | 'delete_key';
 
 /** True for what the gateway's own dashboard can't read either: it reads all sessions, and then answers HTTP 500. */
 export function breaksDashboard({problem}: Finding): boolean {
@@ -57,6 +67,8 @@ export type Problem =
   | 'freeze_reason_without_ttl'
   | `${Counter}_not_count`
   | `${Counter | 'last_hash'}_without_ttl`
+  | `period_${'wrong_type' | 'unreadable' | 'unknown_timezone' | 'expires' | 'ahead' | 'without_budget'}`
+  | `grants_${'wrong_type' | 'unreadable' | 'empty' | 'expire' | 'without_budget' | 'without_period'}`
   | 'id_not_printable'
   | 'id_not_text';
 export type Counter = 'requests' | 'identical_count';

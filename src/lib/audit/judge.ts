@@ -4,9 +4,11 @@ import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
+  GRANTS_KEYS,
   HISTORY_KEYS,
   IDENTICAL_COUNT_KEYS,
   LAST_HASH_KEYS,
+  PERIOD_KEYS,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
   VELOCITY_KEYS,
@@ -32,6 +34,7 @@ import {
   repairOf,
   utf8,
 } from './finding.js';
+import {judgeGrants, judgePeriod} from './judge-periods.js';
 import type {Repair} from './repairs.js';
 
 /** A freeze and its reason end within the same moment: what is over for less is no finding, in milliseconds. */
@@ -54,6 +57,10 @@ export function judge(facts: KeyFacts, now: Date): Judged[] {
       return judgeRecord(facts, 'identical_count', 300_000);
     case LAST_HASH_KEYS:
       return judgeRecord(facts, 'last_hash', 300_000);
+    case PERIOD_KEYS:
+      return judgePeriod(facts, now);
+    case GRANTS_KEYS:
+      return judgeGrants(facts);
     case HISTORY_KEYS:
       return facts.type === 'list' ? [] : [brokenRecord(facts, 'history_wrong_type', `a Redis ${facts.type}`)];
     default:
@@ -110,7 +117,7 @@ function judgeSpent(facts: KeyFacts): Judged[] {
     const effect = 'the session may spend more than its budget';
     findings.push({...finding, problem: 'spent_negative', what: quote(text), effect});
   }
-  if (facts.otherTtl === NO_KEY) {
+  if (facts.others[0] === NO_KEY) {
     const effect = "the next request gets the gateway's default budget";
     const advice: Advice[] = ['set_budget', 'reset_session'];
     findings.push({...finding, problem: 'spent_without_budget', what: 'spending without a budget', effect, advice});
@@ -176,7 +183,11 @@ function withReason({steps, ...repair}: Repair, end: Date | 'never'): Repair {
 
 function judgeReason(facts: KeyFacts, now: Date): Judged[] {
   const finding = {...nameFinding(facts), ...NO_REPAIR, answer: null};
-  const {text, ttl, otherTtl} = facts;
+  const {
+    text,
+    ttl,
+    others: [otherTtl = NO_KEY],
+  } = facts;
   if (text === null) {
     const effect = 'every request fails with HTTP 500 while the session is frozen';
     const repair = repairOf(facts, 'delete it', 'delete');

@@ -1,6 +1,6 @@
 import {type Outcome, runBatch} from '../change/batch.js';
 import type {Change} from '../change/change.js';
-import type {KeyShape} from '../gateway/keys.js';
+import {keyName, type KeyShape} from '../gateway/keys.js';
 import {quoteStart, WRONG_TYPE} from '../gateway/stored-text.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Journal} from '../journal/entry.js';
@@ -57,7 +57,7 @@ export async function* makeRepairs<T extends {repair: Repair}>(
   const isBeside = ({repair}: T): boolean => beside.has(ownKey(repair));
   const kinds = new Map<string, T[]>();
   for (const finding of [...findings.filter((one) => !isBeside(one)), ...findings.filter(isBeside)]) {
-    const kind = [isBeside(finding), ...finding.repair.steps.map(({shape}) => shape.suffix)].join();
+    const kind = [isBeside(finding), ...finding.repair.steps.map(({shape}) => keyName(shape))].join();
     const others = kinds.get(kind);
     if (others === undefined) kinds.set(kind, [finding]);
     else others.push(finding);
@@ -88,14 +88,15 @@ export async function* makeRepairs<T extends {repair: Repair}>(
 
 /** What is repaired: a key with a text, or one with something else. */
 function ownKey({id, steps: [step]}: Repair): string {
-  return `${step?.shape.suffix ?? ''} ${typeof step?.expected === 'string' ? 'text' : 'other'} ${id}`;
+  return `${step === undefined ? '' : keyName(step.shape)} ${typeof step?.expected === 'string' ? 'text' : 'other'} ${id}`;
 }
 
 /** What is put right of other keys than its own: an end is given to a text alone. */
 function keysBeside({id, steps: [, ...others]}: Repair): string[] {
-  return others.flatMap(({shape: {suffix}, to}) => {
+  return others.flatMap(({shape, to}) => {
     if (to === 'stay') return [];
-    return [`${suffix} text ${id}`, ...(to === 'delete' ? [`${suffix} other ${id}`] : [])];
+    const name = keyName(shape);
+    return [`${name} text ${id}`, ...(to === 'delete' ? [`${name} other ${id}`] : [])];
   });
 }
 
