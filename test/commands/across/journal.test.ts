@@ -1,17 +1,17 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
 
-import {BatchReport} from '../../src/cli/batches/batch-report.js';
-import AddBudget from '../../src/commands/add-budget.js';
-import FreezeSession from '../../src/commands/freeze-session.js';
-import ListChanges from '../../src/commands/list-changes.js';
-import ResetSession from '../../src/commands/reset-session.js';
-import SetBudget from '../../src/commands/set-budget.js';
-import UndoChange from '../../src/commands/undo-change.js';
-import UnfreezeSession from '../../src/commands/unfreeze-session.js';
-import {TokengateError} from '../../src/lib/values/errors.js';
-import {type Output, runCommand} from '../support/program/run.js';
-import {dumpKeyspace, gatewayKeys} from '../support/redis/keyspace.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {BatchReport} from '../../../src/cli/batches/batch-report.js';
+import AddBudget from '../../../src/commands/add-budget.js';
+import FreezeSession from '../../../src/commands/freeze-session.js';
+import ListChanges from '../../../src/commands/list-changes.js';
+import ResetSession from '../../../src/commands/reset-session.js';
+import SetBudget from '../../../src/commands/set-budget.js';
+import UndoChange from '../../../src/commands/undo-change.js';
+import UnfreezeSession from '../../../src/commands/unfreeze-session.js';
+import {TokengateError} from '../../../src/lib/values/errors.js';
+import {type Output, runCommand} from '../../support/program/run.js';
+import {dumpKeyspace, gatewayKeys} from '../../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));
