@@ -3,7 +3,7 @@ import {defineConfig} from 'vitest/config';
 const named = (process.env['MUTATION_TESTS'] ?? '').split(',').filter((file) => file !== '');
 
 /** Tests that set the time zone. */
-const ZONED = new Set(['test/unit/lib/values/time.test.ts', 'test/commands/freeze-options.test.ts']);
+const ZONED = new Set(['test/unit/lib/values/time.test.ts', 'test/commands/freeze-session.test.ts']);
 
 /** Tests on a cluster, which all mutants share. */
 const CLUSTERED = new Set(['test/unit/lib/change/cluster/apply.test.ts']);
