@@ -18,15 +18,15 @@ export interface ConnectOptions {
   url: string;
   /** Limit for connecting, and for each answer, in milliseconds. */
   timeoutMs?: number | undefined;
-  /** These win over the URL's. */
+  /** Override those of the URL. */
   tls?: TlsFiles | undefined;
   /** Ends every operation that is under way with INTERRUPTED. */
   signal?: AbortSignal | undefined;
-  /** On a cluster, the node that serves this key gets all commands without one, such as TIME. */
+  /** On a cluster, the node that serves this key gets all commands without a key, such as TIME. */
   homeKey?: RedisText | undefined;
-  /** What whoever connects calls it. */
+  /** The server's name in the context file. */
   name?: string | undefined;
-  /** The key with the name of a protected store, which is read in the first flight. */
+  /** The key with the name of a protected store, to be read in the first flight. */
   storeKey?: RedisText | undefined;
   consent?: Consent | undefined;
 }
@@ -50,7 +50,7 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
         const {openCluster} = await import('./cluster/client.js');
         const cluster = await openCluster(node, target, {timeoutMs, homeKey: options.homeKey ?? '', signal, consent});
         const server = Object.assign(cluster.server, {name: options.name});
-        // The key may be another node's.
+        // The key may be on another node.
         if (greeting !== undefined) server.store = await findStore(cluster, greeting);
         return cluster;
       }
@@ -88,13 +88,13 @@ async function openTarget(
     sentinels: endpoints,
     name: sentinel.primary,
     sentinelCredentials: sentinel.credentials,
-    // Only a second look has a deadline: the failover that it looks after may not be over.
+    // Only a second look has a deadline: the failover that it follows may still be going on.
     isPatient: times.deadline !== undefined,
   };
   return openPrimary(primary, options);
 }
 
-/** Where no node serves the key now, a change finds that out. */
+/** Undefined where no node serves the key now; the change itself then says so. */
 async function findStore(cluster: Redis, greeting: Command): Promise<string | undefined> {
   const replies = await orNoReply(cluster.pipeline([greeting]));
   if (!(replies instanceof NoReply)) return toStore(replies[0]);
@@ -102,12 +102,12 @@ async function findStore(cluster: Redis, greeting: Command): Promise<string | un
   throw replies.error;
 }
 
-/** What a user may not read is taken for none: an error of a change itself says more. */
+/** A key that the user may not read counts as absent: the error of the change itself says more. */
 function toStore(reply: unknown): string | undefined {
   return typeof reply === 'string' ? reply : undefined;
 }
 
-/** Refuses what is no Redis that holds sessions. */
+/** Refuses anything but a Redis that can hold sessions. */
 async function describe(node: RedisNode, {database, tls}: RedisTarget): Promise<ServerInfo> {
   const {address, facts} = node;
   if (facts.mode === 'sentinel') {
@@ -129,13 +129,13 @@ async function findPrimaryOf(replica: RedisNode): Promise<string | undefined> {
   return addressOf({host: String(role[1]), port: Number(role[2])});
 }
 
-/** After so long without a word a connection is looked at before it is used; after much longer it is tried. */
+/** A connection that was silent for this long is checked before it is used, and replaced after much longer. */
 const PAUSE_MS = 1000;
 const LONG_PAUSE_MS = 10_000;
 
 /**
- * A Redis that is one server. Servers close connections on which nothing is said, such as those that wait for a reader or
- * a person: where nothing was under way then, or what only reads, a new one takes its place.
+ * A Redis of one server. Servers close idle connections, such as those of a command that waits for a reader or a
+ * person. If nothing was under way, or only reads were, a new connection replaces the lost one.
  */
 function standalone(
   first: RedisNode,
@@ -145,14 +145,14 @@ function standalone(
   let node = first;
   let underWay = 0;
   let restingSince = performance.now();
-  /** Once something has got no answer, or nothing is wanted any more, nothing is mended. */
+  /** True once an answer is missing or the caller has finished: from then on nothing is reconnected. */
   let isOver = false;
   let renewing: Promise<void> | undefined;
   let replacing: Promise<void> | undefined;
   const hasAnswered = new WeakSet<RedisNode>([first]);
   const look = async (): Promise<void> => {
     const pause = performance.now() - restingSince;
-    // The end of the connection has arrived, perhaps, and is not read yet.
+    // The end of the connection may have arrived without having been read.
     for (let turns = 0; pause > PAUSE_MS && turns < 3; turns++) await new Promise(setImmediate);
     if (pause > LONG_PAUSE_MS && node.isOpen()) await node.fly([['PING']]);
     if (!node.isOpen() && !isOver) await replace(node);
@@ -162,17 +162,17 @@ function standalone(
     const {mode, clientId: before} = lost.facts;
     const next = await renew();
     const {clientId = Infinity} = next.facts;
-    // What a cursor of SCAN says is forgotten when a server is started anew.
+    // A server that restarted no longer knows the cursor of a SCAN.
     const isSame = next.facts.mode === mode && (before === undefined || clientId > before) && !isOver;
     if (isSame) node = next;
     else next.close();
   };
-  /** Asks again what a lost connection has left open, on a new one: what only reads may be read twice. */
+  /** Repeats on a new connection what a lost one has left unanswered: reads may be read twice. */
   const askAgain = async (
     lost: RedisNode,
     ask: (next: RedisNode) => Promise<unknown[]>,
   ): Promise<unknown[] | undefined> => {
-    // One that is lost before it has answered is not worth another.
+    // If that one is lost before it answers, another attempt is not worth it.
     if (isOver || !hasAnswered.has(lost)) return undefined;
     replacing ??= replace(lost).finally(() => (replacing = undefined));
     const isDone = await replacing.then(
@@ -259,7 +259,7 @@ function standalone(
   };
 }
 
-/** Commands that change nothing, of those that this CLI sends. */
+/** The commands of this CLI that change nothing. */
 const READING = new Set(
   'DBSIZE DUMP EXISTS GET GETRANGE HGET HGETALL HLEN HMGET HSCAN LLEN LRANGE MGET PTTL SCAN STRLEN TIME TTL TYPE XINFO XLEN XRANGE XREVRANGE ZREVRANGE'.split(
     ' ',
@@ -270,7 +270,7 @@ function isReading(commands: readonly Command[]): boolean {
   return commands.every(([name = '']) => READING.has(String(name)));
 }
 
-/** A unit of one command is refused by its error reply. */
+/** A unit of one command is refused by that command's error reply. */
 function asUnit(replies: [unknown]): unknown[] | ErrorReply | NoReply {
   const [reply] = replies;
   return reply instanceof ErrorReply || reply instanceof NoReply ? reply : replies;
