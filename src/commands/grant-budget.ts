@@ -2,11 +2,12 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {amountArg, journalFlags, sessionIdArg} from '../cli/oclif/flags.js';
-import {describeGrantEnd, type GrantJson, toGrantJson} from '../cli/views/periods.js';
+import {type GrantJson, toGrantJson} from '../cli/views/periods.js';
 import {changeKnown} from '../lib/change/apply.js';
 import {moneyOf} from '../lib/gateway/stored-amount.js';
 import {newChangeId} from '../lib/journal/entry.js';
 import {grantChange} from '../lib/operations/period.js';
+import {describeGrant} from '../lib/periods/describe.js';
 import type {Grant} from '../lib/periods/grants.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {TokengateError} from '../lib/values/errors.js';
@@ -72,7 +73,7 @@ A renewal keeps a grant that goes on, on top of the new budget. A grant with --t
     const {before, after} = await changeKnown(redis, id, grantChange(grant), {journal, what});
     const [previous, budget] = [before.budget, after.budget].map(moneyOf);
     this.print(
-      `✓ Session '${nameOf(id)}' granted ${formatExactMoney(amount.value)} ${describeGrantEnd(grant)}`,
+      `✓ Session '${nameOf(id)}' granted ${describeGrant(grant)}`,
       `Budget: ${formatExactMoney(budget ?? ZERO)}`,
     );
     this.afterChange(journal);

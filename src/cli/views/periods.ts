@@ -1,13 +1,13 @@
 import {describeAmount, moneyOf} from '../../lib/gateway/stored-amount.js';
 import type {PeriodChange, PeriodRenewal} from '../../lib/operations/period.js';
 import {formatInZone, formatIsoInZone} from '../../lib/periods/calendar.js';
-import {describePeriod, describeSchedule} from '../../lib/periods/describe.js';
+import {describeGrant, describeGrantEnd, describePeriod, describeSchedule} from '../../lib/periods/describe.js';
 import {type Grant, sumOf} from '../../lib/periods/grants.js';
 import type {PeriodState, Renewing} from '../../lib/periods/renewal.js';
 import type {SpanOf} from '../../lib/periods/schedule.js';
 import {formatExactMoney, type Money, ZERO} from '../../lib/values/money.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
-import {formatDuration, formatUtc} from '../../lib/values/time.js';
+import {formatDuration} from '../../lib/values/time.js';
 import {renderDocuments} from '../text/documents.js';
 import {showText} from '../text/escape.js';
 import {drawTable} from '../text/table.js';
@@ -145,7 +145,7 @@ export function toRenewalCells(renewing: Renewing | null): RenewalCells {
 export function showRenewal(id: RawId, renewing: Renewing | null, now: Date): ShownRenewal {
   if (renewing === null) return {json: UNKNOWN.json, lines: [], sentence: null, problems: [describeUnreadable(id)]};
   const {period, grants, next, isOverdue} = renewing;
-  const given = grants.map((grant) => `${formatExactMoney(grant.amount.value)} ${describeGrantEnd(grant)}`);
+  const given = grants.map(describeGrant);
   const left = next === null ? '' : formatDuration(next.getTime() - now.getTime());
   const at = period && next ? formatInZone(next, period.timezone) : '';
   const problems = isOverdue ? [`A renewal of session '${nameOf(id)}' is overdue: is renew-budgets still run?`] : [];
@@ -230,11 +230,6 @@ export interface GrantJson {
 
 export function toGrantJson({id, amount, until, note}: Grant): GrantJson {
   return {grant_id: id, amount: amount.value, until, note};
-}
-
-/** `until 2026-12-01 00:00:00 UTC`, or that it ends with the period. */
-export function describeGrantEnd({until}: Grant): string {
-  return until === null ? 'until the next renewal' : `until ${formatUtc(until)}`;
 }
 
 /** A list of grants as text, piece by piece. */

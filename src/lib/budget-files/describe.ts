@@ -1,5 +1,5 @@
 import {describeAmount} from '../gateway/stored-amount.js';
-import {describePeriod} from '../periods/describe.js';
+import {describeTerms} from '../periods/describe.js';
 import {sumOf} from '../periods/grants.js';
 import {formatExactMoney, ZERO} from '../values/money.js';
 import {budgetInFile, type BudgetState} from './decide.js';
@@ -36,12 +36,6 @@ function describeParts(state: BudgetState): {budget: string; renewal: string; gr
     renewal: period === null ? 'none' : describeTerms(period),
     grants: grants.length === 0 ? 'none' : formatExactMoney(sumOf(grants)),
   };
-}
-
-function describeTerms(period: NonNullable<BudgetState['period']>): string {
-  const {rollover, maxRollover} = period;
-  const most = maxRollover === null ? '' : ` up to ${formatExactMoney(maxRollover.value)}`;
-  return `${describePeriod(period)}${rollover === 'none' ? '' : `, and what is left${most}`}`;
 }
 
 /** ` besides grants of $20.00 and $3.00 carried over`; empty when there is nothing. */

@@ -1,7 +1,6 @@
 import type {KeyShape} from '../gateway/keys.js';
 import type {Held} from '../gateway/stored-value.js';
-import {heldOf} from '../journal/describe.js';
-import {type ChangedSession, type Journal, readJournal} from '../journal/entry.js';
+import {type ChangedSession, heldOf, type Journal, readJournal} from '../journal/entry.js';
 import type {Redis} from '../redis/contract.js';
 import {serverTime} from '../redis/server-time.js';
 import {TokengateError} from '../values/errors.js';

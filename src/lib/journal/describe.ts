@@ -3,15 +3,18 @@ import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
+  GRANTS_KEYS,
   keyName,
   type KeyShape,
+  PERIOD_KEYS,
   SPENT_KEYS,
 } from '../gateway/keys.js';
 import {describeAmount, toAmount} from '../gateway/stored-amount.js';
 import {WRONG_TYPE} from '../gateway/stored-text.js';
 import type {Held} from '../gateway/stored-value.js';
+import {describeStoredGrants, describeStoredPeriod} from '../periods/describe.js';
 import {parseGatewayTime} from '../values/time.js';
-import {type KeyRecord, toText, type Value} from './entry.js';
+import {heldOf, type KeyRecord, toText} from './entry.js';
 
 /** What a key holds; a text is bytes, one character a byte. */
 export interface HeldKey {
@@ -35,10 +38,6 @@ export function describeChanged(keys: readonly KeyRecord[]): string {
     .join(', ');
 }
 
-export function heldOf(value: Value): Held {
-  return value === false ? false : value.kind === 'dump' || value.text;
-}
-
 /** The two keys of a freeze are told as one. */
 function words(keys: readonly HeldKey[]): {name: string; text: string}[] {
   const reason = keys.find(({shape}) => shape === FREEZE_REASON_KEYS)?.held;
@@ -54,7 +53,10 @@ export function describeHeld(shape: KeyShape, held: Held): string {
   if (held === true) return WRONG_TYPE;
   if (held === false) return 'none';
   if (shape === BUDGET_KEYS || shape === SPENT_KEYS) return describeAmount(toAmount(toText(held)));
-  return shape === FREEZE_REASON_KEYS || shape === FROZEN_UNTIL_KEYS ? `'${toText(held)}'` : toText(held);
+  const text = toText(held);
+  if (shape === PERIOD_KEYS) return describeStoredPeriod(text);
+  if (shape === GRANTS_KEYS) return describeStoredGrants(text);
+  return shape === FREEZE_REASON_KEYS || shape === FROZEN_UNTIL_KEYS ? `'${text}'` : text;
 }
 
 function describeFreezeKeys(until: Held, reason: Held | undefined): string {

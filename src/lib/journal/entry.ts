@@ -109,6 +109,10 @@ export function journalUnreadable(redis: Redis, reply: ErrorReply): TokengateErr
   });
 }
 
+export function heldOf(value: Value): Held {
+  return value === false ? false : value.kind === 'dump' || value.text;
+}
+
 /** The bytes of a text as text. */
 export function toText(bytes: string): string {
   return isAscii(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString();

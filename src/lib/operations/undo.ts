@@ -13,8 +13,16 @@ import {
   SPENT_KEYS,
 } from '../gateway/keys.js';
 import type {Held} from '../gateway/stored-value.js';
-import {describeHeld, describeKeys, heldOf, type HeldKey} from '../journal/describe.js';
-import {addOlder, type KeyRecord, type ChangePart, readJournal, type Stored, type Value} from '../journal/entry.js';
+import {describeHeld, describeKeys, type HeldKey} from '../journal/describe.js';
+import {
+  addOlder,
+  type ChangePart,
+  heldOf,
+  type KeyRecord,
+  readJournal,
+  type Stored,
+  type Value,
+} from '../journal/entry.js';
 import {type LaterChange, undoneBy, Undoings} from '../journal/undone-by.js';
 import type {Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';

@@ -1,5 +1,7 @@
-import {formatExactMoney} from '../values/money.js';
-import type {Period} from './period.js';
+import {formatExactMoney, ZERO} from '../values/money.js';
+import {formatUtc} from '../values/time.js';
+import {type Grant, parseGrants} from './grants.js';
+import {parsePeriod, type Period} from './period.js';
 import type {Schedule} from './schedule.js';
 
 const WEEKDAYS = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'];
@@ -7,6 +9,37 @@ const WEEKDAYS = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Satur
 /** `every month $50.00`, with the day, time and zone where they are not the usual ones. */
 export function describePeriod(period: Period): string {
   return `every ${describeSchedule(period)} ${formatExactMoney(period.amount.value)}`;
+}
+
+/** The same with what a renewal carries over: `every month $50.00, and what is left up to $20.00`. */
+export function describeTerms(period: Period): string {
+  const {rollover, maxRollover} = period;
+  const most = maxRollover === null ? '' : ` up to ${formatExactMoney(maxRollover.value)}`;
+  return `${describePeriod(period)}${rollover === 'none' ? '' : `, and what is left${most}`}`;
+}
+
+/** What the key of a period holds, in words; what this CLI did not write stays as it is. May hold untrusted text. */
+export function describeStoredPeriod(text: string): string {
+  const period = parsePeriod(text);
+  if (period === undefined) return `'${text}'`;
+  const carried = period.carried.value.gt(ZERO) ? ` with ${formatExactMoney(period.carried.value)} carried over` : '';
+  return `${describeTerms(period)} (since ${formatUtc(period.renewed)}${carried})`;
+}
+
+/** The same of the key of grants: `$5.00 until 2026-12-01 00:00:00 UTC and $2.00 until the next renewal`. */
+export function describeStoredGrants(text: string): string {
+  const grants = parseGrants(text);
+  return grants === undefined ? `'${text}'` : grants.map(describeGrant).join(' and ') || 'none';
+}
+
+/** `$5.00 until 2026-12-01 00:00:00 UTC` */
+export function describeGrant(grant: Grant): string {
+  return `${formatExactMoney(grant.amount.value)} ${describeGrantEnd(grant)}`;
+}
+
+/** `until 2026-12-01 00:00:00 UTC`, or that it ends with the period. */
+export function describeGrantEnd({until}: Grant): string {
+  return until === null ? 'until the next renewal' : `until ${formatUtc(until)}`;
 }
 
 /** `month`, `week from Tuesday`, `month from day 15 at 09:00 Europe/Berlin`. */

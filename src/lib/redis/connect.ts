@@ -10,6 +10,7 @@ import {
   type ServerInfo,
 } from './contract.js';
 import {PRIMARY_HINT} from './failures.js';
+import {LastingNode} from './lasting-node.js';
 import {type NodeOptions, openNode, type RedisNode} from './node.js';
 import {scanServer} from './scan-server.js';
 import {addressOf, parseRedisUrl, type RedisTarget, type TlsFiles, withTlsFiles} from './url.js';
@@ -56,11 +57,8 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
       }
       const described = await describe(node, target);
       const server = {...described, name: options.name, store: toStore(node.facts.greeted)};
-      return standalone(node, server, {
-        consent,
-        renew: () => openTarget(target, {timeoutMs, signal, deadline}),
-        reopen: () => open({deadline: performance.now() + timeoutMs}),
-      });
+      const lasting = new LastingNode(node, () => openTarget(target, {timeoutMs, signal, deadline}));
+      return standalone(lasting, server, {consent, reopen: () => open({deadline: performance.now() + timeoutMs})});
     } catch (error) {
       node.close();
       throw error;
@@ -129,103 +127,21 @@ async function findPrimaryOf(replica: RedisNode): Promise<string | undefined> {
   return addressOf({host: String(role[1]), port: Number(role[2])});
 }
 
-/** A connection that was silent for this long is checked before it is used, and replaced after much longer. */
-const PAUSE_MS = 1000;
-const LONG_PAUSE_MS = 10_000;
-
-/**
- * A Redis of one server. Servers close idle connections, such as those of a command that waits for a reader or a
- * person. If nothing was under way, or only reads were, a new connection replaces the lost one.
- */
+/** A Redis that is one server. */
 function standalone(
-  first: RedisNode,
+  node: LastingNode,
   server: ServerInfo,
-  {consent, renew, reopen}: {consent: Consent; renew: () => Promise<RedisNode>; reopen: Redis['reopen']},
+  {consent, reopen}: Pick<Redis, 'consent' | 'reopen'>,
 ): Redis {
-  let node = first;
-  let underWay = 0;
-  let restingSince = performance.now();
-  /** True once an answer is missing or the caller has finished: from then on nothing is reconnected. */
-  let isOver = false;
-  let renewing: Promise<void> | undefined;
-  let replacing: Promise<void> | undefined;
-  const hasAnswered = new WeakSet<RedisNode>([first]);
-  const look = async (): Promise<void> => {
-    const pause = performance.now() - restingSince;
-    // The end of the connection may have arrived without having been read.
-    for (let turns = 0; pause > PAUSE_MS && turns < 3; turns++) await new Promise(setImmediate);
-    if (pause > LONG_PAUSE_MS && node.isOpen()) await node.fly([['PING']]);
-    if (!node.isOpen() && !isOver) await replace(node);
-  };
-  const replace = async (lost: RedisNode): Promise<void> => {
-    if (node !== lost) return;
-    const {mode, clientId: before} = lost.facts;
-    const next = await renew();
-    const {clientId = Infinity} = next.facts;
-    // A server that restarted no longer knows the cursor of a SCAN.
-    const isSame = next.facts.mode === mode && (before === undefined || clientId > before) && !isOver;
-    if (isSame) node = next;
-    else next.close();
-  };
-  /** Repeats on a new connection what a lost one has left unanswered: reads may be read twice. */
-  const askAgain = async (
-    lost: RedisNode,
-    ask: (next: RedisNode) => Promise<unknown[]>,
-  ): Promise<unknown[] | undefined> => {
-    // If that one is lost before it answers, another attempt is not worth it.
-    if (isOver || !hasAnswered.has(lost)) return undefined;
-    replacing ??= replace(lost).finally(() => (replacing = undefined));
-    const isDone = await replacing.then(
-      () => true,
-      (error: unknown) => {
-        if (!(error instanceof TokengateError)) throw error;
-        return false;
-      },
-    );
-    return isDone && node !== lost ? ask(node) : undefined;
-  };
-  const fly: RedisNode['fly'] = async (commands, options) => {
-    if (underWay === 0 && (!node.isOpen() || performance.now() - restingSince > PAUSE_MS)) renewing ??= look();
-    underWay++;
-    try {
-      if (renewing !== undefined) {
-        try {
-          await renewing;
-        } catch (error) {
-          if (!(error instanceof TokengateError)) throw error;
-          isOver = true;
-          return commands.map(() => new NoReply(error, false));
-        } finally {
-          renewing = undefined;
-        }
-      }
-      const ask = async (used: RedisNode): Promise<unknown[]> => {
-        const replies = await used.fly(commands, options);
-        const lost = replies.find((reply) => reply instanceof NoReply);
-        if (lost === undefined) {
-          hasAnswered.add(used);
-          return replies;
-        }
-        const canAsk = lost.error.code === 'REDIS_CONNECTION_LOST' && isReading(commands);
-        const again = canAsk ? await askAgain(used, ask) : undefined;
-        isOver ||= again === undefined;
-        return again ?? replies;
-      };
-      return await ask(node);
-    } finally {
-      underWay--;
-      restingSince = performance.now();
-    }
-  };
   const explain: Redis['explain'] = (reply) => node.explain(reply);
   const run = async (commands: readonly Command[], options?: {bytes: boolean}): Promise<unknown[]> => {
-    const replies = await fly(commands, options);
+    const replies = await node.fly(commands, options);
     for (const reply of replies) if (reply instanceof NoReply) throw reply.error;
     return replies;
   };
   const units: Redis['units'] = async (list) => {
     const commands = list.flatMap((unit) => (unit.length === 1 ? unit : [['MULTI'], ...unit, ['EXEC']]));
-    const slots = (await fly(commands)).values();
+    const slots = (await node.fly(commands)).values();
     return list.map((unit) => {
       if (unit.length === 1) return asUnit([slots.next().value]);
       const [, ...queued] = Array.from({length: unit.length + 1}, () => slots.next().value);
@@ -241,8 +157,7 @@ function standalone(
     doubts: new Set(),
     explain,
     reopen,
-    close() {
-      isOver = true;
+    close: () => {
       node.close();
     },
     pipeline: (commands) => run(commands),
@@ -259,18 +174,7 @@ function standalone(
   };
 }
 
-/** The commands of this CLI that change nothing. */
-const READING = new Set(
-  'DBSIZE DUMP EXISTS GET GETRANGE HGET HGETALL HLEN HMGET HSCAN LLEN LRANGE MGET PTTL SCAN STRLEN TIME TTL TYPE XINFO XLEN XRANGE XREVRANGE ZREVRANGE'.split(
-    ' ',
-  ),
-);
-
-function isReading(commands: readonly Command[]): boolean {
-  return commands.every(([name = '']) => READING.has(String(name)));
-}
-
-/** A unit of one command is refused by that command's error reply. */
+/** A unit of one command is refused by its error reply. */
 function asUnit(replies: [unknown]): unknown[] | ErrorReply | NoReply {
   const [reply] = replies;
   return reply instanceof ErrorReply || reply instanceof NoReply ? reply : replies;

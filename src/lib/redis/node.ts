@@ -80,8 +80,39 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
     ...{kind, address: addressOf(endpoint), timeoutMs, secrets, stage: 'connecting'},
     explainTls: tls?.explainTls,
   };
-  const ended = new AbortController();
-  const client = new RedisClient({
+  const line = new Line({endpoint, tls: tls?.socket, context, signal});
+  try {
+    await line.connect(connectBy);
+    const facts = await logIn(options, context, (commands) => line.fly(commands, connectBy));
+    context.stage = 'answered';
+    return {
+      address: context.address,
+      facts,
+      close: () => {
+        line.close();
+      },
+      isOpen: () => line.isOpen,
+      fly: (commands, {bytes, by = Infinity} = {}) =>
+        line.fly(commands, Math.min(deadline, by, performance.now() + timeoutMs), bytes),
+      explain: (reply) => explainFailure(reply, context),
+    };
+  } catch (error) {
+    line.close();
+    throw error;
+  }
+}
+
+type TlsSocket = Awaited<ReturnType<typeof prepareTls>>['socket'];
+
+interface LineOptions {
+  endpoint: Endpoint;
+  tls: TlsSocket | undefined;
+  context: FailureContext;
+  signal: AbortSignal | undefined;
+}
+
+function makeClient(endpoint: Endpoint, tls: TlsSocket | undefined, signal: AbortSignal) {
+  return new RedisClient({
     RESP: 2,
     maintNotifications: 'disabled',
     disableClientInfo: true,
@@ -90,97 +121,108 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
     commandOptions: {timeout: 0},
     socket: {
       ...endpoint,
-      ...tls?.socket,
-      // Its own limit would count time in which this process was stopped; `until` does not.
+      ...tls,
+      // Ours tells time in which this process did not run from silence.
       connectTimeout: 0,
       // By default node-redis reconnects for ever.
       reconnectStrategy: false,
       ...WHOLE_FLIGHTS,
-      ...{signal: ended.signal},
+      ...{signal},
     },
   });
+}
 
-  let firstError: unknown;
-  const close = (): void => {
-    signal?.removeEventListener('abort', interrupt);
+/** A connection of node-redis, each wait on which has an end. */
+class Line {
+  readonly #context: FailureContext;
+  readonly #signal: AbortSignal | undefined;
+  readonly #client: ReturnType<typeof makeClient>;
+  readonly #ended = new AbortController();
+  /** Those who wait on the connection. A promise that outlives them all would keep every answer in memory. */
+  readonly #waiting = new Set<(error: unknown) => void>();
+  /** What has ended the connection. */
+  #firstError: unknown;
+
+  /** @throws TokengateError INTERRUPTED when it is interrupted already */
+  constructor({endpoint, tls, context, signal}: LineOptions) {
+    this.#context = context;
+    this.#signal = signal;
+    this.#client = makeClient(endpoint, tls, this.#ended.signal);
+    this.#client.on('error', (error: unknown) => {
+      this.#fail(error ?? new Error('unknown error'));
+    });
+    this.#client.on('connect', () => {
+      context.stage = 'accepted';
+    });
+    if (signal?.aborted) throw interrupted();
+    signal?.addEventListener('abort', this.#interrupt);
+  }
+
+  get isOpen(): boolean {
+    return this.#firstError === undefined;
+  }
+
+  async connect(by: number): Promise<void> {
+    await this.#until(by, this.#client.connect());
+  }
+
+  /** @param by by `performance.now()` */
+  async fly(commands: readonly Command[], by: number, isBytes = false): Promise<unknown[]> {
+    const mapping = isBytes ? BYTES : undefined;
+    const slots = commands.map((command) => this.#client.sendCommand<unknown>(command, mapping).catch(this.#toSlot));
+    const all = Promise.all(slots);
+    await this.#until(by, all).catch(() => {
+      // Closing the connection has filled every slot that was empty.
+    });
+    return all;
+  }
+
+  close(): void {
+    this.#signal?.removeEventListener('abort', this.#interrupt);
     try {
-      client.destroy();
+      this.#client.destroy();
     } catch {
       // Already closed.
     }
     // The client lets go of a socket that is still connecting, which would then stay open.
-    ended.abort();
+    this.#ended.abort();
+  }
+
+  readonly #interrupt = (): void => {
+    this.#fail(interrupted());
   };
-  const explainThrown = (error: unknown): TokengateError => explainFailure(error, context, firstError);
-  /**
-   * Rejects everyone who waits on the connection. One promise for as long as the connection would keep every answer in
-   * memory.
-   */
-  const waiting = new Set<(error: unknown) => void>();
-  /** Ends the connection. node-redis then answers everything that was sent with an error. */
-  const fail = (error: unknown): void => {
-    firstError ??= error;
-    close();
-    for (const reject of waiting) reject(firstError);
-  };
-  const interrupt = (): void => {
-    fail(interrupted());
-  };
-  client.on('error', (error: unknown) => {
-    fail(error ?? new Error('unknown error'));
-  });
-  client.on('connect', () => {
-    context.stage = 'accepted';
-  });
-  if (signal?.aborted) throw interrupted();
-  signal?.addEventListener('abort', interrupt);
+
+  readonly #toSlot = (error: unknown): ErrorReply | NoReply =>
+    error instanceof ErrorReply ? error : new NoReply(this.#explain(error));
+
+  #explain(error: unknown): TokengateError {
+    return explainFailure(error, this.#context, this.#firstError);
+  }
+
+  /** Ends the connection. Whatever was sent is then answered with an error by node-redis. */
+  #fail(error: unknown): void {
+    this.#firstError ??= error;
+    this.close();
+    for (const reject of this.#waiting) reject(this.#firstError);
+  }
 
   /** Waits for the promise; past the time it ends the connection. */
-  const until = async <T>(time: number, promise: Promise<T>): Promise<T> => {
+  async #until<T>(time: number, promise: Promise<T>): Promise<T> {
     const {promise: answer, resolve, reject} = withResolvers<T>();
-    waiting.add(reject);
+    this.#waiting.add(reject);
     promise.then(resolve, reject);
     const stopWaiting = afterSilence(time, () => {
-      fail(new DeadlineError());
+      this.#fail(new DeadlineError());
     });
     try {
-      if (firstError !== undefined) reject(firstError);
+      if (this.#firstError !== undefined) reject(this.#firstError);
       return await answer;
     } catch (error) {
-      throw explainThrown(error);
+      throw this.#explain(error);
     } finally {
       stopWaiting();
-      waiting.delete(reject);
+      this.#waiting.delete(reject);
     }
-  };
-  const toSlot = (error: unknown): ErrorReply | NoReply =>
-    error instanceof ErrorReply ? error : new NoReply(explainThrown(error));
-  const flyUntil = async (time: number, commands: readonly Command[], isBytes = false): Promise<unknown[]> => {
-    const mapping = isBytes ? BYTES : undefined;
-    const slots = commands.map((command) => client.sendCommand<unknown>(command, mapping).catch(toSlot));
-    const all = Promise.all(slots);
-    await until(time, all).catch(() => {
-      // Closing the connection has put an error into every empty slot.
-    });
-    return all;
-  };
-
-  try {
-    await until(connectBy, client.connect());
-    const facts = await logIn(options, context, (commands) => flyUntil(connectBy, commands));
-    context.stage = 'answered';
-    return {
-      address: context.address,
-      facts,
-      close,
-      isOpen: () => firstError === undefined,
-      fly: (commands, {bytes, by = Infinity} = {}) =>
-        flyUntil(Math.min(deadline, by, performance.now() + timeoutMs), commands, bytes),
-      explain: (reply) => explainFailure(reply, context),
-    };
-  } catch (error) {
-    close();
-    throw error;
   }
 }
 

@@ -4,19 +4,25 @@ import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
+  GRANTS_KEYS,
   IDENTICAL_COUNT_KEYS,
   type KeyShape,
+  PERIOD_KEYS,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
 } from '../../../../src/lib/gateway/keys.js';
 import type {Held} from '../../../../src/lib/gateway/stored-value.js';
-import {describeChanged, describeHeld, describeKeys, heldOf} from '../../../../src/lib/journal/describe.js';
-import type {KeyRecord, Value} from '../../../../src/lib/journal/entry.js';
+import {describeChanged, describeHeld, describeKeys} from '../../../../src/lib/journal/describe.js';
+import {heldOf, type KeyRecord, type Value} from '../../../../src/lib/journal/entry.js';
 
 /** A text as it is kept: one character a byte. */
 const bytes = (text: string): string => Buffer.from(text).toString('latin1');
 const text = (value: string, ttl = -1): Value => ({kind: 'text', text: bytes(value), ttl});
 const DUMP: Value = {kind: 'dump', text: '\u0000', ttl: -1};
+const RENEWED =
+  '{"every":"month","timezone":"Europe/Berlin","at":"00:00","on":1,"amount":"50","rollover":"unused","max_rollover":"20","renewed":"2026-11-01T00:00:03.000Z","carried":"5"}';
+const GRANTS =
+  '[{"id":"a","amount":"5","until":"2026-12-01T00:00:00.000Z","note":"x"},{"id":"b","amount":"2.5","until":null,"note":""}]';
 const END = '2026-11-22T17:00:00.000';
 
 describe('what keys hold', () => {
@@ -88,6 +94,18 @@ describe('what keys hold', () => {
       [
         [IDENTICAL_COUNT_KEYS, '3'],
         [REQUEST_COUNT_KEYS, false],
+      ],
+    ],
+    [
+      'period every month Europe/Berlin $50.00, and what is left up to $20.00 (since 2026-11-01 00:00:03 UTC with $5.00 carried over)',
+      [[PERIOD_KEYS, RENEWED]],
+    ],
+    ['grants $5.00 until 2026-12-01 00:00:00 UTC and $2.50 until the next renewal', [[GRANTS_KEYS, GRANTS]]],
+    [
+      "period '{}', grants 'x'",
+      [
+        [PERIOD_KEYS, '{}'],
+        [GRANTS_KEYS, 'x'],
       ],
     ],
   ])('%s', (told, held) => {
