@@ -174,7 +174,7 @@ function standalone(
   };
 }
 
-/** A unit of one command is refused by its error reply. */
+/** A unit of one command is refused by that command's error reply. */
 function asUnit(replies: [unknown]): unknown[] | ErrorReply | NoReply {
   const [reply] = replies;
   return reply instanceof ErrorReply || reply instanceof NoReply ? reply : replies;

@@ -49,7 +49,7 @@ export interface RedisNode {
    * @param options.by by `performance.now()`: an earlier time limit for the answers
    */
   readonly fly: (commands: readonly Command[], options?: {bytes?: boolean; by?: number}) => Promise<unknown[]>;
-  /** The error that a user should see for an error reply. */
+  /** The error to show for an error reply. */
   readonly explain: (reply: ErrorReply) => TokengateError;
   /** Closes the connection at once; never throws, may be called twice. */
   readonly close: () => void;
@@ -117,12 +117,12 @@ function makeClient(endpoint: Endpoint, tls: TlsSocket | undefined, signal: Abor
     maintNotifications: 'disabled',
     disableClientInfo: true,
     disableOfflineQueue: true,
-    // node-redis limits how long a command waits to be sent, and never how long its answer takes. `until` limits both.
+    // node-redis limits how long a command waits to be sent, and never how long its answer takes. `#until` limits both.
     commandOptions: {timeout: 0},
     socket: {
       ...endpoint,
       ...tls,
-      // Ours tells time in which this process did not run from silence.
+      // Its own limit would count time in which this process was stopped; `#until` does not.
       connectTimeout: 0,
       // By default node-redis reconnects for ever.
       reconnectStrategy: false,
@@ -132,15 +132,18 @@ function makeClient(endpoint: Endpoint, tls: TlsSocket | undefined, signal: Abor
   });
 }
 
-/** A connection of node-redis, each wait on which has an end. */
+/** A connection of node-redis on which no wait lasts for ever. */
 class Line {
   readonly #context: FailureContext;
   readonly #signal: AbortSignal | undefined;
   readonly #client: ReturnType<typeof makeClient>;
   readonly #ended = new AbortController();
-  /** Those who wait on the connection. A promise that outlives them all would keep every answer in memory. */
+  /**
+   * Rejects everyone who waits on the connection. One promise for as long as the connection would keep every answer in
+   * memory.
+   */
   readonly #waiting = new Set<(error: unknown) => void>();
-  /** What has ended the connection. */
+  /** The error that ended the connection. */
   #firstError: unknown;
 
   /** @throws TokengateError INTERRUPTED when it is interrupted already */
@@ -172,7 +175,7 @@ class Line {
     const slots = commands.map((command) => this.#client.sendCommand<unknown>(command, mapping).catch(this.#toSlot));
     const all = Promise.all(slots);
     await this.#until(by, all).catch(() => {
-      // Closing the connection has filled every slot that was empty.
+      // Closing the connection has put an error into every empty slot.
     });
     return all;
   }
@@ -199,7 +202,7 @@ class Line {
     return explainFailure(error, this.#context, this.#firstError);
   }
 
-  /** Ends the connection. Whatever was sent is then answered with an error by node-redis. */
+  /** Ends the connection. node-redis then answers everything that was sent with an error. */
   #fail(error: unknown): void {
     this.#firstError ??= error;
     this.close();
