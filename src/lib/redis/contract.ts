@@ -9,6 +9,15 @@ export type RedisText = string | Buffer;
 
 export type Command = readonly RedisText[];
 
+/** Commands that change nothing, of those that are sent: they may be sent again when their answer was lost. */
+export const READS = new Set(
+  'DBSIZE DUMP EXISTS GET GETRANGE HGET HGETALL HLEN HMGET LLEN LRANGE MGET PTTL STRLEN TIME TTL TYPE XINFO XLEN XRANGE XREVRANGE ZREVRANGE'.split(
+    ' ',
+  ),
+);
+/** Those with a cursor, which says nothing to another node. */
+export const CURSORS = new Set(['HSCAN', 'SCAN']);
+
 /**
  * Stands where an answer should be when the connection ended before it: the command may or may not have been done. Without
  * `isSent` it certainly was not.
@@ -41,10 +50,16 @@ export interface ServerInfo {
   primary: string | undefined;
   /** What it is called by whoever connects. */
   name?: string | undefined;
-  /** What it calls itself, when its store is protected, and that was asked for. */
-  store?: string | undefined;
+  /** What it calls itself, when its store is protected, and that was asked for; null when it could not be read. */
+  store?: string | null | undefined;
   /** Set when it does not tell the time, and this machine's is used. */
   isLocalTime?: boolean;
+}
+
+/** From the reply to whoever asks for it. What a user may not read is taken for none: an error of a change says more. */
+export function toStoreName(reply: unknown): string | null | undefined {
+  if (reply instanceof NoReply) return null;
+  return typeof reply === 'string' ? reply : undefined;
 }
 
 /** What was agreed to, by all connections that share it. */

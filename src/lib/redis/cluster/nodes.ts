@@ -3,6 +3,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 
 import {TokengateError} from '../../values/errors.js';
 import {type Command, ErrorReply, NoReply} from '../contract.js';
+import {lookAfterPause} from '../lasting-node.js';
 import {openNode, type RedisNode} from '../node.js';
 import {addressOf, type Endpoint, type RedisTarget} from '../url.js';
 import {parseSlots, type SlotMap} from './slots.js';
@@ -36,6 +37,8 @@ export class ClusterNodes {
   readonly timeoutMs: number;
   isClosed = false;
   private readonly connections: Map<string, Promise<RedisNode>>;
+  /** When each was last used, by its address. */
+  private readonly usedAt: Map<string, number>;
   private refreshing: Promise<void> | undefined;
   /** Where an answer did not come in time, the rest has to be over in half of that time. */
   private overAt = Infinity;
@@ -49,6 +52,7 @@ export class ClusterNodes {
   ) {
     this.timeoutMs = limits.timeoutMs;
     this.connections = new Map([[seed.address, Promise.resolve(seed)]]);
+    this.usedAt = new Map([[seed.address, performance.now()]]);
     // Each connection listens to it.
     if (limits.signal !== undefined) setMaxListeners(0, limits.signal);
   }
@@ -95,6 +99,8 @@ export class ClusterNodes {
     const known = this.connections.get(address);
     if (known !== undefined) {
       const node = await known;
+      await lookAfterPause(node, performance.now() - (this.usedAt.get(address) ?? Infinity));
+      this.usedAt.set(address, performance.now());
       if (node.isOpen() || this.isClosed) return node;
       this.forget(address, known);
     }
@@ -102,6 +108,7 @@ export class ClusterNodes {
     this.connections.set(address, opening);
     try {
       const node = await opening;
+      this.usedAt.set(address, performance.now());
       if (this.isClosed) node.close();
       return node;
     } catch (error) {

@@ -1,4 +1,4 @@
-import {type Command, ErrorReply, NoReply, type RedisText} from '../contract.js';
+import {type Command, ErrorReply, NoReply, READS, type RedisText} from '../contract.js';
 import type {Endpoint} from '../url.js';
 import {slotOf} from './slots.js';
 
@@ -15,20 +15,6 @@ export interface Part {
   sentTo: Endpoint | undefined;
 }
 
-/** Commands that may be sent again when their answer was lost. Not HSCAN: another node has other cursors. */
-const READS = new Set([
-  'EXISTS',
-  'GET',
-  'GETRANGE',
-  'LRANGE',
-  'MGET',
-  'DUMP',
-  'PTTL',
-  'TIME',
-  'TYPE',
-  'XINFO',
-  'XREVRANGE',
-]);
 /** Of these each key goes to its own node. */
 const SPLIT = new Set(['MGET', 'EXISTS']);
 /** @param homeKey of a command without a key, one that the same node serves */
