@@ -21,7 +21,7 @@ export interface DifferenceCounts {
 
 /** A budget and how it renews, as a file says it. */
 interface BudgetStateJson {
-  /** Null for none, and for what is not money. */
+  /** Null when there is no amount, or it is not money. */
   budget: Money | null;
   grants: Money;
   period: Record<string, unknown> | null;

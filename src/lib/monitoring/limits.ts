@@ -33,7 +33,7 @@ export interface Subject {
   key: RawId;
   /** Null without a budget. */
   session: Session | null;
-  /** Null when it was not asked for. */
+  /** Null when the caller did not ask for it. */
   freeze: FreezeState | null;
   /** How its budget renews: null when that cannot be read, undefined when it does not, or when it was not asked for. */
   renewing?: Renewing | null | undefined;

@@ -19,15 +19,15 @@ export interface ConnectOptions {
   url: string;
   /** Limit for connecting, and for each answer, in milliseconds. */
   timeoutMs?: number | undefined;
-  /** These win over the URL's. */
+  /** Override those of the URL. */
   tls?: TlsFiles | undefined;
   /** Ends every operation that is under way with INTERRUPTED. */
   signal?: AbortSignal | undefined;
-  /** On a cluster, the node that serves this key gets all commands without one, such as TIME. */
+  /** On a cluster, the node that serves this key gets all commands without a key, such as TIME. */
   homeKey?: RedisText | undefined;
-  /** What whoever connects calls it. */
+  /** The server's name in the context file. */
   name?: string | undefined;
-  /** The key with the name of a protected store, which is read in the first flight. */
+  /** The key with the name of a protected store, to be read in the first flight. */
   storeKey?: RedisText | undefined;
   consent?: Consent | undefined;
 }
@@ -85,13 +85,13 @@ async function openTarget(
     sentinels: endpoints,
     name: sentinel.primary,
     sentinelCredentials: sentinel.credentials,
-    // Only a second look has a deadline: the failover that it looks after may not be over.
+    // Only a second look has a deadline: the failover that it follows may still be going on.
     isPatient: times.deadline !== undefined,
   };
   return openPrimary(primary, options);
 }
 
-/** Refuses what is no Redis that holds sessions. */
+/** Refuses anything but a Redis that can hold sessions. */
 async function describe(node: RedisNode, {database, tls}: RedisTarget): Promise<ServerInfo> {
   const {address, facts} = node;
   if (facts.mode === 'sentinel') {
@@ -160,7 +160,7 @@ function standalone(
   };
 }
 
-/** A unit of one command is refused by its error reply. */
+/** A unit of one command is refused by that command's error reply. */
 function asUnit(replies: [unknown]): unknown[] | ErrorReply | NoReply {
   const [reply] = replies;
   return reply instanceof ErrorReply || reply instanceof NoReply ? reply : replies;

@@ -42,7 +42,7 @@ interface Trouble {
 interface FeedOptions {
   /** Opens a connection. */
   connect: () => Promise<Redis>;
-  watch: Watch;
+  watch: Pick<Watch, 'read' | 'readClosely' | 'reading'>;
   /** From one reading to the next, in milliseconds. */
   interval: number;
   /** Reads the counts of requests of all sessions. */
@@ -60,117 +60,139 @@ const MAX_RETRY_MS = 10_000;
  *
  * @throws TokengateError when the first reading fails
  */
-export async function openFeed({connect, watch, interval, countAll = false, signal}: FeedOptions): Promise<Feed> {
-  const listeners = new Set<() => void>();
-  const notify = (): void => {
-    for (const listener of listeners) listener();
-  };
-  let wantedOf = (): readonly RawId[] => [];
-  let looked: readonly RawId[] = [];
-  let isLooking = false;
-  let redis: Redis | undefined = await connect();
-  let {server} = redis;
-  let trouble: Trouble | undefined;
-  let failures = 0;
-  let readAt = performance.now();
-  let isHurried = false;
-  let wake = (): void => {
+export async function openFeed(options: FeedOptions): Promise<Feed> {
+  const poller = new Poller(options, await options.connect());
+  await poller.begin();
+  return poller;
+}
+
+class Poller implements Feed {
+  ended = Promise.resolve();
+  server: ServerInfo;
+  readAt = performance.now();
+  trouble: Trouble | undefined;
+  readonly #options: FeedOptions;
+  readonly #listeners = new Set<() => void>();
+  #redis: Redis | undefined;
+  #wantedOf = (): readonly RawId[] => [];
+  /** Whose requests are counted at the next reading. */
+  #looked: readonly RawId[] = [];
+  #isLooking = false;
+  #failures = 0;
+  #isHurried = false;
+  #wake = (): void => {
     // Nobody is asleep.
   };
-  signal.addEventListener('abort', () => {
-    wake();
-  });
 
-  /** @returns how long to wait for the next, in milliseconds */
-  const read = async (gap = interval): Promise<number> => {
-    const start = performance.now();
-    redis ??= await connect();
-    ({server} = redis);
-    await watch.read(redis, countAll ? 'all' : looked);
-    looked = wantedOf();
-    if (!countAll) await watch.readClosely(redis, looked);
-    readAt = performance.now();
-    const elapsed = readAt - start;
-    return Math.max(gap - elapsed, elapsed);
-  };
-  const readAgain = async (): Promise<number> => {
-    try {
-      const delay = await read();
-      trouble = undefined;
-      failures = 0;
-      return delay;
-    } catch (error) {
-      if (!(error instanceof TokengateError)) throw error;
-      redis?.close();
-      redis = undefined;
-      const delay = Math.min(1000 * 2 ** failures++, MAX_RETRY_MS);
-      trouble = {error, retryAt: performance.now() + delay};
-      return delay;
+  constructor(options: FeedOptions, redis: Redis) {
+    this.#options = options;
+    this.#redis = redis;
+    this.server = redis.server;
+    options.signal.addEventListener('abort', () => {
+      this.#wake();
+    });
+  }
+
+  async begin(): Promise<void> {
+    const first = await this.#read(Math.min(this.#options.interval, SECOND_MS));
+    this.ended = this.#goOn(first);
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  reading(): Reading {
+    return this.#options.watch.reading();
+  }
+
+  lookAt(choose: () => readonly RawId[]): void {
+    this.#wantedOf = choose;
+  }
+
+  lookMore(ids: readonly RawId[]): void {
+    if (this.#redis === undefined || this.#isLooking) return;
+    this.#isLooking = true;
+    // A failure shows itself at the next reading.
+    void this.#options.watch
+      .readClosely(this.#redis, ids)
+      .catch(() => false)
+      .then((isNew) => {
+        this.#isLooking = false;
+        if (isNew) this.#notify();
+      });
+  }
+
+  hurry(): void {
+    // During a reading the next one follows at once.
+    this.#isHurried = true;
+    this.#wake();
+  }
+
+  connection(): Redis {
+    if (this.#redis !== undefined) return this.#redis;
+    throw this.trouble?.error ?? new TokengateError('REDIS_UNREACHABLE', 'There is no connection to Redis.');
+  }
+
+  /** @param first how long to wait for the next reading, in milliseconds */
+  async #goOn(first: number): Promise<void> {
+    const {signal} = this.#options;
+    const isStopped = (): boolean => signal.aborted;
+    let delay = first;
+    while (!isStopped()) {
+      await this.#sleep(delay);
+      if (isStopped()) return;
+      delay = await this.#readAgain();
+      // A connection that the signal has ended is no trouble.
+      if (!isStopped()) this.#notify();
     }
-  };
+  }
+
   /** Until the time is over, or the feed is hurried or ended. */
-  const sleep = async (ms: number): Promise<void> => {
+  async #sleep(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, isHurried ? 0 : ms);
-      wake = () => {
+      const timer = setTimeout(resolve, this.#isHurried ? 0 : ms);
+      this.#wake = () => {
         clearTimeout(timer);
         resolve();
       };
     });
-    isHurried = false;
-  };
-  const run = async (first: number): Promise<void> => {
-    let delay = first;
-    while (!isStopped()) {
-      await sleep(delay);
-      if (isStopped()) return;
-      delay = await readAgain();
-      // A connection that the signal has ended is no trouble.
-      if (!isStopped()) notify();
-    }
-  };
-  const isStopped = (): boolean => signal.aborted;
+    this.#isHurried = false;
+  }
 
-  const ended = run(await read(Math.min(interval, SECOND_MS)));
-  return {
-    get server() {
-      return server;
-    },
-    get readAt() {
-      return readAt;
-    },
-    get trouble() {
-      return trouble;
-    },
-    ended,
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    reading: () => watch.reading(),
-    lookAt(choose) {
-      wantedOf = choose;
-    },
-    lookMore(ids) {
-      if (redis === undefined || isLooking) return;
-      isLooking = true;
-      // A failure shows itself at the next reading.
-      void watch
-        .readClosely(redis, ids)
-        .catch(() => false)
-        .then((isNew) => {
-          isLooking = false;
-          if (isNew) notify();
-        });
-    },
-    hurry() {
-      // During a reading the next one follows at once.
-      isHurried = true;
-      wake();
-    },
-    connection() {
-      if (redis !== undefined) return redis;
-      throw trouble?.error ?? new TokengateError('REDIS_UNREACHABLE', 'There is no connection to Redis.');
-    },
-  };
+  /** @returns how long to wait for the next reading, in milliseconds */
+  async #readAgain(): Promise<number> {
+    try {
+      const delay = await this.#read(this.#options.interval);
+      this.trouble = undefined;
+      this.#failures = 0;
+      return delay;
+    } catch (error) {
+      if (!(error instanceof TokengateError)) throw error;
+      this.#redis?.close();
+      this.#redis = undefined;
+      const delay = Math.min(1000 * 2 ** this.#failures++, MAX_RETRY_MS);
+      this.trouble = {error, retryAt: performance.now() + delay};
+      return delay;
+    }
+  }
+
+  async #read(gap: number): Promise<number> {
+    const {connect, watch, countAll = false} = this.#options;
+    const start = performance.now();
+    this.#redis ??= await connect();
+    const redis = this.#redis;
+    this.server = redis.server;
+    await watch.read(redis, countAll ? 'all' : this.#looked);
+    this.#looked = this.#wantedOf();
+    if (!countAll) await watch.readClosely(redis, this.#looked);
+    this.readAt = performance.now();
+    const elapsed = this.readAt - start;
+    return Math.max(gap - elapsed, elapsed);
+  }
+
+  #notify(): void {
+    for (const listener of this.#listeners) listener();
+  }
 }

@@ -3,11 +3,11 @@ import {setTimeout as wait} from 'node:timers/promises';
 import type {Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
-import {openWatch, type Reading, type Wanted} from './reader.js';
+import {Watch, type Reading, type Wanted} from './reader.js';
 
 /** Reads all sessions twice, so many seconds apart: of two readings there are rates. */
 export async function sampleSessions(redis: Redis, wanted: Wanted, seconds: number): Promise<Reading> {
-  const watch = openWatch(wanted);
+  const watch = new Watch(wanted);
   await watch.read(redis, []);
   await wait(seconds * 1000);
   await watch.read(redis, 'all');

@@ -8,7 +8,7 @@ import {scanCluster} from './scan.js';
 import {slotOf} from './slots.js';
 
 interface ClusterOptions extends ClusterLimits {
-  /** The node that serves it gets all commands without a key, so that they have one clock. */
+  /** The node that serves this key gets all commands without a key, so that they have one clock. */
   homeKey: RedisText;
   consent: Consent;
   /** What asks for the name of a protected store. */
@@ -16,9 +16,9 @@ interface ClusterOptions extends ClusterLimits {
 }
 
 /**
- * The cluster that a node belongs to. Each command goes to the node that serves its key; what that one refuses since
- * keys have moved is sent to where they are. A node that is gone is waited for within the time for an answer, in which
- * another may take over. What could have been done is not sent again, unless it is a read.
+ * The cluster that a node belongs to. Each command goes to the node that serves its key, and follows when keys move. If
+ * a node is gone, its successor has as long to appear as an answer may take. A command that may have been executed is
+ * not sent again unless it only reads.
  *
  * @throws TokengateError REDIS_CLUSTER_DOWN, INVALID_REDIS_URL
  */
@@ -77,7 +77,7 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
   };
 }
 
-/** From whichever of the nodes answers first. */
+/** Through whichever node answers first. */
 async function reopenCluster(
   endpoints: readonly Endpoint[],
   target: RedisTarget,
