@@ -110,7 +110,7 @@ set-budget and add-budget change the budget of the current period only. --every 
   }
 }
 
-/** A budget that is spent already blocks the session until it renews, and a grant may be left without an end. */
+/** A budget that is already spent blocks the session until it renews, and a grant may be left without an end. */
 function describeProblems({id, before, after: {period, grants, budget, spent}}: PeriodChange): string[] {
   const endless = grants.filter(({until}) => until === null);
   if (period === null && endless.length > 0) {

@@ -21,15 +21,15 @@ export interface SessionKey {
   shape: KeyShape;
 }
 
-/** What was read of a key. */
+/** The facts about a key. */
 export interface KeyFacts extends SessionKey {
-  /** The text, one character a byte; null for what is no text. */
+  /** The text, one character a byte; null if the value is not a text. */
   text: string | null;
-  /** Redis's name of the type; `none` for no key. */
+  /** Redis's name for the type; `none` for no key. */
   type: string;
   /** Milliseconds; -1 for none. */
   ttl: number;
-  /** PTTL of each of `OTHERS`, which decide whether it is right; -2 for no key. */
+  /** The PTTL of each of the keys that it depends on; -2 if that key is absent. */
   others: readonly number[];
 }
 
@@ -46,7 +46,7 @@ export function nameOfKey({id, shape}: SessionKey): string {
   return `${shape.prefix}${nameOf(id)}${shape.suffix}`;
 }
 
-/** Which other keys decide whether one is right. */
+/** The other keys that each of these depends on. */
 const OTHERS = new Map<KeyShape, readonly KeyShape[]>([
   [SPENT_KEYS, [BUDGET_KEYS]],
   [FREEZE_REASON_KEYS, [FROZEN_UNTIL_KEYS]],
@@ -54,10 +54,13 @@ const OTHERS = new Map<KeyShape, readonly KeyShape[]>([
   [GRANTS_KEYS, [BUDGET_KEYS, PERIOD_KEYS]],
 ]);
 
-/** Keys in one run of the script, which holds up the server for as long as it takes: less than a millisecond. */
+/** Keys in one run of the script, which holds up the server for less than a millisecond. */
 const GROUP = 200;
 
-/** A value that is longer than what is read of most is read whole: its beginning alone would be judged otherwise. */
+/**
+ * Reads facts about keys. The script returns only the beginning of a value; longer ones are then read whole, since a
+ * part would be judged differently.
+ */
 export async function readFacts(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
   const facts = await readBeginnings(redis, keys);
   const long = facts.filter(({text}) => text?.length === VALUE_LIMIT);
@@ -71,9 +74,9 @@ export async function readFacts(redis: Redis, keys: readonly SessionKey[]): Prom
   return facts;
 }
 
-/** By a script, since a command for each takes longer; but so for a user who may not run scripts. */
+/** Uses a script, because a command for each key takes longer; commands serve a user who may not run scripts. */
 async function readBeginnings(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
-  // The keys of a script are in one slot.
+  // The keys of a script have to share a slot.
   if (redis.cluster !== undefined) return readFactsOneByOne(redis, keys);
   const groups = inGroups(keys, GROUP);
   const scripts = groups.map((group): Command => {
@@ -92,7 +95,7 @@ async function readBeginnings(redis: Redis, keys: readonly SessionKey[]): Promis
   });
 }
 
-/** The key, and those that decide whether it is right. */
+/** The key, and the keys that it depends on, if any. */
 function namesToRead({id, shape}: SessionKey): RedisText[] {
   return [shape, ...(OTHERS.get(shape) ?? [])].map((one) => keyOf(one, id));
 }

@@ -4,29 +4,29 @@ import {isAscii, type RawId} from '../values/session-id.js';
 import {type KeyFacts, nameOfKey, type SessionKey} from './facts.js';
 import {type Repair, type RepairStep, VALUE_LIMIT} from './repairs.js';
 
-/** Something that the gateway would not have written, or that makes it fail or spend without limit. */
+/** A value that the gateway would not have written, or that makes it fail or spend without limit. */
 export interface Finding {
   id: RawId;
   /** The name of the key, escaped where it is not text; untrusted. */
   key: string;
   /** A stable word. */
   problem: Problem;
-  /** What is there, as a clause; may hold untrusted text. */
+  /** The value, as a clause; may hold untrusted text. */
   what: string;
-  /** What comes of it, as a clause. */
+  /** The consequence, as a clause. */
   effect: string;
   /**
-   * The HTTP status with which the gateway answers every request of the session now, for this reason; null where it answers
-   * none so, another rule answers first, or that depends on the request.
+   * The HTTP status of every request of the session now, if this finding causes it. Null if the gateway does not answer
+   * so, if another rule answers first, or if it depends on the request.
    */
   answer: 429 | 500 | 503 | null;
-  /** What puts it right; null when that has no one right answer. */
+  /** The repair; null when there is no single right one. */
   repair: Repair | null;
   /** What an operator can do instead. */
   advice: Advice[];
 }
 
-/** A finding that has one right answer. */
+/** A finding with a single right repair. */
 export type Fixable = Finding & {repair: Repair};
 
 export function isFixable(finding: Finding): finding is Fixable {
@@ -45,7 +45,9 @@ export type Advice =
   | 'revoke_grants'
   | 'delete_key';
 
-/** True for what the gateway's own dashboard can't read either: it reads all sessions, and then answers HTTP 500. */
+/**
+ * True for values that the gateway's own dashboard can't read either: it reads all sessions, and then answers HTTP 500.
+ */
 export function breaksDashboard({problem}: Finding): boolean {
   return /^(budget|spent)_(not_money|wrong_type|infinite)$|^id_not_text$/.test(problem);
 }
@@ -73,10 +75,10 @@ export type Problem =
   | 'id_not_text';
 export type Counter = 'requests' | 'identical_count';
 
-/** A finding whose `answer` is the one of its key alone. */
+/** A finding whose `answer` considers its own key alone. */
 export type Judged = Finding & {shape: KeyShape};
 
-/** What PTTL says of a key that is not there, and of one that has no end. */
+/** PTTL's answers for a missing key, and for one without a TTL. */
 export const NO_KEY = -2;
 export const NO_END = -1;
 

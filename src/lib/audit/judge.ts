@@ -37,7 +37,9 @@ import {
 import {judgeGrants, judgePeriod} from './judge-periods.js';
 import type {Repair} from './repairs.js';
 
-/** A freeze and its reason end within the same moment: what is over for less is no finding, in milliseconds. */
+/**
+ * Maximum difference between the ends of a freeze and of its reason, in milliseconds; a smaller one is not a finding.
+ */
 const GRACE_MS = 5000;
 
 export function judge(facts: KeyFacts, now: Date): Judged[] {
@@ -72,7 +74,7 @@ export function judge(facts: KeyFacts, now: Date): Judged[] {
 
 const FAILS_500 = {answer: 500, effect: 'every request fails with HTTP 500'} as const;
 const FAILS_503 = {answer: 503, effect: 'every request fails with HTTP 503'} as const;
-/** Unless the whole is judged otherwise. */
+/** The default; the whole session may be judged differently. */
 const LIMITLESS = {answer: 500, effect: 'the session spends without limit'} as const;
 
 function judgeBudget(facts: KeyFacts): Judged[] {
@@ -176,7 +178,7 @@ function judgeFrozenUntil(facts: KeyFacts, now: Date): Judged[] {
   return [{...finding, problem: 'freeze_without_ttl', what: 'a freeze without a TTL', effect, answer: null, repair}];
 }
 
-/** The reason of a freeze, if there is one, ends with it. */
+/** Lets the reason of a freeze, if there is one, end with it. */
 function withReason({steps, ...repair}: Repair, end: Date | 'never'): Repair {
   return {...repair, steps: [...steps, {shape: FREEZE_REASON_KEYS, expected: null, to: {end}}]};
 }
@@ -213,7 +215,7 @@ function judgeReason(facts: KeyFacts, now: Date): Judged[] {
   return [{...finding, problem: 'freeze_reason_without_ttl', what: 'a reason without a TTL', effect, repair}];
 }
 
-/** What the gateway makes anew when it is gone, and gives an end of so many milliseconds. */
+/** Judges a key that the gateway recreates when it is missing, with a TTL in milliseconds. */
 function judgeRecord(facts: KeyFacts, name: Counter | 'last_hash', lifetime: number): Judged[] {
   const {text, ttl} = facts;
   if (text === null) return [brokenRecord(facts, `${name}_wrong_type`, `a Redis ${facts.type}`)];
@@ -239,13 +241,13 @@ function judgeRecord(facts: KeyFacts, name: Counter | 'last_hash', lifetime: num
   ];
 }
 
-/** A count of identical requests is looked at only when one comes that is the same as the last. */
+/** The gateway looks at the count of identical requests only when an identical one comes. */
 function brokenRecord(facts: KeyFacts, problem: Problem, what: string): Judged {
   const effect =
     facts.shape === IDENTICAL_COUNT_KEYS
       ? 'a request that is the same as the last fails with HTTP 500'
       : FAILS_500.effect;
-  // Of what is no text a repair can't tell whether it still is what was found.
+  // For a value that is not text, a repair can't tell whether it is still the one that was found.
   const isText = facts.shape !== HISTORY_KEYS && facts.shape !== VELOCITY_KEYS;
   const isSure = isText || facts.text !== null;
   return {
@@ -284,7 +286,10 @@ function readAmount(text: string): Money | 'not_money' | 'infinite' {
   return number === undefined || number === 'nan' ? 'not_money' : 'infinite';
 }
 
-/** An amount that is no text fails as any key does, one that is no amount as the gateway's check of the budget does. */
+/**
+ * The gateway fails on an amount that is not text like on any key, and on a text that is not an amount in its check of
+ * the budget.
+ */
 function failsOn(text: string): Pick<Finding, 'answer' | 'effect'> {
   return isUtf8Text(text) ? FAILS_503 : FAILS_500;
 }

@@ -10,7 +10,7 @@ export interface Period extends Schedule {
   amount: TypedAmount;
   /** What a renewal adds: nothing, or what was left of the budget. */
   rollover: (typeof ROLLOVERS)[number];
-  /** USD that are carried over at most; null without a limit. */
+  /** Maximum amount to carry over, in USD; null without a limit. */
   maxRollover: TypedAmount | null;
   /** When the budget was last renewed, or set to renew, by the server's clock. */
   renewed: Date;
@@ -27,7 +27,7 @@ export function formatPeriod(period: Period): string {
   });
 }
 
-/** @returns undefined for what this CLI did not write, or in a time zone that this Node.js does not know */
+/** @returns undefined for a value that this CLI did not write, and for a time zone that this Node.js does not know */
 export function parsePeriod(text: string): Period | undefined {
   try {
     const stored = JSON.parse(text) as Record<string, unknown>;
@@ -48,7 +48,7 @@ export function parsePeriod(text: string): Period | undefined {
   }
 }
 
-/** The time zone of what is stored, whether or not the rest can be read. */
+/** The time zone in a stored period, readable or not. */
 export function storedTimezone(text: string): string | undefined {
   try {
     const {timezone} = JSON.parse(text) as Record<string, unknown>;
@@ -58,7 +58,7 @@ export function storedTimezone(text: string): string | undefined {
   }
 }
 
-/** May have more digits than an operator can type: it is what was left of an amount that the gateway wrote. */
+/** It may have more digits than an operator can type: it is the rest of an amount that the gateway wrote. */
 function parseCarried(text: unknown): TypedAmount {
   const value = typeof text === 'string' ? parseStoredMoney(text) : undefined;
   if (value === undefined || value.lt(ZERO)) throw new TypeError('no amount');
@@ -72,7 +72,7 @@ function isSchedule({every, timezone, at, on}: Schedule): boolean {
   return EVERY.includes(every) && typeof timezone === 'string' && isTimezone(timezone) && isTime && isDay;
 }
 
-/** As `toISOString` writes it. */
+/** In the form of `toISOString`. */
 export function parseStoredTime(text: unknown): Date {
   const at = new Date(typeof text === 'string' && /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text) ? text : NaN);
   if (Number.isNaN(at.getTime())) throw new TypeError('no time');
