@@ -112,7 +112,7 @@ export function installPackages() {
   // The scripts of the packages only speed up what works without them; our own would build, which may not be wanted.
   const options = ['--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const {status, output} = npm('ci', ...options);
-  if (status !== 0) stop(`${output}\nThe npm packages could not be installed: run \`npm ci\` and mend what it says.`);
+  if (status !== 0) stop(`${output}\nThe npm packages could not be installed: run \`npm ci\` and fix what it reports.`);
 }
 
 /** Builds unless the build is newer than the sources. */
@@ -120,7 +120,7 @@ export function build() {
   if (isBuilt()) return;
   step('Building');
   const {status, output} = npm('run', '--silent', 'build');
-  if (status !== 0) stop(`${output}\nThe build failed: mend what it says above.`);
+  if (status !== 0) stop(`${output}\nThe build failed: fix the errors above.`);
 }
 
 /** Packs the checkout and installs that below a folder, as `npm install --global` does; gives the path of the program. */
@@ -128,7 +128,7 @@ export function installPacked(folder) {
   const {name, version} = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   step('Packing and installing');
   const packed = npm('pack', '--silent', '--pack-destination', folder);
-  if (packed.status !== 0) stop(`${packed.output}\nThe package could not be packed: mend what it says above.`);
+  if (packed.status !== 0) stop(`${packed.output}\nThe package could not be packed: fix the errors above.`);
   const archive = join(folder, `${name}-${version}.tgz`);
   const installed = npm('install', '--global', '--silent', '--omit=dev', '--prefix', folder, archive);
   if (installed.status !== 0) stop(`${installed.output}\nThe package could not be installed.`);

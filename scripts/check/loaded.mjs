@@ -131,7 +131,7 @@ function compare(expected, found) {
   if (found.files.tokengate.includes('./rest.cjs')) problems.push('a start loads rest.cjs');
   if (problems.length === 0) return;
   for (const problem of problems) console.error(problem);
-  console.error('If this is meant: run node scripts/check/loaded.mjs, and commit scripts/check/loaded.json.');
+  console.error('If this is intended, run node scripts/check/loaded.mjs and commit scripts/check/loaded.json.');
   process.exitCode = 1;
 }
 

@@ -469,7 +469,7 @@ describe('--new-only', () => {
     const {code, stdout, stderr} = await runCommand(CheckSessions, ['--new-only'], {url});
     expect({code, stdout}).toEqual({code: 1, stdout: ''});
     expect(stderr).toMatch(
-      /lacks a permission \(access to a key\)\.\nWhat has been reported is kept in tokengate:alerts/,
+      /lacks a permission \(access to a key\)\.\nReported crossings are kept in tokengate:alerts/,
     );
     expect(await runCommand(CheckSessions, [], {url})).toMatchObject({code: 2, stderr: ''});
   });
