@@ -47,7 +47,9 @@ export class Guard {
   nameToType({store}: ServerInfo): string | undefined {
     const {consent, context, confirmed} = this;
     if (consent.to === true) return undefined;
-    if (confirmed !== undefined) this.agree(confirmed, store ?? context?.name);
+    // A name that could not be read is compared by the change itself.
+    const called = store ?? context?.name ?? (store === null ? confirmed : undefined);
+    if (confirmed !== undefined) this.agree(confirmed, called);
     const name = store ?? this.contextName;
     return consent.to === name ? undefined : name;
   }

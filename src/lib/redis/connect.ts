@@ -4,10 +4,10 @@ import {
   type Consent,
   ErrorReply,
   NoReply,
-  orNoReply,
   type Redis,
   type RedisText,
   type ServerInfo,
+  toStoreName,
 } from './contract.js';
 import {PRIMARY_HINT} from './failures.js';
 import {LastingNode} from './lasting-node.js';
@@ -49,14 +49,13 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
     try {
       if (node.facts.mode === 'cluster') {
         const {openCluster} = await import('./cluster/client.js');
-        const cluster = await openCluster(node, target, {timeoutMs, homeKey: options.homeKey ?? '', signal, consent});
-        const server = Object.assign(cluster.server, {name: options.name});
-        // The key may be on another node.
-        if (greeting !== undefined) server.store = await findStore(cluster, greeting);
+        const {homeKey = ''} = options;
+        const cluster = await openCluster(node, target, {timeoutMs, homeKey, signal, consent, greeting});
+        Object.assign(cluster.server, {name: options.name});
         return cluster;
       }
       const described = await describe(node, target);
-      const server = {...described, name: options.name, store: toStore(node.facts.greeted)};
+      const server = {...described, name: options.name, store: toStoreName(node.facts.greeted)};
       const lasting = new LastingNode(node, () => openTarget(target, {timeoutMs, signal, deadline}));
       return standalone(lasting, server, {consent, reopen: () => open({deadline: performance.now() + timeoutMs})});
     } catch (error) {
@@ -90,19 +89,6 @@ async function openTarget(
     isPatient: times.deadline !== undefined,
   };
   return openPrimary(primary, options);
-}
-
-/** Undefined where no node serves the key now; the change itself then says so. */
-async function findStore(cluster: Redis, greeting: Command): Promise<string | undefined> {
-  const replies = await orNoReply(cluster.pipeline([greeting]));
-  if (!(replies instanceof NoReply)) return toStore(replies[0]);
-  if (replies.error.code === 'REDIS_CLUSTER_DOWN') return undefined;
-  throw replies.error;
-}
-
-/** A key that the user may not read counts as absent: the error of the change itself says more. */
-function toStore(reply: unknown): string | undefined {
-  return typeof reply === 'string' ? reply : undefined;
 }
 
 /** Refuses anything but a Redis that can hold sessions. */

@@ -9,6 +9,15 @@ export type RedisText = string | Buffer;
 
 export type Command = readonly RedisText[];
 
+/** The commands of this CLI that change nothing, and may be sent again after their answer was lost. */
+export const READS = new Set(
+  'DBSIZE DUMP EXISTS GET GETRANGE HGET HGETALL HLEN HMGET LLEN LRANGE MGET PTTL STRLEN TIME TTL TYPE XINFO XLEN XRANGE XREVRANGE ZREVRANGE'.split(
+    ' ',
+  ),
+);
+/** The same, but with a cursor, which means nothing to another node. */
+export const CURSORS = new Set(['HSCAN', 'SCAN']);
+
 /**
  * Stands for an answer that never came because the connection ended. The command may or may not have been executed;
  * without `isSent` it certainly was not.
@@ -41,10 +50,16 @@ export interface ServerInfo {
   primary: string | undefined;
   /** Its name in the context file. */
   name?: string | undefined;
-  /** Its own name, when its store is protected and the connection asked for it. */
-  store?: string | undefined;
+  /** Its own name, when its store is protected and the connection asked for it; null when it could not be read. */
+  store?: string | null | undefined;
   /** True when the server does not tell the time, so that this machine's clock is used. */
   isLocalTime?: boolean;
+}
+
+/** The name in a reply. A key that the user may not read counts as absent: the error of a change itself says more. */
+export function toStoreName(reply: unknown): string | null | undefined {
+  if (reply instanceof NoReply) return null;
+  return typeof reply === 'string' ? reply : undefined;
 }
 
 /** The name that the user has agreed to change, shared by all connections of a command. */

@@ -8,7 +8,7 @@ export function confirmFlag(name: string): string {
 /** `localhost:6379 db 0`, after the names of its context and of its store. */
 export function describeServer({address, database, name, store}: ServerInfo): string {
   const where = `${address} db ${database}`;
-  const named = name ?? store;
+  const named = name ?? store ?? undefined;
   if (named === undefined) return where;
-  return `${named} (${store === undefined || store === named ? '' : `store ${store}, `}${where})`;
+  return `${named} (${typeof store !== 'string' || store === named ? '' : `store ${store}, `}${where})`;
 }

@@ -1,5 +1,5 @@
 import {TokengateError} from '../values/errors.js';
-import {type Command, ErrorReply, NoReply} from './contract.js';
+import {type Command, CURSORS, ErrorReply, NoReply, READS} from './contract.js';
 import type {RedisNode} from './node.js';
 
 /** A connection that was silent for this long is checked before it is used; after much longer it is pinged. */
@@ -58,10 +58,7 @@ export class LastingNode implements Pick<RedisNode, 'fly' | 'explain' | 'close'>
 
   /** Checks after a pause whether the connection is still open, and replaces it if it is not. */
   async #look(): Promise<void> {
-    const pause = this.#rested();
-    // The end of the connection may have arrived without having been read.
-    for (let turns = 0; pause > PAUSE_MS && turns < 3; turns++) await new Promise(setImmediate);
-    if (pause > LONG_PAUSE_MS && this.#node.isOpen()) await this.#node.fly([['PING']]);
+    await lookAfterPause(this.#node, this.#rested());
     if (!this.#node.isOpen() && !this.#isOver) await this.#replace(this.#node);
   }
 
@@ -122,13 +119,13 @@ export class LastingNode implements Pick<RedisNode, 'fly' | 'explain' | 'close'>
   }
 }
 
-/** The commands of this CLI that change nothing. */
-const READING = new Set(
-  'DBSIZE DUMP EXISTS GET GETRANGE HGET HGETALL HLEN HMGET HSCAN LLEN LRANGE MGET PTTL SCAN STRLEN TIME TTL TYPE XINFO XLEN XRANGE XREVRANGE ZREVRANGE'.split(
-    ' ',
-  ),
-);
-
 function isReading(commands: readonly Command[]): boolean {
-  return commands.every(([name = '']) => READING.has(String(name)));
+  return commands.every(([name = '']) => READS.has(String(name)) || CURSORS.has(String(name)));
+}
+
+/** Checks a connection that was silent for so many milliseconds: afterwards `isOpen` tells the truth. Never rejects. */
+export async function lookAfterPause(node: RedisNode, pause: number): Promise<void> {
+  // The end of the connection may have arrived without having been read.
+  for (let turns = 0; pause > PAUSE_MS && turns < 3; turns++) await new Promise(setImmediate);
+  if (pause > LONG_PAUSE_MS && node.isOpen()) await node.fly([['PING']]);
 }

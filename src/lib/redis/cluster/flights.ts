@@ -11,6 +11,8 @@ import {parseRedirection} from './slots.js';
 /** The pause after the first attempt, while a primary is being replaced or keys are moving; it doubles each time. */
 const PAUSE_MS = 50;
 const MAX_PAUSE_MS = 400;
+/** The longest wait for something that is only good to know. */
+const GLANCE_MS = 1000;
 /** How long a replica may take to confirm a write. */
 const REPLICA_MS = 1000;
 /**
@@ -38,12 +40,36 @@ export class Flights {
   /** Never rejects. */
   async fly(commands: readonly Command[], bytes = false): Promise<unknown[]> {
     const {nodes} = this;
-    const by = nodes.limit();
     const lists = commands.map((command) => toParts(command, this.homeKey));
-    let open = lists.flat();
+    const open = await this.deliver(lists.flat(), {bytes, by: nodes.limit(), isAgain: isToBeSentAgain});
+    const isSilent = ({reply}: Part): boolean => reply instanceof NoReply && reply.error.code === 'REDIS_TIMEOUT';
+    if (open.length > 0 || lists.flat().some(isSilent)) nodes.hurry();
+    for (const part of open) {
+      if (part.reply instanceof ErrorReply) part.reply = new NoReply(this.explain(part.reply), false);
+    }
+    return lists.map((parts, index) => join(commands[index] ?? [], parts));
+  }
+
+  /** The reply to a read of the node that serves it now, which is not waited for as if it mattered. Never rejects. */
+  async glance(command: Command): Promise<unknown> {
+    const {nodes} = this;
+    const by = Math.min(nodes.limit(), performance.now() + Math.min(GLANCE_MS, nodes.timeoutMs / 4));
+    const parts = toParts(command, this.homeKey);
+    await this.deliver(parts, {bytes: false, by, isAgain: ({reply}) => isRedirected(reply)});
+    const reply = join(command, parts);
+    return reply instanceof ErrorReply && MOVES.test(reply.message) ? new NoReply(this.explain(reply)) : reply;
+  }
+
+  /** Sends parts until they have their replies, or the time is over; gives those that should have been sent again. */
+  private async deliver(
+    parts: readonly Part[],
+    {bytes, by, isAgain}: {bytes: boolean; by: number; isAgain: (part: Part) => boolean},
+  ): Promise<readonly Part[]> {
+    const {nodes} = this;
+    let open = parts;
     for (let tries = 0; open.length > 0; tries++) {
       await this.send(open, bytes, by);
-      open = open.filter(isToBeSentAgain);
+      open = open.filter(isAgain);
       const pause = Math.min(PAUSE_MS * 2 ** Math.max(0, tries - 1), MAX_PAUSE_MS);
       if (open.length === 0 || nodes.isOver || performance.now() + pause >= by) break;
       const targets = open.map(({reply, sentTo = nodes.first}) =>
@@ -52,12 +78,7 @@ export class Flights {
       if (tries > 0 || targets.includes(undefined)) await sleep(pause);
       await this.redirect(open, targets, by);
     }
-    const isSilent = ({reply}: Part): boolean => reply instanceof NoReply && reply.error.code === 'REDIS_TIMEOUT';
-    if (open.length > 0 || lists.flat().some(isSilent)) nodes.hurry();
-    for (const part of open) {
-      if (part.reply instanceof ErrorReply) part.reply = new NoReply(this.explain(part.reply), false);
-    }
-    return lists.map((parts, index) => join(commands[index] ?? [], parts));
+    return open;
   }
 
   private async redirect(
@@ -151,6 +172,11 @@ function take(part: Part, reply: unknown): void {
   const wasRefused = part.reply instanceof ErrorReply && isSilent && isNotDone;
   const wasUnsent = part.reply instanceof NoReply && reply instanceof NoReply && !reply.isSent;
   if (!wasRefused && !wasUnsent) part.reply = reply;
+}
+
+/** True when another node has it. */
+function isRedirected(reply: unknown): boolean {
+  return reply instanceof ErrorReply && /^(MOVED|ASK)\b/.test(reply.message);
 }
 
 /**

@@ -3,6 +3,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 
 import {TokengateError} from '../../values/errors.js';
 import {type Command, ErrorReply, NoReply} from '../contract.js';
+import {lookAfterPause} from '../lasting-node.js';
 import {openNode, type RedisNode} from '../node.js';
 import {addressOf, type Endpoint, type RedisTarget} from '../url.js';
 import {parseSlots, type SlotMap} from './slots.js';
@@ -36,6 +37,8 @@ export class ClusterNodes {
   readonly timeoutMs: number;
   isClosed = false;
   private readonly connections: Map<string, Promise<RedisNode>>;
+  /** When each was last used, by its address. */
+  private readonly usedAt: Map<string, number>;
   private refreshing: Promise<void> | undefined;
   /**
    * When everything has to be over. After one missed answer the rest gets half of the time limit: otherwise each silent
@@ -52,6 +55,7 @@ export class ClusterNodes {
   ) {
     this.timeoutMs = limits.timeoutMs;
     this.connections = new Map([[seed.address, Promise.resolve(seed)]]);
+    this.usedAt = new Map([[seed.address, performance.now()]]);
     // Each connection adds a listener to the signal.
     if (limits.signal !== undefined) setMaxListeners(0, limits.signal);
   }
@@ -98,6 +102,8 @@ export class ClusterNodes {
     const known = this.connections.get(address);
     if (known !== undefined) {
       const node = await known;
+      await lookAfterPause(node, performance.now() - (this.usedAt.get(address) ?? Infinity));
+      this.usedAt.set(address, performance.now());
       if (node.isOpen() || this.isClosed) return node;
       this.forget(address, known);
     }
@@ -105,6 +111,7 @@ export class ClusterNodes {
     this.connections.set(address, opening);
     try {
       const node = await opening;
+      this.usedAt.set(address, performance.now());
       if (this.isClosed) node.close();
       return node;
     } catch (error) {

@@ -1,4 +1,4 @@
-import {type Command, ErrorReply, NoReply, type RedisText} from '../contract.js';
+import {type Command, ErrorReply, NoReply, READS, type RedisText} from '../contract.js';
 import type {Endpoint} from '../url.js';
 import {slotOf} from './slots.js';
 
@@ -15,20 +15,6 @@ export interface Part {
   sentTo: Endpoint | undefined;
 }
 
-/** Commands that may be sent again after their answer was lost. Not HSCAN: every node has its own cursors. */
-const READS = new Set([
-  'EXISTS',
-  'GET',
-  'GETRANGE',
-  'LRANGE',
-  'MGET',
-  'DUMP',
-  'PTTL',
-  'TIME',
-  'TYPE',
-  'XINFO',
-  'XREVRANGE',
-]);
 /** Commands whose keys may be on different nodes. */
 const SPLIT = new Set(['MGET', 'EXISTS']);
 /** @param homeKey names the node for a command without a key */
