@@ -45,7 +45,10 @@ const changeId = {
 const forecast = {
   spent_per_hour: ['amount?', 'US dollars an hour, over the hour before the last recording; null if unknown'],
   spent_per_hour_of_day: ['amount?', 'the same over the day before it'],
-  seconds_until_empty: ['amount?', 'at the higher of the two rates; null if unknown, never, or if the budget renews before'],
+  seconds_until_empty: [
+    'amount?',
+    'at the higher of the two rates; null if unknown, never, or if the budget renews before',
+  ],
 };
 const recordedForecast = Object.fromEntries(
   Object.entries(forecast).map(([name, [type, meaning]]) => [

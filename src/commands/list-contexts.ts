@@ -13,7 +13,10 @@ export default class ListContexts extends BaseCommand<typeof ListContexts> {
 The file is ~/.config/tokengate/config.yaml, unless XDG_CONFIG_HOME or TOKENGATE_CONFIG says otherwise. A command uses the first server that is given by: --context, --redis-url or --redis-url-file; TOKENGATE_CONTEXT, TOKENGATE_REDIS_URL or TOKENGATE_REDIS_URL_FILE; the default of the file; redis://localhost:6379.`;
   static group = 'Set-up';
   static override examples = [
-    {description: 'Which servers are there, and which one is in effect?', command: '<%= config.bin %> <%= command.id %>'},
+    {
+      description: 'Which servers are there, and which one is in effect?',
+      command: '<%= config.bin %> <%= command.id %>',
+    },
     {
       description: 'Names for a script',
       command: `<%= config.bin %> <%= command.id %> --json | jq -r '.[].name'`,

@@ -74,7 +74,10 @@ Formats: table; chart, a bar a day; csv; json; ndjson; html, one file without sc
     match: matchFlag,
     top: countFlag({description: 'Maximum number of rows; the rest is one row', min: 1}),
     compare: Flags.boolean({description: 'Compare with the period before'}),
-    'max-gap': Flags.string({description: 'Exit with 2 if there was no recording for longer than this', helpValue: 'TIME'}),
+    'max-gap': Flags.string({
+      description: 'Exit with 2 if there was no recording for longer than this',
+      helpValue: 'TIME',
+    }),
     out: Flags.string({description: 'Replace this file in one step and print nothing', helpValue: 'FILE'}),
     format: Flags.option({
       char: 'o',

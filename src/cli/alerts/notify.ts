@@ -86,7 +86,10 @@ export async function notify(
         Date.now() < end
           ? runCommand(exec, {...server, ...toVariables(finding, address)}, signal, limits.execMs)
           : Promise.reject(
-              new TokengateError('EXEC_FAILED', `it was not started: commands may take ${limits.allExecMs / 1000} s in all`),
+              new TokengateError(
+                'EXEC_FAILED',
+                `it was not started: commands may take ${limits.allExecMs / 1000} s in all`,
+              ),
             );
       const error = await reasonOf(run);
       if (error === null) continue;

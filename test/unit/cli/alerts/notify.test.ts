@@ -76,7 +76,12 @@ test('no command is begun when the time for all is over', async () => {
   const exec = `echo "$TOKENGATE_ALERT_SESSION_ID" >> '${folder}/log'`;
   const told = await tell({exec}, {allExecMs: -1});
   expect(told.ways).toEqual([
-    {via: 'exec', delivered: 0, failed: 3, error: "for session 'a': it was not started: commands may take -0.001 s in all"},
+    {
+      via: 'exec',
+      delivered: 0,
+      failed: 3,
+      error: "for session 'a': it was not started: commands may take -0.001 s in all",
+    },
   ]);
   await expect(readFile(join(folder, 'log'))).rejects.toThrow();
 });

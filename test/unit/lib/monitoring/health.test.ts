@@ -40,7 +40,7 @@ describe('the health of a server', () => {
   const SCRIPTS =
     /^Every change fails, since the journal needs scripts \(EVAL\): .* With --no-journal you can only set budgets /;
   const JOURNAL =
-    /^Every change fails, since the journal cannot be written: .* --no-journal, or TOKENGATE_JOURNAL=off\.$/;
+    /^Every change fails, since the journal cannot be written: .* --no-journal or TOKENGATE_JOURNAL=off\.$/;
   test.each([
     [
       'run scripts',
