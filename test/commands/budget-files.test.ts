@@ -168,9 +168,42 @@ describe('diff-budgets', () => {
       code: 1,
       stdout: '! c: its period or its grants cannot be read.\n0 to change, 1 not readable, 3 as they should be\n',
     });
+    const json = await onFile('diff-budgets --json', '  c: {budget: 5}\n', 'scope: [c]\n');
+    expect([json.code, JSON.parse(json.stdout)]).toMatchObject([
+      1,
+      {differences: [{session_id: 'c', difference: 'failed', error: {code: 'PERIOD_UNREADABLE'}}], summary: {failed: 1}},
+    ]);
     expect(stderr).toContain('A session cannot be compared.');
     expect((await onFile('diff-budgets', '  a: {budget: 5}\n  b: {}\n  c: {}\n')).stdout).toContain(
       "~ a: budget 'nan' → $5.00\n",
+    );
+  });
+
+  test('says which new budgets are used up already, and so do a dry run and the applying', async () => {
+    await load({low: '45', high: '45', same: '1'});
+    for (const id of ['low', 'high', 'same', 'new']) await redis.client.set(`session:${id}:spent`, '7.50');
+    const sessions = '  high: {budget: 8}\n  low: {budget: 7.5, note: x}\n  new: {budget: 5}\n  same: {budget: 1}\n';
+    expect((await onFile('diff-budgets', sessions)).stdout).toBe(
+      '~ high: budget $45.00 → $8.00\n~ low: budget $45.00 → $7.50 (x), used up: $7.50 is spent\n+ new: budget $5.00, used up: $7.50 is spent\n3 to change, 1 as it should be\n',
+    );
+    const {differences} = JSON.parse((await onFile('diff-budgets --json', sessions)).stdout) as {differences: object[]};
+    const facts = [
+      {session_id: 'high', spent: 7.5, used_up: false},
+      {session_id: 'low', spent: 7.5, used_up: true},
+      {session_id: 'new', spent: 7.5, used_up: true},
+    ];
+    expect(differences).toMatchObject(facts);
+    expect((await onFile('apply-budgets --dry-run', sessions)).stdout).toContain(
+      "Would change session 'new': budget none → budget $5.00, used up: $7.50 is spent\n",
+    );
+    const {stdout, stderr} = await onFile('apply-budgets --yes --json', sessions);
+    expect((JSON.parse(stdout) as {results: object[]}).results).toMatchObject(facts);
+    expect(stderr).toBe(
+      "Warning: Session 'low' has spent $7.50 of $7.50: the gateway refuses its requests.\nWarning: Session 'new' has spent $7.50 of $5.00: the gateway refuses its requests.\n",
+    );
+    expect((await onFile('apply-budgets --yes', sessions)).stderr).toBe('');
+    expect((await onFile('apply-budgets --yes --unlisted zero', '  low: {}\n', "scope: ['*']\n")).stderr).not.toContain(
+      'Warning',
     );
   });
 
@@ -341,9 +374,52 @@ describe('apply-budgets', () => {
       expect((await run(`apply-budgets --plan ${path} --yes`, redis)).stderr).toContain('failed 4');
     });
 
+    test('refuses a plan of another server', async () => {
+      const path = await plan('  a: {budget: 10}\n');
+      const {code, stderr} = await run(`apply-budgets --plan ${path} --yes`, {url: `${redis.url}?db=1`});
+      expect({code, stderr}).toEqual({
+        code: 1,
+        stderr: expect.stringMatching(/The plan was made on \S+ db 0, and this is \S+ db 1\./) as string,
+      });
+      const text = (await readFile(path, 'utf8')).replace(/ {2}"server": .*\n/, '');
+      const anywhere = await file(text, 'anywhere.json');
+      expect(await run(`apply-budgets --plan ${anywhere} --yes`, {url: `${redis.url}?db=1`})).toMatchObject({code: 0});
+    });
+
+    test('applies what was edited in it, and says what is wrong with that', async () => {
+      await load({a: '1'});
+      const path = await plan('  a: {budget: 10}\n');
+      const text = await readFile(path, 'utf8');
+      const apply = async (from: RegExp | string, to: string): Promise<Output> =>
+        run(`apply-budgets --plan ${await file(text.replace(from, to), 'edited.json')} --yes`, redis);
+      const refusals: [string | RegExp, string, string][] = [
+        ['"10"', '"ten"', "its change 1 cannot be read: budget: Invalid amount 'ten'"],
+        [/"wanted": ?\{/, '"wanted": {"period": "day", "on": "5", ', 'its change 1 cannot be read: on: '],
+        ['"wanted"', '"wished"', 'its change 1 cannot be read: wanted is missing'],
+        ['"seen"', '"saw"', 'its change 1 cannot be read: seen is missing'],
+        [/"session_id": ?"a"/, '"session_id": ""', 'its session_id is no ID'],
+        [/"session_id": ?"a"/, '$&, "session_id_hex": "A"', 'its session_id_hex is not the bytes'],
+        [/\{"session_id".*\}/, '$&, $&', "session 'a' is in it twice"],
+        [/\{"session_id".*\}/, '5', 'its change 1 cannot be read: it is no object'],
+        ['"version": 1', '"version": 2', 'its version is not 1'],
+        [/"server": ".*?"/, '"server": 5', 'its server is no text'],
+        ['"changes"', '"change"', 'it has no changes'],
+        [/$/, '}', 'it is not JSON'],
+      ];
+      for (const [from, to, why] of refusals) {
+        const {code, stderr} = await apply(from, to);
+        expect([code, stderr]).toEqual([1, expect.stringContaining(why)]);
+      }
+      expect(await budgetOf('a')).toBe('1');
+      expect((await apply('"10"', '"12.0"')).stdout).toBe("Session 'a' changed: budget $1.00 → $12.00\n✓ Changed 1\n");
+      // What was seen decides, not what it looks like.
+      await load({a: '1.0'});
+      expect((await apply('"10"', '"12.0"')).stderr).toContain('it has changed since the plan was made');
+    });
+
     test('refuses what is no plan, and --unlisted', async () => {
       const path = await file('{"version": 1, "changes": [{"session_id": "a", "seen": {}, "wanted": {}}]}', 'p.json');
-      expect((await run(`apply-budgets --yes --plan ${path}`, redis)).stderr).toContain('its change 1 cannot be read');
+      expect((await run(`apply-budgets --yes --plan ${path}`, redis)).stderr).toContain('its change 1 cannot be read: seen is not');
       expect((await run(`apply-budgets --yes --plan ${path} --unlisted zero`, redis)).stderr).toContain('goes with -f');
       expect((await run('apply-budgets --yes', redis)).code).toBe(1);
     });
