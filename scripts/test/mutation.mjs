@@ -15,7 +15,7 @@ const CHANGING = [
 
 /** Tests of modules that have none of their own name, or more than that. */
 const TESTS = {
-  'cli/oclif/base-command': commands('base-command'),
+  'cli/oclif/base-command': commands('across/base-command'),
   'lib/completion/candidates': [
     'test/unit/lib/completion/candidates.test.ts',
     'test/unit/lib/completion/completing.test.ts',
@@ -34,10 +34,13 @@ const TESTS = {
   ),
   'lib/redis/cluster/scan': ['test/unit/lib/redis/cluster/scan.test.ts'],
   'lib/sessions/filter': ['test/unit/lib/sessions/filter.test.ts', 'test/fuzz/filter.test.ts'],
-  'lib/operations/freeze': ['test/unit/lib/operations/freeze.test.ts', ...commands('freezes')],
+  'lib/operations/freeze': [
+    'test/unit/lib/operations/freeze.test.ts',
+    ...commands('freeze-session', 'unfreeze-session'),
+  ],
   'lib/values/glob': ['test/unit/lib/values/glob.test.ts', 'test/unit/lib/sessions/list.test.ts'],
   'lib/gateway/keys': ['test/unit/lib/gateway/keys.test.ts', 'test/unit/lib/values/session-id.test.ts'],
-  'lib/sessions/list': ['test/unit/lib/sessions/list.test.ts', ...commands('list-options', 'list-sessions')],
+  'lib/sessions/list': ['test/unit/lib/sessions/list.test.ts', ...commands('list-sessions.options', 'list-sessions')],
   'lib/monitoring/metrics': ['test/unit/lib/monitoring/metrics.test.ts', ...commands('print-metrics')],
   'lib/completion/tiny-client': [
     'test/unit/lib/completion/tiny-client.test.ts',
@@ -72,5 +75,7 @@ function commands(...names) {
 function testsOf(file) {
   const place = file.replace(/^src\//, '').replace(/\.ts$/, '');
   const own = `test/unit/${place}.test.ts`;
-  return TESTS[place] ?? (existsSync(join(ROOT, own)) ? [own] : ['test/unit/**/*.test.ts', 'test/commands/*.test.ts']);
+  return (
+    TESTS[place] ?? (existsSync(join(ROOT, own)) ? [own] : ['test/unit/**/*.test.ts', 'test/commands/**/*.test.ts'])
+  );
 }

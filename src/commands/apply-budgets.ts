@@ -26,7 +26,7 @@ const FREEZE_REASON = 'Not in the budget file';
 
 type Applied = BudgetFileChange | Freeze;
 
-/** What is to be done, as far as the question tells it. */
+/** What will be done, as far as the question says it. */
 interface Counts {
   listed: number;
   unlisted: number;
@@ -158,7 +158,7 @@ function freezeAt(now: Date): Change<Freeze> {
   return freezeChange({reason: FREEZE_REASON, until: FOREVER, now, force: false});
 }
 
-/** Those of sessions that a change would change, or refuse to. */
+/** The sessions that a change would change, or refuse to. */
 async function findOpen(redis: Redis, ids: readonly RawId[], change: Change<Freeze>): Promise<RawId[]> {
   const open: RawId[] = [];
   let index = 0;
@@ -171,7 +171,7 @@ async function findOpen(redis: Redis, ids: readonly RawId[], change: Change<Free
   return open;
 }
 
-/** What stands before the number of all sessions, and names those that the file does not list. */
+/** The part before the number of all sessions; names those that the file does not list. */
 function describeQuestion({listed, unlisted}: Counts, what: (typeof UNLISTED)[number]): string {
   if (unlisted === 0) return 'Change';
   const verb = what === 'zero' ? 'Set the budget to 0 of' : 'Freeze';

@@ -16,7 +16,7 @@ import type {Money} from '../lib/values/money.js';
 import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';
 import {openFeed} from '../lib/watch/poller.js';
-import {openWatch, type Reading, type Wanted} from '../lib/watch/reader.js';
+import {Watch, type Reading, type Wanted} from '../lib/watch/reader.js';
 import {type Status, sortWatched, summarize, type Summary, WATCH_FIELDS, type Watched} from '../lib/watch/row.js';
 import {sampleSessions} from '../lib/watch/sample.js';
 
@@ -100,7 +100,7 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
     if (once) return this.readOnce(wanted, seconds, format);
     if (format === 'text') requireTerminal();
     this.askForStore();
-    const watch = openWatch({...wanted, ...(format === 'text' && {readFirstRates})});
+    const watch = new Watch({...wanted, ...(format === 'text' && {readFirstRates})});
     const stop = new AbortController();
     const connect = (): Promise<Redis> => this.connect(stop.signal);
     const countAll = format === 'ndjson';
@@ -112,7 +112,7 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
       for await (const lines of changeLines(feed)) await this.write([lines]);
     } else {
       const {sort, reverse} = this.flags;
-      // A wrong --confirm is told before the screen is shown.
+      // A wrong --confirm is reported before the screen appears.
       this.guard.nameToType(feed.server);
       const live = {
         ...{guard: this.guard, color: this.color},
@@ -157,13 +157,13 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
     return format;
   }
 
-  /** What the flags limit the sessions to. */
+  /** The limits that the flags set. */
   private limits(): string[] {
     const {match, where} = this.flags;
     return [...(match === undefined ? [] : [`match ${match}`]), ...(where === undefined ? [] : [`where ${where}`])];
   }
 
-  /** What a change that was under way when the view was left has come to. */
+  /** The outcome of a change that was under way when the view was left. */
   private report(messages: readonly Message[]): void {
     for (const {text, level} of messages) {
       if (level === 'error') throw new TokengateError('CHANGE_FAILED', text);
@@ -181,7 +181,7 @@ async function readFirstRates(redis: Redis, match?: string): Promise<Map<RawId, 
 
 async function readOnce(redis: Redis, wanted: Wanted, seconds: number | undefined): Promise<Reading> {
   if (seconds !== undefined) return sampleSessions(redis, wanted, seconds);
-  const watch = openWatch(wanted);
+  const watch = new Watch(wanted);
   await watch.read(redis, 'all');
   return watch.reading();
 }

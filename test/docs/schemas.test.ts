@@ -228,7 +228,7 @@ const LINES: Record<string, string[]> = {
   'watch-sessions': ['--once', '--once --sample 1s', '--once --match nobody', '--interval x'],
 };
 
-/** What takes a request that is under way to see: test/commands/second-look.test.ts has it. */
+/** What takes a request that is under way to see: test/commands/across/second-look.test.ts has it. */
 const OF_SECOND_LOOK = /second_looks?(\[\]\.|\.|$)/;
 
 /** What takes a fault to see: `test/faults` and `test/deployments` have it. */

@@ -12,7 +12,7 @@ import {formatCount} from '../text/words.js';
 
 export const DIFF_FORMATS = ['text', 'json', 'ndjson'] as const;
 
-/** How many sessions differ, and how. */
+/** How many sessions differ, and in which way. */
 export interface DifferenceCounts {
   change: number;
   unlisted: number;
@@ -20,15 +20,15 @@ export interface DifferenceCounts {
   failed: number;
 }
 
-/** A budget and how it renews, as a file says it. */
+/** A budget and its renewal, as a file describes them. */
 interface BudgetStateJson {
-  /** Null for none, and for what is not money. */
+  /** Null when there is no amount, or it is not money. */
   budget: Money | null;
   grants: Money;
   period: Record<string, unknown> | null;
 }
 
-/** The differences as text, piece by piece; `counts` is what they come to. */
+/** The differences as text, piece by piece. Counts them in `counts`. */
 export async function* renderDifferences(
   comparisons: AsyncIterable<SpentComparison>,
   {format, counts}: {format: (typeof DIFF_FORMATS)[number]; counts: DifferenceCounts},

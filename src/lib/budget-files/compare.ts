@@ -11,7 +11,7 @@ import {type BudgetState, decide} from './decide.js';
 import {readHeld} from './state.js';
 import {type Budgets, findWanted, isInScope, type Wanted} from './wanted.js';
 
-/** How a session differs from what files say. */
+/** How a session differs from the files. */
 export type Difference = {id: RawId; held: readonly Held[]} & (
   | {state: 'differs'; wanted: Wanted; before: BudgetState; after: BudgetState}
   /** It exists, the files speak for it, and say nothing of it. */
@@ -21,7 +21,7 @@ export type Difference = {id: RawId; held: readonly Held[]} & (
 
 export interface Comparison {
   differences: Difference[];
-  /** Sessions that are as they should be. */
+  /** The number of sessions without a difference. */
   same: number;
 }
 
@@ -40,14 +40,14 @@ export async function* withSpent(
   }
 }
 
-/** Compares what is in Redis with what files say, session by session, in the order of their IDs, page by page. */
+/** Compares Redis with the files, session by session, in the order of their IDs, page by page. */
 export async function* compare(
   redis: Redis,
   budgets: Budgets,
   now: Date,
   {withUnlisted}: {withUnlisted: boolean},
 ): AsyncGenerator<Comparison> {
-  // Of sessions that are not named only these two speak.
+  // Only these two keys say anything about sessions that no file names.
   const isOverAll = withUnlisted || budgets.rules.length > 0;
   const existing = isOverAll ? await scanIds(redis, BUDGET_KEYS) : [];
   const ids = sortedOnce([...existing, ...budgets.named.keys()]);
@@ -61,7 +61,7 @@ export async function* compare(
         continue;
       }
       if (wanted === undefined) {
-        // What was removed since the scan.
+        // Sessions that were removed after the scan.
         if (held.at(-1) !== false) comparison.differences.push({id, held, state: 'unlisted'});
         continue;
       }

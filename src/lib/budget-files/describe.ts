@@ -4,7 +4,7 @@ import {sumOf} from '../periods/grants.js';
 import {formatExactMoney, type Money, ZERO} from '../values/money.js';
 import {budgetInFile, type BudgetState} from './decide.js';
 
-/** `budget $45.00 → $50.00, renewal none → every month $50.00`, of what differs. May hold untrusted text. */
+/** `budget $45.00 → $50.00, renewal none → every month $50.00`: the parts that differ. May hold untrusted text. */
 export function describeDifference(before: BudgetState, after: BudgetState): string {
   const [old, now] = [describeParts(before), describeParts(after)];
   const isNew = before.budget.state === 'absent';
@@ -48,7 +48,7 @@ function describeParts(state: BudgetState): {budget: string; renewal: string; gr
   };
 }
 
-/** ` besides grants of $20.00 and $3.00 carried over`; empty when there is nothing. */
+/** ` besides grants of $20.00 and $3.00 carried over`; empty if there are none. */
 function describeBesides({period, grants}: BudgetState): string {
   const carried = period?.carried.value ?? ZERO;
   const parts = [

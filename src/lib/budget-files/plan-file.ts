@@ -10,7 +10,7 @@ import {VERSION} from './fields.js';
 import {type MapNode, plainText, type Problem, quotedText} from './nodes.js';
 import type {Wanted} from './wanted.js';
 
-/** What is wanted of a session, and what it held when that was compared with it. */
+/** The wanted state of a session, and the values that it had when they were compared. */
 export interface PlannedSession {
   id: RawId;
   wanted: Wanted;
@@ -38,7 +38,9 @@ export function refuseOtherServer(plan: Plan, server: ServerInfo): void {
   });
 }
 
-/** One session of a plan as JSON: `seen` is what its keys held, in bytes, one character a byte; false for no key. */
+/**
+ * One session of a plan as JSON. `seen` holds the values of its keys as bytes, one character a byte; false for no key.
+ */
 export function toPlanJson({id, wanted, held}: PlannedSession): object {
   const [period, grants, budget] = held;
   const hex = hexOf(id);
@@ -64,7 +66,7 @@ function toFields({budget, period, note}: Wanted): Record<string, string> {
 }
 
 /**
- * Reads a plan that `toPlanJson` is a part of.
+ * Reads a plan with sessions from `toPlanJson`.
  *
  * @throws TokengateError INVALID_PLAN
  */

@@ -15,7 +15,7 @@ import {nameOf, type RawId} from '../values/session-id.js';
 /** What is spent is only told of. */
 const SHAPES = [...BUDGET_FILE_KEYS, SPENT_KEYS];
 
-/** What became of a session that a file speaks of. */
+/** The outcome for a session in a file. */
 export interface BudgetFileChange {
   id: string;
   before: BudgetState;
@@ -24,20 +24,20 @@ export interface BudgetFileChange {
   spent: Money | null;
   /** False for a session that no file lists, whose budget is 0 now. */
   isListed: boolean;
-  /** What the file says of it for people; untrusted text. */
+  /** The note about it in the file; untrusted text. */
   note: string;
 }
 
-/** What is wanted of a session, and what it held when that was compared with it. */
+/** The wanted state of a session, and the values that it had when they were compared. */
 export interface Planned {
   wanted: Wanted | typeof NOTHING;
   held: readonly Held[];
 }
 
 /**
- * Makes sessions as they are wanted. What is written at first is what follows from what was read before the question.
+ * Brings sessions into the wanted state. What is first written follows from the values read before the question.
  *
- * @param isBound refuses a session that has changed since it was read, rather than to decide again
+ * @param isBound refuses a session that has changed since it was read, instead of deciding again
  */
 export function budgetFileChange(
   planned: ReadonlyMap<RawId, Planned>,
@@ -54,7 +54,7 @@ export function budgetFileChange(
     if (isBound && seen.held.some((value, index) => value !== held[index])) return changedSince(id);
     return planOne(id, held, seen.wanted, now);
   };
-  /** Made when it is sent, and needed once more when that is answered. */
+  /** Made when the change is sent, and used again for its answer. */
   const writes = new Map<RawId, Write<BudgetFileChange>>();
   return {
     shapes: SHAPES,

@@ -1,7 +1,7 @@
 import {beforeEach, describe, expect, test} from 'vitest';
 
-import {run} from '../support/program/run.js';
-import {useRedis} from '../support/redis/with-redis.js';
+import {run} from '../../support/program/run.js';
+import {useRedis} from '../../support/redis/with-redis.js';
 
 const redis = useRedis();
 const LEDGER = 'tokengate:{spending}:ledger';

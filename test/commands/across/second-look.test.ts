@@ -1,11 +1,11 @@
 import {describe, expect, test} from 'vitest';
 
-import {Decimal} from '../../src/lib/values/decimal.js';
-import {startProxy} from '../support/impostors/proxy.js';
-import {run} from '../support/program/run.js';
-import {Workers} from '../support/redis/gateway.js';
-import {useRedis} from '../support/redis/with-redis.js';
-import {expectValid, SCHEMAS} from '../support/schemas.js';
+import {Decimal} from '../../../src/lib/values/decimal.js';
+import {startProxy} from '../../support/impostors/proxy.js';
+import {run} from '../../support/program/run.js';
+import {Workers} from '../../support/redis/gateway.js';
+import {useRedis} from '../../support/redis/with-redis.js';
+import {expectValid, SCHEMAS} from '../../support/schemas.js';
 
 const redis = useRedis();
 

@@ -1,17 +1,17 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import AddBudget from '../../src/commands/add-budget.js';
-import AnomalyStats from '../../src/commands/anomaly-stats.js';
-import ExplainSession from '../../src/commands/explain-session.js';
-import FreezeSession from '../../src/commands/freeze-session.js';
-import GetBudget from '../../src/commands/get-budget.js';
-import ListRequests from '../../src/commands/list-requests.js';
-import ListSessions from '../../src/commands/list-sessions.js';
-import ResetSession from '../../src/commands/reset-session.js';
-import SetBudget from '../../src/commands/set-budget.js';
-import UnfreezeSession from '../../src/commands/unfreeze-session.js';
-import {type Output, runCommand} from '../support/program/run.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import AddBudget from '../../../src/commands/add-budget.js';
+import AnomalyStats from '../../../src/commands/anomaly-stats.js';
+import ExplainSession from '../../../src/commands/explain-session.js';
+import FreezeSession from '../../../src/commands/freeze-session.js';
+import GetBudget from '../../../src/commands/get-budget.js';
+import ListRequests from '../../../src/commands/list-requests.js';
+import ListSessions from '../../../src/commands/list-sessions.js';
+import ResetSession from '../../../src/commands/reset-session.js';
+import SetBudget from '../../../src/commands/set-budget.js';
+import UnfreezeSession from '../../../src/commands/unfreeze-session.js';
+import {type Output, runCommand} from '../../support/program/run.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));
