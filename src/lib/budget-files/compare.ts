@@ -47,7 +47,7 @@ export async function* compare(
   now: Date,
   {withUnlisted}: {withUnlisted: boolean},
 ): AsyncGenerator<Comparison> {
-  // Only these two keys say anything about sessions that no file names.
+  // Nothing else is about sessions that no file names.
   const isOverAll = withUnlisted || budgets.rules.length > 0;
   const existing = isOverAll ? await scanIds(redis, BUDGET_KEYS) : [];
   const ids = sortedOnce([...existing, ...budgets.named.keys()]);

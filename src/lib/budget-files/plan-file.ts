@@ -1,8 +1,8 @@
 import {isUtf8} from 'node:buffer';
 
 import type {Held} from '../gateway/stored-value.js';
-import type {ServerInfo} from '../redis/contract.js';
 import {formatDay} from '../periods/terms.js';
+import type {ServerInfo} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {hexOf, idOfHex, nameOf, parseSessionId, type RawId} from '../values/session-id.js';
 import {EntryReader} from './entry.js';

@@ -12,7 +12,7 @@ import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type Money} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 
-/** What is spent is only told of. */
+/** The spending is read only to report it. */
 const SHAPES = [...BUDGET_FILE_KEYS, SPENT_KEYS];
 
 /** The outcome for a session in a file. */
