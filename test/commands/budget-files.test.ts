@@ -171,7 +171,10 @@ describe('diff-budgets', () => {
     const json = await onFile('diff-budgets --json', '  c: {budget: 5}\n', 'scope: [c]\n');
     expect([json.code, JSON.parse(json.stdout)]).toMatchObject([
       1,
-      {differences: [{session_id: 'c', difference: 'failed', error: {code: 'PERIOD_UNREADABLE'}}], summary: {failed: 1}},
+      {
+        differences: [{session_id: 'c', difference: 'failed', error: {code: 'PERIOD_UNREADABLE'}}],
+        summary: {failed: 1},
+      },
     ]);
     expect(stderr).toContain('A session cannot be compared.');
     expect((await onFile('diff-budgets', '  a: {budget: 5}\n  b: {}\n  c: {}\n')).stdout).toContain(
@@ -419,7 +422,9 @@ describe('apply-budgets', () => {
 
     test('refuses what is no plan, and --unlisted', async () => {
       const path = await file('{"version": 1, "changes": [{"session_id": "a", "seen": {}, "wanted": {}}]}', 'p.json');
-      expect((await run(`apply-budgets --yes --plan ${path}`, redis)).stderr).toContain('its change 1 cannot be read: seen is not');
+      expect((await run(`apply-budgets --yes --plan ${path}`, redis)).stderr).toContain(
+        'its change 1 cannot be read: seen is not',
+      );
       expect((await run(`apply-budgets --yes --plan ${path} --unlisted zero`, redis)).stderr).toContain('goes with -f');
       expect((await run('apply-budgets --yes', redis)).code).toBe(1);
     });

@@ -101,7 +101,12 @@ function planOne(
   const decision = decide(held, wanted, now);
   const name = nameOf(id);
   if (decision.state === 'failed') return {id: name, state: 'failed', error: decision.error};
-  const facts = {id: name, spent: spentOf(held), isListed: wanted !== NOTHING, note: wanted === NOTHING ? '' : wanted.note};
+  const facts = {
+    id: name,
+    spent: spentOf(held),
+    isListed: wanted !== NOTHING,
+    note: wanted === NOTHING ? '' : wanted.note,
+  };
   if (decision.state === 'unchanged') {
     const before = readBudgetState(held);
     if (before instanceof TokengateError) return {id: name, state: 'failed', error: before};
