@@ -1,9 +1,11 @@
-import {BUDGET_KEYS} from '../gateway/keys.js';
+import {BUDGET_KEYS, SPENT_KEYS} from '../gateway/keys.js';
+import {readMoney} from '../gateway/read-money.js';
 import type {Held} from '../gateway/stored-value.js';
 import type {Redis} from '../redis/contract.js';
 import {scanIds} from '../sessions/scan-ids.js';
 import {sortedOnce} from '../sessions/sorted-ids.js';
 import {TokengateError} from '../values/errors.js';
+import type {Money} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import {type BudgetState, decide} from './decide.js';
 import {readHeld} from './state.js';
@@ -23,6 +25,21 @@ export interface Comparison {
   same: number;
 }
 
+/** A comparison, with what the sessions that differ have spent, as far as that is an amount. */
+export interface SpentComparison extends Comparison {
+  spent: ReadonlyMap<RawId, Money>;
+}
+
+export async function* withSpent(
+  redis: Redis,
+  comparisons: AsyncIterable<Comparison>,
+): AsyncGenerator<SpentComparison> {
+  for await (const comparison of comparisons) {
+    const changing = comparison.differences.flatMap(({state, id}) => (state === 'differs' ? id : []));
+    yield {...comparison, spent: await readMoney(redis, SPENT_KEYS, changing)};
+  }
+}
+
 /** Compares Redis with the files, session by session, in the order of their IDs, page by page. */
 export async function* compare(
   redis: Redis,
@@ -30,7 +47,7 @@ export async function* compare(
   now: Date,
   {withUnlisted}: {withUnlisted: boolean},
 ): AsyncGenerator<Comparison> {
-  // Only these two keys say anything about sessions that no file names.
+  // Nothing else is about sessions that no file names.
   const isOverAll = withUnlisted || budgets.rules.length > 0;
   const existing = isOverAll ? await scanIds(redis, BUDGET_KEYS) : [];
   const ids = sortedOnce([...existing, ...budgets.named.keys()]);
