@@ -26,7 +26,7 @@ import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';
 import {type FoldedRow, foldSessions} from '../lib/watch/fold.js';
 import {type Feed, openFeed} from '../lib/watch/poller.js';
-import {openWatch, type Reading, type Wanted} from '../lib/watch/reader.js';
+import {Watch, type Reading, type Wanted} from '../lib/watch/reader.js';
 import {type Status, sortWatched, summarize, type Summary, WATCH_FIELDS, type Watched} from '../lib/watch/row.js';
 import {sampleSessions} from '../lib/watch/sample.js';
 
@@ -50,15 +50,15 @@ interface WatchJson {
 
 export default class WatchSessions extends BaseCommand<typeof WatchSessions> {
   static override summary = 'Watch sessions spend, live, and act on them';
-  static override description = `A full-screen view of the sessions that have a budget: totals, and a row a session with its status, amounts, rate of spending, time until its budget is spent ("lasts" if it renews before), requests in the last minute and freeze. The rate is that of the last minute, from what was spent between readings.
+  static override description = `A full-screen view of the sessions that have a budget: totals, and a row a session with its status, amounts, rate of spending, time until its budget is spent ("lasts" if it renews before), requests in the last minute and freeze. The rate is what the session spent in the last minute, in US dollars a minute.
 
-Keys: arrows, PgUp, PgDn, Home and End select a session, and the selection stays on it; f freezes, u unfreezes, + adds budget, r resets, each after a question; z undoes the last of these; m and M mark sessions for one action; t folds sessions into their groups, of which Enter opens one; Enter or d shows all about a session, with commands to copy; e explains; / filters by a part of an ID, a glob or an expression, while it is typed; s and S sort by the next column or the one before, i inverts; ? or F1 helps; q or F10 quits.
+Keys: arrows, PgUp, PgDn, Home and End select a session, and the selection stays on it; f freezes, u unfreezes, + adds budget, r resets, each after a question; z undoes the last of these; m and M mark sessions for one action; t folds sessions into groups, and Enter opens one; Enter or d shows all about a session, with commands to copy; e explains; / filters by a part of an ID, a glob or an expression, while it is typed; s and S sort by the next column or the one before, i inverts; ? or F1 helps; q or F10 quits.
 
 Status: frozen, invalid (a value that the gateway cannot read), empty (the budget is spent), low (80 percent or more is used) or ok.
 
-Groups are named by globs (--group bots=*-bot) or by the first parts of the ID (--group-depth, 1 if nothing says how). With one of these flags the view begins with groups, and --once prints them. An action on a group is for all of its sessions that are shown, and its question says how many.
+Groups are named by globs (--group-by bots=*-bot) or by the first parts of the ID (--group-by 1, which t takes if nothing else is given). With a flag that groups, the view starts with groups, and --once prints them. An action on a group applies to all of its sessions shown, and its question says how many.
 
-Without a terminal: --once prints one frame, with --sample 3s with rates from two readings; --format ndjson prints a line of JSON for each session, then one for each change, until it is interrupted.`;
+Without a terminal, --once prints one frame (add --sample 3s for rates), and --format ndjson prints a line of JSON for each session, then one for each change, until you interrupt it.`;
   static group = 'Look';
   static override examples = [
     {description: 'See what is spending now', command: '<%= config.bin %> <%= command.id %>'},
@@ -71,7 +71,7 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
       command: '<%= config.bin %> <%= command.id %> --once --sort spent',
     },
     {
-      description: 'What burns now, in one shot',
+      description: 'One frame with the present rates',
       command: '<%= config.bin %> <%= command.id %> --once --sample 3s',
     },
   ];
@@ -87,13 +87,13 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
     })(),
     reverse: Flags.boolean({description: 'Sort the other way round'}),
     interval: Flags.string({
-      description: 'From one reading to the next, such as 5s or 1m',
+      description: 'Time between two readings, such as 5s or 1m',
       default: '2s',
       helpValue: 'TIME',
     }),
     once: Flags.boolean({description: 'Print one frame with all sessions, and end'}),
     sample: Flags.string({
-      description: 'With --once, read twice, so far apart, for the rates of spending',
+      description: 'With --once, read twice, this far apart, to show rates of spending',
       helpValue: 'TIME',
     }),
     format: Flags.option({
@@ -124,7 +124,7 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
     const stop = new AbortController();
     const feed = await openFeed({
       connect: () => this.connect(stop.signal),
-      watch: openWatch({...wanted, ...(format === 'text' && {readFirstRates})}),
+      watch: new Watch({...wanted, ...(format === 'text' && {readFirstRates})}),
       interval: interval * 1000,
       countAll: format === 'ndjson',
       signal: stop.signal,
@@ -143,7 +143,7 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
 
   private async show(feed: Feed, interval: number, grouping: Pick<Start, 'groupOf' | 'isFolded'>): Promise<void> {
     const {sort, reverse} = this.flags;
-    // A wrong --confirm is told before the screen is shown.
+    // A wrong --confirm is reported before the screen appears.
     this.guard.nameToType(feed.server);
     const messages = await showLive({
       ...{feed, interval, limits: this.limits(), start: {sort, reverse, ...grouping}},
@@ -197,13 +197,13 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
     return format;
   }
 
-  /** What the flags limit the sessions to. */
+  /** The limits that the flags set. */
   private limits(): string[] {
     const {match, where} = this.flags;
     return [...(match === undefined ? [] : [`match ${match}`]), ...(where === undefined ? [] : [`where ${where}`])];
   }
 
-  /** What a change that was under way when the view was left has come to. */
+  /** The outcome of a change that was under way when the view was left. */
   private report(messages: readonly Message[]): void {
     for (const {text, level} of messages) {
       if (level === 'error') throw new TokengateError('CHANGE_FAILED', text);
@@ -221,7 +221,7 @@ async function readFirstRates(redis: Redis, match?: string): Promise<Map<RawId, 
 
 async function readOnce(redis: Redis, wanted: Wanted, seconds: number | undefined): Promise<Reading> {
   if (seconds !== undefined) return sampleSessions(redis, wanted, seconds);
-  const watch = openWatch(wanted);
+  const watch = new Watch(wanted);
   await watch.read(redis, 'all');
   return watch.reading();
 }

@@ -4,12 +4,12 @@ import {type GroupOptions} from '../../lib/sessions/groups.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {countFlag} from './flags.js';
 
-/** How sessions are put into groups. */
+/** How to group sessions. */
 export const groupFlags = {
   group: Flags.string({
     helpGroup: 'GROUP',
     description:
-      'Group of the IDs that match a glob, such as bots=*-bot; may be repeated, the first that matches counts',
+      'Group the IDs that match a glob, such as bots=*-bot; repeat it for more groups, the first match counts',
     multiple: true,
     helpValue: 'NAME=GLOB',
   }),

@@ -5,9 +5,9 @@ import {formatExactMoney, type Money} from '../../lib/values/money.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
 import {reportWarning} from '../terminal/report.js';
 
-/** What a second look has found, as scripts see it: a contract. */
+/** The finding of a second look in the form for scripts, which is a contract. */
 export interface SecondLookJson {
-  /** `lasts` is what it should be; after `failed` nothing is known, or the session is not as it should be. */
+  /** `lasts` is the normal outcome; after `failed` the outcome is unknown, or the session is not as it should be. */
   outcome: 'lasts' | 'taken_off' | 'overwritten' | 'failed';
   removed_spent?: Money;
   found_spent?: Money;
@@ -39,7 +39,7 @@ export function toSecondLookJson([sighting]: readonly Sighting[]): SecondLookJso
   }
 }
 
-/** As a sentence or more. May hold untrusted text. */
+/** One or more sentences. May hold untrusted text. */
 export function describeSighting(sighting: Sighting): string {
   const way = 'a request that was under way';
   switch (sighting.kind) {
@@ -48,22 +48,24 @@ export function describeSighting(sighting: Sighting): string {
       return `Session '${sighting.id}': its spending jumped to ${found ?? ''}, by at least the ${removed ?? ''} that was removed: ${way} had written it back. It was taken off again, which leaves ${left ?? ''}.`;
     }
     case 'not_taken_off':
-      return `Session '${sighting.id}': its spending jumped by at least the ${formatExactMoney(sighting.removed)} that was removed: ${way} had written it back. To take it off again failed: ${sighting.error.message} Reset the session again.`;
+      return `Session '${sighting.id}': its spending jumped by at least the ${formatExactMoney(sighting.removed)} that was removed: ${way} had written it back. Taking it off again failed: ${sighting.error.message} Reset the session again.`;
     case 'budget_overwritten':
       return `Session '${sighting.id}': its budget is ${describeAmount(sighting.budget)} now, not ${formatExactMoney(sighting.wanted)}: somebody wrote it right after, such as ${way}, which gives a session the gateway's default. Set it again.`;
     case 'freeze_overwritten':
       return `Session '${sighting.id}' is ${describeFreeze(sighting.freeze)} now: somebody wrote it right after, such as ${way}. Freeze it again.`;
     case 'no_look':
-      return `It could not be looked at again, to see whether ${way} has undone it: ${sighting.error.message}`;
+      return `The second look, for ${way}, failed: ${sighting.error.message}`;
   }
 }
 
-/** True for what is not as it was said to be: then the exit code is 1. */
+/** True when a session is not as it was reported to be: then the exit code is 1. */
 export function hasNotLasted({kind}: Sighting): boolean {
   return kind === 'not_taken_off' || kind === 'budget_overwritten' || kind === 'freeze_overwritten';
 }
 
-/** Warns of what a second look at one session has found, and ends with 1 when it is not as it was said to be. */
+/**
+ * Warns about the findings of a second look at one session, and sets exit code 1 if it is not as it was reported to be.
+ */
 export function tellSightings(sightings: readonly Sighting[]): SecondLookJson {
   for (const sighting of sightings) {
     reportWarning(describeSighting(sighting));

@@ -24,19 +24,22 @@ import type {BudgetChange} from './budget.js';
 import type {Freeze} from './freeze.js';
 import type {NotLasting, SecondLook, Sighting} from './second-look.js';
 
-/** A request that had read before a change has written after so many milliseconds, as a rule. */
+/** A request that read before a change has usually written after this many milliseconds. */
 const SOON_MS = 2;
-/** While there are requests, it is worth waiting longer. */
+/** While requests come in, it is worth waiting longer. */
 const LATER_MS = 100;
-/** The counter of requests lives for a minute after the last: with more than this left one began within a second. */
+/**
+ * The request counter lives for a minute after the last request: if more than this is left, one began within the last
+ * second.
+ */
 const BEGUN_JUST_NOW = 59_000;
-/** Sessions are looked at this many at a time. */
+/** Sessions to look at in one step. */
 const PAGE = 1000;
 
 /**
- * A request that finds no budget gives the session the gateway's default, in a step of its own: over a budget that was set
- * in between. Looks whether that has happened to a session's first budget; again, and later, where there are requests. A
- * budget that replaces another is safe.
+ * Looks whether a request has overwritten a session's first budget. A request that finds no budget writes the gateway's
+ * default in a step of its own, over a budget that was set meanwhile. Where requests come in, it looks again, later. A
+ * budget that replaces another one is safe.
  */
 export async function findOverwrittenBudget(redis: Redis, {session, isFirst}: BudgetChange): Promise<Sighting[]> {
   const {id, key, budget: wanted} = session;
@@ -53,9 +56,9 @@ export async function findOverwrittenBudget(redis: Redis, {session, isFirst}: Bu
 }
 
 /**
- * A request removes a freeze that was over when it looked, and one beyond the gateway's limits writes a freeze of five
- * minutes, both in steps of their own: over a freeze that was set in between. Looks whether that has happened; again, and
- * later, where a request may be about to do it.
+ * Looks whether a request has overwritten a freeze. A request removes a freeze that was over when it looked, and one
+ * beyond the gateway's limits writes a freeze of five minutes. Both happen in steps of their own, over a freeze that
+ * was set meanwhile. Where a request may be about to do so, it looks again, later.
  */
 export async function findOverwrittenFreeze(redis: Redis, freeze: Freeze): Promise<Sighting[]> {
   const {key, isKept, previous} = freeze;
@@ -74,7 +77,7 @@ export async function findOverwrittenFreeze(redis: Redis, freeze: Freeze): Promi
   });
 }
 
-/** The same for many. */
+/** The same for many sessions. */
 export const freezeLook: SecondLook<Freeze> = {
   afterMs: [LATER_MS],
   look: (redis, freezes) =>
@@ -99,7 +102,7 @@ async function lookSoon(look: () => Promise<{found: NotLasting[]; isInUse: boole
   }
 }
 
-/** Of freezes those that are no longer there, or end sooner. */
+/** The freezes that are gone, or end sooner. */
 async function findLost(redis: Redis, freezes: readonly Freeze[]): Promise<NotLasting[]> {
   const suspects: Freeze[] = [];
   for (const page of inGroups(freezes, PAGE)) {
@@ -123,7 +126,7 @@ async function findLost(redis: Redis, freezes: readonly Freeze[]): Promise<NotLa
     const [until = false, reason = false] = value.held.map(inText);
     const freeze = toFreezeState(id, until, reason, now);
     const lasts = freeze.isFrozen === true && freeze.until !== null && freeze.until >= wanted;
-    // A freeze of a moment may be over by now.
+    // A very short freeze may be over by now.
     return lasts || wanted <= now ? [] : [{id, kind: 'freeze_overwritten', freeze}];
   });
 }

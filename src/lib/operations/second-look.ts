@@ -7,7 +7,7 @@ import type {Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import type {Money} from '../values/money.js';
 
-/** Something that was done, and has not lasted. */
+/** The effect of a change that did not last. */
 export type NotLasting = {id: string} & (
   | /** Removed spending was written back by a request that was under way, and was taken off again. */
     {kind: 'taken_off'; removed: Money; found: Money; left: Money}
@@ -16,39 +16,42 @@ export type NotLasting = {id: string} & (
   | {kind: 'freeze_overwritten'; freeze: FreezeState}
 );
 
-/** What a second look has found. */
+/** The finding of a second look. */
 export type Sighting = NotLasting | {kind: 'no_look'; error: TokengateError};
 
-/** A look, some time after changes, at whether what they did has lasted: the gateway reads and writes in separate steps. */
+/**
+ * A look, some time after changes, at whether their effect lasts: the gateway reads and writes in separate steps, and
+ * may write over it.
+ */
 export interface SecondLook<R> {
-  /** When to look, in milliseconds after the change, in this order. */
+  /** When to look, in milliseconds after the change, in ascending order. */
   afterMs: readonly number[];
   /** @throws TokengateError when Redis can't be read */
   look: (redis: Redis, results: readonly R[], of: LookedAt) => Promise<NotLasting[]>;
 }
 
-/** What the results that are looked at have in common. */
+/** What the results of one look have in common. */
 interface LookedAt {
   journal: Journal | undefined;
-  /** How long ago they were done, in milliseconds. */
+  /** The age of the changes, in milliseconds. */
   ageMs: number;
 }
 
-/** Parts of a batch that are looked at in one go. */
+/** How many parts of a batch to look at together. */
 const AT_ONCE = 20;
 
 interface Waiting<R> {
   since: number;
   results: readonly R[];
   journal: Journal | undefined;
-  /** When the looks that are left are due, in milliseconds after `since`. */
+  /** When the remaining looks are due, in milliseconds after `since`. */
   afterMs: readonly number[];
 }
 
-/** Looks again at what was done, part by part, each when its time has come. */
+/** Looks again at the results of a batch, part by part, each when it is due. */
 export class SecondLooks<R> {
   private waiting: Waiting<R>[] = [];
-  /** One look after the other, beside the batch: it does not wait for them. */
+  /** The looks run one after another beside the batch, which does not wait for them. */
   private looks = Promise.resolve();
   private hasFailed = false;
 
@@ -58,13 +61,13 @@ export class SecondLooks<R> {
     private readonly onSighting: (sightings: readonly Sighting[]) => void | Promise<void>,
   ) {}
 
-  /** For results of which the changes are done just now. */
+  /** Adds results of changes that were made just now. */
   add(results: readonly R[], journal: Journal | undefined): void {
     if (results.length === 0) return;
     this.waiting.push({since: performance.now(), results, journal, afterMs: this.how.afterMs});
   }
 
-  /** Begins the looks that are due, when there are enough of them to be worth it. */
+  /** Begins the looks that are due, once there are enough of them to be worth it. */
   begin(atLeast = AT_ONCE): void {
     const now = performance.now();
     const due = this.waiting.filter((part) => dueAt(part) <= now);
@@ -77,7 +80,7 @@ export class SecondLooks<R> {
     this.looks = this.looks.then(() => this.lookAt(due));
   }
 
-  /** Waits for the looks that have begun, and does those that are left. */
+  /** Waits for the looks under way, and runs the remaining ones. */
   async finish(): Promise<void> {
     while (this.waiting.length > 0 && !this.hasFailed) {
       const next = Math.min(...this.waiting.map(dueAt));
@@ -88,7 +91,7 @@ export class SecondLooks<R> {
     await this.stop();
   }
 
-  /** Waits for the looks that have begun, and does no other. */
+  /** Waits for the looks under way, and runs no other. */
   async stop(): Promise<void> {
     await this.looks;
   }
@@ -108,7 +111,7 @@ export class SecondLooks<R> {
   }
 }
 
-/** What looks at a single result find. Never throws TokengateError. */
+/** The findings of the looks at a single result. Never throws TokengateError. */
 export async function lookAtOne<R>(
   redis: Redis,
   how: SecondLook<R>,

@@ -18,41 +18,41 @@ export interface Removal {
   spent: Money;
 }
 
-/** What was taken off spending that had been written back; null when it had not been. */
+/** Written-back spending that was taken off again; null when none was written back. */
 interface TakenOff {
   removed: Money;
   found: Money;
   left: Money;
 }
 
-/** After a reset somebody waits for the end of the command. */
+/** After a reset somebody waits for the command to end. */
 export const RESET_LOOKS = [100, 500];
 /** After a renewal old spending would block the session for a whole period, and nobody waits. */
 export const RENEWAL_LOOKS = [100, 1000];
 
-/** What can be written back; undefined for nothing, and for what is no money. */
+/** The spending that could be written back; undefined if there is none, or it is not money. */
 export function toRemoval(key: RawId, spent: StoredAmount): Removal | undefined {
   return spent.state === 'money' && spent.amount.gt(ZERO) ? {key, spent: spent.amount} : undefined;
 }
 
-/** Until what looks like a jump is read once more, in milliseconds. */
+/** How long after something that looks like a jump to read it again, in milliseconds. */
 const LATER_MS = 20;
 const MAX_TRIES = 10;
-/** Longer ago than a change that is looked at again. */
+/** Older than any change that is still looked at, in milliseconds. */
 const RECENT_MS = 60_000;
 
-/** What is spent since a removal. */
+/** The spending since a removal. */
 interface Since {
   spent: Money;
-  /** When it was read, in milliseconds after the removal. */
+  /** The time of the reading, in milliseconds after the removal. */
   ageMs: number;
 }
 
 /**
- * The gateway reads, adds and writes back in separate steps, so a request that is under way can bring back the spending
- * that a reset or a renewal removed. When it has jumped by at least what was removed, exactly that is taken off again, by
- * the same change as the journal has it. What is spent meanwhile stays: spending that grows, as new requests make it, is
- * no jump.
+ * Takes off spending that came back. The gateway reads, adds and writes back in separate steps, so a request under way
+ * can restore the spending that a reset or a renewal removed. If the spending has jumped by at least the removed
+ * amount, exactly that amount is taken off, and recorded in the journal under the same change. New spending stays:
+ * spending that grows, as new requests make it, is not a jump.
  *
  * @param removalOf undefined when nothing was removed
  */
@@ -60,7 +60,7 @@ export function writeBackLook<R>(
   afterMs: readonly number[],
   removalOf: (result: R) => Removal | undefined,
 ): SecondLook<R> {
-  /** Those of which all is told. */
+  /** The sessions that need no other look. */
   const settled = new Set<RawId>();
   const findJumps = jumps(Math.max(...afterMs));
   return {
@@ -75,7 +75,7 @@ export function writeBackLook<R>(
           sightings.set(key, sighting);
           if (sighting.kind === 'not_taken_off' || sighting.left.gte(sighting.removed)) settled.add(key);
         }
-        // A request may have read just before, and bring it back once more.
+        // A request may have read just before, and write it back once more.
         const again = await readLater(redis, jumped);
         jumped = jumped.filter(({key, spent}) => !settled.has(key) && again.get(key)?.gte(spent));
       }
@@ -84,7 +84,10 @@ export function writeBackLook<R>(
   };
 }
 
-/** Finds removals that are undone, as often as it is called; those whose spending was beyond them once jump no more. */
+/**
+ * Returns a function that finds the removals that were undone since its last call. A removal whose spending has grown
+ * beyond the removed amount cannot jump any more.
+ */
 function jumps(lastMs: number): (redis: Redis, removals: readonly Removal[], ageMs: number) => Promise<Removal[]> {
   const beyond = new Set<RawId>();
   const before = new Map<RawId, Since>();
@@ -102,14 +105,14 @@ function jumps(lastMs: number): (redis: Redis, removals: readonly Removal[], age
       else jumped.push(removal);
     }
     for (const [key, spent] of now) before.set(key, {spent, ageMs});
-    // It is as after the removal again.
+    // Back to the state after the removal.
     for (const {key} of jumped) before.delete(key);
     if (ageMs >= lastMs) for (const {key} of removals) before.delete(key);
     return jumped;
   };
 }
 
-/** True when new requests may have spent as much as was removed: going by what they did before, or do now. */
+/** True when new requests may have spent as much as was removed, judging by their pace before or now. */
 function couldGrowTo(
   removed: Money,
   {now, later, before = {spent: ZERO, ageMs: 0}}: {now: Since; later: Money; before: Since | undefined},
@@ -142,7 +145,7 @@ interface Told {
 async function takeOff(redis: Redis, removals: readonly Removal[], journal: Journal | undefined): Promise<Told[]> {
   const back = new Map(removals.map(({key, spent}) => [key, spent]));
   const keys = [...back.keys()];
-  // The change has an entry before this one: whoever reads back looks for it.
+  // The change already has an entry: whoever reads the journal backwards must look for it.
   const began = journal && (journal.began ?? new Date((await serverTime(redis)).getTime() - RECENT_MS));
   const told: Told[] = [];
   const options = {journal: journal && {...journal, began}, stop: new AbortController().signal};
