@@ -28,7 +28,7 @@ export default class ResetSession extends BatchCommand<typeof ResetSession> {
   static override summary = 'Remove the budget and spending of sessions';
   static override description = `Asks first. Budget and spending are removed in one atomic step, and what was removed is shown.
 
-A request of the gateway that is under way can write the old spending back. So a tenth of a second and half a second later the command looks again: when the spending has jumped by at least what was removed, exactly that is taken off again, and a warning says so.
+A request of the gateway that is under way can write the old spending back. So a tenth of a second and half a second later the command looks again: if the spending has jumped by at least what was removed, exactly that is taken off again, and a warning says so. If less than half of the budget was removed, new requests may have cost as much: then it only warns.
 
 At its next request a session gets the default budget of the gateway; --keep-budget keeps its current budget.
 
@@ -65,7 +65,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
       change: () => resetChange({keepBudget}),
       describe: describeRemoved,
       toJson: toRemovedJson,
-      secondLook: this.flags['no-second-look'] ? null : resetLook(),
+      secondLook: this.flags['no-second-look'] ? null : resetLook,
     });
     return undefined;
   }
@@ -78,7 +78,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     this.render(reset);
     if (!isNothing(reset)) this.afterChange(journal);
     const isLookedAt = reset.spent !== null && !this.flags['no-second-look'];
-    const secondLook = isLookedAt ? tellSightings(await lookAtOne(redis, resetLook(), reset, journal)) : null;
+    const secondLook = isLookedAt ? tellSightings(await lookAtOne(redis, resetLook, reset, journal)) : null;
     const change = isNothing(reset) ? undefined : journal?.change;
     return {session_id: reset.id, ...toRemovedJson(reset), second_look: secondLook, change_id: change ?? null};
   }

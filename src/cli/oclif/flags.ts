@@ -133,9 +133,9 @@ export const answerFormatFlag = Flags.option({
   description: 'Output format; --json is short for --format json',
 });
 
-/** For commands that remove spending. */
+/** For commands that replace spending. */
 export const secondLookFlag = Flags.boolean({
-  description: 'Do not look whether a request that was under way wrote the old spending back',
+  description: 'Do not look whether a request that was under way has undone it',
 });
 
 /** How a change is recorded. */

@@ -12,6 +12,8 @@ import {nameOf, type RawId} from '../values/session-id.js';
 /** What became of a session that a file speaks of. */
 export interface BudgetFileChange {
   id: string;
+  /** The same as bytes. */
+  key: RawId;
   before: BudgetState;
   after: BudgetState;
   /** What the file says of it for people; untrusted text. */
@@ -90,10 +92,10 @@ function planOne(
   if (decision.state === 'unchanged') {
     const before = readBudgetState(held);
     if (before instanceof TokengateError) return {id: name, state: 'failed', error: before};
-    return {id: name, state: 'unchanged', result: {id: name, before, after: before, note}};
+    return {id: name, state: 'unchanged', result: {id: name, key: id, before, after: before, note}};
   }
   const {next, before, after} = decision;
-  return {state: 'write', expected: [...held], next: toStored(next), result: {id: name, before, after, note}};
+  return {state: 'write', expected: [...held], next: toStored(next), result: {id: name, key: id, before, after, note}};
 }
 
 function changedSince(id: RawId): Settled<BudgetFileChange> {
