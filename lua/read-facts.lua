@@ -1,9 +1,9 @@
--- Reads what check-store has to know of keys.
+-- Reads the facts about keys that check-store needs.
 --
--- KEYS: one to read, or two, of which the second decides on the first.
--- ARGV: a digit for each key to read, how many they are; the last byte of a value that is read.
--- Returns: of each key its type, PTTL, text (nothing for another type), and the PTTL of the second.
--- Atomic: it writes nothing; the facts of all keys are of one moment.
+-- KEYS: for each one key, or two, if the first depends on the second.
+-- ARGV: for each a digit, the number of its keys; then the last byte of a value to read.
+-- Returns: for each the type, PTTL and text (nothing for another type) of the first key, and the PTTL of the second.
+-- Atomic: it writes nothing; all facts are of one moment.
 local replies, n, at = {}, 0, 1
 for digit in string.gmatch(ARGV[1], '%d') do
   local key = KEYS[at]

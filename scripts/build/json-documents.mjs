@@ -167,11 +167,11 @@ const undoLook = lookOf(
 const lookedAt = ({look, isNull}) => ({second_look: [nullable(look), `whether it has lasted; null ${isNull}`]});
 const OF_ALL = {session_id: ['text?', 'the session; null for all']};
 
-/** The document of a batch, and the lines of its --format ndjson. */
+/** The document of a batch, and the lines of its --format ndjson. `results` are the facts of one that is done; a list, of either. */
 function batchOf(verb, done, results, {facts = changeId, second} = {}) {
   const head = (outcomes) => ({...id, outcome: [outcomes, 'what happened'], ...facts});
   const result = oneOf(
-    {...head([done, 'unchanged']), ...results},
+    ...[results].flat().map((facts) => ({...head([done, 'unchanged']), ...facts})),
     {
       ...head([`would_${verb}`, 'unchanged']),
       now: ['text', 'with `--dry-run`: the current values'],
@@ -375,6 +375,51 @@ const renewed = batchOf(
   {second: periodLook},
 );
 
+/** A session as a file of budgets says it. */
+const budgetState = {
+  budget: ['amount?', 'US dollars without grants and without what a renewal carried over; null if it is no amount'],
+  grants: ['amount', 'the sum of the grants'],
+  period: [
+    nullable({
+      every: [['day', 'week', 'month', 'year'], 'how often the budget renews'],
+      amount: ['amount', 'US dollars that each renewal gives'],
+      timezone: ['text', 'whose calendar counts'],
+      at: ['text', 'the time at which a period begins'],
+      on: period.on,
+      rollover: [['none', 'unused'], 'what is carried over'],
+      max_rollover: period.max_rollover,
+    }),
+    'how the budget renews; null if it does not',
+  ],
+};
+const changedBudget = {
+  before: [budgetState, 'the session before'],
+  after: [budgetState, 'the session after'],
+  spent: ['amount?', 'US dollars spent; null if nothing is recorded, or that is no amount'],
+  used_up: ['boolean', 'whether the new budget is spent already'],
+  note: ['text?', 'what the file says of it for people (`note`)'],
+};
+const named = {...id, 'session_id_hex?': ['text', 'only if the ID is not UTF-8 text: its bytes']};
+const difference = oneOf(
+  {...named, difference: [['add', 'change'], 'whether the session gets a first budget'], ...changedBudget},
+  {...named, difference: [['unlisted'], 'the file does not list it']},
+  {...named, difference: [['failed'], 'it cannot be compared'], error: [error, 'why']},
+);
+const applied = batchOf('change', 'changed', [
+  changedBudget,
+  {freeze_reason: ['text', 'why it is frozen (`--unlisted freeze`)'], frozen_until: ['time', 'the end of the freeze']},
+]);
+const fileEntry = {
+  'budget?': ['amount', 'US dollars to spend now'],
+  'amount?': ['amount', 'US dollars that each renewal gives; the budget if left out'],
+  'period?': [['day', 'week', 'month', 'year'], 'how often the budget renews'],
+  'timezone?': ['text', 'whose calendar counts; UTC if left out'],
+  'at?': ['text', 'the time at which a period begins; 00:00 if left out'],
+  'on?': ['text', 'the day of the week or month on which it begins'],
+  'rollover?': [['unused'], 'what a renewal adds'],
+  'max-rollover?': ['amount', 'the most that is carried over'],
+};
+
 const one = (is) => ({documents: [{is}]});
 
 export const DOCUMENTS = {
@@ -390,6 +435,7 @@ export const DOCUMENTS = {
     identical_consecutive: ['count?', 'identical requests in a row after the first'],
     identical_limit: ['count', 'the limit of the gateway'],
   }),
+  'apply-budgets': {documents: [{is: applied.document}], line: applied.line},
   'check-sessions': one({
     status: [['ok', 'warning', 'critical'], 'the most severe finding'],
     checked: ['count', 'sessions checked'],
@@ -423,6 +469,25 @@ export const DOCUMENTS = {
       {type: [['finding'], 'the kind of line'], ...finding},
       {type: [['repair'], 'the kind of line'], ...repair},
     ),
+  },
+  'diff-budgets': {
+    documents: [
+      {
+        is: {
+          differences: [listOf(difference), 'the sessions that differ, in the order of their IDs'],
+          summary: [
+            {
+              to_change: ['count', 'sessions that would change'],
+              not_listed: ['count', 'sessions that the file does not list'],
+              unchanged: ['count', 'sessions that are as they should be'],
+              failed: ['count', 'sessions that cannot be compared'],
+            },
+            'the number of sessions',
+          ],
+        },
+      },
+    ],
+    line: difference,
   },
   'explain-session': one({
     ...id,
@@ -470,6 +535,12 @@ export const DOCUMENTS = {
     next_renewal: [zoned, 'when the budget renews; null if it does not'],
     ...recordedForecast,
     grant_commands: [listOf('text'), 'in place of `add-budget`, for this period only'],
+  }),
+  'export-budgets': one({
+    version: [[1], 'the version of the format'],
+    'scope?': [listOf('text'), '`--match`'],
+    'sessions?': [mapOf('SESSION', fileEntry), 'the sessions; left out if there are none'],
+    'id_hex?': [mapOf('HEX', fileEntry), 'sessions whose ID is not UTF-8 text, by its bytes'],
   }),
   'freeze-session': oneOrMany(
     'freeze',

@@ -59,7 +59,7 @@ On a protected context every change asks for the name to be typed. A read-only c
     return {...toContextJson(context, config), file: file.path};
   }
 
-  /** What is typed, as the file has it. A relative path on a command line is one from the folder that it is typed in. */
+  /** The typed values for the file. A relative path on a command line starts from the working directory. */
   private readFields(): NewContext {
     const {flags, typed} = this;
     if (typed.has('redis-url') === typed.has('redis-url-file') || typed.has('context')) {

@@ -7,7 +7,8 @@ import {reportFlags} from '../cli/oclif/flags.js';
 import {countOf, formatCount} from '../cli/text/words.js';
 import {compare} from '../lib/budget-files/compare.js';
 import {decide, NOTHING} from '../lib/budget-files/decide.js';
-import {type PlannedSession, readPlan} from '../lib/budget-files/plan-file.js';
+import {isUsedUp} from '../lib/budget-files/describe.js';
+import {readPlan, refuseOtherServer} from '../lib/budget-files/plan-file.js';
 import type {Budgets} from '../lib/budget-files/wanted.js';
 import {previewBatch} from '../lib/change/batch.js';
 import type {Change} from '../lib/change/change.js';
@@ -18,6 +19,7 @@ import {type Freeze, freezeChange, freezeLook} from '../lib/operations/freeze.js
 import {type Left, leftOfBudget, LOOKS} from '../lib/operations/lasting.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {TokengateError} from '../lib/values/errors.js';
+import {formatExactMoney} from '../lib/values/money.js';
 import type {RawId} from '../lib/values/session-id.js';
 
 const UNLISTED = ['keep', 'zero', 'freeze'] as const;
@@ -25,7 +27,7 @@ const FREEZE_REASON = 'Not in the budget file';
 
 type Applied = BudgetFileChange | Freeze;
 
-/** What is to be done, as far as the question tells it. */
+/** What will be done, as far as the question says it. */
 interface Counts {
   listed: number;
   unlisted: number;
@@ -74,9 +76,9 @@ If a session had no budget, a request of the gateway that is under way can write
       throw new TokengateError('INVALID_USAGE', '--unlisted goes with -f: a plan says all that is to change.');
     }
     const isJson = this.jsonEnabled();
-    const planned = plan === undefined ? [] : await this.readPlan(plan);
-    const budgets = file === undefined ? undefined : await readBudgetFiles(file, {isJson});
-    if (unlisted !== 'keep' && budgets?.scopes.includes(undefined)) {
+    const wanted =
+      plan === undefined ? await readBudgetFiles(file ?? [], {isJson}) : readPlan(await readFlagFile(plan));
+    if (unlisted !== 'keep' && 'scopes' in wanted && wanted.scopes.includes(undefined)) {
       throw new TokengateError('NO_SCOPE', `--unlisted ${unlisted} needs a scope in each file.`, {
         hint: `Say in the file which sessions it speaks for, such as scope: ['team:*'].`,
       });
@@ -89,19 +91,17 @@ If a session had no budget, a request of the gateway that is under way can write
         question: () => describeQuestion(counts, unlisted),
         done: 'changed',
         describe,
+        problems: describeUsedUp,
         toJson,
         secondLook: {afterMs: LOOKS, leftBy},
       },
       async (redis, now) => {
         const recorded = journal && {...journal, began: now};
-        if (budgets === undefined) return [toStep(planned, recorded, {isBound: true})];
-        return this.findSteps(redis, budgets, now, recorded, counts);
+        if ('scopes' in wanted) return this.findSteps(redis, wanted, now, recorded, counts);
+        refuseOtherServer(wanted, redis.server);
+        return [toStep(wanted.sessions, recorded, {isBound: true})];
       },
     );
-  }
-
-  private async readPlan(name: string): Promise<PlannedSession[]> {
-    return readPlan(await readFlagFile(name));
   }
 
   private async findSteps(
@@ -162,7 +162,7 @@ function freezeAt(now: Date): Change<Freeze> {
   return freezeChange({reason: FREEZE_REASON, until: FOREVER, now, force: false});
 }
 
-/** Those of sessions that a change would change, or refuse to. */
+/** The sessions that a change would change, or refuse to. */
 async function findOpen(redis: Redis, ids: readonly RawId[], change: Change<Freeze>): Promise<RawId[]> {
   const open: RawId[] = [];
   let index = 0;
@@ -175,7 +175,7 @@ async function findOpen(redis: Redis, ids: readonly RawId[], change: Change<Free
   return open;
 }
 
-/** What stands before the number of all sessions, and names those that the file does not list. */
+/** The part before the number of all sessions; names those that the file does not list. */
 function describeQuestion({listed, unlisted}: Counts, what: (typeof UNLISTED)[number]): string {
   if (unlisted === 0) return 'Change';
   const verb = what === 'zero' ? 'Set the budget to 0 of' : 'Freeze';
@@ -193,7 +193,18 @@ function describe(applied: Applied): string {
   return describeWithNote(applied.before, applied.after, applied.note);
 }
 
+/** A budget that is spent already blocks the session. */
+function describeUsedUp(applied: Applied): string[] {
+  if ('isKept' in applied || !applied.isListed) return [];
+  const {id, before, after, spent} = applied;
+  const {budget} = after;
+  if (budget.state !== 'money' || !isUsedUp(before, after, spent)) return [];
+  return [
+    `Session '${id}' has spent ${formatExactMoney(spent)} of ${formatExactMoney(budget.amount)}: the gateway refuses its requests.`,
+  ];
+}
+
 function toJson(applied: Applied): Record<string, unknown> {
-  if (!('isKept' in applied)) return toChangeJson(applied.before, applied.after, applied.note);
+  if (!('isKept' in applied)) return toChangeJson(applied);
   return {freeze_reason: applied.reason, frozen_until: applied.until};
 }

@@ -125,7 +125,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     }
     if (this.flags.sample !== undefined && this.flags['max-rate'] === undefined)
       refuse('--sample goes with --max-rate.');
-    // What is left of a variable that was never set would tell nobody, without a word.
+    // A variable that expands to nothing would notify nobody, silently.
     if (this.flags.exec?.trim() === '') refuse('--exec is empty.');
   }
 
@@ -143,7 +143,10 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     });
   }
 
-  /** What each session spends a minute; undefined where no rule asks for it. Without --sample what is recorded comes first. */
+  /**
+   * What each session spends a minute; undefined if no rule asks for it. Without --sample the recorded rate comes
+   * first.
+   */
   private async rates({match}: Wanted): Promise<Pick<CheckOptions, 'rates' | 'recordedRates'>> {
     const {'max-rate': maxRate, 'empty-within': emptyWithin, sample} = this.flags;
     const isAsked = emptyWithin !== undefined || (maxRate !== undefined && sample === undefined);
@@ -160,7 +163,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     };
   }
 
-  /** By the ledger; undefined when that says nothing of the last hour. */
+  /** From the ledger; undefined if it says nothing about the last hour. */
   private async readRecorded(match: string | undefined): Promise<Map<RawId, Money | null> | undefined> {
     const {readAllRates} = await import('../lib/spending/all-rates.js');
     const redis = await this.connect();

@@ -82,7 +82,7 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
   private async repair(redis: Redis, fixable: readonly Fixable[], report: StoreReport): Promise<Journal | undefined> {
     let connection = redis;
     if (this.mustAsk(redis.server)) {
-      // A connection that waits for a person would be cut off.
+      // The server would close a connection that waits for a person.
       redis.close();
       const what = countOf(fixable.length, 'finding');
       await this.confirm(`Repair ${what} on ${describeServer(redis.server)}?`, redis.server);

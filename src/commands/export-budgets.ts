@@ -70,7 +70,7 @@ With --match, the file speaks for the sessions that match (scope). --schema prin
     const redis = await this.connect();
     const now = await serverTime(redis);
     const {ids} = await selectIds(redis, {ids: [], all: true, match, where: filter}, BUDGET_KEYS, now);
-    // What a filter leaves out, the file does not speak for.
+    // The file is not responsible for sessions that a filter leaves out.
     const scope = where === undefined ? match : undefined;
     return writeBudgets(readWritten(redis, ids, problems), {format, scope});
   }

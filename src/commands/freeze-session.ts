@@ -102,7 +102,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     return {session_id: freeze.id, ...toFreezeJson(freeze), second_look: secondLook, change_id: change ?? null};
   }
 
-  /** Reads the flags before anything is connected; the end of a freeze for a time is counted from now. */
+  /** Reads the flags before connecting; a duration counts from now. */
   private readOptions(): (now: Date) => FreezeOptions {
     const {reason, for: length, until, forever, force} = this.flags;
     const seconds = length === undefined ? ONE_HOUR : parseDuration(length);

@@ -77,7 +77,7 @@ It asks nothing, changes no key of the gateway, and writes no entry in the journ
   }
 }
 
-/** Loaded only when it is asked for. */
+/** Loaded only on demand. */
 async function findZone(typed: string): Promise<string> {
   const {findTimezone} = await import('../cli/oclif/period-flags.js');
   return findTimezone(typed);

@@ -177,7 +177,7 @@ interface Rendered {
   coverage: Coverage;
 }
 
-/** Each format is loaded only when it is asked for. */
+/** Each format is loaded only on demand. */
 async function render(
   report: Report,
   format: Exclude<Format, 'focus'>,

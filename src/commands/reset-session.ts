@@ -11,7 +11,7 @@ import {describeServer} from '../lib/redis/describe-server.js';
 import {type Money, parseStoredMoney} from '../lib/values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../lib/values/session-id.js';
 
-/** Null when there was none. A text when it was not money. */
+/** Null when there was none. A string when it was not money. */
 type Removed = Money | string | null;
 
 interface ResetJson {
@@ -83,7 +83,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     return {session_id: reset.id, ...toRemovedJson(reset), second_look: secondLook, change_id: change ?? null};
   }
 
-  /** Asks with all that the answer depends on; a session that is not there is refused before. */
+  /** Asks with everything that the answer depends on; an unknown session was refused before. */
   private async ask(id: RawId): Promise<void> {
     this.beginChange();
     this.refuseWithoutAnswer();
@@ -92,7 +92,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     for await (const [preview] of previewBatch(redis, [id], resetChange({keepBudget}))) {
       if (preview?.state === 'not_found') throw sessionNotFound(id);
       const next = keepBudget ? 'Its budget stays' : "Its next request gets the gateway's default budget";
-      // A connection that waits for a person would be cut off.
+      // The server would close a connection that waits for a person.
       redis.close();
       const facts = `Session '${nameOf(id)}' on ${describeServer(redis.server)}: ${preview?.now ?? ''}.`;
       await this.confirm(`${facts} ${next}. Reset it?`, redis.server);
@@ -105,7 +105,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
   }
 }
 
-/** Only where the budget was kept: a session without both is not found. */
+/** Only when the budget was kept: a session without both is not found. */
 function isNothing({budget, spent}: Reset): boolean {
   return budget === null && spent === null;
 }

@@ -8,7 +8,7 @@ import type {Redis} from '../lib/redis/contract.js';
 import {formatExactMoney, ZERO} from '../lib/values/money.js';
 
 interface SetBudgetJson extends BudgetChangeJson {
-  /** Null when the session had a budget: then none is written by the gateway. */
+  /** Null when the session had a budget: then the gateway does not write one. */
   second_look: SecondLookJson | null;
 }
 

@@ -108,7 +108,7 @@ set-budget and add-budget change the budget of the current period only. --every 
   }
 }
 
-/** A budget that is spent already blocks the session until it renews. */
+/** A budget that is already spent blocks the session until it renews. */
 function describeBlocked({id, before, after: {period, budget, spent}}: PeriodChange): string[] {
   if (period === null || budget.state !== 'money' || spent.state !== 'money') return [];
   const problems = before.budget.state === 'invalid' ? [`The budget of session '${id}' was ${before.budget.why}.`] : [];

@@ -112,7 +112,7 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
       for await (const lines of changeLines(feed)) await this.write([lines]);
     } else {
       const {sort, reverse} = this.flags;
-      // A wrong --confirm is told before the screen is shown.
+      // A wrong --confirm is reported before the screen appears.
       this.guard.nameToType(feed.server);
       const live = {
         ...{guard: this.guard, color: this.color},
@@ -157,13 +157,13 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
     return format;
   }
 
-  /** What the flags limit the sessions to. */
+  /** The limits that the flags set. */
   private limits(): string[] {
     const {match, where} = this.flags;
     return [...(match === undefined ? [] : [`match ${match}`]), ...(where === undefined ? [] : [`where ${where}`])];
   }
 
-  /** What a change that was under way when the view was left has come to. */
+  /** The outcome of a change that was under way when the view was left. */
   private report(messages: readonly Message[]): void {
     for (const {text, level} of messages) {
       if (level === 'error') throw new TokengateError('CHANGE_FAILED', text);

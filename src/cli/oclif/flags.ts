@@ -24,7 +24,7 @@ export const sessionIdArg = sessionId({
   required: true,
 });
 
-/** Any number of sessions, none too. */
+/** Any number of sessions, including none. */
 export const sessionIdsArg = sessionId({
   description: `IDs of sessions, ${SESSION_ID}`,
   ignoreStdin: true,
@@ -52,7 +52,7 @@ export const amountFlag = Flags.custom<Money>({
   helpValue: 'AMOUNT',
 });
 
-/** A flag whose value is a count. One beyond all that there can be is as good as the largest. */
+/** A flag whose value is a count. A count beyond every possible number means the largest. */
 export const countFlag = Flags.custom<number, {min?: number}>({
   parse(typed, _, {name, min = 0}) {
     const count = Math.min(Number(typed), Number.MAX_SAFE_INTEGER);
@@ -83,7 +83,7 @@ export const idleFlag = Flags.string({
   helpValue: 'TIME',
 });
 
-/** How sessions are put into groups. */
+/** How to group sessions. */
 export const groupFlags = {
   group: Flags.string({
     description:
@@ -95,7 +95,7 @@ export const groupFlags = {
   separator: Flags.string({description: 'Separates the parts of an ID', default: ':', helpValue: 'TEXT'}),
 };
 
-/** Seconds between the two readings that a rate is made of. */
+/** Seconds between the two readings that give a rate. */
 export const DEFAULT_SAMPLE = '3s';
 export const sampleFlag = Flags.string({
   description: `Time between the two readings that rates of spending are made of, ${DEFAULT_SAMPLE} if not given`,
@@ -109,7 +109,7 @@ export const graceFlag = Flags.string({
 });
 
 export const nullFlag = Flags.boolean({
-  // oclif's types know letters only; its parser takes any character.
+  // oclif's types allow only letters, but its parser takes any character.
   char: '0' as 'z',
   description: 'IDs end with NUL instead of a line feed',
 });
@@ -121,12 +121,12 @@ const CONFIRM = {
 } as const;
 export const yesFlag = Flags.boolean(YES);
 
-/** For commands that list. */
+/** For commands that print lists. */
 export const pagerFlag = {
   'no-pager': Flags.boolean({description: 'Never open $PAGER for a list longer than the screen', helpGroup: 'OUTPUT'}),
 };
 
-/** For commands whose answer is one document. */
+/** For commands whose output is one document. */
 export const answerFormatFlag = Flags.option({
   char: 'o',
   options: ['text', 'json'] as const,
@@ -138,7 +138,7 @@ export const secondLookFlag = Flags.boolean({
   description: 'Do not look whether a request that was under way has undone it',
 });
 
-/** How a change is recorded. */
+/** How to record a change. */
 export const recordFlags = {
   note: Flags.string({description: 'Note for the journal of changes', helpValue: 'TEXT'}),
   'no-journal': Flags.boolean({
@@ -146,10 +146,10 @@ export const recordFlags = {
   }),
 };
 
-/** How a change is recorded and confirmed. */
+/** How to record and confirm a change. */
 export const journalFlags = {...recordFlags, confirm: Flags.string(CONFIRM)};
 
-/** How the commands that change many sessions go about it, and how they say what they did. */
+/** How commands that change many sessions run, and report what they did. */
 export const reportFlags = {
   max: countFlag({description: 'Refuse a batch of more than N sessions', helpGroup: 'SELECTION'}),
   'dry-run': Flags.boolean({description: 'Show what would be done and change nothing'}),
@@ -168,7 +168,7 @@ export const reportFlags = {
   ...journalFlags,
 };
 
-/** How the commands that change sessions are told which, and how they say what they did. */
+/** Which sessions to change, how to run, and how to report what was done. */
 export const batchFlags = {
   match: matchFlag,
   where: whereFlag,
@@ -232,7 +232,7 @@ export const globalFlags = {
     helpGroup: 'GLOBAL',
     helpValue: 'NAME',
   }),
-  // Accepted everywhere, and shown by the commands that ask.
+  // Accepted by all commands, and shown by those that ask.
   yes: Flags.boolean({...YES, helpGroup: 'GLOBAL', hidden: true}),
   confirm: Flags.string({...CONFIRM, helpGroup: 'GLOBAL', hidden: true}),
   json: Flags.boolean({description: 'Print JSON; errors are JSON on stderr', helpGroup: 'GLOBAL'}),

@@ -5,9 +5,9 @@ import {formatExactMoney, type Money} from '../../lib/values/money.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
 import {reportWarning} from '../terminal/report.js';
 
-/** What a second look has found, as scripts see it: a contract. */
+/** The finding of a second look in the form for scripts, which is a contract. */
 export interface SecondLookJson {
-  /** `lasts` is what it should be; after `failed` nothing is known, or the session is not as it should be. */
+  /** `lasts` is the normal outcome; after `failed` the outcome is unknown, or the session is not as it should be. */
   outcome: 'lasts' | 'taken_off' | 'put_back' | 'jumped' | 'overwritten' | 'failed';
   removed_spent?: Money;
   added_spent?: Money;
@@ -50,7 +50,7 @@ export function toSecondLookJson([sighting]: readonly Sighting[]): SecondLookJso
   }
 }
 
-/** As a sentence or more. May hold untrusted text. */
+/** One or more sentences. May hold untrusted text. */
 export function describeSighting(sighting: Sighting): string {
   const way = 'a request that was under way';
   switch (sighting.kind) {
@@ -82,14 +82,16 @@ export function describeSighting(sighting: Sighting): string {
   }
 }
 
-/** True for what is not as it was said to be: then the exit code is 1. */
+/** True when a session is not as it was reported to be: then the exit code is 1. */
 export function hasNotLasted({kind}: Sighting): boolean {
   return FAILED.has(kind);
 }
 
 const FAILED = new Set<Sighting['kind']>(['not_corrected', 'budget_overwritten', 'freeze_overwritten', 'frozen_again']);
 
-/** Warns of what a second look at one session has found, and ends with 1 when it is not as it was said to be. */
+/**
+ * Warns about the findings of a second look at one session, and sets exit code 1 if it is not as it was reported to be.
+ */
 export function tellSightings(sightings: readonly Sighting[]): SecondLookJson {
   for (const sighting of sightings) {
     reportWarning(describeSighting(sighting));

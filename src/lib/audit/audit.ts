@@ -20,7 +20,7 @@ import type {RawId} from '../values/session-id.js';
 import {readFacts, toSessionKey} from './facts.js';
 import {type Finding, judge, type Judged, judgeId, type Problem} from './judge.js';
 
-/** Keys that were looked at, and what was found among them. */
+/** The number of keys checked, and the findings among them. */
 export interface CheckedPage {
   keys: number;
   findings: Finding[];
@@ -28,12 +28,12 @@ export interface CheckedPage {
 
 /** Sessions whose state is read in one flight. */
 const GROUP = 200;
-/** So many findings are remembered, so that a key that SCAN brings twice is reported once. */
+/** The number of findings to remember, so that a key that SCAN returns twice is reported once. */
 const REMEMBERED = 100_000;
 
 /**
- * Looks through every key that the gateway may have written, with SCAN, and yields what was found page by page; only a
- * page is held in memory. What seems wrong is read twice, so that a change that is under way is no finding.
+ * Checks every key that the gateway may have written, with SCAN, and yields the findings page by page, holding one page
+ * in memory. Whatever seems wrong is read twice: a change under way is not a finding.
  *
  * @param options.isPrintable whether an ID can be shown as it is
  */
@@ -42,7 +42,7 @@ export async function* checkStore(
   {match, isPrintable}: {match?: string | undefined; isPrintable: (text: string) => boolean},
 ): AsyncGenerator<CheckedPage> {
   const seen = new Set<string>();
-  // Each problem is one of a single kind of key, or of the ID.
+  // Each problem belongs to one kind of key, or to the ID.
   const isNew = ({id, problem}: Finding): boolean => {
     const name = `${problem} ${id}`;
     if (seen.has(name)) return false;
@@ -67,7 +67,7 @@ export async function* checkStore(
   }
 }
 
-/** A request of which nothing is known but that it costs something, and is not the same as the last. */
+/** A request of unknown cost that differs from the last one. */
 const ANY_REQUEST = {cost: null, isRepeated: false, defaultBudget: DEFAULT_BUDGET};
 
 const RULES = new Map<KeyShape, Rule['rule']>([
@@ -81,7 +81,7 @@ const RULES = new Map<KeyShape, Rule['rule']>([
   [HISTORY_KEYS, 'history'],
 ]);
 
-/** What has to change before the gateway gets to the next rule, as in "once …". */
+/** What has to happen before the gateway gets to the next rule, as in "once …". */
 const FIRST: Record<Rule['rule'], string> = {
   freeze: 'the freeze no longer stops them',
   request_rate: 'the request rate no longer stops them',
@@ -91,7 +91,7 @@ const FIRST: Record<Rule['rule'], string> = {
   budget: 'the budget no longer stops them',
 };
 
-/** Asks the module that explains a session which of these answer its requests now, and with what. */
+/** Asks the module that explains sessions which of these findings answer requests now, and with which status. */
 async function settle(redis: Redis, findings: readonly Judged[]): Promise<Finding[]> {
   const ids = [...new Set(findings.flatMap(({id, answer}) => (answer === null ? [] : [id])))];
   const decisions = new Map<RawId, Decision>();
@@ -104,7 +104,7 @@ async function settle(redis: Redis, findings: readonly Judged[]): Promise<Findin
     if (finding.answer === null) return [finding];
     const own = rules.find(({rule}) => rule === RULES.get(shape));
     if (own === undefined || own.answer === null) {
-      // A velocity that is a sorted set is as the gateway writes it, but for what is in it.
+      // A velocity that is a sorted set has the right type, but may hold wrong members.
       return finding.problem === 'velocity_recent' ? [] : [{...finding, answer: null}];
     }
     const {answer, problem} = own;

@@ -19,15 +19,18 @@ export interface SessionKey {
   shape: KeyShape;
 }
 
-/** What was read of a key. */
+/** The facts about a key. */
 export interface KeyFacts extends SessionKey {
-  /** The text, one character a byte; null for what is no text. */
+  /** The text, one character a byte; null if the value is not a text. */
   text: string | null;
-  /** Redis's name of the type; `none` for no key. */
+  /** Redis's name for the type; `none` for no key. */
   type: string;
   /** Milliseconds; -1 for none. */
   ttl: number;
-  /** Of the end of the freeze, for its reason, and of the budget, for what is spent: the TTL, -2 when there is none. */
+  /**
+   * The TTL of the related key: the end of the freeze for a reason, the spending for a budget. -2 if that key is
+   * absent.
+   */
   otherTtl: number;
 }
 
@@ -42,16 +45,19 @@ export function nameOfKey({id, shape}: SessionKey): string {
   return `${shape.prefix}${nameOf(id)}${shape.suffix}`;
 }
 
-/** Which other key decides whether one is right. */
+/** The other key that each of these depends on. */
 const OTHERS = new Map<KeyShape, KeyShape>([
   [SPENT_KEYS, BUDGET_KEYS],
   [FREEZE_REASON_KEYS, FROZEN_UNTIL_KEYS],
 ]);
 
-/** Keys in one run of the script, which holds up the server for as long as it takes: less than a millisecond. */
+/** Keys in one run of the script, which holds up the server for less than a millisecond. */
 const GROUP = 200;
 
-/** A value that is longer than what is read of most is read whole: its beginning alone would be judged otherwise. */
+/**
+ * Reads facts about keys. The script returns only the beginning of a value; longer ones are then read whole, since a
+ * part would be judged differently.
+ */
 export async function readFacts(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
   const facts = await readBeginnings(redis, keys);
   const long = facts.filter(({text}) => text?.length === VALUE_LIMIT);
@@ -65,9 +71,9 @@ export async function readFacts(redis: Redis, keys: readonly SessionKey[]): Prom
   return facts;
 }
 
-/** By a script, since a command for each takes longer; but so for a user who may not run scripts. */
+/** Uses a script, because a command for each key takes longer; commands serve a user who may not run scripts. */
 async function readBeginnings(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
-  // The keys of a script are in one slot.
+  // The keys of a script have to share a slot.
   if (redis.cluster !== undefined) return readFactsOneByOne(redis, keys);
   const groups = inGroups(keys, GROUP);
   const scripts = groups.map((group): Command => {
@@ -86,7 +92,7 @@ async function readBeginnings(redis: Redis, keys: readonly SessionKey[]): Promis
   });
 }
 
-/** The key, and the one that decides whether it is right, if there is one. */
+/** The key, and the related key that it depends on, if any. */
 function namesToRead({id, shape}: SessionKey): RedisText[] {
   const other = OTHERS.get(shape);
   return [keyOf(shape, id), ...(other === undefined ? [] : [keyOf(other, id)])];

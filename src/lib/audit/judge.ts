@@ -20,29 +20,29 @@ import {formatGatewayTime, formatUtc, parseGatewayTime} from '../values/time.js'
 import {type KeyFacts, nameOfKey, type SessionKey} from './facts.js';
 import {type Repair, type RepairStep, VALUE_LIMIT} from './repairs.js';
 
-/** Something that the gateway would not have written, or that makes it fail or spend without limit. */
+/** A value that the gateway would not have written, or that makes it fail or spend without limit. */
 export interface Finding {
   id: RawId;
   /** The name of the key, escaped where it is not text; untrusted. */
   key: string;
   /** A stable word. */
   problem: Problem;
-  /** What is there, as a clause; may hold untrusted text. */
+  /** The value, as a clause; may hold untrusted text. */
   what: string;
-  /** What comes of it, as a clause. */
+  /** The consequence, as a clause. */
   effect: string;
   /**
-   * The HTTP status with which the gateway answers every request of the session now, for this reason; null where it answers
-   * none so, another rule answers first, or that depends on the request.
+   * The HTTP status of every request of the session now, if this finding causes it. Null if the gateway does not answer
+   * so, if another rule answers first, or if it depends on the request.
    */
   answer: 429 | 500 | 503 | null;
-  /** What puts it right; null when that has no one right answer. */
+  /** The repair; null when there is no single right one. */
   repair: Repair | null;
   /** What an operator can do instead. */
   advice: Advice[];
 }
 
-/** A finding that has one right answer. */
+/** A finding with a single right repair. */
 export type Fixable = Finding & {repair: Repair};
 
 export function isFixable(finding: Finding): finding is Fixable {
@@ -51,7 +51,9 @@ export function isFixable(finding: Finding): finding is Fixable {
 
 export type Advice = 'set_budget' | 'reset_session' | 'reset_spent' | 'freeze' | 'unfreeze' | 'delete_key';
 
-/** True for what the gateway's own dashboard can't read either: it reads all sessions, and then answers HTTP 500. */
+/**
+ * True for values that the gateway's own dashboard can't read either: it reads all sessions, and then answers HTTP 500.
+ */
 export function breaksDashboard({problem}: Finding): boolean {
   return /^(budget|spent)_(not_money|wrong_type|infinite)$|^id_not_text$/.test(problem);
 }
@@ -77,13 +79,15 @@ export type Problem =
   | 'id_not_text';
 type Counter = 'requests' | 'identical_count';
 
-/** A finding whose `answer` is the one of its key alone. */
+/** A finding whose `answer` considers its own key alone. */
 export type Judged = Finding & {shape: KeyShape};
 
-/** A freeze and its reason end within the same moment: what is over for less is no finding, in milliseconds. */
+/**
+ * Maximum difference between the ends of a freeze and of its reason, in milliseconds; a smaller one is not a finding.
+ */
 const GRACE_MS = 5000;
 
-/** What PTTL says of a key that is not there, and of one that has no end. */
+/** PTTL's answers for a missing key, and for one without a TTL. */
 const NO_KEY = -2;
 const NO_END = -1;
 
@@ -115,7 +119,7 @@ export function judge(facts: KeyFacts, now: Date): Judged[] {
 
 const FAILS_500 = {answer: 500, effect: 'every request fails with HTTP 500'} as const;
 const FAILS_503 = {answer: 503, effect: 'every request fails with HTTP 503'} as const;
-/** Unless the whole is judged otherwise. */
+/** The default; the whole session may be judged differently. */
 const LIMITLESS = {answer: 500, effect: 'the session spends without limit'} as const;
 const NO_REPAIR = {repair: null, advice: []};
 
@@ -220,7 +224,7 @@ function judgeFrozenUntil(facts: KeyFacts, now: Date): Judged[] {
   return [{...finding, problem: 'freeze_without_ttl', what: 'a freeze without a TTL', effect, answer: null, repair}];
 }
 
-/** The reason of a freeze, if there is one, ends with it. */
+/** Lets the reason of a freeze, if there is one, end with it. */
 function withReason({steps, ...repair}: Repair, end: Date | 'never'): Repair {
   return {...repair, steps: [...steps, {shape: FREEZE_REASON_KEYS, expected: null, to: {end}}]};
 }
@@ -253,7 +257,7 @@ function judgeReason(facts: KeyFacts, now: Date): Judged[] {
   return [{...finding, problem: 'freeze_reason_without_ttl', what: 'a reason without a TTL', effect, repair}];
 }
 
-/** What the gateway makes anew when it is gone, and gives an end of so many milliseconds. */
+/** Judges a key that the gateway recreates when it is missing, with a TTL in milliseconds. */
 function judgeRecord(facts: KeyFacts, name: Counter | 'last_hash', lifetime: number): Judged[] {
   const {text, ttl} = facts;
   if (text === null) return [brokenRecord(facts, `${name}_wrong_type`, `a Redis ${facts.type}`)];
@@ -279,13 +283,13 @@ function judgeRecord(facts: KeyFacts, name: Counter | 'last_hash', lifetime: num
   ];
 }
 
-/** A count of identical requests is looked at only when one comes that is the same as the last. */
+/** The gateway looks at the count of identical requests only when an identical one comes. */
 function brokenRecord(facts: KeyFacts, problem: Problem, what: string): Judged {
   const effect =
     facts.shape === IDENTICAL_COUNT_KEYS
       ? 'a request that is the same as the last fails with HTTP 500'
       : FAILS_500.effect;
-  // Of what is no text a repair can't tell whether it still is what was found.
+  // For a value that is not text, a repair can't tell whether it is still the one that was found.
   const isText = facts.shape !== HISTORY_KEYS && facts.shape !== VELOCITY_KEYS;
   const isSure = isText || facts.text !== null;
   return {
@@ -332,7 +336,10 @@ function readAmount(text: string): Money | 'not_money' | 'infinite' {
   return number === undefined || number === 'nan' ? 'not_money' : 'infinite';
 }
 
-/** An amount that is no text fails as any key does, one that is no amount as the gateway's check of the budget does. */
+/**
+ * The gateway fails on an amount that is not text like on any key, and on a text that is not an amount in its check of
+ * the budget.
+ */
 function failsOn(text: string): Pick<Finding, 'answer' | 'effect'> {
   return isUtf8Text(text) ? FAILS_503 : FAILS_500;
 }

@@ -16,7 +16,7 @@ export type Left = {id: string; key: RawId} & (
   | {kind: 'unfrozen'}
 );
 
-/** Something that was done, and has not lasted. */
+/** The effect of a change that did not last. */
 export type NotLasting = {id: string} & (
   | /** Removed spending was written back by a request that was under way, and was taken off again. */
     {kind: 'taken_off'; removed: Money; found: Money; left: Money}
@@ -30,10 +30,10 @@ export type NotLasting = {id: string} & (
   | {kind: 'frozen_again'; freeze: FreezeState}
 );
 
-/** What a second look has found. */
+/** The finding of a second look. */
 export type Sighting = NotLasting | {kind: 'no_look'; error: TokengateError};
 
-/** A look, some time after changes, at whether what they did has lasted. */
+/** A look, some time after changes, at whether their effect lasts. */
 export interface SecondLook<R> {
   /** When to look at spending, in milliseconds after the change, in this order; the rest is looked at the first time. */
   afterMs: readonly number[];

@@ -23,9 +23,12 @@ import type {Left, NotLasting} from './lasting.js';
 
 type Of<K extends Left['kind']> = Extract<Left, {kind: K}>;
 
-/** The counter of requests lives for a minute after the last: with more than this left one began within a second. */
+/**
+ * The request counter lives for a minute after the last request: if more than this is left, one began within the last
+ * second.
+ */
 const BEGUN_JUST_NOW = 59_000;
-/** Sessions are looked at this many at a time. */
+/** Sessions to look at in one step. */
 const PAGE = 1000;
 
 /**
@@ -63,7 +66,7 @@ async function findBudgets(redis: Redis, left: readonly Of<'budget'>[]): Promise
   });
 }
 
-/** Of freezes those that are no longer there, or end sooner; of those that were ended those that are there. */
+/** The freezes that are gone or end sooner, and those that were lifted and are there. */
 async function findFreezes(redis: Redis, left: readonly Of<'freeze' | 'unfrozen'>[]): Promise<NotLasting[]> {
   const values = await readTexts(redis, FROZEN_UNTIL_KEYS, left);
   const suspects = left.filter((one, index) => {
@@ -81,7 +84,7 @@ async function findFreezes(redis: Redis, left: readonly Of<'freeze' | 'unfrozen'
     const freeze = toFreezeState(one.id, until, reason, now);
     if (one.kind === 'unfrozen') return freeze.isFrozen === false ? [] : [{id: one.id, kind: 'frozen_again', freeze}];
     const lasts = freeze.isFrozen === true && freeze.until !== null && freeze.until >= one.until;
-    // A freeze of a moment may be over by now.
+    // A very short freeze may be over by now.
     return lasts || one.until <= now ? [] : [{id: one.id, kind: 'freeze_overwritten', freeze}];
   });
 }

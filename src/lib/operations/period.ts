@@ -16,7 +16,7 @@ import {formatExactMoney, type TypedAmount, ZERO} from '../values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
 import {leftOfBudget, leftOfSpent, type SecondLook} from './lasting.js';
 
-/** In the order in which all of these changes read and write them. */
+/** In the order in which all these changes read and write them. */
 const SHAPES = [PERIOD_KEYS, GRANTS_KEYS, BUDGET_KEYS, SPENT_KEYS];
 
 /** What a change of a session's period or grants found, and what it left. */
@@ -35,15 +35,16 @@ export interface GrantChange extends PeriodChange {
   grants: readonly Grant[];
 }
 
-/** What to write, and whether to remove what is spent. */
+/** What to write, and whether to remove the spending. */
 interface FreshNext extends Next {
   isFresh?: boolean;
 }
 
 /**
- * Makes a budget renew, or (null) end that. The budget is the amount and the live grants at once; a period that ends leaves it.
+ * Makes a budget renew, or with null stops that. The budget becomes the amount plus the live grants at once; a period
+ * that stops leaves it.
  *
- * @param isFresh sets the spending to nothing too
+ * @param isFresh also resets the spending to nothing
  */
 export function setPeriodChange(period: Period | null, now: Date, isFresh: boolean): PlannedChange<PeriodChange> {
   return periodChange((_id, state) => {
@@ -56,7 +57,7 @@ export function setPeriodChange(period: Period | null, now: Date, isFresh: boole
   }, toChange);
 }
 
-/** Renews what is due now, by `findDue`. */
+/** Does what is due now, according to `findDue`. */
 export function renewChange(now: Date, spanOf: SpanOf): PlannedChange<PeriodRenewal> {
   return periodChange(
     (_id, state) => {
@@ -71,7 +72,7 @@ export function renewChange(now: Date, spanOf: SpanOf): PlannedChange<PeriodRene
 
 const NOTHING_DUE: Renewal = {period: null, grants: [], ended: [], budget: undefined};
 
-/** Gives a session more budget for a while. */
+/** Gives a session more budget for a limited time. */
 export function grantChange(grant: Grant): PlannedChange<GrantChange> {
   return periodChange(
     (id, state) => {
@@ -88,7 +89,7 @@ export function grantChange(grant: Grant): PlannedChange<GrantChange> {
   );
 }
 
-/** Ends grants before their time: one, or (undefined) all of a session. The budget never falls below 0. */
+/** Ends grants early: one, or with undefined all of a session. The budget never falls below 0. */
 export function revokeChange(grantId: string | undefined): PlannedChange<GrantChange> {
   const isMeant = ({id}: Grant): boolean => grantId === undefined || id === grantId;
   return periodChange(
@@ -121,9 +122,9 @@ function knownBudget(id: RawId, {budget}: PeriodState): TypedAmount['value'] | T
 const toChange = (change: PeriodChange): PeriodChange => change;
 
 /**
- * A change of the four keys, decided from all of them, and written only where they still are as they were read.
+ * A change of the four keys, decided from all of them, and written only where they are as read.
  *
- * @param toResult gets what was decided, unless that is to change nothing
+ * @param toResult receives the decision, unless that is to change nothing
  */
 function periodChange<N extends FreshNext, T>(
   decide: (id: RawId, state: PeriodState) => N | 'unchanged' | TokengateError,
@@ -143,7 +144,7 @@ function periodChange<N extends FreshNext, T>(
     }
     const next: (Stored | null)[] = [...toStored(decided), decided.isFresh ? false : null];
     const result = toResult({id: name, key: id, before, after: apply(before, decided)}, decided);
-    // What is spent meanwhile by a change that leaves it is no reason to begin again.
+    // Spending is compared only by a change that touches it: otherwise each request would make it start again.
     const expected = held.map((value, index) => (SHAPES[index] === SPENT_KEYS && next[index] === null ? null : value));
     return {state: 'write', expected, next, result};
   };
@@ -191,7 +192,7 @@ export function periodLook(afterMs: readonly number[]): SecondLook<PeriodChange>
   };
 }
 
-/** `spent $12.00 removed, budget $50.00, carried over $3.00`, or which grants have ended. */
+/** `spent $12.00 removed, budget $50.00, carried over $3.00`, or the grants that have ended. */
 export function describeRenewal({before, after, renewal}: PeriodRenewal): string {
   const {period, ended} = renewal;
   const parts = [`budget ${describeAmount(after.budget)}`];
@@ -204,7 +205,7 @@ export function describeRenewal({before, after, renewal}: PeriodRenewal): string
   return parts.join(', ');
 }
 
-/** The sessions with a renewal or the end of a grant that is due now, or whose period cannot be read; sorted. */
+/** The sessions with a renewal or the end of a grant due now, or with an unreadable period; sorted. */
 export async function findDueSessions(redis: Redis, now: Date, spanOf: SpanOf, glob?: string): Promise<RawId[]> {
   const due: RawId[] = [];
   for await (const page of readPeriods(redis, await scanPeriods(redis, glob), {withAmounts: false})) {

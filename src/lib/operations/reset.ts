@@ -10,12 +10,12 @@ import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {leftOfSpent, LOOKS, type SecondLook} from './lasting.js';
 
-/** What a reset removed: the text that stood there, exactly; null when there was none. */
+/** What a reset removed: the exact text in Redis; null when there was none. */
 export interface Reset {
   id: string;
   /** The same as bytes. */
   key: RawId;
-  /** Null too when it was to be kept. */
+  /** Null as well when it was to be kept. */
   budget: string | null;
   spent: string | null;
   /** The budget that it had, removed or not. */
@@ -23,13 +23,13 @@ export interface Reset {
 }
 
 export interface ResetOptions {
-  /** Removes only what is spent. */
+  /** Removes the spending only. */
   keepBudget: boolean;
 }
 
 /**
- * Removes budget and spent (or spent alone) in one atomic step and returns exactly what it removed. A session that
- * doesn't exist, or that holds a wrong kind of value, is refused untouched.
+ * Removes budget and spending (or only the spending) in one atomic step, and returns exactly what it removed. A session
+ * that doesn't exist, or that holds a value of a wrong type, is refused untouched.
  *
  * @throws TokengateError SESSION_NOT_FOUND, WRONG_TYPE, RESET_INCOMPLETE, OUTCOME_UNKNOWN, JOURNAL_REFUSED
  */
@@ -84,7 +84,7 @@ function wrongType(isBudget: boolean): TokengateError {
   });
 }
 
-/** `budget $25.50, spent $12.34`, with the text itself where it is not money. May hold untrusted text. */
+/** `budget $25.50, spent $12.34`; a text that is not money is quoted. May hold untrusted text. */
 export function describeRemoved({budget, spent}: Reset): string {
   const parts: string[] = [];
   if (budget !== null) parts.push(`budget ${describeText(budget)}`);
@@ -92,7 +92,7 @@ export function describeRemoved({budget, spent}: Reset): string {
   return parts.length === 0 ? 'nothing' : parts.join(', ');
 }
 
-/** What most texts are, plain digits with decimals, is shown as it stands; the rest goes the long way. */
+/** Most texts are plain digits with decimals and are shown as they are; the others are parsed. */
 function describeText(text: string): string {
   if (!/^(0|[1-9]\d{0,17})\.(\d\d?|\d+[1-9])$/.test(text)) return describeAmount(toAmount(text));
   return text.at(-2) === '.' ? `$${text}0` : `$${text}`;
@@ -105,7 +105,7 @@ export const resetLook: SecondLook<Reset> = {
     leftOfSpent(key, {before: toStoredAmount(spent ?? false), after: ABSENT}, toStoredAmount(limit ?? false)),
 };
 
-/** GETDEL removes one value even where the other is of a wrong type. */
+/** GETDEL removes one value even if the other one has a wrong type. */
 function readRemoval(
   redis: Redis,
   id: RawId,

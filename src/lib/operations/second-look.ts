@@ -7,23 +7,23 @@ import type {Left, NotLasting, SecondLook, Sighting} from './lasting.js';
 import {findOverwritten, isAtRisk} from './overwritten.js';
 import type {FindWrittenBack} from './write-back.js';
 
-/** A request that had read before a change has written after so many milliseconds, as a rule. */
+/** A request that read before a change has usually written after this many milliseconds. */
 const SOON_MS = 2;
-/** Parts of a batch that are looked at in one go. */
+/** How many parts of a batch to look at together. */
 const AT_ONCE = 20;
 
 interface Waiting {
   since: number;
   left: readonly Left[];
   journal: Journal | undefined;
-  /** When the looks that are left are due, in milliseconds after `since`. */
+  /** When the remaining looks are due, in milliseconds after `since`. */
   afterMs: readonly number[];
 }
 
-/** Looks again at what was done, part by part, each when its time has come. */
+/** Looks again at the results of a batch, part by part, each when it is due. */
 export class SecondLooks<R> {
   private waiting: Waiting[] = [];
-  /** One look after the other, beside the batch: it does not wait for them. */
+  /** The looks run one after another beside the batch, which does not wait for them. */
   private looks = Promise.resolve();
   private isOver = false;
   private writeBacks: Promise<FindWrittenBack> | undefined;
@@ -34,7 +34,7 @@ export class SecondLooks<R> {
     private readonly onSighting: (sightings: readonly Sighting[]) => void | Promise<void>,
   ) {}
 
-  /** For results of which the changes are done just now. */
+  /** Adds results of changes that were made just now. */
   add(results: readonly R[], journal: Journal | undefined): void {
     const left = results.flatMap(this.how.leftBy);
     if (left.length === 0) return;
@@ -43,7 +43,7 @@ export class SecondLooks<R> {
     this.waiting.push({since: performance.now(), left, journal, afterMs: times});
   }
 
-  /** Begins the looks that are due, when there are enough of them to be worth it. */
+  /** Begins the looks that are due, once there are enough of them to be worth it. */
   begin(atLeast = AT_ONCE): void {
     const now = performance.now();
     const due = this.waiting.filter((part) => dueAt(part) <= now);
@@ -56,7 +56,7 @@ export class SecondLooks<R> {
     this.looks = this.looks.then(() => this.lookAt(due));
   }
 
-  /** Waits for the looks that have begun, and does those that are left. */
+  /** Waits for the looks under way, and runs the remaining ones. */
   async finish(): Promise<void> {
     while (this.waiting.length > 0 && !this.isOver) {
       const next = Math.min(...this.waiting.map(dueAt));
@@ -67,13 +67,13 @@ export class SecondLooks<R> {
     await this.looks;
   }
 
-  /** The same for somebody who has interrupted it and waits: what is not done within that time is said. */
+  /** The same after an interrupt: reports what could not be looked at within that time. */
   async finishWithin(ms: number): Promise<void> {
     const isDone = await Promise.race([this.finish().then(() => true), wait(ms, false)]);
     if (!isDone) await this.giveUp(new TokengateError('INTERRUPTED', 'Interrupted.'));
   }
 
-  /** Waits for the looks that have begun, and does no other. */
+  /** Waits for the looks under way, and runs no other. */
   async stop(): Promise<void> {
     if (!this.isOver) await this.looks;
   }

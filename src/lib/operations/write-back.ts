@@ -15,19 +15,19 @@ import type {Left, NotLasting} from './lasting.js';
 /** Spending of one session that was replaced. */
 type Replaced = Extract<Left, {kind: 'spent'}>;
 
-/** What the replacements that are looked at have in common. */
+/** What the replacements of one look have in common. */
 interface LookedAt {
   journal: Journal | undefined;
-  /** How long ago they were done, in milliseconds. */
+  /** Their age, in milliseconds. */
   ageMs: number;
 }
 
 export type FindWrittenBack = (redis: Redis, replaced: readonly Replaced[], of: LookedAt) => Promise<NotLasting[]>;
 
-/** Until what looks like a jump is read once more, in milliseconds. */
+/** How long after something that looks like a jump to read it again, in milliseconds. */
 const LATER_MS = 20;
 const MAX_TRIES = 10;
-/** Longer ago than a change that is looked at again. */
+/** Older than any change that is still looked at, in milliseconds. */
 const RECENT_MS = 60_000;
 
 /** What was spent at a time after a change. */
@@ -52,7 +52,7 @@ interface Undone {
  * @param lastMs when it is called last, in milliseconds after the change
  */
 export function writeBacks(lastMs: number): FindWrittenBack {
-  /** Those of which all is told. */
+  /** The sessions that need no other look. */
   const settled = new Set<RawId>();
   const findUndone = undoings(lastMs);
   return async (redis, replaced, {journal, ageMs}) => {
@@ -72,7 +72,7 @@ export function writeBacks(lastMs: number): FindWrittenBack {
         // What is left looks as if it had been written back.
         if (sighting.kind === 'not_corrected' || isUndone(one, sighting.left)) settled.add(one.key);
       }
-      // A request may have read just before, and do it once more.
+      // A request may have read just before, and write it back once more.
       const again = await readLater(redis, undone);
       undone = undone.filter((one) => !settled.has(one.key) && isUndone(one, again.get(one.key)));
     }
@@ -93,7 +93,10 @@ function isUndone({from, to}: Replaced, spent: Money | undefined): boolean {
   return spent?.gte(from) === true && (from.gt(to) || spent.lt(to));
 }
 
-/** Finds what is undone, as often as it is called; sessions that spent as much by themselves once are no longer judged. */
+/**
+ * Returns a function that finds what was undone since its last call. A session that has spent as much by itself is no
+ * longer judged.
+ */
 function undoings(lastMs: number): (redis: Redis, replaced: readonly Replaced[], ageMs: number) => Promise<Undone[]> {
   const beyond = new Set<RawId>();
   const before = new Map<RawId, Since>();
@@ -111,14 +114,14 @@ function undoings(lastMs: number): (redis: Redis, replaced: readonly Replaced[],
       else undone.push({one, found});
     }
     for (const [key, spent] of now) before.set(key, {spent, ageMs});
-    // It is as after the change again.
+    // Back to the state after the change.
     for (const {one} of undone) before.delete(one.key);
     if (ageMs >= lastMs) for (const {key} of replaced) before.delete(key);
     return undone;
   };
 }
 
-/** True when new requests may have spent as much as was removed: going by what they did before, or do now. */
+/** True when new requests may have spent as much as was removed, judging by their pace before or now. */
 function couldGrow({from, to}: Replaced, {before, now, later}: {before: Since; now: Since; later: Money}): boolean {
   const perMs = (amount: Money, ms: number): number => (ms <= 0 ? 0 : Number(amount.toString()) / ms);
   const since = before.spent.minus(to);
@@ -151,7 +154,7 @@ interface Told {
 async function correct(redis: Redis, undone: readonly Replaced[], journal: Journal | undefined): Promise<Told[]> {
   const byKey = new Map(undone.map((one) => [one.key, one]));
   const keys = [...byKey.keys()];
-  // The change has an entry before this one: whoever reads back looks for it.
+  // The change already has an entry: whoever reads the journal backwards must look for it.
   const began = journal && (journal.began ?? new Date((await serverTime(redis)).getTime() - RECENT_MS));
   const told: Told[] = [];
   const options = {journal: journal && {...journal, began}, stop: new AbortController().signal};

@@ -9,7 +9,7 @@ export interface Period extends Schedule {
   amount: TypedAmount;
   /** What a renewal adds: nothing, or what was left of the budget. */
   rollover: (typeof ROLLOVERS)[number];
-  /** USD that are carried over at most; null without a limit. */
+  /** Maximum amount to carry over, in USD; null without a limit. */
   maxRollover: TypedAmount | null;
   /** When the budget was last renewed, or set to renew, by the server's clock. */
   renewed: Date;
@@ -26,7 +26,7 @@ export function formatPeriod(period: Period): string {
   });
 }
 
-/** @returns undefined for what this CLI did not write */
+/** @returns undefined for a value that this CLI did not write */
 export function parsePeriod(text: string): Period | undefined {
   try {
     const stored = JSON.parse(text) as Record<string, unknown>;
@@ -47,7 +47,7 @@ export function parsePeriod(text: string): Period | undefined {
   }
 }
 
-/** May have more digits than an operator can type: it is what was left of an amount that the gateway wrote. */
+/** It may have more digits than an operator can type: it is the rest of an amount that the gateway wrote. */
 function parseCarried(text: unknown): TypedAmount {
   const value = typeof text === 'string' ? parseStoredMoney(text) : undefined;
   if (value === undefined || value.lt(ZERO)) throw new TypeError('no amount');
@@ -61,7 +61,7 @@ function isSchedule({every, timezone, at, on}: Schedule): boolean {
   return EVERY.includes(every) && typeof timezone === 'string' && isTime && isDay;
 }
 
-/** As `toISOString` writes it. */
+/** In the form of `toISOString`. */
 export function parseStoredTime(text: unknown): Date {
   const at = new Date(typeof text === 'string' && /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text) ? text : NaN);
   if (Number.isNaN(at.getTime())) throw new TypeError('no time');

@@ -13,14 +13,14 @@ import {sortedOnce} from './sorted-ids.js';
 /** A session that has a period or grants. */
 export interface PeriodRow {
   key: RawId;
-  /** Undefined when period or grants cannot be read. */
+  /** Undefined when the period or the grants cannot be read. */
   state: PeriodState | undefined;
 }
 
-/** Sessions whose values are read in one step. */
+/** Sessions to read in one step. */
 const PAGE = 1000;
 
-/** The sessions that have a period or grants, sorted, whose IDs match a Redis glob. */
+/** The sessions with a period or grants whose IDs match a Redis glob, sorted. */
 export async function scanPeriods(redis: Redis, glob?: string): Promise<RawId[]> {
   const bytesOfGlob = glob === undefined ? undefined : Buffer.from(glob);
   const ids: RawId[] = [];
@@ -36,9 +36,9 @@ export async function scanPeriods(redis: Redis, glob?: string): Promise<RawId[]>
 }
 
 /**
- * Reads periods and grants, some sessions at a time, in the order given.
+ * Reads periods and grants, some sessions at a time, in the given order.
  *
- * @param withAmounts reads budgets and spending too; else they are taken for absent
+ * @param withAmounts also reads budgets and spending; otherwise they count as absent
  */
 export function readPeriods(
   redis: Redis,
@@ -52,7 +52,7 @@ export function readPeriods(
 async function readPage(redis: Redis, ids: readonly RawId[], shapes: readonly KeyShape[]): Promise<PeriodRow[]> {
   const [values] = await redis.pipeline([['MGET', ...keysOf(shapes, ids)]]);
   if (values instanceof ErrorReply) throw redis.explain(values);
-  // MGET takes a key of another type for absent.
+  // MGET answers null for a key of another type, as for an absent one.
   const held = inGroups(
     (values as (string | null)[]).map((value) => toHeld(redis, value)),
     shapes.length,
@@ -61,7 +61,7 @@ async function readPage(redis: Redis, ids: readonly RawId[], shapes: readonly Ke
 }
 
 /**
- * What is known of each period; null of one that cannot be read. Time zones are loaded where there is one.
+ * The state of each period; null if it cannot be read. Time zones are loaded only if a session has a period.
  *
  * @param match a Redis glob over IDs
  */
@@ -79,7 +79,7 @@ export async function readRenewing(
   return found;
 }
 
-/** The same; undefined to a user who may read only the gateway's keys. */
+/** The same; undefined for a user who may read only the gateway's keys. */
 export async function readRenewingIfAllowed(
   redis: Redis,
   options: Parameters<typeof readRenewing>[1],
@@ -92,7 +92,7 @@ export async function readRenewingIfAllowed(
   }
 }
 
-/** The same of one session. */
+/** The same for one session. */
 export async function judgePeriod({now, period, grants}: StoredPeriod): Promise<Renewing | null> {
   const state = period === true || grants === true ? undefined : toPeriodState([period, grants]);
   return state === undefined ? null : toRenewing(state, now, await loadCalendar());
