@@ -15,11 +15,11 @@ export default class UndoChange extends BatchCommand<typeof UndoChange> {
   static override summary = 'Undo a change';
   static override description = `Restores what a change in the journal (see list-changes) replaced, each session in one atomic step. Asks first.
 
-A session is refused if its values have changed since, because the gateway has spent or someone else has changed it. --merge adds what was spent since a reset to what the reset removed, and replaces the default budget that the gateway has set since. --force restores the old values regardless.
+A session whose values have changed since is refused: the gateway may have spent more, or someone may have changed it. --merge adds what was spent since a reset to what the reset removed, and replaces the default budget that the gateway has set since. --force restores the old values regardless.
 
 A freeze that would be over by now is not restored; any other freeze gets the time it has left. An undo is a change itself and can be undone.
 
-A request of the gateway that is under way can overwrite what was restored. So the command looks again after 0.1 and 0.5 seconds, adds spending that was lost again, and warns.`;
+A request that is under way can overwrite what was restored. The command therefore looks again after 0.1 and 0.5 seconds, adds overwritten spending again, and warns.`;
   static group = 'History';
   static override examples = [
     {description: 'Undo a change', command: '<%= config.bin %> <%= command.id %> k7m2q9x4tv'},

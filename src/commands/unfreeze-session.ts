@@ -34,9 +34,9 @@ export default class UnfreezeSession extends BatchCommand<typeof UnfreezeSession
   static override summary = 'Unfreeze sessions';
   static override description = `Also clears the counters of identical requests and of requests in the last minute, which would freeze the session again at its next request. For a session that is not frozen, only the counters are cleared.
 
-A request of the gateway that is under way can freeze the session again right after. So the command looks again: if that has happened, it warns and exits with 1.
+A request that is under way can freeze the session again right after. The command therefore looks again: if that has happened, it warns and exits with 1.
 
-Sessions that are named, read with --stdin and selected with --all (frozen sessions) are merged and deduplicated, then filtered by --match and --where. --match or --where alone selects from all sessions. A batch asks first.`;
+Named IDs, IDs on stdin and --all (every frozen session) are merged and deduplicated, then filtered by --match and --where. With --match or --where alone, all frozen sessions are filtered. A batch asks first.`;
   static group = 'Freezes';
   static override examples = [
     {description: 'Unfreeze a session', command: '<%= config.bin %> <%= command.id %> suspicious-session'},

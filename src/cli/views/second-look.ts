@@ -65,9 +65,9 @@ export function describeSighting(sighting: Sighting): string {
     case 'not_corrected': {
       const {id, from, to, error} = sighting;
       if (from.gt(to)) {
-        return `Session '${id}': its spending jumped by at least the ${formatExactMoney(from.minus(to))} that was removed: ${way} had written it back. To take it off again failed: ${error.message} Reset the session again.`;
+        return `Session '${id}': its spending jumped by at least the ${formatExactMoney(from.minus(to))} that was removed: ${way} had written it back. Taking it off again failed: ${error.message} Reset the session again.`;
       }
-      return `Session '${id}': ${way} has overwritten the ${formatExactMoney(to.minus(from))} of spending that was restored. To add it again failed: ${error.message}`;
+      return `Session '${id}': ${way} has overwritten the ${formatExactMoney(to.minus(from))} of spending that was restored. Adding it again failed: ${error.message}`;
     }
     case 'jumped':
       return `Session '${sighting.id}': its spending jumped to ${formatExactMoney(sighting.found)}, by at least the ${formatExactMoney(sighting.removed)} that was removed. Either ${way} has written it back, or new requests have cost as much. Nothing was taken off.`;
@@ -78,7 +78,7 @@ export function describeSighting(sighting: Sighting): string {
     case 'frozen_again':
       return `Session '${sighting.id}' is ${describeFreeze(sighting.freeze)} now: somebody froze it right after, such as ${way}. Unfreeze it again.`;
     case 'no_look':
-      return `It could not be looked at again, to see whether ${way} has undone it: ${sighting.error.message}`;
+      return `The second look, for ${way}, failed: ${sighting.error.message}`;
   }
 }
 

@@ -106,7 +106,7 @@ describe('a reader that does not read', () => {
       expect(code).toBe(143);
       expect(seconds).toBeLessThan(SOON);
       expect(running.text.stderr).toContain(
-        'Warning: It could not be looked at again, to see whether a request that was under way has undone it: Interrupted.',
+        'Warning: The second look, for a request that was under way, failed: Interrupted.',
       );
     } finally {
       redis.process.kill('SIGCONT');
