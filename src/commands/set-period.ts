@@ -10,6 +10,7 @@ import {type PeriodChange, periodLook, setPeriodChange} from '../lib/operations/
 import {lookAtOne} from '../lib/operations/second-look.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
 import {describePeriod} from '../lib/periods/describe.js';
+import {sumOf} from '../lib/periods/grants.js';
 import {typed} from '../lib/periods/renewal.js';
 import type {Terms} from '../lib/periods/terms.js';
 import {serverTime} from '../lib/redis/server-time.js';
@@ -56,7 +57,7 @@ set-budget and add-budget change the budget of the current period only. --every 
       universe: terms === null ? PERIOD_KEYS : BUDGET_KEYS,
       change: changeAt,
       describe: describeSetPeriod,
-      problems: describeBlocked,
+      problems: describeProblems,
       toJson: (change) => ({...toPeriodJson(change.after, this.spanOf)}),
       secondLook: periodLook(LOOKS),
     });
@@ -72,12 +73,12 @@ set-budget and add-budget change the budget of the current period only. --every 
     if (period !== null) {
       const {next_renewal: next} = toPeriodJson(change.after, this.spanOf);
       this.print(`✓ Budget of '${change.id}' renews ${describePeriod(period)}`, `Next renewal: ${next ?? ''}`);
-    } else if (change.before.period === null) {
+    } else if (change.before === change.after) {
       this.print(`The budget of '${change.id}' does not renew`);
     } else {
       this.print(`✓ Budget of '${change.id}' no longer renews`);
     }
-    this.warnAll(describeBlocked(change));
+    this.warnAll(describeProblems(change));
     const isChanged = change.before !== change.after;
     if (isChanged) this.afterChange(journal);
     const look = periodLook(LOOKS);
@@ -108,8 +109,14 @@ set-budget and add-budget change the budget of the current period only. --every 
   }
 }
 
-/** A budget that is already spent blocks the session until it renews. */
-function describeBlocked({id, before, after: {period, budget, spent}}: PeriodChange): string[] {
+/** A budget that is already spent blocks the session until it renews, and a grant may be left without an end. */
+function describeProblems({id, before, after: {period, grants, budget, spent}}: PeriodChange): string[] {
+  const endless = grants.filter(({until}) => until === null);
+  if (period === null && endless.length > 0) {
+    return [
+      `Session '${id}' keeps ${formatExactMoney(sumOf(endless))} granted until the next renewal, which does not come now. revoke-grant takes it off.`,
+    ];
+  }
   if (period === null || budget.state !== 'money' || spent.state !== 'money') return [];
   const problems = before.budget.state === 'invalid' ? [`The budget of session '${id}' was ${before.budget.why}.`] : [];
   if (spent.amount.lt(budget.amount)) return problems;

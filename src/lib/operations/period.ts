@@ -6,7 +6,7 @@ import {inText, type Stored} from '../journal/entry.js';
 import {describePeriod} from '../periods/describe.js';
 import {type Grant, isOver, sumOf} from '../periods/grants.js';
 import {applyNext, type Next, toStored} from '../periods/next.js';
-import type {Period} from '../periods/period.js';
+import {parsePeriod, type Period} from '../periods/period.js';
 import {findDue, type PeriodState, readPeriodState, type Renewal, typed} from '../periods/renewal.js';
 import type {SpanOf} from '../periods/schedule.js';
 import type {Redis} from '../redis/contract.js';
@@ -42,19 +42,20 @@ interface FreshNext extends Next {
 
 /**
  * Makes a budget renew, or with null stops that. The budget becomes the amount plus the live grants at once; a period
- * that stops leaves it.
+ * that stops leaves it. A period that cannot be read is replaced or removed like any other.
  *
  * @param isFresh also resets the spending to nothing
  */
 export function setPeriodChange(period: Period | null, now: Date, isFresh: boolean): PlannedChange<PeriodChange> {
-  return periodChange((_id, state) => {
-    const live = state.grants.filter((grant) => !isOver(grant, now));
-    if (period === null) {
-      if (state.period === null) return 'unchanged';
-      return {period: null};
-    }
-    return {period, grants: live, budget: typed(period.amount.value.plus(sumOf(live))), isFresh};
-  }, toChange);
+  return periodChange(
+    (_id, state, [held]) => {
+      const live = state.grants.filter((grant) => !isOver(grant, now));
+      if (period === null) return held === false ? 'unchanged' : {period: null};
+      return {period, grants: live, budget: typed(period.amount.value.plus(sumOf(live))), isFresh};
+    },
+    toChange,
+    readWithoutPeriod,
+  );
 }
 
 /** Does what is due now, according to `findDue`. */
@@ -127,14 +128,15 @@ const toChange = (change: PeriodChange): PeriodChange => change;
  * @param toResult receives the decision, unless that is to change nothing
  */
 function periodChange<N extends FreshNext, T>(
-  decide: (id: RawId, state: PeriodState) => N | 'unchanged' | TokengateError,
+  decide: (id: RawId, state: PeriodState, held: readonly Held[]) => N | 'unchanged' | TokengateError,
   toResult: (change: PeriodChange, decided?: N) => T,
+  read = readPeriodState,
 ): PlannedChange<T> {
   const plan = (id: RawId, held: readonly Held[]): Settled<T> | Write<T> => {
     const name = nameOf(id);
-    const before = readPeriodState(held.map(inText));
+    const before = read(held.map(inText));
     if (before instanceof TokengateError) return {id: name, state: 'failed', error: before};
-    const decided = decide(id, before);
+    const decided = decide(id, before, held);
     if (decided instanceof TokengateError) {
       if (decided.code === 'SESSION_NOT_FOUND') return {id: name, state: 'not_found'};
       return {id: name, state: 'failed', error: decided};
@@ -153,12 +155,14 @@ function periodChange<N extends FreshNext, T>(
     plan,
     lookAt: SHAPES,
     preview(id, held) {
-      const before = readPeriodState(held.map(inText));
+      const before = read(held.map(inText));
       if (before instanceof TokengateError) {
         return {id: nameOf(id), now: 'not readable', state: 'failed', error: before};
       }
-      const facts = {id: nameOf(id), now: describeState(before)};
-      const decided = decide(id, before);
+      const isUnreadable = held[0] !== false && before.period === null;
+      const now = `${describeState(before)}${isUnreadable ? ', a period that cannot be read' : ''}`;
+      const facts = {id: nameOf(id), now};
+      const decided = decide(id, before, held);
       if (decided === 'unchanged') return {...facts, state: 'unchanged'};
       if (!(decided instanceof TokengateError)) {
         return {...facts, state: 'done', then: describeState(apply(before, decided))};
@@ -167,6 +171,12 @@ function periodChange<N extends FreshNext, T>(
       return {...facts, state: 'failed', error: decided};
     },
   };
+}
+
+/** The same, with an unreadable period taken for none. */
+function readWithoutPeriod([period = false, ...others]: readonly Held[]): PeriodState | TokengateError {
+  const isReadable = typeof period === 'string' && parsePeriod(period) !== undefined;
+  return readPeriodState([isReadable && period, ...others]);
 }
 
 function apply(before: PeriodState, next: FreshNext): PeriodState {
