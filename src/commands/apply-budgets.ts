@@ -41,7 +41,7 @@ Mistakes in the file are reported with their lines; if there are any, nothing is
 
 Nothing is ever deleted: a session without a budget gets the gateway's default, so deleting one would give money away. For sessions that are in the scope of the file but not listed, --unlisted zero sets the budget to 0 and ends renewals and grants, and --unlisted freeze freezes them without end.
 
-If a session had no budget, a request of the gateway that is under way can write the gateway's default over its first one. So the command looks again: if that has happened, it warns and exits with 1.
+If a session had no budget, a request that is under way can write the gateway's default over its first one. The command therefore looks again: if that has happened, it warns and exits with 1.
 
 --plan applies a plan of diff-budgets. A session that has changed since the plan was made is refused (CHANGED_SINCE); the others go on.`;
   static group = 'Files';

@@ -1,6 +1,7 @@
 import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {recordFlags, matchFlag, reportFlags, secondLookFlag} from '../cli/oclif/flags.js';
 import {toRenewedJson} from '../cli/views/periods.js';
+import {RENEWAL_LOOKS} from '../lib/operations/lasting.js';
 import {
   describeRenewal,
   findDueSessions,
@@ -8,7 +9,6 @@ import {
   type PeriodRenewal,
   renewChange,
 } from '../lib/operations/period.js';
-import {RENEWAL_LOOKS} from '../lib/operations/lasting.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
 
 export default class RenewBudgets extends BatchCommand<typeof RenewBudgets> {

@@ -193,7 +193,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   ): Promise<void> {
     refuseReplica(redis);
     const stop = new AbortController();
-    let isInterrupted = false;
+    let isInterrupted = false as boolean;
     onInterrupt(() => {
       isInterrupted = true;
       stop.abort();

@@ -82,8 +82,7 @@ export class SecondLooks<R> {
     try {
       for (const {left, journal, since} of parts) {
         if (this.isOver) return;
-        const found = await this.find(left, journal, since);
-        if (found.length > 0 && !this.isOver) await this.onSighting(found);
+        await this.tell(await this.find(left, journal, since));
       }
     } catch (error) {
       if (!(error instanceof TokengateError)) throw error;
@@ -98,6 +97,10 @@ export class SecondLooks<R> {
     this.writeBacks ??= import('./write-back.js').then(({writeBacks}) => writeBacks(Math.max(...this.how.afterMs)));
     const find = await this.writeBacks;
     return [...found, ...(await find(this.redis, replaced, {journal, ageMs: performance.now() - since}))];
+  }
+
+  private async tell(sightings: readonly Sighting[]): Promise<void> {
+    if (sightings.length > 0 && !this.isOver) await this.onSighting(sightings);
   }
 
   private async giveUp(error: TokengateError): Promise<void> {
