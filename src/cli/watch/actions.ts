@@ -5,7 +5,13 @@ import type {Session} from '../../lib/gateway/session.js';
 import {describeKeys} from '../../lib/journal/describe.js';
 import type {Journal} from '../../lib/journal/entry.js';
 import {addBudget} from '../../lib/operations/budget.js';
-import {describeCleared, freezeLook, freezeSession, unfreezeLook, unfreezeSession} from '../../lib/operations/freeze.js';
+import {
+  describeCleared,
+  freezeLook,
+  freezeSession,
+  unfreezeLook,
+  unfreezeSession,
+} from '../../lib/operations/freeze.js';
 import type {SecondLook} from '../../lib/operations/lasting.js';
 import {describeRemoved, resetLook, resetSession} from '../../lib/operations/reset.js';
 import {lookAtOne, SecondLooks} from '../../lib/operations/second-look.js';
