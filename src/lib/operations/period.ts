@@ -14,8 +14,7 @@ import {readPeriods, scanPeriods} from '../sessions/periods.js';
 import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type TypedAmount, ZERO} from '../values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
-import type {SecondLook} from './second-look.js';
-import {toRemoval, writeBackLook} from './write-back.js';
+import {leftOfBudget, leftOfSpent, type SecondLook} from './lasting.js';
 
 /** In the order in which all these changes read and write them. */
 const SHAPES = [PERIOD_KEYS, GRANTS_KEYS, BUDGET_KEYS, SPENT_KEYS];
@@ -192,11 +191,15 @@ function describeState({period, grants, budget, spent}: PeriodState): string {
   return parts.join(', ');
 }
 
-/** Looks whether a request under way has written back the spending that a new period, or a fresh start, has removed. */
-export function freshLook(afterMs: readonly number[]): SecondLook<PeriodChange> {
-  return writeBackLook(afterMs, ({key, before, after}) =>
-    after.spent.state === 'absent' ? toRemoval(key, before.spent) : undefined,
-  );
+/** Looks whether a request under way has written back the removed spending, or a budget over a first one. */
+export function periodLook(afterMs: readonly number[]): SecondLook<PeriodChange> {
+  return {
+    afterMs,
+    leftBy: ({key, before, after}) => [
+      ...leftOfSpent(key, {before: before.spent, after: after.spent}, before.budget),
+      ...leftOfBudget(key, {before: before.budget, after: after.budget}),
+    ],
+  };
 }
 
 /** `spent $12.00 removed, budget $50.00, carried over $3.00`, or the grants that have ended. */

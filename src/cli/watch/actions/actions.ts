@@ -2,7 +2,13 @@ import {describeEnd, FOREVER} from '../../../lib/gateway/freeze.js';
 import type {Session} from '../../../lib/gateway/session.js';
 import type {Journal} from '../../../lib/journal/entry.js';
 import {addBudgetChange} from '../../../lib/operations/budget.js';
-import {describeCleared, freezeChange, unfreezeChange} from '../../../lib/operations/freeze.js';
+import {
+  describeCleared,
+  freezeChange,
+  freezeLook,
+  unfreezeChange,
+  unfreezeLook,
+} from '../../../lib/operations/freeze.js';
 import {describeRemoved, resetChange, resetLook} from '../../../lib/operations/reset.js';
 import {serverTime} from '../../../lib/redis/server-time.js';
 import {TokengateError} from '../../../lib/values/errors.js';
@@ -80,6 +86,7 @@ export const ACTIONS: readonly Action[] = [
           };
         },
         tellAll: count('frozen'),
+        look: freezeLook,
       });
     },
   },
@@ -107,6 +114,7 @@ export const ACTIONS: readonly Action[] = [
           return {text, warnings: previous.problems};
         },
         tellAll: count('unfrozen'),
+        look: unfreezeLook,
       });
     },
   },
@@ -167,7 +175,7 @@ export const ACTIONS: readonly Action[] = [
             : `Session '${reset.id}' unchanged: it has no spending`,
         }),
         tellAll: count('reset'),
-        look: resetLook(),
+        look: resetLook,
       });
     },
   },

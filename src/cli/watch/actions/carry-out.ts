@@ -1,7 +1,8 @@
 import {type Outcome, runBatch} from '../../../lib/change/batch.js';
 import type {Change} from '../../../lib/change/change.js';
 import type {Journal} from '../../../lib/journal/entry.js';
-import {type SecondLook, SecondLooks} from '../../../lib/operations/second-look.js';
+import type {SecondLook} from '../../../lib/operations/lasting.js';
+import {SecondLooks} from '../../../lib/operations/second-look.js';
 import {refuseReplica} from '../../../lib/redis/connect.js';
 import type {Redis} from '../../../lib/redis/contract.js';
 import {TokengateError} from '../../../lib/values/errors.js';

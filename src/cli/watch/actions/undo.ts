@@ -1,7 +1,7 @@
 import {SPENT_KEYS} from '../../../lib/gateway/keys.js';
 import {describeKeys} from '../../../lib/journal/describe.js';
 import type {Journal} from '../../../lib/journal/entry.js';
-import {findChanges, type RecordedChange, undoChange} from '../../../lib/operations/undo.js';
+import {findChanges, type RecordedChange, undoChange, undoLook} from '../../../lib/operations/undo.js';
 import type {Redis, ServerInfo} from '../../../lib/redis/contract.js';
 import {serverTime} from '../../../lib/redis/server-time.js';
 import {askAbout, undoVerb} from '../../batches/questions.js';
@@ -64,6 +64,7 @@ export async function undo(
           : `${nothing}: it is as it was already`,
       }),
       tellAll: (changed, of) => (changed === 0 ? nothing : `✓ Undone ${what}: ${changed} of ${countOf(of, 'session')}`),
+      look: undoLook,
     },
   );
 }
