@@ -28,7 +28,7 @@ export async function main(options: Interfaces.Options): Promise<never> {
     else if (word.startsWith('--redis-url=')) keepSecretUrl(word.slice('--redis-url='.length));
     else keepSecret(word);
     // A webhook's URL in the place of the file that should hold it.
-    const [, url] = /^(?:--[\w-]+=)?(https?:.*)$/is.exec(word) ?? [];
+    const [, url] = word.includes(':') ? (/^(?:--[\w-]+=)?(https?:.*)$/is.exec(word) ?? []) : [];
     if (url !== undefined) keepWebhookUrl(url);
   }
   keepSecretUrl(process.env['TOKENGATE_REDIS_URL'] ?? '');

@@ -1,15 +1,16 @@
 /**
  * What must not reach a terminal as it is: control characters, line and paragraph separators, format characters (bidi
- * controls among them), what shows nothing (`DI`: blank fillers, selectors of variants, tags), unpaired surrogates.
+ * controls among them), what shows nothing (`DI`: blank fillers, selectors of variants, tags), unpaired surrogates. Made
+ * when it is asked for, since a table of Unicode is read for it, which most starts have no use for.
  */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{DI}]/gu;
+const unsafe = (): RegExp => /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{DI}]/gu;
 const PLAIN = /^[\x20-\x7e]*$/;
 const NAMED: Record<string, string> = {'\n': '\\n', '\r': '\\r', '\t': '\\t'};
 
 /** Untrusted text for one line of a terminal: what is unsafe stands there visibly, such as `\x1b` or `\u202e`. */
 export function showText(text: string): string {
   if (PLAIN.test(text)) return text;
-  return text.replace(UNSAFE, (character) => NAMED[character] ?? escapeCodePoint(character));
+  return text.replace(unsafe(), (character) => NAMED[character] ?? escapeCodePoint(character));
 }
 
 /** How many characters of a text that others chose stand in a cell or a message that is no terminal's. */
@@ -76,7 +77,7 @@ export function isSafeText(text: string): boolean {
 /** JSON text with the same characters escaped: exact when parsed, harmless when printed. */
 export function escapeJson(json: string): string {
   if (PLAIN.test(json)) return json;
-  return json.replace(UNSAFE, (character) =>
+  return json.replace(unsafe(), (character) =>
     character === '\n'
       ? character
       : Array.from({length: character.length}, (_, index) => unicodeEscape(character.charCodeAt(index))).join(''),
