@@ -1,4 +1,5 @@
 import {secretsOfUrl} from '../../lib/redis/url.js';
+import {onceStderrIsUsed} from './late-stderr.js';
 
 /** What must not be shown, and what is shown in its place. */
 const secrets = new Map<string, string>();
@@ -24,6 +25,7 @@ export function keepSecretUrl(url: string): void {
 
 /** Remembers a webhook's URL, as a whole and without its host: a path alone lets whoever knows it post there. */
 export function keepWebhookUrl(url: string): void {
+  if (url === '') return;
   keepSecret(url);
   const [, path = ''] = /^https?:\/\/[^/?#]*(.*)$/is.exec(url) ?? [];
   // What Node.js says of a request under NODE_DEBUG has path and query apart.
@@ -45,6 +47,10 @@ export function redact(text: string): string {
 export function redactStderr(): void {
   if (secrets.size === 0 || isWatching) return;
   isWatching = true;
+  onceStderrIsUsed(replaceWrite);
+}
+
+function replaceWrite(): void {
   const write = process.stderr.write.bind(process.stderr) as (
     chunk: string | Uint8Array,
     ...rest: unknown[]
