@@ -19,6 +19,7 @@ const OPTIONS = {
   charset: 'ascii',
   external: ABSENT,
   format: 'cjs',
+  inject: ['./scripts/build/bundle/clock.js'],
   legalComments: 'none',
   logLevel: 'warning',
   // Not the names: messages depend on those of error classes.
@@ -67,7 +68,7 @@ export async function makeBundle({trace} = {}) {
 /** The whole first, which tells what belongs where, and then each of the files. */
 async function makeChunks(trace) {
   const options = {...OPTIONS, alias: {redis: './scripts/build/bundle/redis.cjs'}};
-  const plugins = [commands, commandList, separatePackages, pluginFiles];
+  const plugins = [commands, commandList, separatePackages, pluginFiles, packageFacts];
   const whole = await esbuild.build({
     ...options,
     entryPoints: {whole: './scripts/build/bundle/entry.js'},
@@ -89,8 +90,11 @@ async function makeChunks(trace) {
 
 /** Begins with a hash of all that follows, which bin/run.js takes for its name; ASCII, as bin/run.js reads it. */
 function finish(text) {
-  // esbuild escapes in texts but not in regular expressions, where the same escapes mean the same.
-  const ascii = text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const ascii = text
+    // What holds a module is an object with one method. If all of them have the same name, V8 makes one shape for all.
+    .replace(/\b__(esm|commonJS)\(\{"[^"]+"\(/g, '__$1({module(')
+    // esbuild escapes in texts but not in regular expressions, where the same escapes mean the same.
+    .replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return `/*${createHash('sha256').update(ascii).digest('hex')}*/${ascii}`;
 }
 
@@ -121,11 +125,14 @@ function listCommands(folder) {
   return `{${getters.join(',\n')}}`;
 }
 
-/** What every start looks at. */
-const LISTED = ['id', 'aliases', 'args', 'hidden', 'hiddenAliases', 'strict', 'summary'];
+/** What every start looks at, of all commands and of the one that is run. */
+const LISTED = ['id', 'summary', 'hidden'];
+const LOOKED_AT = ['args', 'strict'];
 /** What oclif asks for only where a CLI has a way to write words in another order, or is told otherwise by entry.js. */
 const LEFT_OUT = [
+  'aliases',
   'aliasPermutations',
+  'hiddenAliases',
   'isESM',
   'permutations',
   'pluginAlias',
@@ -135,8 +142,9 @@ const LEFT_OUT = [
 ];
 
 /**
- * What the manifests say of the commands, in two parts: `list` is code, and short; `manifest` is JSON, parsed for the
- * help, for a flag before the command, and for plugins.
+ * What the manifests say of the commands, in two parts: `list` is code, and short, for a command its ID, its summary,
+ * whether it is hidden, and as JSON what is looked at when it is run; `manifest` is JSON, parsed for the help, for a flag
+ * before the command, and for plugins.
  */
 const commandList = {
   name: 'command list',
@@ -144,17 +152,17 @@ const commandList = {
     build.onResolve({filter: /^tokengate:(list|manifest)$/}, ({path}) => ({path, namespace: 'tokengate'}));
     build.onLoad({filter: /^tokengate:list$/, namespace: 'tokengate'}, () => {
       const manifests = Object.entries(readManifests());
-      const listed = manifests.map(([plugin, {commands}]) => {
-        const ids = Object.keys(commands).sort();
-        return [
-          plugin,
-          ids.map((id) => pick(commands[id], (key) => LISTED.includes(key) || isShown(commands[id], key))),
-        ];
-      });
+      const listed = manifests.map(([plugin, {commands}]) => [
+        plugin,
+        Object.keys(commands)
+          .sort()
+          .flatMap((id) => toRow(commands[id])),
+      ]);
       const keys = manifests.flatMap(([, {commands}]) => Object.values(commands).flatMap(Object.keys));
-      const otherKeys = [...new Set(keys)].filter((key) => ![...LISTED, ...LEFT_OUT].includes(key));
+      const otherKeys = [...new Set(keys)].filter((key) => ![...LISTED, ...LOOKED_AT, ...LEFT_OUT].includes(key));
       return {
-        contents: `export const otherKeys = ${JSON.stringify(otherKeys)};
+        contents: `export const lookedAt = ${JSON.stringify(LOOKED_AT)};
+          export const otherKeys = ${JSON.stringify(otherKeys)};
           export const allOf = (id) => require('tokengate:manifest')[id];
           export const listed = ${JSON.stringify(Object.fromEntries(listed))};`,
       };
@@ -163,16 +171,18 @@ const commandList = {
       const all = Object.assign({}, ...Object.values(readManifests()).map(({commands}) => commands));
       const others = Object.entries(all).map(([id, command]) => [
         id,
-        pick(command, (key) => ![...LISTED, ...LEFT_OUT].includes(key)),
+        pick(command, (key) => ![...LISTED, ...LOOKED_AT, ...LEFT_OUT].includes(key)),
       ]);
       return {contents: `module.exports = ${parsedJson(Object.fromEntries(others))};`};
     });
   },
 };
 
-/** oclif shows the description of what has no summary. */
-function isShown({summary}, key) {
-  return key === 'description' && summary === undefined;
+/** One array of texts is made in no time, and so many objects are not. */
+function toRow({id, summary, description, hidden = false, aliases = [], hiddenAliases = [], ...command}) {
+  if (aliases.length > 0 || hiddenAliases.length > 0) throw new Error(`${id} has aliases, which are not listed.`);
+  // oclif shows the description of what has no summary.
+  return [id, summary ?? description, hidden, JSON.stringify(pick(command, (key) => LOOKED_AT.includes(key)))];
 }
 
 function pick(object, isWanted) {
@@ -218,6 +228,18 @@ const separatePackages = {
     build.onResolve({filter: /\/screen\.js$/}, ({kind, resolveDir}) => {
       if (resolveDir !== join(ROOT, 'src/cli/watch') || kind !== 'dynamic-import') return undefined;
       return {path: `./${SCREEN}.cjs`, external: true};
+    });
+  },
+};
+
+/** Of a package.json only this is asked for. */
+const FACTS = ['name', 'version', 'type', 'oclif'];
+const packageFacts = {
+  name: 'package facts',
+  setup(build) {
+    build.onLoad({filter: /[\\/]node_modules[\\/].*[\\/]package\.json$/}, ({path}) => {
+      const facts = pick(JSON.parse(readFileSync(path, 'utf8')), (key) => FACTS.includes(key));
+      return {contents: JSON.stringify(facts), loader: 'json'};
     });
   },
 };
