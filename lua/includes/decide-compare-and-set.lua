@@ -1,4 +1,4 @@
--- Own: JSON of what has to be there, and of what to write; null for what does not matter.
+-- Own: JSON of the values that must be there, and of those to write; null for a value that does not matter.
 local function decide(old, _, own)
   local expected, wanted = unpack(cjson.decode(own))
   local new = {}

@@ -8,7 +8,7 @@ import {CHUNKS, ROOT, SCREEN, SEPARATE} from '../../setup.mjs';
 import {chunk, divide, link, readUsed} from './chunks.mjs';
 import {cuts, screenCuts} from './cuts.mjs';
 
-/** Packages that others look for and can do without. */
+/** Packages that others look for, but can do without. */
 const ABSENT = ['@node-rs/xxhash', '@opentelemetry/api', 'typescript'];
 
 const OWN_MANIFEST = 'build/own.manifest.json';
@@ -22,13 +22,13 @@ const OPTIONS = {
   inject: ['./scripts/build/bundle/clock.js'],
   legalComments: 'none',
   logLevel: 'warning',
-  // Not the names: messages depend on those of error classes.
+  // Names are kept, since messages depend on the names of error classes.
   minifySyntax: true,
   minifyWhitespace: true,
   outExtension: {'.js': '.cjs'},
   outdir: 'dist',
   platform: 'node',
-  // In CommonJS a require() does the same, and Node's loader of ES modules need not start.
+  // In CommonJS require() does the same without starting Node's loader of ES modules.
   supported: {'dynamic-import': false},
   target: 'node20.17',
   write: false,
@@ -53,7 +53,7 @@ export async function makeBundle({trace} = {}) {
     esbuild.build({
       ...OPTIONS,
       entryPoints: {complete: './scripts/build/bundle/complete.js'},
-      // No message of it depends on a name.
+      // No message depends on names in it.
       minifyIdentifiers: true,
       plugins: [completionTable, separatePackages],
     }),
@@ -65,7 +65,7 @@ export async function makeBundle({trace} = {}) {
   );
 }
 
-/** The whole first, which tells what belongs where, and then each of the files. */
+/** Bundles the whole first, which shows what belongs where, and then each of the files. */
 async function makeChunks(trace) {
   const options = {...OPTIONS, alias: {redis: './scripts/build/bundle/redis.cjs'}};
   const plugins = [commands, commandList, separatePackages, pluginFiles, packageFacts];
@@ -88,17 +88,17 @@ async function makeChunks(trace) {
   );
 }
 
-/** Begins with a hash of all that follows, which bin/run.js takes for its name; ASCII, as bin/run.js reads it. */
+/** Begins with a hash of everything after it, which bin/run.js uses as its name. ASCII, as bin/run.js reads it. */
 function finish(text) {
   const ascii = text
-    // What holds a module is an object with one method. If all of them have the same name, V8 makes one shape for all.
+    // Each module stands in an object with one method. With the same name in all of them, V8 makes one shape for all.
     .replace(/\b__(esm|commonJS)\(\{"[^"]+"\(/g, '__$1({module(')
-    // esbuild escapes in texts but not in regular expressions, where the same escapes mean the same.
+    // esbuild escapes texts but not regular expressions, where the same escapes mean the same.
     .replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return `/*${createHash('sha256').update(ascii).digest('hex')}*/${ascii}`;
 }
 
-/** All commands by ID, and their help: each loaded when it is asked for. */
+/** All commands by ID, and their help: each is loaded on demand. */
 const commands = {
   name: 'commands',
   setup(build) {
@@ -125,10 +125,10 @@ function listCommands(folder) {
   return `{${getters.join(',\n')}}`;
 }
 
-/** What every start looks at, of all commands and of the one that is run. */
+/** The fields that every start reads of all commands, and those that it reads of the one that it runs. */
 const LISTED = ['id', 'summary', 'hidden'];
 const LOOKED_AT = ['args', 'strict'];
-/** What oclif asks for only where a CLI has a way to write words in another order, or is told otherwise by entry.js. */
+/** Fields that oclif needs only if a CLI allows words in another order, or that entry.js sets. */
 const LEFT_OUT = [
   'aliases',
   'aliasPermutations',
@@ -142,9 +142,8 @@ const LEFT_OUT = [
 ];
 
 /**
- * What the manifests say of the commands, in two parts: `list` is code, and short, for a command its ID, its summary,
- * whether it is hidden, and as JSON what is looked at when it is run; `manifest` is JSON, parsed for the help, for a flag
- * before the command, and for plugins.
+ * What the manifests say about the commands, in two parts: `list` is short code, a row of texts for each command;
+ * `manifest` is JSON, parsed for the help, for a flag before the command, and for plugins.
  */
 const commandList = {
   name: 'command list',
@@ -178,10 +177,10 @@ const commandList = {
   },
 };
 
-/** One array of texts is made in no time, and so many objects are not. */
+/** An array of texts costs nothing to make; as many objects do. */
 function toRow({id, summary, description, hidden = false, aliases = [], hiddenAliases = [], ...command}) {
-  if (aliases.length > 0 || hiddenAliases.length > 0) throw new Error(`${id} has aliases, which are not listed.`);
-  // oclif shows the description of what has no summary.
+  if (aliases.length > 0 || hiddenAliases.length > 0) throw new Error(`${id} has aliases, which the list leaves out.`);
+  // oclif shows the description of a command without a summary.
   return [id, summary ?? description, hidden, JSON.stringify(pick(command, (key) => LOOKED_AT.includes(key)))];
 }
 
@@ -189,7 +188,7 @@ function pick(object, isWanted) {
   return Object.fromEntries(Object.entries(object).filter(([key]) => isWanted(key)));
 }
 
-/** By the name of the package. Where a command of our own has the name of a plugin's, it takes its place. */
+/** By package name. Our own commands replace a plugin's commands of the same name. */
 function readManifests() {
   const read = (path) => JSON.parse(readFileSync(join(ROOT, path), 'utf8'));
   const [help, autocomplete] = ['@oclif/plugin-help', '@oclif/plugin-autocomplete'];
@@ -201,12 +200,12 @@ function readManifests() {
   };
 }
 
-/** As code that takes less time than the same as a literal. */
+/** Code that runs faster than the same value as a literal. */
 function parsedJson(value) {
   return `JSON.parse(${JSON.stringify(JSON.stringify(value))})`;
 }
 
-/** What completion knows of all commands; made by code of src, which tsc has compiled already. */
+/** What completion knows about all commands, made by code of src that tsc has already compiled. */
 const completionTable = {
   name: 'completion table',
   setup(build) {

@@ -8,11 +8,11 @@ import type {Change, Preview} from './change.js';
 
 export interface Values {
   held: Held[];
-  /** Of `lives`, the PTTLs. */
+  /** The PTTLs of the `lives` keys. */
   lives: number[];
 }
 
-/** What some keys of sessions hold, as bytes, and the PTTLs of some. */
+/** The values of some keys of sessions, as bytes, and the PTTLs of some of them. */
 export async function readValues(
   redis: Redis,
   ids: readonly RawId[],
@@ -31,14 +31,14 @@ export async function readValues(
         lives: some.slice(shapes.length).map(Number),
       };
     } catch (error) {
-      // What this user may not read is no reason to say nothing of the others.
+      // One unreadable key is no reason to report nothing about the others.
       if (!(error instanceof TokengateError)) throw error;
       return error;
     }
   });
 }
 
-/** Reads what each is about, and what the change would do to it. */
+/** Reads the present values of each session, and what the change would do to it. */
 export async function lookAt<T>(redis: Redis, ids: readonly RawId[], change: Change<T>): Promise<Preview[]> {
   const values = await readValues(redis, ids, change.lookAt, change.lives);
   return ids.map((id, index): Preview => {

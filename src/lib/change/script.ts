@@ -6,13 +6,16 @@ import {inGroups} from '../values/chunks.js';
 import type {RawId} from '../values/session-id.js';
 import type {Answer, ScriptedChange} from './change.js';
 
-/** Sessions in one run of the script, which holds up the server for as long as it takes. */
+/**
+ * Sessions in one run of a script. A run for each session would cost more than the change itself; a run of more would
+ * hold up the server for longer.
+ */
 const GROUP = 100;
 
-/** Undefined where the script does not decide; an `ErrorReply` where it was refused. */
+/** Undefined where the script leaves the decision to `plan`; an `ErrorReply` where it was refused. */
 export type ScriptAnswer<T> = Answer<T> | ErrorReply | undefined;
 
-/** Changes sessions by scripts, of which a few share a run. */
+/** Changes sessions with scripts; each run takes a group of sessions. */
 export async function runScripts<T>(
   redis: Redis,
   ids: readonly RawId[],
@@ -32,7 +35,7 @@ export async function runScripts<T>(
       return change.read(id, decisions[at] as string, decisions.slice(at + 1, at + width));
     });
   });
-  // One session that this user may not touch must not keep those beside it from being changed.
+  // One session that this user may not touch must not stop the others in its group.
   const beside = size === 1 ? [] : ids.filter((_, index) => isAboutKeys(answers[index]));
   if (beside.length < 2) return answers;
   const alone = (await runScripts(redis, beside, change, journal, 1)).values();
@@ -43,7 +46,7 @@ function isAboutKeys(answer: unknown): boolean {
   return answer instanceof ErrorReply && /^NOPERM.* key/is.test(answer.message);
 }
 
-/** @param consent whatever the store is called, unless it is given */
+/** @param consent the given name of the store; without it the script accepts any */
 export function toScript<T>(
   group: readonly RawId[],
   {shapes, scripts, args, own}: Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own'>,

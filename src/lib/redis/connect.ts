@@ -4,10 +4,10 @@ import {
   type Consent,
   ErrorReply,
   NoReply,
-  orNoReply,
   type Redis,
   type RedisText,
   type ServerInfo,
+  toStoreName,
 } from './contract.js';
 import {PRIMARY_HINT} from './failures.js';
 import {LastingNode} from './lasting-node.js';
@@ -19,15 +19,15 @@ export interface ConnectOptions {
   url: string;
   /** Limit for connecting, and for each answer, in milliseconds. */
   timeoutMs?: number | undefined;
-  /** These win over the URL's. */
+  /** Override those of the URL. */
   tls?: TlsFiles | undefined;
   /** Ends every operation that is under way with INTERRUPTED. */
   signal?: AbortSignal | undefined;
-  /** On a cluster, the node that serves this key gets all commands without one, such as TIME. */
+  /** On a cluster, the node that serves this key gets all commands without a key, such as TIME. */
   homeKey?: RedisText | undefined;
-  /** What whoever connects calls it. */
+  /** The server's name in the context file. */
   name?: string | undefined;
-  /** The key with the name of a protected store, which is read in the first flight. */
+  /** The key with the name of a protected store, to be read in the first flight. */
   storeKey?: RedisText | undefined;
   consent?: Consent | undefined;
 }
@@ -49,14 +49,13 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
     try {
       if (node.facts.mode === 'cluster') {
         const {openCluster} = await import('./cluster/client.js');
-        const cluster = await openCluster(node, target, {timeoutMs, homeKey: options.homeKey ?? '', signal, consent});
-        const server = Object.assign(cluster.server, {name: options.name});
-        // The key may be another node's.
-        if (greeting !== undefined) server.store = await findStore(cluster, greeting);
+        const {homeKey = ''} = options;
+        const cluster = await openCluster(node, target, {timeoutMs, homeKey, signal, consent, greeting});
+        Object.assign(cluster.server, {name: options.name});
         return cluster;
       }
       const described = await describe(node, target);
-      const server = {...described, name: options.name, store: toStore(node.facts.greeted)};
+      const server = {...described, name: options.name, store: toStoreName(node.facts.greeted)};
       const lasting = new LastingNode(node, () => openTarget(target, {timeoutMs, signal, deadline}));
       return standalone(lasting, server, {consent, reopen: () => open({deadline: performance.now() + timeoutMs})});
     } catch (error) {
@@ -86,26 +85,13 @@ async function openTarget(
     sentinels: endpoints,
     name: sentinel.primary,
     sentinelCredentials: sentinel.credentials,
-    // Only a second look has a deadline: the failover that it looks after may not be over.
+    // Only a second look has a deadline: the failover that it follows may still be going on.
     isPatient: times.deadline !== undefined,
   };
   return openPrimary(primary, options);
 }
 
-/** Where no node serves the key now, a change finds that out. */
-async function findStore(cluster: Redis, greeting: Command): Promise<string | undefined> {
-  const replies = await orNoReply(cluster.pipeline([greeting]));
-  if (!(replies instanceof NoReply)) return toStore(replies[0]);
-  if (replies.error.code === 'REDIS_CLUSTER_DOWN') return undefined;
-  throw replies.error;
-}
-
-/** What a user may not read is taken for none: an error of a change itself says more. */
-function toStore(reply: unknown): string | undefined {
-  return typeof reply === 'string' ? reply : undefined;
-}
-
-/** Refuses what is no Redis that holds sessions. */
+/** Refuses anything but a Redis that can hold sessions. */
 async function describe(node: RedisNode, {database, tls}: RedisTarget): Promise<ServerInfo> {
   const {address, facts} = node;
   if (facts.mode === 'sentinel') {
@@ -174,7 +160,7 @@ function standalone(
   };
 }
 
-/** A unit of one command is refused by its error reply. */
+/** A unit of one command is refused by that command's error reply. */
 function asUnit(replies: [unknown]): unknown[] | ErrorReply | NoReply {
   const [reply] = replies;
   return reply instanceof ErrorReply || reply instanceof NoReply ? reply : replies;

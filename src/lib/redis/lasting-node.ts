@@ -1,20 +1,20 @@
 import {TokengateError} from '../values/errors.js';
-import {type Command, ErrorReply, NoReply} from './contract.js';
+import {type Command, CURSORS, ErrorReply, NoReply, READS} from './contract.js';
 import type {RedisNode} from './node.js';
 
-/** After so long without a word a connection is looked at before it is used; after much longer it is tried. */
+/** A connection that was silent for this long is checked before it is used; after much longer it is pinged. */
 const PAUSE_MS = 1000;
 const LONG_PAUSE_MS = 10_000;
 
 /**
- * A server whose connection may end between two flights. Servers close connections on which nothing is said, such as those
- * that wait for a reader or a person: where nothing was under way, or what only reads, a new one takes its place.
+ * A server whose connection may end between two flights. Servers close idle connections, such as those of a command that
+ * waits for a reader or a person. If nothing was under way, or only reads were, a new connection replaces the lost one.
  */
 export class LastingNode implements Pick<RedisNode, 'fly' | 'explain' | 'close'> {
   #node: RedisNode;
   readonly #renew: () => Promise<RedisNode>;
   readonly #hasAnswered: WeakSet<RedisNode>;
-  /** Once something has got no answer, or nothing is wanted any more, nothing is mended. */
+  /** True once an answer is missing or the caller has finished: from then on nothing is reconnected. */
   #isOver = false;
   #underWay = 0;
   #restingSince = performance.now();
@@ -28,7 +28,7 @@ export class LastingNode implements Pick<RedisNode, 'fly' | 'explain' | 'close'>
     this.#hasAnswered = new WeakSet([first]);
   }
 
-  /** As a node does it. */
+  /** See `RedisNode`. */
   readonly fly: RedisNode['fly'] = async (commands, options) => {
     const isResting = this.#underWay === 0;
     if (isResting && (!this.#node.isOpen() || this.#rested() > PAUSE_MS)) this.#looking ??= this.#look();
@@ -56,16 +56,13 @@ export class LastingNode implements Pick<RedisNode, 'fly' | 'explain' | 'close'>
     return performance.now() - this.#restingSince;
   }
 
-  /** Finds out whether the connection still stands after a pause, and replaces it when it does not. */
+  /** Checks after a pause whether the connection is still open, and replaces it if it is not. */
   async #look(): Promise<void> {
-    const pause = this.#rested();
-    // The end of the connection has arrived, perhaps, and is not read yet.
-    for (let turns = 0; pause > PAUSE_MS && turns < 3; turns++) await new Promise(setImmediate);
-    if (pause > LONG_PAUSE_MS && this.#node.isOpen()) await this.#node.fly([['PING']]);
+    await lookAfterPause(this.#node, this.#rested());
     if (!this.#node.isOpen() && !this.#isOver) await this.#replace(this.#node);
   }
 
-  /** Waits for a look that is under way; gives why there is no connection after it. */
+  /** Waits for a check that is under way; returns why there is no connection after it. */
   async #failureOf(look: Promise<void>): Promise<TokengateError | undefined> {
     try {
       await look;
@@ -96,9 +93,9 @@ export class LastingNode implements Pick<RedisNode, 'fly' | 'explain' | 'close'>
     return replies;
   }
 
-  /** Replaces a lost connection whose reads can be asked again: what only reads may be read twice. */
+  /** Replaces a lost connection when its commands only read, so that they can be sent again. */
   async #isReplaced(lost: RedisNode): Promise<boolean> {
-    // One that is lost before it has answered is not worth another.
+    // If that one is lost before it answers, another attempt is not worth it.
     if (this.#isOver || !this.#hasAnswered.has(lost)) return false;
     this.#replacing ??= this.#replace(lost).finally(() => (this.#replacing = undefined));
     try {
@@ -115,20 +112,20 @@ export class LastingNode implements Pick<RedisNode, 'fly' | 'explain' | 'close'>
     const {mode, clientId: before} = lost.facts;
     const next = await this.#renew();
     const {clientId = Infinity} = next.facts;
-    // What a cursor of SCAN says is forgotten when a server is started anew.
+    // A server that restarted no longer knows the cursor of a SCAN.
     const isSame = next.facts.mode === mode && (before === undefined || clientId > before) && !this.#isOver;
     if (isSame) this.#node = next;
     else next.close();
   }
 }
 
-/** Commands that change nothing, of those that this CLI sends. */
-const READING = new Set(
-  'DBSIZE DUMP EXISTS GET GETRANGE HGET HGETALL HLEN HMGET HSCAN LLEN LRANGE MGET PTTL SCAN STRLEN TIME TTL TYPE XINFO XLEN XRANGE XREVRANGE ZREVRANGE'.split(
-    ' ',
-  ),
-);
-
 function isReading(commands: readonly Command[]): boolean {
-  return commands.every(([name = '']) => READING.has(String(name)));
+  return commands.every(([name = '']) => READS.has(String(name)) || CURSORS.has(String(name)));
+}
+
+/** Checks a connection that was silent for so many milliseconds: afterwards `isOpen` tells the truth. Never rejects. */
+export async function lookAfterPause(node: RedisNode, pause: number): Promise<void> {
+  // The end of the connection may have arrived without having been read.
+  for (let turns = 0; pause > PAUSE_MS && turns < 3; turns++) await new Promise(setImmediate);
+  if (pause > LONG_PAUSE_MS && node.isOpen()) await node.fly([['PING']]);
 }

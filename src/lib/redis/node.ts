@@ -13,7 +13,7 @@ interface NodeFacts {
   mode: 'standalone' | 'cluster' | 'sentinel' | 'unknown';
   role: 'primary' | 'replica' | 'unknown';
   version: string | undefined;
-  /** What the server has numbered this connection with: more each time, until it is started anew. */
+  /** The number that the server has given this connection. It grows with each connection, until the server restarts. */
   clientId?: number | undefined;
   /** The reply to the greeting. */
   greeted?: unknown;
@@ -27,9 +27,9 @@ export interface NodeOptions {
   tls: TlsSettings | undefined;
   /** Limit for connecting, and for each answer, in milliseconds. */
   timeoutMs: number;
-  /** By `performance.now()`: when everything on this connection has to be over. */
+  /** By `performance.now()`: when all work on this connection has to be finished. */
   deadline?: number | undefined;
-  /** By `performance.now()`: when the connection has to be there, if that is sooner. */
+  /** By `performance.now()`: an earlier time limit for connecting. */
   connectBy?: number | undefined;
   /** Ends every operation that is under way with INTERRUPTED. */
   signal?: AbortSignal | undefined;
@@ -45,24 +45,25 @@ export interface RedisNode {
   /** False once the connection has ended. */
   readonly isOpen: () => boolean;
   /**
-   * Sends commands in one flight. Never rejects: each has its reply, an `ErrorReply` or `NoReply` in its place.
+   * Sends commands in one flight. Never rejects: the result has a reply, an `ErrorReply` or a `NoReply` for each
+   * command.
    *
-   * @param options.by by `performance.now()`: when the answers have to be there, if that is sooner
+   * @param options.by by `performance.now()`: an earlier time limit for the answers
    */
   readonly fly: (commands: readonly Command[], options?: {bytes?: boolean; by?: number}) => Promise<unknown[]>;
-  /** The error that a user should see for an error reply. */
+  /** The error to show for an error reply. */
   readonly explain: (reply: ErrorReply) => TokengateError;
   /** Closes the connection at once; never throws, may be called twice. */
   readonly close: () => void;
 }
 
-/** Loads what TLS needs, for those who use it. */
+/** Loads the code for TLS only when the URL asks for it. */
 async function prepareTls(settings: TlsSettings, endpoint: Endpoint) {
   const [{readTlsOptions}, {explainTls}] = await Promise.all([import('./tls-files.js'), import('./explain-tls.js')]);
   return {explainTls, socket: {tls: true as const, ...(await readTlsOptions(settings, endpoint))}};
 }
 
-/** Bytes. node-redis sends the rest of a flight that is larger than this only when the event loop has come round again. */
+/** In bytes. node-redis holds back whatever of a flight exceeds this until the next turn of the event loop. */
 const WHOLE_FLIGHTS = {writableHighWaterMark: 1 << 20};
 
 const BYTES = {typeMapping: {[RESP_TYPES.BLOB_STRING]: Buffer}};
@@ -118,12 +119,14 @@ function makeClient(endpoint: Endpoint, tls: TlsSocket | undefined, hold: object
     maintNotifications: 'disabled',
     disableClientInfo: true,
     disableOfflineQueue: true,
+    // node-redis limits how long a command waits to be sent, and never how long its answer takes. `#until` limits both.
     commandOptions: {timeout: 0},
     socket: {
       ...endpoint,
       ...tls,
-      // Ours tells time in which this process did not run from silence.
+      // Its own limit would count time in which this process was stopped; `#until` does not.
       connectTimeout: 0,
+      // By default node-redis reconnects for ever.
       reconnectStrategy: false,
       ...WHOLE_FLIGHTS,
       ...hold,
@@ -131,7 +134,7 @@ function makeClient(endpoint: Endpoint, tls: TlsSocket | undefined, hold: object
   });
 }
 
-/** A connection of node-redis, each wait on which has an end. */
+/** A connection of node-redis on which no wait lasts for ever. */
 class Line {
   readonly #context: FailureContext;
   readonly #signal: AbortSignal | undefined;
@@ -139,9 +142,12 @@ class Line {
   /** Ends a socket that is still connecting. */
   #endSocket = (): void => undefined;
   #isClosed = false;
-  /** Those who wait on the connection. A promise that outlives them all would keep every answer in memory. */
+  /**
+   * Rejects everyone who waits on the connection. One promise for as long as the connection would keep every answer in
+   * memory.
+   */
   readonly #waiting = new Set<(error: unknown) => void>();
-  /** What has ended the connection. */
+  /** The error that ended the connection. */
   #firstError: unknown;
 
   /** @throws TokengateError INTERRUPTED when it is interrupted already */
@@ -173,7 +179,7 @@ class Line {
     const slots = commands.map((command) => this.#client.sendCommand<unknown>(command, mapping).catch(this.#toSlot));
     const all = Promise.all(slots);
     await this.#until(by, all).catch(() => {
-      // Closing the connection has filled every slot that was empty.
+      // Closing the connection has put an error into every empty slot.
     });
     return all;
   }
@@ -224,7 +230,7 @@ class Line {
     return explainFailure(error, this.#context, this.#firstError);
   }
 
-  /** Ends the connection. Whatever was sent is then answered with an error by node-redis. */
+  /** Ends the connection. node-redis then answers everything that was sent with an error. */
   #fail(error: unknown): void {
     this.#firstError ??= error;
     this.close();
@@ -251,14 +257,14 @@ class Line {
   }
 }
 
-/** Between two looks whether this process has run. */
+/** How often to check that this process has been running. */
 const TICK_MS = 1000;
-/** A clock that is later than this was not looked at: the process was stopped, or its terminal was, or it was busy. */
+/** A clock that jumps by more than this was not watched: the process or its terminal was stopped, or it was busy. */
 const LATE_MS = 50;
 
 /**
- * Calls `over` at a time by `performance.now()`. Time in which this process itself did not run is added: it is nobody's
- * silence, and what has arrived meanwhile is read first. Gives what ends the waiting.
+ * Calls `over` at a time by `performance.now()`. Time in which this process was stopped does not count as the server's
+ * silence: the limit moves, and whatever has arrived is read first. Returns a function that ends the waiting.
  */
 function afterSilence(time: number, over: () => void): () => void {
   let timer: NodeJS.Timeout | undefined;
@@ -288,7 +294,7 @@ function interrupted(): TokengateError {
   return new TokengateError('INTERRUPTED', 'Interrupted.');
 }
 
-/** Gives user, password and database in the flight that asks what the server is. */
+/** Sends user, password and database in the same flight as the question what the server is. */
 async function logIn(
   {credentials: {username, password}, database, greeting}: NodeOptions,
   context: FailureContext,
@@ -296,7 +302,7 @@ async function logIn(
 ): Promise<NodeFacts> {
   const login = password === undefined ? [] : [['AUTH', ...(username === undefined ? [] : [username]), password]];
   const select = database === 0 ? [] : [['SELECT', String(database)]];
-  // A server that lets no one in answers the first of these, and then closes the connection.
+  // A server that refuses every client (protected mode, too many clients) answers the first command, then closes.
   const replies = await fly([...login, ['HELLO', '2'], ...select, ...(greeting === undefined ? [] : [greeting])]);
   const refuse = (reply: unknown): void => {
     if (reply instanceof NoReply) throw reply.error;
@@ -306,7 +312,7 @@ async function logIn(
   const hello = replies[login.length];
   const facts = Array.isArray(hello) ? pairs(hello) : await factsFromInfo(hello, fly, refuse);
   const {mode = 'unknown', role, version, id} = Object.fromEntries(facts);
-  // A Sentinel and a cluster's node have no databases: what they are says more than that.
+  // A Sentinel and a cluster's node have no databases. What they are is the better error message.
   if (select.length > 0 && mode !== 'sentinel' && mode !== 'cluster') refuse(replies[login.length + 1]);
   return {
     mode: mode as NodeFacts['mode'],
@@ -317,7 +323,7 @@ async function logIn(
   };
 }
 
-/** For servers that don't know HELLO (Redis below 6, or renamed); without the right to INFO nothing is known. */
+/** For servers without HELLO (Redis below 6, or renamed). Without the right to INFO, nothing is known of the server. */
 async function factsFromInfo(
   hello: unknown,
   fly: (commands: readonly Command[]) => Promise<unknown[]>,

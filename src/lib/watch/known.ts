@@ -15,23 +15,23 @@ export const FIELDS = ['budget', 'spent'] as const;
 
 export type Field = (typeof FIELDS)[number];
 
-/** What is kept of one session. */
+/** Everything that is kept about one session. */
 export interface Known {
   id: RawId;
   name: string;
   amounts: Record<Field, StoredAmount>;
-  /** As they stood in Redis; null when there was nothing, undefined when they were not read yet. */
+  /** As in Redis; null when absent, undefined when not read yet. */
   texts: Record<Field, string | null | undefined>;
-  /** The end of the freeze as it stood in Redis, or the error of its GET; null when there was none. */
+  /** The end of the freeze as in Redis, or the error of its GET; null when absent. */
   until: string | ErrorReply | null;
   reasonText: string | null;
   freeze: FreezeState;
   spending: Spending | undefined;
-  /** By the ledger; null when that is not known. */
+  /** From the ledger; null when it is not known. */
   firstRate: Money | null;
-  /** When the budget renews; null when it does not, or when that is overdue. */
+  /** When the budget renews; null when it does not, or when a renewal is overdue. */
   renewsAt: Date | null;
-  /** An amount is another than that of which `watched` was made. */
+  /** True when an amount has changed since `watched` was made. */
   isStale: boolean;
   /** Undefined while there is no budget. */
   watched: Watched | undefined;
@@ -68,12 +68,12 @@ export function setCounts(page: readonly Known[], texts: readonly (string | null
   }
 }
 
-/** Brings what is said of a session up to what was read. */
+/** Updates everything that is derived from what was read of a session. */
 export function refresh(redis: Redis, one: Known, at: Date): void {
   const {id, name, until, reasonText, watched} = one;
   const {budget, spent} = one.amounts;
   if (budget.state === 'absent') {
-    // Removed. Should it come back, it is seen at the next reading.
+    // Removed. If it comes back, the next reading sees it.
     one.watched = undefined;
     one.spending = undefined;
     return;

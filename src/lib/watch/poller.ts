@@ -3,39 +3,39 @@ import {TokengateError} from '../values/errors.js';
 import type {RawId} from '../values/session-id.js';
 import type {Reading, Watch} from './reader.js';
 
-/** Readings of a Redis, one after the other, for as long as they are wanted, whatever becomes of the connection. */
+/** Repeats readings of a Redis for as long as they are wanted, whatever happens to the connection. */
 export interface Feed {
-  /** Where it was read from last. */
+  /** The server of the last reading. */
   readonly server: ServerInfo;
-  /** When it was read last, in the milliseconds of `performance.now()`. */
+  /** The time of the last reading, in milliseconds of `performance.now()`. */
   readonly readAt: number;
-  /** Set while Redis can't be read: what was read before is then as old as its own time says. */
+  /** Set while Redis can't be read: the last reading is then as old as its own time says. */
   readonly trouble: Trouble | undefined;
-  /** Calls the listener after each reading, and after each failure; gives what ends that. */
+  /** Calls the listener after each reading and each failure; returns a function that stops that. */
   subscribe(listener: () => void): () => void;
   reading(): Reading;
   /**
-   * Says how to find out, once a reading is there, of which sessions the counts of requests are wanted. They are read
-   * before the listeners hear of the reading.
+   * Sets how to choose the sessions whose request counts are wanted. They are read after each reading, before the
+   * listeners hear of it.
    */
   lookAt(choose: () => readonly RawId[]): void;
-  /** Reads the counts of requests of these that have none, since they are wanted now. */
+  /** Reads the request counts of these sessions now, where they are missing. */
   lookMore(ids: readonly RawId[]): void;
-  /** Reads at once, in place of at the next interval. */
+  /** Reads now instead of at the next interval. */
   hurry(): void;
   /**
-   * The connection, to change something.
+   * Returns the connection for a change.
    *
-   * @throws TokengateError what the trouble is
+   * @throws TokengateError the current trouble
    */
   connection(): Redis;
-  /** Resolves when the signal has ended it; rejects with what is no failure of Redis. */
+  /** Resolves when the signal has ended the feed; rejects with any error that is not a failure of Redis. */
   readonly ended: Promise<void>;
 }
 
 interface Trouble {
   error: TokengateError;
-  /** When Redis is tried again, in the milliseconds of `performance.now()`. */
+  /** When Redis is tried again, in milliseconds of `performance.now()`. */
   retryAt: number;
 }
 
@@ -43,20 +43,21 @@ interface FeedOptions {
   /** Opens a connection. */
   connect: () => Promise<Redis>;
   watch: Pick<Watch, 'read' | 'readClosely' | 'reading'>;
-  /** From one reading to the next, in milliseconds. */
+  /** The time from one reading to the next, in milliseconds. */
   interval: number;
-  /** Reads the counts of requests of all sessions. */
+  /** Reads the request counts of all sessions. */
   countAll?: boolean;
   signal: AbortSignal;
 }
 
-/** The second reading follows the first so soon: of two readings there are rates. */
+/** The second reading follows this soon after the first: two readings give rates. */
 const SECOND_MS = 1000;
-/** Redis is tried again after a second, then after twice as long each time, up to this. */
+/** Redis is tried again after a second, then after twice as long each time, up to this limit. */
 const MAX_RETRY_MS = 10_000;
 
 /**
- * Reads once, then goes on reading. A slow server is left alone for at least as long as it was asked.
+ * Reads once, then keeps reading. After each answer it leaves a slow server alone for at least as long as the answer
+ * took.
  *
  * @throws TokengateError when the first reading fails
  */
@@ -114,7 +115,7 @@ class Poller implements Feed {
   lookMore(ids: readonly RawId[]): void {
     if (this.#redis === undefined || this.#isLooking) return;
     this.#isLooking = true;
-    // A failure shows itself at the next reading.
+    // A failure shows up at the next reading.
     void this.#options.watch
       .readClosely(this.#redis, ids)
       .catch(() => false)
@@ -125,7 +126,7 @@ class Poller implements Feed {
   }
 
   hurry(): void {
-    // During a reading the next one follows at once.
+    // During a reading, it makes the next one follow at once.
     this.#isHurried = true;
     this.#wake();
   }
@@ -144,12 +145,12 @@ class Poller implements Feed {
       await this.#sleep(delay);
       if (isStopped()) return;
       delay = await this.#readAgain();
-      // A connection that the signal has ended is no trouble.
+      // A connection that the signal has ended is not a trouble.
       if (!isStopped()) this.#notify();
     }
   }
 
-  /** Until the time is over, or the feed is hurried or ended. */
+  /** Ends when the time is over, or the feed is hurried or ended. */
   async #sleep(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, this.#isHurried ? 0 : ms);

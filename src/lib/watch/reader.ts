@@ -20,11 +20,11 @@ import type {RawId} from '../values/session-id.js';
 import {type Field, FIELDS, type Known, refresh, setAmount, setCounts, toKnown} from './known.js';
 import type {Watched} from './row.js';
 
-/** What stood in Redis at one moment. */
+/** The values in Redis at one moment. */
 export interface Reading {
   /** By the server's clock. */
   at: Date;
-  /** In the order of their IDs. */
+  /** Sorted by ID. */
   sessions: Watched[];
 }
 
@@ -32,24 +32,24 @@ export interface Wanted {
   /** A Redis glob over IDs. */
   match?: string | undefined;
   where?: Filter | undefined;
-  /** Looks with each scan for budgets that renew, too. */
+  /** Also looks for budgets that renew, with each scan. */
   withRenewals?: boolean;
-  /** Tells what sessions spend, in USD a minute, for as long as there are no two readings. Asked once. */
+  /** Returns what sessions spend, in USD a minute, until there are two readings. Called once. */
   readFirstRates?: (redis: Redis, match?: string) => Promise<ReadonlyMap<RawId, Money | null> | undefined>;
 }
 
-/** A new session is seen after at most so many milliseconds. */
+/** A new session appears within this many milliseconds. */
 const SCAN_MS = 10_000;
-/** A scan takes at most this part of the time. */
+/** Maximum share of the time that scans may take. */
 const SCAN_SHARE = 0.1;
-/** Keys in one MGET, which holds up the server for as long as it takes. */
+/** Keys in one MGET, which holds up the server while it runs. */
 const PAGE = 1000;
 
-/** Read of every session at every reading. */
+/** Read from every session at every reading. */
 const EACH_READING = [BUDGET_KEYS, SPENT_KEYS, FROZEN_UNTIL_KEYS];
 const KEYS = {budget: BUDGET_KEYS, spent: SPENT_KEYS, until: FROZEN_UNTIL_KEYS};
 
-/** Keeps what was read of the sessions that have a budget, and what follows from several readings. */
+/** Keeps what was read of the sessions that have a budget, and what several readings show together. */
 export class Watch {
   readonly #wanted: Wanted;
   #known = new Map<RawId, Known>();
@@ -59,7 +59,7 @@ export class Watch {
   #counted: Known[] = [];
   #at = new Date(0);
   #nextScan = -Infinity;
-  /** The list is of a scan that was not read to its end since. */
+  /** True when the list comes from a scan that no reading has followed to its end. */
   #isNew = true;
   #hasFirstRates = false;
 
@@ -68,8 +68,9 @@ export class Watch {
   }
 
   /**
-   * Reads every session: budgets, spending and freezes in one flight, with the counts of requests of those in `closely`
-   * (or of all). Looks for new sessions only every few readings.
+   * Reads every session: budgets, spending and freezes in one flight, with the request counts of those in `closely` (or
+   * of all). A scan for new sessions runs only every few readings: reading 10,000 sessions every 2 s leaves no time for
+   * more.
    */
   async read(redis: Redis, closely: readonly RawId[] | 'all'): Promise<void> {
     if (performance.now() >= this.#nextScan) await this.#scan(redis);
@@ -98,12 +99,12 @@ export class Watch {
     this.#isNew = false;
     this.#at = at;
     for (const one of this.#list) refresh(redis, one, at);
-    // What is not read any more would grow old.
+    // A count that is no longer read would grow stale.
     for (const {watched} of before) if (watched !== undefined) watched.requests = undefined;
     for (const [index, page] of countPages.entries()) setCounts(page, counts[index] ?? []);
   }
 
-  /** Reads the counts of requests that have not been read yet, of few sessions. True when there were any. */
+  /** Reads the missing request counts of a few sessions. True if any were missing. */
   async readClosely(redis: Redis, ids: readonly RawId[]): Promise<boolean> {
     const page = this.#find(ids).filter(({watched}) => watched !== undefined && watched.requests === undefined);
     if (page.length === 0) return false;
@@ -142,7 +143,7 @@ export class Watch {
     this.#isNew = true;
   }
 
-  /** Periods change as rarely as sessions come. A user who may not read them sees none. */
+  /** Periods change as rarely as sessions appear. A user who may not read them sees none. */
   async #readRenewals(redis: Redis): Promise<void> {
     const {readRenewingIfAllowed} = await import('../sessions/periods.js');
     const now = await serverTime(redis);
@@ -200,13 +201,13 @@ function takePage(page: readonly Known[], replies: Replies, {isScan, open}: {isS
   const {redis} = replies;
   const answers = {budget: replies.take(page), spent: replies.take(page)};
   const untils = replies.take(page);
-  // At other readings a key of a wrong type is seen where there was something before.
+  // At other readings a key of a wrong type is noticed where there was a value before.
   const isHidden = isScan && hidesSome(redis, untils.texts, replies.next());
   for (const [index, one] of page.entries()) {
     for (const field of FIELDS) {
       const {texts, isRefused} = answers[field];
       const [text, old] = [texts[index] ?? null, one.texts[field]];
-      // MGET gives nothing too for what is of a wrong type or may not be read.
+      // MGET also answers null for a key of a wrong type, and for one that may not be read.
       const isOpen = old !== null || isRefused || (isScan && one.amounts[field].state === 'invalid');
       if (text === null ? isOpen : text !== old && isMangled(text)) open.unclear.push({one, field});
       else if (text !== old) setAmount(one, field, text, toListed(redis, text));
@@ -222,7 +223,7 @@ function takePage(page: readonly Known[], replies: Replies, {isScan, open}: {isS
   }
 }
 
-/** Tells which sessions are wanted. */
+/** Returns which sessions are wanted. */
 export function wantedBy({match, where}: Wanted): (one: Watched) => boolean {
   const matches = idMatcher(match);
   return ({id, session}) => matches(id) && (where === undefined || passes(where, session));
@@ -248,7 +249,7 @@ async function readRest(redis: Redis, {unclear, reasons}: Open): Promise<void> {
   for (const page of pages) await setReasons(redis, page, valuesOf(redis, replies.next().value, page.length));
 }
 
-/** What is no UTF-8, or U+FFFD itself. */
+/** True for text that was not UTF-8, or that holds U+FFFD itself. */
 function isMangled(text: string): boolean {
   return text.includes('\ufffd');
 }
