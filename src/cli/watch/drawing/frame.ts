@@ -66,7 +66,11 @@ export function headLines(head: Head, width: number, height: 1 | 3 = 3): Line[] 
   const limits: Line = filters.length === 0 ? [] : [untrusted(filters.join(', '), 'yellow'), {text: ' '}];
   const clock = formatUtc(now);
   const live = interval === undefined ? [] : [dim(`  every ${formatLength(interval)} `), LIVE];
-  const state: Line = trouble === '' ? [dim(clock), ...live] : [{text: `${clock} STALE`, look: 'red'}];
+  // Whose data it is comes before when it was read; that it is old is always there.
+  const states: Line[] =
+    trouble === ''
+      ? [[dim(clock), ...live, {text: ' '}], [dim(clock), {text: ' '}], []]
+      : [`${clock} STALE `, 'STALE '].map((text) => [{text, look: 'red'}]);
   const where: Line = [{text: ' tokengate ', look: 'bold'}, untrusted(describeServer(server), color)];
   const counts = STATUSES.flatMap((status): Piece[] => {
     const count = statuses[status];
@@ -78,10 +82,11 @@ export function headLines(head: Head, width: number, height: 1 | 3 = 3): Line[] 
     const stale: Line = trouble === '' ? [] : [{text: 'STALE ', look: 'red'}];
     return [first(shorten([...stale, ...limits], width))];
   }
-  if (height === 1) return [first([...state, {text: ' '}])];
+  const state = states.find((line) => lineWidth(where) + lineWidth(line) < width - 1) ?? states.at(-1) ?? [];
+  if (height === 1) return [first(state)];
   const money = moneyLine(summary, width);
   return [
-    first([...state, {text: ' '}]),
+    first(state),
     trouble === ''
       ? beside([dim(' Sessions '), bold(total), ...counts], limits, width)
       : fitLine([{text: ` ${trouble}`, look: 'red'}], width),
