@@ -333,6 +333,17 @@ describe('--new-only', () => {
     expect(await fresh()).toEqual([]);
   });
 
+  test('spending that has fallen is a new crossing of a lower threshold, a greater budget is none', async () => {
+    expect(await fresh('--match', 'over')).toEqual(['over used 95']);
+    // Removed by somebody else, and spent anew: not what was reported.
+    await redis.client.set('session:over:spent', '8.5');
+    expect(await fresh('--match', 'over')).toEqual(['over used 80']);
+    await redis.client.set('session:over:spent', '9.6');
+    expect(await fresh('--match', 'over')).toEqual(['over used 95']);
+    await redis.client.set('session:over:budget', '11');
+    expect(await fresh('--match', 'over')).toEqual([]);
+  });
+
   test.each([
     ['end', '2099-01-02T00:00:00', 'a'],
     ['reason', '2099-01-01T00:00:00', 'ü'],
