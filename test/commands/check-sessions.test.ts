@@ -313,8 +313,9 @@ describe('--new-only', () => {
     await fresh();
     await redis.client.set('session:high:spent', '49');
     expect(await fresh()).toEqual(['high used 95']);
+    // Spending has fallen, so that it is another crossing of the lower threshold.
     await redis.client.set('session:high:spent', '45');
-    expect(await fresh()).toEqual([]);
+    expect(await fresh()).toEqual(['high used 80']);
     await redis.client.set('session:high:spent', '49');
     expect(await fresh()).toEqual(['high used 95']);
     await redis.client.set('session:high:spent', '1');
