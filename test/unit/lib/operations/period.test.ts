@@ -8,7 +8,7 @@ import {findDueSessions, grantChange, renewChange, setPeriodChange} from '../../
 import {findChanges, undoChange} from '../../../../src/lib/operations/undo.js';
 import {makeCalendar} from '../../../../src/lib/periods/calendar.js';
 import {isOver, parseGrants, sumOf} from '../../../../src/lib/periods/grants.js';
-import {parsePeriod, type Period} from '../../../../src/lib/periods/period.js';
+import {formatPeriod, parsePeriod, type Period} from '../../../../src/lib/periods/period.js';
 import {typed} from '../../../../src/lib/periods/renewal.js';
 import {EVERY} from '../../../../src/lib/periods/schedule.js';
 import type {Redis} from '../../../../src/lib/redis/contract.js';
@@ -178,6 +178,45 @@ describe('renewals', () => {
       {numRuns: 150},
     );
   });
+});
+
+test('a period that is set, or ended, while a renewal is under way is what counts', async () => {
+  const terms = {
+    ...{every: 'day', timezone: 'UTC', at: '00:00', on: null, rollover: 'none'},
+    maxRollover: null,
+  } as const;
+  const old: Period = {...terms, amount: typed(Decimal.of(50)), renewed: new Date(STARTS[0]!), carried: typed(ZERO)};
+  const now = new Date(old.renewed.getTime() + 2 * 86_400_000);
+  const renewWhile = async (next: Period | null): Promise<unknown> => {
+    await server.client.flushDb();
+    await server.client.mSet({
+      'session:a:budget': '50',
+      'session:a:spent': '7',
+      'tokengate:period:a': formatPeriod(old),
+    });
+    let isFirst = true;
+    const observed: Redis = {
+      ...redis,
+      async units(...args) {
+        if (isFirst) {
+          isFirst = false;
+          await sendChanges(redis, [ID], setPeriodChange(next, now, false), journalOf('set-period'));
+        }
+        return redis.units(...args);
+      },
+    };
+    const [outcome] = await sendChanges(observed, [ID], renewChange(now, spanOf), journalOf('renew-budgets'));
+    return [
+      outcome && 'state' in outcome && outcome.state,
+      ...(await readState()),
+      await server.client.get('session:a:spent'),
+    ];
+  };
+  const fresh = {...old, amount: typed(Decimal.of(80)), renewed: now};
+  expect(await renewWhile(fresh)).toEqual(['unchanged', formatPeriod(fresh), null, '80', '7']);
+  expect(await renewWhile(null)).toEqual(['unchanged', null, null, '50', '7']);
+  const due = {...fresh, renewed: old.renewed};
+  expect(await renewWhile(due)).toEqual(['done', formatPeriod({...due, renewed: now}), null, '80', null]);
 });
 
 /** Of what was left, what is carried over. */
