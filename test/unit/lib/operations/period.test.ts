@@ -181,11 +181,10 @@ describe('renewals', () => {
 });
 
 test('a period that is set, or ended, while a renewal is under way is what counts', async () => {
-  const terms = {
-    ...{every: 'day', timezone: 'UTC', at: '00:00', on: null, rollover: 'none'},
-    maxRollover: null,
-  } as const;
-  const old: Period = {...terms, amount: typed(Decimal.of(50)), renewed: new Date(STARTS[0]!), carried: typed(ZERO)};
+  const old: Period = {
+    ...{every: 'day', timezone: 'UTC', at: '00:00', on: null, amount: typed(Decimal.of(50)), rollover: 'none'},
+    ...{maxRollover: null, renewed: new Date(STARTS[0]!), carried: typed(ZERO)},
+  };
   const now = new Date(old.renewed.getTime() + 2 * 86_400_000);
   const renewWhile = async (next: Period | null): Promise<unknown> => {
     await server.client.flushDb();
