@@ -133,9 +133,9 @@ export const answerFormatFlag = Flags.option({
   description: 'Output format; --json is short for --format json',
 });
 
-/** For commands that remove spending. */
+/** For commands that replace spending. */
 export const secondLookFlag = Flags.boolean({
-  description: 'Skip the second look for old spending that a request has written back',
+  description: 'Skip the second look for a request that has undone the change',
 });
 
 /** How to record a change. */

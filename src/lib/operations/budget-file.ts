@@ -18,6 +18,8 @@ const SHAPES = [...BUDGET_FILE_KEYS, SPENT_KEYS];
 /** The outcome for a session in a file. */
 export interface BudgetFileChange {
   id: string;
+  /** The same as bytes. */
+  key: RawId;
   before: BudgetState;
   after: BudgetState;
   /** Null where nothing is recorded, or what is no amount. */
@@ -103,6 +105,7 @@ function planOne(
   if (decision.state === 'failed') return {id: name, state: 'failed', error: decision.error};
   const facts = {
     id: name,
+    key: id,
     spent: spentOf(held),
     isListed: wanted !== NOTHING,
     note: wanted === NOTHING ? '' : wanted.note,

@@ -10,6 +10,7 @@ import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type Money, toPlainDigits, type TypedAmount, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
+import {LOOKS, type SecondLook} from './lasting.js';
 
 export interface BudgetChange {
   session: Session;
@@ -143,3 +144,10 @@ function toBudgetChange(id: RawId, {text, value}: TypedAmount, {budget: previous
     isFirst: previous.state === 'absent',
   };
 }
+
+/** Looks whether a request under way has written the gateway's default over a first budget. */
+export const budgetLook: SecondLook<BudgetChange> = {
+  afterMs: LOOKS,
+  leftBy: ({session: {id, key, budget}, isFirst}) =>
+    isFirst && budget !== null ? [{id, key, kind: 'budget', budget}] : [],
+};
