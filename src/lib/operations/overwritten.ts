@@ -77,11 +77,10 @@ export async function findOverwrittenFreeze(redis: Redis, freeze: Freeze): Promi
 /** The same for many. */
 export const freezeLook: SecondLook<Freeze> = {
   afterMs: [LATER_MS],
-  look: (redis, freezes) =>
-    findLost(
-      redis,
-      freezes.filter(({isKept}) => !isKept),
-    ),
+  at(freezes) {
+    const written = freezes.flatMap(({id, key, until, isKept}) => (isKept ? [] : {id, key, until}));
+    return written.length === 0 ? undefined : (redis) => findLost(redis, written);
+  },
 };
 
 async function lookSoon(look: () => Promise<{found: NotLasting[]; isInUse: boolean}>): Promise<Sighting[]> {
@@ -99,9 +98,11 @@ async function lookSoon(look: () => Promise<{found: NotLasting[]; isInUse: boole
   }
 }
 
+type Written = Pick<Freeze, 'id' | 'key' | 'until'>;
+
 /** Of freezes those that are no longer there, or end sooner. */
-async function findLost(redis: Redis, freezes: readonly Freeze[]): Promise<NotLasting[]> {
-  const suspects: Freeze[] = [];
+async function findLost(redis: Redis, freezes: readonly Written[]): Promise<NotLasting[]> {
+  const suspects: Written[] = [];
   for (const page of inGroups(freezes, PAGE)) {
     const keys = keysOf(
       [FROZEN_UNTIL_KEYS],

@@ -1,6 +1,6 @@
 import type {PlannedChange, Settled, Write} from '../change/change.js';
 import {BUDGET_KEYS, GRANTS_KEYS, PERIOD_KEYS, SPENT_KEYS} from '../gateway/keys.js';
-import {describeAmount, describeAmounts} from '../gateway/stored-amount.js';
+import {ABSENT, describeAmount, describeAmounts} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Stored} from '../journal/entry.js';
 import {describePeriod} from '../periods/describe.js';
@@ -15,7 +15,7 @@ import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type TypedAmount, ZERO} from '../values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
 import type {SecondLook} from './second-look.js';
-import {toRemoval, writeBackLook} from './write-back.js';
+import {writeBackLook} from './write-back.js';
 
 /** In the order in which all of these changes read and write them. */
 const SHAPES = [PERIOD_KEYS, GRANTS_KEYS, BUDGET_KEYS, SPENT_KEYS];
@@ -64,9 +64,9 @@ export function renewChange(now: Date, spanOf: SpanOf): PlannedChange<PeriodRene
       const renewal = findDue(state, now, spanOf);
       if (renewal === undefined) return 'unchanged';
       const {period, grants, budget} = renewal;
-      return {...(period !== null && {period}), grants, budget, isFresh: period !== null, renewal};
+      return {period: period ?? undefined, grants, budget, isFresh: period !== null, renewal};
     },
-    (change, decided) => ({...change, renewal: decided?.renewal ?? NOTHING_DUE}),
+    ({id, key, before, after}, decided) => ({id, key, before, after, renewal: decided?.renewal ?? NOTHING_DUE}),
   );
 }
 
@@ -142,7 +142,8 @@ function periodChange<N extends FreshNext, T>(
     if (decided === 'unchanged') {
       return {id: name, state: 'unchanged', result: toResult({id: name, key: id, before, after: before})};
     }
-    const next: (Stored | null)[] = [...toStored(decided), decided.isFresh ? false : null];
+    const next: (Stored | null)[] = toStored(decided);
+    next.push(decided.isFresh ? false : null);
     const result = toResult({id: name, key: id, before, after: apply(before, decided)}, decided);
     // What is spent meanwhile by a change that leaves it is no reason to begin again.
     const expected = held.map((value, index) => (SHAPES[index] === SPENT_KEYS && next[index] === null ? null : value));
@@ -170,7 +171,8 @@ function periodChange<N extends FreshNext, T>(
 }
 
 function apply(before: PeriodState, next: FreshNext): PeriodState {
-  return {...applyNext(before, next), spent: next.isFresh ? {state: 'absent'} : before.spent};
+  const {period, grants, budget} = applyNext(before, next);
+  return {period, grants, budget, spent: next.isFresh ? ABSENT : before.spent};
 }
 
 /** `budget $50.00, spent $12.00, every month $50.00`. May hold untrusted text. */
@@ -183,8 +185,8 @@ function describeState({period, grants, budget, spent}: PeriodState): string {
 
 /** Looks whether a request that was under way has written back the spending that a new period, or a fresh start, removed. */
 export function freshLook(afterMs: readonly number[]): SecondLook<PeriodChange> {
-  return writeBackLook(afterMs, ({key, before, after}) =>
-    after.spent.state === 'absent' ? toRemoval(key, before.spent) : undefined,
+  return writeBackLook(afterMs, ({key, before: {spent}, after}) =>
+    after.spent.state === 'absent' && spent.state === 'money' ? {key, text: spent.text} : undefined,
   );
 }
 

@@ -1,7 +1,7 @@
 import {changeKnown} from '../change/apply.js';
 import type {Change, Settled} from '../change/change.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from '../gateway/keys.js';
-import {describeAmount, describeAmounts, isAbsent, toAmount, toStoredAmount} from '../gateway/stored-amount.js';
+import {describeAmounts, describeText, isAbsent, toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Journal} from '../journal/entry.js';
 import {DECIDE_RESET, RESET} from '../lua/scripts.js';
@@ -9,7 +9,7 @@ import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import type {SecondLook} from './second-look.js';
-import {RESET_LOOKS, toRemoval, writeBackLook} from './write-back.js';
+import {RESET_LOOKS, writeBackLook} from './write-back.js';
 
 /** What a reset removed: the text that stood there, exactly; null when there was none. */
 export interface Reset {
@@ -47,6 +47,7 @@ export function resetChange(options: ResetOptions): Change<Reset> {
     shapes: [BUDGET_KEYS, SPENT_KEYS],
     scripts: {change: RESET, decide: DECIDE_RESET},
     args: [keepBudget ? 'spent' : 'both'],
+    tellsOld: true,
     read(id, word, [budget, spent]) {
       const name = nameOf(id);
       if (word === 'not_found') return {id: name, state: 'not_found'};
@@ -90,15 +91,9 @@ export function describeRemoved({budget, spent}: Reset): string {
   return parts.length === 0 ? 'nothing' : parts.join(', ');
 }
 
-/** What most texts are, plain digits with decimals, is shown as it stands; the rest goes the long way. */
-function describeText(text: string): string {
-  if (!/^(0|[1-9]\d{0,17})\.(\d\d?|\d+[1-9])$/.test(text)) return describeAmount(toAmount(text));
-  return text.at(-2) === '.' ? `$${text}0` : `$${text}`;
-}
-
 /** Looks whether a request that was under way has written the removed spending back. */
 export function resetLook(): SecondLook<Reset> {
-  return writeBackLook(RESET_LOOKS, ({key, spent}) => toRemoval(key, toStoredAmount(spent ?? false)));
+  return writeBackLook(RESET_LOOKS, ({key, spent: text}) => (text === null ? undefined : {key, text}));
 }
 
 /** GETDEL removes one value even where the other is of a wrong type. */

@@ -23,12 +23,15 @@ export type Sighting = NotLasting | {kind: 'no_look'; error: TokengateError};
 export interface SecondLook<R> {
   /** When to look, in milliseconds after the change, in this order. */
   afterMs: readonly number[];
-  /** @throws TokengateError when Redis can't be read */
-  look: (redis: Redis, results: readonly R[], of: LookedAt) => Promise<NotLasting[]>;
+  /** How to look at some results, without what is of no use for that: many wait. Undefined when nothing need be looked at. */
+  at: (results: readonly R[]) => Look | undefined;
 }
 
+/** @throws TokengateError when Redis can't be read */
+type Look = (redis: Redis, at: LookedAt) => Promise<NotLasting[]>;
+
 /** What the results that are looked at have in common. */
-interface LookedAt {
+export interface LookedAt {
   journal: Journal | undefined;
   /** How long ago they were done, in milliseconds. */
   ageMs: number;
@@ -37,9 +40,9 @@ interface LookedAt {
 /** Parts of a batch that are looked at in one go. */
 const AT_ONCE = 20;
 
-interface Waiting<R> {
+interface Waiting {
   since: number;
-  results: readonly R[];
+  look: Look;
   journal: Journal | undefined;
   /** When the looks that are left are due, in milliseconds after `since`. */
   afterMs: readonly number[];
@@ -47,7 +50,7 @@ interface Waiting<R> {
 
 /** Looks again at what was done, part by part, each when its time has come. */
 export class SecondLooks<R> {
-  private waiting: Waiting<R>[] = [];
+  private waiting: Waiting[] = [];
   /** One look after the other, beside the batch: it does not wait for them. */
   private looks = Promise.resolve();
   private hasFailed = false;
@@ -60,8 +63,8 @@ export class SecondLooks<R> {
 
   /** For results of which the changes are done just now. */
   add(results: readonly R[], journal: Journal | undefined): void {
-    if (results.length === 0) return;
-    this.waiting.push({since: performance.now(), results, journal, afterMs: this.how.afterMs});
+    const look = this.how.at(results);
+    if (look !== undefined) this.waiting.push({since: performance.now(), look, journal, afterMs: this.how.afterMs});
   }
 
   /** Begins the looks that are due, when there are enough of them to be worth it. */
@@ -93,11 +96,11 @@ export class SecondLooks<R> {
     await this.looks;
   }
 
-  private async lookAt(parts: readonly Waiting<R>[]): Promise<void> {
+  private async lookAt(parts: readonly Waiting[]): Promise<void> {
     if (this.hasFailed) return;
     try {
-      for (const {results, journal, since} of parts) {
-        const found = await this.how.look(this.redis, results, {journal, ageMs: performance.now() - since});
+      for (const {look, journal, since} of parts) {
+        const found = await look(this.redis, {journal, ageMs: performance.now() - since});
         if (found.length > 0) await this.onSighting(found);
       }
     } catch (error) {
@@ -122,6 +125,6 @@ export async function lookAtOne<R>(
   return found;
 }
 
-function dueAt({since, afterMs: [next = 0]}: Waiting<unknown>): number {
+function dueAt({since, afterMs: [next = 0]}: Waiting): number {
   return since + next;
 }

@@ -4,18 +4,25 @@ import {runBatch} from '../change/batch.js';
 import type {PlannedChange} from '../change/change.js';
 import {SPENT_KEYS} from '../gateway/keys.js';
 import {readMoney} from '../gateway/read-money.js';
-import {describeAmount, type StoredAmount, toStoredAmount} from '../gateway/stored-amount.js';
+import {describeAmount, toStoredAmount} from '../gateway/stored-amount.js';
 import {inText, type Journal} from '../journal/entry.js';
 import type {Redis} from '../redis/contract.js';
 import {serverTime} from '../redis/server-time.js';
-import {type Money, toPlainDigits, ZERO} from '../values/money.js';
+import {type Money, parseStoredMoney, toPlainDigits, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
-import type {NotLasting, SecondLook} from './second-look.js';
+import type {LookedAt, NotLasting, SecondLook} from './second-look.js';
 
-/** Spending that a change removed. */
+/** Spending that a change removed, as it stood there. */
 export interface Removal {
   key: RawId;
-  spent: Money;
+  text: string;
+}
+
+/** The same once the session has spending again. */
+interface Suspect {
+  key: RawId;
+  removed: Money;
+  now: Money;
 }
 
 /** What was taken off spending that had been written back; null when it had not been. */
@@ -29,11 +36,6 @@ interface TakenOff {
 export const RESET_LOOKS = [100, 500];
 /** After a renewal old spending would block the session for a whole period, and nobody waits. */
 export const RENEWAL_LOOKS = [100, 1000];
-
-/** What can be written back; undefined for nothing, and for what is no money. */
-export function toRemoval(key: RawId, spent: StoredAmount): Removal | undefined {
-  return spent.state === 'money' && spent.amount.gt(ZERO) ? {key, spent: spent.amount} : undefined;
-}
 
 /** Until what looks like a jump is read once more, in milliseconds. */
 const LATER_MS = 20;
@@ -63,50 +65,59 @@ export function writeBackLook<R>(
   /** Those of which all is told. */
   const settled = new Set<RawId>();
   const findJumps = jumps(Math.max(...afterMs));
+  const look = async (redis: Redis, all: readonly Removal[], {journal, ageMs}: LookedAt): Promise<NotLasting[]> => {
+    const sightings = new Map<RawId, Told['sighting']>();
+    const removals = settled.size === 0 ? all : all.filter(({key}) => !settled.has(key));
+    let jumped = await findJumps(redis, removals, ageMs);
+    for (let tries = 0; tries < MAX_TRIES && jumped.length > 0; tries++) {
+      const told = await takeOff(redis, jumped, journal);
+      for (const {key, sighting} of told) {
+        sightings.set(key, sighting);
+        if (sighting.kind === 'not_taken_off' || sighting.left.gte(sighting.removed)) settled.add(key);
+      }
+      // A request may have read just before, and bring it back once more.
+      const again = await readLater(redis, jumped);
+      jumped = jumped.filter(({key, removed}) => !settled.has(key) && again.get(key)?.gte(removed));
+    }
+    return [...sightings.values()];
+  };
   return {
     afterMs,
-    async look(redis, results, {journal, ageMs}) {
-      const sightings = new Map<RawId, Told['sighting']>();
-      const removals = results.flatMap((result) => removalOf(result) ?? []).filter(({key}) => !settled.has(key));
-      let jumped = await findJumps(redis, removals, ageMs);
-      for (let tries = 0; tries < MAX_TRIES && jumped.length > 0; tries++) {
-        const told = await takeOff(redis, jumped, journal);
-        for (const {key, sighting} of told) {
-          sightings.set(key, sighting);
-          if (sighting.kind === 'not_taken_off' || sighting.left.gte(sighting.removed)) settled.add(key);
-        }
-        // A request may have read just before, and bring it back once more.
-        const again = await readLater(redis, jumped);
-        jumped = jumped.filter(({key, spent}) => !settled.has(key) && again.get(key)?.gte(spent));
-      }
-      return [...sightings.values()];
+    at(results) {
+      const removals = results.flatMap((result) => removalOf(result) ?? []);
+      return removals.length === 0 ? undefined : (redis, at) => look(redis, removals, at);
     },
   };
 }
 
 /** Finds removals that are undone, as often as it is called; those whose spending was beyond them once jump no more. */
-function jumps(lastMs: number): (redis: Redis, removals: readonly Removal[], ageMs: number) => Promise<Removal[]> {
+function jumps(lastMs: number): (redis: Redis, removals: readonly Removal[], ageMs: number) => Promise<Suspect[]> {
   const beyond = new Set<RawId>();
   const before = new Map<RawId, Since>();
   return async (redis, removals, ageMs) => {
-    const open = removals.filter(({key}) => !beyond.has(key));
+    const open = beyond.size === 0 ? removals : removals.filter(({key}) => !beyond.has(key));
     const now = await readSpent(redis, open);
-    const isBeyond = ({key, spent}: Removal): boolean => now.get(key)?.gte(spent) === true;
-    const suspects = open.filter(isBeyond);
+    const suspects = now.size === 0 ? [] : open.flatMap((removal) => toSuspect(removal, now.get(removal.key)) ?? []);
     const later = suspects.length === 0 ? now : await readLater(redis, suspects);
-    const jumped: Removal[] = [];
-    for (const removal of suspects) {
-      const {key, spent} = removal;
-      const read = {now: {spent: now.get(key) ?? ZERO, ageMs}, later: later.get(key) ?? ZERO, before: before.get(key)};
-      if (couldGrowTo(spent, read)) beyond.add(key);
-      else jumped.push(removal);
+    const jumped: Suspect[] = [];
+    for (const suspect of suspects) {
+      const {key, removed} = suspect;
+      const read = {now: {spent: suspect.now, ageMs}, later: later.get(key) ?? ZERO, before: before.get(key)};
+      if (couldGrowTo(removed, read)) beyond.add(key);
+      else jumped.push(suspect);
     }
     for (const [key, spent] of now) before.set(key, {spent, ageMs});
     // It is as after the removal again.
     for (const {key} of jumped) before.delete(key);
-    if (ageMs >= lastMs) for (const {key} of removals) before.delete(key);
+    if (ageMs >= lastMs && before.size > 0) for (const {key} of removals) before.delete(key);
     return jumped;
   };
+}
+
+/** Undefined while there is less than what was removed, and where that was nothing, or no money. */
+function toSuspect({key, text}: Removal, now: Money | undefined): Suspect | undefined {
+  const removed = now && parseStoredMoney(text);
+  return now && removed?.gt(ZERO) && now.gte(removed) ? {key, removed, now} : undefined;
 }
 
 /** True when new requests may have spent as much as was removed: going by what they did before, or do now. */
@@ -121,7 +132,7 @@ function couldGrowTo(
   return grown >= Number(removed.toString());
 }
 
-function readSpent(redis: Redis, removals: readonly Removal[]): Promise<Map<RawId, Money>> {
+function readSpent(redis: Redis, removals: readonly {key: RawId}[]): Promise<Map<RawId, Money>> {
   return readMoney(
     redis,
     SPENT_KEYS,
@@ -129,7 +140,7 @@ function readSpent(redis: Redis, removals: readonly Removal[]): Promise<Map<RawI
   );
 }
 
-async function readLater(redis: Redis, removals: readonly Removal[]): Promise<Map<RawId, Money>> {
+async function readLater(redis: Redis, removals: readonly {key: RawId}[]): Promise<Map<RawId, Money>> {
   await wait(LATER_MS);
   return readSpent(redis, removals);
 }
@@ -139,8 +150,8 @@ interface Told {
   sighting: Extract<NotLasting, {kind: 'taken_off' | 'not_taken_off'}>;
 }
 
-async function takeOff(redis: Redis, removals: readonly Removal[], journal: Journal | undefined): Promise<Told[]> {
-  const back = new Map(removals.map(({key, spent}) => [key, spent]));
+async function takeOff(redis: Redis, suspects: readonly Suspect[], journal: Journal | undefined): Promise<Told[]> {
+  const back = new Map(suspects.map(({key, removed}) => [key, removed]));
   const keys = [...back.keys()];
   // The change has an entry before this one: whoever reads back looks for it.
   const began = journal && (journal.began ?? new Date((await serverTime(redis)).getTime() - RECENT_MS));

@@ -5,7 +5,7 @@ import type {PeriodState} from './renewal.js';
 
 /** What to write of a session's period, grants and budget; a part that is not there stays. */
 export interface Next {
-  period?: Period | null;
+  period?: Period | null | undefined;
   grants?: readonly Grant[];
   budget?: TypedAmount | undefined;
 }
