@@ -62,8 +62,12 @@ export interface ScriptedChange<T> extends AnyChange {
    * Both are given the same `args` and, of each session, its `own` text. See lua/includes/change-sessions.lua.
    */
   scripts: {change: string; decide?: string};
-  args: readonly string[];
+  args: readonly RedisText[];
   own?: (id: RawId) => RedisText;
+  /** In place of both, the arguments for the sessions that share a run. */
+  pack?: (group: readonly RawId[]) => RedisText[];
+  /** True where `read` is to be told what was there. */
+  tellsOld?: boolean;
   /** Reads the word and what was there; undefined where only `plan` can decide. */
   read: (id: RawId, word: string, old: readonly Held[]) => Settled<T> | undefined;
   /** Decides where the script does not, and on a cluster. */

@@ -3,6 +3,7 @@ import {describeState} from '../budget-files/describe.js';
 import {BUDGET_FILE_KEYS} from '../budget-files/state.js';
 import type {Wanted} from '../budget-files/wanted.js';
 import type {ScriptedChange, Settled, Write} from '../change/change.js';
+import {packWrites} from '../change/compare-and-set.js';
 import type {Held} from '../gateway/stored-value.js';
 import {COMPARE_AND_SET} from '../lua/scripts.js';
 import {toStored} from '../periods/next.js';
@@ -50,12 +51,15 @@ export function budgetFileChange(
     shapes: BUDGET_FILE_KEYS,
     scripts: {change: COMPARE_AND_SET},
     args: [],
-    own(id) {
-      const {held, wanted} = of(id);
-      const write = planOne(id, held, wanted, now);
-      if (write.state !== 'write') return '[[],[]]';
-      writes.set(id, write);
-      return Buffer.from(JSON.stringify([write.expected, write.next]), 'latin1');
+    pack(group) {
+      const planned = group.map((id) => {
+        const {held, wanted} = of(id);
+        const write = planOne(id, held, wanted, now);
+        if (write.state !== 'write') return undefined;
+        writes.set(id, write);
+        return write;
+      });
+      return packWrites(planned, BUDGET_FILE_KEYS.length);
     },
     read(id, word) {
       const write = writes.get(id);
