@@ -12,7 +12,7 @@ const SHARED = {
 } as const;
 
 /** Files that replace a module of `src`, which nobody may have loaded before: each has a worker of its own. */
-const REPLACING = ['test/commands/base-command.test.ts'];
+const REPLACING = ['test/commands/across/base-command.test.ts'];
 
 /** The tests of a folder of test/. Those that run the built program build it first, when the build is stale. */
 const project = (name: string, {isBuilt}: {isBuilt: boolean}) => ({

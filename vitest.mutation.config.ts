@@ -3,17 +3,17 @@ import {defineConfig} from 'vitest/config';
 const named = (process.env['MUTATION_TESTS'] ?? '').split(',').filter((file) => file !== '');
 
 /** Tests that set the time zone. */
-const ZONED = new Set(['test/unit/lib/values/time.test.ts', 'test/commands/freeze-options.test.ts']);
+const ZONED = new Set(['test/unit/lib/values/time.test.ts', 'test/commands/freeze-session.test.ts']);
 
 /** Tests on a cluster, which all mutants share. */
-const CLUSTERED = new Set(['test/unit/lib/change/apply-on-cluster.test.ts']);
+const CLUSTERED = new Set(['test/unit/lib/change/cluster/apply.test.ts']);
 const isAnyOf = (files: ReadonlySet<string>): boolean => named.length === 0 || named.some((file) => files.has(file));
 
 /** As the tests run for each mutant: nothing is built, since only tests in this process can meet a mutant. */
 export default defineConfig({
   test: {
     disableConsoleIntercept: true,
-    include: named.length > 0 ? named : ['test/unit/**/*.test.ts', 'test/commands/*.test.ts'],
+    include: named.length > 0 ? named : ['test/unit/**/*.test.ts', 'test/commands/**/*.test.ts'],
     ...(isAnyOf(CLUSTERED) && {globalSetup: 'test/support/redis/shared-cluster.ts'}),
     testTimeout: 60_000,
     hookTimeout: 60_000,

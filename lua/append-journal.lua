@@ -1,10 +1,10 @@
 -- Appends an entry to the journal.
 --
 -- KEYS: the journal.
--- ARGV: the length to which it is kept; `free` for a change that frees memory, else `add`; the fields of the entry.
+-- ARGV: the length to trim it to; `free` for a change that frees memory, else `add`; the fields of the entry.
 -- Returns: the ID of the entry, or the error reply.
--- Atomic: what it trims and what it appends. A change that frees memory is recorded when memory is full, too: after a
---   first write that needs none nothing more is refused.
+-- Atomic: the trimming and the appending. A change that frees memory is recorded even when memory is full: after a
+--   first write that needs no memory, Redis refuses nothing more.
 --- @include "refused"
 if redis.replicate_commands then
   redis.replicate_commands()

@@ -1,10 +1,9 @@
--- Claims crossings that nobody has reported: sets each field that is free, or that was claimed by who has not reported it in
--- time.
+-- Claims crossings that nobody has reported: sets each field that is free, or whose claim has run out without a report.
 --
--- KEYS: the hash of what has been reported.
+-- KEYS: the hash of the reported crossings.
 -- ARGV: the TTL of the hash in seconds, now in ms, then a field and the value of its claim, and so on.
 -- Returns: for each field 1 if it was claimed, else 0.
--- Atomic: all of these fields, so that no other host gets a part of them.
+-- Atomic: all these fields, so that no other host gets a part of them.
 local taken = {}
 for i = 3, #ARGV, 2 do
   local held = redis.call('HGET', KEYS[1], ARGV[i])

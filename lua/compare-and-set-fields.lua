@@ -1,8 +1,9 @@
--- Writes fields of hashes in groups, each where all of its fields still hold what was read.
+-- Writes fields of hashes in groups, each group only if all its fields still have the values that were read.
 --
 -- KEYS: the hashes.
--- ARGV: JSON, for each group a list of four items a field: the number of its hash, its name, what it has to hold (false
---   for nothing), what it is to hold (false to remove it, true to leave it); then for each hash its TTL in seconds, 0 for none.
+-- ARGV: JSON, for each group a list with four items a field: the number of its hash, its name, the value it must have
+--   (false for none), the new value (false to remove it, true to leave it); then for each hash its TTL in seconds,
+--   0 for none.
 -- Returns: for each group 1 if it was written, else 0.
 -- Atomic: all groups.
 local done, written = {}, {}

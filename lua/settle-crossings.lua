@@ -1,10 +1,11 @@
--- Says of claimed crossings that they were reported, or gives them up, unless somebody has claimed them since.
+-- Marks claimed crossings as reported, or gives them up, unless somebody has claimed them since.
 --
--- KEYS: the hash of what has been reported.
--- ARGV: the TTL of the hash in seconds; then a field, the value that it must still have, and the new one, empty to remove
+-- KEYS: the hash of the reported crossings.
+-- ARGV: the TTL of the hash in seconds; then a field, the value that it must still have, and the new one, empty to
+-- remove
 --   it, and so on.
 -- Returns: 1.
--- Atomic: all of these fields.
+-- Atomic: all these fields.
 for i = 2, #ARGV, 3 do
   if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
     if ARGV[i + 2] == '' then

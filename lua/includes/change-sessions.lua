@@ -1,23 +1,23 @@
--- Changes sessions and records it, all in one atomic step, as `decision` says.
+-- Changes sessions as `decision` says, and records the change, all in one atomic step.
 --
--- KEYS: those of each session, one session after the other.
--- ARGV: keys a session; arguments; texts of single sessions; characters before and after the ID in the first key of each;
---   `old` when what the keys held is to be told, or empty; the length to which the journal is kept, empty for no journal;
---   the journal's key; the key of the store's name, empty where it does not matter; the name that was agreed to; the
---   arguments; the texts; the fields of the journal's entry but the value of the last.
--- Returns: a JSON list, for each session the word of `decision`. With `old`, a second one of what was changed, as the
---   journal has it: for each session its ID and, for each key, what it held and what it holds. Of a session that is not in
---   it the word is in a list, before what its keys hold: a text, false for no key, true for what is no text. Or an error
---   reply, which begins with JOURNAL when the journal is what was refused, and is STORE and the name when the store is
---   protected and that is not what was agreed to; then nothing is changed.
+-- KEYS: the keys of each session, one session after the other.
+-- ARGV: the number of keys a session, of arguments, and of sessions' own texts; the number of characters before and
+--   after the ID in the first key of each; `old` to get old values, else empty; the length to trim the journal to, empty
+--   for no journal; the journal's key; the key of the store's name, empty where it does not matter; the name that the user
+--   has given; the arguments; the own texts; the fields of the journal's entry, without the value of the last.
+-- Returns: a JSON list of the word of `decision` for each session. With `old` a second one, the records of what changed as
+--   the journal has them: for each session its ID and, for each key, the old and the new value. A session without a record
+--   then has, in place of its word, a list of the word and the values of its keys: a text, false for no key, true for a
+--   value that is not text. Or an error reply, and nothing is changed: it begins with JOURNAL when the journal was refused;
+--   it is STORE and the name when the store is protected and another name, or none, was given.
 --
--- decision(old, args, own, ttl): `old` is what the keys of one session hold, `own` its text, if there are any, `ttl(i)` the
--- PTTL of a key. It calls no command. It returns a word and, if something is to change, what keys are to hold by their
--- number: see `put`. Keys that it does not name stay.
+-- decision(old, args, own, ttl): `old` are the values of one session's keys, `own` is its text, if there are any, `ttl(i)`
+-- returns the PTTL of a key. It calls no command. It returns a word and, if something is to change, the new values of keys
+-- by their number: see `put`. Keys that it does not name stay.
 --
--- The entry is written first, since that is what is refused, if anything: what is written once may be written on, even
--- when memory is full. A reset must work then: XTRIM adds nothing, but counts as a write. What is refused after all is
--- taken back.
+-- The entry is written first, because that is where a refusal comes: after its first write a script may go on writing, even
+-- when memory is full. A reset has to work then, so it starts with XTRIM, which needs no memory but counts as a write. If
+-- something is refused nevertheless, everything is taken back.
 --- @include "put"
 --- @include "refused"
 local function changeSessions(decision)
@@ -30,7 +30,7 @@ local function changeSessions(decision)
   local limit, journal = ARGV[7], ARGV[8]
   local store, agreed = ARGV[9], ARGV[10]
   local args = {unpack(ARGV, 11, 10 + nargs)}
-  -- What this user may not read protects nothing; what is no text is no name that could be agreed to.
+  -- A name that this user may not read protects nothing; one that is not text could not be given.
   local name = store ~= '' and pcall('GET', store)
   if refused(name) and string.find(name.err, 'WRONGTYPE') then
     return name
@@ -63,7 +63,7 @@ local function changeSessions(decision)
       absent[#absent + 1] = KEYS[i]
     end
   end
-  -- Where some key without a text is there, each is looked at.
+  -- Some of these keys may have another type: only then each is looked at.
   local isNone = #absent == 0 or pcall('EXISTS', unpack(absent)) == 0
   local old, nrecords, ndels = {}, 0, 0
   for at = 0, #KEYS - 1, width do

@@ -1,5 +1,5 @@
--- Args: a JSON list, for each session what each of its keys has to hold, then what each is to hold; null for what does not
--- matter, a number for the argument of that number.
+-- Args: a JSON list, for each session the values that must be there, then those to write; null for a value that does not
+-- matter, a number for the argument of that number. The other arguments are texts that several sessions share.
 local plans, read = nil, 0
 local function decide(old, args)
   plans = plans or cjson.decode(args[1])

@@ -1,5 +1,5 @@
 -- Old: frozen_until, freeze_reason, budget, spent. Args: end, reason, TTL in ms (empty for none), `force` or empty.
--- Whether an end that is there already is one to keep is not decided here: only the client reads times as the gateway does.
+-- Whether to keep a present end is not decided here: only the client reads times as the gateway does.
 local function decide(old, args)
   if type(old[1]) == 'string' and args[4] == '' then
     return 'has_end'

@@ -1,5 +1,5 @@
--- Args: the number of bytes of a text that count. Own: JSON, for each key what is expected (null when it does not matter),
--- what is done (`stay`, `delete`, `write`), the text (null for what is there), and a TTL in ms, 0 for none.
+-- Args: the number of bytes of a text that count. Own: JSON, for each key what is expected (null when it does not
+-- matter), what to do (`stay`, `delete`, `write`), the text (null for the present one), and a TTL in ms, 0 for none.
 local function decide(old, args, own)
   local plan = cjson.decode(own)
   local new = {}

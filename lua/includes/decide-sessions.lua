@@ -1,9 +1,9 @@
--- Decides what becomes of sessions that were read before, as `decision` says (see change-sessions). Changes nothing.
+-- Decides about sessions that were read before, as `decision` says (see change-sessions). Changes nothing.
 --
 -- KEYS: none.
--- ARGV: the number of arguments, and of texts of single sessions; JSON of what the keys of each session hold, and of
---   their PTTLs; the arguments; the texts.
--- Returns: a JSON list, for each session the word and, for each key, what it is to hold, or true when it stays.
+-- ARGV: the number of arguments, and of sessions' own texts; JSON of the values of each session's keys, and of their
+--   PTTLs; the arguments; the own texts.
+-- Returns: a JSON list, for each session the word and, for each key, its new value, or true if it stays.
 local function decideSessions(decision)
   local nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2])
   local args = {unpack(ARGV, 4, 3 + nargs)}

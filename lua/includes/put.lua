@@ -1,4 +1,4 @@
--- Makes a key hold a state: false for no key, a text, {text, TTL in ms}, or {DUMP, TTL in ms, 'dump'}. Gives the reply.
+-- Gives a key a value: false for no key, a text, {text, TTL in ms}, or {DUMP, TTL in ms, 'dump'}. Returns the reply.
 local function put(key, state)
   if state == false then
     return redis.pcall('DEL', key)

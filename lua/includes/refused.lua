@@ -1,4 +1,4 @@
--- The error of a reply to redis.pcall, if it is one.
+-- Returns the error of a reply to redis.pcall, if it is one.
 local function refused(reply)
   return type(reply) == 'table' and reply.err
 end

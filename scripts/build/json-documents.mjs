@@ -45,7 +45,10 @@ const changeId = {
 const forecast = {
   spent_per_hour: ['amount?', 'US dollars an hour, over the hour before the last recording; null if unknown'],
   spent_per_hour_of_day: ['amount?', 'the same over the day before it'],
-  seconds_until_empty: ['amount?', 'at the faster of the two; null if unknown, never, or if the budget renews before'],
+  seconds_until_empty: [
+    'amount?',
+    'at the higher of the two rates; null if unknown, never, or if the budget renews before',
+  ],
 };
 const recordedForecast = Object.fromEntries(
   Object.entries(forecast).map(([name, [type, meaning]]) => [
@@ -66,7 +69,7 @@ const coverage = {
   to: ['text', 'the last day that is recorded'],
   is_whole: ['boolean', 'whether the recording began before the period'],
   largest_gap_seconds: ['count', 'the longest time without a recording'],
-  journal_trimmed: ['count', 'recordings before which the journal had been trimmed'],
+  journal_trimmed: ['count', 'the number of recordings that found the journal trimmed'],
   unaccounted: ['amount', 'by how much spending fell without an entry in the journal'],
 };
 const span = {from: ['text', 'the first day'], to: ['text', 'the last day']};
@@ -107,7 +110,7 @@ const context = {
   actor: ['text?', 'who changes something, for the journal'],
   color: ['text?', 'the color of its name in the live view'],
 };
-const listedContext = {...context, in_effect: ['boolean', 'whether a command on the same line would take it']};
+const listedContext = {...context, in_effect: ['boolean', 'whether a command with the same flags would use it']};
 const contextFile = {file: ['text', 'the context file']};
 const totals = {
   count: ['count', 'the number of sessions'],
@@ -122,38 +125,56 @@ const error = {
 };
 
 /** What a second look finds: how it is called, and the facts of it. */
-const lookOf = (outcome, meaning, facts) => ({
-  outcome: [['lasts', outcome, 'failed'], `\`lasts\`, \`${outcome}\` (${meaning}), or \`failed\``],
-  ...facts,
-  'error?': [error, 'why it could not be looked at, or taken off'],
+const lookOf = (outcomes, facts, isNull) => ({
+  look: {
+    outcome: [
+      ['lasts', ...Object.keys(outcomes), 'failed'],
+      `\`lasts\`, ${Object.entries(outcomes)
+        .map(([outcome, meaning]) => `\`${outcome}\` (${meaning})`)
+        .join(', ')}, or \`failed\``,
+    ],
+    ...facts,
+    'error?': [error, 'why the second look failed, or the correction'],
+  },
+  isNull,
 });
-const spendingLook = {
-  look: lookOf('taken_off', 'removed spending was written back, and taken off again', {
-    'removed_spent?': ['amount', 'the removed spending'],
-    'found_spent?': ['amount', 'what was spent then'],
-    'spent?': ['amount', 'what is spent now'],
-  }),
-  isNull: 'if no spending was removed, or with `--no-second-look`',
+const OVERWRITTEN = {overwritten: 'somebody wrote it right after'};
+const TAKEN_OFF = {
+  taken_off: 'removed spending was written back, and taken off again',
+  jumped: 'it may have been, or is the cost of new requests, and was left',
 };
-const freezeLook = {
-  look: lookOf('overwritten', 'somebody wrote it right after', {
-    'frozen_until?': ['time?', 'the end of the freeze now'],
-    'freeze_reason?': ['text?', 'its reason'],
-  }),
-  isNull: 'if a freeze was kept',
+const takenOff = {
+  'removed_spent?': ['amount', 'the removed spending'],
+  'found_spent?': ['amount', 'what was spent then'],
+  'spent?': ['amount', 'what is spent now'],
 };
-const budgetLook = {
-  look: lookOf('overwritten', 'somebody wrote it right after', {'budget?': ['amount?', 'the limit now']}),
-  isNull: 'if there was a budget before',
+const freezeNow = {
+  'frozen_until?': ['time?', 'the end of the freeze now'],
+  'freeze_reason?': ['text?', 'its reason'],
 };
+const budgetNow = {'budget?': ['amount?', 'the limit now']};
+const spendingLook = lookOf(TAKEN_OFF, takenOff, 'if no spending was removed, or with `--no-second-look`');
+const periodLook = lookOf(
+  {...TAKEN_OFF, ...OVERWRITTEN},
+  {...takenOff, ...budgetNow},
+  'if no spending was removed, and there was a budget before',
+);
+const freezeLook = lookOf(OVERWRITTEN, freezeNow, 'if a freeze was kept');
+const unfreezeLook = lookOf(OVERWRITTEN, freezeNow, 'if no freeze was lifted');
+const budgetLook = lookOf(OVERWRITTEN, budgetNow, 'if there was a budget before');
+const undoLook = lookOf(
+  {...TAKEN_OFF, put_back: 'restored spending was overwritten, and added again', ...OVERWRITTEN},
+  {...takenOff, 'added_spent?': ['amount', 'the spending that was added again'], ...budgetNow, ...freezeNow},
+  '',
+);
 const lookedAt = ({look, isNull}) => ({second_look: [nullable(look), `whether it has lasted; null ${isNull}`]});
 const OF_ALL = {session_id: ['text?', 'the session; null for all']};
 
-/** The document of a batch, and the lines of its --format ndjson. */
+/** The document of a batch, and the lines of its --format ndjson. `results` are the facts of one that is done; a list, of either. */
 function batchOf(verb, done, results, {facts = changeId, second} = {}) {
   const head = (outcomes) => ({...id, outcome: [outcomes, 'what happened'], ...facts});
   const result = oneOf(
-    {...head([done, 'unchanged']), ...results},
+    ...[results].flat().map((facts) => ({...head([done, 'unchanged']), ...facts})),
     {
       ...head([`would_${verb}`, 'unchanged']),
       now: ['text', 'with `--dry-run`: the current values'],
@@ -177,14 +198,14 @@ function batchOf(verb, done, results, {facts = changeId, second} = {}) {
     ...(second && {
       second_looks: [
         nullable(listOf({...OF_ALL, ...second.look})),
-        'what was done and has not lasted; null if it was not looked at',
+        'changes that did not last; null without a second look',
       ],
     }),
     change_id: ['text?', 'the change of the whole batch; null if there is none, or more than one'],
     summary: [summary, 'the number of sessions by outcome'],
   };
   const line = second
-    ? oneOf(...result.choices, {...OF_ALL, second_look: [second.look, 'what has not lasted']})
+    ? oneOf(...result.choices, {...OF_ALL, second_look: [second.look, 'changes that did not last']})
     : result;
   return {document, line};
 }
@@ -216,7 +237,7 @@ const finding = {
   problem: ['text', 'a stable word for what is wrong'],
   found: ['text', 'what is there'],
   effect: ['text', 'what it causes'],
-  http_status: [nullable(HTTP_STATUS), 'what every request of the session gets because of it'],
+  http_status: [nullable(HTTP_STATUS), 'the HTTP status that every request of the session gets because of it'],
   fix: ['text?', 'what `--fix` does; null if it needs a decision'],
   commands: [listOf('text'), 'commands that help'],
 };
@@ -270,7 +291,7 @@ const listed = Object.fromEntries(
     ...id,
     ...amounts,
     ...freeze,
-    status: [['frozen', 'invalid', 'empty', 'low', 'ok'], 'with `--columns status`: how the session stands'],
+    status: [['frozen', 'invalid', 'empty', 'low', 'ok'], 'with `--columns status`: the status of the session'],
     spent_per_minute: ['amount?', 'with `--sort rate`: US dollars a minute'],
     every: [everyPeriod[0], 'with `--columns period`: how often the budget renews; null if it does not'],
     next_renewal: [zoned, 'with `--columns resets`: when the next period begins'],
@@ -294,6 +315,7 @@ const undone = batchOf(
       change_id: ['text', 'the change that is undone'],
       undone_by: ['text?', 'the change that undid it; null if nothing changed or nothing is recorded'],
     },
+    second: undoLook,
   },
 );
 const notification = {
@@ -353,8 +375,53 @@ const renewed = batchOf(
     ended_grants: [listOf(grant), 'the grants that ended'],
     next_renewal: [zoned, 'the next renewal'],
   },
-  {second: spendingLook},
+  {second: periodLook},
 );
+
+/** A session as a file of budgets says it. */
+const budgetState = {
+  budget: ['amount?', 'US dollars without grants and without what a renewal carried over; null if it is no amount'],
+  grants: ['amount', 'the sum of the grants'],
+  period: [
+    nullable({
+      every: [['day', 'week', 'month', 'year'], 'how often the budget renews'],
+      amount: ['amount', 'US dollars that each renewal gives'],
+      timezone: ['text', 'whose calendar counts'],
+      at: ['text', 'the time at which a period begins'],
+      on: period.on,
+      rollover: [['none', 'unused'], 'what is carried over'],
+      max_rollover: period.max_rollover,
+    }),
+    'how the budget renews; null if it does not',
+  ],
+};
+const changedBudget = {
+  before: [budgetState, 'the session before'],
+  after: [budgetState, 'the session after'],
+  spent: ['amount?', 'US dollars spent; null if nothing is recorded, or that is no amount'],
+  used_up: ['boolean', 'whether the new budget is spent already'],
+  note: ['text?', 'what the file says of it for people (`note`)'],
+};
+const named = {...id, 'session_id_hex?': ['text', 'only if the ID is not UTF-8 text: its bytes']};
+const difference = oneOf(
+  {...named, difference: [['add', 'change'], 'whether the session gets a first budget'], ...changedBudget},
+  {...named, difference: [['unlisted'], 'the file does not list it']},
+  {...named, difference: [['failed'], 'it cannot be compared'], error: [error, 'why']},
+);
+const applied = batchOf('change', 'changed', [
+  changedBudget,
+  {freeze_reason: ['text', 'why it is frozen (`--unlisted freeze`)'], frozen_until: ['time', 'the end of the freeze']},
+]);
+const fileEntry = {
+  'budget?': ['amount', 'US dollars to spend now'],
+  'amount?': ['amount', 'US dollars that each renewal gives; the budget if left out'],
+  'period?': [['day', 'week', 'month', 'year'], 'how often the budget renews'],
+  'timezone?': ['text', 'whose calendar counts; UTC if left out'],
+  'at?': ['text', 'the time at which a period begins; 00:00 if left out'],
+  'on?': ['text', 'the day of the week or month on which it begins'],
+  'rollover?': [['unused'], 'what a renewal adds'],
+  'max-rollover?': ['amount', 'the most that is carried over'],
+};
 
 const one = (is) => ({documents: [{is}]});
 
@@ -371,6 +438,7 @@ export const DOCUMENTS = {
     identical_consecutive: ['count?', 'identical requests in a row after the first'],
     identical_limit: ['count', 'the limit of the gateway'],
   }),
+  'apply-budgets': {documents: [{is: applied.document}], line: applied.line},
   'check-sessions': one({
     status: [['ok', 'warning', 'critical'], 'the most severe finding'],
     checked: ['count', 'sessions checked'],
@@ -404,6 +472,25 @@ export const DOCUMENTS = {
       {type: [['finding'], 'the kind of line'], ...finding},
       {type: [['repair'], 'the kind of line'], ...repair},
     ),
+  },
+  'diff-budgets': {
+    documents: [
+      {
+        is: {
+          differences: [listOf(difference), 'the sessions that differ, in the order of their IDs'],
+          summary: [
+            {
+              to_change: ['count', 'sessions that would change'],
+              not_listed: ['count', 'sessions that the file does not list'],
+              unchanged: ['count', 'sessions that are as they should be'],
+              failed: ['count', 'sessions that cannot be compared'],
+            },
+            'the number of sessions',
+          ],
+        },
+      },
+    ],
+    line: difference,
   },
   'explain-session': one({
     ...id,
@@ -440,17 +527,23 @@ export const DOCUMENTS = {
             spent: amounts.spent,
             remaining: amounts.remaining,
             percentage_used: amounts.percentage_used,
-            missing: ['amount?', 'what the budget lacks for the request'],
+            missing: ['amount?', 'how much the budget lacks for the request'],
           }),
         ),
       ),
       'the rules, in the order of the gateway',
     ],
     commands: [listOf('text'), 'commands that let the request pass'],
-    notes: [listOf('text'), 'what else is to be known of such requests'],
+    notes: [listOf('text'), 'additional remarks, as sentences'],
     next_renewal: [zoned, 'when the budget renews; null if it does not'],
     ...recordedForecast,
-    grant_commands: [listOf('text'), 'in place of `add-budget`, for this period only'],
+    grant_commands: [listOf('text'), 'alternatives to `add-budget` for this period only'],
+  }),
+  'export-budgets': one({
+    version: [[1], 'the version of the format'],
+    'scope?': [listOf('text'), '`--match`'],
+    'sessions?': [mapOf('SESSION', fileEntry), 'the sessions; left out if there are none'],
+    'id_hex?': [mapOf('HEX', fileEntry), 'sessions whose ID is not UTF-8 text, by its bytes'],
   }),
   'freeze-session': oneOrMany(
     'freeze',
@@ -527,9 +620,9 @@ export const DOCUMENTS = {
       listOf({
         ...id,
         amount: ['amount', 'by how much its spending fell without an entry in the journal'],
-        left: ['amount', 'what it was then'],
+        left: ['amount', 'the spending after the fall'],
       }),
-      'spending that fell, and nothing says why',
+      'spending that fell without an entry in the journal',
     ],
     journal_trimmed: ['boolean', 'whether the journal no longer has all changes since'],
     dropped_days: [listOf('text'), 'days that were dropped (`--keep`)'],
@@ -539,7 +632,7 @@ export const DOCUMENTS = {
       {
         is: {
           period: [{...span, timezone: ['text', 'the time zone of the days']}, 'the period'],
-          by: [['session', 'group', 'day', 'week', 'month'], 'what a row is'],
+          by: [['session', 'group', 'day', 'week', 'month'], 'what each row stands for'],
           rows: [listOf(reportRow), 'the rows'],
           others: [nullable(reportRow), 'what `--top` leaves out'],
           total: [reportRow, 'the sums'],
@@ -575,14 +668,19 @@ export const DOCUMENTS = {
     spendingLook,
   ),
   'set-budget': one({...newBudget, ...lookedAt(budgetLook), ...changeId}),
-  'set-period': oneOrMany('set', 'set', period, spendingLook),
+  'set-period': oneOrMany('set', 'set', period, periodLook),
   'undo-change': {documents: [{is: undone.document}], line: undone.line},
-  'unfreeze-session': oneOrMany('unfreeze', 'unfrozen', {
-    was_frozen: ['boolean', 'whether a freeze was lifted'],
-    freeze_reason: ['text?', 'its reason'],
-    frozen_until: ['time?', 'the end it had'],
-    counters_cleared: ['boolean', 'whether counters were cleared'],
-  }),
+  'unfreeze-session': oneOrMany(
+    'unfreeze',
+    'unfrozen',
+    {
+      was_frozen: ['boolean', 'whether a freeze was lifted'],
+      freeze_reason: ['text?', 'its reason'],
+      frozen_until: ['time?', 'the end it had'],
+      counters_cleared: ['boolean', 'whether counters were cleared'],
+    },
+    unfreezeLook,
+  ),
   'watch-sessions': {
     documents: [
       {

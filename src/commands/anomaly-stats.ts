@@ -6,7 +6,7 @@ import {formatUtc} from '../lib/values/time.js';
 
 interface AnomalyStatsJson {
   session_id: string;
-  /** Null when the end of the freeze is not readable. */
+  /** Null when the end of the freeze cannot be read. */
   is_frozen: boolean | null;
   freeze_reason: string | null;
   frozen_until: Date | null;

@@ -7,16 +7,19 @@ import {reportFlags} from '../cli/oclif/flags.js';
 import {countOf, formatCount} from '../cli/text/words.js';
 import {compare} from '../lib/budget-files/compare.js';
 import {decide, NOTHING} from '../lib/budget-files/decide.js';
-import {type PlannedSession, readPlan} from '../lib/budget-files/plan-file.js';
+import {isUsedUp} from '../lib/budget-files/describe.js';
+import {readPlan, refuseOtherServer} from '../lib/budget-files/plan-file.js';
 import type {Budgets} from '../lib/budget-files/wanted.js';
 import {previewBatch} from '../lib/change/batch.js';
 import type {Change} from '../lib/change/change.js';
 import {describeEnd, FOREVER} from '../lib/gateway/freeze.js';
 import type {Journal} from '../lib/journal/entry.js';
 import {type BudgetFileChange, budgetFileChange, type Planned} from '../lib/operations/budget-file.js';
-import {type Freeze, freezeChange} from '../lib/operations/freeze.js';
+import {type Freeze, freezeChange, freezeLook} from '../lib/operations/freeze.js';
+import {type Left, leftOfBudget, LOOKS} from '../lib/operations/lasting.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {TokengateError} from '../lib/values/errors.js';
+import {formatExactMoney} from '../lib/values/money.js';
 import type {RawId} from '../lib/values/session-id.js';
 
 const UNLISTED = ['keep', 'zero', 'freeze'] as const;
@@ -24,19 +27,21 @@ const FREEZE_REASON = 'Not in the budget file';
 
 type Applied = BudgetFileChange | Freeze;
 
-/** What is to be done, as far as the question tells it. */
+/** What will be done, as far as the question says it. */
 interface Counts {
   listed: number;
   unlisted: number;
 }
 
 export default class ApplyBudgets extends BatchCommand<typeof ApplyBudgets> {
-  static override summary = 'Make the budgets in Redis as a file says';
-  static override description = `Sets budgets and renewals as a file of budgets says (see export-budgets), each session in one atomic step, after one question. What the file leaves out stays as it is. Applying a file again changes nothing. One run is one change, which undo-change undoes as a whole.
+  static override summary = 'Apply a file of budgets to Redis';
+  static override description = `Sets the budgets and renewals that a file lists (see export-budgets), each session in one atomic step, after one question. Whatever the file leaves out stays as it is. Applying a file again changes nothing. One run is one change, which undo-change undoes as a whole.
 
-Any mistake in the file is reported with its line, and then nothing is changed.
+Mistakes in the file are reported with their lines; if there are any, nothing is changed.
 
-Nothing is ever deleted: a session without a budget gets the gateway's default, so that a deletion would give money away. For sessions in the scope of the file that it does not list, --unlisted zero sets the budget to 0 and ends renewals and grants, and --unlisted freeze freezes them without end.
+Nothing is ever deleted: a session without a budget gets the gateway's default, so deleting one would give money away. For sessions that are in the scope of the file but not listed, --unlisted zero sets the budget to 0 and ends renewals and grants, and --unlisted freeze freezes them without end.
+
+If a session had no budget, a request that is under way can write the gateway's default over its first one. The command therefore looks again: if that has happened, it warns and exits with 1.
 
 --plan applies a plan of diff-budgets. A session that has changed since the plan was made is refused (CHANGED_SINCE); the others go on.`;
   static group = 'Files';
@@ -44,7 +49,7 @@ Nothing is ever deleted: a session without a budget gets the gateway's default, 
     {description: 'Apply a file', command: '<%= config.bin %> <%= command.id %> -f budgets.yaml'},
     {description: 'Apply a file from CI', command: '<%= config.bin %> <%= command.id %> -f budgets.yaml --yes --quiet'},
     {
-      description: 'Freeze what the file no longer lists',
+      description: 'Freeze sessions that the file no longer lists',
       command: '<%= config.bin %> <%= command.id %> -f budgets.yaml --unlisted freeze',
     },
   ];
@@ -68,14 +73,14 @@ Nothing is ever deleted: a session without a budget gets the gateway's default, 
   async run(): Promise<void> {
     const {file, plan, unlisted = 'keep'} = this.flags;
     if (plan !== undefined && unlisted !== 'keep') {
-      throw new TokengateError('INVALID_USAGE', '--unlisted goes with -f: a plan says all that is to change.');
+      throw new TokengateError('INVALID_USAGE', '--unlisted goes with -f: a plan already lists every change.');
     }
     const isJson = this.jsonEnabled();
-    const planned = plan === undefined ? [] : await this.readPlan(plan);
-    const budgets = file === undefined ? undefined : await readBudgetFiles(file, {isJson});
-    if (unlisted !== 'keep' && budgets?.scopes.includes(undefined)) {
+    const wanted =
+      plan === undefined ? await readBudgetFiles(file ?? [], {isJson}) : readPlan(await readFlagFile(plan));
+    if (unlisted !== 'keep' && 'scopes' in wanted && wanted.scopes.includes(undefined)) {
       throw new TokengateError('NO_SCOPE', `--unlisted ${unlisted} needs a scope in each file.`, {
-        hint: `Say in the file which sessions it speaks for, such as scope: ['team:*'].`,
+        hint: `Add a scope to the file, such as scope: ['team:*'].`,
       });
     }
     const journal = this.journal();
@@ -86,18 +91,17 @@ Nothing is ever deleted: a session without a budget gets the gateway's default, 
         question: () => describeQuestion(counts, unlisted),
         done: 'changed',
         describe,
+        problems: describeUsedUp,
         toJson,
+        secondLook: {afterMs: LOOKS, leftBy},
       },
       async (redis, now) => {
         const recorded = journal && {...journal, began: now};
-        if (budgets === undefined) return [toStep(planned, recorded, {isBound: true})];
-        return this.findSteps(redis, budgets, now, recorded, counts);
+        if ('scopes' in wanted) return this.findSteps(redis, wanted, now, recorded, counts);
+        refuseOtherServer(wanted, redis.server);
+        return [toStep(wanted.sessions, recorded, {isBound: true})];
       },
     );
-  }
-
-  private async readPlan(name: string): Promise<PlannedSession[]> {
-    return readPlan(await readFlagFile(name));
   }
 
   private async findSteps(
@@ -158,7 +162,7 @@ function freezeAt(now: Date): Change<Freeze> {
   return freezeChange({reason: FREEZE_REASON, until: FOREVER, now, force: false});
 }
 
-/** Those of sessions that a change would change, or refuse to. */
+/** The sessions that a change would change, or refuse to. */
 async function findOpen(redis: Redis, ids: readonly RawId[], change: Change<Freeze>): Promise<RawId[]> {
   const open: RawId[] = [];
   let index = 0;
@@ -171,7 +175,7 @@ async function findOpen(redis: Redis, ids: readonly RawId[], change: Change<Free
   return open;
 }
 
-/** What stands before the number of all sessions, and names those that the file does not list. */
+/** The part before the number of all sessions; names those that the file does not list. */
 function describeQuestion({listed, unlisted}: Counts, what: (typeof UNLISTED)[number]): string {
   if (unlisted === 0) return 'Change';
   const verb = what === 'zero' ? 'Set the budget to 0 of' : 'Freeze';
@@ -179,12 +183,28 @@ function describeQuestion({listed, unlisted}: Counts, what: (typeof UNLISTED)[nu
   return `${verb} ${formatCount(unlisted)} not listed${others}, in all`;
 }
 
+function leftBy(applied: Applied): readonly Left[] {
+  if ('isKept' in applied) return freezeLook.leftBy(applied);
+  return leftOfBudget(applied.key, {before: applied.before.budget, after: applied.after.budget});
+}
+
 function describe(applied: Applied): string {
   if ('isKept' in applied) return `frozen ${describeEnd(applied.until)} (${applied.reason ?? 'no reason'})`;
   return describeWithNote(applied.before, applied.after, applied.note);
 }
 
+/** A budget that is spent already blocks the session. */
+function describeUsedUp(applied: Applied): string[] {
+  if ('isKept' in applied || !applied.isListed) return [];
+  const {id, before, after, spent} = applied;
+  const {budget} = after;
+  if (budget.state !== 'money' || !isUsedUp(before, after, spent)) return [];
+  return [
+    `Session '${id}' has spent ${formatExactMoney(spent)} of ${formatExactMoney(budget.amount)}: the gateway refuses its requests.`,
+  ];
+}
+
 function toJson(applied: Applied): Record<string, unknown> {
-  if (!('isKept' in applied)) return toChangeJson(applied.before, applied.after, applied.note);
+  if (!('isKept' in applied)) return toChangeJson(applied);
   return {freeze_reason: applied.reason, frozen_until: applied.until};
 }

@@ -5,9 +5,9 @@ import {BaseCommand} from '../cli/oclif/base-command.js';
 import {FILE, readBudgetFiles} from '../cli/oclif/budget-files.js';
 import {replaceFile} from '../cli/terminal/replace-file.js';
 import {stringifyJson} from '../cli/text/json.js';
-import {compare, type Comparison} from '../lib/budget-files/compare.js';
+import {compare, type Comparison, withSpent} from '../lib/budget-files/compare.js';
 import {VERSION} from '../lib/budget-files/fields.js';
-import {toPlanJson} from '../lib/budget-files/plan-file.js';
+import {planServer, toPlanJson} from '../lib/budget-files/plan-file.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {TokengateError} from '../lib/values/errors.js';
@@ -18,7 +18,7 @@ export default class DiffBudgets extends BaseCommand<typeof DiffBudgets> {
 
 The exit code is 2 if anything would change. With --strict, sessions that the file does not list count too; if the file has a scope, only those in it.
 
---out writes a plan with the values that were seen. apply-budgets --plan applies exactly that, and refuses a session that has changed since.`;
+--out writes a plan that includes the present values. apply-budgets --plan applies exactly this plan, and refuses a session that has changed since.`;
   static group = 'Files';
   static override examples = [
     {description: 'What would change?', command: '<%= config.bin %> <%= command.id %> -f budgets.yaml'},
@@ -32,7 +32,7 @@ The exit code is 2 if anything would change. With --strict, sessions that the fi
 
   static override flags = {
     file: Flags.string({...FILE, required: true}),
-    strict: Flags.boolean({description: 'Sessions that the file does not list are differences too'}),
+    strict: Flags.boolean({description: 'Count sessions that the file does not list as differences'}),
     format: Flags.option({
       char: 'o',
       options: DIFF_FORMATS,
@@ -55,12 +55,12 @@ The exit code is 2 if anything would change. With --strict, sessions that the fi
     const now = await serverTime(redis);
     const compared = compare(redis, budgets, now, {withUnlisted: true});
     const watched = out === undefined ? compared : collectPlan(compared, plan);
-    await this.write(renderDifferences(watched, {format, counts}));
+    await this.write(renderDifferences(withSpent(redis, watched), {format, counts}));
     if (out !== undefined && counts.failed === 0) await replaceFile(out, toPlan(redis, now, plan));
     if (counts.failed > 0) {
       const what = counts.failed === 1 ? 'A session' : `${counts.failed} sessions`;
       throw new TokengateError('DIFF_INCOMPLETE', `${what} cannot be compared.`, {
-        hint: 'See what stands there with: tokengate check-store',
+        hint: 'See why with: tokengate check-store',
       });
     }
     if (counts.change > 0 || (strict && counts.unlisted > 0)) this.endWithFinding();
@@ -76,7 +76,7 @@ async function* collectPlan(comparisons: AsyncIterable<Comparison>, plan: string
   }
 }
 
-function toPlan({server: {address, database}}: Redis, made: Date, changes: readonly string[]): string {
-  const head = `"version": ${VERSION},\n  "server": ${stringifyJson(`${address} db ${database}`)},\n  "made": ${stringifyJson(made)}`;
+function toPlan({server}: Redis, made: Date, changes: readonly string[]): string {
+  const head = `"version": ${VERSION},\n  "server": ${stringifyJson(planServer(server))},\n  "made": ${stringifyJson(made)}`;
   return `{\n  ${head},\n  "changes": [${changes.map((change) => `\n    ${change}`).join(',')}\n  ]\n}\n`;
 }

@@ -6,8 +6,8 @@ import {parseTypedTime} from '../cli/text/time-zone.js';
 import {type SecondLookJson, tellSightings} from '../cli/views/second-look.js';
 import {describeEnd, describeFreeze, FOREVER} from '../lib/gateway/freeze.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
-import {type Freeze, freezeSession, type FreezeOptions, freezeChange} from '../lib/operations/freeze.js';
-import {findOverwrittenFreeze, freezeLook} from '../lib/operations/overwritten.js';
+import {type Freeze, freezeChange, freezeLook, type FreezeOptions, freezeSession} from '../lib/operations/freeze.js';
+import {lookAtOne} from '../lib/operations/second-look.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';
@@ -31,11 +31,11 @@ export default class FreezeSession extends BatchCommand<typeof FreezeSession> {
   static override summary = 'Freeze sessions, for one hour by default';
   static override description = `While a session is frozen, the gateway refuses its requests with HTTP 429 and the reason.
 
-A request of the gateway that is under way can remove the freeze, or write a shorter one over it. So the command looks again: if that has happened, it warns and exits with 1.
+A request that is under way can remove the freeze, or replace it with a shorter one. The command therefore looks again; if that has happened, it warns and exits with 1.
 
-A freeze that already ends later is kept; --force replaces it. One session that is named alone may be new; a batch refuses IDs that Redis does not know, unless --allow-unknown is given.
+A freeze that already ends later is kept; --force replaces it. A single named session may be new; a batch refuses IDs that Redis does not know, unless you add --allow-unknown.
 
-Sessions that are named, read with --stdin and selected with --all are merged and deduplicated, then filtered by --match and --where. --match or --where alone selects from all sessions. A batch asks first.`;
+Named IDs, IDs on stdin and --all are merged and deduplicated, then filtered by --match and --where. With --match or --where alone, all sessions are filtered. A batch asks first.`;
   static group = 'Freezes';
   static override examples = [
     {description: 'Freeze a session for an hour', command: '<%= config.bin %> <%= command.id %> suspicious-session'},
@@ -66,7 +66,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     }),
     forever: Flags.boolean({description: 'Freeze until someone unfreezes it', exclusive: ['for', 'until']}),
     force: Flags.boolean({description: 'Replace a freeze that ends later'}),
-    'allow-unknown': Flags.boolean({description: 'In a batch, freeze IDs that Redis does not know too'}),
+    'allow-unknown': Flags.boolean({description: 'In a batch, also freeze IDs that Redis does not know'}),
     ...batchFlags,
   };
 
@@ -97,12 +97,12 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     if (!freeze.isKnown) {
       await this.warnUnknown(redis, id, `New session '${freeze.id}': it has no budget and no spending yet.`);
     }
-    const secondLook = freeze.isKept ? null : tellSightings(await findOverwrittenFreeze(redis, freeze));
+    const secondLook = freeze.isKept ? null : tellSightings(await lookAtOne(redis, freezeLook, freeze, undefined));
     const change = freeze.isKept ? undefined : journal?.change;
     return {session_id: freeze.id, ...toFreezeJson(freeze), second_look: secondLook, change_id: change ?? null};
   }
 
-  /** Reads the flags before anything is connected; the end of a freeze for a time is counted from now. */
+  /** Reads the flags before connecting; a duration counts from now. */
   private readOptions(): (now: Date) => FreezeOptions {
     const {reason, for: length, until, forever, force} = this.flags;
     const seconds = length === undefined ? ONE_HOUR : parseDuration(length);

@@ -86,7 +86,7 @@ A renewal keeps a grant that goes on, on top of the new budget. A grant with --t
     };
   }
 
-  /** Reads the flags before anything is connected. */
+  /** Reads the flags before connecting. */
   private readEnd(): (now: Date) => Date | null {
     const {for: length, until} = this.flags;
     if (length !== undefined) {

@@ -12,11 +12,11 @@ interface HealthJson {
   latency_ms: number;
   /** Null for one server. */
   cluster: {primaries: number; replicas: number} | null;
-  /** False when what the gateway does is possible, but not all that this CLI does. */
+  /** False if this CLI cannot do all that it does, although the gateway can. */
   can_change: boolean;
-  /** The name by which it was connected to. */
+  /** The name that was used to connect. */
   context: string | null;
-  /** What a protected store calls itself. */
+  /** The name that a protected store gives itself. */
   store: string | null;
   /** True when a change asks for a name. */
   protected: boolean;

@@ -45,9 +45,9 @@ export default class ListSessions extends BaseCommand<typeof ListSessions> {
 
 A value in Redis that is not an amount is shown as "invalid" (null in JSON, empty in CSV), with a warning.
 
-Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid), period, resets (when it renews), grants, and with --sort rate also rate (US dollars a minute). From the ledger of record-spending: hourly and daily (US dollars an hour, over the last hour and the last day; rate stands for both) and empties (when the budget is empty at the faster of the two, or lasts). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.
+Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid), period, resets (when it renews), grants, and with --sort rate also rate (US dollars a minute). From the ledger of record-spending: hourly and daily (US dollars an hour, over the last hour and the last day; rate stands for both) and empties (when the budget is empty at the higher of the two rates, or lasts). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.
 
---group and --group-depth sum up the sessions of each group in its place.`;
+--group and --group-depth list the sums of groups instead of sessions.`;
   static group = 'Look';
   static override examples = [
     {description: 'List all sessions', command: '<%= config.bin %> <%= command.id %>'},
@@ -75,7 +75,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     idle: idleFlag,
     sort: Flags.option({
       options: [...SORT_FIELDS, 'rate'] as const,
-      description: 'What to sort by; rate is what burns now, the fastest first',
+      description: 'Column to sort by; rate is the present rate of spending, the fastest first',
       helpGroup: 'OUTPUT',
       default: 'id' as const,
     })(),
@@ -105,7 +105,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const redis = await this.connect();
     const isAboutFreezes = frozen || filter?.needsFrozen === true || needsFreeze(columns);
     const freezes = isAboutFreezes ? {now: serverTime(redis), only: frozen} : 'skip';
-    // What is left out, or put together, afterwards is not counted.
+    // Sessions that are left out or grouped afterwards are not counted.
     const isCut = idle === undefined && groupOf === undefined;
     const all =
       sort === 'rate'
@@ -132,7 +132,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const renewed = needsRenewal(columns) || hasForecast ? addRenewals(redis, pages, match) : pages;
     const complete = hasForecast ? addForecasts(redis, renewed) : renewed;
     const watched = collectProblems(complete, problems, listed);
-    // Those that were not asked for are no proof that there are none.
+    // Some sessions were not asked for, so this does not prove that there are none.
     const none = limit === 0 ? '' : 'No active sessions found.\n';
     if (groupOf !== undefined) {
       const {renderGroups} = await import('../cli/views/groups.js');
@@ -160,7 +160,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     }
   }
 
-  /** Says how many sessions there are where a glob finds none, and which glob would find some. */
+  /** Says how many sessions there are if a glob finds none, and which glob would find some. */
   private async adviseGlob(redis: Redis, match: string): Promise<void> {
     const {count, isComplete, glob} = await countSessions(redis, match);
     const total = `There ${count === 1 ? 'is' : 'are'} ${isComplete ? '' : 'more than '}${formatCount(count)}.`;
@@ -168,7 +168,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     this.warnAll([`No session was found for --match '${match}'. ${total}${advice}`]);
   }
 
-  /** Those that spend the most first, unless they are reversed. */
+  /** The highest spending first, unless reversed. */
   private async *listByRate(redis: Redis, where: Filter | undefined): AsyncGenerator<Session[]> {
     const {match, frozen, idle, reverse, limit, sample = DEFAULT_SAMPLE} = this.flags;
     const {sessions} = await sampleSessions(redis, {match, where}, parseDuration(sample));
@@ -178,7 +178,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
       .map(({session, rate}) => ({...session, rate}));
   }
 
-  /** Undefined for sessions one by one. */
+  /** Undefined for single sessions. */
   private groups(format: string): GroupOf | undefined {
     const {group = [], 'group-depth': depth, separator, columns, totals, sort} = this.flags;
     if (group.length === 0 && depth === undefined) return undefined;
@@ -188,7 +188,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     return makeGroups({globs: group, depth, separator});
   }
 
-  /** Without --sort rate, rates are those that are recorded. */
+  /** Without --sort rate, the recorded rates are shown. */
   private columns(typed: string): ColumnName[] {
     const columns = parseColumns(typed);
     if (this.flags.sort === 'rate') return columns;
@@ -208,7 +208,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
   }
 }
 
-/** Looks for periods and grants once, before the first page: the keys of few sessions, next to those of all. */
+/** Looks for periods and grants once, before the first page: few sessions have any. */
 async function* addRenewals(
   redis: Redis,
   pages: AsyncIterable<Session[]>,
@@ -246,7 +246,7 @@ async function* onlyIdle(
   }
 }
 
-/** Reads what is recorded of each page; where nothing is, it is not known. */
+/** Reads the recorded rates of each page; without recordings they are unknown. */
 async function* addForecasts(redis: Redis, pages: AsyncIterable<ListedSession[]>): AsyncGenerator<ListedSession[]> {
   const [{findRateSource, NO_RATES, readRates}, {toForecast}] = await Promise.all([
     import('../lib/spending/rates.js'),

@@ -11,7 +11,7 @@ import {describeServer} from '../lib/redis/describe-server.js';
 import {type Money, parseStoredMoney} from '../lib/values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../lib/values/session-id.js';
 
-/** Null when there was none. A text when it was not money. */
+/** Null when there was none. A string when it was not money. */
 type Removed = Money | string | null;
 
 interface ResetJson {
@@ -28,11 +28,11 @@ export default class ResetSession extends BatchCommand<typeof ResetSession> {
   static override summary = 'Remove the budget and spending of sessions';
   static override description = `Asks first. Budget and spending are removed in one atomic step, and what was removed is shown.
 
-A request of the gateway that is under way can write the old spending back. So a tenth of a second and half a second later the command looks again: when the spending has jumped by at least what was removed, exactly that is taken off again, and a warning says so.
+A request that is under way can write the old spending back. The command therefore looks again after 0.1 and 0.5 seconds. If the spending has jumped by at least the removed amount, it takes exactly that amount off again, and warns. If less than half of the budget was removed, new requests may have cost as much: then it only warns.
 
-At its next request a session gets the default budget of the gateway; --keep-budget keeps its current budget.
+A session without a budget gets the gateway's default at its next request; --keep-budget keeps the present budget.
 
-Sessions that are named, read with --stdin and selected with --all are merged and deduplicated, then filtered by --match and --where. --match or --where alone selects from all sessions.`;
+Named IDs, IDs on stdin and --all are merged and deduplicated, then filtered by --match and --where. With --match or --where alone, all sessions are filtered.`;
   static group = 'Budgets';
   static override examples = [
     {description: 'Reset a session after a question', command: '<%= config.bin %> <%= command.id %> my-workflow'},
@@ -65,7 +65,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
       change: () => resetChange({keepBudget}),
       describe: describeRemoved,
       toJson: toRemovedJson,
-      secondLook: this.flags['no-second-look'] ? null : resetLook(),
+      secondLook: this.flags['no-second-look'] ? null : resetLook,
     });
     return undefined;
   }
@@ -78,12 +78,12 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     this.render(reset);
     if (!isNothing(reset)) this.afterChange(journal);
     const isLookedAt = reset.spent !== null && !this.flags['no-second-look'];
-    const secondLook = isLookedAt ? tellSightings(await lookAtOne(redis, resetLook(), reset, journal)) : null;
+    const secondLook = isLookedAt ? tellSightings(await lookAtOne(redis, resetLook, reset, journal)) : null;
     const change = isNothing(reset) ? undefined : journal?.change;
     return {session_id: reset.id, ...toRemovedJson(reset), second_look: secondLook, change_id: change ?? null};
   }
 
-  /** Asks with all that the answer depends on; a session that is not there is refused before. */
+  /** Asks with everything that the answer depends on; an unknown session was refused before. */
   private async ask(id: RawId): Promise<void> {
     this.beginChange();
     this.refuseWithoutAnswer();
@@ -92,7 +92,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     for await (const [preview] of previewBatch(redis, [id], resetChange({keepBudget}))) {
       if (preview?.state === 'not_found') throw sessionNotFound(id);
       const next = keepBudget ? 'Its budget stays' : "Its next request gets the gateway's default budget";
-      // A connection that waits for a person would be cut off.
+      // The server would close a connection that waits for a person.
       redis.close();
       const facts = `Session '${nameOf(id)}' on ${describeServer(redis.server)}: ${preview?.now ?? ''}.`;
       await this.confirm(`${facts} ${next}. Reset it?`, redis.server);
@@ -105,7 +105,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
   }
 }
 
-/** Only where the budget was kept: a session without both is not found. */
+/** Only when the budget was kept: a session without both is not found. */
 function isNothing({budget, spent}: Reset): boolean {
   return budget === null && spent === null;
 }

@@ -3,12 +3,12 @@ import {amountArg, answerFormatFlag, journalFlags, sessionIdArg} from '../cli/oc
 import type {SecondLookJson} from '../cli/views/second-look.js';
 import {type BudgetChangeJson, toBudgetChangeJson} from '../cli/views/sessions.js';
 import {ONLY_A_FREEZE_BLOCKS} from '../lib/gateway/budget-judgement.js';
-import {type BudgetChange, setBudget} from '../lib/operations/budget.js';
+import {type BudgetChange, budgetLook, setBudget} from '../lib/operations/budget.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {formatExactMoney, ZERO} from '../lib/values/money.js';
 
 interface SetBudgetJson extends BudgetChangeJson {
-  /** Null when the session had a budget: then none is written by the gateway. */
+  /** Null when the session had a budget: then the gateway does not write one. */
   second_look: SecondLookJson | null;
 }
 
@@ -16,9 +16,9 @@ export default class SetBudget extends BaseCommand<typeof SetBudget> {
   static override summary = 'Set the budget of a session';
   static override description = `The amount is in US dollars and is kept exactly as typed. What the session has spent stays.
 
-If the session had no budget, a request of the gateway that is under way can write the gateway's default over the new one. So the command looks again: if that has happened, it warns and exits with 1.
+If the session had no budget, a request that is under way can replace the new one with the gateway's default. The command therefore looks again; if that has happened, it warns and exits with 1.
 
-A budget of 0, or not above what is spent, blocks the session; a freeze blocks it for certain.`;
+A budget of 0, or one that is already spent, blocks the session; only a freeze blocks it for certain.`;
   static group = 'Budgets';
   static override examples = [
     {description: 'Set a budget of $25.50', command: '<%= config.bin %> <%= command.id %> my-workflow 25.50'},
@@ -50,11 +50,11 @@ A budget of 0, or not above what is spent, blocks the session; a freeze blocks i
 
   private async lookAgain(redis: Redis, change: BudgetChange): Promise<SecondLookJson | null> {
     if (!change.isFirst) return null;
-    const [{findOverwrittenBudget}, {tellSightings}] = await Promise.all([
-      import('../lib/operations/overwritten.js'),
+    const [{lookAtOne}, {tellSightings}] = await Promise.all([
+      import('../lib/operations/second-look.js'),
       import('../cli/views/second-look.js'),
     ]);
-    return tellSightings(await findOverwrittenBudget(redis, change));
+    return tellSightings(await lookAtOne(redis, budgetLook, change, undefined));
   }
 
   private render({session, previousBudget, problems}: BudgetChange): void {

@@ -6,7 +6,7 @@ import {TokengateError} from '../lib/values/errors.js';
 
 /**
  * oclif joins the words after a command without arguments to its ID: `list-sessions extra` becomes the unknown command
- * `list-sessions:extra`. This runs the command that was meant, so that its parser says what is wrong.
+ * `list-sessions:extra`. This runs the command that was meant, so that its parser reports what is wrong.
  */
 const hook: Hook.CommandNotFound = async function ({id, config}) {
   const [wrong = id, ...others] = process.argv.slice(2);

@@ -1,108 +1,432 @@
-import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
-import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest';
+import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import ApplyBudgets from '../../src/commands/apply-budgets.js';
-import DiffBudgets from '../../src/commands/diff-budgets.js';
-import ExportBudgets from '../../src/commands/export-budgets.js';
-import UndoChange from '../../src/commands/undo-change.js';
-import {type Output, runCommand} from '../support/program/run.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {type Output, run} from '../support/program/run.js';
+import {dumpKeyspace} from '../support/redis/keyspace.js';
+import {useRedis} from '../support/redis/with-redis.js';
 
-let redis: TestRedis;
+const redis = useRedis();
+
 let folder: string;
-beforeAll(async () => {
-  redis = await startRedis();
-  folder = mkdtempSync(join(tmpdir(), 'tokengate-budgets-'));
-});
-beforeEach(async () => {
-  await redis.client.flushDb();
-  await redis.client.mSet({
-    'session:dev-team:budget': '45.00',
-    'session:dev-team:spent': '7',
-    'session:a b:budget': '7.5E-7',
-    'session:team:old:budget': '1',
-    'session:é"\n:budget': '3',
+beforeAll(async () => (folder = await mkdtemp(join(tmpdir(), 'budgets-'))));
+afterAll(async () => rm(folder, {recursive: true}));
+
+const budgetOf = (id: string): Promise<string | null> => redis.client.get(`session:${id}:budget`);
+
+async function load(budgets: Record<string, string>): Promise<void> {
+  for (const [id, budget] of Object.entries(budgets)) await redis.client.set(`session:${id}:budget`, budget);
+}
+
+async function file(text: string, name = 'budgets.yaml'): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, text);
+  return path;
+}
+
+/** Runs a command on a file of these sessions. */
+async function onFile(command: string, sessions: string, head = ''): Promise<Output> {
+  return run(`${command} -f ${await file(`version: 1\n${head}sessions:\n${sessions}`)}`, redis);
+}
+
+describe('export-budgets', () => {
+  test('lists sorted sessions with how they renew, and nothing of what is spent', async () => {
+    await load({'team:b': '10.50', 'team:a': '1e1', '7': '5'});
+    await redis.client.set('session:team:a:spent', '3');
+    await run('set-period team:b --every week --on tuesday --at 09:00 --timezone Europe/Berlin --amount 10.5', redis);
+    await run('set-period 7 --every month --amount 4 --rollover unused --max-rollover 20', redis);
+    await run('add-budget 7 2', redis);
+    await run('grant-budget 7 9 --for 1h', redis);
+    const {code, stdout, stderr} = await run('export-budgets', redis);
+    expect({code, stderr}).toEqual({code: 0, stderr: ''});
+    expect(stdout).toMatchInlineSnapshot(`
+      "# yaml-language-server: $schema=budgets.schema.json
+      version: 1
+      sessions:
+        "7": {budget: 6, amount: 4, period: month, rollover: unused, max-rollover: 20}
+        team:a: {budget: 10}
+        team:b: {budget: 10.5, period: week, timezone: Europe/Berlin, at: 09:00, on: tuesday}
+      "
+    `);
+    expect((await run('export-budgets', redis)).stdout).toBe(stdout);
+    expect((await run('export-budgets --json', redis)).stdout).toMatchInlineSnapshot(`
+      "{
+        "version": 1,
+        "sessions": {
+          "7": {"budget": 6, "amount": 4, "period": "month", "rollover": "unused", "max-rollover": 20},
+          "team:a": {"budget": 10},
+          "team:b": {"budget": 10.5, "period": "week", "timezone": "Europe/Berlin", "at": "09:00", "on": "tuesday"}
+        }
+      }
+      "
+    `);
+  });
+
+  test('lists what no file can say without it, with a warning', async () => {
+    await load({nan: 'nan', minus: '-5', long: `0.${'1'.repeat(40)}`, fine: '1'});
+    await redis.client.lPush('session:list:budget', 'x');
+    await redis.client.set('tokengate:period:fine', '{');
+    await redis.client.set(Buffer.from('session:\xff:budget', 'latin1'), '4');
+    const {code, stdout, stderr} = await run('export-budgets', redis);
+    expect(code).toBe(0);
+    expect(stdout).toMatchInlineSnapshot(`
+      "# yaml-language-server: $schema=budgets.schema.json
+      version: 1
+      sessions:
+        # its period or its grants cannot be read
+        fine: {}
+        # its budget is of a wrong Redis type
+        list: {}
+        # its budget is '0.1111111111111111111111111111111111111111', which no file can say
+        long: {}
+        # its budget is '-5', which no file can say
+        minus: {}
+        # its budget is 'nan', which is not an amount
+        nan: {}
+      id_hex:
+        ff: {budget: 4}
+      "
+    `);
+    expect(stderr).toMatchInlineSnapshot(`
+      "Warning: Session 'fine': its period or its grants cannot be read.
+      Warning: Session 'list': its budget is of a wrong Redis type.
+      Warning: Session 'long': its budget is '0.1111111111111111111111111111111111111111', which no file can say.
+      Warning: Session 'minus': its budget is '-5', which no file can say.
+      Warning: Session 'nan': its budget is 'nan', which is not an amount.
+      "
+    `);
+  });
+
+  test('speaks for what --match selects, and for nothing with --where', async () => {
+    await load({'team:a': '10', b: '5'});
+    expect((await run("export-budgets --match 'team:*'", redis)).stdout).toContain(
+      `version: 1\nscope: ["team:*"]\nsessions:\n  team:a: {budget: 10}\n`,
+    );
+    const {stdout} = await run("export-budgets --match 'team:*' --where 'budget > 5'", redis);
+    expect(stdout).not.toContain('scope');
+    expect((await run("export-budgets --match 'x*' --json", redis)).stdout).toBe(
+      '{\n  "version": 1,\n  "scope": ["x*"]\n}\n',
+    );
+  });
+
+  test('--out replaces a file', async () => {
+    await load({a: '1'});
+    const path = await file('old');
+    expect(await run(`export-budgets --out ${path}`, redis)).toMatchObject({code: 0, stdout: ''});
+    expect(await readFile(path, 'utf8')).toContain('  a: {budget: 1}\n');
+  });
+
+  test('--schema needs no Redis', async () => {
+    const {code, stdout} = await run('export-budgets --schema', {url: 'redis://localhost:1'});
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({title: 'Budgets of TokenGate sessions'});
   });
 });
-afterAll(async () => {
-  rmSync(folder, {recursive: true});
-  await redis.stop();
+
+describe('diff-budgets', () => {
+  const SESSIONS = '  dev-team: {budget: 50.00}\n  bot: {budget: 5, note: asked for}\n  same: {budget: 1.0}\n';
+
+  test('shows what would change, and ends with 2', async () => {
+    await load({'dev-team': '45.0', 'team:old': '1', same: '1'});
+    const {code, stdout} = await onFile('diff-budgets', SESSIONS);
+    expect(code).toBe(2);
+    expect(stdout).toBe(
+      `+ bot: budget $5.00 (asked for)\n~ dev-team: budget $45.00 → $50.00\n? team:old: not in the file\n2 to change, 1 not listed, 1 as it should be\n`,
+    );
+    const before = await dumpKeyspace(redis);
+    const json = JSON.parse((await onFile('diff-budgets --json', SESSIONS)).stdout) as object;
+    expect(json).toMatchObject({
+      differences: [
+        {session_id: 'bot', difference: 'add', before: {budget: null}, after: {budget: 5}, note: 'asked for'},
+        {session_id: 'dev-team', difference: 'change', before: {budget: 45}, after: {budget: 50}},
+        {session_id: 'team:old', difference: 'unlisted'},
+      ],
+      summary: {to_change: 2, not_listed: 1, unchanged: 1, failed: 0},
+    });
+    expect((await onFile('diff-budgets --format ndjson', SESSIONS)).stdout.split('\n')).toHaveLength(4);
+    expect(await dumpKeyspace(redis)).toEqual(before);
+  });
+
+  test('counts sessions that are not listed with --strict, of those in the scope', async () => {
+    await load({a: '1', 'team:old': '1'});
+    const listed = '  a: {budget: 1}\n';
+    expect(await onFile('diff-budgets', listed)).toMatchObject({code: 0});
+    expect(await onFile('diff-budgets --strict', listed)).toMatchObject({code: 2});
+    expect(await onFile('diff-budgets --strict', listed, "scope: ['a']\n")).toMatchObject({
+      code: 0,
+      stdout: '0 to change, 1 as it should be\n',
+    });
+  });
+
+  test('leaves out what a file leaves out, and names what it cannot compare', async () => {
+    await load({a: 'nan', b: '5', c: '5'});
+    await redis.client.set('tokengate:period:c', '{');
+    const {code, stdout, stderr} = await onFile('diff-budgets', '  a: {}\n  b: {note: x}\n  c: {budget: 5}\n  d: {}\n');
+    expect({code, stdout}).toEqual({
+      code: 1,
+      stdout: '! c: its period or its grants cannot be read.\n0 to change, 1 not readable, 3 as they should be\n',
+    });
+    const json = await onFile('diff-budgets --json', '  c: {budget: 5}\n', 'scope: [c]\n');
+    expect([json.code, JSON.parse(json.stdout)]).toMatchObject([
+      1,
+      {
+        differences: [{session_id: 'c', difference: 'failed', error: {code: 'PERIOD_UNREADABLE'}}],
+        summary: {failed: 1},
+      },
+    ]);
+    expect(stderr).toContain('A session cannot be compared.');
+    expect((await onFile('diff-budgets', '  a: {budget: 5}\n  b: {}\n  c: {}\n')).stdout).toContain(
+      "~ a: budget 'nan' → $5.00\n",
+    );
+  });
+
+  test('says which new budgets are used up already, and so do a dry run and the applying', async () => {
+    await load({low: '45', high: '45', same: '1'});
+    for (const id of ['low', 'high', 'same', 'new']) await redis.client.set(`session:${id}:spent`, '7.50');
+    const sessions = '  high: {budget: 8}\n  low: {budget: 7.5, note: x}\n  new: {budget: 5}\n  same: {budget: 1}\n';
+    expect((await onFile('diff-budgets', sessions)).stdout).toBe(
+      '~ high: budget $45.00 → $8.00\n~ low: budget $45.00 → $7.50 (x), used up: $7.50 is spent\n+ new: budget $5.00, used up: $7.50 is spent\n3 to change, 1 as it should be\n',
+    );
+    const {differences} = JSON.parse((await onFile('diff-budgets --json', sessions)).stdout) as {differences: object[]};
+    const facts = [
+      {session_id: 'high', spent: 7.5, used_up: false},
+      {session_id: 'low', spent: 7.5, used_up: true},
+      {session_id: 'new', spent: 7.5, used_up: true},
+    ];
+    expect(differences).toMatchObject(facts);
+    expect((await onFile('apply-budgets --dry-run', sessions)).stdout).toContain(
+      "Would change session 'new': budget none → budget $5.00, used up: $7.50 is spent\n",
+    );
+    const {stdout, stderr} = await onFile('apply-budgets --yes --json', sessions);
+    expect((JSON.parse(stdout) as {results: object[]}).results).toMatchObject(facts);
+    expect(stderr).toBe(
+      "Warning: Session 'low' has spent $7.50 of $7.50: the gateway refuses its requests.\nWarning: Session 'new' has spent $7.50 of $5.00: the gateway refuses its requests.\n",
+    );
+    expect((await onFile('apply-budgets --yes', sessions)).stderr).toBe('');
+    expect((await onFile('apply-budgets --yes --unlisted zero', '  low: {}\n', "scope: ['*']\n")).stderr).not.toContain(
+      'Warning',
+    );
+  });
+
+  test('reports every mistake, before it connects', async () => {
+    const path = await file('version: 1\nsessions:\n  a: {budget: x}\n  b: {bugdet: 5}\n');
+    const nowhere = {url: 'redis://localhost:1'};
+    const {code, stdout, stderr} = await run(`diff-budgets -f ${path}`, nowhere);
+    expect({code, stdout}).toEqual({code: 1, stdout: ''});
+    expect(stderr.split('\n').filter((line) => line !== '')).toEqual([
+      `Error: ${path}:3:15: budget: Invalid amount 'x': it is not a plain decimal number. Write US dollars as plain digits, for example 25.50.`,
+      `Error: ${path}:4:7: bugdet: There is no such field. Known: budget, amount, period, timezone, at, on, rollover, max-rollover, note.`,
+      'Error: Found 2 mistakes, and did nothing.',
+    ]);
+    const json = await run(`diff-budgets --json -f ${path}`, nowhere);
+    expect(json.stdout).toBe('');
+    expect(JSON.parse(json.stderr)).toMatchObject({error: {code: 'INVALID_BUDGET_FILE'}});
+    expect(json.stderr).toContain(`${path}:4:7: bugdet: There is no such field.`);
+    expect((await run(`diff-budgets -f ${path} -f ${path}`, nowhere)).stderr).toContain('is named twice');
+    expect((await run('diff-budgets -f /nowhere/x.yaml', nowhere)).stderr).toContain('there is no such file');
+    expect((await run('diff-budgets -f /', nowhere)).stderr).toContain('it is a folder');
+  });
 });
 
-const file = (name: string): string => join(folder, name);
-const exportTo = (name: string): Promise<Output> => runCommand(ExportBudgets, ['--out', file(name)], redis);
-const diff = (...argv: string[]): Promise<Output> => runCommand(DiffBudgets, argv, redis);
-const apply = (...argv: string[]): Promise<Output> => runCommand(ApplyBudgets, [...argv, '--yes'], redis);
+describe('apply-budgets', () => {
+  test('makes it so as one change, once, which is undone whole', async () => {
+    await load({'dev-team': '45.0', other: '7', same: '1'});
+    const before = await dumpKeyspace(redis);
+    const sessions = '  dev-team: {budget: 50.00}\n  bot: {budget: 5, note: asked for}\n  same: {budget: 1.0}\n';
+    expect((await onFile('apply-budgets --dry-run', sessions)).stdout).toBe(
+      `Would change session 'bot': budget none → budget $5.00\nWould change session 'dev-team': budget $45.00 → budget $50.00\nWould change 2, unchanged 1\n`,
+    );
+    expect(await dumpKeyspace(redis)).toEqual(before);
+    expect(await onFile('apply-budgets --max 1 --yes', sessions)).toMatchObject({code: 1});
+    expect(await onFile('apply-budgets', sessions)).toMatchObject({code: 1, stdout: ''});
+    const {code, stdout} = await onFile("apply-budgets --yes --note 'as agreed'", sessions);
+    expect({code, stdout}).toEqual({
+      code: 0,
+      stdout: `Session 'bot' changed: budget $5.00 (asked for)\nSession 'dev-team' changed: budget $45.00 → $50.00\n✓ Changed 2, unchanged 1\n`,
+    });
+    expect(await Promise.all(['dev-team', 'bot', 'same', 'other'].map(budgetOf))).toEqual(['50.00', '5', '1', '7']);
+    expect((await onFile('apply-budgets --yes', sessions)).stdout).toBe('✓ Changed 0, unchanged 3\n');
+    const changes = JSON.parse((await run('list-changes --json', redis)).stdout) as {change_id: string}[];
+    expect(changes).toMatchObject([{reason: 'as agreed'}, {reason: 'as agreed'}]);
+    expect(new Set(changes.map(({change_id: id}) => id)).size).toBe(1);
+    expect((await run('undo-change --last --yes', redis)).code).toBe(0);
+    expect(await Promise.all(['dev-team', 'bot', 'same', 'other'].map(budgetOf))).toEqual(['45.0', null, '1', '7']);
+  });
 
-test('what is exported changes nothing, twice the same bytes, and has no spending in it', async () => {
-  await exportTo('one.yaml');
-  await exportTo('two.yaml');
-  const text = readFileSync(file('one.yaml'), 'utf8');
-  expect(readFileSync(file('two.yaml'), 'utf8')).toBe(text);
-  expect(text).not.toMatch(/spent|\b7\b/);
-  expect(await diff('-f', file('one.yaml'))).toMatchObject({code: 0, stdout: '0 to change, 4 as they should be\n'});
-  expect(await apply('-f', file('one.yaml'))).toMatchObject({code: 0, stdout: '✓ Changed 0, unchanged 4\n'});
-});
+  test('its rules are for sessions that exist and are not named; the first match wins', async () => {
+    await load({'team:a': '1', 'team:b': '1', other: '1'});
+    const path = await file(
+      `version: 1\nscope: ['team:*', 'x']\nsessions: {'team:a': {budget: 2}}\nrules:\n  - {match: 'team:*', budget: 5, period: day}\n  - {match: '*', budget: 9}\n`,
+    );
+    expect((await run(`apply-budgets --yes -f ${path}`, redis)).stdout).toBe(
+      `Session 'team:a' changed: budget $1.00 → $2.00\nSession 'team:b' changed: budget $1.00 → $5.00, renewal none → every day $5.00\n✓ Changed 2\n`,
+    );
+    expect(await budgetOf('other')).toBe('1');
+    expect(await run(`diff-budgets -f ${path}`, redis)).toMatchObject({code: 0});
+  });
 
-test('export, edit, diff, apply, an empty diff, undo, and the edit again', async () => {
-  await exportTo('edited.yaml');
-  const text = readFileSync(file('edited.yaml'), 'utf8');
-  writeFileSync(file('edited.yaml'), `${text.replace('budget: 45', 'budget: 50')}  bot: {budget: 5}\n`);
-  const edit = await diff('-f', file('edited.yaml'));
-  expect(edit).toMatchObject({code: 2});
-  expect(edit.stdout).toContain('~ dev-team: budget $45.00 → $50.00');
-  expect(edit.stdout).toContain('+ bot: budget $5.00');
-  expect(await apply('-f', file('edited.yaml'))).toMatchObject({code: 0});
-  expect(await redis.client.mGet(['session:dev-team:budget', 'session:dev-team:spent'])).toEqual(['50', '7']);
-  expect(await diff('-f', file('edited.yaml'))).toMatchObject({code: 0});
-  expect(await runCommand(UndoChange, ['--last', '--yes'], redis)).toMatchObject({code: 0});
-  expect(await redis.client.get('session:bot:budget')).toBeNull();
-  expect(await diff('-f', file('edited.yaml'))).toEqual(edit);
-});
+  test('leaves grants, and what a renewal carried over, on top of the budget', async () => {
+    await load({a: '50'});
+    await run('set-period a --every month --amount 50 --rollover unused', redis);
+    await run('grant-budget a 20 --for 1d', redis);
+    const key = 'tokengate:period:a';
+    const period = JSON.parse((await redis.client.get(key)) ?? '') as object;
+    await redis.client.set(key, JSON.stringify({...period, carried: '7.5'}));
+    await redis.client.set('session:a:budget', '77.5');
+    const same = '  a: {budget: 50, period: month, rollover: unused}\n';
+    expect(await onFile('diff-budgets', same)).toMatchObject({code: 0});
+    const {stdout} = await onFile('apply-budgets --yes', same.replace('50', '60'));
+    expect(stdout).toContain(
+      "Session 'a' changed: budget $50.00 → $60.00 besides grants of $20.00 and $7.50 carried over, renewal every month $50.00, and what is left → every month $60.00, and what is left\n",
+    );
+    expect(await budgetOf('a')).toBe('87.5');
+    // The schedule stays, and so does the time of the last renewal.
+    expect(JSON.parse((await redis.client.get(key)) ?? '')).toEqual({...period, amount: '60', carried: '7.5'});
+    await onFile('apply-budgets --yes', '  a: {budget: 5, period: none}\n');
+    expect([await budgetOf('a'), await redis.client.exists(key)]).toEqual(['25', 0]);
+  });
 
-test('a plan refuses what has changed since, and goes on', async () => {
-  writeFileSync(file('plan.yaml'), 'version: 1\nsessions:\n  dev-team: {budget: 50}\n  "a b": {budget: 2}\n');
-  await diff('-f', file('plan.yaml'), '--out', file('plan.json'));
-  await redis.client.set('session:dev-team:budget', '46');
-  const {code, stderr} = await apply('--plan', file('plan.json'));
-  expect(code).toBe(1);
-  expect(stderr).toContain("Session 'dev-team': it has changed since the plan was made.");
-  expect(await redis.client.mGet(['session:dev-team:budget', 'session:a b:budget'])).toEqual(['46', '2']);
-});
+  test('an amount without a budget is for the next renewal, and the budget of a new session', async () => {
+    await load({a: '10'});
+    const sessions = '  a: {amount: 50, period: month}\n  b: {amount: 50, period: month}\n';
+    expect((await onFile('apply-budgets --yes', sessions)).code).toBe(0);
+    expect(await Promise.all(['a', 'b'].map(budgetOf))).toEqual(['10', '50']);
+    expect(await onFile('diff-budgets', sessions)).toMatchObject({code: 0});
+  });
 
-test('sessions that are not listed are kept, set to zero or frozen, in the scope of the file alone', async () => {
-  writeFileSync(file('scope.yaml'), "version: 1\nscope: ['team:*']\nsessions: {}\n");
-  writeFileSync(file('open.yaml'), 'version: 1\nsessions: {dev-team: {budget: 45}}\n');
-  expect((await apply('-f', file('open.yaml'), '--unlisted', 'zero')).stderr).toContain('needs a scope');
-  expect(await apply('-f', file('scope.yaml'), '--unlisted', 'zero')).toMatchObject({code: 0});
-  expect(await redis.client.mGet(['session:team:old:budget', 'session:dev-team:budget'])).toEqual(['0', '45.00']);
-  expect(await apply('-f', file('scope.yaml'), '--unlisted', 'freeze')).toMatchObject({code: 0});
-  expect(await redis.client.keys('anomaly:*:frozen_until')).toEqual(['anomaly:team:old:frozen_until']);
-});
+  describe('--unlisted', () => {
+    const SCOPE = "scope: ['team:*']\n";
+    const LISTED = '  team:a: {budget: 1}\n';
 
-test('every mistake has its line, and then nothing is changed', async () => {
-  const lines = [
-    'version: 1',
-    "scope: ['team:*']",
-    'colour: red',
-    'sessions:',
-    '  team:a: {budget: 1e3}',
-    '  team:b: {budget: -1}',
-    '  team:c: {budgte: 1}',
-    '  team:d: null',
-    '  other: {budget: 1}',
-    '  team:e: {budget: 1, period: fortnight}',
-    '  team:f: {budget: 1, period: day, timezone: Mars}',
-    '  team:a: {budget: 2}',
-    '  team:old: {budget: 9}',
-  ];
-  writeFileSync(file('wrong.yaml'), `${lines.join('\n')}\n`);
-  const {code, stderr} = await apply('-f', file('wrong.yaml'));
-  expect(code).toBe(1);
-  const told = new Set([...stderr.matchAll(/(?:line |:)(\d+)\b/g)].map(([, line]) => Number(line)));
-  expect([3, 5, 6, 7, 8, 9, 10, 11, 12].filter((line) => !told.has(line))).toEqual([]);
-  expect(await redis.client.get('session:team:old:budget')).toBe('1');
+    test('needs a scope', async () => {
+      const {code, stderr} = await onFile('apply-budgets --yes --unlisted zero', LISTED);
+      expect({code, stderr}).toMatchObject({code: 1, stderr: expect.stringContaining('needs a scope') as string});
+    });
+
+    test('zero sets the budget to 0 and ends renewals and grants', async () => {
+      await load({'team:a': '1', 'team:b': '2', 'team:c': '0.00', other: '3'});
+      await run('set-period team:b --every day --amount 2', redis);
+      await run('grant-budget team:b 3 --for 1h', redis);
+      const before = await dumpKeyspace(redis);
+      expect((await onFile('apply-budgets --yes --unlisted zero', LISTED, SCOPE)).stdout).toBe(
+        "Session 'team:b' changed: budget $2.00 → $0.00, renewal every day $2.00 → none, grants $3.00 → none\n✓ Changed 1, unchanged 2\n",
+      );
+      expect(await Promise.all(['team:a', 'team:b', 'team:c', 'other'].map(budgetOf))).toEqual(['1', '0', '0.00', '3']);
+      expect(await redis.client.exists(['tokengate:period:team:b', 'tokengate:grants:team:b'])).toBe(0);
+      expect((await onFile('apply-budgets --yes --unlisted zero', LISTED, SCOPE)).stdout).toBe(
+        '✓ Changed 0, unchanged 3\n',
+      );
+      await run('undo-change --last --yes', redis);
+      const after = await dumpKeyspace(redis);
+      delete before['tokengate:journal'];
+      delete after['tokengate:journal'];
+      expect(after).toEqual(before);
+    });
+
+    test('freeze freezes them without end, in the same change', async () => {
+      await load({'team:a': '5', 'team:b': '2', other: '3'});
+      const {stdout} = await onFile('apply-budgets --json --yes --unlisted freeze', LISTED, SCOPE);
+      const result = JSON.parse(stdout) as {change_id: string};
+      expect(result).toMatchObject({
+        action: 'change',
+        results: [
+          {session_id: 'team:a', outcome: 'changed', before: {budget: 5}, after: {budget: 1}, note: null},
+          {session_id: 'team:b', outcome: 'changed', freeze_reason: 'Not in the budget file'},
+        ],
+        summary: {changed: 2, unchanged: 0},
+      });
+      expect(result.change_id).toMatch(/^\w{10}$/);
+      expect(await redis.client.ttl('anomaly:team:b:frozen_until')).toBe(-1);
+      expect((await onFile('apply-budgets --yes --unlisted freeze', LISTED, SCOPE)).stdout).toBe(
+        '✓ Changed 0, unchanged 2\n',
+      );
+    });
+  });
+
+  describe('--plan', () => {
+    async function plan(sessions: string): Promise<string> {
+      const path = join(folder, 'plan.json');
+      expect((await onFile(`diff-budgets --out ${path}`, sessions)).code).toBe(2);
+      return path;
+    }
+
+    test('applies what was seen, and refuses a session that has changed since', async () => {
+      await load({a: '1', b: '2', c: '3'});
+      await redis.client.set(Buffer.from('session:\xff:budget', 'latin1'), 'x\xff');
+      const path = await plan(
+        '  a: {budget: 10}\n  b: {budget: 20, period: week, on: sun}\n  c: {budget: 3}\n  d: {budget: 4}\nid_hex:\n  ff: {budget: 5}\n',
+      );
+      await redis.client.set('session:a:budget', '1.0');
+      const {code, stdout, stderr} = await run(`apply-budgets --plan ${path} --yes --format ndjson`, redis);
+      expect(code).toBe(1);
+      const lines = stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as object);
+      expect(lines).toMatchObject([
+        {session_id: 'a', outcome: 'failed', error: {code: 'CHANGED_SINCE'}},
+        {session_id: 'b', outcome: 'changed', after: {budget: 20, period: {every: 'week', on: 7}}},
+        {session_id: 'd', outcome: 'changed'},
+        {session_id: '\\xff', outcome: 'changed'},
+      ]);
+      expect(stderr).toContain('diff-budgets --out');
+      expect(await Promise.all(['a', 'b', 'd'].map(budgetOf))).toEqual(['1.0', '20', '4']);
+      // What it has done it would not do again.
+      expect((await run(`apply-budgets --plan ${path} --yes`, redis)).stderr).toContain('failed 4');
+    });
+
+    test('refuses a plan of another server', async () => {
+      const path = await plan('  a: {budget: 10}\n');
+      const {code, stderr} = await run(`apply-budgets --plan ${path} --yes`, {url: `${redis.url}?db=1`});
+      expect({code, stderr}).toEqual({
+        code: 1,
+        stderr: expect.stringMatching(/The plan was made on \S+ db 0, and this is \S+ db 1\./) as string,
+      });
+      const text = (await readFile(path, 'utf8')).replace(/ {2}"server": .*\n/, '');
+      const anywhere = await file(text, 'anywhere.json');
+      expect(await run(`apply-budgets --plan ${anywhere} --yes`, {url: `${redis.url}?db=1`})).toMatchObject({code: 0});
+    });
+
+    test('applies what was edited in it, and says what is wrong with that', async () => {
+      await load({a: '1'});
+      const path = await plan('  a: {budget: 10}\n');
+      const text = await readFile(path, 'utf8');
+      const apply = async (from: RegExp | string, to: string): Promise<Output> =>
+        run(`apply-budgets --plan ${await file(text.replace(from, to), 'edited.json')} --yes`, redis);
+      const refusals: [string | RegExp, string, string][] = [
+        ['"10"', '"ten"', "its change 1 cannot be read: budget: Invalid amount 'ten'"],
+        [/"wanted": ?\{/, '"wanted": {"period": "day", "on": "5", ', 'its change 1 cannot be read: on: '],
+        ['"wanted"', '"wished"', 'its change 1 cannot be read: wanted is missing'],
+        ['"seen"', '"saw"', 'its change 1 cannot be read: seen is missing'],
+        [/"session_id": ?"a"/, '"session_id": ""', 'its session_id is no ID'],
+        [/"session_id": ?"a"/, '$&, "session_id_hex": "A"', 'its session_id_hex is not the bytes'],
+        [/\{"session_id".*\}/, '$&, $&', "session 'a' is in it twice"],
+        [/\{"session_id".*\}/, '5', 'its change 1 cannot be read: it is no object'],
+        ['"version": 1', '"version": 2', 'its version is not 1'],
+        [/"server": ".*?"/, '"server": 5', 'its server is no text'],
+        ['"changes"', '"change"', 'it has no changes'],
+        [/$/, '}', 'it is not JSON'],
+      ];
+      for (const [from, to, why] of refusals) {
+        const {code, stderr} = await apply(from, to);
+        expect([code, stderr]).toEqual([1, expect.stringContaining(why)]);
+      }
+      expect(await budgetOf('a')).toBe('1');
+      expect((await apply('"10"', '"12.0"')).stdout).toBe("Session 'a' changed: budget $1.00 → $12.00\n✓ Changed 1\n");
+      // What was seen decides, not what it looks like.
+      await load({a: '1.0'});
+      expect((await apply('"10"', '"12.0"')).stderr).toContain('it has changed since the plan was made');
+    });
+
+    test('refuses what is no plan, and --unlisted', async () => {
+      const path = await file('{"version": 1, "changes": [{"session_id": "a", "seen": {}, "wanted": {}}]}', 'p.json');
+      expect((await run(`apply-budgets --yes --plan ${path}`, redis)).stderr).toContain(
+        'its change 1 cannot be read: seen is not',
+      );
+      expect((await run(`apply-budgets --yes --plan ${path} --unlisted zero`, redis)).stderr).toContain('goes with -f');
+      expect((await run('apply-budgets --yes', redis)).code).toBe(1);
+    });
+  });
 });

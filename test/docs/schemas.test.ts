@@ -8,7 +8,32 @@ import {run} from '../support/program/run.js';
 import {useRedis} from '../support/redis/with-redis.js';
 import {expectValid, type Schema, SCHEMAS} from '../support/schemas.js';
 
-/** What is run on the store below, by command; `LAST` is the latest change. */
+const BUDGET_FILES = {
+  FILE: `version: 1
+scope: ['*']
+sessions:
+  fine: {budget: 5, note: as agreed}
+  frozen: {budget: 4}
+  nan: {budget: 1, period: month, on: 15, timezone: Europe/Berlin, rollover: unused, max-rollover: 1}
+  new: {budget: 5}
+  broken: {budget: 5}
+  weekly: {budget: 5, period: none}
+id_hex:
+  ff: {budget: 2}
+  fe: {budget: 2}
+`,
+  OTHER: `version: 1
+scope: ['*']
+sessions:
+  fine: {budget: 6}
+  nan: {budget: 1, period: none}
+  weekly: {budget: 7, period: year, at: 09:00}
+`,
+  SAME: 'version: 1\nscope: [frozen]\nsessions: {frozen: {budget: 5}}\n',
+  WRONG: 'version: 1\nsessions: {frozen: {budget: x}}\n',
+};
+
+/** What is run on the store below, by command; `LAST` is the latest change, `FILE` a file of budgets. */
 const LINES: Record<string, string[]> = {
   'add-budget': ['fine 5', 'frozen 0.25', 'nan 5', 'nobody 5', 'fine x'],
   'add-context': [
@@ -18,6 +43,19 @@ const LINES: Record<string, string[]> = {
     'dev',
   ],
   'anomaly-stats': ['fine', 'frozen', 'forever', 'broken', 'nobody'],
+  'apply-budgets': [
+    '-f FILE --dry-run',
+    '-f FILE --unlisted freeze --dry-run --format ndjson',
+    '-f FILE --yes',
+    '-f OTHER --yes --format ndjson',
+    '-f FILE --unlisted freeze --yes --format ndjson',
+    '-f OTHER --unlisted freeze --yes',
+    '-f FILE --yes',
+    '-f OTHER --unlisted zero --yes',
+    '-f FILE --max 1',
+    '-f WRONG',
+    '',
+  ],
   'check-sessions': [
     '',
     '--warn 10 --crit 90 --min-left 1 --frozen',
@@ -36,6 +74,7 @@ const LINES: Record<string, string[]> = {
     '--fix --yes',
     '--dry-run',
   ],
+  'diff-budgets': ['-f FILE', '-f FILE --strict --format ndjson', '-f SAME', '-f WRONG', ''],
   'explain-session': [
     'fine',
     'fine --cost 100 --identical',
@@ -48,6 +87,7 @@ const LINES: Record<string, string[]> = {
     'nobody',
     'history',
   ],
+  'export-budgets': ['', "--match '[hf]*'", '--match nobody'],
   'freeze-session': [
     'fine',
     'frozen --forever --reason x',
@@ -188,7 +228,7 @@ const LINES: Record<string, string[]> = {
   'watch-sessions': ['--once', '--once --sample 1s', '--once --match nobody', '--interval x'],
 };
 
-/** What takes a request that is under way to see: test/commands/second-look.test.ts has it. */
+/** What takes a request that is under way to see: test/commands/across/second-look.test.ts has it. */
 const OF_SECOND_LOOK = /second_looks?(\[\]\.|\.|$)/;
 
 /** What takes a fault to see: `test/faults` and `test/deployments` have it. */
@@ -206,6 +246,8 @@ const NOT_SEEN = new Set([
 const redis = useRedis();
 let last: string;
 let config: string;
+/** Files of budgets, by the words that stand for them. */
+let files: Record<string, string>;
 beforeEach(async () => {
   const folder = await mkdtemp(join(tmpdir(), 'tokengate-schemas-'));
   config = join(folder, 'config.yaml');
@@ -216,6 +258,8 @@ beforeEach(async () => {
   };
   await writeFile(config, JSON.stringify({default: 'audit', contexts}), {mode: 0o600});
   onTestFinished(() => rm(folder, {recursive: true}));
+  files = Object.fromEntries(Object.keys(BUDGET_FILES).map((name) => [name, join(folder, `${name}.yaml`)]));
+  for (const [name, text] of Object.entries(BUDGET_FILES)) await writeFile(files[name]!, text);
   const {client} = redis;
   const texts: Record<string, string> = {
     'session:fine:budget': '10.0',
@@ -263,6 +307,12 @@ beforeEach(async () => {
     await client.set(`tokengate:period:${id}`, JSON.stringify({...period, renewed: '2026-01-01T00:00:00.000Z'}));
   }
   await client.set('tokengate:period:broken', 'x');
+  const weekly = {every: 'week', timezone: 'Europe/Berlin', at: '09:00', on: 2, amount: '6', rollover: 'unused'};
+  await client.set('session:weekly:budget', '5');
+  for (const id of ['weekly', '\xff']) {
+    const period = JSON.stringify({...weekly, max_rollover: '1', renewed: new Date().toISOString(), carried: '0'});
+    await client.sendCommand(['SET', Buffer.from(`tokengate:period:${id}`, 'latin1'), period]);
+  }
   await client.set('session:fell:spent', '3');
   await run('record-spending --json', redis);
   await client.mSet(['session:one:spent', '3', 'session:two:spent', '2']);
@@ -288,7 +338,8 @@ describe('docs/reference/schemas', () => {
     const seen = new Set<string>();
     for (const line of LINES[command] ?? []) {
       const isLines = line.includes('ndjson');
-      const words = `${command} ${line.replace('LAST', last)}${isLines ? '' : ' --json'}`;
+      const named = line.replace('LAST', last).replace(/\b[A-Z]+\b/, (word) => files[word] ?? word);
+      const words = `${command} ${named}${isLines ? '' : ' --json'}`;
       const {stdout, stderr, code} = await run(words, {url: redis.url, env: {TOKENGATE_CONFIG: config}});
       const part = isLines ? schema.$defs!.line : schema;
       const documents = isLines ? stdout.split('\n').slice(0, -1) : stdout === '' ? [] : [stdout];

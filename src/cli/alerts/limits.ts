@@ -5,7 +5,7 @@ import {formatDuration} from '../../lib/values/time.js';
 import {paint} from '../text/colour.js';
 import {roomOf, showCut, showMessage} from '../text/escape.js';
 
-/** One crossing as scripts see it: a contract. Amounts are exact; null is what is not there or not readable. */
+/** One crossing in the form for scripts, which is a contract. Amounts are exact; null means absent or unreadable. */
 export interface FindingJson {
   session_id: string;
   severity: Severity;
@@ -18,7 +18,7 @@ export interface FindingJson {
   is_frozen: boolean | null;
   frozen_until: Date | null;
   freeze_reason: string | null;
-  /** Only where it was sampled; US dollars. */
+  /** Only with --sample; US dollars. */
   spent_per_minute?: Money | null;
   message: string;
 }
@@ -28,12 +28,12 @@ export interface CheckJson {
   checked: number;
   critical: number;
   warning: number;
-  /** Crossings that last and are not among these; null without `--new-only`. */
+  /** How many crossings still hold and were reported before; null without `--new-only`. */
   reported_before: number | null;
   findings: FindingJson[];
 }
 
-/** `known` is how many crossings had been reported before, and are not among `findings`. */
+/** `known` is the number of crossings that were reported before; `findings` does not include them. */
 export function toCheckJson({checked}: Check, findings: readonly LimitFinding[], known: number | null): CheckJson {
   return {
     status: statusOf(findings),
@@ -67,7 +67,7 @@ export function toFindingJson(finding: LimitFinding): FindingJson {
   };
 }
 
-/** The status in the first word, as monitoring plugins do, then a line a crossing. */
+/** The status as the first word, like monitoring plugins, then a line for each crossing. */
 export function renderCheck(check: Check, findings: readonly LimitFinding[], known: number | null): string {
   const status = (severity: 'ok' | Severity): string =>
     paint(COLOURS[severity], severity.toUpperCase(), process.stdout);
@@ -94,7 +94,7 @@ function summarize({checked}: Check, findings: readonly LimitFinding[], known: n
   return `${parts.join(', ')}; ${checked} session${checked === 1 ? '' : 's'} checked`;
 }
 
-/** What is wrong, against which threshold, in numbers. May hold untrusted text. */
+/** What is wrong, in numbers, and against which threshold. May hold untrusted text. */
 export function describeFinding({subject, rule: {kind, threshold}}: LimitFinding): string {
   const {session, freeze, renewing, emptyIn} = subject;
   const money = (amount: Money | null | undefined): string => (amount == null ? 'unknown' : formatExactMoney(amount));

@@ -12,14 +12,14 @@ import {postWebhook, type Webhook} from './webhook.js';
 
 export interface Notifiers {
   webhook: Webhook | undefined;
-  /** A line for the shell, run once for each crossing. */
+  /** A shell command, run once for each crossing. */
   exec: string | undefined;
 }
 
 export interface NotifyOptions {
-  /** Which Redis, without credentials: for people who watch over several. */
+  /** Which Redis it is, without credentials, for people who watch over several. */
   address: string;
-  /** The variables with which the command acts on the same Redis. */
+  /** The environment variables that point a command at the same Redis. */
   server: Readonly<Record<string, string | undefined>>;
   limits?: Limits;
 }
@@ -28,11 +28,11 @@ interface Limits {
   webhookMs: number;
   /** For each command. */
   execMs: number;
-  /** No command is begun any more after so long. */
+  /** No command starts after this time. */
   allExecMs: number;
 }
 
-/** What one way of telling somebody came to: a contract. */
+/** The result of one way to notify, in the form for scripts, which is a contract. */
 export interface NotificationJson {
   via: 'webhook' | 'exec';
   delivered: number;
@@ -43,22 +43,22 @@ export interface NotificationJson {
 
 export interface Notified {
   ways: NotificationJson[];
-  /** What did not get through in every way. */
+  /** The crossings that did not get through in every way. */
   failed: ReadonlySet<LimitFinding>;
   interrupted: boolean;
 }
 
 const LIMITS: Limits = {webhookMs: 10_000, execMs: 30_000, allExecMs: 300_000};
-/** Longer than all of it can take. */
+/** Longer than all notifications together can take. */
 export const LEASE_MS = LIMITS.webhookMs + LIMITS.allExecMs + LIMITS.execMs + 30_000;
 
-/** What a message shows of; the rest is counted. */
+/** Crossings to list in a message; the others are counted. */
 const MAX_LISTED = 20;
 const MAX_LINE_LENGTH = 300;
-/** One variable of the environment can't be much longer than this, in bytes, on any system. */
+/** Maximum bytes of one environment variable that every system accepts. */
 const MAX_VARIABLE_BYTES = 30_000;
 
-/** Tells of crossings in every way that is given. Never throws: says what did not get through. */
+/** Reports crossings in every given way. Never throws: returns what did not get through. */
 export async function notify(
   findings: readonly LimitFinding[],
   {webhook, exec}: Notifiers,
@@ -86,7 +86,10 @@ export async function notify(
         Date.now() < end
           ? runCommand(exec, {...server, ...toVariables(finding, address)}, signal, limits.execMs)
           : Promise.reject(
-              new TokengateError('EXEC_FAILED', `it was not begun, since ${limits.allExecMs / 1000} s are over`),
+              new TokengateError(
+                'EXEC_FAILED',
+                `it was not started: commands may take ${limits.allExecMs / 1000} s in all`,
+              ),
             );
       const error = await reasonOf(run);
       if (error === null) continue;
@@ -99,13 +102,13 @@ export async function notify(
   return {ways, failed, interrupted: signal.aborted};
 }
 
-/** What has failed in which way, and what has not. */
+/** An error that says what failed in which way, and what did not. */
 export function notificationError({ways, failed, interrupted}: Notified): TokengateError {
   const names = {webhook: 'The webhook', exec: 'The command of --exec'};
   const sentences = ways.map(({via, delivered, failed: count, error}) => {
     const total = delivered + count;
     const of = via === 'webhook' || total === 1 ? '' : ` for ${count} of ${total} crossings, first`;
-    if (error === null) return `${names[via]} was told of ${countOf(total, 'crossing')}.`;
+    if (error === null) return `${names[via]} got ${countOf(total, 'crossing')}.`;
     return via === 'webhook' ? error : `${names[via]} failed${of} ${error}.`;
   });
   const code = interrupted ? 'INTERRUPTED' : 'NOTIFICATION_FAILED';
@@ -129,7 +132,7 @@ async function reasonOf(promise: Promise<void>): Promise<string | null> {
   }
 }
 
-/** Text that Slack, and receivers that take the same JSON, show: with an untrusted text that stays text. */
+/** The message as Slack shows it, and receivers of the same JSON. Untrusted text in it is shown literally. */
 function toMessage(findings: readonly LimitFinding[], address: string): string {
   const lines = findings.slice(0, MAX_LISTED).map((finding) => {
     const {rule, subject} = finding;
@@ -144,16 +147,19 @@ function toMessage(findings: readonly LimitFinding[], address: string): string {
 
 function cut(text: string): string {
   const shown = showText(text.slice(0, MAX_LINE_LENGTH + 1));
-  // A half of a character would make the whole post one that a receiver refuses.
+  // Half a character would make a receiver refuse the whole post.
   return shown.length > MAX_LINE_LENGTH ? `${shown.slice(0, MAX_LINE_LENGTH).toWellFormed()}…` : shown;
 }
 
-/** In a span of code nothing is formatted, no link is made, and nobody is called by `@name`. */
+/** In a code span nothing is formatted, no link is made, and no `@name` calls anybody. */
 function toCode(text: string): string {
   return `\`${escapeMarkup(text).replaceAll('`', 'ˋ')}\``;
 }
 
-/** Slack's own escapes; and no `@channel`, which some receivers look for anywhere. An e-mail address stays. */
+/**
+ * Escapes as Slack does; and takes the effect from `@channel`, which some receivers look for anywhere, so that an ID
+ * cannot call everybody. E-mail addresses stay.
+ */
 function escapeMarkup(text: string): string {
   return text
     .replaceAll('&', '&amp;')
@@ -162,7 +168,10 @@ function escapeMarkup(text: string): string {
     .replace(/(?<![\w.-])@/g, '@\u200b');
 }
 
-/** The facts, for a command that is the same for every crossing: nothing of them is ever a part of a command line. */
+/**
+ * The facts as environment variables. The command line is the same for every crossing: text from Redis is never a part
+ * of it.
+ */
 function toVariables(finding: LimitFinding, address: string): Record<string, string> {
   const {message, ...json} = toFindingJson(finding);
   const amount = (value: Money | null): string => (value === null ? '' : toPlainDigits(value));
@@ -185,14 +194,17 @@ function toVariables(finding: LimitFinding, address: string): Record<string, str
   return Object.fromEntries(entries) as Record<string, string>;
 }
 
-/** A variable can hold no NUL and is limited in length. A part of an ID would be another ID. */
+/**
+ * Empty where a variable can't hold the value: it may have no NUL and no excess length. A part of an ID would be
+ * another ID.
+ */
 function orEmpty(value: string): string {
   return value.includes('\0') || Buffer.byteLength(value) > MAX_VARIABLE_BYTES ? '' : value;
 }
 
 /**
- * Runs a line in a shell. What it prints goes to stderr: stdout is for the answer. Past the limit it and all that it has
- * started are ended.
+ * Runs a shell command. Its output goes to stderr, since stdout is for the answer. At the time limit, the command and
+ * everything that it has started are ended.
  *
  * @throws TokengateError EXEC_FAILED
  */
@@ -207,7 +219,7 @@ async function runCommand(
   const isWindows = process.platform === 'win32';
   const child = spawn(line, {
     shell: true,
-    // A group of its own, which can be ended whole.
+    // In a process group of its own, which can be ended as a whole.
     detached: !isWindows,
     env: {...process.env, TOKENGATE_WEBHOOK_URL: undefined, ...variables},
     stdio: ['ignore', 2, 2],
@@ -227,7 +239,7 @@ async function runCommand(
     why ??= reason;
     end();
   };
-  const timer = setTimeout(stop, limitMs, `no end within ${limitMs / 1000} s`);
+  const timer = setTimeout(stop, limitMs, `still running after ${limitMs / 1000} s`);
   const onAbort = (): void => {
     stop('interrupted');
   };

@@ -2,7 +2,7 @@ import {TokengateError} from '../../lib/values/errors.js';
 import {readOwnFile} from '../connection/secret-file.js';
 import {keepWebhookUrl} from '../terminal/redact.js';
 
-/** Where crossings are posted. The URL is a secret: whoever knows it can post there. */
+/** Where to post crossings. The URL is a secret: whoever knows it can post there. */
 export interface Webhook {
   url: URL;
   headers: Record<string, string>;
@@ -12,7 +12,7 @@ const WEBHOOK_FILE = {what: 'webhook file', code: 'INVALID_WEBHOOK', maxBytes: 8
 const TIMEOUT_MS = 10_000;
 
 /**
- * The webhook whose URL stands in a file, else in TOKENGATE_WEBHOOK_URL; undefined when neither is given. No message
+ * The webhook whose URL is in a file, or else in TOKENGATE_WEBHOOK_URL; undefined when neither is given. No message
  * holds any part of the URL.
  *
  * @throws TokengateError INVALID_WEBHOOK
@@ -24,9 +24,9 @@ export function readWebhook(file: string | undefined): Webhook | undefined {
 }
 
 /**
- * Posts JSON. A redirect is not followed: it would take what is posted to somewhere that nobody has named.
+ * Posts JSON. It follows no redirect, which could take the message to a host that nobody has named.
  *
- * @throws TokengateError WEBHOOK_FAILED unless it is taken, with a status of 2xx, in time
+ * @throws TokengateError WEBHOOK_FAILED unless the receiver answers with a 2xx status in time
  */
 export async function postWebhook(
   {url, headers}: Webhook,
@@ -46,14 +46,17 @@ export async function postWebhook(
   throw failure(`answered with HTTP ${status}${isRedirect ? ', a redirect, which is not followed' : ''}`);
 }
 
-/** Not by `fetch`, which needs 10 GB of addresses, more than some shells allow a process. Gives the status. */
+/**
+ * Returns the status. It does not use `fetch`, which reserves 10 GB of addresses: more than some shells allow a
+ * process.
+ */
 async function post({url, headers}: Webhook, body: string, signal: AbortSignal): Promise<number> {
   const {request} = url.protocol === 'https:' ? await import('node:https') : await import('node:http');
   return new Promise((resolve, reject) => {
     const own = {'content-type': 'application/json', 'user-agent': 'tokengate'};
     const sent = request(url, {method: 'POST', headers: {...own, ...headers}, signal, agent: false}, (response) => {
       resolve(response.statusCode ?? 0);
-      // What it says does not matter, and may be long.
+      // The text of the response does not matter, and may be long.
       response.destroy();
     });
     sent.on('error', reject).end(body);
@@ -64,7 +67,7 @@ function failure(why: string): TokengateError {
   return new TokengateError('WEBHOOK_FAILED', `The webhook ${why}.`);
 }
 
-/** Codes alone: messages hold the address. */
+/** Only codes: messages hold the address. */
 function whyNotReached(error: unknown): string {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const first = cause instanceof AggregateError ? (cause.errors as unknown[])[0] : cause;
@@ -92,7 +95,7 @@ function toWebhook(text: string, what: string): Webhook {
   const url = /^https?:\/\//i.test(trimmed) && URL.canParse(trimmed) ? new URL(trimmed) : undefined;
   if (url === undefined) return refuse('holds no https:// or http:// URL');
   const {username, password} = url;
-  // What the request says of itself must not hold them.
+  // Keeps the URL out of what the request says about itself.
   url.username = url.password = '';
   if (username === '' && password === '') return {url, headers: {}};
   const credentials = `${decode(username)}:${decode(password)}`;

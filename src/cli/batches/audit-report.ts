@@ -1,5 +1,5 @@
 import type {CheckedPage} from '../../lib/audit/audit.js';
-import {type Advice, breaksDashboard, type Finding, type Fixable} from '../../lib/audit/judge.js';
+import {type Advice, breaksDashboard, type Finding, type Fixable} from '../../lib/audit/finding.js';
 import type {Outcome} from '../../lib/change/batch.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {nameOf} from '../../lib/values/session-id.js';
@@ -12,7 +12,7 @@ import {countOf, formatCount} from '../text/words.js';
 
 interface ReportOptions {
   format: 'text' | 'json' | 'ndjson';
-  /** Whether repairs follow what is found. */
+  /** Whether repairs follow. */
   willRepair: boolean;
   server: SameServer;
 }
@@ -28,25 +28,25 @@ const WORDS: Record<RepairState, string> = {
   not_done: 'Not fixed',
 };
 
-/** Prints and counts what a check of the store has found, and what became of the repairs. */
+/** Prints and counts the findings of a check of the store, and the outcome of the repairs. */
 export class StoreReport {
   readonly counts = {keys: 0, findings: 0, fixable: 0, fixed: 0, not_fixed: 0};
-  /** Findings because of which the gateway's dashboard fails. */
+  /** The number of findings that make the gateway's dashboard fail. */
   private dashboardBreakers = 0;
-  /** Why a repair has failed, or has got no answer. */
+  /** Why a repair failed or got no answer. */
   private failure: TokengateError | undefined;
   private separator = '';
-  /** Of the repairs, once they have begun. */
+  /** The output of the repairs, once they have begun. */
   private repairOutput: WorkOutput | undefined;
 
   constructor(private readonly options: ReportOptions) {}
 
-  /** True when nothing is left of what was found. */
+  /** True when nothing that was found is left. */
   get isClean(): boolean {
     return this.counts.fixed === this.counts.findings;
   }
 
-  /** True when stdout takes no more: no reason to repair what could not be told of. */
+  /** True when stdout takes no more: then nothing should be repaired that could not be reported. */
   get isClosed(): boolean {
     return this.repairOutput?.closedBy !== undefined;
   }
@@ -65,7 +65,7 @@ export class StoreReport {
       const commands = this.commandsFor(finding);
       const fix = repair === null ? [] : [`--fix: ${repair.action}`];
       const name = shortKey(key);
-      // A command that is cut would name another key.
+      // A truncated command would name another key.
       const use = name === key ? `Use: ${commands.join(' or ')}` : 'Use: the commands that --json shows';
       const wayOut = [...fix, ...(commands.length === 0 ? [] : [use])].join('. ');
       const json = {key, session_id: nameOf(id), problem, found: what, effect, http_status: answer};
@@ -105,7 +105,7 @@ export class StoreReport {
     const why = error === undefined ? '' : `: ${error.message}${look}`;
     const text = `${WORDS[state]}: ${shortKey(key)} (${action})${why}`;
     if (state !== 'fixed' && this.options.format === 'text') {
-      // The sum tells of what did not begin.
+      // The summary covers repairs that did not begin.
       if (state !== 'not_done') reportLine(text);
       return;
     }
@@ -117,7 +117,7 @@ export class StoreReport {
     });
   }
 
-  /** Ends the document. Gives the sum for people, in lines. */
+  /** Ends the document. Returns the summary for people, as lines. */
   async close(): Promise<string[]> {
     const {keys, findings, fixable, fixed, not_fixed: notFixed} = this.counts;
     const end = this.separator === '' ? '' : '\n  ';
@@ -138,9 +138,9 @@ export class StoreReport {
   }
 
   /**
-   * Waits until the sum is told too.
+   * Waits until the summary is printed, too.
    *
-   * @throws TokengateError REPAIR_INCOMPLETE when a repair has failed, or could not be told of
+   * @throws TokengateError REPAIR_INCOMPLETE when a repair failed or could not be reported
    */
   async finish(): Promise<void> {
     const {fixed, not_fixed: notFixed} = this.counts;
@@ -155,18 +155,27 @@ export class StoreReport {
 
   private commandsFor({id, key, advice}: Finding): string[] {
     const {server} = this.options;
+    const {flags} = server;
     const toCommand = (action: Advice): string | null => {
       switch (action) {
         case 'set_budget':
-          return toSessionCommand('set-budget', id, {flags: server.flags, words: ['AMOUNT']});
+          return toSessionCommand('set-budget', id, {flags, words: ['AMOUNT']});
         case 'reset_session':
-          return toSessionCommand('reset-session', id, {flags: server.flags});
+          return toSessionCommand('reset-session', id, {flags});
         case 'reset_spent':
-          return toSessionCommand('reset-session', id, {flags: [...server.flags, '--keep-budget']});
+          return toSessionCommand('reset-session', id, {flags: [...flags, '--keep-budget']});
         case 'freeze':
-          return toSessionCommand('freeze-session', id, {flags: server.flags});
+          return toSessionCommand('freeze-session', id, {flags});
         case 'unfreeze':
-          return toSessionCommand('unfreeze-session', id, {flags: server.flags});
+          return toSessionCommand('unfreeze-session', id, {flags});
+        case 'set_period':
+          return toSessionCommand('set-period', id, {flags, words: ['--every', 'UNIT', '--amount', 'AMOUNT']});
+        case 'end_period':
+          return toSessionCommand('set-period', id, {flags, words: ['--every', 'none']});
+        case 'revoke_grant':
+          return toSessionCommand('revoke-grant', id, {flags, words: ['GRANT_ID']});
+        case 'revoke_grants':
+          return toSessionCommand('revoke-grant', id, {flags});
         case 'delete_key':
           return toKeyDeletion(id, key, server);
       }
@@ -174,7 +183,7 @@ export class StoreReport {
     return advice.flatMap((action) => toCommand(action) ?? []);
   }
 
-  /** Text may be untrusted; `json` is what belongs to the document alone. */
+  /** Writes text, which may be untrusted, and `json`, which belongs to the document alone. */
   private async write(
     piece: {json: string} | {text: string; type: string; element: Record<string, unknown>},
   ): Promise<void> {
@@ -196,7 +205,7 @@ export class StoreReport {
     else await this.repairOutput.write(text);
   }
 
-  /** @throws TokengateError REPAIR_INCOMPLETE when repairs would have followed what can't be told of */
+  /** @throws TokengateError REPAIR_INCOMPLETE when repairs would have followed a finding that can't be printed */
   private async attempt(output: () => Promise<void>): Promise<void> {
     try {
       await output();
@@ -207,7 +216,7 @@ export class StoreReport {
   }
 }
 
-/** Not escaped yet when it is short enough. */
+/** Returns the key unescaped when it is short enough. */
 function shortKey(key: string): string {
   const room = roomOf(process.stdout);
   return key.length > room ? showCut(key, room) : key;

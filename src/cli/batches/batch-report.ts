@@ -1,6 +1,6 @@
 import type {Outcome} from '../../lib/change/batch.js';
 import type {Preview} from '../../lib/change/change.js';
-import type {Sighting} from '../../lib/operations/second-look.js';
+import type {Sighting} from '../../lib/operations/lasting.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {MAX_WARNINGS, reportLine, reportWarning} from '../terminal/report.js';
 import {boundErrors, WorkOutput} from '../terminal/stdout.js';
@@ -26,27 +26,30 @@ interface ReportOptions {
 
 type State = Outcome<unknown>['state'];
 
-/** What holds for several results. */
+/** What several results have in common. */
 interface More {
-  /** Further fields of each in JSON. */
+  /** More fields of each result in JSON. */
   facts?: Record<string, unknown> | undefined;
-  /** The ID of the change that they are recorded under, and the field of a result that has it. */
+  /** The ID of their change, and the field of a result that shows it. */
   change?: string | undefined;
   changeField?: string | undefined;
 }
 
-/** Counts and reports what became of each session of a batch. Its end and the exit code always agree with what it said. */
+/**
+ * Counts and reports the outcome of each session of a batch. Its summary and the exit code come from the same counts,
+ * so that they always agree.
+ */
 export class BatchReport<R> {
   private readonly output = new WorkOutput();
-  /** Why the batch ended early, when it was not interrupted. */
+  /** Why the batch ended early, unless it was interrupted. */
   private endedBy: string | undefined;
   private readonly counts = new Map<State, number>();
   private firstNotDone: string | undefined;
   private separator = '';
   private warnings = 0;
-  /** What to do about what failed. */
+  /** What to do about failures. */
   private readonly hints = new Set<string>();
-  /** What second looks have found, as JSON. */
+  /** The findings of second looks, as JSON. */
   private readonly sightings: object[] = [];
   private notLasting = 0;
   /** The IDs of the changes that were made. */
@@ -57,22 +60,22 @@ export class BatchReport<R> {
     private readonly options: ReportOptions,
   ) {}
 
-  /** True when stdout takes no more: no reason to change what could not be told of. */
+  /** True when stdout takes no more: then nothing should be changed that could not be reported. */
   get isClosed(): boolean {
     return this.output.closedBy !== undefined;
   }
 
-  /** True when something has no answer or was not done: the end of the batch is not the end of the work. */
+  /** True when a session has no answer or was not reached: the batch ended before its work was done. */
   get isCutShort(): boolean {
     return this.count('unknown') + this.count('not_done') > 0;
   }
 
-  /** True when only what was asked for may be printed. */
+  /** True when only the requested output may be printed. */
   get isQuiet(): boolean {
     return this.options.quiet || this.options.format !== 'text';
   }
 
-  /** The verb as a stable word of JSON, without what belongs only to a sentence. */
+  /** The verb as a stable word for JSON, without the additions that make it a sentence. */
   private get action(): string {
     return this.wording.verb.replace(/ .*/, '');
   }
@@ -115,7 +118,7 @@ export class BatchReport<R> {
     await boundErrors();
   }
 
-  /** What was found of sessions that were done. */
+  /** Adds the findings of a second look at changed sessions. */
   async addSightings(sightings: readonly Sighting[]): Promise<void> {
     let text = '';
     for (const sighting of sightings) {
@@ -129,7 +132,7 @@ export class BatchReport<R> {
     await this.write(text);
   }
 
-  /** Counts sessions with nothing to do, of which nothing else is told. */
+  /** Counts sessions without a difference; nothing else is printed about them. */
   addSame(count: number): void {
     if (count > 0) this.counts.set('unchanged', this.count('unchanged') + count);
   }
@@ -170,7 +173,7 @@ export class BatchReport<R> {
     const failures = (['not_found', 'failed', 'unknown', 'not_done'] as const).filter((state) => this.count(state) > 0);
     const summary = this.describe();
     if (this.options.format === 'json') {
-      // Of several none is that of all.
+      // The document has one change ID only if there was one change.
       const change = this.changes.size === 1 ? [...this.changes][0] : null;
       const done = this.options.dryRun ? `would_${this.action}` : this.wording.done;
       const counts = {
@@ -192,7 +195,7 @@ export class BatchReport<R> {
     if (failures.length + this.notLasting === 0 && !this.isClosed) return;
     const from =
       this.firstNotDone === undefined ? '' : ` Not done from '${this.firstNotDone}' on, in the order of the IDs.`;
-    // Nothing else may have told it.
+    // Nothing else may have reported it.
     const changes = this.output.isUnread ? [...this.changes].join(', ') : '';
     const recorded = changes === '' ? '' : ` Recorded as change ${changes}.`;
     const why = [this.endedBy, this.output.closedBy].flatMap((message) => message ?? []).join(' ');
@@ -205,7 +208,7 @@ export class BatchReport<R> {
     );
   }
 
-  /** A field of the document, where this is something that could be undone by a request. */
+  /** A field of the document, for changes that a request could undo. */
   private describeLooks(): string {
     const {secondLook} = this.wording;
     if (secondLook === undefined) return '';
@@ -300,7 +303,7 @@ function describeFailure(outcome: Outcome<unknown>): TokengateError | undefined 
   }
 }
 
-/** True for what the journal has, or may have. */
+/** True if the journal has the change, or may have it. */
 function isRecorded({state}: Outcome<unknown>): boolean {
   return state === 'done' || state === 'unknown';
 }

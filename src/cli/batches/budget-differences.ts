@@ -1,8 +1,9 @@
-import type {Comparison, Difference} from '../../lib/budget-files/compare.js';
+import type {Difference, SpentComparison} from '../../lib/budget-files/compare.js';
 import {budgetInFile, type BudgetState} from '../../lib/budget-files/decide.js';
-import {describeDifference} from '../../lib/budget-files/describe.js';
+import {describeDifference, isUsedUp} from '../../lib/budget-files/describe.js';
+import type {BudgetFileChange} from '../../lib/operations/budget-file.js';
 import {sumOf} from '../../lib/periods/grants.js';
-import type {Money} from '../../lib/values/money.js';
+import {formatExactMoney, type Money} from '../../lib/values/money.js';
 import {hexOf, nameOf, type RawId} from '../../lib/values/session-id.js';
 import {type Colour, paint} from '../text/colour.js';
 import {roomOf, showCut, showText} from '../text/escape.js';
@@ -11,7 +12,7 @@ import {formatCount} from '../text/words.js';
 
 export const DIFF_FORMATS = ['text', 'json', 'ndjson'] as const;
 
-/** How many sessions differ, and how. */
+/** How many sessions differ, and in which way. */
 export interface DifferenceCounts {
   change: number;
   unlisted: number;
@@ -19,33 +20,33 @@ export interface DifferenceCounts {
   failed: number;
 }
 
-/** A budget and how it renews, as a file says it. */
+/** A budget and its renewal, as a file describes them. */
 interface BudgetStateJson {
-  /** Null for none, and for what is not money. */
+  /** Null when there is no amount, or it is not money. */
   budget: Money | null;
   grants: Money;
   period: Record<string, unknown> | null;
 }
 
-/** The differences as text, piece by piece; `counts` is what they come to. */
+/** The differences as text, piece by piece. Counts them in `counts`. */
 export async function* renderDifferences(
-  comparisons: AsyncIterable<Comparison>,
+  comparisons: AsyncIterable<SpentComparison>,
   {format, counts}: {format: (typeof DIFF_FORMATS)[number]; counts: DifferenceCounts},
 ): AsyncGenerator<string> {
   let separator = '\n    ';
   if (format === 'json') yield '{\n  "differences": [';
-  for await (const {differences, same} of comparisons) {
+  for await (const {differences, same, spent} of comparisons) {
     counts.same += same;
     let text = '';
     for (const difference of differences) {
       if (difference.state === 'failed') counts.failed++;
       else if (difference.state === 'unlisted') counts.unlisted++;
       else counts.change++;
-      if (format === 'text') text += toLine(difference);
-      else if (difference.state === 'failed') continue;
-      else if (format === 'ndjson') text += `${stringifyJson(toJson(difference))}\n`;
+      const spentByIt = spent.get(difference.id) ?? null;
+      if (format === 'text') text += toLine(difference, spentByIt);
+      else if (format === 'ndjson') text += `${stringifyJson(toJson(difference, spentByIt))}\n`;
       else {
-        text += separator + stringifyJson(toJson(difference), '  ', '    ');
+        text += separator + stringifyJson(toJson(difference, spentByIt), '  ', '    ');
         separator = ',\n    ';
       }
     }
@@ -68,16 +69,17 @@ function describeCounts({change, unlisted, same, failed}: DifferenceCounts): str
   ].join(', ');
 }
 
-function toLine(difference: Difference): string {
-  const [mark, colour, what] = toParts(difference);
+function toLine(difference: Difference, spent: Money | null): string {
+  const [mark, colour, what] = toParts(difference, spent);
   return `${paint(colour, `${mark} ${showId(difference.id)}: ${what}`, process.stdout)}\n`;
 }
 
-function toParts(difference: Difference): [mark: string, colour: Colour, what: string] {
+function toParts(difference: Difference, spent: Money | null): [mark: string, colour: Colour, what: string] {
   if (difference.state === 'unlisted') return ['?', 'cyan', 'not in the file'];
   if (difference.state === 'failed') return ['!', 'red', showText(difference.error.message)];
   const {before, after, wanted} = difference;
-  const what = showText(describeWithNote(before, after, wanted.note));
+  const usedUp = isUsedUp(before, after, spent) ? `, used up: ${formatExactMoney(spent)} is spent` : '';
+  const what = showText(`${describeWithNote(before, after, wanted.note)}${usedUp}`);
   return before.budget.state === 'absent' ? ['+', 'green', what] : ['~', 'yellow', what];
 }
 
@@ -91,21 +93,36 @@ function showId(id: RawId): string {
   return showCut(nameOf(id), roomOf(process.stdout));
 }
 
-function toJson(difference: Exclude<Difference, {state: 'failed'}>): Record<string, unknown> {
-  const {id} = difference;
+function toJson(difference: Difference, spent: Money | null): Record<string, unknown> {
+  const {id, state} = difference;
   const hex = hexOf(id);
   const head = {session_id: nameOf(id), ...(hex !== undefined && {session_id_hex: hex})};
-  if (difference.state === 'unlisted') return {...head, difference: 'unlisted'};
+  if (state === 'unlisted') return {...head, difference: 'unlisted'};
+  if (state === 'failed') {
+    const {code, message} = difference.error;
+    return {...head, difference: 'failed', error: {code, message}};
+  }
   const {before, after, wanted} = difference;
   return {
     ...head,
     difference: before.budget.state === 'absent' ? 'add' : 'change',
-    ...toChangeJson(before, after, wanted.note),
+    ...toChangeJson({before, after, spent, note: wanted.note}),
   };
 }
 
-export function toChangeJson(before: BudgetState, after: BudgetState, note: string): Record<string, unknown> {
-  return {before: toStateJson(before), after: toStateJson(after), note: note === '' ? null : note};
+export function toChangeJson({
+  before,
+  after,
+  spent,
+  note,
+}: Pick<BudgetFileChange, 'before' | 'after' | 'spent' | 'note'>): Record<string, unknown> {
+  return {
+    before: toStateJson(before),
+    after: toStateJson(after),
+    spent,
+    used_up: isUsedUp(before, after, spent),
+    note: note === '' ? null : note,
+  };
 }
 
 function toStateJson(state: BudgetState): BudgetStateJson {

@@ -5,7 +5,7 @@ import {escapeJson, showText} from '../text/escape.js';
 
 export const FILE_FORMATS = ['yaml', 'json'] as const;
 
-/** What a file begins with, is made of, and ends with. */
+/** The start, the entries and the end of a file. */
 interface Writer {
   head: (scope: string | undefined) => string;
   section: (name: string) => string;
@@ -23,7 +23,7 @@ const YAML: Writer = {
     const values = Object.entries(fields).map(([name, value]) => `${name}: ${value}`);
     const comment = problems.map((problem) => `  # ${showText(problem)}\n`).join('');
     const name = writeKey(key);
-    // YAML takes no longer key without a mark.
+    // YAML requires a mark before a longer key.
     const colon = name.length > MOST_OF_KEY ? `? ${name}\n  ` : name;
     return `${comment}  ${colon}: {${values.join(', ')}}\n`;
   },
@@ -47,7 +47,7 @@ const JSON_WRITER: Writer = {
 const NUMBERS = new Set<string>(['budget', 'amount', 'max-rollover'] satisfies FieldName[]);
 const MOST_OF_KEY = 1000;
 
-/** Writes a file, piece by piece: sessions in the order in which they come, those whose ID is no text after the others. */
+/** Writes a file, piece by piece: the sessions in the given order, those whose ID is not text last. */
 export async function* writeBudgets(
   sessions: AsyncIterable<readonly WrittenSession[]>,
   {format, scope}: {format: (typeof FILE_FORMATS)[number]; scope?: string | undefined},
@@ -77,7 +77,7 @@ export async function* writeBudgets(
   yield writer.end;
 }
 
-/** What readers with other rules would not take for a text; the file itself is read without them. */
+/** Words that other readers might not take for texts. The file's own reader does. */
 const AMBIGUOUS = /^(?:[-+.]?\d[\d.,_:e+-]*|0[xob][\da-f_]*|[\d-]+t[\d:.]+z?|true|false|yes|no|on|off|y|n|null)$/i;
 const PLAIN = /^[\p{L}\p{N}_](?:[\p{L}\p{N}_./@+-]|:(?=[\p{L}\p{N}_./@+-]))*$/u;
 
@@ -85,7 +85,7 @@ function writeKey(key: string): string {
   return PLAIN.test(key) && !AMBIGUOUS.test(key) ? key : quote(key);
 }
 
-/** JSON, harmless when printed; YAML reads it as the same. */
+/** JSON that is harmless when printed; YAML reads it as the same text. */
 function quote(text: string): string {
   return escapeJson(JSON.stringify(text));
 }

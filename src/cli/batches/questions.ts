@@ -5,7 +5,7 @@ import {describeServer} from '../../lib/redis/describe-server.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
 import {countOf, formatCount} from '../text/words.js';
 
-/** How many IDs a question names. */
+/** The number of IDs to name in a question. */
 export const NAMED = 3;
 
 /** `Reset 4 sessions on localhost:6379 db 0 ('a', 'b', 'c', and 1 more)?`; may hold untrusted text. */
@@ -20,7 +20,7 @@ export function askAbout(
   return `${verb} ${countOf(count, 'session')} on ${describeServer(server)} (${names.join(', ')}${more})?`;
 }
 
-/** What the question of an undoing begins with. */
+/** The beginning of the question whether to undo. */
 export function undoVerb(changes: readonly RecordedChange[]): string {
   return `Undo ${changes.map(describeRecorded).join(' and ')}, of`;
 }

@@ -1,11 +1,11 @@
-/** The shells whose command lines are read here; PowerShell reads its own. */
+/** The shells whose command lines are parsed here. PowerShell parses its own. */
 export type Dialect = 'posix' | 'fish';
 
-/** The quote that is open at the end of a word; `$'` is bash's and zsh's. */
+/** The quote that is still open at the end of a word; `$'` exists in bash and zsh. */
 export type Quote = '' | "'" | '"' | "$'";
 
 export interface Word {
-  /** What the command would get. Undefined where the shell puts in what is not known here. */
+  /** The argument that the command would receive. Undefined where the shell inserts something unknown. */
   value: string | undefined;
   /** Where it begins in the line. */
   start: number;
@@ -13,17 +13,17 @@ export interface Word {
 }
 
 export interface CommandLine {
-  /** Of `NAME=value` in front of the command. */
+  /** The `NAME=value` assignments before the command. */
   variables: ReadonlyMap<string, string | undefined>;
-  /** After the command's name, without the one at the cursor. */
+  /** The words after the command's name, without the one at the cursor. */
   words: readonly Word[];
-  /** The one at the cursor, empty when nothing of it is typed. */
+  /** The word at the cursor, empty if nothing of it is typed. */
   current: Word;
 }
 
 /**
- * Reads the last command of a line up to the cursor as a shell would: quotes, escapes, variables, redirections. Undefined
- * at the command's name, and where a file is wanted.
+ * Reads the last command of a line up to the cursor as a shell would, with quotes, escapes, variables and redirections.
+ * Undefined at the command's name, and where a file name is expected.
  */
 export function readCommandLine(
   line: string,
@@ -62,7 +62,7 @@ class Reader {
   private position = 0;
   private words: Word[] = [];
   private word: Word | undefined;
-  /** The next word is the file of a redirection. */
+  /** True when the next word is the file of a redirection. */
   private isFile = false;
 
   constructor(
@@ -71,7 +71,7 @@ class Reader {
     private readonly variableOf: (name: string) => string | undefined,
   ) {}
 
-  /** All words, the last one at the cursor. */
+  /** All words; the last one is at the cursor. */
   read(): {words: Word[]; isFile: boolean} {
     while (this.position < this.line.length) this.readNext();
     const {isFile} = this;
@@ -89,7 +89,7 @@ class Reader {
       this.position++;
       this.restart();
     } else if (/[<>]/.test(character)) {
-      // What stands before it without a space is the number of a stream.
+      // A word directly before it is the number of a stream.
       if (this.word !== undefined && /^(\d+|\^)$/.test(this.line.slice(this.word.start, this.position))) {
         this.word = undefined;
       }
@@ -126,7 +126,7 @@ class Reader {
       else if (quote === "'" && character === '\\' && this.dialect === 'fish') this.readEscapeInQuotes(rest, /['\\]/);
       else if (quote === '"' && (character === '$' || (character === '`' && this.dialect === 'posix'))) {
         this.readExpansion(rest);
-        // A substitution that is not over has begun a command of its own.
+        // An unfinished substitution contains a command of its own.
         if (this.word !== word) return;
       } else this.add(character, 1);
     }
@@ -153,7 +153,7 @@ class Reader {
     const [all, hex, short, long, octal] = match ?? [];
     if (all !== undefined) {
       const code = parseInt(octal ?? hex ?? short ?? long ?? '', octal === undefined ? 16 : 8);
-      // Above ASCII it may be one byte of several.
+      // Above ASCII it may be one of several bytes.
       const isCharacter = code < 0x80 || (hex === undefined && octal === undefined && code <= 0x10_ffff);
       this.add(isCharacter ? String.fromCodePoint(code) : undefined, all.length);
       return;
@@ -163,7 +163,7 @@ class Reader {
     else this.add(ANSI_C[escaped] ?? escaped, 2);
   }
 
-  /** A variable that is known is put in; of all else it is only found where it ends. */
+  /** Inserts a variable whose value is known. Of any other expansion only the end is found. */
   private readExpansion(rest: string): void {
     const [simple, braced, name = braced] = /^\$(?:\{(\w+)\}|([A-Za-z_]\w*)(?!\[))/.exec(rest) ?? [];
     if (simple !== undefined && name !== undefined) {
@@ -172,7 +172,7 @@ class Reader {
     }
     const open = /^(?:\$[({]|`)/.exec(rest)?.[0];
     if (open === undefined) {
-      // A dollar sign that is nothing more, or a special variable.
+      // A dollar sign that means itself, or a special variable.
       const isPlain = !/^\$[\w!?*@#$-]/.test(rest);
       this.add(isPlain ? '$' : undefined, isPlain ? 1 : 2);
       return;
@@ -181,7 +181,7 @@ class Reader {
     if (end !== undefined) {
       this.add(undefined, end);
     } else {
-      // The cursor is in it.
+      // The cursor is inside it.
       this.position += open.length;
       this.restart();
     }
@@ -207,7 +207,7 @@ class Reader {
   }
 }
 
-/** How long a substitution is, by its brackets. */
+/** The length of a substitution, according to its brackets. */
 function findEnd(text: string, open: string): number | undefined {
   if (open === '`') {
     const end = text.indexOf('`', 1);

@@ -7,16 +7,16 @@ export interface Candidate {
   summary?: string;
 }
 
-/** `files`: the shell completes them itself. */
+/** `files`: the shell completes file names itself. */
 export type Candidates = Candidate[] | 'files';
 
 export interface Typed {
-  /** After the command's name, before the one at the cursor; undefined where it is not known what the shell puts in. */
+  /** The words after the command's name and before the cursor; undefined where the shell inserts something unknown. */
   words: readonly (string | undefined)[];
   current: string;
 }
 
-/** Where the values come from that the table does not hold. */
+/** Finds the values that are not in the table. */
 export interface Finders {
   ids: (request: IdRequest) => Promise<Candidate[]>;
   /** The names of contexts. */
@@ -27,11 +27,11 @@ export interface IdRequest {
   kind: CandidateKind;
   prefix: string;
   isOffered: (id: string) => boolean;
-  /** The values of the global flags that are typed, by name; null where it is not known. */
+  /** The global flags that are typed, by name; null where the value is unknown. */
   globals: ReadonlyMap<string, string | null>;
 }
 
-/** What can stand at the cursor, as a whole word each. */
+/** The candidates at the cursor, each as a whole word. */
 export async function complete(table: CommandTable, {words, current}: Typed, find: Finders): Promise<Candidates> {
   const line = readWords(table, words);
   const valuesOf = async (source: Source | undefined, typed: string, before = ''): Promise<Candidates> => {
@@ -82,7 +82,7 @@ export async function complete(table: CommandTable, {words, current}: Typed, fin
   const names = commandsAt(table, line.path).filter(({value}) => value.startsWith(current));
   if (line.command === undefined) {
     const isName = line.positionals.length === 0;
-    // A short name is offered once something of it is typed.
+    // A short name is offered only after its first letter is typed.
     const short = isName && current !== '' ? shortNames(table).filter(({value}) => value.startsWith(current)) : [];
     return isName ? [...names, ...short] : [];
   }
@@ -100,10 +100,10 @@ interface Line {
   path: string[];
   command: CommandEntry | undefined;
   positionals: (string | undefined)[];
-  /** Names of those that are there already. */
+  /** The names of the flags that are typed already. */
   given: string[];
   isAfterDashes: boolean;
-  /** Its value is at the cursor. */
+  /** The flag whose value is at the cursor. */
   flag: FlagEntry | undefined;
   values: Map<string, string | null>;
 }
@@ -143,7 +143,7 @@ function readFlag(table: CommandTable, line: Line, word: string): void {
   else if (value !== undefined) line.values.set(flag.name, value);
 }
 
-/** @returns how many words besides this one belong to it */
+/** @returns how many of the following words belong to it */
 function takePositional(table: CommandTable, line: Line, word: string | undefined, next: string | undefined): number {
   if (line.positionals.length === 0 && word !== undefined && !line.isAfterDashes) {
     const {commands} = table;
@@ -166,17 +166,17 @@ function takePositional(table: CommandTable, line: Line, word: string | undefine
   return 0;
 }
 
-/** Words that stand for commands, with what they are short for. */
+/** Short names of commands, with the names that they stand for. */
 function shortNames({commands}: CommandTable): Candidate[] {
   return Object.entries(commands).flatMap(([id, {summary}]) =>
     shortNamesOf(id).map((value) => ({value, summary: `${id}: ${summary}`})),
   );
 }
 
-/** Those that are about the program itself come last. */
+/** Commands about the program itself, offered last. */
 const LAST = ['autocomplete', 'help'];
 
-/** The next words of the names that begin with these. */
+/** The next words of the command names that begin with these words. */
 function commandsAt({commands}: CommandTable, path: readonly string[]): Candidate[] {
   const entries = Object.entries(commands);
   entries.sort(([a], [b]) => LAST.indexOf(a) - LAST.indexOf(b));
@@ -192,7 +192,7 @@ function flagsOf({globals}: CommandTable, command: CommandEntry | undefined): Fl
   return command.isPlain ? command.flags : [...command.flags, ...globals];
 }
 
-/** Without those that are given, or that cannot be given with one that is. */
+/** Without flags that are typed already, or that exclude one of those. */
 function offeredFlags(table: CommandTable, {command, given}: Line): Candidate[] {
   const all = flagsOf(table, command);
   const excluded = all.filter(({name}) => given.includes(name)).flatMap(({exclusive = []}) => exclusive);

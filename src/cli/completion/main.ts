@@ -9,22 +9,22 @@ import {type Candidate, type Candidates, complete, type IdRequest} from './compl
 import {quoteForBash, quoteForPowerShell} from './quoting.js';
 import type {CommandTable, FlagEntry} from './table.js';
 
-/** Milliseconds for Redis: longer would be felt. Who has a slow connection may set a limit of their own. */
+/** Time limit for Redis in milliseconds: people notice anything longer. A variable raises it for slow connections. */
 const LIMIT_MS = Number(process.env['TOKENGATE_COMPLETION_MS']) || 300;
 const MAX_IDS = 200;
 
 /**
- * Answers one TAB for the scripts in `scripts.ts`, as a process of its own that loads nothing else of the CLI. What is
- * typed comes in the environment, which other users cannot read, as they can arguments: it may hold a password.
+ * Answers one TAB for the scripts in `scripts.ts`, in a process of its own that loads nothing else of the CLI. The
+ * typed line arrives in the environment: it may hold a password, and other users can read arguments.
  *
- * Whatever is wrong, it says nothing and succeeds. The first line is `values` or `files`.
+ * Whatever goes wrong, it prints nothing and succeeds. The first line is `values` or `files`.
  */
 export function main(table: CommandTable): void {
   process.on('uncaughtException', end);
   answer(table, process.argv[3] ?? '').then(
     (text) => {
       if (text !== '') writeSync(1, text);
-      // What has just failed is still counted as at work until then.
+      // Until then, a connection that has just failed still counts as active.
       setImmediate(end);
     },
     () => setImmediate(end),
@@ -32,7 +32,7 @@ export function main(table: CommandTable): void {
 }
 
 function end(): never {
-  // A name server that does not answer would hold up exit() as well.
+  // A silent name server would hold up exit() as well.
   if (process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap')) process.kill(process.pid, 'SIGKILL');
   process.exit(0);
 }
@@ -45,7 +45,7 @@ async function answer(table: CommandTable, shell: string): Promise<string> {
   const {words, current, variables} = typed;
   const value = current.value ?? '';
   for (const [name, set] of variables) {
-    // It may say which server is meant.
+    // The line may name the server.
     if (set === undefined) return '';
     process.env[name] = set;
   }
@@ -64,8 +64,8 @@ async function answer(table: CommandTable, shell: string): Promise<string> {
 }
 
 /**
- * bash replaces only what follows the last of its word breaks, such as a colon, or the quote that is open. It has no place
- * for descriptions, but where it only shows what there is they can stand beside it.
+ * bash replaces only the text after the last word break, such as a colon, or after the open quote. It has no
+ * descriptions, but they fit beside candidates that it only lists.
  */
 function rowsForBash(candidates: readonly Candidate[], line: string, {start, quote}: Word): string[] {
   const columns = Number(process.env['TOKENGATE_COMPLETE_COLUMNS']);
@@ -97,7 +97,7 @@ async function answerPowerShell(table: CommandTable, json: string): Promise<stri
     shown: value,
     tip: summary ?? value,
   }));
-  // Whatever its encoding is, PowerShell reads ASCII right.
+  // PowerShell reads ASCII correctly whatever its encoding is.
   return JSON.stringify(rows).replace(
     /[^\0-\x7f]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
@@ -126,7 +126,7 @@ async function listContexts(): Promise<string[]> {
   return [...config.contexts.keys()];
 }
 
-/** What the flags that are typed say, and the variables in their place; undefined when it is not known. */
+/** The flags that are typed, with the variables that replace missing ones; undefined when the server is not known. */
 async function findTarget(
   {globals: flags}: CommandTable,
   typed: IdRequest['globals'],
@@ -138,13 +138,13 @@ async function findTarget(
   const {url, tls} = await readConnection(
     Object.fromEntries([...values].filter(([, value]) => value !== undefined)),
     new Set(typed.keys()),
-    // A TAB runs nothing that may ask a person.
+    // A TAB must not run a program that may ask a person.
     {mayRun: false},
   );
   return withTlsFiles(parseRedisUrl(url), tls);
 }
 
-/** A shell passes on those of its variables that stand in the line. fish cannot put them into the environment. */
+/** A shell passes on those of its variables that occur in the line. fish cannot put them into the environment. */
 function findVariable(name: string): string | undefined {
   for (const line of (process.env['TOKENGATE_COMPLETE_VARIABLES'] ?? '').split('\n')) {
     if (line.startsWith(`${name}=`)) return line.slice(name.length + 1);

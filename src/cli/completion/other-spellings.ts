@@ -1,4 +1,4 @@
-/** What else some commands are called. Words that would be another command's first word as well are not here. */
+/** Other names of commands. They must not be the first word of another command. */
 const SHORT: Record<string, string> = {
   changes: 'list-changes',
   explain: 'explain-session',
@@ -19,17 +19,17 @@ const SHORT: Record<string, string> = {
   watch: 'watch-sessions',
 };
 
-/** The words that stand for a command, shortest first. */
+/** The short names of a command, shortest first. */
 export function shortNamesOf(command: string): string[] {
   const names = Object.keys(SHORT).filter((name) => SHORT[name] === command);
   return names.sort((a, b) => a.length - b.length);
 }
 
 /**
- * The command that words mean that are none: `list sessions`, `session list`, `get budget`, `ls`. Not aliases of oclif's,
- * which each start would have to read, and another CLI would get with this package.
+ * Finds the command that unknown words mean: `list sessions`, `session list`, `get budget`, `ls`. They are not oclif
+ * aliases: each start would have to read those, and a CLI that loads this package would get them too.
  *
- * @returns its name, and how many of the words that takes
+ * @returns its name, and how many words stand for it
  */
 export function findSpelling(
   words: readonly string[],
@@ -50,7 +50,7 @@ export function findSpelling(
   return short !== undefined && isCommand(short) ? {name: short, length: 1} : undefined;
 }
 
-/** As it is, in the plural and in the singular. */
+/** The word itself, its plural and its singular. */
 function numbersOf(word: string): string[] {
   return [word, `${word}s`, word.replace(/s$/, '')];
 }

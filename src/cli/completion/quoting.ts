@@ -1,16 +1,17 @@
 import type {Quote} from './command-line.js';
 
-/** What bash takes literally when it is not quoted; anything above ASCII too. */
+/** Characters that bash takes literally without quotes, including everything above ASCII. */
 const PLAIN = /^[\w./,:=@%+\u0080-\u{10ffff}-]$/u;
 
 /**
- * Writes words for bash in the quotes that are open. In none, with backslashes, as bash itself would, unless what the
- * words have in common would then end in the middle of an escape: in single quotes it can't.
+ * Quotes words for bash, so that no ID is split, expanded or run. Inside an open quote it uses that one. Otherwise it
+ * escapes with backslashes like bash itself, or uses single quotes where the words' common prefix would end inside an
+ * escape.
  *
- * @param before what stands before each of them: nothing is at its beginning then
+ * @param before the text before each word; the word's first character is then not at the beginning
  */
 export function quoteForBash(words: readonly string[], quote: Quote, before: string): string[] {
-  // bash closes the quote of the only candidate, but not where it ends in the same character.
+  // bash closes the quote after a single candidate, except where the candidate ends in that quote.
   const close = words.length === 1 ? quote.slice(-1) : '';
   switch (quote) {
     case "'":
@@ -18,7 +19,7 @@ export function quoteForBash(words: readonly string[], quote: Quote, before: str
     case "$'":
       return words.map((word) => `${word.replace(/['\\]/g, '\\$&')}${close}`);
     case '"':
-      // bash looks for its history in double quotes too, where a backslash before ! stays.
+      // bash expands history in double quotes too, and keeps the backslash before ! there.
       return words.map((word) => `${word.replace(/["$`\\]/g, '\\$&').replaceAll('!', String.raw`"\!"`)}${close}`);
     default: {
       const escaped = words.map((word) => escapeForBash(word, before));
@@ -43,7 +44,7 @@ function commonPrefix(words: readonly string[]): string {
   return first.slice(0, length);
 }
 
-/** In single quotes unless it needs none; PowerShell takes typographic quotes for quotes. */
+/** Single quotes where needed. PowerShell treats typographic quotes as quotes. */
 export function quoteForPowerShell(word: string): string {
   if (/^(?:--)?[\w./\\:][\w./\\:=+%-]*$/.test(word)) return word;
   return `'${word.replace(/['\u2018-\u201b]/g, '$&$&')}'`;

@@ -5,12 +5,12 @@ import {replaceFile} from '../terminal/replace-file.js';
 import {showText} from '../text/escape.js';
 import {isSetupLine, START_FILES} from './scripts.js';
 
-/** Files that nothing but our completion needs, below the home folder. */
+/** A file below the home folder that only our completion needs. */
 const OWN_FILE = '.config/fish/completions/tokengate.fish';
 
 /**
- * Removes the lines that set completion up from the start-up files of a home folder, and a file that holds nothing else.
- * A line that does more is left, and named.
+ * Removes the lines that set up completion from the start-up files of a home folder, and deletes a file that holds
+ * nothing else. A line that does more than that stays, and is named.
  *
  * @returns what was done, for people
  * @throws TokengateError OUTPUT_FAILED

@@ -12,8 +12,8 @@ const FILES: Record<Shell, string> = {
 };
 
 /**
- * The line that sets a shell up, and the start-up file that it belongs into. A shell says nothing when the program is gone.
- * fish reads its own folder of completions before those that it has made of man pages, and mixes no others with them.
+ * The line that sets up a shell, and the start-up file for it. If the program is gone, the shell prints nothing. fish
+ * prefers its own folder of completions to those that it derives from man pages, and never mixes them.
  */
 export const SETUPS: Record<Shell, {name: string; file: string; line: string}> = {
   bash: {
@@ -38,7 +38,7 @@ export const SETUPS: Record<Shell, {name: string; file: string; line: string}> =
   },
 };
 
-/** Start-up files, below the home folder, in which a line may set completion up. */
+/** Start-up files below the home folder that may hold the line. */
 export const START_FILES = [
   '.bashrc',
   '.bash_profile',
@@ -48,7 +48,7 @@ export const START_FILES = [
   '.config/powershell/Microsoft.PowerShell_profile.ps1',
 ];
 
-/** True for a line that does nothing but set completion up, as `autocomplete` shows it now or did before. */
+/** True for a line that only sets up completion, in the present form of `autocomplete` or an earlier one. */
 export function isSetupLine(line: string): boolean {
   const bare = Object.values(SETUPS).map((setup) => setup.line);
   const before = SHELLS.flatMap((shell) => [
@@ -60,8 +60,8 @@ export function isSetupLine(line: string): boolean {
 }
 
 /**
- * What a shell runs to know how to complete. The scripts hold no commands: at each TAB they ask the `tokengate` that is
- * installed, so they need not change with it.
+ * The script that teaches a shell to complete. It holds no commands: at each TAB it asks the installed `tokengate`, so
+ * it never goes out of date.
  *
  * @param root the package's folder
  */

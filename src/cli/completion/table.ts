@@ -4,11 +4,11 @@ import type {CandidateKind} from '../../lib/completion/candidates.js';
 import {COLUMN_NAMES} from '../views/sessions.js';
 import {TOPICS} from './help-topics.js';
 
-/** What completion knows of the commands. The build makes it from the manifests, so it is never out of step. */
+/** What completion knows about the commands. The build makes it from the manifests, so the two always agree. */
 export interface CommandTable {
   /** By ID; the words of its name are separated by colons. */
   commands: Record<string, CommandEntry>;
-  /** The flags that stand before a command as well. */
+  /** The flags that may also stand before a command. */
   globals: FlagEntry[];
 }
 
@@ -17,7 +17,7 @@ export interface CommandEntry {
   args: ValueEntry[];
   /** Without the global ones. */
   flags: FlagEntry[];
-  /** Takes no global flags. */
+  /** True for a command without the global flags. */
   isPlain?: true;
 }
 
@@ -31,9 +31,9 @@ export interface FlagEntry extends ValueEntry {
   summary: string;
   char?: string;
   takesValue?: true;
-  /** The variable that stands for it. */
+  /** The variable that replaces the flag. */
   env?: string;
-  /** Flags that cannot be given with it. */
+  /** Flags that exclude this one. */
   exclusive?: string[];
 }
 
@@ -49,7 +49,7 @@ export type Source =
   | {kind: 'contexts'}
   | {kind: CandidateKind};
 
-/** Of arguments, by their name in all commands or in one. */
+/** Sources for arguments, by their name, in all commands or in one. */
 const ARGUMENTS: Record<string, Source> = {
   session_id: {kind: 'sessions'},
   change_id: {kind: 'changes'},
@@ -62,13 +62,13 @@ const ARGUMENTS: Record<string, Source> = {
   },
 };
 
-/** Of flags whose values the manifest does not list. */
+/** Sources for flags whose values the manifest does not list. */
 const FLAGS: Record<string, Source> = {
   'list-changes actor': {kind: 'actors'},
   'list-sessions columns': {kind: 'list', words: COLUMN_NAMES},
 };
 
-/** Of flags, by what their help calls the value. */
+/** Sources for flags, by the name of their value in the help. */
 const VALUES: Record<string, Source> = {
   CHANGE_ID: {kind: 'changes'},
   CONTEXT: {kind: 'contexts'},

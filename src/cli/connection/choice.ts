@@ -13,20 +13,20 @@ const WAYS = [
 
 export type NamingFlags = Partial<Record<(typeof WAYS)[number]['flag'], string | undefined>>;
 
-/** What names the server. */
+/** The value that names the server. */
 export interface Choice {
   kind: (typeof WAYS)[number]['kind'];
-  /** A URL, a file with one, or the name of a context. */
+  /** A URL, a file with a URL, or the name of a context. */
   value: string;
-  /** The flag or the variable that says so. */
+  /** The flag or the variable that it comes from. */
   by: string;
 }
 
 /**
- * What names the server: a flag, or else a variable; undefined when neither does. Two flags contradict each other, and so
- * do two variables.
+ * Finds what names the server: a flag, or else a variable; undefined when neither does. Two flags contradict each
+ * other, and so do two variables.
  *
- * @param typed the names of the flags that were typed, as opposed to set by a variable
+ * @param typed the names of the flags that were typed, not set by a variable
  * @throws TokengateError INVALID_USAGE, INVALID_REDIS_URL for an empty variable
  */
 export function chooseServer(flags: NamingFlags, typed: ReadonlySet<string>): Choice | undefined {
@@ -38,7 +38,7 @@ export function chooseServer(flags: NamingFlags, typed: ReadonlySet<string>): Ch
   if (way !== undefined) return {kind: way.kind, value: flags[way.flag] ?? '', by: `--${way.flag}`};
   const set = WAYS.flatMap(({kind, variable}) => {
     const value = process.env[variable];
-    // An empty variable is what is left of one that was never set: no reason to change things on localhost.
+    // An empty variable usually means that another one was unset: that must not change things on localhost.
     if (value === '') throw emptyVariable(variable);
     return value === undefined ? [] : [{kind, value, by: variable}];
   });
@@ -58,8 +58,8 @@ function emptyVariable(name: string): TokengateError {
 }
 
 /**
- * Where the contexts are: `TOKENGATE_CONFIG`, or else in the user's folder for settings. `isExpected` says that there is
- * such a file, be it a link that leads nowhere, or that there has to be one.
+ * The path of the context file: `TOKENGATE_CONFIG`, or a file in the user's settings folder. `isExpected` is true if
+ * the file exists, even as a dangling link, or if the variable names it.
  */
 export function contextPath(): {path: string; isExpected: boolean} {
   const {TOKENGATE_CONFIG: named = '', XDG_CONFIG_HOME: settings = ''} = process.env;
@@ -69,7 +69,7 @@ export function contextPath(): {path: string; isExpected: boolean} {
   return {path, isExpected: isThere(path)};
 }
 
-/** A folder that may not be entered is another user's, whose settings are none of ours. */
+/** A folder that may not be entered belongs to another user, whose settings do not apply. */
 function isThere(path: string): boolean {
   try {
     return lstatSync(path, {throwIfNoEntry: false}) !== undefined;

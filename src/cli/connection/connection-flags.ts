@@ -6,7 +6,7 @@ import {parseTimeout} from '../../lib/values/time.js';
 import {keepSecretUrl} from '../terminal/redact.js';
 import {chooseServer, contextPath, type NamingFlags} from './choice.js';
 
-/** What the global flags, and the variables in their place, say about the connection. */
+/** What the global flags, or the variables in their place, say about the connection. */
 interface ConnectionFlags extends NamingFlags {
   timeout?: string | undefined;
   'tls-ca'?: string | undefined;
@@ -16,20 +16,20 @@ interface ConnectionFlags extends NamingFlags {
 }
 
 export interface Connection extends ConnectOptions {
-  /** What the user should know about how the URL was given. */
+  /** Warnings about how the URL was given. */
   warnings: string[];
-  /** Undefined when the server is named without one. */
+  /** Undefined when the server is not named by a context. */
   context: Context | undefined;
 }
 
 export const DEFAULT_REDIS_URL = 'redis://localhost:6379';
 
 /**
- * Settles where and how to connect: a flag wins over a variable, and that over the default of the context file. What a
- * context says besides gives way to flags and variables.
+ * Decides where and how to connect: a flag wins over a variable, and a variable over the default of the context file.
+ * Flags and variables also win over the other settings of a context.
  *
- * @param typed the names of the flags that were typed, as opposed to set by a variable
- * @param options.mayRun false where no program is run to get the URL: then it fails
+ * @param typed the names of the flags that were typed, not set by a variable
+ * @param options.mayRun false to fail instead of running a program for the URL
  * @throws TokengateError INVALID_USAGE, INVALID_TIMEOUT, INVALID_REDIS_URL, INVALID_URL_FILE, INVALID_CONFIG, …
  */
 export async function readConnection(
@@ -75,7 +75,7 @@ async function findSource(flags: ConnectionFlags, typed: ReadonlySet<string>): P
     const advice = 'Give the URL in TOKENGATE_REDIS_URL or in a --redis-url-file.';
     return {source: {from: 'redis-url', url: value}, warnings: isSeen ? [`${warning} ${advice}`] : []};
   }
-  // A start without contexts looks for the file, and does no more.
+  // Without contexts, a start only looks for the file.
   if (choice !== undefined || contextPath().isExpected) {
     const {findContext} = await import('./context-file.js');
     const context = await findContext(choice?.value);
@@ -93,7 +93,7 @@ async function readUrl(source: UrlSource, timeoutMs: number | undefined): Promis
   return read(source, {timeoutMs});
 }
 
-/** glibc waits 10 s for a silent name server, even when the process wants to exit. */
+/** glibc waits 10 s for a silent name server, even in a process that wants to exit. */
 function limitNameServers(timeoutMs = 5000): void {
   const seconds = Math.min(2, Math.max(1, Math.floor(timeoutMs / 2000)));
   process.env['RES_OPTIONS'] ??= `timeout:${seconds} attempts:1`;

@@ -6,7 +6,7 @@ import {keepSecretUrl, redactStderr} from '../terminal/redact.js';
 import {contextPath} from './choice.js';
 import {readPlainFile} from './secret-file.js';
 
-/** Hundreds of contexts. */
+/** Room for hundreds of contexts. */
 const CONTEXT_FILE = {what: 'context file', code: 'INVALID_CONFIG', maxBytes: 256 * 1024};
 
 export interface ContextFile {
@@ -18,9 +18,9 @@ export interface ContextFile {
 }
 
 /**
- * Reads the file with the contexts. Without one there are none.
+ * Reads the context file. Without a file there are no contexts.
  *
- * @param options.isNew true where a file that is named, and is not there, is one to be made
+ * @param options.isNew true when a named file that does not exist is about to be made
  * @throws TokengateError INVALID_CONFIG
  */
 export async function readContextFile({isNew = false} = {}): Promise<ContextFile> {
@@ -36,7 +36,7 @@ export async function readContextFile({isNew = false} = {}): Promise<ContextFile
 }
 
 /**
- * The context of a name, or the default one; undefined when no name is given and there is no default.
+ * The context with this name, or the default one; undefined without a name and a default.
  *
  * @throws TokengateError INVALID_CONFIG, CONTEXT_NOT_FOUND
  */
@@ -49,7 +49,7 @@ export async function findContext(name: string | undefined): Promise<Context | u
 }
 
 /**
- * Replaces the file as a whole. It keeps its mode, unless what is in it now is for its owner alone.
+ * Replaces the file as a whole. It keeps its mode, unless its new text is for its owner alone.
  *
  * @throws TokengateError OUTPUT_FAILED
  */
@@ -66,6 +66,6 @@ function makeFolder(folder: string): void {
   try {
     mkdirSync(folder, {recursive: true, mode: 0o700});
   } catch {
-    // Writing the file says why not.
+    // Writing the file reports the reason.
   }
 }

@@ -2,18 +2,20 @@ import type {Context} from '../../lib/contexts/config.js';
 import type {Consent, ServerInfo} from '../../lib/redis/contract.js';
 import {TokengateError} from '../../lib/values/errors.js';
 
-/** What stands between a command and a change: a context that is read-only, and the names of what is protected. */
+/**
+ * Protects against unwanted changes: a context may be read-only, and a protected store or context asks for its name.
+ */
 export class Guard {
-  /** For the connections of the command. */
+  /** Shared with the connections of the command. */
   readonly consent: Consent = {to: undefined};
 
-  /** @param confirmed the name that `--confirm` gives */
+  /** @param confirmed the value of `--confirm` */
   constructor(
     private readonly context: Context | undefined,
     private readonly confirmed: string | undefined,
   ) {}
 
-  /** Why nothing may be changed; undefined when something may. */
+  /** The reason why nothing may be changed; undefined if changes are allowed. */
   get readOnly(): TokengateError | undefined {
     if (this.context?.isReadOnly !== true) return undefined;
     return new TokengateError('CONTEXT_READ_ONLY', `The context '${this.context.name}' is read-only.`, {
@@ -21,7 +23,7 @@ export class Guard {
     });
   }
 
-  /** The name that is known to be asked for before anything is connected. */
+  /** The name to ask for, as far as it is known before connecting. */
   get contextName(): string | undefined {
     return this.context?.isProtected === true ? this.context.name : undefined;
   }
@@ -31,13 +33,13 @@ export class Guard {
     return (store ?? this.contextName) !== undefined;
   }
 
-  /** What was decided before is carried out, and nobody is asked. */
+  /** Carries out an earlier decision, for which nobody is asked. */
   exempt(): void {
     this.consent.to = true;
   }
 
   /**
-   * The name that has to be typed before a change: that of the store, or else of the context; undefined when neither is
+   * The name that has to be typed before a change: of the store, or else of the context. Undefined when neither is
    * protected, or the name was given already.
    *
    * @throws TokengateError WRONG_CONFIRMATION
@@ -45,13 +47,15 @@ export class Guard {
   nameToType({store}: ServerInfo): string | undefined {
     const {consent, context, confirmed} = this;
     if (consent.to === true) return undefined;
-    if (confirmed !== undefined) this.agree(confirmed, store ?? context?.name);
+    // A name that could not be read is compared by the change itself.
+    const called = store ?? context?.name ?? (store === null ? confirmed : undefined);
+    if (confirmed !== undefined) this.agree(confirmed, called);
     const name = store ?? this.contextName;
     return consent.to === name ? undefined : name;
   }
 
   /**
-   * Takes a name that was typed.
+   * Accepts a typed name.
    *
    * @throws TokengateError WRONG_CONFIRMATION
    */

@@ -11,19 +11,18 @@ const WHY: Record<string, string> = {
 };
 
 export interface OwnFileOptions {
-  /** As in "The URL file '…' is a folder". */
+  /** The file's kind in messages, as in "The URL file '…' is a folder". */
   what: string;
-  /** Of the error. */
+  /** The code of the errors. */
   code: string;
   maxBytes: number;
 }
 
 /**
- * Reads a file that holds a secret. It must be an ordinary file of the user or of root that no one else can read or
- * write; what is looked at is the file that is open, so that it can't be another one by then, and a link counts as what
- * it leads to.
+ * Reads a file with a secret. It must be a regular file of the user or of root that no one else can read or write. The
+ * checks apply to the opened file, so that it cannot be exchanged in between; a link counts as its target.
  *
- * @throws TokengateError of the code that is given
+ * @throws TokengateError with the given code
  */
 export function readOwnFile(path: string, options: OwnFileOptions): string {
   const {text, refuseShared} = readPlainFile(path, options);
@@ -32,9 +31,9 @@ export function readOwnFile(path: string, options: OwnFileOptions): string {
 }
 
 /**
- * The same of a file of which the text says whether it is a secret: then `refuseShared` is to be called.
+ * Reads a file whose text decides whether it is a secret: if so, call `refuseShared`.
  *
- * @throws TokengateError of the code that is given
+ * @throws TokengateError with the given code
  */
 export function readPlainFile(
   path: string,
@@ -45,7 +44,7 @@ export function readPlainFile(
   };
   let file: number | undefined;
   try {
-    // Opening a pipe that nobody writes to would wait for ever.
+    // Opening a pipe without a writer would block for ever.
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const stats = fstatSync(file);
     const {uid, mode, size} = stats;
@@ -54,13 +53,13 @@ export function readPlainFile(
     if (size > maxBytes) refuse(`is larger than ${maxBytes / 1024} KiB`);
     const text = readFileSync(file, 'utf8');
     return {
-      // A byte order mark, which some editors put before a text.
+      // Some editors begin a text with a byte order mark.
       text: text.replace(/^\ufeff/, ''),
       mode: mode & 0o777,
       refuseShared() {
         const user = process.geteuid?.();
         if (user === undefined) return;
-        if (uid !== user && uid !== 0) refuse('belongs to another user', 'It has to be your own, or of root.');
+        if (uid !== user && uid !== 0) refuse('belongs to another user', 'It has to belong to you or to root.');
         if ((mode & 0o077) !== 0) refuse('can be read by other users', `Make it your own: chmod 600 ${path}`);
       },
     };

@@ -5,19 +5,19 @@ import {TokengateError} from '../../lib/values/errors.js';
 import {keepSecretUrl, redactStderr} from '../terminal/redact.js';
 import {readOwnFile} from './secret-file.js';
 
-/** What a URL takes many times over. */
+/** Many times the length of a URL. */
 const MAX_BYTES = 64 * 1024;
 const URL_FILE = {what: 'URL file', code: 'INVALID_URL_FILE', maxBytes: MAX_BYTES};
 /** A program that asks a vault, and perhaps a person, takes longer than Redis. */
 const MIN_LIMIT_MS = 10_000;
 
-/** What holds the URL, and is not the URL itself. */
+/** A source that holds the URL, rather than the URL itself. */
 export type Hidden = Exclude<UrlSource, {from: 'redis-url'}>;
 
 /**
- * Reads a URL that may hold a password, and keeps it from being shown.
+ * Reads a URL that may hold a password, and keeps it out of all output.
  *
- * @param timeoutMs of the connection: a program may take at least that long
+ * @param timeoutMs the connection's time limit: a program may take at least that long
  * @throws TokengateError INVALID_URL_FILE, URL_COMMAND_FAILED
  */
 export async function readUrl(source: Hidden, {timeoutMs = 0}: {timeoutMs?: number | undefined}): Promise<string> {
@@ -44,8 +44,8 @@ async function readFrom(source: Hidden, limitMs: number): Promise<string> {
 }
 
 /**
- * Runs a program, without a shell, that prints one line. Of what it prints nothing is ever shown. It has the terminal, on
- * which it may ask a person, but not stdin, which may hold IDs.
+ * Runs a program that prints one line, without a shell. Nothing that it prints is ever shown. It has the terminal,
+ * where it may ask a person, but not stdin, which may hold IDs.
  */
 async function runForLine(program: string, words: readonly string[], limitMs: number): Promise<string> {
   const child = spawn(program, words, {stdio: ['ignore', 'pipe', 'ignore'], windowsHide: true});
@@ -73,7 +73,7 @@ async function runForLine(program: string, words: readonly string[], limitMs: nu
     });
   } finally {
     kill();
-    // What it has started may hold it open for ever.
+    // A process that it has started may hold it open for ever.
     child.stdout.destroy();
     process.off('exit', kill);
   }

@@ -3,8 +3,8 @@ import type {ServerInfo} from '../../lib/redis/contract.js';
 import {type Endpoint, parseRedisUrl, withTlsFiles} from '../../lib/redis/url.js';
 
 /**
- * The options with which redis-cli reaches the same server; none for what it does by itself. It asks for a password
- * where one is needed. Behind Sentinels, which it does not know, it is the server that is the primary now.
+ * The options with which redis-cli reaches the same server; empty where its defaults do. It asks for a password itself.
+ * It does not know Sentinels, so behind them it gets the present primary.
  */
 export function redisCliOptions({url, tls: files}: ConnectOptions, {address, role}: ServerInfo): string[] {
   const {endpoints, sentinel, credentials, database, tls} = withTlsFiles(parseRedisUrl(url), files);
@@ -29,7 +29,7 @@ function placeOf(endpoint: Endpoint): string[] {
   return [...(isHere ? [] : ['-h', host]), ...(port === 6379 ? [] : ['-p', String(port)])];
 }
 
-/** Of a server that the Sentinels have named: see `addressOf`. */
+/** The address of a server that the Sentinels have named: see `addressOf`. */
 function readAddress(address: string): Endpoint {
   const at = address.lastIndexOf(':');
   return {host: address.slice(0, at).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(at + 1))};

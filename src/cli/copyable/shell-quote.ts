@@ -1,10 +1,10 @@
 import {isSafeText} from '../text/escape.js';
 
 /**
- * A command line for a POSIX shell in which each word arrives exactly as it is. It is one line, safe to show: what is
- * not printable is left to the shell's `printf`.
+ * A command line for a POSIX shell in which every word arrives unchanged: no ID can split, expand or run anything. It
+ * is one line and safe to show: unprintable characters are left to the shell's `printf`.
  *
- * @returns null when no command line can hold a word, because NUL is in it
+ * @returns null when a word holds NUL, which no command line can
  */
 export function toCommandLine(words: readonly string[]): string | null {
   if (words.some((word) => word.includes('\0'))) return null;
@@ -13,7 +13,7 @@ export function toCommandLine(words: readonly string[]): string | null {
     if (/^[\w@%+:,./-]+$/.test(word)) return word;
     if (isSafeText(word)) return quote(word);
     if (!word.endsWith('\n')) return `"$(printf ${printfFormat(word)})"`;
-    // What a shell puts in place of a command loses its last line breaks.
+    // A shell removes trailing line breaks from a command's output.
     const name = `word${before.length + 1}`;
     before.push(`${name}=$(printf ${printfFormat(`${word}.`)}); `);
     return `"\${${name}%.}"`;

@@ -8,15 +8,15 @@ import {findSpelling} from '../completion/other-spellings.js';
 import {globalFlagsOf} from './global-flags.js';
 
 /**
- * oclif knows flags only after the command word. This moves global flags that stand before it to directly behind it, so
- * that `tokengate --redis-url URL set-budget …` works, puts the name of a command in place of other words for it, and
- * leaves everything else to the parser.
+ * oclif reads flags only after the command. This moves global flags from before the command to directly after it, so
+ * that `tokengate --redis-url URL set-budget …` works, and replaces other words for a command by its name. The parser
+ * does the rest.
  *
- * @throws TokengateError INVALID_USAGE when a command word stands where a flag's value should be
+ * @throws TokengateError INVALID_USAGE when a command name is where a flag's value should be
  */
 export function readArgv(argv: readonly string[], config: Config): string[] {
   const isValued = (word: string): boolean | undefined => {
-    // The flags of all commands are read for it, which takes longer than all else here.
+    // This needs the flags of all commands, which take longer to read than everything else here.
     if (!word.startsWith('-')) return undefined;
     const flag = globalFlagsOf(config.commands).find(
       ({name, char}) => word === `--${name}` || (char && word === `-${char}`),
@@ -60,8 +60,8 @@ function missingValue(flag: string, why = ''): TokengateError {
 }
 
 /**
- * Node.js puts U+FFFD in the place of what is no UTF-8 text: such an ID would then be that of another session. Where the
- * system does not tell what was typed, U+FFFD is taken for itself.
+ * Node.js replaces arguments that are not UTF-8 with U+FFFD: such an ID would name another session. Where the system
+ * does not tell what was typed, U+FFFD counts as typed.
  *
  * @throws TokengateError INVALID_USAGE
  */
@@ -76,6 +76,6 @@ export function refuseInvalidText(argv: readonly string[]): void {
   const words = typed.toString('latin1').split('\0').slice(0, -1).slice(-argv.length);
   if (words.every((word) => isUtf8(Buffer.from(word, 'latin1')))) return;
   throw new TokengateError('INVALID_USAGE', 'An argument is not UTF-8 text.', {
-    hint: 'Sessions whose IDs are not can be chosen with --match, --where or --stdin.',
+    hint: 'Select a session whose ID is not UTF-8 with --match, --where or --stdin.',
   });
 }

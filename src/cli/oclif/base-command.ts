@@ -27,7 +27,7 @@ import {actorName, makeJournal} from './journal-flags.js';
 type FlagsOf<T extends typeof Command> = Interfaces.InferredFlags<typeof globalFlags & T['flags']>;
 type ArgsOf<T extends typeof Command> = Interfaces.InferredArgs<T['args']>;
 
-/** The first character of a line that is coloured. */
+/** Lines that begin with one of these are coloured. */
 const MARKS: Record<string, 'green' | 'red'> = {'✓': 'green', '✗': 'red'};
 
 /** What a change does, for its question: as in "Set the budget of" and the IDs. */
@@ -36,34 +36,37 @@ interface ChangeInWords {
   ids: readonly RawId[];
 }
 
-/** Where Redis is when nothing says otherwise. */
+/** The server when nothing else is said. */
 const DEFAULT_PLACE = 'localhost:6379 db 0';
 
 const CONNECTION_FLAGS = ['redis-url', 'redis-url-file', 'tls-ca', 'tls-cert', 'tls-key', 'tls-server-name'] as const;
 
 /**
- * What every command shares: it parses once, connects late, prints what `run()` returns under `--json`, turns every
- * failure into a message and an exit code, and closes the connection.
+ * What all commands share: parses once, connects late, prints the result of `run()` under `--json`, turns every failure
+ * into a message and an exit code, and closes the connection.
  */
 export abstract class BaseCommand<T extends typeof Command> extends Command {
   static override baseFlags = globalFlags;
 
-  /** True for a command that connects to no server, and reads no settings of a connection. */
+  /** True for a command that connects to no server and reads no connection settings. */
   protected readonly isOffline: boolean = false;
   protected args!: ArgsOf<T>;
   protected flags!: FlagsOf<T>;
   private connection!: Connection;
-  /** The names of the flags that were typed, as opposed to set by a variable. */
+  /** The names of the flags that were typed, not set by a variable. */
   protected typed: ReadonlySet<string> = new Set();
   private redis: Redis | undefined;
-  /** Shown when the command has done its work: an error stands alone. */
+  /**
+   * Shown after the command has succeeded: an error has to stand alone, and under --json stderr then holds one
+   * document.
+   */
   private connectionWarnings: readonly string[] = [];
   private readonly doubts = new Set<string>();
-  /** True when what is printed tells of a change. */
+  /** True when the output reports a change. */
   private isChange = false;
-  /** Asked first whether something may be changed. */
+  /** Decides whether something may be changed. */
   protected guard!: Guard;
-  /** The name of a protected store is read when a connection is opened. */
+  /** True to read the name of a protected store when connecting. */
   private isStoreAsked = false;
 
   override async init(): Promise<void> {
@@ -73,7 +76,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     await super.init();
     const parsed = await this.parse({args, flags: definitions, strict});
     this.args = parsed.args as ArgsOf<T>;
-    // oclif leaves a boolean flag that is not given undefined, although its types say that it is false.
+    // oclif leaves a missing boolean flag undefined, although its types say false.
     const switches = Object.entries(definitions).filter(([, {type}]) => type === 'boolean');
     this.flags = {...Object.fromEntries(switches.map(([name]) => [name, false])), ...parsed.flags} as FlagsOf<T>;
     this.typed = new Set(parsed.raw.flatMap((token) => (token.type === 'flag' ? [token.flag] : [])));
@@ -102,22 +105,22 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return this.redis;
   }
 
-  /** A command may connect more than once. */
+  /** Called for each connection: a command may connect more than once. */
   private keepDoubts(): void {
     for (const doubt of this.redis?.doubts ?? []) this.doubts.add(doubt);
     const {isLocalTime = false, address = ''} = this.redis?.server ?? {};
     if (isLocalTime) this.doubts.add(`Redis at ${address} does not tell the time: this machine's clock is used.`);
   }
 
-  /** For `connect()` from now on: asks what a protected store is called, in the first flight. */
+  /** Lets `connect()` ask for the name of a protected store, in the first flight. */
   protected askForStore(): void {
     this.isStoreAsked = true;
   }
 
   /**
-   * Comes before whatever leads to a change, and before connecting.
+   * Call before anything that leads to a change, and before connecting.
    *
-   * @param isDecided true for what only carries out what was decided before, from cron: nobody is asked
+   * @param isDecided true for cron jobs that carry out an earlier decision: nobody is asked
    * @throws TokengateError CONTEXT_READ_ONLY
    */
   protected beginChange({isDecided = false} = {}): void {
@@ -127,17 +130,17 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   /**
-   * Connects for a change: not to a replica, and an interrupt waits until it is known what was done. Where the store or the
-   * context is protected, it asks for the name first.
+   * Connects for a change: refuses a replica, and lets an interrupt wait until the outcome is known. If the store or
+   * the context is protected, it first asks for the name.
    *
-   * @param what is changed, as in "Set the budget of" and the IDs
+   * @param what the change, as in "Set the budget of" and the IDs
    * @throws TokengateError CONTEXT_READ_ONLY, CONFIRMATION_REQUIRED, WRONG_CONFIRMATION, DECLINED
    */
   protected async connectToChange(what: ChangeInWords | 'decided before'): Promise<Redis> {
     this.beginChange({isDecided: what === 'decided before'});
     const redis = await this.openToChange();
     if (what === 'decided before' || this.guard.nameToType(redis.server) === undefined) return redis;
-    // A connection that waits for a person would be cut off.
+    // The server would close a connection that waits for a person.
     redis.close();
     const {askAbout} = await import('../batches/questions.js');
     await this.confirm(askAbout(what.verb, {count: what.ids.length, first: what.ids}, redis.server), redis.server);
@@ -155,17 +158,17 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return redis;
   }
 
-  /** Of the context's name. */
+  /** The colour of the context's name. */
   protected get color(): Color | undefined {
     return this.connection.context?.color;
   }
 
-  /** Who changes something, as the journal tells it. */
+  /** The person who changes something, for the journal. */
   protected get actor(): string {
     return actorName(this.connection.context?.actor);
   }
 
-  /** What the journal is to say of a change, for a command with `journalFlags`; undefined when none is kept. */
+  /** The journal's record of a change, for a command with `journalFlags`; undefined when none is kept. */
   protected journal(reason?: string, undoes?: string): Journal | undefined {
     const flags = this.flags as {note?: string; 'no-journal': boolean};
     return makeJournal(
@@ -176,8 +179,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   /**
-   * Tells a person at a terminal what else there is to know of changes that were made just now: on which server, if it is
-   * not the default, and how to undo them. Without a journal a change is undefined.
+   * Tells a person at a terminal on which server the changes were made, unless it is the default, and how to undo them.
+   * Without a journal a change is undefined.
    */
   protected afterChange(...journals: (Journal | undefined)[]): void {
     if (journals.length === 0 || this.jsonEnabled() || !process.stderr.isTTY) return;
@@ -191,7 +194,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   /**
-   * Asks a question, unless it is answered by a flag; on what is protected it asks for the name.
+   * Asks a question, unless a flag answers it. In a protected store or context it asks for the name.
    *
    * @throws TokengateError DECLINED, CONFIRMATION_REQUIRED, WRONG_CONFIRMATION, INTERRUPTED
    */
@@ -207,7 +210,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   /**
-   * For a question that comes later: without a terminal it can't be answered.
+   * Refuses early if a later question could not be answered, because there is no terminal.
    *
    * @throws TokengateError CONFIRMATION_REQUIRED
    */
@@ -221,9 +224,9 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   /**
-   * True when there is a question to ask on this server.
+   * True when this server needs a question.
    *
-   * @throws TokengateError WRONG_CONFIRMATION, CONFIRMATION_REQUIRED when there is no terminal to ask for a name on
+   * @throws TokengateError WRONG_CONFIRMATION, CONFIRMATION_REQUIRED when there is no terminal to ask for a name
    */
   protected mustAsk(server: ServerInfo): boolean {
     const name = this.guard.nameToType(server);
@@ -231,14 +234,16 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return name !== undefined || !this.isAnswered;
   }
 
-  /** The command has found what it looks for, such as damage or a refusal: exit code 2, unless it fails. */
+  /**
+   * Reports that the command has found what it looks for, such as damage or a refusal: exit code 2, unless it fails.
+   */
   protected endWithFinding(): void {
     endWith(EXIT.found);
   }
 
   /**
-   * What a command that is shown for copying needs to find the same server, beside what the variables say. A context is
-   * always named, since the next shell may have another. A password is left for the reader to fill in.
+   * The flags with which a copied command reaches the same server, apart from the environment variables. A context is
+   * always named, since the next shell may have another one. A password is left for the reader to fill in.
    */
   protected get connectionFlags(): string[] {
     const flags = this.flags as Record<string, unknown>;
@@ -252,7 +257,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return context === undefined ? typed : ['--context', context.name, ...typed];
   }
 
-  /** The variables by which a program that this one starts finds the same server. */
+  /** The variables with which a program started by this one reaches the same server. */
   protected get serverVariables(): Record<string, string | undefined> {
     const {context, url} = this.connection;
     const none = {TOKENGATE_CONTEXT: undefined, TOKENGATE_REDIS_URL: undefined, TOKENGATE_REDIS_URL_FILE: undefined};
@@ -269,11 +274,14 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return process.stdout.isTTY;
   }
 
-  /** Prints lines for people; not under `--json`. They may hold untrusted text. Commands for copying are indented. */
+  /**
+   * Prints lines for people; prints nothing under `--json`. Lines may hold untrusted text. Commands to copy are
+   * indented.
+   */
   protected print(...lines: string[]): void {
     if (this.jsonEnabled()) return;
     for (const line of lines) {
-      // A command that is cut would name another session.
+      // A truncated command would name another session.
       const text = line.startsWith('  ') ? showText(line) : showMessage(line, roomOf(process.stdout));
       if (this.isChange) keepAnswer(text);
       const style = MARKS[text.charAt(0)];
@@ -282,18 +290,18 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     }
   }
 
-  /** An ID or a reason that stands in a printed line without quotes, safe and cut. */
+  /** An ID or a reason for a printed line without quotes: safe and truncated. */
   protected cut(text: string): string {
     return showCut(text, roomOf(process.stdout));
   }
 
-  /** Writes text as it is to stdout: it must be safe already. */
+  /** Writes text unchanged to stdout: it must be safe already. */
   protected async write(pieces: Iterable<string> | AsyncIterable<string>): Promise<void> {
     await writeOutput(pieces);
     await drainOutput();
   }
 
-  /** As `write`, through a pager where a terminal has no room for all of it; for commands with `pagerFlag`. */
+  /** Like `write`, but through a pager when the terminal has too few lines; for commands with `pagerFlag`. */
   protected async writeList(pieces: Iterable<string> | AsyncIterable<string>): Promise<void> {
     const {'no-pager': isWhole} = this.flags as {'no-pager': boolean};
     if (!this.isTerminal || isWhole) {
@@ -305,7 +313,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     await drainOutput();
   }
 
-  /** Warns on stderr, under `--json` too. They may hold untrusted text. */
+  /** Warns on stderr, under `--json` too. Warnings may hold untrusted text. */
   protected warnAll(messages: readonly string[]): void {
     for (const message of messages.slice(0, MAX_WARNINGS)) reportWarning(message);
     const more = messages.length - MAX_WARNINGS;
@@ -321,7 +329,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     process.stdout.write(`${stringifyJson(value, '  ')}\n`);
   }
 
-  /** Warns that a session is not known, and names the one that was probably meant. */
+  /** Warns that a session is unknown, and names the one that was probably meant. */
   protected async warnUnknown(redis: Redis, id: RawId, what: string, otherwise = ' Is the ID right?'): Promise<void> {
     const nearest = await guessId(redis, id);
     this.warnAll([`${what}${nearest === undefined ? otherwise : ` ${nearest}`}`]);
@@ -331,7 +339,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     reportError(this.explainWords(await this.explainUnknown(error)), {json: this.jsonEnabled(), command: this.id});
   }
 
-  /** Of an error about a session that does not exist, says which one was probably meant. */
+  /** Adds to the error about an unknown session which one was probably meant. */
   private async explainUnknown(error: unknown): Promise<unknown> {
     const {session_id: id} = (this.args as {session_id?: RawId | RawId[]} | undefined) ?? {};
     const isUnknown = error instanceof TokengateError && error.code === 'SESSION_NOT_FOUND';
@@ -343,7 +351,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return new TokengateError(code, message, {hint: [nearest, hint].join(' '), cause: error});
   }
 
-  /** Of an amount that is none, says when it is part of an ID that was typed without quotes. */
+  /** Adds to the error about an invalid amount that it looks like part of an ID without quotes. */
   private explainWords(error: unknown): unknown {
     if (!(error instanceof TokengateError) || error.code !== 'INVALID_AMOUNT') return error;
     const end = this.argv.findIndex((word) => word.startsWith('-'));
@@ -360,7 +368,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 }
 
-/** Loaded only here: most commands know all sessions that they are asked for. */
+/** Loaded only here: most sessions are known. */
 async function guessId(redis: Redis, id: RawId): Promise<string | undefined> {
   const {describeGuesses, guessIds} = await import('../../lib/sessions/unknown-ids.js');
   const guess = (await guessIds(redis, [id])).get(id);
@@ -368,8 +376,8 @@ async function guessId(redis: Redis, id: RawId): Promise<string | undefined> {
 }
 
 /**
- * oclif takes `--yes=false` as yes, with "false" as an argument, names no flag when it refuses `-y=false`, and accepts
- * the names of Object.prototype's properties as flags.
+ * oclif accepts `--yes=false` as yes with "false" as an argument, names no flag when it refuses `-y=false`, and takes
+ * the names of Object.prototype's properties for flags. This refuses them all.
  */
 function refuseOddFlags(
   argv: readonly string[],

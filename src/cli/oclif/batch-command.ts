@@ -4,7 +4,8 @@ import {previewBatch, runBatch} from '../../lib/change/batch.js';
 import type {Change} from '../../lib/change/change.js';
 import type {KeyShape} from '../../lib/gateway/keys.js';
 import type {Journal} from '../../lib/journal/entry.js';
-import {type SecondLook, SecondLooks} from '../../lib/operations/second-look.js';
+import type {SecondLook} from '../../lib/operations/lasting.js';
+import {SecondLooks} from '../../lib/operations/second-look.js';
 import {refuseReplica} from '../../lib/redis/connect.js';
 import type {Redis} from '../../lib/redis/contract.js';
 import {serverTime} from '../../lib/redis/server-time.js';
@@ -25,62 +26,66 @@ import {readIds} from '../views/id-lines.js';
 import {BaseCommand} from './base-command.js';
 import type {batchFlags, globalFlags} from './flags.js';
 
-/** What a command does to each session of a batch, and how it is said. */
+/** What a command does to each session of a batch, and the words for it. */
 export interface BatchAction<R> extends BatchWording<R> {
-  /** The kind of key that a session has to have to be one of all. */
+  /** The kind of key that makes a session count among all. */
   universe: KeyShape;
   change: (now: Date) => Change<R>;
-  /** What the journal says when there is no --note. */
+  /** The journal's reason without --note. */
   reason?: string;
-  /** What becomes of named IDs of which Redis holds nothing: nobody means to freeze a session that was never there. */
+  /**
+   * How to treat named IDs of which Redis holds nothing. `refuse`: nobody means to freeze a session that never existed.
+   */
   onUnknown?: 'refuse' | 'mark';
 }
 
 export interface BatchWording<R> {
   /** As in "reset 3 sessions?" and "would reset". */
   verb: string;
-  /** What the question begins with in place of the verb, once it is known what is to be done. */
+  /** Replaces the verb at the start of the question, once it is known what will be done. */
   question?: string | (() => string);
-  /** What a session is then, as in "Session 'x' reset". */
+  /** As in "Session 'x' reset". */
   done: string;
-  /** What was done to one, for people; may hold untrusted text. */
+  /** What was done to a session, for people; may hold untrusted text. */
   describe: (result: R) => string;
-  /** What is wrong with one, to be warned of; may hold untrusted text. */
+  /** Warnings about a session; may hold untrusted text. */
   problems?: (result: R) => readonly string[];
   toJson: (result: R) => Record<string, unknown>;
-  /** False for what only carries out what was decided before, from cron: nothing is asked. */
+  /** False for a command that carries out an earlier decision, from cron: nothing is asked. */
   asks?: boolean;
-  /** True for what cron runs often: with --quiet it says nothing when there is nothing to do. */
+  /** True for a command that cron runs often: with --quiet it prints nothing when there is nothing to do. */
   isSilentWhenNone?: boolean;
-  /** Looks whether what was done has lasted; null when it is not to. */
+  /** Looks whether the changes last; null for no look. */
   secondLook?: SecondLook<R> | null;
 }
 
-/** A part of what a command does: one change of some sessions. */
+/** A part of a command's work: one change of some sessions. */
 export interface BatchStep<R> {
   selected: Selected;
   change: (now: Date) => Change<R>;
   journal: Journal | undefined;
-  /** Sessions that were found as they should be, and are only counted. */
+  /** How many sessions need no change; they are only counted. */
   same?: number;
-  /** Fields of every result in JSON. */
+  /** More JSON fields of every result. */
   facts?: Record<string, unknown>;
-  /** The name of the field of a result that has the ID of the change. */
+  /** The JSON field of a result that shows the change's ID. */
   changeField?: string;
-  /** Those of the selected that nothing is known of. */
+  /** The selected sessions that Redis knows nothing about. */
   unknown?: ReadonlySet<RawId>;
-  /** What may have been meant by those that are missing. */
+  /** What the missing IDs may have meant. */
   hint?: string | undefined;
 }
 
 type BatchFlags = Interfaces.InferredFlags<typeof batchFlags & typeof globalFlags>;
 
-/** Of so many words in a row it is tried whether they are one ID whose quotes were forgotten. */
+/** How long an interrupted batch still looks whether its changes last. */
+const INTERRUPTED_MS = 700;
+/** Up to this many consecutive words are tried as one ID whose quotes were forgotten. */
 const MOST_WORDS = 8;
 
 /** A command that changes one session, or many in one go. */
 export abstract class BatchCommand<T extends typeof Command> extends BaseCommand<T> {
-  /** The session that is meant when it is named alone, and nothing else says which. */
+  /** The only session that is named, if nothing else selects sessions. */
   protected get single(): RawId | undefined {
     const [id, ...more] = this.ids;
     const {match, where, idle, stdin, null: nul, all, max, format, 'dry-run': dryRun} = this.batchFlags;
@@ -96,7 +101,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     return more.length > 0 || isBatch || format === 'ndjson' ? undefined : id;
   }
 
-  /** Changes all sessions that are meant, after a question, and reports what became of each. */
+  /** Changes all selected sessions, after a question, and reports the outcome of each. */
   protected async changeMany<R>(action: BatchAction<R>): Promise<void> {
     const selection = await this.readSelection();
     const journal = this.journal(action.reason);
@@ -107,7 +112,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     });
   }
 
-  /** Of those that are selected the idle ones, if they are what is meant. */
+  /** With --idle, keeps only the idle ones of the selected sessions. */
   private async onlyIdle(redis: Redis, now: Date, selected: Selected): Promise<Selected> {
     const {idle} = this.batchFlags;
     if (idle === undefined) return selected;
@@ -116,7 +121,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     return {...selected, ids: await findIdle(selected.ids)};
   }
 
-  /** What is to be done about those that are named, and of which Redis holds nothing. */
+  /** Decides about named sessions of which Redis holds nothing. */
   private async judge(
     redis: Redis,
     {ids, missing}: Selected,
@@ -128,11 +133,11 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     if (unknown.size === 0 || isAlone || onUnknown === 'mark') return {selected: {ids, missing}, unknown};
     return {
       selected: {ids: ids.filter((id) => !unknown.has(id)), missing: [...missing, ...unknown]},
-      hint: `${await guessMeant(redis, this.ids, [...unknown])}--allow-unknown freezes them all the same.`,
+      hint: `${await guessMeant(redis, this.ids, [...unknown])}--allow-unknown freezes them anyway.`,
     };
   }
 
-  /** Finds what is to be done, asks, does it, and reports what became of each session. */
+  /** Finds out what to do, asks, does it, and reports the outcome of each session. */
   protected async runSteps<R>(
     action: BatchWording<R>,
     find: (redis: Redis, now: Date) => Promise<BatchStep<R>[]>,
@@ -172,7 +177,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     }
     const {question: begin = capitalize(action.verb)} = action;
     const question = describeQuestion(typeof begin === 'string' ? begin : begin(), steps, redis);
-    // A connection that waits for a person would be cut off.
+    // The server would close a connection that waits for a person.
     redis.close();
     await this.confirm(question, redis.server);
     const fresh = await this.connect();
@@ -188,12 +193,14 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   ): Promise<void> {
     refuseReplica(redis);
     const stop = new AbortController();
+    let isInterrupted = false as boolean;
     onInterrupt(() => {
+      isInterrupted = true;
       stop.abort();
     });
     const total = steps.reduce((sum, {selected}) => sum + selected.ids.length, 0);
     const progress = showProgress(total, {isQuiet: report.isQuiet});
-    /** What something was changed under. */
+    /** The changes that something was recorded under. */
     const changes = new Set<Journal | undefined>();
     const looks =
       secondLook &&
@@ -216,13 +223,13 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
           if (looks) {
             const results = outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.result] : []));
             looks.add(results, journal);
-            if (!report.isCutShort) looks.begin();
+            looks.begin();
           }
           await progress.update((count += outcomes.length));
         }
         if (report.isCutShort) stop.abort();
       }
-      if (!report.isCutShort) await looks?.finish();
+      await (isInterrupted ? looks?.finishWithin(INTERRUPTED_MS) : looks?.finish());
     } finally {
       await looks?.stop();
       progress.stop();
@@ -239,15 +246,15 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     if (nul && !stdin) throw new TokengateError('INVALID_USAGE', '-0 goes with --stdin.');
     const named: Selection = {ids: this.ids, all, match, where: where === undefined ? undefined : parseFilter(where)};
     if (!stdin && idle === undefined && isEmpty(named)) {
-      throw new TokengateError('NO_TARGET', 'Nothing says which sessions are meant.', {
+      throw new TokengateError('NO_TARGET', 'No sessions are selected.', {
         hint: 'Name them, or give --stdin, --match, --where or --all.',
       });
     }
     if (!stdin) return named;
-    // The end of the IDs is the end of stdin, on a terminal too: no answer could follow.
+    // The IDs end with stdin, even on a terminal, so no answer could follow.
     if (!dryRun && !this.isAnswered) throw confirmationRequired();
     const ids = [...named.ids, ...readIds(await readStdin('the IDs'), nul)];
-    // No ID on stdin is no ID, not all of them.
+    // An empty stdin means no ID, never all.
     return ids.length === 0 && !all ? {ids, all, none: true} : {...named, ids};
   }
 
@@ -267,7 +274,7 @@ function describeQuestion(
 ): string {
   const count = steps.reduce((sum, {selected}) => sum + selected.ids.length, 0);
   const unknown = new Set(steps.flatMap((step) => [...(step.unknown ?? [])]));
-  // What is in doubt is named first.
+  // Doubtful sessions are named first.
   const first = [
     ...unknown,
     ...steps.flatMap(({selected: {ids}}) => ids.filter((id) => !unknown.has(id)).slice(0, NAMED)),
@@ -278,7 +285,7 @@ function describeQuestion(
   return `${leftOut}${askAbout(verb, {count, first, unknown}, server)}`;
 }
 
-/** A sentence for what was probably meant by IDs that are not known: words of one ID, or one with another letter. */
+/** A sentence about what unknown IDs probably meant: words of one ID, or an ID with other letters. */
 async function guessMeant(redis: Redis, typed: readonly RawId[], unknown: readonly RawId[]): Promise<string> {
   const runs = typed
     .slice(0, MOST_WORDS)

@@ -5,30 +5,30 @@ import {readInput, STDIN} from '../terminal/input.js';
 import {reportLine} from '../terminal/report.js';
 import {formatCount} from '../text/words.js';
 
-/** Bytes of a file: about a million sessions. */
+/** In bytes: about a million sessions. */
 const MOST_BYTES = 64 * 2 ** 20;
-/** Past this many mistakes the rest are only counted. */
+/** Mistakes to print; the rest are only counted. */
 const MOST_MISTAKES = 1000;
 
-/** Of a flag that names files with budgets. */
+/** For a flag that names budget files. */
 export const FILE = {
   char: 'f',
-  description: 'File with budgets, in YAML or JSON; - for stdin. Several files count as one',
+  description: 'Budget file in YAML or JSON, - for stdin; several files count as one',
   helpValue: 'FILE',
   multiple: true,
   multipleNonGreedy: true,
 } as const;
 
-/** Reads a file that a flag names, or stdin for `-`. */
+/** Reads a file named by a flag, or stdin for `-`. */
 export async function readFlagFile(name: string): Promise<Buffer> {
   return readInput(name, MOST_BYTES);
 }
 
 /**
- * Reads files with budgets, and says all that is wrong with them.
+ * Reads budget files and reports everything that is wrong with them.
  *
- * @param isJson says it in the error alone
- * @throws TokengateError INVALID_BUDGET_FILE, INVALID_USAGE, and those of `readInput`
+ * @param isJson puts the mistakes into the error alone
+ * @throws TokengateError INVALID_BUDGET_FILE, INVALID_USAGE, and the errors of `readInput`
  */
 export async function readBudgetFiles(names: readonly string[], {isJson}: {isJson: boolean}): Promise<Budgets> {
   const twice = names.find((name, index) => names.indexOf(name) !== index);
@@ -46,7 +46,7 @@ export async function readBudgetFiles(names: readonly string[], {isJson}: {isJso
   throw new TokengateError('INVALID_BUDGET_FILE', `Found ${count}, and did nothing.${told}`);
 }
 
-/** `budgets.yaml:4:12: budget: Invalid amount …`, as editors and CI understand it. */
+/** `budgets.yaml:4:12: budget: Invalid amount …`, a form that editors and CI recognize. */
 function describeMistake({file, line, column, field, message}: Mistake): string {
   return `${file}:${line}:${column}: ${field === undefined ? '' : `${field}: `}${message}`;
 }

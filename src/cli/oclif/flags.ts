@@ -24,7 +24,7 @@ export const sessionIdArg = sessionId({
   required: true,
 });
 
-/** Any number of sessions, none too. */
+/** Any number of sessions, including none. */
 export const sessionIdsArg = sessionId({
   description: `IDs of sessions, ${SESSION_ID}`,
   ignoreStdin: true,
@@ -52,7 +52,7 @@ export const amountFlag = Flags.custom<Money>({
   helpValue: 'AMOUNT',
 });
 
-/** A flag whose value is a count. One beyond all that there can be is as good as the largest. */
+/** A flag whose value is a count. A count beyond every possible number means the largest. */
 export const countFlag = Flags.custom<number, {min?: number}>({
   parse(typed, _, {name, min = 0}) {
     const count = Math.min(Number(typed), Number.MAX_SAFE_INTEGER);
@@ -79,15 +79,15 @@ export const whereFlag = Flags.string({
 
 export const idleFlag = Flags.string({
   helpGroup: 'SELECTION',
-  description: 'Only sessions that have neither spent nor asked for so long, by the ledger of record-spending',
+  description: 'Only sessions without spending and requests for this long, by the ledger of record-spending',
   helpValue: 'TIME',
 });
 
-/** How sessions are put into groups. */
+/** How to group sessions. */
 export const groupFlags = {
   group: Flags.string({
     description:
-      'Group of the IDs that match a glob, such as bots=*-bot; may be repeated, the first that matches counts',
+      'Group the IDs that match a glob, such as bots=*-bot; repeat it for more groups, the first match counts',
     multiple: true,
     helpValue: 'NAME=GLOB',
   }),
@@ -95,10 +95,10 @@ export const groupFlags = {
   separator: Flags.string({description: 'Separates the parts of an ID', default: ':', helpValue: 'TEXT'}),
 };
 
-/** Seconds between the two readings that a rate is made of. */
+/** Seconds between the two readings that give a rate. */
 export const DEFAULT_SAMPLE = '3s';
 export const sampleFlag = Flags.string({
-  description: `Time between the two readings that rates of spending are made of, ${DEFAULT_SAMPLE} if not given`,
+  description: `Time between two readings, which give the rate of spending (default: ${DEFAULT_SAMPLE})`,
   helpValue: 'TIME',
 });
 
@@ -109,36 +109,36 @@ export const graceFlag = Flags.string({
 });
 
 export const nullFlag = Flags.boolean({
-  // oclif's types know letters only; its parser takes any character.
+  // oclif's types allow only letters, but its parser takes any character.
   char: '0' as 'z',
   description: 'IDs end with NUL instead of a line feed',
 });
 
 const YES = {char: 'y', description: 'Do not ask'} as const;
 const CONFIRM = {
-  description: 'Name of the protected store or context, which answers its question',
+  description: 'Name of the protected store or context, to answer its question',
   helpValue: 'NAME',
 } as const;
 export const yesFlag = Flags.boolean(YES);
 
-/** For commands that list. */
+/** For commands that print lists. */
 export const pagerFlag = {
   'no-pager': Flags.boolean({description: 'Never open $PAGER for a list longer than the screen', helpGroup: 'OUTPUT'}),
 };
 
-/** For commands whose answer is one document. */
+/** For commands whose output is one document. */
 export const answerFormatFlag = Flags.option({
   char: 'o',
   options: ['text', 'json'] as const,
   description: 'Output format; --json is short for --format json',
 });
 
-/** For commands that remove spending. */
+/** For commands that replace spending. */
 export const secondLookFlag = Flags.boolean({
-  description: 'Do not look whether a request that was under way wrote the old spending back',
+  description: 'Skip the second look for a request that has undone the change',
 });
 
-/** How a change is recorded. */
+/** How to record a change. */
 export const recordFlags = {
   note: Flags.string({description: 'Note for the journal of changes', helpValue: 'TEXT'}),
   'no-journal': Flags.boolean({
@@ -146,10 +146,10 @@ export const recordFlags = {
   }),
 };
 
-/** How a change is recorded and confirmed. */
+/** How to record and confirm a change. */
 export const journalFlags = {...recordFlags, confirm: Flags.string(CONFIRM)};
 
-/** How the commands that change many sessions go about it, and how they say what they did. */
+/** How commands that change many sessions run, and report what they did. */
 export const reportFlags = {
   max: countFlag({description: 'Refuse a batch of more than N sessions', helpGroup: 'SELECTION'}),
   'dry-run': Flags.boolean({description: 'Show what would be done and change nothing'}),
@@ -168,7 +168,7 @@ export const reportFlags = {
   ...journalFlags,
 };
 
-/** How the commands that change sessions are told which, and how they say what they did. */
+/** Which sessions to change, how to run, and how to report what was done. */
 export const batchFlags = {
   match: matchFlag,
   where: whereFlag,
@@ -191,7 +191,7 @@ export const globalFlags = {
     helpValue: 'URL',
   }),
   'redis-url-file': Flags.string({
-    description: 'File with the URL, which no one else may read',
+    description: 'File with the URL, readable by you alone',
     env: 'TOKENGATE_REDIS_URL_FILE',
     helpGroup: 'GLOBAL',
     helpValue: 'FILE',
@@ -232,7 +232,7 @@ export const globalFlags = {
     helpGroup: 'GLOBAL',
     helpValue: 'NAME',
   }),
-  // Accepted everywhere, and shown by the commands that ask.
+  // Accepted by all commands, and shown by those that ask.
   yes: Flags.boolean({...YES, helpGroup: 'GLOBAL', hidden: true}),
   confirm: Flags.string({...CONFIRM, helpGroup: 'GLOBAL', hidden: true}),
   json: Flags.boolean({description: 'Print JSON; errors are JSON on stderr', helpGroup: 'GLOBAL'}),

@@ -3,7 +3,10 @@ interface AnyFlag {
   helpGroup?: string | undefined;
 }
 
-/** The flags that every command takes, before its name too; `--yes` is among them, though only some commands show it. */
+/**
+ * The flags that every command accepts, even before its name. `--yes` is one of them, though only some commands show
+ * it.
+ */
 export function globalFlagsOf<F extends AnyFlag>(commands: readonly {flags: Record<string, F>}[]): F[] {
   const globals = new Map<string, F>();
   for (const {flags} of commands) {

@@ -1,6 +1,6 @@
 import {isGlobal} from './global-flags.js';
 
-/** What holds for every command, for its help and for the man page. Each row is a term and what it means. */
+/** Rows for the help and the man page that apply to every command: a term and its meaning. */
 export type Rows = readonly (readonly [term: string, meaning: string])[];
 
 export const EXIT_CODES: Rows = [
@@ -22,22 +22,22 @@ const ENVIRONMENT: Rows = [
   ['TOKENGATE_DEBUG', 'Set to 1 to see where in the program an error arose'],
 ];
 
-/** What people want to do, in the order in which the help shows it. */
+/** What people want to do, in the order of the help. */
 const GROUPS = ['Look', 'Budgets', 'Periods', 'Files', 'Freezes', 'History', 'Monitoring', 'Set-up'] as const;
 type Group = (typeof GROUPS)[number];
 /** The group of a command that names none. */
 const OTHER = 'Other';
 
-/** What a command may say of itself besides what oclif knows. */
+/** What a command may say about itself, beyond what oclif knows. */
 export interface MoreHelp {
   id: string;
   hidden?: boolean;
   group?: Group;
-  /** IDs of commands to read next. */
+  /** The IDs of commands to read next. */
   related?: readonly string[];
-  /** Codes of its own, such as `{2: 'Differences were found'}`. */
+  /** The command's own exit codes, such as `{2: 'Differences were found'}`. */
   exitCodes?: Readonly<Record<string, string>>;
-  /** Variables of its own. */
+  /** The command's own variables. */
   environment?: Readonly<Record<string, string>>;
 }
 
@@ -48,7 +48,7 @@ interface AnyFlag {
   helpGroup?: string | undefined;
 }
 
-/** Commands by what people want to do; within a group by their names. */
+/** Commands grouped by what people want to do, sorted by name within a group. */
 export function groupCommands<C extends MoreHelp>(commands: readonly C[]): [group: string, commands: C[]][] {
   const shown = commands.filter(({id, hidden}) => !hidden && !id.includes(':')).sort((a, b) => (a.id < b.id ? -1 : 1));
   const inGroup = (group: string): C[] => shown.filter((command) => (command.group ?? OTHER) === group);
@@ -57,12 +57,12 @@ export function groupCommands<C extends MoreHelp>(commands: readonly C[]): [grou
     .filter(([, some]) => some.length > 0);
 }
 
-/** The flags that the help of a command shows. */
+/** The flags that a command's help shows. */
 export function ownFlagsOf<F extends AnyFlag>({flags}: {flags: Record<string, F>}): F[] {
   return Object.values(flags).filter((flag) => !flag.hidden && !isGlobal(flag));
 }
 
-/** Those of the global flags that have one come first. */
+/** The flags' variables, with those of global flags first. */
 export function environmentOf(flags: readonly AnyFlag[]): Rows {
   const [url, ...others] = ENVIRONMENT;
   const ofFlags = flags.flatMap(({name, env}) =>
@@ -71,7 +71,7 @@ export function environmentOf(flags: readonly AnyFlag[]): Rows {
   return [...(url ? [url] : []), ...ofFlags, ...others];
 }
 
-/** Those that it names, else those that have a word of its name in theirs; of those only what there is. */
+/** The commands that it names, or else those whose names share a word with its own; only existing ones. */
 export function relatedTo({id, related}: MoreHelp, commands: readonly MoreHelp[]): string[] {
   const ids = commands.filter(({hidden}) => !hidden).map((command) => command.id);
   if (related !== undefined) return related.filter((one) => ids.includes(one));

@@ -17,15 +17,15 @@ import {
 
 type Shown = Command.Loadable & MoreHelp;
 
-/** The most characters of flags in the line of the usage. */
+/** Maximum number of characters for flags in the usage line. */
 const FLAGS_IN_USAGE = 40;
 const WIDTH = {least: 40, usual: 80, most: 100};
-/** A term that is longer has its meaning below it. */
+/** The meaning of a longer term goes on the next line. */
 const LONGEST_TERM = 26;
 
 /**
- * The help, in place of oclif's: what one needs first comes first, and what holds for all commands has pages of its own.
- * oclif asks for no more than these two methods.
+ * The help, in place of oclif's: the most needed parts come first, and what applies to all commands has pages of its
+ * own. oclif calls only these two methods.
  */
 export default class TokengateHelp {
   private readonly commands: Shown[];
@@ -38,7 +38,7 @@ export default class TokengateHelp {
     const typed = argv.filter((word) => !word.startsWith('-'));
     const words = typed[0] === 'help' && typed.length > 1 ? typed.slice(1) : typed;
     const [first] = words;
-    // A flag alone asks for all: `tokengate --help`.
+    // A flag alone asks for the general help: `tokengate --help`.
     if (first === undefined) return show(this.rootPage());
     const [command] = [words.slice(0, 2).join(':'), first].flatMap((id) => this.config.findCommand(id) ?? []);
     if (command !== undefined) return this.showCommandHelp(command);
@@ -201,7 +201,7 @@ function valueOf(flag: Command.Flag.Cached): string {
   return ` ${flag.helpValue === undefined ? (flag.options?.join('|') ?? flag.name.toUpperCase()) : String(flag.helpValue)}`;
 }
 
-/** Those of no group first, then the groups in the order of what a person decides first. */
+/** Flags without a group first, then the groups in the order of decisions. */
 function groupFlags(flags: Command.Flag.Cached[]): [heading: string, flags: Command.Flag.Cached[]][] {
   const groups = ['', 'SELECTION', 'OUTPUT'];
   return groups
@@ -224,7 +224,7 @@ function flagTable(flags: readonly Command.Flag.Cached[]): string[] {
   return table(rows);
 }
 
-/** Its meaning, and what else holds for its value. */
+/** The flag's meaning, and what else applies to its value. */
 function describeValue(
   meaning: string,
   value: {helpValue?: unknown; options?: readonly string[]; default?: unknown; env?: string; type?: string},
@@ -239,7 +239,7 @@ function describeValue(
   return facts.length === 0 ? meaning : `${meaning} (${facts.join('; ')})`;
 }
 
-/** Terms in one column, their meanings in another, with `gap` between the words of these. */
+/** Two columns: terms and meanings. `gap` separates the words of a meaning. */
 function table(rows: Rows, gap = ' '): string[] {
   const width = Math.min(LONGEST_TERM, Math.max(...rows.map(([term]) => term.length)));
   return rows.flatMap(([term, meaning]) => {
@@ -250,7 +250,7 @@ function table(rows: Rows, gap = ' '): string[] {
   });
 }
 
-/** Text in lines of the terminal's width, broken between words only. */
+/** Wraps text at the terminal's width, only between words. */
 function fill(text: string, indent: string, gap = ' '): string[] {
   const {isTTY, columns} = process.stdout;
   const width = isTTY && columns > 0 ? Math.min(WIDTH.most, Math.max(WIDTH.least, columns)) : WIDTH.usual;

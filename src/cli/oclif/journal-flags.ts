@@ -4,9 +4,9 @@ import {DEFAULT_JOURNAL_LIMIT, type Journal, newChangeId} from '../../lib/journa
 import {TokengateError} from '../../lib/values/errors.js';
 
 /**
- * What the journal is to say of a change, or undefined when none is to be kept.
+ * The journal's record of a change, or undefined when no journal is kept.
  *
- * @throws TokengateError INVALID_USAGE for variables that say nothing
+ * @throws TokengateError INVALID_USAGE for variables without a valid value
  */
 export function makeJournal(
   facts: Pick<Journal, 'command' | 'version' | 'actor' | 'undoes'>,
@@ -23,7 +23,7 @@ export function isJournalOff(): boolean {
   return process.env['TOKENGATE_JOURNAL'] === 'off';
 }
 
-/** `TOKENGATE_ACTOR`, or else whom the context names, or who runs this where. */
+/** `TOKENGATE_ACTOR`, or else the actor of the context, or else the user and the host. */
 export function actorName(ofContext: string | undefined): string {
   const {TOKENGATE_ACTOR: named = ''} = process.env;
   if (named !== '') return named;

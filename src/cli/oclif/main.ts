@@ -11,23 +11,23 @@ import {readArgv, refuseInvalidText} from './argv.js';
 /**
  * Runs the CLI on the process's own arguments and ends the process.
  *
- * Not oclif's `execute()`: it cuts off what a slow reader has not read yet. The process is ended explicitly because a
- * socket that was connecting when its client was destroyed would keep it alive.
+ * Does not use oclif's `execute()`, which cuts off output that a slow reader has not read yet. It ends the process
+ * explicitly: a socket that was connecting when its client was destroyed would keep it alive.
  */
 export async function main(options: Interfaces.Options): Promise<never> {
-  // With NODE_ENV=development oclif would look for a TypeScript compiler on the user's machine.
+  // With NODE_ENV=development, oclif would look for a TypeScript compiler on the user's machine.
   settings.enableAutoTranspile = false;
-  // The look for a file with other colours takes longer than Redis does to answer.
+  // oclif's search for a file with other colours takes longer than Redis takes to answer.
   process.env['TOKENGATE_DISABLE_THEME'] = '1';
   nameUnknownUser();
-  // Of both NO_COLOR wins; Node.js would warn of that.
+  // NO_COLOR wins over FORCE_COLOR; Node.js would print a warning about the two.
   if (process.env['NO_COLOR']) delete process.env['FORCE_COLOR'];
   const typed = process.argv.slice(2);
   for (const [index, word] of typed.entries()) {
     if (typed[index - 1] === '--redis-url') keepSecretUrl(word);
     else if (word.startsWith('--redis-url=')) keepSecretUrl(word.slice('--redis-url='.length));
     else keepSecret(word);
-    // A webhook's URL in the place of the file that should hold it.
+    // Someone may type the webhook's URL instead of the file that holds it.
     const [, url] = /^(?:--[\w-]+=)?(https?:.*)$/is.exec(word) ?? [];
     if (url !== undefined) keepWebhookUrl(url);
   }
@@ -38,10 +38,10 @@ export async function main(options: Interfaces.Options): Promise<never> {
   watchOutput();
   try {
     refuseInvalidText(typed);
-    // Without a way to install plugins there are none of the user's, and no folder of theirs to fail on.
+    // Without a way to install plugins a user has none, and oclif needs no folder that could fail.
     const config = await Config.load({...options, userPlugins: false});
     const argv = readArgv(typed, config);
-    // oclif's help and its warnings read these.
+    // oclif's help and warnings read these.
     process.argv.splice(2, Infinity, ...argv);
     await run(argv, config);
     await drainOutput();
@@ -52,7 +52,7 @@ export async function main(options: Interfaces.Options): Promise<never> {
   process.exit();
 }
 
-/** oclif asks the system for the user's shell and home, which fails for a user whom the system does not know. */
+/** oclif asks the system for the user's shell and home folder, which fails for a user without an entry. */
 function nameUnknownUser(): void {
   const {env} = process;
   if (env['SHELL'] !== undefined && env['HOME']) return;
@@ -61,7 +61,7 @@ function nameUnknownUser(): void {
     homedir();
   } catch {
     env['SHELL'] ??= '/bin/sh';
-    // A folder that there is not: nothing of anybody's is read from it.
+    // A folder that does not exist, so nothing is read from anybody's files.
     env['HOME'] = env['HOME'] === undefined || env['HOME'] === '' ? '/nonexistent' : env['HOME'];
   }
 }

@@ -4,10 +4,10 @@ import {formatMoney} from '../../lib/values/money.js';
 import {roomOf} from '../text/escape.js';
 import {describeCoverage} from './coverage.js';
 
-/** Eighths of a character, from the left. */
+/** From one to seven eighths of a character, filled from the left. */
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
-/** A bar for each day, week or month, at the terminal's width. */
+/** A bar for each day, week or month, as wide as the terminal. */
 export function* renderChart({days, total, coverage}: Report, unit: Unit): Generator<string> {
   const sums = new Map<string, number>();
   for (const [index, day] of days.entries()) {
@@ -20,7 +20,7 @@ export function* renderChart({days, total, coverage}: Report, unit: Unit): Gener
   const room = roomOf(process.stdout) - (lines[0]?.name.length ?? 0) - widest - 4;
   for (const {name, amount, label} of lines) {
     const eighths = highest <= 0 ? 0 : Math.round((Math.max(0, amount) / highest) * Math.max(1, room) * 8);
-    // What is not nothing can be seen.
+    // Any spending shows up.
     const shown = amount > 0 ? Math.max(1, eighths) : 0;
     const bar = '█'.repeat(shown >> 3) + (EIGHTHS[shown & 7] ?? '');
     yield `${name}  ${label.padStart(widest)}${bar === '' ? '' : `  ${bar}`}\n`;

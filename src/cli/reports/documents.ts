@@ -22,7 +22,7 @@ interface CoverageJson {
   unaccounted: Money;
 }
 
-/** A report as a program sees it: a contract. */
+/** A report in the form for scripts, which is a contract. */
 export interface ReportJson {
   period: {from: string; to: string; timezone: string};
   by: string;
@@ -46,7 +46,7 @@ export function toReportJson(report: Report, by: string): ReportJson {
   };
 }
 
-/** Each row on a line, then `total`, then `coverage`. */
+/** A line for each row, then `total`, then `coverage`. */
 export function* renderNdjson({rows, others, total, coverage}: Report, by: string): Generator<string> {
   const line = (kind: string, fields: object): string => `${stringifyJson({kind, ...fields})}\n`;
   for (const row of rows) yield line(by, toRowJson(row));
@@ -55,7 +55,7 @@ export function* renderNdjson({rows, others, total, coverage}: Report, by: strin
   yield line('coverage', toCoverageJson(coverage));
 }
 
-/** Rows without their total, which a spreadsheet adds up itself. */
+/** Rows without a total: a spreadsheet adds them up itself. */
 export function* renderCsv({rows, others, coverage}: Report, by: string, isTerminal: boolean): Generator<string> {
   const digits = (amount: Money | null): string => (amount === null ? '' : toPlainDigits(amount));
   yield 'kind,name,spent,share,budget,sessions,previous\n';

@@ -8,12 +8,12 @@ import {type Money, toPlainDigits} from '../../lib/values/money.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
 import {toCsvCell} from '../text/csv.js';
 
-/** What a row of FOCUS is made of. */
+/** The data of one row. */
 interface Charge {
   session: string;
   group: string | null;
   amount: Money;
-  /** First moments of a day and of its month, and of the next ones, in ISO 8601. */
+  /** The start of a day and of its month, and of the next day and month, in ISO 8601. */
   day: [start: string, end: string];
   month: [start: string, end: string];
   isTerminal: boolean;
@@ -22,12 +22,12 @@ interface Charge {
 const time = (at: Date): string => at.toISOString().replace('.000Z', 'Z');
 const amount = (charge: Charge): string => toPlainDigits(charge.amount);
 const PROVIDER = 'TokenGate';
-/** Rows that are made at a time. */
+/** Rows to make at a time. */
 const PAGE = 500;
 
 /**
- * The mandatory columns of FOCUS 1.2, the session as the resource, and its group. Costs are what the gateway counted, in
- * US dollars: it knows no list price, and no discount.
+ * The mandatory columns of FOCUS 1.2, with the session as the resource, and its group. Costs are as the gateway counted
+ * them, in US dollars; it knows no list prices and no discounts.
  *
  * @see https://focus.finops.org/focus-specification/v1-2/
  */
@@ -39,7 +39,7 @@ const COLUMNS: Record<string, (charge: Charge) => string> = {
   BillingPeriodEnd: ({month}) => month[1],
   BillingPeriodStart: ({month}) => month[0],
   ChargeCategory: () => 'Usage',
-  // Null for what corrects nothing.
+  // Null for a row that corrects nothing.
   ChargeClass: () => '',
   ChargeDescription: ({session, isTerminal}) => toCsvCell(`LLM requests of session ${session}`, {isTerminal}),
   ChargePeriodEnd: ({day}) => day[1],

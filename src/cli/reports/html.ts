@@ -4,11 +4,11 @@ import {showText} from '../text/escape.js';
 import {describeCoverage} from './coverage.js';
 import {changeOf} from './table.js';
 
-/** Rows with a colour of their own; all others share one. */
+/** Rows with a colour of their own; the others share one. */
 const MOST_COLOURS = 6;
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [960, 280, 64, 24];
 
-/** The page takes nothing from anywhere, and runs nothing. Colours are told apart without hue by their order in the legend. */
+/** The page loads nothing and runs nothing. The order of the legend tells colours apart without hue. */
 const STYLE = `:root{color-scheme:light dark;--text:#1c2024;--soft:#5a6169;--line:#d5d9dd;--page:#fff;
 --c0:#2563a8;--c1:#b4540a;--c2:#2f7d4f;--c3:#8a3f9e;--c4:#a3273f;--c5:#5b6b00;--c6:#78808a}
 @media(prefers-color-scheme:dark){:root{--text:#e6e9ec;--soft:#a3abb3;--line:#3a4148;--page:#14171a;
@@ -23,7 +23,7 @@ i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.4e
 th,td{padding:.3rem .6rem;border-bottom:1px solid var(--line);text-align:right;font-variant-numeric:tabular-nums}
 th:first-child{text-align:left;overflow-wrap:anywhere;font-weight:normal}thead th,tfoot th,tfoot td{font-weight:600!important}`;
 
-/** A report as one file that can be mailed, opened without a network, and printed. */
+/** A report as a single file for mailing, reading offline and printing. */
 export function* renderHtml(report: Report, title: string): Generator<string> {
   const {period, timezone, total, coverage} = report;
   const span = period.from === period.to ? period.from : `${period.from} to ${period.to}`;
@@ -55,7 +55,7 @@ ${Array.from({length: MOST_COLOURS + 1}, (_, nth) => `.c${nth}{fill:var(--c${nth
   yield `<p class="soft">${escape(describeCoverage(coverage))}</p>\n</main>\n</body>\n</html>\n`;
 }
 
-/** What is stacked in a bar, from below. */
+/** One part of a stacked bar, from the bottom up. */
 interface Layer {
   name: string;
   colour: number;
@@ -102,7 +102,7 @@ function drawDays({days, total}: Report, layers: readonly Layer[]): string {
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="US dollars spent on each day, ${days[0] ?? ''} to ${last}; the table below has the sums">${grid.join('')}${bars.join('')}</svg>`;
 }
 
-/** A round amount that is not below this one. */
+/** The next round amount. */
 function niceTop(amount: number): number {
   if (amount <= 0) return 1;
   const power = 10 ** Math.floor(Math.log10(amount));
@@ -142,7 +142,10 @@ function* tableOf({rows, others, total, before}: Report, title: string): Generat
 
 const ENTITIES: Record<string, string> = {'&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;'};
 
-/** Untrusted text for HTML; what would act on what is around it, such as a change of direction, stands there visibly. */
+/**
+ * Escapes untrusted text for HTML. Characters that would affect their surroundings, such as a change of direction,
+ * become visible.
+ */
 function escape(text: string): string {
   return showText(text).replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
 }

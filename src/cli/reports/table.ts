@@ -5,7 +5,7 @@ import {drawTable} from '../text/table.js';
 import {describeCoverage} from './coverage.js';
 
 const BARS = Array.from('▁▂▃▄▅▆▇█');
-/** Days that a cell has room for. */
+/** Maximum number of days in a cell. */
 const MOST_DAYS = 31;
 
 /** A report for people. `title` names the first column. */
@@ -43,7 +43,7 @@ export function changeOf({spent, previous}: {spent: Money; previous: Money | nul
   return percent.startsWith('-') ? `${percent}%` : `+${percent}%`;
 }
 
-/** Bars for the last days, as high as they are to the highest. */
+/** Bars for the last days, relative to the highest one. */
 function sparkline(days: Float64Array): string {
   const last = days.slice(-MOST_DAYS);
   const highest = Math.max(...last);

@@ -1,12 +1,12 @@
-/** Of a process that a signal has ended. */
+/** Exit codes of a process that a signal has ended. */
 export const SIGNALS = {SIGHUP: 129, SIGINT: 130, SIGQUIT: 131, SIGTERM: 143} as const;
 
-/** The home of the exit codes; docs/reference/exit-codes.md says what they mean to users. */
+/** All exit codes; docs/reference/exit-codes.md explains them to users. */
 export const EXIT = {failed: 1, found: 2, ...SIGNALS} as const;
 
 /**
- * Sets the exit code. A signal outranks a failure, which outranks a finding: what could not be told was not found. Of
- * two of a kind the first counts.
+ * Sets the exit code. A signal outranks a failure, and a failure outranks a finding: a finding that could not be
+ * reported is a failure. Of two of a kind, the first counts.
  */
 export function endWith(code: number): void {
   if (process.exitCode === undefined || rankOf(code) > rankOf(Number(process.exitCode))) process.exitCode = code;

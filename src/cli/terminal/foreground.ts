@@ -3,10 +3,12 @@ import {readFileSync} from 'node:fs';
 import {SIGNALS} from './exit-code.js';
 import {reportWarning} from './report.js';
 
-/** Between two looks: a shell does not tell a process that it has not stopped. */
+/** How often to look: a shell does not tell a process that it has been brought to the foreground. */
 const LOOK_MS = 200;
 
-/** False where another process group has the terminal: to read from it, or to change its modes, stops the process. */
+/**
+ * False while another process group has the terminal: reading from it, or changing its modes, would stop this process.
+ */
 function isForeground(): boolean {
   let stat: string;
   try {
@@ -19,7 +21,7 @@ function isForeground(): boolean {
   return terminal === '0' || group === foreground;
 }
 
-/** Waits until the process has the terminal; an interrupt ends it as ever, which it could not if the process was stopped. */
+/** Waits until the process has the terminal. An interrupt still ends it, as it could not end a stopped process. */
 export async function untilForeground(): Promise<void> {
   if (isForeground()) return;
   reportWarning('Waiting for the terminal, which another process has: use fg, or timeout --foreground.');
@@ -31,7 +33,8 @@ export function guardRawMode(): void {
   const {stdin} = process;
   const setRawMode = stdin.setRawMode.bind(stdin);
   stdin.setRawMode = (isRaw) => (isForeground() ? setRawMode(isRaw) : stdin);
-  // At its end Node.js puts the modes back, which in the background would stop it for ever: a signal ends it without.
+  // When Node.js exits it restores the modes, and in the background that would stop it for ever: a signal ends it
+  // without.
   process.once('exit', (code) => {
     const [signal] = Object.entries(SIGNALS).find(([, one]) => one === code) ?? [];
     if (signal === undefined || isForeground()) return;

@@ -2,7 +2,7 @@ import {constants, createReadStream, fstatSync, readFileSync, readlinkSync} from
 
 import {TokengateError} from '../../lib/values/errors.js';
 
-/** Stands for stdin in place of a file. */
+/** The name of stdin in place of a file. */
 export const STDIN = '-';
 
 const WHY: Record<string, string> = {
@@ -15,8 +15,8 @@ const WHY: Record<string, string> = {
 /**
  * Reads stdin to its end.
  *
- * @param what what is read, as in "the IDs"
- * @throws TokengateError STDIN_UNREADABLE when it is closed, or nothing to read from; FILE_TOO_LARGE
+ * @param what the input in messages, as in "the IDs"
+ * @throws TokengateError STDIN_UNREADABLE when it is closed, or cannot be read; FILE_TOO_LARGE
  */
 export async function readStdin(what: string, most = Infinity): Promise<Buffer> {
   const refuse = (why: string): TokengateError =>
@@ -63,7 +63,7 @@ async function readAll(
   }
 }
 
-/** What Node.js would take for an empty input. */
+/** Why Node.js would see an empty input. */
 function whyUnreadable(): string | undefined {
   if (fstatSync(0).isDirectory()) return 'it is a folder';
   let flags: number;
@@ -76,6 +76,7 @@ function whyUnreadable(): string | undefined {
     return undefined;
   }
   if ((flags & constants.O_WRONLY) !== 0) return 'it is open for writing';
-  // Node.js opens it for both in place of a stream that is closed; a shell for one of them.
+  // Node.js replaces a closed stream with one that is open for both reading and writing; a shell opens it for one of
+  // them.
   return (flags & constants.O_RDWR) !== 0 && path === '/dev/null' ? 'it is closed' : undefined;
 }

@@ -7,13 +7,13 @@ let isInterrupted = false;
 const listeners = new Set<() => void>();
 
 /**
- * A first Ctrl-C, Ctrl-\, SIGTERM or loss of the terminal stops work that has to report what it did; any other ends the
- * process at once. What listens for the end of the process is called then too.
+ * Makes the first Ctrl-C, Ctrl-\, SIGTERM or loss of the terminal stop work that has to report what it did; a second
+ * one ends the process at once. Listeners for the end of the process run in both cases.
  */
 export function watchInterrupts(): void {
   const isNoHangUp = ignoresHangUp();
   process.once('exit', (code) => {
-    // Node.js would put back the modes of a terminal that has gone, and crash where that fails.
+    // Node.js would restore the modes of a terminal that is gone, and crash when that fails.
     if (code === EXIT.SIGHUP) for (const stream of [0, 1, 2]) closeQuietly(stream);
   });
   for (const [signal, code] of Object.entries(SIGNALS)) {
@@ -30,7 +30,10 @@ export function watchInterrupts(): void {
   }
 }
 
-/** What the first interrupt calls, with its exit code, in place of ending the process. Gives what takes it back. */
+/**
+ * Sets what the first interrupt calls, with its exit code, instead of ending the process. Returns a function that
+ * undoes that.
+ */
 export function onInterrupt(stop: (code: number) => void): () => void {
   stopWork = stop;
   return () => {
@@ -38,7 +41,10 @@ export function onInterrupt(stop: (code: number) => void): () => void {
   };
 }
 
-/** Calls it at the first interrupt that did not end the process, at once when that has come. Gives what takes it back. */
+/**
+ * Calls the listener at the first interrupt that does not end the process; at once if it has come already. Returns a
+ * function that undoes that.
+ */
 export function whenInterrupted(listener: () => void): () => void {
   if (isInterrupted) listener();
   else listeners.add(listener);
@@ -46,9 +52,9 @@ export function whenInterrupted(listener: () => void): () => void {
 }
 
 /**
- * True when whoever started this process has it ignore the loss of its terminal. Node.js itself takes that back before any
- * code runs, so it is told by what is left of it: that the parent ignores it, and what `nohup` does besides, which the
- * shell names in a variable, and which gives a stdin that cannot be read in place of a terminal.
+ * True when the parent made this process ignore the loss of its terminal. Node.js reverts that before any code runs, so
+ * other traces have to tell: the parent ignores it too, and `nohup`, which the shell names in a variable, also replaces
+ * a terminal as stdin by a file that cannot be read.
  */
 function ignoresHangUp(): boolean {
   if (/(?:^|\/)nohup$/.test(process.env['_'] ?? '')) return true;

@@ -9,14 +9,14 @@ import {writeOutput} from './stdout.js';
 
 type Pager = ChildProcessByStdio<Writable, null, null>;
 
-/** Without $PAGER: colours stay, what fits the screen stays on it, and nothing is cleared at the end. */
+/** Options of less without $PAGER: keep colours, leave short output on the screen, and do not clear it at the end. */
 const USUAL = {program: 'less', options: 'FRX'};
-/** What a shell would make something of. */
+/** Characters that a shell would interpret. */
 const SHELL = /[^\w@%+=:,./ -]/;
 
 /**
- * Writes to the terminal, through $PAGER (`less`) when the screen has no room for all of it. An empty $PAGER, one that
- * cannot be started, and a terminal that cannot move its cursor mean none.
+ * Writes to the terminal, through $PAGER (`less`) when the text is longer than the screen. Without a pager if $PAGER is
+ * empty or cannot be started, or if the terminal cannot move its cursor.
  */
 export async function writePaged(pieces: Iterable<string> | AsyncIterable<string>): Promise<void> {
   const program = process.env['PAGER'] ?? USUAL.program;
@@ -38,7 +38,7 @@ export async function writePaged(pieces: Iterable<string> | AsyncIterable<string
       } else {
         held += piece;
         lines += countLines(piece, columns);
-        // The prompt of the shell takes a line.
+        // The shell's prompt takes a line.
         if (lines < rows) continue;
         pager = await PagedOutput.start(program);
         isMissing = pager === undefined;
@@ -54,18 +54,18 @@ export async function writePaged(pieces: Iterable<string> | AsyncIterable<string
   }
 }
 
-/** The pager while it runs: the terminal is its own, and an interrupt waits until it has given it back. */
+/** The running pager. The terminal is its own, and an interrupt waits until it gives the terminal back. */
 class PagedOutput {
   private constructor(
     private readonly pager: Pager,
     private readonly closed: Promise<unknown>,
   ) {
-    // It has ended before it has read all, as `q` does.
+    // It has ended before reading everything, as with `q`.
     pager.stdin.on('error', () => undefined);
     this.endAtInterrupt();
   }
 
-  /** Undefined when there is no such program, with a warning where it was named. */
+  /** Undefined if there is no such program; warns if $PAGER names it. */
   static async start(program: string): Promise<PagedOutput | undefined> {
     const env = {...process.env, LESS: process.env['LESS'] ?? USUAL.options, LV: process.env['LV'] ?? '-c'};
     const [file = '', ...options] = program.trim().split(/\s+/);
@@ -96,7 +96,7 @@ class PagedOutput {
     await this.closed;
   }
 
-  /** Ctrl-C is for the pager to answer, which may go on; any other signal ends it too. */
+  /** Ctrl-C is for the pager, which may continue; any other signal ends the pager as well. */
   private endAtInterrupt(): void {
     onInterrupt((code) => {
       this.endAtInterrupt();
@@ -106,7 +106,7 @@ class PagedOutput {
   }
 }
 
-/** How many lines of the terminal it takes, or a few more. */
+/** The number of terminal lines that it takes, or a few more. */
 function countLines(text: string, columns: number): number {
   const lines = text.split('\n').slice(0, -1);
   return lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / (columns || Infinity))), 0);

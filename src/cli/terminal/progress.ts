@@ -1,29 +1,32 @@
 import type {SingleBar} from 'cli-progress';
 
 export interface Progress {
-  /** Call after each chunk, with how many sessions are dealt with in all. */
+  /** Call after each chunk, with the number of sessions that are done in all. */
   update(count: number): Promise<void>;
-  /** Call before writing anything else, so that the bar does not stand in its way. */
+  /** Call before any other output, which the bar would garble. */
   hide(): void;
   stop(): void;
 }
 
-/** Nothing is shown of what is over in a moment. */
+/** Work that ends sooner shows no progress. */
 const PATIENCE_MS = 1000;
-/** Between two plain lines, where there is no terminal for a bar. */
+/** Pause between two plain lines, where no terminal can show a bar. */
 const LINE_MS = 5000;
 
 const SILENT: Progress = {
   update: () => Promise.resolve(),
   hide() {
-    // There is nothing to hide.
+    // There is no bar to hide.
   },
   stop() {
-    // There is nothing to stop.
+    // There is no bar to stop.
   },
 };
 
-/** Shows on stderr how far a batch is, once it has taken longer than a second: a bar on a terminal, else plain lines. */
+/**
+ * Shows the progress of a batch on stderr once it has taken longer than a second: a bar on a terminal, else plain
+ * lines.
+ */
 export function showProgress(total: number, {isQuiet}: {isQuiet: boolean}): Progress {
   if (isQuiet) return SILENT;
   const start = performance.now();
@@ -32,14 +35,14 @@ export function showProgress(total: number, {isQuiet}: {isQuiet: boolean}): Prog
 
 function barProgress(total: number, start: number): Progress {
   let bar: SingleBar | undefined;
-  // Stopped, not just cleared: a bar that goes on puts the cursor back to where it began.
+  // Stop it instead of clearing it: a running bar moves the cursor back to its start.
   const hide = (): void => {
     bar?.stop();
     bar = undefined;
   };
-  // A second Ctrl-C ends the process while the bar is shown.
+  // A second Ctrl-C ends the process while the bar is visible.
   process.once('exit', hide);
-  // The cursor and the wrapping of lines are left as they are: whatever stops the process, nothing has to be put back.
+  // The bar leaves the cursor and line wrapping alone, so that nothing has to be restored however the process ends.
   const terminal = {stream: process.stderr, linewrap: true, clearOnComplete: true};
   return {
     async update(count) {

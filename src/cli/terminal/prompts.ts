@@ -8,7 +8,7 @@ import {onInterrupt} from './interrupts.js';
 const [YES, NO] = [/^y(?:es)?$/i, /^(?:no?)?$/i];
 
 /**
- * Asks on the terminal; the default is no.
+ * Asks a yes-or-no question on the terminal; the default is no.
  *
  * @throws TokengateError INTERRUPTED, DECLINED when the input ends without an answer
  */
@@ -17,9 +17,9 @@ export function confirm(question: string): Promise<boolean> {
 }
 
 /**
- * Asks for a name to be typed; gives what is.
+ * Asks for a name, and returns what was typed.
  *
- * @throws TokengateError INTERRUPTED, DECLINED when nothing is
+ * @throws TokengateError INTERRUPTED, DECLINED when nothing was typed
  */
 export async function askForName(question: string, name: string): Promise<string> {
   const typed = await ask(`${question} To confirm, type ${name}:`, (answer) => answer);
@@ -28,10 +28,10 @@ export async function askForName(question: string, name: string): Promise<string
 }
 
 /**
- * Asks until there is an answer. The terminal stays in its own mode, so that Ctrl-C, Ctrl-Z, Ctrl-D and the loss of the
- * terminal are what they always are, and nothing of it has to be put back.
+ * Asks until there is an answer. The terminal keeps its mode: Ctrl-C, Ctrl-Z, Ctrl-D and the loss of the terminal work
+ * as usual, and nothing has to be restored.
  *
- * @param read what a line means; undefined when it is no answer
+ * @param read returns the meaning of a line; undefined if it is not an answer
  */
 async function ask<T>(question: string, read: (line: string) => T | undefined): Promise<T> {
   const {stdin, stderr} = process;
@@ -56,7 +56,7 @@ async function ask<T>(question: string, read: (line: string) => T | undefined): 
       };
       end = () => {
         stderr.write('\n');
-        // The terminal has gone, of which the signal may come later.
+        // The terminal is gone; the signal may come later.
         if (!isatty(0)) endWith(EXIT.SIGHUP);
         reject(new TokengateError('DECLINED', 'No answer: nothing was changed.'));
       };
@@ -65,7 +65,7 @@ async function ask<T>(question: string, read: (line: string) => T | undefined): 
         reject(new TokengateError('INTERRUPTED', 'Interrupted: nothing was changed.'));
       });
       stdin.setEncoding('utf8').on('data', take).on('end', end).on('error', end);
-      // After Ctrl-Z and fg the question is out of sight.
+      // After Ctrl-Z and fg the question is off the screen.
       process.on('SIGCONT', show);
       stdin.resume();
       show();
@@ -79,7 +79,10 @@ async function ask<T>(question: string, read: (line: string) => T | undefined): 
   }
 }
 
-/** What was typed before the question could be read is no answer to it, finished line or not. */
+/**
+ * Discards whatever was typed before the question was visible, whether or not the line was finished: it cannot be an
+ * answer.
+ */
 async function discardTyped(): Promise<void> {
   const {stdin} = process;
   const discard = (): void => undefined;
@@ -87,24 +90,24 @@ async function discardTyped(): Promise<void> {
   try {
     stdin.setRawMode(true);
     stdin.resume();
-    // The first may come before the terminal is looked at, when a reply of Redis led here; between both it is.
+    // The first turn may come before the terminal is read, when a reply from Redis led here; between two turns it is.
     await new Promise(setImmediate);
     await new Promise(setImmediate);
     stdin.pause();
     stdin.setRawMode(false);
   } catch {
-    // The terminal has gone: the question finds that out.
+    // The terminal is gone; the question notices.
   } finally {
     stdin.off('error', discard);
   }
 }
 
-/** A question needs a terminal to be read from and one to be shown on. */
+/** A question needs a terminal for input and one for output. Without both it would wait for ever, as in cron or CI. */
 export function canAsk(): boolean {
   return process.stdin.isTTY && process.stderr.isTTY;
 }
 
-/** @param name of what is protected */
+/** @param name the name of the protected store or context */
 export function confirmationRequired(name?: string): TokengateError {
   const [what, flag] = name === undefined ? ['This', '--yes'] : [`'${name}' is protected: this`, confirmFlag(name)];
   return new TokengateError(

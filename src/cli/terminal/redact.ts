@@ -1,11 +1,11 @@
 import {secretsOfUrl} from '../../lib/redis/url.js';
 
-/** What must not be shown, and what is shown in its place. */
+/** Texts that must not be shown, and their replacements. */
 const secrets = new Map<string, string>();
 let isWatching = false;
-/** What is shorter can stand in messages that have nothing to do with it. */
+/** A shorter text can occur in unrelated messages. */
 const MIN_SECRET_LENGTH = 8;
-/** A part of a path that is no word. */
+/** The minimum length of a path's part that is a token rather than a word. */
 const MIN_TOKEN_LENGTH = 16;
 
 /** Remembers the password in a text that may hold a URL. */
@@ -14,25 +14,25 @@ export function keepSecret(text: string): void {
 }
 
 /**
- * Remembers the password in a Redis URL, and the URL as a whole when it may hold one: in a malformed URL the password
- * can stand anywhere.
+ * Remembers the password in a Redis URL; also the whole URL if it may hold one, since in a malformed URL the password
+ * can be anywhere.
  */
 export function keepSecretUrl(url: string): void {
   keepSecret(url);
   if (/[@?]/.test(url)) addSecret(url);
 }
 
-/** Remembers a webhook's URL, as a whole and without its host: a path alone lets whoever knows it post there. */
+/** Remembers a webhook's URL, with and without its host: the path alone is enough to post there. */
 export function keepWebhookUrl(url: string): void {
   keepSecret(url);
   const [, path = ''] = /^https?:\/\/[^/?#]*(.*)$/is.exec(url) ?? [];
-  // What Node.js says of a request under NODE_DEBUG has path and query apart.
+  // NODE_DEBUG prints path and query of a request separately.
   const parts = [...path.split(/[?#]/), ...path.split(/[/?#&=]/).filter((part) => part.length >= MIN_TOKEN_LENGTH)];
   for (const secret of [url, path, ...parts]) if (secret.length >= MIN_SECRET_LENGTH) addSecret(secret);
   redactStderr();
 }
 
-/** The text without any password that is known. */
+/** The text without any known password. */
 export function redact(text: string): string {
   let safe = text;
   for (const [secret, shown] of [...secrets].sort(([a], [b]) => b.length - a.length)) {
@@ -41,7 +41,7 @@ export function redact(text: string): string {
   return safe;
 }
 
-/** Keeps passwords out of what libraries write to stderr too, such as the command line that `DEBUG=*` shows. */
+/** Keeps passwords out of what libraries write to stderr as well, such as the command line under `DEBUG=*`. */
 export function redactStderr(): void {
   if (secrets.size === 0 || isWatching) return;
   isWatching = true;
@@ -54,9 +54,9 @@ export function redactStderr(): void {
 }
 
 /**
- * A password that may be a part of any message by chance, such as `redis` or `a`, is hidden only where a URL has it: to
- * take it out elsewhere would garble the message, and give it away at that. A server that repeats it is another matter,
- * see `redis-errors.ts`.
+ * Remembers a secret. A short password such as `redis` or `a` may occur in any message by chance. It is hidden only
+ * within a URL: hiding it elsewhere would garble the message, and reveal it. For a server that repeats a password see
+ * `redis/failures.ts`.
  */
 function addSecret(secret: string): void {
   const isDistinct = secret.length >= 16 || (secret.length >= 6 && /[^a-z]/i.test(secret));
@@ -64,16 +64,16 @@ function addSecret(secret: string): void {
   else for (const [before, after] of IN_URL) addForms(`${before}${secret}${after}`, `${before}***${after}`);
 }
 
-/** What stands around a password in a URL. */
+/** The text around a password in a URL. */
 const IN_URL = [
   [':', '@'],
   ['sentinel_password=', ''],
 ] as const;
 
-/** In each form in which some text may hold it. */
+/** Remembers a secret in every form in which a text may hold it. */
 function addForms(secret: string, shown: string): void {
   secrets.set(secret, shown);
-  // As util.inspect and JSON show it.
+  // The forms of util.inspect and JSON.
   secrets.set(secret.replaceAll('\\', '\\\\'), shown);
   secrets.set(secret.replaceAll('\\', '\\\\').replaceAll("'", "\\'"), shown);
   secrets.set(JSON.stringify(secret).slice(1, -1), shown);

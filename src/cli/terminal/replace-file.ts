@@ -20,8 +20,8 @@ const WHY: Record<string, string> = {
 };
 
 /**
- * Writes a file that others read at any time: they see the old one or the new one, each whole, and the old one stays when
- * anything fails. Everybody may read it, unless `mode` says otherwise.
+ * Writes a file that others may read at any time. They see the old file or the new one, each complete; if anything
+ * fails, the old one stays. Everybody may read it, unless `mode` says otherwise.
  *
  * @throws TokengateError OUTPUT_FAILED
  */
@@ -32,7 +32,7 @@ export async function replaceFile(path: string, text: string, mode = 0o644): Pro
     try {
       unlinkSync(temporary);
     } catch {
-      // It was not made, or has got its name.
+      // It was not made, or has its final name already.
     }
   };
   // Ctrl-C ends the process at once.
@@ -40,7 +40,7 @@ export async function replaceFile(path: string, text: string, mode = 0o644): Pro
   try {
     const target = await findTarget(path);
     const folder = dirname(target);
-    // A name that node_exporter does not take for metrics, in the same file system.
+    // In the same file system, under a name that node_exporter does not read.
     temporary = join(folder, `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
     const handle = await open(temporary, 'wx', 0o600);
     try {
@@ -63,7 +63,7 @@ export async function replaceFile(path: string, text: string, mode = 0o644): Pro
   }
 }
 
-/** Behind a link the file itself, so that the link stays. */
+/** The target of a link, so that the link stays. */
 async function findTarget(path: string): Promise<string> {
   try {
     const target = await realpath(path);
@@ -75,7 +75,7 @@ async function findTarget(path: string): Promise<string> {
   }
 }
 
-/** So that the new name outlives a loss of power. Some systems cannot do that to a folder. */
+/** Makes the new name survive a loss of power. Some systems cannot do that for a folder. */
 async function syncFolder(folder: string): Promise<void> {
   try {
     const handle = await open(folder, 'r');
@@ -85,7 +85,7 @@ async function syncFolder(folder: string): Promise<void> {
       await handle.close();
     }
   } catch {
-    // The file is there all the same.
+    // The file is there anyway.
   }
 }
 
@@ -93,7 +93,7 @@ function failure(path: string, why: string): TokengateError {
   return new TokengateError('OUTPUT_FAILED', `Cannot write '${path}': ${why}.`);
 }
 
-/** As `replaceFile`, of text that comes in pieces. */
+/** Like `replaceFile`, for text that comes in pieces. */
 export async function replaceWithPieces(path: string, pieces: Iterable<string> | AsyncIterable<string>): Promise<void> {
   let text = '';
   for await (const piece of pieces) text += piece;

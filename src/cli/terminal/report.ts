@@ -15,12 +15,12 @@ interface Report {
   hint: string | undefined;
 }
 
-/** True when the words ask for JSON, by `--json` or `--format json`; known before they are parsed. */
+/** True when the arguments ask for JSON, with `--json` or `--format json`; works before they are parsed. */
 export function wantsJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--');
   const words = end === -1 ? argv : argv.slice(0, end);
   return words.some((word, index) => {
-    // Letters of switches may stand before that of the format: -qo json.
+    // Other short flags may come before the format: -qo json.
     const [, value] = /^(?:--format(?:=|$)|-[0hqy]*o=?)(.*)$/s.exec(word) ?? [];
     return (
       word === '--json' || value === 'json' || (value === '' && !word.endsWith('=') && words[index + 1] === 'json')
@@ -28,10 +28,10 @@ export function wantsJson(argv: readonly string[]): boolean {
   });
 }
 
-/** Past this many warnings of one kind the rest are only counted. */
+/** Warnings of one kind to print; the rest are only counted. */
 export const MAX_WARNINGS = 20;
 
-/** Says what went wrong on stderr, in one or two lines or as JSON, and sets the exit code. */
+/** Reports an error on stderr, in one or two lines or as JSON, and sets the exit code. */
 export function reportError(error: unknown, {json, command}: {json: boolean; command?: string | undefined}): void {
   if (error instanceof OutputClosed) return;
   if (isOfOclif(error) && error.code === 'EEXIT') {
@@ -53,7 +53,7 @@ export function reportError(error: unknown, {json, command}: {json: boolean; com
   }
 }
 
-/** One failure among others, of which the command's own error tells the sum. */
+/** Reports one failure among others; the command's own error sums them up. */
 export function reportLine(message: string): void {
   writeError(`${paint('red', 'Error:', process.stderr)} ${showError(message)}\n`);
 }
@@ -64,7 +64,7 @@ export function reportWarning(message: string): void {
 
 function toReport(error: unknown, command: string | undefined): Report {
   if (error instanceof TokengateError) {
-    // oclif puts its own words around what is wrong with a flag's value.
+    // oclif wraps its own words around a message about a flag's value.
     const message = error.message.replace(/^Parsing --\S+ \n\t(.*)\nSee more help with --help$/s, '$1');
     return {code: error.code, message, hint: error.hint};
   }
@@ -80,12 +80,12 @@ function toReport(error: unknown, command: string | undefined): Report {
   };
 }
 
-/** By what oclif marks its errors with: a plugin may have brought a copy of oclif, with classes of its own. */
+/** Recognized by oclif's own mark: a plugin may bring another copy of oclif, whose classes differ. */
 function isOfOclif(error: unknown): error is Errors.CLIError {
   return error instanceof Error && 'oclif' in error && typeof error.oclif === 'object';
 }
 
-/** oclif's message without its advice and its list of arguments, in one line. */
+/** oclif's message in one line, without its advice and its list of arguments. */
 function usageMessage(error: Error): string {
   const {args, flags} = error as {args?: unknown; flags?: unknown};
   if (error.constructor.name === 'RequiredArgsError' && Array.isArray(args)) {
@@ -99,13 +99,13 @@ function usageMessage(error: Error): string {
     .replace(/\nSee more help with --help/g, '')
     .replace(/^The following errors? occurred:\s*([^\n]*)[^]*/, '$1')
     .replace(/\s*\n\s*/g, ' ')
-    // A switch that was typed alone would be called --forever=true.
+    // oclif would call a switch that was typed alone --forever=true.
     .replace(/^(--[\w-]+)=.*? (cannot also be provided)/, '$1 $2')
     .trim();
   return /[.!?]$/.test(line) ? line : `${line}.`;
 }
 
-/** The flags that were probably meant by those that do not exist. */
+/** The existing flags that unknown ones probably meant. */
 function guessFlags(error: Error): string {
   const {flags, parse} = error as {flags?: unknown; parse?: {input?: {flags?: Record<string, unknown>}}};
   if (error.constructor.name !== 'NonExistentFlagsError' || !Array.isArray(flags)) return '';
@@ -113,7 +113,7 @@ function guessFlags(error: Error): string {
   return (flags as string[]).map((flag) => guessNearest(flag.replace(/=.*/s, ''), names)).join('');
 }
 
-/** What would have been said with quotes around an ID: its words are arguments of their own without them. */
+/** The hint that an ID needs quotes: without them its words are separate arguments. */
 function adviseQuotes(error: Error): string {
   const {parse} = error as {parse?: {input?: {args?: object}; output?: {argv?: unknown}}};
   const words = parse?.output?.argv;
@@ -121,7 +121,7 @@ function adviseQuotes(error: Error): string {
   return quotingHint(words as string[], Object.keys(parse?.input?.args ?? {})) ?? '';
 }
 
-/** For words of which there are more than a command takes after the ID of its session; else undefined. */
+/** The hint, when there are more words than the command takes after a session's ID; otherwise undefined. */
 export function quotingHint(words: readonly string[], [first, ...others]: readonly string[]): string | undefined {
   if (first !== 'session_id' || words.length <= 1 + others.length) return undefined;
   return `Quote an ID that has spaces: '${words.slice(0, words.length - others.length).join(' ')}'. `;

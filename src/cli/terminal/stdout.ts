@@ -2,46 +2,50 @@ import {TokengateError} from '../../lib/values/errors.js';
 import {EXIT, endWith} from './exit-code.js';
 import {whenInterrupted} from './interrupts.js';
 
-/** Nobody reads stdout any more (`| head`): reason enough to stop, not an error. */
+/** The reader of stdout has gone (`| head`): a reason to stop, not an error. */
 export class OutputClosed extends Error {
   override message = 'The reader of the output has gone.';
 }
 
-/** Nobody has read stdout by the time that the work was interrupted. */
+/** Nobody has read stdout by the time the work was interrupted. */
 class OutputUnread extends OutputClosed {
   override message = 'Nobody reads the output.';
 }
 
-/** What is written to stdout of work that goes on, at most, before its reader is waited for. */
+/** Maximum output that waits for the reader while work goes on. */
 const BUFFER = 1 << 20;
-/** How long after an interrupt a reader may take nothing of what was written, before it is waited for no more. */
+/** How long to wait for a reader after an interrupt if it takes nothing. */
 const PATIENCE_MS = 300;
 
-/** How many pieces readers have taken. */
+/** The number of pieces that readers have taken. */
 let taken = 0;
 let failure: Error | undefined;
 let isReported = false;
-/** In pieces, what a change says that was made. */
+/** What a change has reported, in pieces. */
 const answer: string[] = [];
 
-/** Takes over from oclif's listener, which crashes on anything but a closed pipe. Call it once oclif is loaded. */
+/** Replaces oclif's listener, which crashes on every error but a closed pipe. Call it after oclif is loaded. */
 export function watchOutput(): void {
   process.stdout.removeAllListeners('error');
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     failure ??= error;
   });
   process.stderr.on('error', () => {
-    // Nowhere left to say it.
+    // There is nowhere left to report it.
   });
 }
 
-/** Keeps a piece of what a change prints: it was made, whether or not stdout takes it, so that a failure repeats it. */
+/**
+ * Keeps a piece of a change's report. The change was made, even if stdout does not take the report; the error then
+ * repeats it.
+ */
 export function keepAnswer(text: string): void {
   answer.push(text);
 }
 
 /**
- * Writes to stdout no faster than it is read, in pieces of about 64 KB.
+ * Writes to stdout as fast as it is read, in pieces of about 64 KB. A full disk, or any other failure, must not pass
+ * for success.
  *
  * @throws OutputClosed when the reader has gone, TokengateError OUTPUT_FAILED when the text cannot be written
  */
@@ -57,15 +61,15 @@ export async function writeOutput(pieces: Iterable<string> | AsyncIterable<strin
 }
 
 /**
- * The output of work that is done, whether or not it can be told of there: failures of stdout end nothing, and a reader
- * that does not read holds it up only when a megabyte waits for it.
+ * The output of work that continues even if it cannot be reported: a failure of stdout does not end it, and a slow
+ * reader delays it only when a megabyte is waiting.
  */
 export class WorkOutput {
-  /** Why stdout takes no more, once it does not. */
+  /** Why stdout takes no more; undefined while it does. */
   closedBy: string | undefined;
-  /** True when it is only that nobody has read it. */
+  /** True if the only reason is that nobody has read it. */
   isUnread = false;
-  /** Written, and not taken yet. */
+  /** Written, but not taken yet. */
   private readonly waiting = new Set<{text: string}>();
 
   /** Writes to stdout, and to stderr once stdout takes no more. */
@@ -88,7 +92,7 @@ export class WorkOutput {
     }
   }
 
-  /** Waits until stdout has taken all that was written, or takes no more. */
+  /** Waits until stdout has taken everything, or takes no more. */
   async drain(): Promise<void> {
     await this.attempt(drainOutput);
   }
@@ -106,30 +110,31 @@ export class WorkOutput {
   }
 }
 
-/** Why stdout takes no more, as a sentence; any other error is thrown on. */
+/** A sentence saying why stdout takes no more. Throws any other error on. */
 export function explainClosing(error: unknown): string {
   if (error instanceof OutputClosed || error instanceof TokengateError) return error.message;
   throw error;
 }
 
 /**
- * Waits until stdout has taken all that was written; after an interrupt only for a moment.
+ * Waits until stdout has taken everything; after an interrupt only for a moment. Without this the end of the process
+ * would cut off what a slow reader has not read.
  *
- * @throws as `writeOutput`
+ * @throws like `writeOutput`
  */
 export async function drainOutput(): Promise<void> {
   await writeChunk('');
-  // The 'error' event may come after the callback of the write that failed.
+  // The 'error' event may follow the callback of the failed write.
   await new Promise(setImmediate);
   throwFailure();
 }
 
-/** Waits until stderr has taken all that was written, or takes no more; after an interrupt only for a moment. */
+/** Waits until stderr has taken everything, or takes no more; after an interrupt only for a moment. */
 export async function drainErrors(): Promise<void> {
   await writeTo(process.stderr, '');
 }
 
-/** Waits for a reader of stderr when a megabyte waits for it. */
+/** Waits for the reader of stderr when a megabyte is waiting. */
 export async function boundErrors(): Promise<void> {
   if (process.stderr.writableLength > BUFFER) await drainErrors();
 }
@@ -141,14 +146,14 @@ async function writeChunk(chunk: string): Promise<void> {
   throwFailure();
 }
 
-/** Resolves when it is taken, else with why not: `OutputUnread` after a moment that begins with an interrupt. */
+/** Resolves when the text is taken, or with the reason why not: `OutputUnread` a moment after an interrupt. */
 function writeTo(stream: NodeJS.WriteStream, text: string): Promise<Error | undefined> {
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout | undefined;
     const unwatch = whenInterrupted(() => {
       let before = taken;
       timer = setInterval(() => {
-        // A reader that is only slow gets all of it.
+        // A reader that is merely slow gets everything.
         const isSlow = taken !== before;
         before = taken;
         if (isSlow) return;
@@ -165,12 +170,12 @@ function writeTo(stream: NodeJS.WriteStream, text: string): Promise<Error | unde
   });
 }
 
-/** Throws once: a command that could not write its answer fails, and what is left to write fails for the same reason. */
+/** Throws once: a command that could not write its output fails, and its remaining output fails for the same reason. */
 function throwFailure(): void {
   if (failure === undefined || isReported) return;
   isReported = true;
   const {code} = failure as NodeJS.ErrnoException;
-  // The terminal has gone, of which the signal may come later.
+  // The terminal is gone; the signal may come later.
   const isHungUp = code === 'EIO' && process.stdout.isTTY;
   if (isHungUp) endWith(EXIT.SIGHUP);
   if (code === 'EPIPE' || isHungUp) throw new OutputClosed();

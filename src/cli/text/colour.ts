@@ -1,10 +1,10 @@
 import type {Status} from '../../lib/watch/row.js';
 
-/** What a terminal is sent for a colour. */
+/** The codes that a terminal takes for colours. */
 const COLOURS = {red: 31, green: 32, yellow: 33, magenta: 35, cyan: 36};
 export type Colour = keyof typeof COLOURS;
 
-/** Of the status of a session. */
+/** The colours of a session's status. */
 export const STATUS_COLOURS: Record<Status, Colour> = {
   frozen: 'cyan',
   invalid: 'magenta',
@@ -13,9 +13,9 @@ export const STATUS_COLOURS: Record<Status, Colour> = {
   ok: 'green',
 };
 
-/** Colours text for a stream that is a terminal; NO_COLOR, FORCE_COLOR and TERM=dumb decide before that. */
+/** Colours text for a stream that is a terminal; NO_COLOR, FORCE_COLOR and TERM=dumb override that. */
 export function paint(colour: Colour, text: string, stream: NodeJS.WriteStream): string {
-  // Node.js's styleText asks stdout, whichever stream is meant, and takes an empty NO_COLOR for one that is set.
+  // Node.js's styleText always looks at stdout, and treats an empty NO_COLOR as set.
   return hasColour(stream) ? `\x1b[${COLOURS[colour]}m${text}\x1b[39m` : text;
 }
 

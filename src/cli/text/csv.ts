@@ -1,8 +1,8 @@
 import {showText} from './escape.js';
 
 /**
- * A cell of CSV (RFC 4180) with untrusted text. A spreadsheet would take a text that begins with `= + - @` for a
- * formula, so it gets an apostrophe before it. On a terminal what is otherwise exact is made safe to show.
+ * A CSV cell (RFC 4180) with untrusted text. A text that begins with `= + - @` gets an apostrophe, or a spreadsheet
+ * would run it as a formula. Otherwise the text is exact, except on a terminal, where it is made safe to show.
  */
 export function toCsvCell(exact: string, {isTerminal = false} = {}): string {
   const text = isTerminal ? showText(exact) : exact;

@@ -3,10 +3,10 @@ import type {Interfaces} from '@oclif/core';
 import {editDistance} from '../../lib/values/edit-distance.js';
 import {TokengateError} from '../../lib/values/errors.js';
 
-/** More than these say nothing. */
+/** Maximum number of suggestions; a longer list helps nobody. */
 const MOST = 4;
 
-/** Of the names those that were probably meant: with few other letters, or that have a word in common. */
+/** The names that were probably meant: those that differ in few letters, or share a word. */
 function findNearest(typed: string, names: readonly string[]): string[] {
   const distances = names.map((name) => ({name, distance: editDistance(typed, name)}));
   const least = Math.min(...distances.map(({distance}) => distance));
@@ -24,7 +24,7 @@ function findNearest(typed: string, names: readonly string[]): string[] {
   return related.length <= MOST ? related : [];
 }
 
-/** @param others what else could stand there */
+/** @param others other words that could stand there */
 export function unknownCommand(typed: string, config: Interfaces.Config, others: string[] = []): TokengateError {
   const names = [...config.commands.filter(({hidden}) => !hidden).map(({id}) => id), ...others];
   return new TokengateError('UNKNOWN_COMMAND', `Unknown command '${typed}'.`, {
@@ -32,7 +32,7 @@ export function unknownCommand(typed: string, config: Interfaces.Config, others:
   });
 }
 
-/** A sentence that asks for those that were probably meant, and a space; nothing when there are none. */
+/** A question that suggests names, followed by a space; empty without suggestions. */
 export function guessNearest(typed: string, names: readonly string[]): string {
   const nearest = findNearest(typed, names);
   if (nearest.length === 0) return '';

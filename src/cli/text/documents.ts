@@ -4,10 +4,10 @@ import {toCsvCell} from './csv.js';
 import {stringifyJson} from './json.js';
 
 /**
- * A list of documents for programs, piece by piece. A cell of CSV is empty for null.
+ * A list of documents for scripts, piece by piece. Null is an empty cell in CSV.
  *
- * @param fields the header of CSV: their fields in their order
- * @param isTerminal makes text that is otherwise exact safe to show in CSV; JSON always is
+ * @param fields the fields of the documents in order, which are the header of CSV
+ * @param isTerminal makes CSV safe to show instead of exact; JSON always is
  */
 export function* renderDocuments(
   documents: readonly object[],

@@ -1,30 +1,32 @@
 /**
- * What must not reach a terminal as it is: control characters, line and paragraph separators, format characters (bidi
- * controls among them), what shows nothing (`DI`: blank fillers, selectors of variants, tags), unpaired surrogates.
+ * Characters that must not reach a terminal: control characters, line and paragraph separators, format characters
+ * (including bidi controls), invisible ones (`DI`: blank fillers, variation selectors, tags), and unpaired surrogates.
  */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{DI}]/gu;
 const PLAIN = /^[\x20-\x7e]*$/;
 const NAMED: Record<string, string> = {'\n': '\\n', '\r': '\\r', '\t': '\\t'};
 
-/** Untrusted text for one line of a terminal: what is unsafe stands there visibly, such as `\x1b` or `\u202e`. */
+/**
+ * Makes untrusted text safe for one line of a terminal: unsafe characters become visible, such as `\x1b` or `\u202e`.
+ */
 export function showText(text: string): string {
   if (PLAIN.test(text)) return text;
   return text.replace(UNSAFE, (character) => NAMED[character] ?? escapeCodePoint(character));
 }
 
-/** How many characters of a text that others chose stand in a cell or a message that is no terminal's. */
+/** Maximum characters of somebody else's text in a cell, or in a message that is not for a terminal. */
 const LONGEST = 120;
-/** How many characters of a message are shown: more than any has whose quoted texts are cut. */
+/** Maximum characters of a message: more than any has whose quoted texts are truncated. */
 const LONGEST_MESSAGE = 1000;
 
-/** How much is shown of a text that others chose, such as an ID: a terminal's width. */
+/** How much to show of somebody else's text, such as an ID: the width of a terminal. */
 export function roomOf(stream: NodeJS.WriteStream): number {
   return stream.isTTY && stream.columns > 0 ? stream.columns : LONGEST;
 }
 
 /**
- * As `showText`, in at most so many characters: `…` stands for the middle, since IDs differ at their ends. Takes time
- * and memory for what is shown, not for the whole: API clients choose IDs, and may send a megabyte.
+ * Like `showText`, in at most this many characters: `…` replaces the middle, since IDs differ at their ends. Time and
+ * memory depend on what is shown, not on the text: API clients choose IDs, and may send a megabyte.
  */
 export function showCut(text: string, length = LONGEST): string {
   if (text.length <= length && PLAIN.test(text)) return text;
@@ -33,13 +35,15 @@ export function showCut(text: string, length = LONGEST): string {
     const shown = showText(text);
     if (shown.length <= length || Array.from(shown).length <= length) return shown;
   }
-  // At the far end of a piece stands half a character, maybe: it is beyond what is taken.
+  // The far end of a piece may be half a character; it is outside the part that is shown.
   const head = Array.from(showText(text.slice(0, most))).slice(0, Math.ceil((length - 1) / 2));
   const tail = Array.from(showText(text.slice(-most)));
   return `${head.join('')}…${tail.slice(tail.length - Math.floor((length - 1) / 2)).join('')}`;
 }
 
-/** Untrusted text for a message of one line: each text in it that stands in quotes or parentheses is cut. */
+/**
+ * Makes untrusted text safe for a message of one line, and truncates each text in it that is in quotes or parentheses.
+ */
 export function showMessage(message: string, length = LONGEST): string {
   if (message.length <= length) return showText(message);
   let shown = '';

@@ -2,8 +2,8 @@ import {Decimal} from '../../lib/values/decimal.js';
 import {escapeJson} from './escape.js';
 
 /**
- * JSON in which an amount of money is a number with all its digits (a JavaScript number would lose some), and no
- * character can act on a terminal. Dates are ISO 8601 in UTC. `outerIndent` is that of what it stands in.
+ * JSON in which amounts of money are numbers with all their digits (a JavaScript number would lose some), and no
+ * character can act on a terminal. Dates are ISO 8601 in UTC. `outerIndent` is the indentation of the surrounding text.
  */
 export function stringifyJson(value: unknown, indent = '', outerIndent = ''): string {
   return write(value, indent === '' ? '' : `\n${outerIndent}`, indent);

@@ -2,7 +2,7 @@ import type {TableUserConfig} from 'table';
 
 import {type Colour, paint} from './colour.js';
 
-/** `table` takes 0.15 ms a row; past this many rows the same lines are drawn here, forty times faster. */
+/** `table` takes 0.15 ms a row. Above this many rows the same lines are drawn here, forty times faster. */
 const LARGE = 500;
 const PLAIN = /^[\x20-\x7e]*$/;
 
@@ -24,23 +24,23 @@ const DOUBLE = {
   joinJoin: '╬',
 };
 
-/** Where stdout is a terminal the table fits it; elsewhere its lines are those that scripts know. */
+/** On a terminal the table fits its width; elsewhere its lines keep the form that scripts know. */
 interface TableOptions {
-  /** The last row is set off by a line. */
+  /** A line separates the last row. */
   hasFooter?: boolean;
-  /** Columns of texts that are cut where the terminal has no room for them. */
+  /** Columns of text that may be truncated where the terminal is too narrow. */
   flexible?: readonly number[];
-  /** Columns of amounts, aligned on a terminal. */
+  /** Columns of amounts, aligned right on a terminal. */
   right?: readonly number[];
   colour?: (cell: string, column: number) => Colour | undefined;
 }
 
-/** A flexible column keeps as many columns of the terminal, with and without blanks at the edges of cells. */
+/** The minimum width of a flexible column, with and without blanks around cells. */
 const LEAST = {roomy: 10, narrow: 4};
 
 /**
- * A table with a double border and a line below its header, piece by piece. Cells must be safe to show and of one line
- * each; wide characters take two columns, combining ones none.
+ * A table with a double border and a line below its header, piece by piece. Cells must be safe to show and have one
+ * line each; wide characters take two columns, combining ones none.
  */
 export async function drawTable(
   header: readonly string[],
@@ -58,7 +58,7 @@ export async function drawTable(
   return [table([[...header], ...rows], config)];
 }
 
-/** The same text as `table` gives for rows of ASCII, for any. */
+/** The same text that `table` would return for ASCII, but for any characters. */
 export async function drawLargeTable(
   header: readonly string[],
   rows: readonly string[][],
@@ -77,7 +77,7 @@ function isPlain(rows: readonly string[][]): boolean {
 }
 
 interface LineOptions extends TableOptions {
-  /** Of a terminal. */
+  /** The width of a terminal. */
   room?: number;
   cut?: (text: string, width: number) => string;
 }
@@ -117,7 +117,7 @@ function* drawLines(
   yield line(DOUBLE.bottomLeft, DOUBLE.bottomJoin, DOUBLE.bottomRight);
 }
 
-/** Narrows flexible columns, the widest first, until all fit: with blanks at the edges of cells, or else without. */
+/** Narrows flexible columns, the widest first, until all fit; without blanks around cells if need be. */
 function fitWidths(natural: readonly number[], flexible: readonly number[], room: number): Fitted {
   const fit = (edge: string, least: number): Fitted & {isFit: boolean} => {
     const widths = [...natural];

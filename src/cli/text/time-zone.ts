@@ -1,11 +1,11 @@
 import {existsSync} from 'node:fs';
 
 import {TokengateError} from '../../lib/values/errors.js';
-import {parseTime} from '../../lib/values/time.js';
+import {isZoneName, parseTime} from '../../lib/values/time.js';
 
 /**
- * A point in time as an operator types it: see `parseTime`. One without an offset is refused where Node.js does not know
- * the time zone, and would take another for it.
+ * A point in time that an operator typed: see `parseTime`. A time without an offset is refused where Node.js does not
+ * know the time zone, and would use another one.
  *
  * @throws TokengateError INVALID_TIME
  */
@@ -19,18 +19,16 @@ export function parseTypedTime(typed: string): Date {
   });
 }
 
-/** Node.js knows names such as Europe/Berlin, with a colon too: no files and no rules, of which it takes a part. */
+/**
+ * Node.js knows names such as Europe/Berlin, also with a colon before them. It does not read files, and of rules it
+ * reads only a part.
+ */
 function isKnown(zone: string | undefined): boolean {
-  // None is UTC by the same rule.
+  // An empty zone means UTC by the same rule.
   if (zone === '') return true;
   if (zone === undefined) {
     const {timeZone} = new Intl.DateTimeFormat().resolvedOptions() as {timeZone?: string};
     return (timeZone !== undefined && timeZone !== 'Etc/Unknown') || !existsSync('/etc/localtime');
   }
-  try {
-    new Intl.DateTimeFormat('en', {timeZone: zone.replace(/^:/, '')});
-    return true;
-  } catch {
-    return false;
-  }
+  return isZoneName(zone.replace(/^:/, ''));
 }

@@ -1,10 +1,13 @@
 import {eastAsianWidth} from 'get-east-asian-width';
 
 const PLAIN = /^[\x20-\x7e]*$/;
-/** What stands on the character before it: marks, and the vowels and final consonants of a Hangul syllable in parts. */
+/**
+ * Characters that combine with the one before them: marks, and the vowels and final consonants of a decomposed Hangul
+ * syllable.
+ */
 const COMBINING = /^[\p{Mn}\p{Me}\u1160-\u11ff\ud7b0-\ud7ff]$/u;
 
-/** Columns that a terminal gives to a text that is safe to show. */
+/** The number of terminal columns of a text that is safe to show. */
 export function widthOf(text: string): number {
   if (PLAIN.test(text)) return text.length;
   let width = 0;
@@ -16,7 +19,7 @@ export function widthOfCharacter(character: string): number {
   return COMBINING.test(character) ? 0 : eastAsianWidth(character.codePointAt(0) ?? 0);
 }
 
-/** Characters, each with the combining ones that stand on it. */
+/** Characters, each with its combining characters. */
 export function charactersOf(text: string): string[] {
   const characters: string[] = [];
   for (const character of text) {
@@ -26,7 +29,7 @@ export function charactersOf(text: string): string[] {
   return characters;
 }
 
-/** The text in at most so many columns, cut with `…` in the middle: IDs differ at their ends. */
+/** The text in at most this many columns, with `…` in the middle: IDs differ at their ends. */
 export function cutMiddle(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   const characters = charactersOf(text);

@@ -13,7 +13,7 @@ export const CHANGE_FORMATS = ['table', 'json', 'ndjson'] as const;
 
 export interface ChangeView {
   format: (typeof CHANGE_FORMATS)[number];
-  /** One row of the table for each session, not for each change. */
+  /** One row for each session instead of each change. */
   isEach: boolean;
 }
 
@@ -40,21 +40,21 @@ export async function* renderChanges(
 
 const HEADER = ['When (UTC)', 'Change', 'Who', 'What', 'Session', 'Before → after', 'Note'];
 
-/** From so many columns on a terminal has room for the table. */
+/** From this width on, a terminal has room for the table. */
 const WIDE = 110;
 
-/** So many sessions of a change are told apart. */
+/** The number of a change's sessions to tell apart. */
 const REMEMBERED = 1000;
 
 interface Row {
   part: HistoryPart;
-  /** Some of them, and how many there are. */
+  /** Some of the sessions, and their number. */
   sessions: Set<RawId>;
   count: number;
-  /** The one that was changed first, and what became of its keys. */
+  /** The session that was changed first, and the changes of its keys. */
   first: RawId;
   keys: KeyRecord[];
-  /** Records, and how many of them were undone. */
+  /** The number of records, and how many of them were undone. */
   records: number;
   undone: number;
   isComplete: boolean;
@@ -78,7 +78,7 @@ async function renderTable(pages: AsyncIterable<HistoryPart[]>, isEach: boolean)
         row.isComplete &&= isComplete;
         row.records++;
         row.undone += undone;
-        // On a cluster a session may have been changed in several steps, one soon after the other.
+        // On a cluster a session may have been changed in several steps, shortly after one another.
         if (row.sessions.has(id)) {
           if (id === row.first) for (const older of keys) addOlder(row.keys, older);
           continue;
@@ -92,14 +92,14 @@ async function renderTable(pages: AsyncIterable<HistoryPart[]>, isEach: boolean)
   }
   if (rows.size === 0) return ['No changes found.\n'];
   const cells = [...rows.values()].map(toCells);
-  // Where cut cells would say too little, a change takes a paragraph, if not all fits as it is.
+  // Where truncated cells would say too little, a change gets a paragraph, unless everything fits.
   const isWide = (process.stdout.columns || Infinity) >= WIDE;
   const lines = [...(await drawTable(HEADER, cells, isWide ? {flexible: [2, 3, 4, 5, 6]} : {}))];
   const isTooWide = process.stdout.isTTY && (lines[0]?.indexOf('\n') ?? 0) > (process.stdout.columns || Infinity);
   return isTooWide ? cells.map(toParagraph) : lines;
 }
 
-/** For a terminal that the table does not fit into. */
+/** For a terminal that is too narrow for the table. */
 function toParagraph([
   when = '',
   id = '',
@@ -131,13 +131,13 @@ function toCells({part, first, count, records, undone, keys, isComplete}: Row): 
   ].map((text, column) => (column === HEADER.indexOf('Session') ? text : showCut(text, room)));
 }
 
-/** What was noted, unless it is the reason of a freeze, which the change itself says. */
+/** The note, unless it is the reason of a freeze, which the change shows itself. */
 function noteOf({reason}: HistoryPart, keys: readonly KeyRecord[]): string {
   const frozen = keys.find(({shape}) => shape === FREEZE_REASON_KEYS)?.after;
   return frozen && frozen.kind === 'text' && toText(frozen.text) === reason ? '' : reason;
 }
 
-/** What a change did to a session, as scripts see it: a contract. */
+/** The change of one session in the form for scripts, which is a contract. */
 function toChangesJson({
   at,
   change,
@@ -165,14 +165,14 @@ function toChangesJson({
   }));
 }
 
-/** A line for a log store; what is undone later is a line of its own. */
+/** A line for a log store. A later undo gets a line of its own. */
 export function toShippedLine({part, record, cursor}: ShippedChange): string {
   const [fields] = toChangesJson({...part, records: [record], undoneBy: []}) as [Record<string, unknown>];
   const shown = Object.entries(fields).filter(([name]) => name !== 'undone_by');
   return `${stringifyJson({cursor, ...Object.fromEntries(shown)})}\n`;
 }
 
-/** Of the keys that were changed: null for none, else the exact text (null when it was no text) and its TTL. */
+/** The changed keys: null for no key, otherwise the exact text (null if it was not a text) and its TTL. */
 function toKeysJson(keys: readonly KeyRecord[], valueOf: (key: KeyRecord) => Value): Record<string, unknown> {
   const changed = keys.filter(({after}) => after !== undefined);
   return Object.fromEntries(

@@ -6,10 +6,10 @@ import {drawTable} from '../text/table.js';
 
 export const CONTEXT_FORMATS = ['table', 'json', 'ndjson'] as const;
 
-/** A context, as scripts see it: a contract. */
+/** A context in the form for scripts, which is a contract. */
 export interface ContextJson {
   name: string;
-  /** Null where the URL is not in the file itself. */
+  /** Null when the file does not hold the URL itself. */
   address: string | null;
   database: number | null;
   url_from: Context['source']['from'];
@@ -22,7 +22,7 @@ export interface ContextJson {
 
 /** The same in a list. */
 interface ListedContext extends ContextJson {
-  /** Whether a command on this line, in this environment, would take it. */
+  /** True if a command on this line, in this environment, would use it. */
   in_effect: boolean;
 }
 

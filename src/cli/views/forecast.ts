@@ -2,12 +2,12 @@ import {emptiesIn, type RateSource, type RecordedRates} from '../../lib/spending
 import {formatMoney, type Money} from '../../lib/values/money.js';
 import {formatDuration} from '../../lib/values/time.js';
 
-/** What is expected of a session by the ledger of its spending: a contract. Null is what is not known. */
+/** A session's forecast from the ledger, in the form for scripts, which is a contract. Null means unknown. */
 export interface ForecastJson {
-  /** US dollars an hour, over the hour before the last recording, and over the day. */
+  /** US dollars an hour, over the last hour before the last recording, and over the last day. */
   spent_per_hour: Money | null;
   spent_per_hour_of_day: Money | null;
-  /** At the faster of the two; null too when the budget renews before, or nothing is spent. */
+  /** At the higher of the two rates; also null when the budget renews before, or nothing is spent. */
   seconds_until_empty: number | null;
 }
 

@@ -6,7 +6,7 @@ import {renderDocuments} from '../text/documents.js';
 import {roomOf, showCut} from '../text/escape.js';
 import {drawTable} from '../text/table.js';
 
-/** The sums of a group as scripts see them: a contract. */
+/** The sums of a group in the form for scripts, which is a contract. */
 interface GroupJson {
   group: string;
   count: number;
@@ -26,7 +26,7 @@ export interface GroupView {
   isTerminal: boolean;
 }
 
-/** Sessions as the sums of their groups. What is not money is left out, and `onTotals` hears of it. */
+/** The sums of the groups of sessions. Values that are not money are left out, and counted in `onTotals`. */
 export async function* renderGroups(
   pages: AsyncIterable<Session[]>,
   view: GroupView & {onTotals: (totals: Totals) => void},

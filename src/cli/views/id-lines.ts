@@ -7,14 +7,14 @@ import {stringifyJson} from '../text/json.js';
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const OPENING_BRACE = 0x7b;
-/** What some programs put before a text that is UTF-8. */
+/** Some programs put this before UTF-8 text. */
 const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 
 /**
- * One ID a line, or ended by NUL. An ID that a line cannot hold, or that could be taken for what it is not, is written
- * as JSON, so that `readIds` reads back exactly what was written.
+ * One ID a line, or ended by NUL. An ID that a line cannot hold, or that could be misread, is written as JSON, so that
+ * `readIds` returns exactly what was written.
  *
- * @returns undefined for an ID that NUL cannot end: one that holds NUL, or is no text
+ * @returns undefined for an ID that NUL cannot end: one that holds NUL, or is not text
  */
 export function writeIdLine(id: RawId, nul: boolean): string | undefined {
   const name = nameOf(id);
@@ -25,8 +25,8 @@ export function writeIdLine(id: RawId, nul: boolean): string | undefined {
 }
 
 /**
- * Reads IDs: one a line, or a line of JSON such as `list-sessions --format ndjson` prints; separated by NUL each is
- * taken as it stands. A byte order mark before the lines is none of the first ID.
+ * Reads IDs: one a line, or a JSON line such as `list-sessions --format ndjson` prints; separated by NUL, each is taken
+ * literally. A byte order mark before the lines does not belong to the first ID.
  *
  * @throws TokengateError INVALID_SESSION_ID
  */
@@ -41,7 +41,7 @@ export function readIds(input: Buffer, nul: boolean): RawId[] {
     const stop = !nul && end > start && input[end - 1] === CARRIAGE_RETURN ? end - 1 : end;
     if (stop === start) continue;
     const id = !nul && input[start] === OPENING_BRACE ? idInJson(input.toString('utf8', start, stop)) : undefined;
-    // Cut out as bytes: a piece of one long text is slow to compare.
+    // Cut out as bytes: comparing a piece of one long text is slow.
     ids.push(id ?? rawId(input.toString('latin1', start, stop)));
   }
   return ids;

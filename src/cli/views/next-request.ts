@@ -20,7 +20,7 @@ import {roomOf, showCut} from '../text/escape.js';
 import type {Forecast, ForecastJson} from './forecast.js';
 import type {ShownRenewal} from './periods.js';
 
-/** A rule as scripts see it: a contract. What follows are facts of that rule. */
+/** A rule in the form for scripts, which is a contract. The fields after these are facts about the rule. */
 interface RuleJson {
   rule: Rule['rule'];
   verdict: Rule['verdict'];
@@ -30,7 +30,7 @@ interface RuleJson {
   [fact: string]: unknown;
 }
 
-/** A decision as scripts see it: a contract too. */
+/** A decision in the form for scripts, which is a contract. */
 export interface DecisionJson extends Partial<ForecastJson> {
   session_id: string;
   is_known: boolean;
@@ -44,11 +44,11 @@ export interface DecisionJson extends Partial<ForecastJson> {
   passes_if_identical: boolean;
   rules: RuleJson[];
   commands: string[];
-  /** What else is to be known, as sentences. */
+  /** Additional remarks, as sentences. */
   notes: string[];
-  /** When the budget renews next, if it does. */
+  /** The next renewal of the budget, if it renews. */
   next_renewal: string | null;
-  /** What lets it pass for this period only, in place of a larger budget. */
+  /** Commands that let it pass for this period only, without a larger budget. */
   grant_commands: string[];
 }
 
@@ -114,13 +114,13 @@ export function describeDecision(
   ];
 }
 
-/** What the rules do not say by themselves. May hold untrusted text. */
+/** Remarks that do not follow from the rules. May hold untrusted text. */
 function describeNotes({key, rules, isLoopNext}: Decision): string[] {
   const notes: string[] = [];
   const sent = sentInHeader(key);
   if (sent !== undefined) {
     notes.push(
-      `This is how the gateway stores '${nameOf(sent)}' from an X-Session-ID header. A request that names its session so passes these rules, and then fails with HTTP 500 on its way to the provider.`,
+      `This is how the gateway stores '${nameOf(sent)}' from an X-Session-ID header. A request with that header passes these rules, then fails with HTTP 500 on its way to the provider.`,
     );
   }
   for (const rule of rules) {
@@ -134,7 +134,7 @@ function describeNotes({key, rules, isLoopNext}: Decision): string[] {
   return notes;
 }
 
-/** A grant in place of a larger budget, for one that renews. */
+/** For a budget that renews: a grant instead of a larger budget. */
 function findGrants({remedies, key}: Decision, renewal: ShownRenewal | undefined): Grant[] {
   if (renewal?.sentence == null || !isText(key)) return [];
   return remedies.flatMap((remedy) =>
@@ -228,7 +228,7 @@ function describeBudget(
     : `${left}; ${formatExactMoney(missing)} short of ${formatExactMoney(cost)}`;
 }
 
-/** Null is an amount that is beyond all others. */
+/** Null stands for an amount beyond all others. */
 function formatAmount(amount: Money | null): string {
   return amount === null ? 'an infinite amount' : formatExactMoney(amount);
 }
@@ -262,10 +262,10 @@ function describeRemedies(
   if (remedies.length === 0) return [];
   const commands = toCommands(decision, remedies, server);
   if (commands.length === remedies.length) return [title, ...commands.map((command) => `  ${command}`)];
-  return [`${title} no command line can hold this ID; name it to --stdin as JSON, or by --match.`];
+  return [`${title} no command line can hold this ID; give it to --stdin as JSON, or use --match.`];
 }
 
-/** Commands to paste into a shell; without those that no shell can hold the ID for. */
+/** Commands to paste into a shell, without those for an ID that no shell can hold. */
 function toCommands({id, key}: Decision, remedies: readonly (Remedy | Grant)[], server: SameServer): string[] {
   const commands = remedies.map((remedy) => {
     switch (remedy.action) {

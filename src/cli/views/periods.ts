@@ -3,7 +3,7 @@ import type {PeriodChange, PeriodRenewal} from '../../lib/operations/period.js';
 import {formatInZone, formatIsoInZone} from '../../lib/periods/calendar.js';
 import {describeGrant, describeGrantEnd, describePeriod, describeSchedule} from '../../lib/periods/describe.js';
 import {type Grant, sumOf} from '../../lib/periods/grants.js';
-import type {PeriodState, Renewing} from '../../lib/periods/renewal.js';
+import {isAhead, type PeriodState, type Renewing} from '../../lib/periods/renewal.js';
 import type {SpanOf} from '../../lib/periods/schedule.js';
 import {formatExactMoney, type Money, ZERO} from '../../lib/values/money.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
@@ -16,17 +16,17 @@ import type {SecondLookJson} from './second-look.js';
 export const PERIOD_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
 type Format = (typeof PERIOD_FORMATS)[number];
 
-/** How a session's budget renews, as scripts see it: a contract. Null is what there is none of, or what is not readable. */
+/** The renewal of a session's budget in the form for scripts, which is a contract. Null means absent or unreadable. */
 export interface RenewalJson {
   every: string | null;
   timezone: string | null;
-  /** When the next period begins, on the zone's own clock. */
+  /** The start of the next period, on the zone's own clock. */
   next_renewal: string | null;
-  /** What the session has been given for a while; USD. */
+  /** The sum of the session's grants, in USD. */
   grants: Money | null;
 }
 
-/** The same in a row of a table, safe to show. */
+/** The same for a row of a table, safe to show. */
 export interface RenewalCells {
   json: RenewalJson;
   period: string;
@@ -34,18 +34,18 @@ export interface RenewalCells {
   grants: string;
 }
 
-/** The same beside one session. */
+/** The same for one session. */
 export interface ShownRenewal {
   json: RenewalJson;
-  /** Labelled as those of `get-budget` are. */
+  /** With the labels of `get-budget`. */
   lines: string[];
   /** `every month $50.00, next 2026-12-01 00:00 +00:00 (in 3d4h)`; null without a period. */
   sentence: string | null;
-  /** Why it is not known. */
+  /** Why it is unknown. */
   problems: string[];
 }
 
-/** How and when a budget renews, as scripts see it: a contract. Times are on the clock of the period's zone. */
+/** The terms of a renewal in the form for scripts, which is a contract. Times are on the clock of the period's zone. */
 export interface PeriodTermsJson {
   every: string | null;
   amount: Money | null;
@@ -69,7 +69,7 @@ export interface PeriodJson extends PeriodTermsJson {
   change_id: string | null;
 }
 
-/** @param now what `next_renewal` comes after; else the last renewal */
+/** @param now the moment after which to look for `next_renewal`; by default the last renewal */
 export function toPeriodJson(
   {period, grants, budget, spent}: PeriodState,
   spanOf: SpanOf,
@@ -93,10 +93,12 @@ export function toPeriodJson(
   };
 }
 
-/** What `set-period` did to one, for people. */
-export function describeSetPeriod({before, after: {period, budget}}: PeriodChange): string {
+/** What `set-period` did to a session, for people. */
+export function describeSetPeriod({before, after}: PeriodChange): string {
+  const {period, budget} = after;
   if (period !== null) return `${describePeriod(period)}, budget ${describeAmount(budget)}`;
-  return before.period === null ? 'it does not renew' : `no longer ${describePeriod(before.period)}`;
+  if (before === after) return 'it does not renew';
+  return before.period === null ? 'it no longer renews' : `no longer ${describePeriod(before.period)}`;
 }
 
 export function toRenewedJson({before, after, renewal}: PeriodRenewal, spanOf: SpanOf): Record<string, unknown> {
@@ -112,7 +114,7 @@ export function toRenewedJson({before, after, renewal}: PeriodRenewal, spanOf: S
 }
 
 export function describeUnreadable(id: RawId): string {
-  return `The period or the grants of session '${nameOf(id)}' cannot be read: see the keys tokengate:period:ID and tokengate:grants:ID.`;
+  return `The period or the grants of session '${nameOf(id)}' cannot be read: check-store says what is wrong.`;
 }
 
 function toRenewalJson({period, grants, next}: Renewing): RenewalJson {
@@ -148,7 +150,7 @@ export function showRenewal(id: RawId, renewing: Renewing | null, now: Date): Sh
   const given = grants.map(describeGrant);
   const left = next === null ? '' : formatDuration(next.getTime() - now.getTime());
   const at = period && next ? formatInZone(next, period.timezone) : '';
-  const problems = isOverdue ? [`A renewal of session '${nameOf(id)}' is overdue: is renew-budgets still run?`] : [];
+  const problems = isOverdue ? [describeOverdue(id, renewing, now)] : [];
   return {
     json: toRenewalJson(renewing),
     lines: [
@@ -158,6 +160,13 @@ export function showRenewal(id: RawId, renewing: Renewing | null, now: Date): Sh
     sentence: period && `${describePeriod(period)}, next ${at} (in ${left})`,
     problems,
   };
+}
+
+function describeOverdue(id: RawId, {period}: Renewing, now: Date): string {
+  if (period === null || !isAhead(period, now)) {
+    return `A renewal of session '${nameOf(id)}' is overdue: is renew-budgets still run?`;
+  }
+  return `The last renewal of session '${nameOf(id)}' is in the future, so it does not renew: check-store --fix mends that.`;
 }
 
 /** A row of `list-periods`. */

@@ -2,12 +2,12 @@ import type {Gauge, Metrics} from '../../lib/monitoring/metrics.js';
 import {toPlainDigits} from '../../lib/values/money.js';
 import {showText} from '../text/escape.js';
 
-/** The largest number that Prometheus can read (a binary float); it refuses a whole file for one that is larger. */
+/** The largest number that Prometheus reads (a binary float): one larger number makes it refuse the whole file. */
 const MAX_VALUE = Number.MAX_VALUE;
 
 /**
- * Metrics in Prometheus's text format, version 0.0.4. Amounts have all their digits. On a terminal, labels are made safe
- * to show.
+ * Metrics in Prometheus's text format, version 0.0.4. Amounts have all their digits. On a terminal, labels are made
+ * safe to show.
  */
 export function* renderMetrics(
   {gauges, sessions, leftOut}: Metrics,
@@ -17,7 +17,7 @@ export function* renderMetrics(
     yield `# ${leftOut} of ${sessions} sessions have no series of their own (--max-series ${maxSeries}): those that have used least.\n`;
     yield '# They are summed in tokengate_other_sessions_*.\n';
   }
-  // Any other character may stand there as it is.
+  // Prometheus takes any other character literally.
   const escape = (text: string): string => escapeLabel(isTerminal ? showText(text) : text);
   for (const {name, help, samples} of gauges) {
     if (samples.length === 0) continue;

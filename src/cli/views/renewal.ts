@@ -6,7 +6,9 @@ import type {RenewalJson, ShownRenewal} from './periods.js';
 
 export const NO_RENEWAL: RenewalJson = {every: null, timezone: null, next_renewal: null, grants: ZERO};
 
-/** Undefined for a session that has neither a period nor grants; what shows them is loaded where it has. */
+/**
+ * Undefined for a session without a period and grants; the code that shows them is loaded only where there are some.
+ */
 export async function readRenewal(redis: Redis, id: RawId): Promise<ShownRenewal | undefined> {
   const stored = await readStoredPeriod(redis, id);
   if (stored === undefined) return undefined;

@@ -8,7 +8,7 @@ import {drawTable} from '../text/table.js';
 
 export const REQUEST_FORMATS = ['table', 'json', 'ndjson', 'csv'] as const;
 
-/** A request as scripts see it: a contract. A null cost is not recorded. */
+/** A request in the form for scripts, which is a contract. A null cost is not recorded. */
 interface RequestJson {
   timestamp: Date | null;
   model: string | null;
@@ -17,8 +17,8 @@ interface RequestJson {
 }
 
 /**
- * A list of requests as text, piece by piece. `none` is what a table says that has no rows. On a
- * terminal what is otherwise exact is made safe to show.
+ * A list of requests as text, piece by piece. `none` is the text of a table without rows. The text is exact, except on
+ * a terminal, where it is made safe to show.
  */
 export async function* renderRequests(
   requests: readonly RecordedRequest[],

@@ -19,13 +19,13 @@ export interface PageLine {
   text: string;
 }
 
-/** How many requests and changes a page shows. */
+/** Requests and changes to show on a page. */
 const SHOWN = 10;
 
-/** What is explained: a request of which nothing is known. */
+/** Explains a request of which nothing is known. */
 const ANY_REQUEST = {cost: null, isRepeated: false, defaultBudget: DEFAULT_BUDGET};
 
-/** All about a session: what becomes of its next request, its last requests, its last changes, and commands for it. */
+/** Everything about a session: the outcome of its next request, its last requests and changes, and commands for it. */
 export async function readSessionPage(redis: Redis, id: RawId, server: SameServer): Promise<PageLine[]> {
   const lines: PageLine[] = [];
   const add = async (title: string, read: () => Promise<PageLine[]>): Promise<void> => {
@@ -44,7 +44,7 @@ export async function readSessionPage(redis: Redis, id: RawId, server: SameServe
   return lines;
 }
 
-/** Why the gateway lets the next request of a session through or not, and what to do about it. */
+/** Why the gateway lets a session's next request pass or not, and what to do about it. */
 export async function explain(redis: Redis, id: RawId, server: SameServer): Promise<PageLine[]> {
   const [decision, renewal] = await Promise.all([explainSession(redis, id, ANY_REQUEST), readRenewal(redis, id)]);
   return describeDecision(decision, server, renewal).map((line) =>
@@ -52,7 +52,7 @@ export async function explain(redis: Redis, id: RawId, server: SameServer): Prom
   );
 }
 
-/** None for an ID that no command line can hold. */
+/** Empty for an ID that no command line can hold. */
 function commandsFor(id: RawId, {flags}: SameServer): PageLine[] {
   const commands = [
     toSessionCommand('freeze-session', id, {flags: [...flags, '--for', '2h']}),
@@ -89,7 +89,7 @@ function toText(text: string): PageLine {
   return {kind: 'text', text};
 }
 
-/** What cannot be read is no reason to show nothing else. */
+/** A part that cannot be read is no reason to hide the others. */
 function toLine(error: unknown): PageLine[] {
   if (!(error instanceof TokengateError)) throw error;
   return [toText(error.message)];

@@ -17,7 +17,10 @@ import {writeIdLine} from './id-lines.js';
 import type {RenewalCells} from './periods.js';
 import {NO_RENEWAL} from './renewal.js';
 
-/** A session as scripts see it: a contract. Amounts are exact; null is a value in Redis that is not money. */
+/**
+ * A session in the form for scripts, which is a contract. Amounts are exact; null is a value in Redis that is not
+ * money.
+ */
 export interface SessionJson {
   session_id: string;
   budget: Money | null;
@@ -33,15 +36,17 @@ export interface ListView {
   format: ListFormat;
   columns: readonly ColumnName[];
   totals: boolean;
-  /** What a table says that has no rows. */
+  /** The text of a table without rows. */
   none: string;
-  /** Separates IDs by NUL in place of a line feed. */
+  /** Separates IDs by NUL instead of line feeds. */
   nul: boolean;
-  /** On a terminal what is otherwise exact is made safe to show. */
+  /** Makes text safe to show on a terminal, instead of exact. */
   isTerminal: boolean;
-  /** Gets what `totals` come to. */
+  /** Receives the totals. */
   onTotals: (totals: Totals) => void;
-  /** Gets the IDs that cannot be printed where NUL ends an ID: they would name other sessions when read back. */
+  /**
+   * Receives the IDs that cannot be printed with NUL as the separator: they would name other sessions when read back.
+   */
   leftOut: string[];
 }
 
@@ -49,7 +54,7 @@ export function toSessionJson({id, budget, spent, remaining, percentageUsed}: Se
   return {session_id: id, budget, spent, remaining, percentage_used: percentageUsed};
 }
 
-/** What a change of a budget did: a contract too. */
+/** What a change of a budget did, in the form for scripts, which is a contract. */
 export interface BudgetChangeJson {
   session_id: string;
   budget: Money | null;
@@ -66,19 +71,19 @@ export function toBudgetChangeJson(
   return {session_id: id, budget, previous_budget: previousBudget, spent, change_id: journal?.change ?? null};
 }
 
-/** A session of a list; with how it renews where a column shows that, and it does. */
+/** A session in a list, with its renewal if a column shows that and it has one. */
 export interface ListedSession extends Session {
   renewal?: RenewalCells | undefined;
-  /** By the ledger of spending, where a column shows that, and it is known. */
+  /** From the ledger of spending, if a column shows it and it is known. */
   forecast?: Forecast | undefined;
 }
 
 interface Column {
   title: string;
-  /** The name of its JSON field and of its CSV column. */
+  /** The name of the JSON field and of the CSV column. */
   key: string;
   value: (session: ListedSession) => unknown;
-  /** Text of the table, safe to show. */
+  /** The table's text, safe to show. */
   cell: (session: ListedSession) => string;
 }
 
@@ -86,7 +91,7 @@ function cut(text: string): string {
   return showCut(text, roomOf(process.stdout));
 }
 
-/** `invalid` in the place of an amount that cannot be read. */
+/** `invalid` for an amount that cannot be read. */
 export const money = (amount: Money | null): string => (amount === null ? 'invalid' : formatMoney(amount));
 
 const COLUMNS = {
@@ -152,14 +157,14 @@ const RENEWAL_COLUMNS: readonly ColumnName[] = ['period', 'resets', 'grants'];
 const FORECAST_COLUMNS: readonly ColumnName[] = ['hourly', 'daily', 'empties'];
 const FREEZE_COLUMNS: readonly ColumnName[] = ['frozen', 'until', 'reason', 'status'];
 
-/** The documented five; scripts get the freeze too, and a person sees how each session stands. */
+/** The five documented columns; scripts also get the freeze, and people see each session's status. */
 export function defaultColumns(format: ListFormat, isTerminal: boolean): readonly ColumnName[] {
   if (format === 'json' || format === 'ndjson') return [...DEFAULT_COLUMNS, 'frozen', 'until', 'reason'];
   return format === 'table' && isTerminal ? [...DEFAULT_COLUMNS, 'status'] : DEFAULT_COLUMNS;
 }
 
 /**
- * Reads a list of column names, separated by commas.
+ * Reads a list of column names separated by commas.
  *
  * @throws TokengateError INVALID_COLUMNS
  */
@@ -176,7 +181,7 @@ export function parseColumns(typed: string): ColumnName[] {
   return names;
 }
 
-/** True when a column shows what is expected by the ledger of spending. */
+/** True when a column shows a forecast from the ledger. */
 export function needsForecast(columns: readonly ColumnName[]): boolean {
   return columns.some((name) => FORECAST_COLUMNS.includes(name));
 }
@@ -186,7 +191,7 @@ export function needsFreeze(columns: readonly ColumnName[]): boolean {
   return columns.some((name) => FREEZE_COLUMNS.includes(name));
 }
 
-/** True when a column shows how a budget renews: keys of their own, which are looked for only then. */
+/** True when a column shows how a budget renews, for which more keys have to be read. */
 export function needsRenewal(columns: readonly ColumnName[]): boolean {
   return columns.some((name) => RENEWAL_COLUMNS.includes(name));
 }
@@ -241,7 +246,7 @@ async function* renderTable(
     rows.push(totalCells(totals, view.columns));
     view.onTotals(totals);
   }
-  /** Of a title there is none. */
+  /** Titles have no colour. */
   const colours: Partial<Record<string, Colour>> = STATUS_COLOURS;
   const indexes = (names: readonly ColumnName[]): number[] =>
     view.columns.flatMap((name, index) => (names.includes(name) ? [index] : []));
@@ -287,7 +292,7 @@ async function* renderJson(
   }
 }
 
-/** Writes a session as `stringifyJson` would, in one line or on lines of their own; many a time, so without an object. */
+/** Writes a session like `stringifyJson`, on one line or several. It runs for every session, so it builds no object. */
 function jsonWriter(columns: readonly Column[], newline = ''): (session: ListedSession) => string {
   const inner = newline === '' ? '' : `${newline}  `;
   const fields = columns.map(({key, value}, index) => ({
@@ -326,7 +331,7 @@ function totalCells(totals: Totals, columns: readonly ColumnName[]): string[] {
     remaining: formatMoney(remaining),
     used: formatPercentage(usedOf(totals)),
   };
-  // Where there is no ID, a column that has no sum has room for how many there are.
+  // Without a column of IDs, a column without a sum has room for the count.
   return columns.map((name, index) => cells[name] ?? (index === 0 && !columns.includes('id') ? (cells.id ?? '') : ''));
 }
 

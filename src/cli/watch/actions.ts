@@ -5,10 +5,17 @@ import type {Session} from '../../lib/gateway/session.js';
 import {describeKeys} from '../../lib/journal/describe.js';
 import type {Journal} from '../../lib/journal/entry.js';
 import {addBudget} from '../../lib/operations/budget.js';
-import {describeCleared, freezeSession, unfreezeSession} from '../../lib/operations/freeze.js';
+import {
+  describeCleared,
+  freezeLook,
+  freezeSession,
+  unfreezeLook,
+  unfreezeSession,
+} from '../../lib/operations/freeze.js';
+import type {SecondLook} from '../../lib/operations/lasting.js';
 import {describeRemoved, resetLook, resetSession} from '../../lib/operations/reset.js';
-import {lookAtOne} from '../../lib/operations/second-look.js';
-import {findChanges, type RecordedChange, undoChange} from '../../lib/operations/undo.js';
+import {lookAtOne, SecondLooks} from '../../lib/operations/second-look.js';
+import {findChanges, type RecordedChange, undoChange, undoLook} from '../../lib/operations/undo.js';
 import {refuseReplica} from '../../lib/redis/connect.js';
 import type {Redis, ServerInfo} from '../../lib/redis/contract.js';
 import {serverTime} from '../../lib/redis/server-time.js';
@@ -92,8 +99,10 @@ export const ACTIONS: readonly Action[] = [
       const until = seconds === undefined ? FOREVER : new Date(now.getTime() + seconds * 1000);
       const freeze = await freezeSession(redis, session.key, {reason, until, now, force: false}, journal);
       const {id, isKept} = freeze;
-      if (!isKept)
-        return {text: `✓ Session '${id}' frozen ${describeEnd(freeze.until)}`, warnings: [], isChanged: true};
+      if (!isKept) {
+        const text = `✓ Session '${id}' frozen ${describeEnd(freeze.until)}`;
+        return {text, warnings: [], isChanged: true, later: lookLater(redis, freezeLook, freeze, journal)};
+      }
       const text = `Session '${id}' is frozen ${describeEnd(freeze.until)} already (${freeze.reason ?? 'no reason'})`;
       const warning = `The freeze of '${id}' ends no sooner, so it was kept. Unfreeze the session first.`;
       return {text, warnings: [warning], isChanged: false};
@@ -118,7 +127,9 @@ export const ACTIONS: readonly Action[] = [
         previous.isFrozen === false
           ? `Session '${id}' is not frozen${cleared === '' ? '' : `; ${cleared}`}`
           : `✓ Session '${id}' unfrozen`;
-      return {text, warnings: previous.problems, isChanged: previous.isFrozen !== false || cleared !== ''};
+      const isChanged = previous.isFrozen !== false || cleared !== '';
+      const later = lookLater(redis, unfreezeLook, unfreeze, journal);
+      return {text, warnings: previous.problems, isChanged, later};
     },
   },
   {
@@ -173,11 +184,20 @@ export const ACTIONS: readonly Action[] = [
       const text = isChanged
         ? `✓ Session '${reset.id}' reset, removed: ${describeRemoved(reset)}`
         : `Session '${reset.id}' unchanged: it has no spending`;
-      const later = lookAtOne(redis, resetLook(), reset, journal).then((found) => found.map(describeSighting));
-      return {text, warnings: [], isChanged, later};
+      return {text, warnings: [], isChanged, later: lookLater(redis, resetLook, reset, journal)};
     },
   },
 ];
+
+/** Looks whether it has lasted, beside what else is done; gives what is to be warned of. */
+async function lookLater<R>(
+  redis: Redis,
+  how: SecondLook<R>,
+  result: R,
+  journal: Journal | undefined,
+): Promise<string[]> {
+  return (await lookAtOne(redis, how, result, journal)).map(describeSighting);
+}
 
 interface ActOptions {
   redis: Redis;
@@ -265,7 +285,12 @@ export async function undo(
   let [changed, isAsBefore] = [0, 0];
   let last = '';
   const options = {journal: journal && {...journal, began}, stop: new AbortController().signal};
+  const looks = new SecondLooks(redis, undoLook, (found) => void warnings.push(...found.map(describeSighting)));
   for await (const outcomes of runBatch(redis, ids, change, options)) {
+    looks.add(
+      outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.result] : [])),
+      options.journal,
+    );
     for (const outcome of outcomes) {
       if (outcome.state === 'done') {
         [changed, last] = [changed + 1, `session '${outcome.id}', ${describeKeys(outcome.result.keys)}`];
@@ -274,6 +299,7 @@ export async function undo(
     }
   }
   const {command, change: id} = recorded;
+  await looks.finish();
   if (changed > 0) {
     const what = ids.length === 1 ? last : `${changed} of ${ids.length} sessions`;
     return {text: `✓ Undone ${command} (change ${id}): ${what}`, warnings, isChanged: true};

@@ -58,7 +58,7 @@ export async function showLive(options: LiveOptions): Promise<readonly Message[]
   guardRawMode();
   const ui = openUi(options);
   onInterrupt(ui.leave);
-  // The terminal has gone, of which the signal may come later.
+  // The terminal is gone; the signal may come later.
   const hangUp = (): void => {
     endWith(EXIT.SIGHUP);
     ui.leave();

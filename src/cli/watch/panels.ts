@@ -204,7 +204,7 @@ function contentOf(dialog: Extract<Dialog, {top: number}>, {columns}: Size): Lin
 }
 
 function toLines({kind, text}: PageLine, width: number): Line[] {
-  // A command that is cut would name another session.
+  // A truncated command would name another session.
   const safe = kind === 'command' ? showText(text) : showMessage(text);
   if (kind === 'title') return [[], [{text: ` ${safe}`, look: 'bold' as const}]].map((line) => fitLine(line, width));
   const lines = kind === 'command' ? wrapCommand(safe, width - 2) : wrap(safe, width - 2);

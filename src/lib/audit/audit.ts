@@ -7,7 +7,6 @@ import {
   type KeyShape,
   LAST_HASH_KEYS,
   REQUEST_COUNT_KEYS,
-  SESSION_KEYS,
   SPENT_KEYS,
   VELOCITY_KEYS,
 } from '../gateway/keys.js';
@@ -15,25 +14,30 @@ import {type Decision, judgeNextRequest, readStates, type Rule} from '../gateway
 import type {Redis} from '../redis/contract.js';
 import {serverTime} from '../redis/server-time.js';
 import {inGroups} from '../values/chunks.js';
+import {TokengateError} from '../values/errors.js';
 import {idMatcher, narrow} from '../values/glob.js';
 import type {RawId} from '../values/session-id.js';
 import {readFacts, toSessionKey} from './facts.js';
-import {type Finding, judge, type Judged, judgeId, type Problem} from './judge.js';
+import type {Finding, Judged, Problem} from './finding.js';
+import {judge, judgeId} from './judge.js';
 
-/** Keys that were looked at, and what was found among them. */
+/** The number of keys checked, and the findings among them. */
 export interface CheckedPage {
   keys: number;
   findings: Finding[];
 }
 
+/** A pattern of our own keys of a session. */
+const OWN = 'tokengate:*:ID';
 /** Sessions whose state is read in one flight. */
 const GROUP = 200;
-/** So many findings are remembered, so that a key that SCAN brings twice is reported once. */
+/** The number of findings to remember, so that a key that SCAN returns twice is reported once. */
 const REMEMBERED = 100_000;
 
 /**
- * Looks through every key that the gateway may have written, with SCAN, and yields what was found page by page; only a
- * page is held in memory. What seems wrong is read twice, so that a change that is under way is no finding.
+ * Checks every key of a session, with SCAN, and yields the findings page by page, holding one page in memory. A user who
+ * may read only the gateway's keys gets those alone. Whatever seems wrong is read twice: a change under way is not a
+ * finding.
  *
  * @param options.isPrintable whether an ID can be shown as it is
  */
@@ -42,7 +46,7 @@ export async function* checkStore(
   {match, isPrintable}: {match?: string | undefined; isPrintable: (text: string) => boolean},
 ): AsyncGenerator<CheckedPage> {
   const seen = new Set<string>();
-  // Each problem is one of a single kind of key, or of the ID.
+  // Each problem belongs to one kind of key, or to the ID.
   const isNew = ({id, problem}: Finding): boolean => {
     const name = `${problem} ${id}`;
     if (seen.has(name)) return false;
@@ -51,12 +55,15 @@ export async function* checkStore(
   };
   const matches = idMatcher(match);
   const [start, began] = [(await serverTime(redis)).getTime(), performance.now()];
-  for (const prefix of new Set(SESSION_KEYS.map((shape) => shape.prefix))) {
-    for await (const names of redis.scan(`${prefix}${narrow(match).pattern}:*`)) {
+  const {pattern} = narrow(match);
+  for (const keysOfOne of ['session:ID:*', 'anomaly:ID:*', OWN]) {
+    for await (const names of redis.scan(keysOfOne.replace('ID', () => pattern))) {
       const keys = names.flatMap((name) => toSessionKey(name) ?? []);
       const meant = keys.filter(({id}) => matches(id));
       const now = new Date(start + performance.now() - began);
-      const suspects = (await readFacts(redis, meant)).filter((facts) => judge(facts, now).length > 0);
+      const read = await orUnreadable(readFacts(redis, meant), keysOfOne === OWN);
+      if (read === undefined) break;
+      const suspects = read.filter((facts) => judge(facts, now).length > 0);
       const again = await settle(
         redis,
         (await readFacts(redis, suspects)).flatMap((facts) => judge(facts, now)),
@@ -67,7 +74,17 @@ export async function* checkStore(
   }
 }
 
-/** A request of which nothing is known but that it costs something, and is not the same as the last. */
+/** Undefined if this user may not read keys that may be left out. */
+async function orUnreadable<T>(reading: Promise<T>, mayBeLeftOut: boolean): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (mayBeLeftOut && error instanceof TokengateError && error.code === 'REDIS_NO_PERMISSION') return undefined;
+    throw error;
+  }
+}
+
+/** A request of unknown cost that differs from the last one. */
 const ANY_REQUEST = {cost: null, isRepeated: false, defaultBudget: DEFAULT_BUDGET};
 
 const RULES = new Map<KeyShape, Rule['rule']>([
@@ -81,7 +98,7 @@ const RULES = new Map<KeyShape, Rule['rule']>([
   [HISTORY_KEYS, 'history'],
 ]);
 
-/** What has to change before the gateway gets to the next rule, as in "once …". */
+/** What has to happen before the gateway gets to the next rule, as in "once …". */
 const FIRST: Record<Rule['rule'], string> = {
   freeze: 'the freeze no longer stops them',
   request_rate: 'the request rate no longer stops them',
@@ -91,7 +108,7 @@ const FIRST: Record<Rule['rule'], string> = {
   budget: 'the budget no longer stops them',
 };
 
-/** Asks the module that explains a session which of these answer its requests now, and with what. */
+/** Asks the module that explains sessions which of these findings answer requests now, and with which status. */
 async function settle(redis: Redis, findings: readonly Judged[]): Promise<Finding[]> {
   const ids = [...new Set(findings.flatMap(({id, answer}) => (answer === null ? [] : [id])))];
   const decisions = new Map<RawId, Decision>();
@@ -104,7 +121,7 @@ async function settle(redis: Redis, findings: readonly Judged[]): Promise<Findin
     if (finding.answer === null) return [finding];
     const own = rules.find(({rule}) => rule === RULES.get(shape));
     if (own === undefined || own.answer === null) {
-      // A velocity that is a sorted set is as the gateway writes it, but for what is in it.
+      // A velocity that is a sorted set has the right type, but may hold wrong members.
       return finding.problem === 'velocity_recent' ? [] : [{...finding, answer: null}];
     }
     const {answer, problem} = own;

@@ -2,8 +2,10 @@ import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
+  GRANTS_KEYS,
   keyOf,
   type KeyShape,
+  PERIOD_KEYS,
   SESSION_KEYS,
   SPENT_KEYS,
 } from '../gateway/keys.js';
@@ -19,39 +21,46 @@ export interface SessionKey {
   shape: KeyShape;
 }
 
-/** What was read of a key. */
+/** The facts about a key. */
 export interface KeyFacts extends SessionKey {
-  /** The text, one character a byte; null for what is no text. */
+  /** The text, one character a byte; null if the value is not a text. */
   text: string | null;
-  /** Redis's name of the type; `none` for no key. */
+  /** Redis's name for the type; `none` for no key. */
   type: string;
   /** Milliseconds; -1 for none. */
   ttl: number;
-  /** Of the end of the freeze, for its reason, and of the budget, for what is spent: the TTL, -2 when there is none. */
-  otherTtl: number;
+  /** The PTTL of each of the keys that it depends on; -2 if that key is absent. */
+  others: readonly number[];
 }
+
+const SHAPES = [...SESSION_KEYS, PERIOD_KEYS, GRANTS_KEYS];
 
 export function toSessionKey(name: Buffer): SessionKey | undefined {
   const key = name.toString('latin1');
-  const shape = SESSION_KEYS.find(({prefix, suffix}) => key.startsWith(prefix) && key.endsWith(suffix));
+  const shape = SHAPES.find(({prefix, suffix}) => key.startsWith(prefix) && key.endsWith(suffix));
   if (shape === undefined || key.length <= shape.prefix.length + shape.suffix.length) return undefined;
-  return {id: rawId(key.slice(shape.prefix.length, -shape.suffix.length)), shape};
+  return {id: rawId(key.slice(shape.prefix.length, key.length - shape.suffix.length)), shape};
 }
 
 export function nameOfKey({id, shape}: SessionKey): string {
   return `${shape.prefix}${nameOf(id)}${shape.suffix}`;
 }
 
-/** Which other key decides whether one is right. */
-const OTHERS = new Map<KeyShape, KeyShape>([
-  [SPENT_KEYS, BUDGET_KEYS],
-  [FREEZE_REASON_KEYS, FROZEN_UNTIL_KEYS],
+/** The other keys that each of these depends on. */
+const OTHERS = new Map<KeyShape, readonly KeyShape[]>([
+  [SPENT_KEYS, [BUDGET_KEYS]],
+  [FREEZE_REASON_KEYS, [FROZEN_UNTIL_KEYS]],
+  [PERIOD_KEYS, [BUDGET_KEYS]],
+  [GRANTS_KEYS, [BUDGET_KEYS, PERIOD_KEYS]],
 ]);
 
-/** Keys in one run of the script, which holds up the server for as long as it takes: less than a millisecond. */
+/** Keys in one run of the script, which holds up the server for less than a millisecond. */
 const GROUP = 200;
 
-/** A value that is longer than what is read of most is read whole: its beginning alone would be judged otherwise. */
+/**
+ * Reads facts about keys. The script returns only the beginning of a value; longer ones are then read whole, since a
+ * part would be judged differently.
+ */
 export async function readFacts(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
   const facts = await readBeginnings(redis, keys);
   const long = facts.filter(({text}) => text?.length === VALUE_LIMIT);
@@ -65,9 +74,9 @@ export async function readFacts(redis: Redis, keys: readonly SessionKey[]): Prom
   return facts;
 }
 
-/** By a script, since a command for each takes longer; but so for a user who may not run scripts. */
+/** Uses a script, because a command for each key takes longer; commands serve a user who may not run scripts. */
 async function readBeginnings(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
-  // The keys of a script are in one slot.
+  // The keys of a script have to share a slot.
   if (redis.cluster !== undefined) return readFactsOneByOne(redis, keys);
   const groups = inGroups(keys, GROUP);
   const scripts = groups.map((group): Command => {
@@ -86,20 +95,19 @@ async function readBeginnings(redis: Redis, keys: readonly SessionKey[]): Promis
   });
 }
 
-/** The key, and the one that decides whether it is right, if there is one. */
+/** The key, and the keys that it depends on, if any. */
 function namesToRead({id, shape}: SessionKey): RedisText[] {
-  const other = OTHERS.get(shape);
-  return [keyOf(shape, id), ...(other === undefined ? [] : [keyOf(other, id)])];
+  return [shape, ...(OTHERS.get(shape) ?? [])].map((one) => keyOf(one, id));
 }
 
 async function readFactsOneByOne(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
   const commands = keys.flatMap((key): Command[] => {
-    const [name = '', other = name] = namesToRead(key);
+    const [name = '', ...others] = namesToRead(key);
     return [
       ['TYPE', name],
       ['PTTL', name],
       ['GETRANGE', name, '0', String(VALUE_LIMIT - 1)],
-      ['PTTL', other],
+      ...others.map((other): Command => ['PTTL', other]),
     ];
   });
   const replies = await redis.pipelineBytes(commands);
@@ -111,12 +119,12 @@ async function readFactsOneByOne(redis: Redis, keys: readonly SessionKey[]): Pro
 
 function toFacts(key: SessionKey, values: IterableIterator<unknown>): KeyFacts {
   const next = (): unknown => values.next().value;
-  const [type, ttl, text, otherTtl] = [String(next()), Number(next()), next(), Number(next())];
+  const [type, ttl, text] = [String(next()), Number(next()), next()];
   return {
     ...key,
     type,
     ttl,
     text: Buffer.isBuffer(text) ? text.toString('latin1') : null,
-    otherTtl,
+    others: (OTHERS.get(key.shape) ?? []).map(() => Number(next())),
   };
 }

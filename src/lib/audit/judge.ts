@@ -4,88 +4,43 @@ import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
+  GRANTS_KEYS,
   HISTORY_KEYS,
   IDENTICAL_COUNT_KEYS,
-  type KeyShape,
   LAST_HASH_KEYS,
+  PERIOD_KEYS,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
   VELOCITY_KEYS,
 } from '../gateway/keys.js';
-import {decodeText, NOT_UTF8, quoteStart} from '../gateway/stored-text.js';
+import {NOT_UTF8} from '../gateway/stored-text.js';
 import {parseGatewayNumber} from '../values/gateway-number.js';
 import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
-import {isAscii, isText, nameOf, type RawId} from '../values/session-id.js';
+import {isText, nameOf} from '../values/session-id.js';
 import {formatGatewayTime, formatUtc, parseGatewayTime} from '../values/time.js';
 import {type KeyFacts, nameOfKey, type SessionKey} from './facts.js';
-import {type Repair, type RepairStep, VALUE_LIMIT} from './repairs.js';
+import {
+  type Advice,
+  type Counter,
+  type Finding,
+  isUtf8Text,
+  type Judged,
+  nameFinding,
+  NO_END,
+  NO_KEY,
+  NO_REPAIR,
+  type Problem,
+  quote,
+  repairOf,
+  utf8,
+} from './finding.js';
+import {judgeGrants, judgePeriod} from './judge-periods.js';
+import type {Repair} from './repairs.js';
 
-/** Something that the gateway would not have written, or that makes it fail or spend without limit. */
-export interface Finding {
-  id: RawId;
-  /** The name of the key, escaped where it is not text; untrusted. */
-  key: string;
-  /** A stable word. */
-  problem: Problem;
-  /** What is there, as a clause; may hold untrusted text. */
-  what: string;
-  /** What comes of it, as a clause. */
-  effect: string;
-  /**
-   * The HTTP status with which the gateway answers every request of the session now, for this reason; null where it answers
-   * none so, another rule answers first, or that depends on the request.
-   */
-  answer: 429 | 500 | 503 | null;
-  /** What puts it right; null when that has no one right answer. */
-  repair: Repair | null;
-  /** What an operator can do instead. */
-  advice: Advice[];
-}
-
-/** A finding that has one right answer. */
-export type Fixable = Finding & {repair: Repair};
-
-export function isFixable(finding: Finding): finding is Fixable {
-  return finding.repair !== null;
-}
-
-export type Advice = 'set_budget' | 'reset_session' | 'reset_spent' | 'freeze' | 'unfreeze' | 'delete_key';
-
-/** True for what the gateway's own dashboard can't read either: it reads all sessions, and then answers HTTP 500. */
-export function breaksDashboard({problem}: Finding): boolean {
-  return /^(budget|spent)_(not_money|wrong_type|infinite)$|^id_not_text$/.test(problem);
-}
-
-export type Problem =
-  | `${'budget' | 'spent' | 'frozen_until' | 'freeze_reason' | Counter | 'last_hash' | 'history' | 'velocity'}_wrong_type`
-  | `${'budget' | 'spent'}_not_money`
-  | `${'budget' | 'spent'}_expires`
-  | `${'budget' | 'spent'}_infinite`
-  | 'spent_negative'
-  | 'spent_without_budget'
-  | 'frozen_until_offset'
-  | 'frozen_until_unreadable'
-  | 'freeze_over'
-  | 'freeze_without_ttl'
-  | `${'freeze_reason' | 'last_hash' | 'velocity'}_not_text`
-  | 'velocity_recent'
-  | 'freeze_reason_without_freeze'
-  | 'freeze_reason_without_ttl'
-  | `${Counter}_not_count`
-  | `${Counter | 'last_hash'}_without_ttl`
-  | 'id_not_printable'
-  | 'id_not_text';
-type Counter = 'requests' | 'identical_count';
-
-/** A finding whose `answer` is the one of its key alone. */
-export type Judged = Finding & {shape: KeyShape};
-
-/** A freeze and its reason end within the same moment: what is over for less is no finding, in milliseconds. */
+/**
+ * Maximum difference between the ends of a freeze and of its reason, in milliseconds; a smaller one is not a finding.
+ */
 const GRACE_MS = 5000;
-
-/** What PTTL says of a key that is not there, and of one that has no end. */
-const NO_KEY = -2;
-const NO_END = -1;
 
 export function judge(facts: KeyFacts, now: Date): Judged[] {
   if (facts.type === 'none') return [];
@@ -104,6 +59,10 @@ export function judge(facts: KeyFacts, now: Date): Judged[] {
       return judgeRecord(facts, 'identical_count', 300_000);
     case LAST_HASH_KEYS:
       return judgeRecord(facts, 'last_hash', 300_000);
+    case PERIOD_KEYS:
+      return judgePeriod(facts, now);
+    case GRANTS_KEYS:
+      return judgeGrants(facts);
     case HISTORY_KEYS:
       return facts.type === 'list' ? [] : [brokenRecord(facts, 'history_wrong_type', `a Redis ${facts.type}`)];
     default:
@@ -115,9 +74,8 @@ export function judge(facts: KeyFacts, now: Date): Judged[] {
 
 const FAILS_500 = {answer: 500, effect: 'every request fails with HTTP 500'} as const;
 const FAILS_503 = {answer: 503, effect: 'every request fails with HTTP 503'} as const;
-/** Unless the whole is judged otherwise. */
+/** The default; the whole session may be judged differently. */
 const LIMITLESS = {answer: 500, effect: 'the session spends without limit'} as const;
-const NO_REPAIR = {repair: null, advice: []};
 
 function judgeBudget(facts: KeyFacts): Judged[] {
   const advice: Advice[] = ['set_budget'];
@@ -161,7 +119,7 @@ function judgeSpent(facts: KeyFacts): Judged[] {
     const effect = 'the session may spend more than its budget';
     findings.push({...finding, problem: 'spent_negative', what: quote(text), effect});
   }
-  if (facts.otherTtl === NO_KEY) {
+  if (facts.others[0] === NO_KEY) {
     const effect = "the next request gets the gateway's default budget";
     const advice: Advice[] = ['set_budget', 'reset_session'];
     findings.push({...finding, problem: 'spent_without_budget', what: 'spending without a budget', effect, advice});
@@ -220,14 +178,18 @@ function judgeFrozenUntil(facts: KeyFacts, now: Date): Judged[] {
   return [{...finding, problem: 'freeze_without_ttl', what: 'a freeze without a TTL', effect, answer: null, repair}];
 }
 
-/** The reason of a freeze, if there is one, ends with it. */
+/** Lets the reason of a freeze, if there is one, end with it. */
 function withReason({steps, ...repair}: Repair, end: Date | 'never'): Repair {
   return {...repair, steps: [...steps, {shape: FREEZE_REASON_KEYS, expected: null, to: {end}}]};
 }
 
 function judgeReason(facts: KeyFacts, now: Date): Judged[] {
   const finding = {...nameFinding(facts), ...NO_REPAIR, answer: null};
-  const {text, ttl, otherTtl} = facts;
+  const {
+    text,
+    ttl,
+    others: [otherTtl = NO_KEY],
+  } = facts;
   if (text === null) {
     const effect = 'every request fails with HTTP 500 while the session is frozen';
     const repair = repairOf(facts, 'delete it', 'delete');
@@ -253,7 +215,7 @@ function judgeReason(facts: KeyFacts, now: Date): Judged[] {
   return [{...finding, problem: 'freeze_reason_without_ttl', what: 'a reason without a TTL', effect, repair}];
 }
 
-/** What the gateway makes anew when it is gone, and gives an end of so many milliseconds. */
+/** Judges a key that the gateway recreates when it is missing, with a TTL in milliseconds. */
 function judgeRecord(facts: KeyFacts, name: Counter | 'last_hash', lifetime: number): Judged[] {
   const {text, ttl} = facts;
   if (text === null) return [brokenRecord(facts, `${name}_wrong_type`, `a Redis ${facts.type}`)];
@@ -279,13 +241,13 @@ function judgeRecord(facts: KeyFacts, name: Counter | 'last_hash', lifetime: num
   ];
 }
 
-/** A count of identical requests is looked at only when one comes that is the same as the last. */
+/** The gateway looks at the count of identical requests only when an identical one comes. */
 function brokenRecord(facts: KeyFacts, problem: Problem, what: string): Judged {
   const effect =
     facts.shape === IDENTICAL_COUNT_KEYS
       ? 'a request that is the same as the last fails with HTTP 500'
       : FAILS_500.effect;
-  // Of what is no text a repair can't tell whether it still is what was found.
+  // For a value that is not text, a repair can't tell whether it is still the one that was found.
   const isText = facts.shape !== HISTORY_KEYS && facts.shape !== VELOCITY_KEYS;
   const isSure = isText || facts.text !== null;
   return {
@@ -311,17 +273,9 @@ export function judgeId(key: SessionKey, isPrintable: (text: string) => boolean)
     problem: isKnown ? 'id_not_printable' : 'id_not_text',
     what: isKnown ? 'an ID with characters that are not printable' : 'an ID that is not UTF-8',
     effect: isKnown
-      ? 'what prints it as it is may be misled'
+      ? 'a program that prints it unescaped may be misled'
       : 'no API client can have sent it, and no command can name it',
   };
-}
-
-function nameFinding(key: SessionKey): {id: RawId; key: string; shape: KeyShape} {
-  return {id: key.id, key: nameOfKey(key), shape: key.shape};
-}
-
-function repairOf({id, shape, text}: KeyFacts, action: string, to: RepairStep['to']): Repair {
-  return {id, action, steps: [{shape, expected: text?.slice(0, VALUE_LIMIT) ?? true, to}]};
 }
 
 /** A number beyond all money counts as infinite. */
@@ -332,23 +286,14 @@ function readAmount(text: string): Money | 'not_money' | 'infinite' {
   return number === undefined || number === 'nan' ? 'not_money' : 'infinite';
 }
 
-/** An amount that is no text fails as any key does, one that is no amount as the gateway's check of the budget does. */
+/**
+ * The gateway fails on an amount that is not text like on any key, and on a text that is not an amount in its check of
+ * the budget.
+ */
 function failsOn(text: string): Pick<Finding, 'answer' | 'effect'> {
   return isUtf8Text(text) ? FAILS_503 : FAILS_500;
 }
 
-function isUtf8Text(latin1: string): boolean {
-  return utf8(latin1).isWellFormed();
-}
-
 function notMoney(text: string): string {
   return `${quote(text)}, which is not an amount`;
-}
-
-function quote(latin1: string): string {
-  return quoteStart(utf8(latin1));
-}
-
-function utf8(latin1: string): string {
-  return isAscii(latin1) ? latin1 : decodeText(Buffer.from(latin1, 'latin1'));
 }

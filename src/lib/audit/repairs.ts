@@ -1,6 +1,6 @@
 import {type Outcome, runBatch} from '../change/batch.js';
 import type {Change} from '../change/change.js';
-import type {KeyShape} from '../gateway/keys.js';
+import {keyName, type KeyShape} from '../gateway/keys.js';
 import {quoteStart, WRONG_TYPE} from '../gateway/stored-text.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Journal} from '../journal/entry.js';
@@ -8,45 +8,46 @@ import {DECIDE_REPAIR, REPAIR} from '../lua/scripts.js';
 import type {Redis} from '../redis/contract.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 
-/** Puts one thing of a session right, if it is still as it was found. */
+/** Repairs one thing in a session, if it is still as it was found. */
 export interface Repair {
   id: RawId;
-  /** What is done, as in "to …". */
+  /** The repair, as in "to …". */
   action: string;
-  /** For each key that matters; the first is the one that was found. */
+  /** A step for each key that matters; the first is the one with the finding. */
   steps: RepairStep[];
 }
 
 export interface RepairStep {
   shape: KeyShape;
   /**
-   * What has to stand there still: a text, of which the first `VALUE_LIMIT` bytes count, one character a byte; false for
-   * no key, true for one that is no text; null when it does not matter.
+   * The value that the key must still have: a text, of which the first `VALUE_LIMIT` bytes count, one character a byte;
+   * false for no key, true for a value that is not text; null when it does not matter.
    */
   expected: string | boolean | null;
   /**
-   * What becomes of it. A text is written in place of what is there; without one what is there stays, if it is a text. It
-   * ends at that time, or after so many milliseconds.
+   * The new value. A text replaces the value; without one the value stays, if it is a text. It expires at this time, or
+   * after this many milliseconds.
    */
   to: 'stay' | 'delete' | {text?: string; end: Date | number | 'never'};
 }
 
-/** Values that are right are shorter, in bytes: of a longer one no more is read. */
+/** In bytes. Valid values are shorter, so no more is read of a longer one. */
 export const VALUE_LIMIT = 2048;
 
-/** Repairs that one question is asked about, and that are held in memory; another run makes those that are left. */
+/** Repairs in one run: one question covers them, and they are held in memory. Another run makes the rest. */
 export const MAX_REPAIRS = 10_000;
 
 export interface RepairOptions {
   now: Date;
   journal: Journal | undefined;
-  /** When it is aborted, what is under way ends, and no other begins. */
+  /** When aborted, the repairs under way are finished, and no other begins. */
   stop: AbortSignal;
 }
 
 /**
- * Makes repairs, each in one atomic step, and yields what became of each: `unchanged` was not as it was found any more, and
- * was left alone. What another repair puts right beside its own key comes after that one, and was done with it.
+ * Makes repairs, each in one atomic step, and yields the outcome of each. A value that has changed since it was found
+ * is `unchanged`: it is left alone. A repair that another one has made beside its own key comes after that one, and was
+ * done with it.
  */
 export async function* makeRepairs<T extends {repair: Repair}>(
   redis: Redis,
@@ -57,7 +58,7 @@ export async function* makeRepairs<T extends {repair: Repair}>(
   const isBeside = ({repair}: T): boolean => beside.has(ownKey(repair));
   const kinds = new Map<string, T[]>();
   for (const finding of [...findings.filter((one) => !isBeside(one)), ...findings.filter(isBeside)]) {
-    const kind = [isBeside(finding), ...finding.repair.steps.map(({shape}) => shape.suffix)].join();
+    const kind = [isBeside(finding), ...finding.repair.steps.map(({shape}) => keyName(shape))].join();
     const others = kinds.get(kind);
     if (others === undefined) kinds.set(kind, [finding]);
     else others.push(finding);
@@ -86,16 +87,17 @@ export async function* makeRepairs<T extends {repair: Repair}>(
   }
 }
 
-/** What is repaired: a key with a text, or one with something else. */
+/** The key to repair and whether it holds a text. */
 function ownKey({id, steps: [step]}: Repair): string {
-  return `${step?.shape.suffix ?? ''} ${typeof step?.expected === 'string' ? 'text' : 'other'} ${id}`;
+  return `${step === undefined ? '' : keyName(step.shape)} ${typeof step?.expected === 'string' ? 'text' : 'other'} ${id}`;
 }
 
-/** What is put right of other keys than its own: an end is given to a text alone. */
+/** The other keys that it repairs as well: only a text can be given a TTL. */
 function keysBeside({id, steps: [, ...others]}: Repair): string[] {
-  return others.flatMap(({shape: {suffix}, to}) => {
+  return others.flatMap(({shape, to}) => {
     if (to === 'stay') return [];
-    return [`${suffix} text ${id}`, ...(to === 'delete' ? [`${suffix} other ${id}`] : [])];
+    const name = keyName(shape);
+    return [`${name} text ${id}`, ...(to === 'delete' ? [`${name} other ${id}`] : [])];
   });
 }
 

@@ -1,15 +1,17 @@
-import {BUDGET_KEYS} from '../gateway/keys.js';
+import {BUDGET_KEYS, SPENT_KEYS} from '../gateway/keys.js';
+import {readMoney} from '../gateway/read-money.js';
 import type {Held} from '../gateway/stored-value.js';
 import type {Redis} from '../redis/contract.js';
 import {scanIds} from '../sessions/scan-ids.js';
 import {sortedOnce} from '../sessions/sorted-ids.js';
 import {TokengateError} from '../values/errors.js';
+import type {Money} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import {type BudgetState, decide} from './decide.js';
 import {readHeld} from './state.js';
 import {type Budgets, findWanted, isInScope, type Wanted} from './wanted.js';
 
-/** How a session differs from what files say. */
+/** How a session differs from the files. */
 export type Difference = {id: RawId; held: readonly Held[]} & (
   | {state: 'differs'; wanted: Wanted; before: BudgetState; after: BudgetState}
   /** It exists, the files speak for it, and say nothing of it. */
@@ -19,18 +21,33 @@ export type Difference = {id: RawId; held: readonly Held[]} & (
 
 export interface Comparison {
   differences: Difference[];
-  /** Sessions that are as they should be. */
+  /** The number of sessions without a difference. */
   same: number;
 }
 
-/** Compares what is in Redis with what files say, session by session, in the order of their IDs, page by page. */
+/** A comparison, with what the sessions that differ have spent, as far as that is an amount. */
+export interface SpentComparison extends Comparison {
+  spent: ReadonlyMap<RawId, Money>;
+}
+
+export async function* withSpent(
+  redis: Redis,
+  comparisons: AsyncIterable<Comparison>,
+): AsyncGenerator<SpentComparison> {
+  for await (const comparison of comparisons) {
+    const changing = comparison.differences.flatMap(({state, id}) => (state === 'differs' ? id : []));
+    yield {...comparison, spent: await readMoney(redis, SPENT_KEYS, changing)};
+  }
+}
+
+/** Compares Redis with the files, session by session, in the order of their IDs, page by page. */
 export async function* compare(
   redis: Redis,
   budgets: Budgets,
   now: Date,
   {withUnlisted}: {withUnlisted: boolean},
 ): AsyncGenerator<Comparison> {
-  // Of sessions that are not named only these two speak.
+  // Nothing else is about sessions that no file names.
   const isOverAll = withUnlisted || budgets.rules.length > 0;
   const existing = isOverAll ? await scanIds(redis, BUDGET_KEYS) : [];
   const ids = sortedOnce([...existing, ...budgets.named.keys()]);
@@ -44,7 +61,7 @@ export async function* compare(
         continue;
       }
       if (wanted === undefined) {
-        // What was removed since the scan.
+        // Sessions that were removed after the scan.
         if (held.at(-1) !== false) comparison.differences.push({id, held, state: 'unlisted'});
         continue;
       }

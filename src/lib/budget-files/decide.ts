@@ -10,10 +10,12 @@ import {TokengateError} from '../values/errors.js';
 import {type Money, ZERO} from '../values/money.js';
 import type {Wanted} from './wanted.js';
 
-/** What is there of a session, as far as a file speaks of it. The budget is with grants, and with what a renewal carried over. */
+/**
+ * The state of a session, as far as a file describes it. The budget includes grants and what a renewal carried over.
+ */
 export type BudgetState = Omit<PeriodState, 'spent'>;
 
-/** What is wanted of a session that no file lists: that it spends nothing, now or later. */
+/** The wanted state of a session that no file lists: it spends nothing, now or later. */
 export const NOTHING = 'nothing';
 
 export type Decision =
@@ -23,7 +25,7 @@ export type Decision =
 
 const UNCHANGED: Decision = {state: 'unchanged'};
 
-/** What has to be written so that a session is as it is wanted. */
+/** What to write to bring a session into its wanted state. */
 export function decide(held: readonly Held[], wanted: Wanted | typeof NOTHING, now: Date): Decision {
   if (wanted !== NOTHING && wanted.budget === undefined && wanted.period === undefined) return UNCHANGED;
   const before = readBudgetState(held);
@@ -37,13 +39,13 @@ export function readBudgetState(held: readonly Held[]): BudgetState | TokengateE
   return readPeriodState(held.map(inText));
 }
 
-/** What the budget has beside what a file says of it: grants, and what a renewal carried over. */
+/** The part of the budget that no file describes: grants, and what a renewal carried over. */
 function besides({period, grants}: Pick<BudgetState, 'period' | 'grants'>): Money {
   const granted = grants.length === 0 ? ZERO : sumOf(grants);
   return period === null ? granted : granted.plus(period.carried.value);
 }
 
-/** The budget as a file says it; undefined when it is not money. May be negative. */
+/** The budget as a file describes it; undefined if it is not money. May be negative. */
 export function budgetInFile(state: BudgetState): Money | undefined {
   return state.budget.state === 'money' ? state.budget.amount.minus(besides(state)) : undefined;
 }
@@ -60,7 +62,7 @@ function nextOf(before: BudgetState, wanted: Wanted, now: Date): Next {
   return {...next, budget};
 }
 
-/** Undefined when it stays. One whose schedule stays is renewed when it would have been. */
+/** The new period; undefined if it stays. If only its amount changes, it renews when it would have anyway. */
 function nextPeriod(before: Period | null, wanted: Terms | null | undefined, now: Date): Period | null | undefined {
   if (wanted === undefined) return undefined;
   if (wanted === null || before === null) {
@@ -88,7 +90,7 @@ function isZone(stored: string, wanted: string): boolean {
   return stored === wanted || toZone(stored) === wanted;
 }
 
-/** The usual spelling of a zone; undefined for one that is not known here. */
+/** The usual spelling of a zone; undefined if it is unknown here. */
 export function toZone(stored: string): string | undefined {
   try {
     return parseTimezone(stored);

@@ -1,10 +1,10 @@
 import {describeAmount} from '../gateway/stored-amount.js';
 import {describeTerms} from '../periods/describe.js';
 import {sumOf} from '../periods/grants.js';
-import {formatExactMoney, ZERO} from '../values/money.js';
+import {formatExactMoney, type Money, ZERO} from '../values/money.js';
 import {budgetInFile, type BudgetState} from './decide.js';
 
-/** `budget $45.00 → $50.00, renewal none → every month $50.00`, of what differs. May hold untrusted text. */
+/** `budget $45.00 → $50.00, renewal none → every month $50.00`: the parts that differ. May hold untrusted text. */
 export function describeDifference(before: BudgetState, after: BudgetState): string {
   const [old, now] = [describeParts(before), describeParts(after)];
   const isNew = before.budget.state === 'absent';
@@ -16,6 +16,16 @@ export function describeDifference(before: BudgetState, after: BudgetState): str
       return isNew ? `${name} ${text}${more}` : `${name} ${was} → ${text}${more}`;
     })
     .join(', ');
+}
+
+/**
+ * True when the new budget of a session is spent already, so that the gateway refuses its requests.
+ *
+ * @param spent null where nothing is recorded, or what is no amount
+ */
+export function isUsedUp(before: BudgetState, {budget}: BudgetState, spent: Money | null): spent is Money {
+  if (budget.state !== 'money' || spent?.gte(budget.amount) !== true) return false;
+  return before.budget.state !== 'money' || !before.budget.amount.eq(budget.amount);
 }
 
 /** `budget $45.00, renewal every month $50.00`. May hold untrusted text. */
@@ -38,7 +48,7 @@ function describeParts(state: BudgetState): {budget: string; renewal: string; gr
   };
 }
 
-/** ` besides grants of $20.00 and $3.00 carried over`; empty when there is nothing. */
+/** ` besides grants of $20.00 and $3.00 carried over`; empty if there are none. */
 function describeBesides({period, grants}: BudgetState): string {
   const carried = period?.carried.value ?? ZERO;
   const parts = [

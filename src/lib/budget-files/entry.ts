@@ -5,23 +5,23 @@ import {DEFAULTS, FIELDS, type FieldName, type FieldValues, NAMES, OF_PERIOD} fr
 import type {MapNode, Node, Problem} from './nodes.js';
 import type {Wanted} from './wanted.js';
 
-/** Fields that were read, and where they are. */
+/** The fields that were read, and their positions. */
 interface Fields {
   values: FieldValues;
   places: Map<string, number>;
-  /** Where what they belong to begins. */
+  /** The position where the entry begins. */
   at: number;
 }
 
 export type Defaults = Pick<FieldValues, (typeof DEFAULTS)[number]>;
 
-/** Reads what entries say, and keeps what is wrong with it. */
+/** Reads entries of a file, and collects what is wrong with them. */
 export class EntryReader {
   private readonly zones = new Map<string, string>();
 
   constructor(private readonly problems: Problem[]) {}
 
-  /** What a session or a rule wants. */
+  /** The wanted state that a session or a rule describes. */
   read(node: MapNode, defaults: Defaults, others: readonly string[] = []): Wanted {
     const fields = this.readFields(node, Object.keys(FIELDS) as FieldName[], others);
     const {budget, note = ''} = fields.values;
@@ -56,7 +56,7 @@ export class EntryReader {
     return this.attempt(node.at, name, () => (name === 'timezone' ? this.readZone(text) : FIELDS[name].read(text)));
   }
 
-  /** The text of a node, or undefined, with a problem, when it is none. */
+  /** The text of a node, or undefined, with a problem, if it is not a text. */
   readText(node: Node, field: string): string | undefined {
     if (node.kind === 'text' && !node.isNull) return node.text;
     const isNull = node.kind === 'text';
@@ -89,13 +89,13 @@ export class EntryReader {
     }
     if (every === undefined) return undefined;
     const day = this.attempt(places.get('on') ?? at, 'on', () => parseDay(every, on, NAMES));
-    // What is missing has been told, and then nothing is made of the entry.
+    // The missing field is already reported, and the entry is not used.
     if (amount === undefined || day === undefined) return undefined;
     const terms: Terms = {every, timezone, at: time, on: day, amount, rollover, maxRollover: maxRollover ?? null};
     return terms;
   }
 
-  /** Thousands of sessions share a few zones, and each takes a while. */
+  /** Cached: thousands of sessions share a few zones, and each takes a while to read. */
   private readZone(typed: string): string {
     const known = this.zones.get(typed) ?? parseTimezone(typed);
     this.zones.set(typed, known);

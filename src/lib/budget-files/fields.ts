@@ -7,19 +7,19 @@ import {parseAmount} from '../values/money.js';
 /** The only version of the file's format. */
 export const VERSION = '1';
 
-/** What the parts of a schedule are called in a file. */
+/** The names of a schedule's parts in a file. */
 export const NAMES: ScheduleNames = {every: 'period', at: 'at', on: 'on'};
 
-/** What `period` may be: how often the budget renews, or that it does not. */
+/** The values of `period`: how often the budget renews, or `none`. */
 export const PERIODS = [...EVERY, 'none'] as const;
 
 interface Field<T> {
-  /** What it means; for people. */
+  /** The meaning; for people. */
   description: string;
-  /** JSON Schema of one value by itself. */
+  /** The JSON Schema of the value. */
   schema: object;
   /**
-   * Reads one value by itself.
+   * Reads the value.
    *
    * @throws TokengateError
    */
@@ -55,7 +55,9 @@ const words = <const W extends string>(field: string, description: string, choic
   },
 });
 
-/** The fields of a session and of a rule: what validates them, and what their JSON Schema is made from. */
+/**
+ * The fields of a session and of a rule. They are validated by, and their JSON Schema is made from, these definitions.
+ */
 export const FIELDS = {
   budget: amount('US dollars to spend now, without grants and without what a renewal carried over'),
   amount: amount('US dollars that each renewal gives; the budget if left out'),
@@ -86,15 +88,15 @@ export const FIELDS = {
 
 export type FieldName = keyof typeof FIELDS;
 
-/** What one field is read into. */
+/** The type of a field's value. */
 type FieldValue<N extends FieldName> = ReturnType<(typeof FIELDS)[N]['read']>;
 
 export type FieldValues = {[N in FieldName]?: FieldValue<N>};
 
-/** Fields that say how a budget renews, and mean nothing without `period`. */
+/** Fields that say how a budget renews; they mean nothing without `period`. */
 export const OF_PERIOD = ['amount', 'timezone', 'at', 'on', 'rollover', 'max-rollover'] as const;
 
-/** Fields of every entry with a period that does not say otherwise. */
+/** Fields that apply to every entry with a period unless it has its own. */
 export const DEFAULTS = ['timezone', 'at'] as const;
 
 export const TOP_LEVEL = ['version', 'scope', 'defaults', 'sessions', 'id_hex', 'rules'] as const;

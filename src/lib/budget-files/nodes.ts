@@ -1,18 +1,21 @@
-/** What a file holds, whatever it is written in. `at` is where it begins, in UTF-16 units from the beginning of the file. */
+/**
+ * The content of a file in either format. `at` is the position where a node begins, in UTF-16 units from the start of
+ * the file.
+ */
 export type Node = TextNode | MapNode | ListNode;
 
 export interface TextNode {
   kind: 'text';
   /** Exactly as typed, without quotes. */
   text: string;
-  /** True for nothing, `~` and `null` without quotes. */
+  /** True for an empty value, `~` and `null` without quotes. */
   isNull: boolean;
   at: number;
 }
 
 export interface MapNode {
   kind: 'map';
-  /** In the order of the file; a key may come twice. */
+  /** In file order; a key may occur twice. */
   entries: Iterable<readonly [key: TextNode, value: Node]>;
   at: number;
 }
@@ -23,10 +26,10 @@ interface ListNode {
   at: number;
 }
 
-/** What is wrong at one place of a file. */
+/** A problem at one place of a file. */
 export interface Problem {
   at: number;
-  /** The field that it is about; none for what is wrong with the syntax. */
+  /** The field with the problem; undefined for a problem of syntax. */
   field?: string | undefined;
   /** One sentence or two; may hold untrusted text. */
   message: string;

@@ -1,14 +1,14 @@
 import {type MapNode, plainText, quotedText, type TextNode} from './nodes.js';
 
-/** A key without quotes; no indicator of YAML is in it but a colon before another character. */
+/** A key without quotes. Its only YAML indicators are colons before other characters. */
 const PLAIN_KEY = '[A-Za-z0-9_\\u00a1-\\u2027\\u202a-\\ufdff][\\w.\\/@+:\\u00a1-\\u2027\\u202a-\\ufdff-]*';
-/** One that JSON reads as YAML does. */
+/** A quoted text that JSON and YAML read alike. */
 const QUOTED = '"(?:[^"\\\\\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ufeff]|\\\\["\\\\/bfnrt]|\\\\u[\\da-fA-F]{4})*"';
 const VALUE = `(?:[\\w.\\/](?:[\\w.\\/+-]|:(?=\\w)| (?=[\\w.\\/+-]))*|${QUOTED})`;
 const FIELD = `(?:[a-z-]+|"[a-z-]+"): ${VALUE}`;
 const ENTRY = `(${PLAIN_KEY}|${QUOTED}): \\{((?:${FIELD}(?:, ${FIELD})*)?)\\}`;
 
-/** How a file looks in which each session is on a line of its own, as `export-budgets` writes it. */
+/** The shape of a file with a line for each session, as `export-budgets` writes it. */
 interface Shape {
   first: RegExp;
   line: RegExp;
@@ -29,8 +29,8 @@ const SHAPES: readonly Shape[] = [
 const MOST_OF_NAME = 1000;
 
 /**
- * Reads the sessions of a file that has each on a line of its own: a parser of YAML takes ten times as long, and as much
- * memory. What it says is exactly what such a parser would say.
+ * Reads the sessions of a file with a line for each: a YAML parser takes ten times as long, and ten times the memory.
+ * The result is exactly what a YAML parser would return.
  *
  * @returns the sessions, and where they were cut out of `rest`; undefined for any other file
  */
@@ -62,7 +62,7 @@ function findEnd(text: string, start: number, {line, end}: Shape): number | unde
     const match = line.exec(text);
     if (match === null) break;
     const [whole, key = ''] = match;
-    // Between two lines of JSON there is a comma.
+    // JSON has a comma between two lines.
     if (key.length > MOST_OF_NAME || comma === '') return undefined;
     comma = match[3];
     at += whole.length;

@@ -2,6 +2,7 @@ import {isUtf8} from 'node:buffer';
 
 import type {Held} from '../gateway/stored-value.js';
 import {formatDay} from '../periods/terms.js';
+import type {ServerInfo} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {hexOf, idOfHex, nameOf, parseSessionId, type RawId} from '../values/session-id.js';
 import {EntryReader} from './entry.js';
@@ -9,14 +10,37 @@ import {VERSION} from './fields.js';
 import {type MapNode, plainText, type Problem, quotedText} from './nodes.js';
 import type {Wanted} from './wanted.js';
 
-/** What is wanted of a session, and what it held when that was compared with it. */
+/** The wanted state of a session, and the values that it had when they were compared. */
 export interface PlannedSession {
   id: RawId;
   wanted: Wanted;
   held: readonly Held[];
 }
 
-/** One session of a plan as JSON: `seen` is what its keys held, in bytes, one character a byte; false for no key. */
+/** What is to change, and the server on which that was found. */
+export interface Plan {
+  /** As `planServer` names it; undefined for any. */
+  server: string | undefined;
+  sessions: PlannedSession[];
+}
+
+/** Which server a plan is for. Of a Cluster any node may answer. */
+export function planServer({role, address, database}: ServerInfo): string {
+  return role === 'cluster' ? 'cluster' : `${address} db ${database}`;
+}
+
+/** @throws TokengateError OTHER_SERVER for a plan that was made on another one */
+export function refuseOtherServer(plan: Plan, server: ServerInfo): void {
+  const here = planServer(server);
+  if (plan.server === undefined || plan.server === here) return;
+  throw new TokengateError('OTHER_SERVER', `The plan was made on ${plan.server}, and this is ${here}.`, {
+    hint: 'Make a plan here with: tokengate diff-budgets --out. If both are the same server, remove "server" from the plan.',
+  });
+}
+
+/**
+ * One session of a plan as JSON. `seen` holds the values of its keys as bytes, one character a byte; false for no key.
+ */
 export function toPlanJson({id, wanted, held}: PlannedSession): object {
   const [period, grants, budget] = held;
   const hex = hexOf(id);
@@ -42,11 +66,11 @@ function toFields({budget, period, note}: Wanted): Record<string, string> {
 }
 
 /**
- * Reads a plan that `toPlanJson` is a part of.
+ * Reads a plan with sessions from `toPlanJson`.
  *
  * @throws TokengateError INVALID_PLAN
  */
-export function readPlan(bytes: Buffer): PlannedSession[] {
+export function readPlan(bytes: Buffer): Plan {
   const refuse = (why: string): TokengateError =>
     new TokengateError('INVALID_PLAN', `It is not a plan of diff-budgets: ${why}.`, {
       hint: 'Make one with: tokengate diff-budgets -f budgets.yaml --out plan.json',
@@ -58,32 +82,39 @@ export function readPlan(bytes: Buffer): PlannedSession[] {
   } catch {
     throw refuse('it is not JSON');
   }
-  const {version, changes} = isObject(plan) ? plan : {};
-  if (version !== Number(VERSION) || !Array.isArray(changes)) throw refuse('it has no version and no changes');
+  const {version, server, changes} = isObject(plan) ? plan : {};
+  if (!Array.isArray(changes)) throw refuse('it has no changes');
+  if (version !== Number(VERSION)) throw refuse(`its version is not ${VERSION}`);
+  if (server !== undefined && typeof server !== 'string') throw refuse('its server is no text');
   const known = new Set<RawId>();
-  return changes.map((change: unknown, index) => {
-    const session = isObject(change) ? readSession(change) : undefined;
-    if (session === undefined) throw refuse(`its change ${index + 1} cannot be read`);
+  const sessions = changes.map((change: unknown, index) => {
+    const session = isObject(change) ? readSession(change) : 'it is no object';
+    if (typeof session === 'string') throw refuse(`its change ${index + 1} cannot be read: ${session}`);
     if (known.has(session.id)) throw refuse(`session '${nameOf(session.id)}' is in it twice`);
     known.add(session.id);
     return session;
   });
+  return {server, sessions};
 }
 
-function readSession({session_id: name, session_id_hex: hex, seen, wanted}: Fields): PlannedSession | undefined {
-  if (!isObject(seen) || !isObject(wanted) || typeof name !== 'string' || name === '') return undefined;
+/** Why not, for what cannot be read. */
+function readSession({session_id: name, session_id_hex: hex, seen, wanted}: Fields): PlannedSession | string {
+  if (typeof name !== 'string' || name === '' || !name.isWellFormed()) return 'its session_id is no ID';
+  const id = hex === undefined ? parseSessionId(name) : idOfHex(hex);
+  if (id === undefined) return 'its session_id_hex is not the bytes of an ID';
+  if (!isObject(seen)) return 'seen is missing';
+  if (!isObject(wanted)) return 'wanted is missing';
   const held = [seen['period'], seen['grants'], seen['budget']];
   const isHeld = held.every((one) => typeof one === 'boolean' || typeof one === 'string');
-  if (!isHeld || !name.isWellFormed()) return undefined;
-  const id = hex === undefined ? parseSessionId(name) : idOfHex(hex);
-  if (id === undefined) return undefined;
+  if (!isHeld) return 'seen is not the text of period, grants and budget, or false';
   const problems: Problem[] = [];
   const entries = Object.entries(wanted).map(
     ([field, value]) => [plainText(field, 0), quotedText(String(value), 0)] as const,
   );
   const node: MapNode = {kind: 'map', at: 0, entries};
   const read = new EntryReader(problems).read(node, {});
-  if (problems.length > 0) return undefined;
+  const [problem] = problems;
+  if (problem !== undefined) return `${problem.field ?? 'wanted'}: ${problem.message.replace(/\.$/, '')}`;
   return {id, wanted: read, held};
 }
 

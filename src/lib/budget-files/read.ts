@@ -9,27 +9,27 @@ import {readPlainLines} from './plain-lines.js';
 import {type Budgets, matchesOne, type Rule, type Wanted} from './wanted.js';
 import {readYaml} from './yaml-nodes.js';
 
-/** A file as it was read. */
+/** A file after reading. */
 export interface SourceFile {
-  /** For messages. */
+  /** The name to show in messages. */
   name: string;
   bytes: Buffer;
 }
 
-/** What is wrong at one place of a file. */
+/** A problem at one place of a file. */
 export interface Mistake {
   file: string;
   /** From 1. */
   line: number;
   /** Characters from the beginning of the line, from 1. */
   column: number;
-  /** None for what is wrong with the syntax. */
+  /** Undefined for a mistake of syntax. */
   field?: string | undefined;
   /** One sentence or two; may hold untrusted text. */
   message: string;
 }
 
-/** Reads files that say how budgets are to be: all of it, or all that is wrong with them, in the order of the files. */
+/** Reads budget files: returns everything that they say, or all mistakes in them, in file order. */
 export async function readBudgets(
   files: readonly SourceFile[],
 ): Promise<{budgets: Budgets; mistakes: readonly []} | {budgets: undefined; mistakes: Mistake[]}> {
@@ -58,14 +58,14 @@ export async function readBudgets(
   return mistakes.length === 0 ? {budgets: {named, rules, scopes}, mistakes: []} : {budgets: undefined, mistakes};
 }
 
-/** The quick way where the file allows it. */
+/** Takes the fast path where the file allows it. */
 async function readTree(text: string): Promise<Tree> {
   const plain = readPlainLines(text);
   if (plain === undefined) return readYaml(text);
   const {root, problems} = await readYaml(plain.rest);
   const entries = root?.kind === 'map' ? [...root.entries] : [];
   const own = entries.filter(([{text: name}]) => name === 'sessions');
-  // The rest holds nothing of the sessions but their name, and nothing that could reach into them.
+  // The rest has only the sessions' key, and nothing that could reach into them.
   if (problems.length > 0 || own.length !== 1) return readYaml(text);
   const length = plain.end - plain.start;
   const moved = entries.map(([key, value]): [TextNode, Node] =>
@@ -76,7 +76,7 @@ async function readTree(text: string): Promise<Tree> {
   return {root: {kind: 'map', at: root?.at ?? 0, entries: moved}, problems};
 }
 
-/** To where it was before something of that length was cut out. */
+/** Shifts a node back to its position before something of this length was cut out. */
 function move<N extends Node>(node: N, from: number, length: number): N {
   const at = node.at < from ? node.at : node.at + length;
   if (node.kind === 'list') return {...node, at, items: node.items.map((item) => move(item, from, length))};
@@ -94,7 +94,7 @@ interface NamedWanted extends Wanted {
   at: number;
 }
 
-/** What one file says. */
+/** The reading of one file. */
 class FileReading {
   readonly rules: Rule[] = [];
   scope: readonly Buffer[] | undefined;
@@ -125,7 +125,7 @@ class FileReading {
     const version = parts.get('version');
     if (version === undefined) this.add(root.at, 'version', `The field is missing. Write version: ${VERSION}.`);
     else this.readVersion(version);
-    // What the others depend on.
+    // The other fields depend on these.
     this.scope = this.readScope(parts.get('scope'));
     const defaults = this.mapIn(parts.get('defaults'), 'defaults');
     if (defaults !== undefined) this.defaults = this.entries.readDefaults(defaults);
@@ -227,7 +227,7 @@ function toBytes(hex: string): RawId {
   throw new TokengateError('INVALID_SESSION_ID', `'${hex}' is not the bytes of an ID in pairs of digits 0-9 and a-f.`);
 }
 
-/** Finds lines and columns, once they are asked for. */
+/** Finds lines and columns, when first asked for. */
 class Lines {
   private starts: number[] | undefined;
 

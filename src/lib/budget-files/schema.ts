@@ -2,7 +2,9 @@ import {FEWEST_LETTERS, WEEKDAYS} from '../periods/terms.js';
 import {HEX} from '../values/session-id.js';
 import {DEFAULTS, FIELDS, type FieldName, OF_PERIOD, PERIODS, VERSION} from './fields.js';
 
-/** A JSON Schema (draft 2020-12) of the file, for editors and checks elsewhere. Of two amounts it compares nothing. */
+/**
+ * A JSON Schema (draft 2020-12) of the file, for editors and other checks. It cannot compare one amount with another.
+ */
 export function makeSchema(): object {
   const text = {type: 'string', minLength: 1};
   return {
@@ -12,13 +14,13 @@ export function makeSchema(): object {
     properties: {
       version: {description: 'Version of the format', enum: [Number(VERSION), VERSION]},
       scope: {
-        description: 'Redis globs of the IDs that the file speaks for; needed by --unlisted zero and freeze',
+        description: 'Redis globs of the IDs that the file is responsible for; needed by --unlisted zero and freeze',
         type: 'array',
         items: text,
         minItems: 1,
       },
       defaults: {
-        description: 'Fields of every entry with a period that does not say otherwise',
+        description: 'Default fields of every entry with a period',
         type: 'object',
         properties: pick(DEFAULTS),
         additionalProperties: false,
@@ -96,7 +98,7 @@ function conditions(): object[] {
   ];
 }
 
-/** A pattern of the first letters of a day, in either case. */
+/** A pattern for the first letters of a day, in either case. */
 function prefixes(day: string): string {
   const letters = Array.from(day, (letter) => `[${letter}${letter.toUpperCase()}]`);
   const rest = letters.slice(FEWEST_LETTERS).reduceRight((after, letter) => `(?:${letter}${after})?`, '');

@@ -5,22 +5,22 @@ import {inGroups, readAhead} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
 import type {RawId} from '../values/session-id.js';
 
-/** The keys of a session that a file speaks of, in the order in which they are read and written. */
+/** The keys of a session that a file describes, in the order in which they are read and written. */
 export const BUDGET_FILE_KEYS = [PERIOD_KEYS, GRANTS_KEYS, BUDGET_KEYS] as const;
 
-/** What the keys of a session hold, as bytes, or why that cannot be told. */
+/** The values of a session's keys, as bytes, or why they cannot be read. */
 export interface Reading {
   id: RawId;
   held: readonly Held[] | TokengateError;
 }
 
-/** Sessions that are read in one step. */
+/** Sessions to read in one step. */
 const PAGE = 1000;
 
 /** Nearly all sessions have neither a period nor grants. */
 const NONE: readonly Held[] = [false, false];
 
-/** Reads the keys of sessions, page by page, in the order given. */
+/** Reads the keys of sessions, page by page, in the given order. */
 export function readHeld(redis: Redis, ids: readonly RawId[]): AsyncGenerator<Reading[]> {
   return readAhead(inGroups(ids, PAGE), (page) => readPage(redis, page));
 }
@@ -30,7 +30,7 @@ async function readPage(redis: Redis, ids: readonly RawId[]): Promise<Reading[]>
   const refused = replies.find((reply) => reply instanceof ErrorReply);
   if (refused !== undefined && !refused.message.startsWith('NOPERM')) throw redis.explain(refused);
   const [periods, grants, budgets] = replies as (Buffer | null)[][];
-  // MGET takes a key of another type for absent, and is refused whole for one that may not be read.
+  // MGET answers null for a key of another type, and is refused as a whole for one that may not be read.
   const unclear = refused === undefined ? await findUnclear(redis, ids, budgets ?? []) : new Set(ids.keys());
   const alone = await readAlone(redis, ids, [...unclear]);
   return ids.map((id, index) => {
@@ -43,7 +43,7 @@ async function readPage(redis: Redis, ids: readonly RawId[]): Promise<Reading[]>
   });
 }
 
-/** Those of which MGET gave no budget, although there is a key. */
+/** The sessions whose budget MGET did not return although the key exists. */
 async function findUnclear(
   redis: Redis,
   ids: readonly RawId[],
@@ -78,7 +78,7 @@ async function readAlone(
   );
 }
 
-/** What this user may not read is no reason to say nothing of the others. */
+/** One unreadable key is no reason to report nothing about the others. */
 function toHeldOrError(redis: Redis, replies: readonly unknown[]): Reading['held'] {
   try {
     return replies.map((reply) => toHeld(redis, reply));

@@ -3,11 +3,11 @@ import {matchesGlob} from '../values/glob.js';
 import type {TypedAmount} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 
-/** What a file says of one session. */
+/** What a file says about one session. */
 export interface Wanted {
-  /** What it may spend now, without grants and what a renewal carried over; undefined when that stays. */
+  /** The budget now, without grants and what a renewal carried over; undefined to leave it. */
   budget: TypedAmount | undefined;
-  /** How the budget renews; null for not at all, undefined when that stays. */
+  /** How the budget renews; null for not at all, undefined to leave it. */
   period: Terms | null | undefined;
   /** Untrusted text; empty without one. */
   note: string;
@@ -15,7 +15,7 @@ export interface Wanted {
 
 export interface Rule {
   match: Buffer;
-  /** Which sessions its file speaks for; undefined for all. */
+  /** The sessions that its file is responsible for; undefined for all. */
   scope: readonly Buffer[] | undefined;
   wanted: Wanted;
 }
@@ -24,11 +24,11 @@ export interface Rule {
 export interface Budgets {
   named: ReadonlyMap<RawId, Wanted>;
   rules: readonly Rule[];
-  /** What each file speaks for; undefined for one that does not say. */
+  /** The sessions that each file is responsible for; undefined for a file that does not say. */
   scopes: readonly (readonly Buffer[] | undefined)[];
 }
 
-/** What is wanted of a session that exists; undefined when no file says anything of it. */
+/** The wanted state of an existing session; undefined if no file says anything about it. */
 export function findWanted({named, rules}: Budgets, id: RawId): Wanted | undefined {
   const own = named.get(id);
   if (own !== undefined || rules.length === 0) return own;
@@ -37,7 +37,7 @@ export function findWanted({named, rules}: Budgets, id: RawId): Wanted | undefin
     ?.wanted;
 }
 
-/** True when a file speaks for a session; one that has no scope does for all. */
+/** True when a file is responsible for a session; a file without a scope is responsible for all. */
 export function isInScope({scopes}: Budgets, id: RawId): boolean {
   const bytes = Buffer.from(id, 'latin1');
   return scopes.some((scope) => scope === undefined || matchesOne(scope, bytes));

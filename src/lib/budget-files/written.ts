@@ -7,16 +7,19 @@ import {budgetInFile, type BudgetState, readBudgetState, toZone} from './decide.
 import type {FieldName} from './fields.js';
 import type {Reading} from './state.js';
 
-/** What a file says of a session. */
+/** What to write about a session. */
 export interface WrittenSession {
   id: RawId;
-  /** The values are written as they are: digits, names and words. */
+  /** The values exactly as they are written: digits, names and words. */
   fields: Partial<Record<FieldName, string>>;
-  /** What no file can say of it, as in "its budget is …"; may hold untrusted text. */
+  /** What no file can express, as in "its budget is …"; may hold untrusted text. */
   problems: string[];
 }
 
-/** A session as a file says it: no `spent`, and nothing that `apply-budgets` would refuse. Undefined without a budget. */
+/**
+ * A session as a file describes it: without its spending, and without anything that `apply-budgets` would refuse.
+ * Undefined without a budget.
+ */
 export function toWritten({id, held}: Reading): WrittenSession | undefined {
   if (held instanceof TokengateError) return {id, fields: {}, problems: [`it cannot be read: ${held.message}`]};
   if (held.at(-1) === false) return undefined;
@@ -50,7 +53,7 @@ function periodFields(
   };
 }
 
-/** Undefined for what nobody could type. */
+/** Undefined for an amount that nobody could type. */
 function toTypable(amount: Money | undefined): string | undefined {
   if (amount === undefined) return undefined;
   try {

@@ -2,23 +2,23 @@ import type * as Yaml from 'yaml';
 
 import {type MapNode, type Node, plainText, type Problem, quotedText, type TextNode, type Tree} from './nodes.js';
 
-/** How many fields merge keys (`<<`) may bring in all. */
+/** Maximum number of fields that merge keys (`<<`) may add in all. */
 const MOST_MERGED = 5_000_000;
 
-/** Tags of the three kinds of node, which change nothing. */
+/** The tags of the three kinds of node, which change nothing. */
 const TAGS = new Set(['tag:yaml.org,2002:str', 'tag:yaml.org,2002:map', 'tag:yaml.org,2002:seq', '!']);
 
-/** Reads YAML, and JSON, which is YAML too. Texts stay as they are typed: `007` is no number, and `no` is not false. */
+/** Reads YAML, and JSON, which is YAML too. Texts stay as typed: `007` is not a number, and `no` is not false. */
 export async function readYaml(text: string): Promise<Tree> {
   const yaml = await import('yaml');
   try {
     const document = yaml.parseDocument(text, {
       schema: 'failsafe',
       prettyErrors: false,
-      // Told by whoever knows what the keys are.
+      // Reported by the caller, who knows what the keys are.
       uniqueKeys: false,
     });
-    // The library catches it, and goes on with what it makes of the rest.
+    // The library catches it, and continues with what it can make of the rest.
     if (document.errors.some(({message}) => message.includes('call stack'))) throw new RangeError('too deep');
     const problems = document.errors.map(({pos: [at], code, message}): Problem => {
       return {at, message: code === 'MULTIPLE_DOCS' ? 'A second document begins; a file holds one.' : message};
@@ -32,7 +32,7 @@ export async function readYaml(text: string): Promise<Tree> {
   }
 }
 
-/** Turns the library's nodes into ours. What several aliases stand for is read once. */
+/** Converts the library's nodes to ours. A node with several aliases is read once. */
 class Reading {
   private readonly known = new Map<Yaml.Node, Node | 'reading'>();
   private readonly anchors = new Map<string, Yaml.Node>();
@@ -76,7 +76,7 @@ class Reading {
     return node.type === 'PLAIN' || node.type === undefined ? plainText(text, at) : quotedText(text, at);
   }
 
-  /** @param otherwise where it would be, if there is nothing */
+  /** @param otherwise the position to use if there is no value */
   private readValue(value: unknown, otherwise: number): Node {
     return this.yaml.isNode(value) ? this.read(value) : plainText('', otherwise);
   }
@@ -109,7 +109,7 @@ class Reading {
     });
   }
 
-  /** What the map itself says comes first, then its sources in their order. */
+  /** The map's own entries come first, then those of its sources, in order. */
   private merge(own: [TextNode, Node][], sources: readonly MapNode[]): [TextNode, Node][] {
     const names = new Set(own.map(([{text}]) => text));
     for (const {entries} of sources) {

@@ -11,7 +11,7 @@ import {explainRefusal, refuseByStore} from './refusal.js';
 import {runScripts, type ScriptAnswer} from './script.js';
 import {lookAgain} from './second-look.js';
 
-/** After these the server may or may not have carried out what it was sent. */
+/** After these errors the server may or may not have carried out what it was sent. */
 const UNKNOWN_AFTER = new Set([
   'REDIS_CONNECTION_LOST',
   'REDIS_TIMEOUT',
@@ -22,14 +22,14 @@ const UNKNOWN_AFTER = new Set([
 
 export interface ChangeOptions {
   journal: Journal | undefined;
-  /** A clause that completes "it is unknown whether …". */
+  /** Completes the sentence "it is unknown whether …". */
   what: string;
 }
 
 /**
- * Changes a session, and gives the result.
+ * Changes a session and returns the result.
  *
- * @throws TokengateError SESSION_NOT_FOUND, OUTCOME_UNKNOWN, JOURNAL_REFUSED, and with what the change refuses it
+ * @throws TokengateError SESSION_NOT_FOUND, OUTCOME_UNKNOWN, JOURNAL_REFUSED, and the change's own refusals
  */
 export async function changeKnown<T>(redis: Redis, id: RawId, change: Change<T>, options: ChangeOptions): Promise<T> {
   const outcome = await changeOne(redis, id, change, options);
@@ -41,8 +41,8 @@ export async function changeKnown<T>(redis: Redis, id: RawId, change: Change<T>,
 }
 
 /**
- * Changes one session, in one atomic step. When the connection ends before the answer nothing is repeated: it looks
- * once, on a fresh one, and says what was there before, as far as that is known, and what is there now.
+ * Changes one session in one atomic step. If the connection ends before the answer, nothing is sent again. It looks
+ * once, on a fresh connection, and reports the values before, as far as they are known, and the values now.
  *
  * @throws TokengateError OUTCOME_UNKNOWN (INTERRUPTED stays INTERRUPTED), JOURNAL_REFUSED
  */
@@ -52,7 +52,7 @@ export async function changeOne<T>(
   change: Change<T>,
   {journal, what}: ChangeOptions,
 ): Promise<Settled<T>> {
-  // Read first: should the server never answer again, the journal that keeps it cannot be read.
+  // Read first: if the server never answers again, the journal that keeps these values cannot be read either.
   const [before] = await lookAt(redis, [id], change);
   const [answer] = await sendChanges(redis, [id], change, journal);
   if (answer instanceof NoReply) {

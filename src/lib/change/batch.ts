@@ -12,7 +12,7 @@ import type {Answer, Change, Preview, Settled} from './change.js';
 import {lookAt} from './look.js';
 import {lookAgain} from './second-look.js';
 
-/** What became of one session of a batch. */
+/** The outcome for one session of a batch. */
 export type Outcome<T> =
   | Settled<T>
   | ({id: string} & (
@@ -24,29 +24,30 @@ export type Outcome<T> =
 
 export interface BatchOptions {
   journal: Journal | undefined;
-  /** When it is aborted, the flights that are under way end, and no other begins. */
+  /** When aborted, the flights under way end, and no other begins. */
   stop: AbortSignal;
 }
 
-/** Sessions in one flight: more take memory, not less time. */
+/** Sessions in one flight. A larger flight takes more memory and no less time. */
 const CHUNK = 500;
-/** Flights that are under way at once, so that the server need not wait for the next. */
+/** Flights under way at once, so that the server never waits for the next one. */
 const FLIGHTS = 4;
 
 interface Flight<T> {
   chunk: readonly RawId[];
-  /** What `lookAt` gave before, key by key, where no journal keeps it. */
+  /** The values of the `lookAt` keys before the change, where no journal keeps them. */
   before: Held[] | undefined;
-  /** Undefined when it did not begin. */
+  /** Undefined when the chunk was not sent. */
   outcomes: Answer<T>[] | undefined;
-  /** Why no other begins. */
+  /** The reason to begin no other chunk. */
   cause: TokengateError | undefined;
 }
 
 /**
- * Changes sessions, each in one atomic step, in chunks that are sent in one flight each, and yields what became of each
- * chunk while the next ones are under way. When the connection ends it looks once, on a fresh one, at what has got no
- * answer, and begins no other. Never throws for one session's failure.
+ * Changes sessions, each in one atomic step, in chunks of one flight each, and yields the outcome of each chunk while
+ * the next ones are under way. If the connection ends, it sends no other chunk, and looks once, on a fresh connection,
+ * at the sessions without an answer, so that the outcome of each is known or reported as unknown. Never throws because
+ * one session fails.
  */
 export async function* runBatch<T>(
   redis: Redis,
@@ -66,14 +67,14 @@ export async function* runBatch<T>(
   for (let flight = await flights.shift(); flight !== undefined; flight = await flights.shift()) {
     cause ??= flight.cause;
     begin();
-    // The client writes in its next turn: the server then works while this chunk is reported.
+    // The client writes in its next turn, so the server works while this chunk is reported.
     await nextTurn();
     yield await toOutcomes(redis, flight, change, journal, cause);
   }
   for (; next < ids.length; next += CHUNK) yield notDone(ids.slice(next, next + CHUNK), cause);
 }
 
-/** What the same batch would do. Changes nothing. */
+/** The outcome of the same batch, without changing anything. */
 export async function* previewBatch<T>(
   redis: Redis,
   ids: readonly RawId[],
@@ -82,7 +83,7 @@ export async function* previewBatch<T>(
   for (const chunk of inGroups(ids, CHUNK)) yield lookAt(redis, chunk, change);
 }
 
-/** Changes a chunk. Where no journal keeps what was there before, that is read first. Never rejects. */
+/** Changes a chunk. Without a journal that keeps the values before the change, it reads them first. Never rejects. */
 async function fly<T>(
   redis: Redis,
   chunk: readonly RawId[],
@@ -126,7 +127,10 @@ function notDone(chunk: readonly RawId[], cause: TokengateError | undefined): Ou
   return chunk.map((id) => ({id: nameOf(id), state: 'not_done', cause}));
 }
 
-/** The values before the change, should its answer never come; read cheaply: what can't be read is taken for absent. */
+/**
+ * The values before the change, in case its answer never comes. A cheap read: a value that can't be read counts as
+ * absent.
+ */
 async function lookBefore<T>(redis: Redis, chunk: readonly RawId[], {lookAt}: Change<T>): Promise<Held[] | NoReply> {
   const keys = keysOf(lookAt, chunk);
   const replies = await orNoReply(redis.pipelineBytes([['MGET', ...keys]]));

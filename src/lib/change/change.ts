@@ -5,7 +5,7 @@ import type {Command, NoReply, Redis, RedisText} from '../redis/contract.js';
 import type {TokengateError} from '../values/errors.js';
 import type {RawId} from '../values/session-id.js';
 
-/** What the answer to a change of one session says. */
+/** The result of a change for one session. */
 export type Settled<T> = {id: string} & (
   | {state: 'done'; result: T}
   /** It was as wanted already, or is none of those that are meant. */
@@ -15,33 +15,36 @@ export type Settled<T> = {id: string} & (
   | {state: 'failed'; error: TokengateError}
 );
 
-/** What has been answered about one session. */
+/** The answer about one session so far. */
 export type Answer<T> = Settled<T> | NoReply;
 
-/** What a change would do. */
+/** What a change would do to a session. */
 export type Preview = {
   id: string;
-  /** What is there now, in words. */
+  /** The present values, in words. */
   now: string;
-  /** What would be there then, where that is known. */
+  /** The values after the change, in words, where they are known. */
   then?: string;
 } & ({state: 'done' | 'unchanged' | 'not_found'} | {state: 'failed'; error: TokengateError});
 
-/** How a session is changed: what becomes of it is decided in Redis, by a script, or else here. */
+/** How to change a session. Either a script in Redis decides, or `plan` does, here. */
 export type Change<T> = ScriptedChange<T> | PlannedChange<T>;
 
 interface AnyChange {
   /** The keys that are read and may be written, in the order of `old` and `new`. */
   shapes: readonly KeyShape[];
-  /** Of these keys the values are read, and tell what is there, and what the change would do. */
+  /** The keys whose values describe the session and what the change would do. */
   lookAt: readonly KeyShape[];
-  /** Of these the PTTL is read too. */
+  /** The keys whose PTTL is read as well. */
   lives?: readonly KeyShape[];
-  /** @param lives none where it is only told what was there */
+  /** @param lives empty when only the old values are to be described */
   preview: (id: RawId, held: readonly Held[], lives: readonly number[]) => Preview;
 }
 
-/** What to write where `expected` stands; null for a key that does not matter. Texts are bytes, one character a byte. */
+/**
+ * The values to write where `expected` still stands; null for a key that does not matter. Texts are bytes, one
+ * character a byte.
+ */
 export interface Write<T> {
   state: 'write';
   expected: (Held | null)[];
@@ -50,29 +53,33 @@ export interface Write<T> {
 }
 
 export interface PlannedChange<T> extends AnyChange {
-  /** Called between reading and `plan`, with the connection: reads what else this depends on. */
+  /** Called with the connection between reading and `plan`: reads anything else that the decision needs. */
   prepare?: (redis: Redis) => Promise<void>;
-  /** Decides from what was read; again, when something else stands there by the time of writing. `lives` are PTTLs. */
+  /**
+   * Decides from the values read. Called again if they have changed before they could be written. `lives` are PTTLs.
+   */
   plan: (id: RawId, old: readonly Held[], lives: readonly number[]) => Settled<T> | Write<T>;
 }
 
 export interface ScriptedChange<T> extends AnyChange {
   /**
-   * Lua: the script that changes sessions, and the one that decides for a cluster what becomes of those that were read.
-   * Both are given the same `args` and, of each session, its `own` text. See lua/includes/change-sessions.lua.
+   * Names of Lua scripts: one that changes sessions, and one that only decides, for a cluster, about sessions that were
+   * read. Both get the same `args` and, for each session, its `own` text. See lua/includes/change-sessions.lua.
    */
   scripts: {change: string; decide?: string};
   args: readonly RedisText[];
   own?: (id: RawId) => RedisText;
-  /** In place of both, the arguments for the sessions that share a run. */
+  /** Instead of both, the arguments for the sessions that share a run. */
   pack?: (group: readonly RawId[]) => RedisText[];
-  /** True where `read` is to be told what was there. */
+  /** Whether `read` needs the old values. */
   tellsOld?: boolean;
-  /** Reads the word and what was there; undefined where only `plan` can decide. */
+  /** Reads the script's word and the old values; undefined where only `plan` can decide. */
   read: (id: RawId, word: string, old: readonly Held[]) => Settled<T> | undefined;
   /** Decides where the script does not, and on a cluster. */
   plan?: PlannedChange<T>['plan'];
-  /** For a user who may not run scripts, where no journal is kept: the commands of a MULTI, and what their replies say. */
+  /**
+   * For a user who may not run scripts, without a journal: the commands of a MULTI, and the reading of their replies.
+   */
   withoutScript?: {
     commands: (id: RawId) => Command[];
     read: (redis: Redis, id: RawId, replies: readonly unknown[]) => Settled<T>;

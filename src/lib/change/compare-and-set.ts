@@ -6,7 +6,7 @@ import type {RedisText} from '../redis/contract.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import type {PlannedChange, ScriptedChange, Write} from './change.js';
 
-/** Writes what was planned where the session still holds what it was planned on; undecided where it does not. */
+/** Writes a plan where the session still holds the values that it was planned on; leaves the others undecided. */
 export function compareAndSet<T>(
   {shapes, lookAt, preview}: PlannedChange<T>,
   writes: ReadonlyMap<RawId, Write<T>>,
@@ -15,7 +15,11 @@ export function compareAndSet<T>(
     ...{shapes, lookAt, preview},
     scripts: {change: COMPARE_AND_SET},
     args: [],
-    pack: (group) => packWrites(group.map((id) => writes.get(id)), shapes.length),
+    pack: (group) =>
+      packWrites(
+        group.map((id) => writes.get(id)),
+        shapes.length,
+      ),
     read(id, word) {
       const write = writes.get(id);
       if (word === 'moved' || write === undefined) return undefined;
@@ -24,12 +28,12 @@ export function compareAndSet<T>(
   };
 }
 
-/** Texts that are at least so long are sent once for the sessions of a run: periods, of which many are the same. */
+/** Texts of at least this length are sent once for all sessions of a run: many share a period. */
 const LONG = 24;
-/** Stands for the text of no argument, which nothing holds. */
+/** The number of no argument: no key holds that. */
 const IMPOSSIBLE = 0;
 
-/** The arguments of COMPARE_AND_SET for sessions that have so many keys; where nothing is planned it finds it moved. */
+/** The arguments of COMPARE_AND_SET for sessions of `width` keys. A session without a plan counts as moved. */
 export function packWrites(writes: readonly (Write<unknown> | undefined)[], width: number): RedisText[] {
   const args: RedisText[] = [''];
   const shared = new Map<string, number>();

@@ -7,13 +7,13 @@ import type {Change, Preview} from './change.js';
 
 export interface Values {
   held: Held[];
-  /** Of `lives`, the PTTLs. */
+  /** The PTTLs of the `lives` keys. */
   lives: number[];
 }
 
 export const NOTHING: Values = {held: [], lives: []};
 
-/** What some keys of sessions hold, as bytes, and the PTTLs of some. */
+/** The values of some keys of sessions, as bytes, and the PTTLs of some of them. */
 export async function readValues(
   redis: Redis,
   ids: readonly RawId[],
@@ -33,7 +33,7 @@ export async function readValues(
         lives: lives.length === 0 ? NOTHING.lives : ttls.slice(ttl, ttl + lives.length).map(Number),
       };
     } catch (error) {
-      // What this user may not read is no reason to say nothing of the others.
+      // One unreadable key is no reason to report nothing about the others.
       if (!(error instanceof TokengateError)) throw error;
       return error;
     }
@@ -45,12 +45,12 @@ function getEach(redis: Redis, keys: readonly RedisText[]): Promise<unknown[]> {
 }
 
 /**
- * The same for many keys: ASCII as text, null for none. One by one only what is no ASCII is read, and what MGET gives no
- * value of although there is something: that may be of a wrong type.
+ * The same replies for many keys, in few commands: ASCII as text, null for no key. Only values that are not ASCII are read
+ * one by one, and keys without a value if some of them exist: MGET also returns null for a wrong type.
  */
 async function getAll(redis: Redis, keys: readonly RedisText[]): Promise<unknown[]> {
   const [reply] = await redis.pipeline([['MGET', ...keys]]);
-  // One key that may not be read fails it whole.
+  // One unreadable key fails the whole MGET.
   if (reply instanceof ErrorReply) return getEach(redis, keys);
   const values = reply as (string | null)[];
   const absent: number[] = [];
@@ -72,7 +72,7 @@ async function getAll(redis: Redis, keys: readonly RedisText[]): Promise<unknown
   return found;
 }
 
-/** Reads what each is about, and what the change would do to it. */
+/** Reads the present values of each session, and what the change would do to it. */
 export async function lookAt<T>(redis: Redis, ids: readonly RawId[], change: Change<T>): Promise<Preview[]> {
   const values = await readValues(redis, ids, change.lookAt, change.lives);
   return ids.map((id, index): Preview => {

@@ -4,14 +4,15 @@ import {nameOf, type RawId} from '../values/session-id.js';
 import type {Answer, PlannedChange, Settled, Write} from './change.js';
 import {NOTHING, type Values} from './look.js';
 
-/** How often a session that somebody else has changed in between is tried again. */
+/** How often a session is tried again after somebody else has changed it meanwhile. */
 const MAX_TRIES = 100;
 
 /**
- * Changes sessions by compare-and-set. An attempt reads, decides, and writes what still holds what was read; it leaves out
- * of its answers what somebody else has changed in between, which the next attempt reads and decides on again.
+ * Changes sessions by compare-and-set. An attempt reads, decides, and writes where the values still stand. It leaves
+ * out of its answers the sessions that somebody else has changed meanwhile; the next attempt reads and decides on those
+ * again.
  *
- * @param contended the answer about a session that keeps changing
+ * @param contended the answer for a session that keeps changing
  */
 export async function untilSettled<T>(
   ids: readonly RawId[],
@@ -27,7 +28,7 @@ export async function untilSettled<T>(
   return ids.map((id) => answers.get(id) ?? contended(id));
 }
 
-/** What a plan makes of each session that was read. Never rejects. */
+/** Plans the changes of sessions that were read. Never rejects. */
 export async function planAll<T>(
   redis: Redis,
   change: PlannedChange<T>,

@@ -5,13 +5,13 @@ import {confirmFlag} from '../redis/describe-server.js';
 import {isScriptRefusal} from '../redis/failures.js';
 import {TokengateError} from '../values/errors.js';
 
-/** What is wrong with the journal itself; any other refusal would meet the change too. */
+/** Errors of the journal itself; any other error would meet the change as well. */
 const OF_JOURNAL = new Set(['REDIS_NO_PERMISSION', 'WRONG_TYPE']);
 
-/** The error reply of a change script where the store is protected. */
+/** The error reply of a change script in a protected store. */
 const OF_STORE = /^STORE (.*)$/s;
 
-/** For changes that no script of their own refuses: whether the store is protected, and that was not agreed to. */
+/** For changes without a script that refuses them: whether the store is protected and its name was not given. */
 export async function refuseByStore(redis: Redis): Promise<ErrorReply | NoReply | undefined> {
   const {to} = redis.consent;
   if (to === true) return undefined;
@@ -25,9 +25,9 @@ export async function refuseByStore(redis: Redis): Promise<ErrorReply | NoReply 
 export function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal | undefined): TokengateError {
   const [, store] = OF_STORE.exec(reply.message) ?? [];
   if (store !== undefined) {
-    // Whoever asks next knows it.
+    // Remembered for the next question.
     redis.server.store = store;
-    return new TokengateError('CONFIRMATION_REQUIRED', `The store is protected since a moment ago, as '${store}'.`, {
+    return new TokengateError('CONFIRMATION_REQUIRED', `The store was protected a moment ago, as '${store}'.`, {
       hint: `Nothing was changed. Run it again, or add ${confirmFlag(store)}.`,
       cause: reply,
     });
@@ -48,7 +48,7 @@ export function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal
     return new TokengateError(code, message, {hint, cause: reply});
   }
   return new TokengateError(error.code, error.message, {
-    hint: 'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and sessions be reset.',
+    hint: 'The journal needs scripts (EVAL). With --no-journal you can still set budgets and reset sessions.',
     cause: reply,
   });
 }

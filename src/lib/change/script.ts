@@ -6,13 +6,16 @@ import {inGroups} from '../values/chunks.js';
 import type {RawId} from '../values/session-id.js';
 import type {Answer, ScriptedChange} from './change.js';
 
-/** Sessions in one run of the script, which holds up the server for as long as it takes. */
+/**
+ * Sessions in one run of a script. A run for each session would cost more than the change itself; a run of more would
+ * hold up the server for longer.
+ */
 const GROUP = 100;
 
-/** Undefined where the script does not decide; an `ErrorReply` where it was refused. */
+/** Undefined where the script leaves the decision to `plan`; an `ErrorReply` where it was refused. */
 export type ScriptAnswer<T> = Answer<T> | ErrorReply | undefined;
 
-/** Changes sessions by scripts, of which a few share a run. */
+/** Changes sessions with scripts; each run takes a group of sessions. */
 export async function runScripts<T>(
   redis: Redis,
   ids: readonly RawId[],
@@ -28,14 +31,14 @@ export async function runScripts<T>(
     const decisions = toDecisions(reply[0], change.shapes.length);
     return group.map((id, position) => change.read(id, ...(decisions[position] ?? ['', []])));
   });
-  // One session that this user may not touch must not keep those beside it from being changed.
+  // One session that this user may not touch must not stop the others in its group.
   const beside = size === 1 ? [] : ids.filter((_, index) => isAboutKeys(answers[index]));
   if (beside.length < 2) return answers;
   const alone = (await runScripts(redis, beside, change, journal, 1)).values();
   return answers.map((answer) => (isAboutKeys(answer) ? alone.next().value : answer));
 }
 
-/** The reply of a script: for each session the word, and what its keys held, if that was asked for. */
+/** From the reply of a script the word of each session, and its old values, if they were asked for. */
 function toDecisions(reply: unknown, width: number): [word: string, old: Held[]][] {
   const [words, records] = (reply as string[]).map((text) => JSON.parse(text) as unknown[]);
   let at = 1;
@@ -48,7 +51,7 @@ function toDecisions(reply: unknown, width: number): [word: string, old: Held[]]
   });
 }
 
-/** What a key held, of what the journal has. */
+/** The value of a key from its state in the journal. */
 function toOld(before: Stored | true): Held {
   if (!Array.isArray(before)) return before;
   return before.length === 3 ? true : before[0];
@@ -60,7 +63,7 @@ function isAboutKeys(answer: unknown): boolean {
 
 type Sent<T> = Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own' | 'pack' | 'tellsOld'>;
 
-/** @param consent whatever the store is called, unless it is given */
+/** @param consent the given name of the store; without it the script accepts any */
 export function toScript<T>(
   group: readonly RawId[],
   change: Sent<T>,

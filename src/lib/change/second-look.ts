@@ -9,8 +9,8 @@ import type {Change} from './change.js';
 import {readValues, type Values} from './look.js';
 
 /**
- * Looks once, on a fresh connection, at what has got no answer: for each what was there before, as far as that is known,
- * and what is there now, in sentences. What was there before is in the journal, where the change was done.
+ * Looks once, on a fresh connection, at the sessions without an answer, and describes for each the values before, as
+ * far as they are known, and the values now. The values before are in the journal if the change was made.
  */
 export async function lookAgain<T>(
   redis: Redis,
@@ -26,7 +26,7 @@ export async function lookAgain<T>(
     const values = await readValues(fresh, ids, change.lookAt, change.lives);
     const unreadable = values.find((found) => found instanceof TokengateError);
     if (unreadable !== undefined) throw unreadable;
-    // After the values: what is not in the journal now had not been done when they were read.
+    // Read after the values: a change that is not in the journal by then had not been made when they were read.
     const records = journal === undefined ? undefined : await findRecords(fresh, journal);
     return ids.map((id, index) => {
       const {held: now, lives} = values[index] as Values;
@@ -40,14 +40,14 @@ export async function lookAgain<T>(
   } catch (error) {
     if (!(error instanceof TokengateError)) throw error;
     const later =
-      journal === undefined ? '' : ` If it was done, the journal tells what was there: change ${journal.change}.`;
+      journal === undefined ? '' : ` If it was done, the journal has the old values: change ${journal.change}.`;
     return ids.map((_, index) => `${told(index)}A second look failed: ${error.message}${later}`);
   } finally {
     fresh?.close();
   }
 }
 
-/** What a session's keys held before; what was not recorded was not changed. */
+/** The values of a session's keys before the change; a key that was not recorded was not changed. */
 function heldBefore({keys}: ChangedSession, shapes: readonly KeyShape[], now: readonly Held[]): Held[] {
   return shapes.map((shape, index) => {
     const before = keys.find((key) => key.shape === shape)?.before;
@@ -60,7 +60,7 @@ function describeRecord(record: ChangedSession | undefined, change: string): str
   return record.isComplete ? `has it, as change ${change}: it was done.` : `has change ${change} as begun.`;
 }
 
-/** How far back the entry of a change is looked for that has got no answer just now, in milliseconds. */
+/** How far back to look for the entry of a change that just got no answer, in milliseconds. */
 const RECENT_MS = 600_000;
 
 async function findRecords(redis: Redis, {change}: Journal): Promise<Map<RawId, ChangedSession>> {

@@ -7,42 +7,43 @@ import {formatUtc, parseGatewayTime} from '../values/time.js';
 import {authCommands, openResp, type Reply, ReplyError, type RespConnection, toBytes} from './tiny-client.js';
 
 /**
- * What can stand in place of an argument: a session that has a budget, one that is frozen, one that has grants, a change, or
- * who made one.
+ * What can complete an argument: a session with a budget, a frozen session, a session with grants, a change, or a
+ * person who made one.
  */
 export type CandidateKind = 'sessions' | 'frozen' | 'granted' | 'changes' | 'actors';
 
 export interface CandidateOptions {
   kind: CandidateKind;
-  /** What is typed of it already. */
+  /** The part that is typed already. */
   prefix: string;
-  /** Which of them may be offered at all. */
+  /** Whether a candidate may be offered at all. */
   isOffered: (id: string) => boolean;
-  /** At most so many. */
+  /** Maximum number of candidates. */
   limit: number;
-  /** Milliseconds for all of it. */
+  /** Milliseconds for the whole search. */
   limitMs: number;
 }
 
 export interface FoundId {
   id: string;
-  /** What it is; untrusted text. */
+  /** A description; untrusted text. */
   summary?: string;
 }
 
-/** More than for a list, since there are few round trips in the time; it holds the server up for three milliseconds. */
+/** Larger than for a list, since there is time for few round trips. Each holds the server up for three milliseconds. */
 const SCAN_COUNT = 4000;
-/** Milliseconds of scanning after which its pace tells how long all of it takes. */
+/** Milliseconds of scanning after which its pace tells how long the rest takes. */
 const PROBE_MS = 50;
-/** Entries of the journal: they are read in steps, and no more than so many. */
+/** How many journal entries to read in one step, and in all. */
 const ENTRIES = {step: 100, most: 1000};
 
 /**
- * The IDs that begin with a prefix, read in a time limit; never throws.
+ * The IDs that begin with a prefix, within a time limit. Never throws.
  *
- * Of sessions all or none, sorted: what begins the same way in a part of them need not in all, and a shell would complete
- * it. Of more than `limit` the first are given, and the last, so that what they have in common is what all have in
- * common. An ID that is typed in full is found in a keyspace too large to scan, too. Of changes the newest, newest first.
+ * Sessions are all found or none is offered, sorted: a part of them may share a longer prefix than all do, and a shell
+ * would complete it. If there are more than `limit`, it returns the first ones and the last one, which have the same
+ * common prefix as all. An ID that is typed in full is found even in a keyspace too large to scan. Changes come newest
+ * first, and only the newest.
  */
 export async function findCandidates(target: RedisTarget, options: CandidateOptions): Promise<FoundId[]> {
   const {limitMs} = options;
@@ -73,7 +74,7 @@ export async function findCandidates(target: RedisTarget, options: CandidateOpti
 
 type SessionOptions = CandidateOptions & {kind: 'sessions' | 'frozen' | 'granted'};
 
-/** @param known gets what is right to offer if the time ends here */
+/** @param known receives what may be offered if the time ends here */
 async function findSessions(
   connection: RespConnection,
   target: RedisTarget,
@@ -98,7 +99,7 @@ async function findSessions(
   }
 }
 
-/** Each node of a cluster has a part of the sessions. */
+/** SCAN on a cluster's node shows only its own sessions: all primaries have to be asked. */
 async function openPrimaries(connection: RespConnection, target: RedisTarget): Promise<RespConnection[]> {
   const [reply] = await connection.send([['CLUSTER', 'SLOTS']]);
   if (reply instanceof ReplyError) throw new Error(reply.message);
@@ -106,7 +107,7 @@ async function openPrimaries(connection: RespConnection, target: RedisTarget): P
   return Promise.all([...primaries.values()].map(({endpoint}) => openResp({...target, endpoints: [endpoint]})));
 }
 
-/** @param known gets what is right to offer if the time ends here */
+/** @param known receives what may be offered if the time ends here */
 async function readChanges(
   connection: RespConnection,
   target: RedisTarget,
@@ -176,7 +177,7 @@ interface FirstAnswers {
   page: Reply;
 }
 
-/** All that is known at the beginning goes in one flight. */
+/** Everything known at the start is asked in one flight. */
 async function ask(connection: RespConnection, target: RedisTarget, options: SessionOptions): Promise<FirstAnswers> {
   const {prefix, suffix} = shapeOf(options.kind);
   const login = loginTo(target);
@@ -204,12 +205,12 @@ function loginTo({credentials, database}: RedisTarget): string[][] {
   return [...authCommands(credentials), ...(database === 0 ? [] : [['SELECT', String(database)]])];
 }
 
-/** The answers of another user or another database would be wrong, not only missing. */
+/** Without its login or its database, a connection would give wrong answers rather than none. */
 function refuseErrors(replies: readonly Reply[]): void {
   for (const reply of replies) if (reply instanceof ReplyError) throw new Error(reply.message);
 }
 
-/** Undefined when it would take longer than there is time. */
+/** Undefined when there is not enough time. */
 async function scan(
   connection: RespConnection,
   {page: first, keys, now}: FirstAnswers,
@@ -237,14 +238,14 @@ async function scan(
   return options.kind === 'frozen' ? chooseFrozen(connection, chosen, now) : chosen;
 }
 
-/** The first, and the last. */
+/** The first ones and the last one. */
 function choose(ids: RawId[], {limit}: CandidateOptions): RawId[] {
   const sorted = ids.sort();
   const last = sorted.at(-1);
   return sorted.length > limit && last !== undefined ? [...sorted.slice(0, limit - 1), last] : sorted;
 }
 
-/** The gateway removes a freeze that is over only at the session's next request. One it cannot read it does not lift. */
+/** The gateway removes a freeze that is over only at the session's next request. A freeze that it cannot read stays. */
 async function chooseFrozen(connection: RespConnection, ids: readonly RawId[], now: Date): Promise<RawId[]> {
   if (ids.length === 0) return [];
   const {prefix, suffix} = FROZEN_UNTIL_KEYS;

@@ -10,21 +10,21 @@ export class ReplyError {
 }
 
 export interface RespConnection {
-  /** Sends commands, bytes as in a reply, in one flight. Rejects when the connection ends first. */
+  /** Sends commands in one flight, as bytes like the replies. Rejects when the connection ends first. */
   send(commands: readonly (readonly string[])[]): Promise<Reply[]>;
   /** Ends the connection at once. */
   close(): void;
 }
 
 /**
- * The least that speaks to a Redis, or to the primary that Sentinels name: for a process that has to be over in the time
- * that loading node-redis takes. It neither logs in nor chooses a database, and waits for ever.
+ * A minimal client for a Redis, or for the primary that Sentinels name: a TAB has to be answered in less time than
+ * node-redis takes to load. It does not log in, chooses no database, and has no time limit.
  */
 export async function openResp(target: RedisTarget): Promise<RespConnection> {
   return openServer(target.sentinel === undefined ? target.endpoints[0] : await findPrimary(target), target.tls);
 }
 
-/** Asks all Sentinels at the same time; the first that knows the primary is believed. */
+/** Asks all Sentinels at once; the first one that knows the primary is believed. */
 async function findPrimary({endpoints, sentinel, tls}: RedisTarget): Promise<Endpoint> {
   return Promise.any(
     endpoints.map(async (endpoint) => {
@@ -42,7 +42,7 @@ async function findPrimary({endpoints, sentinel, tls}: RedisTarget): Promise<End
   );
 }
 
-/** None without a password. */
+/** Empty without a password. */
 export function authCommands({username, password}: Partial<Credentials> = {}): string[][] {
   return password === undefined ? [] : [['AUTH', ...[username ?? [], password].flat().map(toBytes)]];
 }
@@ -105,7 +105,7 @@ function encodeCommand(words: readonly string[]): string {
   return `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`;
 }
 
-/** Undefined while a part of them is missing. */
+/** Undefined while a part of the replies is missing. */
 function parseReplies(text: string, start: number, count: number): {replies: Reply[]; end: number} | undefined {
   const replies: Reply[] = [];
   let end = start;

@@ -16,12 +16,12 @@ export type UrlSource =
   /** A program and its arguments, which prints the URL. */
   | {from: 'redis-url-command'; command: readonly [string, ...string[]]};
 
-/** A named server. Paths are absolute, or relative to the folder of the process where the file's own path is. */
+/** A named server. Paths are absolute, or relative to the working directory like the path of the context file. */
 export interface Context {
   name: string;
   source: UrlSource;
   tls: TlsFiles;
-  /** Seconds, as they are written. */
+  /** Seconds, as written in the file. */
   timeout: string | undefined;
   actor: string | undefined;
   color: Color | undefined;
@@ -31,9 +31,12 @@ export interface Context {
 
 export interface Config {
   default: string | undefined;
-  /** In the order of the file. */
+  /** In file order. */
   contexts: ReadonlyMap<string, Context>;
-  /** True when no one else may read the file, since a password is in it, or write it, since it names a program to run. */
+  /**
+   * True when only the owner may read the file, because it holds a password, or write it, because it names a program to
+   * run.
+   */
   isSecret: boolean;
 }
 
@@ -55,8 +58,8 @@ const FIELDS = [
 /**
  * Reads the text of a context file, which is YAML.
  *
- * @param path of the file: paths in it are relative to its folder
- * @throws TokengateError INVALID_CONFIG with line and column; never with a value that may be a secret
+ * @param path the path of the file: paths in it are relative to its folder
+ * @throws TokengateError INVALID_CONFIG with line and column, and never with a value, which may be a secret
  */
 export async function parseConfig(text: string, path: string): Promise<Config> {
   const refuse = (offset: number, why: string, hint?: string): never => {
@@ -84,7 +87,7 @@ export function checkName(name: string): void {
   throw new TokengateError('INVALID_USAGE', `'${name}' is not a name.`, {hint: NAME_HINT});
 }
 
-/** What a person has to type now and then. */
+/** True for a name that a person can type. */
 function isName(name: string): boolean {
   return /^[A-Za-z0-9][\w.-]{0,63}$/.test(name);
 }
@@ -153,7 +156,7 @@ class Reader {
     return {from: 'redis-url', url: text};
   }
 
-  /** A program that is named with a slash is a path. */
+  /** The name of a program with a slash in it is a path. */
   private readCommand({name, value}: Entry): readonly [string, ...string[]] {
     const items = value.kind === 'list' ? value.items : [];
     const words = items.flatMap((item) => (item.kind === 'scalar' && item.value !== null ? [item.text] : []));
@@ -185,7 +188,7 @@ class Reader {
     return typeof value === 'boolean' ? value : this.refuse(tree.offset, `${name} is not true or false`);
   }
 
-  /** A text or a number as it is written. */
+  /** The text or number as written. */
   private readText({name, value}: Entry): string {
     const isText = value.kind === 'scalar' && ['string', 'number'].includes(typeof value.value) && value.text !== '';
     return isText ? value.text : this.refuse(value.offset, `${name} is not a text`);
@@ -201,7 +204,7 @@ class Reader {
     return new Map(entries.map((entry) => [entry.name, entry]));
   }
 
-  /** Of nothing, nothing. */
+  /** A missing map is empty. */
   private readMap(tree: Tree, what: string): readonly Entry[] {
     if (tree.kind === 'map') return tree.entries;
     if (tree.kind === 'scalar' && tree.value === null) return [];

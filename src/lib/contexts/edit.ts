@@ -3,11 +3,11 @@ import type {Document, YAMLMap} from 'yaml';
 import {TokengateError} from '../values/errors.js';
 import {checkName, type Config, type Context, parseConfig, unknownContext} from './config.js';
 
-/** The fields of a context as they are written. */
+/** The fields of a context as they are written to the file. */
 export type NewContext = Readonly<Record<string, string | number | boolean>>;
 
 /**
- * The text of a context file with one more context at its end. Comments and order stay.
+ * The text of a context file with one more context at its end. Comments and order are kept.
  *
  * @throws TokengateError INVALID_USAGE, CONTEXT_EXISTS, INVALID_CONFIG
  */
@@ -24,7 +24,7 @@ export async function addContext(
       });
     }
     const list = document.get('contexts');
-    // An empty list is written on one line, and what is added to it would be too.
+    // An empty list is written on one line, and so would be an entry that is added to it.
     if (isMap(list) && contexts.size === 0) list.flow = false;
     document.setIn(['contexts', name], document.createNode(fields));
     if (isDefault) setDefault(document, name);
@@ -35,7 +35,7 @@ export async function addContext(
 }
 
 /**
- * The same without a context; without the default, where it was that.
+ * The text without a context, and without the default if it was that context.
  *
  * @throws TokengateError CONTEXT_NOT_FOUND, INVALID_CONFIG
  */
@@ -53,7 +53,7 @@ export async function removeContext(
   return {...edited, wasDefault};
 }
 
-/** A new one comes first. */
+/** A new field comes first. */
 function setDefault(document: Document, name: string): void {
   const isNew = !document.has('default');
   document.set('default', name);

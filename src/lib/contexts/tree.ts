@@ -1,6 +1,6 @@
 import type {Entry, Tree} from './yaml-tree.js';
 
-/** The tree of a text; `refuse` is told of the first thing in it that is no YAML, or no tree of these kinds. */
+/** The tree of a text. Calls `refuse` at the first place that is not YAML, or not a tree of these kinds. */
 export async function readTree(text: string, refuse: (offset: number, why: string) => never): Promise<Tree> {
   return readPlainTree(text) ?? (await import('./yaml-tree.js')).readYamlTree(text, refuse);
 }
@@ -9,13 +9,13 @@ interface Line {
   offset: number;
   indent: number;
   name: string;
-  /** What follows the name. */
+  /** The text after the name. */
   rest: string;
 }
 
 /**
- * The tree of a text that uses only what most such files do: maps of names in block style, with values on one line. Whatever
- * else there is, and whatever is wrong, gives undefined: the package that knows all of YAML takes a twentieth of a start.
+ * The tree of a text in the usual style: maps of names in block style, with values on one line. Returns undefined for
+ * anything else, and for any mistake: the package that knows all of YAML takes a twentieth of a start.
  */
 export function readPlainTree(text: string): Tree | undefined {
   if (!/^[\n -~]*$/.test(text)) return undefined;
@@ -32,7 +32,7 @@ export function readPlainTree(text: string): Tree | undefined {
   return lines.length === 0 ? tree : undefined;
 }
 
-/** Takes the lines of a map from the beginning of `lines`. */
+/** Takes the lines of a map from the start of `lines`. */
 function readBlock(lines: Line[], indent: number): Tree | undefined {
   const [first] = lines;
   if (first?.indent !== indent) return undefined;
@@ -48,17 +48,17 @@ function readBlock(lines: Line[], indent: number): Tree | undefined {
   return {kind: 'map', offset: first.offset, entries};
 }
 
-/** False for a name that stands there already, or that is no text. */
+/** False for a name that occurs twice, or that is not a text. */
 function addEntry(entries: Entry[], entry: Entry): boolean {
   if (entries.some(({name}) => name === entry.name) || RESERVED.test(entry.name)) return false;
   entries.push(entry);
   return true;
 }
 
-/** Words that are no texts, or were none in earlier versions of YAML. */
+/** Words that are not texts, or were not in earlier versions of YAML. */
 const RESERVED = /^(true|false|null|yes|no|on|off|y|n)$/i;
 
-/** A value after a name, to the end of the line. */
+/** A value after a name, up to the end of the line. */
 function readValue(text: string, offset: number): Tree | undefined {
   const reader = new FlowReader(text, offset);
   const value = reader.read();
@@ -122,7 +122,7 @@ class FlowReader {
   }
 }
 
-/** A word without quotes; undefined where it might be something else. */
+/** A word without quotes; undefined if it could be something else. */
 function toScalar(text: string, offset: number): Tree | undefined {
   const scalar = (value: unknown): Tree => ({kind: 'scalar', offset, value, text});
   if (text === 'true' || text === 'false') return scalar(text === 'true');

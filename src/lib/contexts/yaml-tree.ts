@@ -1,6 +1,6 @@
 import type {Document, Node, Pair} from 'yaml';
 
-/** A value of a YAML text, and where it begins in it. */
+/** A value of a YAML text, and the offset where it begins. */
 export type Tree = {offset: number} & (
   | {kind: 'scalar'; value: unknown; /** As it is written, without quotes. */ text: string}
   | {kind: 'list'; items: Tree[]}
@@ -9,22 +9,22 @@ export type Tree = {offset: number} & (
 
 export interface Entry {
   name: string;
-  /** Where its name begins. */
+  /** The offset where its name begins. */
   offset: number;
   value: Tree;
 }
 
-/** The same with all of YAML; `refuse` never gets a part of the text, which may hold a secret. */
+/** The tree of a text in any YAML. `refuse` never receives a part of the text, which may hold a secret. */
 export async function readYamlTree(text: string, refuse: (offset: number, why: string) => never): Promise<Tree> {
   const {isAlias, isMap, isScalar, isSeq, parseDocument} = await import('yaml');
   // Pretty errors quote the text.
   const document: Document = parseDocument(text, {prettyErrors: false});
   const [error] = document.errors;
-  if (error !== undefined) refuse(error.pos[0], `this is no YAML (${error.message.replace(/["':;].*$/s, '').trim()})`);
+  if (error !== undefined) refuse(error.pos[0], `this is not YAML (${error.message.replace(/["':;].*$/s, '').trim()})`);
   const toTree = (found: Node | null, after: number): Tree => {
     const offset = found?.range?.[0] ?? after;
     const node = isAlias(found) ? found.resolve(document) : found;
-    if (node === undefined) return refuse(offset, 'this stands for nothing');
+    if (node === undefined) return refuse(offset, 'this alias has no anchor');
     if (node === null) return {kind: 'scalar', offset, value: null, text: ''};
     if (isSeq(node))
       return {kind: 'list', offset, items: node.items.map((item) => toTree(item as Node | null, offset))};

@@ -19,7 +19,7 @@ export const REQUEST_LIMIT = 100;
 /** The gateway freezes a session for 300 s at this many identical requests in a row after the first. */
 export const IDENTICAL_LIMIT = 3;
 
-/** A count as INCR takes it: a 64-bit integer in its shortest form, with room for one more. Null for anything else. */
+/** Reads a count as INCR does: a 64-bit integer in its shortest form that can still grow. Null for anything else. */
 export function parseCount(text: string): number | null {
   if (!/^(0|-?[1-9]\d{0,18})$/.test(text)) return null;
   const count = BigInt(text);
@@ -29,17 +29,17 @@ export function parseCount(text: string): number | null {
 export interface AnomalyStats {
   id: string;
   freeze: FreezeState;
-  /** Requests since the last 60 s without one; null when what stands there is not a count. */
+  /** Requests since the last 60 s without one; null when Redis holds something else than a count. */
   requestsLastMinute: number | null;
-  /** Identical requests in a row after the first; null when what stands there is not a count. */
+  /** Identical requests in a row after the first; null when Redis holds something else than a count. */
   identicalConsecutive: number | null;
   /** False when Redis holds nothing at all for this ID. */
   isKnown: boolean;
-  /** One sentence for each thing that is not as the gateway writes it. May hold untrusted text. */
+  /** One sentence for each value that the gateway would not have written. May hold untrusted text. */
   problems: string[];
 }
 
-/** Reads what the key of a count holds; null when that is no count. */
+/** Reads the value of a count's key; null when it is not a count. */
 export function readCount(held: Held): number | null {
   if (held === false) return 0;
   return held === true ? null : parseCount(held);

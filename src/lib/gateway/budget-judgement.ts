@@ -7,36 +7,36 @@ import type {Held} from './stored-value.js';
 /** What a gateway without a setting of its own gives a session at its first request. */
 export const DEFAULT_BUDGET: Money = Decimal.of(10);
 
-/** What to know of a budget of 0. */
+/** A warning about a budget of 0. */
 export const ONLY_A_FREEZE_BLOCKS =
   'A budget of 0 lets requests pass whose estimate is not above 0, as with a negative max_tokens: only a freeze blocks a session for certain.';
 
-/** What the two keys of a session's money hold. */
+/** The values of a session's budget key and spent key. */
 export interface HeldMoney {
   budget: Held;
   spent: Held;
 }
 
-/** What the gateway answers to a request because of its session's money. */
+/** How the gateway answers a request because of its session's money. */
 export interface BudgetJudgement {
   /** Null when the request passes. */
   answer: 429 | 500 | 503 | null;
-  /** Why it fails, as in "because …"; null when it does not. May hold untrusted text. */
+  /** Why the request fails, as in "because …"; null when it does not fail. May hold untrusted text. */
   problem: string | null;
-  /** Null for what is no money. */
+  /** Null when it is not money. */
   budget: Money | null;
   spent: Money | null;
   /** Budget less spent, as the gateway computes it. */
   left: Money | null;
-  /** No request is ever refused. */
+  /** True when no request is ever refused. */
   isUnlimited: boolean;
 }
 
 /**
- * Judges as the gateway does: it subtracts in 28 digits, refuses with HTTP 429 when less is left than it estimates, and
- * fails when it can't read an amount, or when the JSON of the refusal can't hold one.
+ * Judges as the gateway does: it subtracts with 28 digits, refuses with HTTP 429 when less is left than it estimates,
+ * and fails when it can't read an amount, or can't write one into the JSON of its refusal.
  *
- * @param options.cost what the gateway estimates; null for any cost above 0
+ * @param options.cost the gateway's estimate; null for any cost above 0
  * @param options.defaultBudget of a session without a budget
  */
 export function judgeBudget(
@@ -63,7 +63,7 @@ export function judgeBudget(
   }
   const known = {...facts, left: typeof left === 'object' ? (toMoney(left) ?? null) : null};
   if (isEnough(left, cost)) return {...known, isUnlimited: toFloat(left) === Infinity};
-  // Of an amount that a float can't hold the gateway can make no JSON.
+  // The gateway can't write an amount into JSON that exceeds a binary float.
   const amounts = [
     ['the budget', budget.number],
     ['what is spent', spent.number],
@@ -78,7 +78,7 @@ function isEnough(left: Exclude<GatewayNumber, 'nan'>, cost: Money | null): bool
   const estimate = parseGatewayNumber(cost === null ? '0' : toPlainDigits(cost));
   if (estimate === undefined || estimate === 'nan') return false;
   const order = compare(left, estimate);
-  // A cost that is not known is above 0.
+  // An unknown cost is above 0.
   return cost === null ? order > 0 : order >= 0;
 }
 

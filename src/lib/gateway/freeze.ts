@@ -4,19 +4,19 @@ import type {Held} from './stored-value.js';
 
 /** What the two freeze keys of a session say. */
 export interface FreezeState {
-  /** Null when the end time is one that the gateway cannot read: then every request ends in HTTP 500. */
+  /** Null when the gateway cannot read the end time: then every request ends in HTTP 500. */
   isFrozen: boolean | null;
-  /** The end of the freeze; null without one. In the past when the gateway is about to clear it. */
+  /** The end of the freeze; null without one. If it is in the past, the gateway is about to remove the freeze. */
   until: Date | null;
   /** Untrusted text; null without one. */
   reason: string | null;
-  /** One sentence for each thing that is not as the gateway writes it. May hold untrusted text. */
+  /** One sentence for each value that the gateway would not have written. May hold untrusted text. */
   problems: string[];
 }
 
 export const NOT_FROZEN: FreezeState = {isFrozen: false, until: null, reason: null, problems: []};
 
-/** The end of a freeze without end: such keys have no TTL. */
+/** The end of a freeze without an end. Its keys have no TTL. */
 export const FOREVER = new Date('9999-12-31T23:59:59Z');
 
 /** `2026-11-22 16:45:22 UTC`, or that there is no end. */
@@ -31,7 +31,7 @@ export function describeFreeze({isFrozen, until, reason}: FreezeState): string {
   return `frozen ${end} (${reason ?? 'no reason'})`;
 }
 
-/** What the gateway makes of a freeze: it goes on to the next rule, refuses with HTTP 429, or fails with HTTP 500. */
+/** How the gateway treats a freeze: it goes on to the next rule, refuses with HTTP 429, or fails with HTTP 500. */
 export type FreezeJudgement =
   | {state: 'none'}
   /** The gateway clears both keys at the next request. */
@@ -41,7 +41,7 @@ export type FreezeJudgement =
   | {state: 'fails'; at: Date | null; of: 'end' | 'reason'; problem: string};
 
 export function judgeFreeze(until: Held, reason: Held, now: Date): FreezeJudgement {
-  // The gateway takes an empty text for none.
+  // The gateway treats an empty text as no freeze.
   if (until === false || until === '') return {state: 'none'};
   const failing = (problem: string): FreezeJudgement => ({state: 'fails', at: null, of: 'end', problem});
   if (until === true) return failing(WRONG_TYPE);
@@ -49,14 +49,14 @@ export function judgeFreeze(until: Held, reason: Held, now: Date): FreezeJudgeme
   const time = parseGatewayTime(until);
   if (time.kind !== 'time') return failing(`${quoteStart(until)}${time.kind === 'offset' ? ', with an offset' : ''}`);
   if (time.at <= now) return {state: 'over', at: time.at};
-  // The reason is read only for the refusal.
+  // The gateway reads the reason only when it refuses.
   const isBytes = typeof reason === 'string' && !reason.isWellFormed();
   if (reason !== true && !isBytes) return {state: 'frozen', at: time.at};
   const problem = isBytes ? `${quoteStart(reason)}, which is ${NOT_UTF8}` : WRONG_TYPE;
   return {state: 'fails', at: time.at, of: 'reason', problem};
 }
 
-/** Reads what `frozen_until` and `freeze_reason` of the session of that name hold. */
+/** Reads the values of `frozen_until` and `freeze_reason` of a session with this name. */
 export function toFreezeState(name: string, until: Held, reason: Held, now: Date): FreezeState {
   const judgement = judgeFreeze(until, reason, now);
   const state: FreezeState = {...NOT_FROZEN, reason: typeof reason === 'string' ? reason : null, problems: []};

@@ -3,7 +3,7 @@ import {isUtf8} from 'node:buffer';
 import type {RedisText} from '../redis/contract.js';
 import {isAscii, type RawId} from '../values/session-id.js';
 
-/** What stands before and after the ID in a key. An ID may itself hold colons, so it is never found by splitting. */
+/** The text before and after the ID in a key. An ID may hold colons itself, so never split a key at them. */
 export interface KeyShape {
   prefix: string;
   suffix: string;
@@ -30,7 +30,7 @@ export const IDENTICAL_COUNT_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':ide
 /** String, TTL 300 s: MD5 of the last request. */
 export const LAST_HASH_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':last_hash'};
 
-/** Sorted set, TTL 120 s: emptied by each request, so that it is there only while one is under way. */
+/** Sorted set, TTL 120 s. Each request empties it, so it exists only during a request. */
 export const VELOCITY_KEYS: KeyShape = {prefix: 'anomaly:', suffix: ':velocity'};
 
 /** List, TTL 3600 s, newest first, at most 100: JSON `{"timestamp", "model", "cost"}`. */
@@ -49,7 +49,7 @@ export const SESSION_KEYS = [
   HISTORY_KEYS,
 ] as const satisfies readonly KeyShape[];
 
-/** Of these a session that the gateway has met lately has one. */
+/** A session that the gateway has met lately has one of these. */
 export const KNOWN_KEYS: readonly KeyShape[] = [
   BUDGET_KEYS,
   SPENT_KEYS,
@@ -58,19 +58,22 @@ export const KNOWN_KEYS: readonly KeyShape[] = [
   HISTORY_KEYS,
 ];
 
-/** String, no TTL: JSON, how and when the budget renews. Our own, the gateway knows nothing of it. */
+/** String, no TTL: JSON, how and when the budget renews. Written by this CLI only; the gateway does not read it. */
 export const PERIOD_KEYS: KeyShape = {prefix: 'tokengate:period:', suffix: ''};
 
-/** String, no TTL: a JSON list of what the budget has been given for a while. Our own. */
+/** String, no TTL: a JSON list of temporary additions to the budget. Written by this CLI only. */
 export const GRANTS_KEYS: KeyShape = {prefix: 'tokengate:grants:', suffix: ''};
 
-/** String, no TTL: the name of the store, which a change of it has to give. Our own; one key, of `STORE_ID`. */
+/**
+ * String, no TTL: the name of the store, which every change has to give. Written by this CLI only; there is one such
+ * key, for `STORE_ID`.
+ */
 export const STORE_KEYS: KeyShape = {prefix: 'tokengate:store', suffix: ''};
 
-/** That one key. */
+/** That key itself. */
 export const STORE_KEY = 'tokengate:store';
 
-/** Stands for the store as a whole where a change has the ID of a session, which is never empty. */
+/** Stands for the store as a whole where a change names a session: a session's ID is never empty. */
 export const STORE_ID = '' as RawId;
 
 /** Every key that a change may write. */
@@ -81,12 +84,12 @@ export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
   return withId(prefix, toRedisText(id), suffix);
 }
 
-/** A session as a field of a hash. */
+/** A session as the field of a hash. */
 export function fieldOf(id: RawId): RedisText {
   return toRedisText(id);
 }
 
-/** Bytes, one character a byte, as they are sent: as text where they are UTF-8, since the client joins texts to one. */
+/** Bytes, one character a byte, in the form to send: UTF-8 as text, because the client joins texts before it writes. */
 export function toRedisText(bytes: string): RedisText {
   if (isAscii(bytes)) return bytes;
   const exact = Buffer.from(bytes, 'latin1');
@@ -115,54 +118,63 @@ export function keyName({prefix, suffix}: KeyShape): string {
 
 /**
  * Hash, TTL 90 days renewed at each change: the crossings that `check-sessions --new-only` has reported, by rule and
- * session. One for each name; our own, the gateway knows nothing of it.
+ * session. One hash for each `--state`. Written by this CLI only; the gateway does not read it.
  */
 export function alertsKey(name: string | undefined): string {
   return name === undefined ? 'tokengate:alerts' : `tokengate:alerts:${name}`;
 }
 
 /**
- * Hash, no TTL: the ledger of what was spent, written by `record-spending` alone. Fields: `timezone` of its days; `match`,
- * the glob that its sessions match, if any; `began` and `recorded`, when the first and the last recording were, in
- * milliseconds; `position`, up to which entry of the journal all sessions are accounted for; `gone`, the same when it was
- * said already that the journal has dropped that; `day:2026-11-28`, the times of
- * the first and the last recording of that day, the largest gap before one of them, in milliseconds, and how often
- * the journal had been trimmed before one. All keys of the ledger share a slot of a cluster.
+ * Hash, no TTL: the ledger of spending, written only by `record-spending`. Its fields:
+ * - `timezone`: in which its days begin;
+ * - `match`: the glob of its sessions, if any;
+ * - `began`, `recorded`: the times of the first and the last recording, in milliseconds;
+ * - `position`: the journal entry up to which all sessions are accounted for;
+ * - `gone`: the same entry, once the warning was printed that the journal has dropped it;
+ * - `day:2026-11-28`: the times of that day's first and last recording, the largest gap before one of them in
+ * milliseconds, and how many of them found the journal trimmed.
+ * All keys of the ledger share a slot of a cluster.
  */
 export const LEDGER_KEY = 'tokengate:{spending}:ledger';
 
 /**
- * Hash, no TTL: by session what the last recording saw: the amount spent, in exact digits, and the entry of the
- * journal up to which it is accounted for.
+ * Hash, no TTL: what the last recording saw of each session: the amount spent, in exact digits, and the journal entry
+ * up to which that is accounted for.
  */
 export const SEEN_KEY = 'tokengate:{spending}:seen';
 
-/** Hash, dropped by `record-spending --keep`: by session what it spent on a day (`2026-11-28`), in exact digits. */
+/** Hash, dropped by `record-spending --keep`: each session's spending on a day (`2026-11-28`), in exact digits. */
 export function spentDayKey(day: string): string {
   return `tokengate:{spending}:day:${day}`;
 }
 
-/** Hash, TTL 50 h: the same of an hour, in UTC (`2026-11-28T17`). */
+/** Hash, TTL 50 h: each session's spending in an hour, in UTC (`2026-11-28T17`). */
 export function spentHourKey(hour: string): string {
   return `tokengate:{spending}:hour:${hour}`;
 }
 
-/** Hash, dropped with the day: by session by how much its spending fell with no entry in the journal. */
+/** Hash, dropped with its day: how far each session's spending fell without an entry in the journal. */
 export function unaccountedKey(day: string): string {
   return `tokengate:{spending}:unaccounted:${day}`;
 }
 
 /**
- * A Redis Stream of what this CLI has changed. An entry is the change of up to a hundred sessions, written in the same
- * atomic step. Its ID says when, by the server's clock. Fields, in this order: `change`, an ID that all entries of one
- * command share; `began`, the time before which it has none, for a batch; `command`; `actor`; `reason`; `version` of the CLI; `undoes`,
- * the change that is undone, if any; `keys`, names of keys; `sessions`, a JSON list: for each session its ID and, for each
- * key, what it held before and after. That is false for none, a text, `[text, TTL in milliseconds]`, or
- * `[DUMP, TTL, "dump"]` for what is no text. `true` after says that the key stayed; then there is no TTL before, and
- * `true` before says that it was no text. Its strings are bytes, which need not be UTF-8.
+ * A Redis Stream of the changes that this CLI makes. An entry is written in the same atomic step as its change, and
+ * holds up to a hundred sessions. Its ID is the time of the change, by the server's clock. Its fields, in this order:
+ * - `change`: an ID that all entries of one command share;
+ * - `began`: of a batch, a time before its first entry;
+ * - `command`, `actor`, `reason`, and the `version` of the CLI;
+ * - `undoes`: the change that it undoes, if any;
+ * - `keys`: names of keys;
+ * - `sessions`: a JSON list; for each session its ID and, for each key, its value before and after.
  *
- * On a cluster an entry is written before its change, and then has `state`, which is "begun". A later entry has `change`;
- * `completes`, the ID of that entry; `only`, a JSON list of the sessions that were not changed as announced, each a list of
- * its ID and the names of the keys that were; and `unknown`, a JSON list of the IDs of which that is not known.
+ * A value is false for no key, a text, `[text, TTL in milliseconds]`, or `[DUMP, TTL, "dump"]` for a key that holds no
+ * text. `true` after means that the key stayed: then the value before has no TTL, and is `true` if it was no text. All
+ * strings are bytes, which need not be UTF-8.
+ *
+ * On a cluster an entry is written before its change and has a `state`, "begun". A later entry completes it, with these
+ * fields: `change`; `completes`, the ID of the first entry; `only`, a JSON list of the sessions that were not changed
+ * as announced, each a list of its ID and the names of the keys that were changed; and `unknown`, a JSON list of the
+ * IDs whose outcome is not known.
  */
 export const JOURNAL_KEY = 'tokengate:journal';

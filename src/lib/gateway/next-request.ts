@@ -26,66 +26,73 @@ import {type Held, toHeldText} from './stored-value.js';
 export type Rule = FreezeRule | RequestRateRule | LoopRule | VelocityRule | HistoryRule | BudgetRule;
 
 interface Judged {
-  /** `close`: it passes, and is not far from being refused. `not_recorded`: nothing is known of it, and it passes. */
+  /**
+   * `close`: passes, but is close to a refusal. `not_recorded`: the gateway records nothing about it, and it passes.
+   */
   verdict: 'passes' | 'close' | 'refuses' | 'not_recorded';
   /** The HTTP status with which the gateway refuses; null when it does not. 500 and 503 mean that it fails. */
   answer: 429 | 500 | 503 | null;
-  /** When a refusal ends by itself, if no request comes before; null when it does not. */
+  /** When the refusal ends by itself if no request comes before; null when it does not end. */
   until: Date | null;
-  /** What stands in Redis that the gateway can't use, as in "because …". May hold untrusted text. */
+  /** A value in Redis that the gateway can't use, as in "because …". May hold untrusted text. */
   problem: string | null;
 }
 
 export interface FreezeRule extends Judged {
   rule: 'freeze';
-  /** The end of a freeze that holds now; null without one, or when it can't be read. */
+  /** The end of a current freeze; null without one, or when it can't be read. */
   frozenUntil: Date | null;
   /** Untrusted text. */
   reason: string | null;
-  /** The end of a freeze that has passed: the gateway clears it at the next request. Null without one. */
+  /** The end of a freeze that is over: the gateway clears it at the next request. Null without one. */
   endedAt: Date | null;
 }
 
 export interface RequestRateRule extends Judged {
   rule: 'request_rate';
-  /** Requests since the last 60 s without one, without the next; null when it is no count. */
+  /** Requests since the last 60 s without one, not counting the next; null when it is not a count. */
   count: number | null;
-  /** When the count begins anew, if no request comes before. */
+  /** When the count starts again if no request comes before. */
   countUntil: Date | null;
 }
 
 export interface LoopRule extends Judged {
   rule: 'loop';
-  /** Identical requests in a row after the first; null when it is no count. */
+  /** Identical requests in a row after the first; null when it is not a count. */
   count: number | null;
-  /** False when the last request is forgotten: then no request counts as the same. */
+  /** False when the last request is forgotten: then no request counts as identical. */
   isLastKnown: boolean;
-  /** What a request that is the same as the last meets; that rule's own judgement when it is asked about one. */
+  /**
+   * The judgement of a request identical to the last one. When that is the question, it is the rule's own judgement.
+   */
   ifRepeated: Judged;
 }
 
-/** The gateway records each request's cost as 0, and forgets it at once: only what somebody else put there makes it refuse. */
+/**
+ * The gateway records a cost of 0 for each request, and forgets it at once: it refuses only because of values that
+ * something else has written.
+ */
 interface VelocityRule extends Judged {
   rule: 'velocity';
 }
 
-/** No rule, but the gateway writes its history before it looks at the budget, and fails when it can't. */
+/** Not a rule. But the gateway writes its history before it looks at the budget, and fails when it can't. */
 interface HistoryRule extends Judged {
   rule: 'history';
 }
 
 export interface BudgetRule extends Judged {
   rule: 'budget';
-  /** Null when it is not an amount: `isUnlimited`, or `problem`. */
+  /** Null when it is not an amount: see `isUnlimited` and `problem`. */
   budget: Money | null;
-  /** There is none: the gateway gives the session its default. */
+  /** True without a budget in Redis: the gateway then gives the session its default. */
   isDefault: boolean;
-  /** Infinite, less nothing: no request is ever refused. */
+  /** True when what is left is infinite: no request is ever refused. */
   isUnlimited: boolean;
   spent: Money | null;
   /** Never negative. */
   remaining: Money | null;
-  /** What the budget lacks for the next request, exactly; null when it lacks nothing or no amount would do. */
+  /** How much the budget lacks for the next request, exactly; null when it lacks nothing, or no amount would help. */
   missing: Money | null;
 }
 
@@ -103,25 +110,25 @@ export interface Decision {
   /** The rule that answers; null when the request passes. */
   refusedBy: Rule['rule'] | null;
   answer: Judged['answer'];
-  /** When the request would pass without anybody's doing; null when it passes now, or never would. */
+  /** When the request will pass without any action; null when it passes now, or never will. */
   until: Date | null;
-  /** True when the request passes, and the same request once more would be refused as a loop. */
+  /** True when the request passes, but the same request once more would be refused as a loop. */
   isLoopNext: boolean;
-  /** What makes the request pass, all of it, in this order. Empty when it passes. */
+  /** The steps that make the request pass, all of them, in this order. Empty when it passes. */
   remedies: Remedy[];
 }
 
 export interface NextRequest {
-  /** What the gateway estimates that it costs; null for any cost above 0. */
+  /** The gateway's estimate of the cost; null for any cost above 0. */
   cost: Money | null;
-  /** It is the same as the last one. */
+  /** True for a request identical to the last one. */
   isRepeated: boolean;
-  /** What the gateway gives a session without a budget. */
+  /** The budget that the gateway gives a session without one. */
   defaultBudget: Money;
 }
 
 export type Remedy =
-  /** Clears the counters and the last request, too. */
+  /** Also clears the counters and the last request. */
   | {action: 'unfreeze'}
   /** Lets `check-store` repair the gateway's own records. */
   | {action: 'repair'}
@@ -130,10 +137,10 @@ export type Remedy =
   /** Nothing here removes such a key. */
   | {action: 'delete_key'; shape: KeyShape};
 
-/** Of a limit, or of a budget, so much used is close to it. */
+/** From this percentage on, a limit or a budget counts as `close`. */
 const CLOSE_PERCENT = 80;
 
-/** What a command that has to name an amount adds on top of what is spent, when the cost of a request is not known. */
+/** Added on top of the amount spent when a command has to name an amount, and the cost of a request is not known. */
 const MARGIN: Money = Decimal.of(1);
 
 const SHAPES = {
@@ -148,11 +155,11 @@ const SHAPES = {
 const VALUES = Object.keys(SHAPES) as (keyof typeof SHAPES)[];
 const TTLS = ['frozenUntil', 'requests', 'lastHash', 'identical'] as const;
 
-/** What the gateway looks at of one session. */
+/** The values of one session that the gateway looks at. */
 export interface SessionState {
   id: RawId;
   values: Record<keyof typeof SHAPES, Held>;
-  /** Milliseconds; negative for a key that has no end, or is not there. */
+  /** In milliseconds; negative for a key without a TTL, or without a value. */
   ttls: Record<(typeof TTLS)[number] | 'velocity', number>;
   /** Redis's names of types; `none` where there is no key. */
   types: {velocity: string; history: string};
@@ -160,10 +167,10 @@ export interface SessionState {
   velocity: {member: string; score: number}[];
 }
 
-/** Members of the velocity that are looked at: the gateway leaves none in it. */
+/** How many members of the velocity to look at; the gateway leaves none in it. */
 const VELOCITY_MEMBERS = 100;
 
-/** Reads what the gateway would look at of each session, in one flight, and the server's time. */
+/** Reads in one flight what the gateway would look at for each session, and the server's time. */
 export async function readStates(redis: Redis, ids: readonly RawId[]): Promise<{now: Date; states: SessionState[]}> {
   const commands = ids.flatMap((id): Command[] => [
     ...VALUES.map((name) => ['GET', keyOf(SHAPES[name], id)]),
@@ -191,7 +198,7 @@ export async function readStates(redis: Redis, ids: readonly RawId[]): Promise<{
   return {now: toServerTime(redis, time), states};
 }
 
-/** For a user who may not run ZREVRANGE it counts as empty, which it is. */
+/** For a user who may not run ZREVRANGE it counts as empty, as it always is. */
 function readVelocity(redis: Redis, reply: unknown): SessionState['velocity'] {
   if (reply instanceof ErrorReply) {
     if (reply.message.includes('WRONGTYPE') || /^NOPERM.*zrevrange/i.test(reply.message)) return [];
@@ -213,7 +220,10 @@ export async function explainSession(redis: Redis, id: RawId, request: NextReque
   return judgeNextRequest(state, request, now);
 }
 
-/** Judges the next request as the gateway would. */
+/**
+ * Judges the next request as the gateway would: the same rules in the same order. The tests hold it against recorded
+ * answers of a running gateway.
+ */
 export function judgeNextRequest(state: SessionState, request: NextRequest, now: Date): Decision {
   const {velocity, history} = state.types;
   const loop = judgeLoop(state, request, now);
@@ -248,7 +258,7 @@ export function judgeNextRequest(state: SessionState, request: NextRequest, now:
 const PASSES: Judged = {verdict: 'passes', answer: null, until: null, problem: null};
 const NOT_RECORDED: Judged = {...PASSES, verdict: 'not_recorded'};
 
-/** The gateway answers with HTTP 500 to what it did not expect before it looks at the budget. */
+/** A failure with HTTP 500: the gateway's answer to any value that it does not expect before it looks at the budget. */
 function failing(problem: string, until: Date | null = null): Judged {
   return {verdict: 'refuses', answer: 500, until, problem};
 }
@@ -278,7 +288,7 @@ function judgeRequestRate({values, ttls}: SessionState, now: Date): RequestRateR
   return {...rule, ...PASSES, verdict: count * 100 >= REQUEST_LIMIT * CLOSE_PERCENT ? 'close' : 'passes'};
 }
 
-/** A request that is not the same as the last clears the count, whatever it is. */
+/** A request that differs from the last one clears the count, whatever that is. */
 function judgeLoop({values, ttls}: SessionState, {isRepeated}: NextRequest, now: Date): LoopRule {
   const hashEnd = expiry(now, ttls.lastHash);
   const isLastKnown = values.lastHash !== false;
@@ -290,7 +300,7 @@ function judgeLoop({values, ttls}: SessionState, {isRepeated}: NextRequest, now:
     const broken = failing(`the record of the last request is ${what}`, hashEnd);
     return {...rule, ...broken, ifRepeated: broken};
   }
-  // Once either of the two is gone, a request is not the same as the last, or is the first that is.
+  // Once either key has expired, a request counts as different from the last, or as the first identical one.
   const until = earlier(hashEnd, expiry(now, ttls.identical));
   let ifRepeated = PASSES;
   if (isLastKnown && count === null)
@@ -306,8 +316,8 @@ function judgeLoop({values, ttls}: SessionState, {isRepeated}: NextRequest, now:
 const VELOCITY_MS = 60_000;
 
 /**
- * The gateway takes the cost of each request, which is always 0, for the moment at which it was made. What is left of the
- * last minute is then a moment, and as spending more than any limit.
+ * The gateway uses the cost of each request, always 0, as the time of the request. What it finds left of the last
+ * minute is then a time, and that number exceeds any limit on spending.
  */
 function judgeVelocity({types, velocity, ttls}: SessionState, now: Date): Judged {
   const end = expiry(now, ttls.velocity);
@@ -353,16 +363,16 @@ function findRemedies(refusals: readonly Rule[], {values, types}: SessionState, 
     ['velocity', VELOCITY_KEYS],
     ['history', HISTORY_KEYS],
   ] as const) {
-    // Of any other type it is not sure what is meant.
+    // For any other type, what was meant is not certain.
     if (!refuses(rule)) continue;
     if (types[rule] !== 'string') remedies.push({action: 'delete_key', shape});
-    // One repair is of all keys.
+    // One repair covers all keys.
     else if (remedies.every(({action}) => action !== 'repair')) remedies.push({action: 'repair'});
   }
   return refuses('budget') ? [...remedies, ...findBudgetRemedies(values, request)] : remedies;
 }
 
-/** The first of a few plans after which the request passes; that is judged, since each has amounts for which it won't do. */
+/** The first plan after which the request passes. Each plan is judged, since for some amounts it would not help. */
 function findBudgetRemedies(values: HeldMoney, request: NextRequest): Remedy[] {
   const removal: Remedy = values.spent === true ? {action: 'delete_key', shape: SPENT_KEYS} : {action: 'reset_spent'};
   const plans = [
@@ -381,7 +391,7 @@ function findBudgetRemedies(values: HeldMoney, request: NextRequest): Remedy[] {
   return plans.find(({held}) => toBudgetRule(held, request).verdict !== 'refuses')?.remedies ?? [];
 }
 
-/** The commands that raise a budget, as far as they take the amount. */
+/** The commands that raise a budget, if they take the amount. */
 function raisings(
   {budget, isDefault, spent, missing}: BudgetRule,
   {cost}: NextRequest,
@@ -407,7 +417,7 @@ function isTyped(amount: Money): boolean {
   }
 }
 
-/** What is missing to let it pass. Every request costs something, so nothing left is never enough for one. */
+/** How much is missing. Every request costs something, so with nothing left no request passes. */
 function missingFor(left: Money, cost: Money | null): Money {
   return (cost ?? MARGIN).minus(left);
 }
@@ -420,7 +430,7 @@ function isTypeOf(type: string, wanted: string): boolean {
   return type === 'none' || type === wanted;
 }
 
-/** Null for a key that has no end. */
+/** Null for a key without a TTL. */
 function expiry(now: Date, ttl: number): Date | null {
   return ttl < 0 ? null : new Date(now.getTime() + ttl);
 }

@@ -7,7 +7,7 @@ import {type KeyShape, keysOf} from './keys.js';
 /** Amounts in one MGET. */
 const PAGE = 1000;
 
-/** An amount of each session, without those that have none, or one that is no money. */
+/** An amount for each session; sessions without it, or whose amount is not money, are left out. */
 export async function readMoney(redis: Redis, shape: KeyShape, ids: readonly RawId[]): Promise<Map<RawId, Money>> {
   const amounts = new Map<RawId, Money>();
   for (const page of inGroups(ids, PAGE)) {

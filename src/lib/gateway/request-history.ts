@@ -5,15 +5,15 @@ import {nameOf, type RawId} from '../values/session-id.js';
 import {parseGatewayTime} from '../values/time.js';
 import {HISTORY_KEYS, keyOf, keysOf, KNOWN_KEYS} from './keys.js';
 
-/** The gateway keeps so many requests of a session, for an hour after the last. */
+/** The gateway keeps this many requests of a session, for an hour after the last one. */
 export const HISTORY_LENGTH = 100;
 
-/** A request as the gateway has recorded it. What is null is not recorded, or not readable. */
+/** A request as the gateway has recorded it. Null means not recorded, or unreadable. */
 export interface RecordedRequest {
   at: Date | null;
-  /** As the API client sent it: untrusted text; JSON, when it was no text. */
+  /** As the API client sent it: untrusted text; JSON if it was not a string. */
   model: string | null;
-  /** The gateway records 0 for every request: that is no cost. */
+  /** Null for the 0 that the gateway records for every request. */
   cost: Money | null;
   /** The entry itself, when the gateway can't have written it. */
   malformed: string | null;
@@ -33,7 +33,7 @@ export interface History {
  */
 export async function readHistory(redis: Redis, id: RawId, {limit}: {limit: number}): Promise<History> {
   const [entries, known] = await redis.pipeline([
-    // A list has no range of nothing.
+    // Redis has no range for an empty list.
     limit === 0
       ? ['LRANGE', keyOf(HISTORY_KEYS, id), '1', '0']
       : ['LRANGE', keyOf(HISTORY_KEYS, id), '0', String(limit - 1)],
@@ -53,7 +53,7 @@ function parseEntry(entry: string): RecordedRequest {
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) return malformed;
   const {timestamp, model = null, cost = 0} = fields as Record<string, unknown>;
   const time = typeof timestamp === 'string' ? parseGatewayTime(timestamp) : undefined;
-  // The shortest text of a binary float is what Python wrote.
+  // The shortest text of a binary float, as Python writes it.
   const amount = typeof cost === 'number' ? parseStoredMoney(String(cost)) : undefined;
   if (time?.kind !== 'time' || amount === undefined) return malformed;
   return {

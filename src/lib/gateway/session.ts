@@ -8,23 +8,23 @@ import type {FreezeState} from './freeze.js';
 import {type Amounts, describeAmount, moneyOf, readAmounts, type StoredAmount} from './stored-amount.js';
 import type {Held} from './stored-value.js';
 
-/** What stands in Redis for one session. An amount is null when it is not money; `problems` then says what it is. */
+/** The values of one session in Redis. An amount is null when it is not money; `problems` then says what it is. */
 export interface Session {
   id: string;
   /** The same as bytes. */
   key: RawId;
   budget: Money | null;
-  /** 0 when the gateway has written nothing yet. */
+  /** 0 when the gateway has not written it yet. */
   spent: Money | null;
   /** Never negative. */
   remaining: Money | null;
-  /** Spent, in percent of the budget, unrounded; of a budget of 0 it is 0 when nothing is spent, else 100. */
+  /** Percent of the budget, unrounded. For a budget of 0 it is 0 when nothing is spent, else 100. */
   percentageUsed: Money | null;
-  /** Null when it was not asked for. */
+  /** Null when the caller did not ask for it. */
   freeze: FreezeState | null;
-  /** US dollars a minute; null when that is not known, and not there when it was not sampled. */
+  /** US dollars a minute; null when it is not known, undefined when it was not sampled. */
   rate?: Money | null;
-  /** One sentence for each thing that is not as the gateway writes it. May hold untrusted text. */
+  /** One sentence for each value that the gateway would not have written. May hold untrusted text. */
   problems: string[];
 }
 
@@ -60,7 +60,7 @@ export function toSession(id: RawId, {budget, spent}: Amounts, freeze: FreezeSta
 
 const HUNDRED: Money = Decimal.of(100);
 
-/** What the gateway makes of amounts of which one is not money. */
+/** How the gateway treats a session with an amount that is not money. */
 function effectOf({budget, spent}: Amounts): string {
   const held = (value: StoredAmount): Held => (value.state === 'absent' ? false : (value.text ?? true));
   const request = {cost: null, defaultBudget: DEFAULT_BUDGET};
@@ -79,8 +79,8 @@ function remainingOf(budget: Money, spent: Money): Money {
   return left.lt(ZERO) ? ZERO : left;
 }
 
-/** For a session that may have spent something all the same. */
+/** For a session without a budget, which may have spent something nevertheless. */
 export function withoutBudget(id: RawId, {spent}: Amounts): TokengateError {
-  const more = ` It has spent ${describeAmount(spent)} all the same, and gets a budget at its next request.`;
+  const more = ` It has spent ${describeAmount(spent)} nevertheless, and gets a budget at its next request.`;
   return sessionNotFound(id, spent.state === 'absent' ? '' : more);
 }

@@ -5,7 +5,7 @@ import {BUDGET_KEYS, keyOf, SPENT_KEYS} from './keys.js';
 import {quoteStart, WRONG_TYPE} from './stored-text.js';
 import {type Held, toHeldText} from './stored-value.js';
 
-/** An amount as it stands in Redis. `text` is missing when the key cannot be read as text. */
+/** An amount in Redis. `text` is missing when the key cannot be read as text. */
 export type StoredAmount =
   | {state: 'absent'}
   | {state: 'money'; text: string; amount: Money}
@@ -13,7 +13,9 @@ export type StoredAmount =
       state: 'invalid';
       text?: string;
       why: string;
-      /** What follows from that; missing where it depends on the other amount too: see `judgeBudget`. */
+      /**
+       * What the gateway does because of it; missing where that depends on the other amount as well: see `judgeBudget`.
+       */
       effect?: string;
     };
 
@@ -34,20 +36,20 @@ export async function readAmounts(redis: Redis, id: RawId): Promise<Amounts> {
   return {budget: toStoredAmount(toHeldText(redis, budget)), spent: toStoredAmount(toHeldText(redis, spent))};
 }
 
-/** Reads what the key of an amount holds. */
+/** Reads the value of an amount's key. */
 export function toStoredAmount(held: Held): StoredAmount {
   if (typeof held === 'string') return toAmount(held);
   return held ? {state: 'invalid', why: WRONG_TYPE} : ABSENT;
 }
 
-/** Reads a text that stood in Redis. */
+/** Reads a text from Redis. */
 export function toAmount(text: string): StoredAmount {
   const amount = parseStoredMoney(text);
   if (amount !== undefined) return {state: 'money', text, amount};
   return {state: 'invalid', text, why: `${quoteStart(text)}, which is not an amount`};
 }
 
-/** Null for none, and for what is not money. */
+/** Null when there is no amount, or it is not money. */
 export function moneyOf(value: StoredAmount): Money | null {
   return value.state === 'money' ? value.amount : null;
 }
@@ -56,7 +58,7 @@ export function isAbsent({budget, spent}: Amounts): boolean {
   return budget.state === 'absent' && spent.state === 'absent';
 }
 
-/** `budget $25.50, spent none`, with the text itself where it is not money. May hold untrusted text. */
+/** `budget $25.50, spent none`; an amount that is not money is quoted. May hold untrusted text. */
 export function describeAmounts({budget, spent}: Amounts): string {
   return `budget ${describeAmount(budget)}, spent ${describeAmount(spent)}`;
 }
@@ -67,12 +69,12 @@ export function describeAmount(value: StoredAmount): string {
   return value.text === undefined ? value.why : quoteStart(value.text);
 }
 
-/** The same of the text that stands in Redis, or stood there. */
+/** The same for a text from Redis. */
 export function describeText(text: string): string {
   return showPlain(text) ?? describeAmount(toAmount(text));
 }
 
-/** What most texts are, plain digits, is shown as it stands; undefined for the rest. */
+/** Most texts are plain digits and are shown as they are; undefined for the others. */
 function showPlain(text: string): string | undefined {
   if (!/^(0|[1-9]\d{0,17})(\.(\d\d?|\d+[1-9]))?$/.test(text)) return undefined;
   const point = text.indexOf('.');

@@ -2,15 +2,15 @@ import {ErrorReply, type Redis, type RedisText} from '../redis/contract.js';
 import {decodeText} from './stored-text.js';
 
 /**
- * What a key that should hold a text holds: that text, false for no key, true for a value of another Redis type. Where a
- * change is made, or undone, the text is bytes, one character a byte, so that nothing is lost of what is not UTF-8.
+ * The value of a key that should hold a text: that text, false for no key, true for another Redis type. For changes and
+ * their undoing the text is bytes, one character a byte, so that nothing is lost of a text that is not UTF-8.
  */
 export type Held = string | boolean;
 
 /**
- * Reads the reply to a GET; of bytes, bytes.
+ * Reads the reply to a GET. Bytes stay bytes.
  *
- * @throws TokengateError what it was refused for, but for a value of another type
+ * @throws TokengateError why it was refused, unless the key holds another type
  */
 export function toHeld(redis: Redis, reply: unknown): Held {
   if (typeof reply === 'string') return reply;
@@ -20,14 +20,14 @@ export function toHeld(redis: Redis, reply: unknown): Held {
   return true;
 }
 
-/** The same as text: see `decodeText`. */
+/** The same for text: see `decodeText`. */
 export function toHeldText(redis: Redis, reply: unknown): Held {
   return Buffer.isBuffer(reply) ? decodeText(reply) : toHeld(redis, reply);
 }
 
 /**
- * In replies that were read as text, what is no UTF-8 has become U+FFFD. Reads such values once more, as bytes, and puts
- * their text in place: see `decodeText`. There are none, as a rule, and then nothing is read.
+ * In replies that were read as text, bytes that are not UTF-8 have become U+FFFD. Reads such values again, as bytes,
+ * and puts their text in place: see `decodeText`. Usually there are none, and nothing is read.
  */
 export async function readMangled(redis: Redis, keys: readonly RedisText[], values: unknown[]): Promise<void> {
   const mangled: number[] = [];

@@ -2,26 +2,26 @@ import {JOURNAL_KEY} from '../gateway/keys.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {type Completion, journalUnreadable, parseEntry, type ChangePart} from './entry.js';
 
-/** Where a journal begins. */
+/** The position before the first entry of a journal. */
 export const BEGINNING = '0-0';
 
-/** How long the end of a change is waited for that has begun on a cluster, in milliseconds. */
+/** How long to wait for the end of a change that has begun on a cluster, in milliseconds. */
 const UNDER_WAY_MS = 600_000;
 
-/** Entries that are read in one step. */
+/** Entries to read in one step. */
 const PAGE = 200;
 
 export interface JournalPage {
-  /** Oldest first. One that had only begun comes again when a later page completes it. */
+  /** Oldest first. A change that had only begun comes again when a later page completes it. */
   parts: ChangePart[];
   /** The last entry that was read. */
   end: string;
-  /** Entries that this CLI did not write. */
+  /** How many entries this CLI did not write. */
   unreadable: number;
 }
 
 /**
- * Reads what the journal has got since an entry, oldest first.
+ * Reads the entries of the journal after one of them, oldest first.
  *
  * @param position the ID of an entry, or `BEGINNING`
  * @throws TokengateError JOURNAL_UNREADABLE
@@ -35,7 +35,7 @@ export async function* readJournalAfter(redis: Redis, position: string): AsyncGe
     const entries = (page as [id: Buffer, fields: Buffer[]][]).map(([id, fields]) => ({id: String(id), fields}));
     if (entries.length === 0) return;
     const completions = new Map<string, Completion>();
-    // A completion comes after what it completes.
+    // A completion comes after the entry that it completes.
     const parsed = entries
       .toReversed()
       .map(({id, fields}) => ({id, fields, part: parseEntry(id, fields, completions)}));
@@ -63,26 +63,26 @@ export async function findEnd(redis: Redis): Promise<string> {
   return newest?.[0] ?? BEGINNING;
 }
 
-/** False when an entry is gone: then so may be what came after it. */
+/** False when an entry is gone: then entries after it may be gone as well. */
 export async function hasEntry(redis: Redis, id: string): Promise<boolean> {
   const [reply] = await redis.pipeline([['XRANGE', JOURNAL_KEY, id, id]]);
   if (reply instanceof ErrorReply) throw journalUnreadable(redis, reply);
   return (reply as unknown[]).length > 0;
 }
 
-/** Below, equal to or above 0 as an entry is older than, the same as or newer than another. */
+/** Negative, 0 or positive as the first entry is older than, the same as or newer than the second. */
 export function compareEntries(one: string, other: string): number {
   const [time = '', nth = '0'] = one.split('-');
   const [otherTime = '', otherNth = '0'] = other.split('-');
   return Number(time) - Number(otherTime) || Number(nth) - Number(otherNth);
 }
 
-/** True for an entry that may be of a change under way, if its end is not in the journal. */
+/** True for an entry whose change may still be under way if the journal lacks its end. */
 export function isRecent(entry: string, now: Date): boolean {
   return Number.parseInt(entry) > now.getTime() - UNDER_WAY_MS;
 }
 
-/** True for a change that has begun, and of which it will be known how it has ended. */
+/** True for a change that has begun and whose outcome will still be recorded. */
 export function isUnderWay({entry, records}: ChangePart, now: Date): boolean {
   return isRecent(entry, now) && records.some(({isComplete}) => !isComplete);
 }

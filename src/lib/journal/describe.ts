@@ -16,7 +16,7 @@ import {describeStoredGrants, describeStoredPeriod} from '../periods/describe.js
 import {parseGatewayTime} from '../values/time.js';
 import {heldOf, type KeyRecord, toText} from './entry.js';
 
-/** What a key holds; a text is bytes, one character a byte. */
+/** The value of a key; a text is bytes, one character a byte. */
 export interface HeldKey {
   shape: KeyShape;
   held: Held;
@@ -28,7 +28,7 @@ export function describeKeys(keys: readonly HeldKey[]): string {
   return parts.length === 0 ? 'nothing' : parts.join(', ');
 }
 
-/** `budget $20.00 → $25.50, not frozen → frozen until …`, of the keys that were changed. May hold untrusted text. */
+/** `budget $20.00 → $25.50, not frozen → frozen until …`: the keys that changed. May hold untrusted text. */
 export function describeChanged(keys: readonly KeyRecord[]): string {
   const changed = keys.flatMap(({shape, before, after}) => (after === undefined ? [] : [{shape, before, after}]));
   const after = words(changed.map(({shape, after}) => ({shape, held: heldOf(after)})));
@@ -38,7 +38,7 @@ export function describeChanged(keys: readonly KeyRecord[]): string {
     .join(', ');
 }
 
-/** The two keys of a freeze are told as one. */
+/** Describes the two keys of a freeze as one. */
 function words(keys: readonly HeldKey[]): {name: string; text: string}[] {
   const reason = keys.find(({shape}) => shape === FREEZE_REASON_KEYS)?.held;
   const hasEnd = keys.some(({shape}) => shape === FROZEN_UNTIL_KEYS);

@@ -5,10 +5,10 @@ import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {isAscii, type RawId, rawId} from '../values/session-id.js';
 
-/** Entries that are kept, at least. */
+/** The minimum number of entries to keep. */
 export const DEFAULT_JOURNAL_LIMIT = 100_000;
 
-/** What is recorded of a change beside its sessions. */
+/** The record of a change, apart from its sessions. */
 export interface Journal {
   /** See `newChangeId`. */
   change: string;
@@ -19,30 +19,30 @@ export interface Journal {
   version: string;
   /** The change that this one undoes. */
   undoes?: string | undefined;
-  /** Before the first of its entries, by the server's clock, when it may have several. */
+  /** A time before the first of its entries, by the server's clock, if it may have several. */
   began?: Date | undefined;
-  /** Entries to keep, at least; Redis drops the oldest in steps. */
+  /** The minimum number of entries to keep; Redis drops the oldest in blocks. */
   limit: number;
 }
 
-/** A value to be written: false for none, a text, a text with its TTL, or a DUMP with its TTL, in milliseconds. */
+/** A value to write: false for no key, a text, a text with its TTL, or a DUMP with its TTL, in milliseconds. */
 export type Stored = false | string | [text: string, ttl: number] | [dump: string, ttl: number, kind: 'dump'];
 
-/** What a key held. Texts and dumps are bytes, one character a byte. A TTL is in milliseconds, -1 for none. */
+/** The value of a key. Texts and dumps are bytes, one character a byte. A TTL is in milliseconds, -1 for none. */
 export type Value = false | {kind: 'text' | 'dump'; text: string; ttl: number};
 
-/** What became of one key. `after` is undefined when it stayed; `before` then has no TTL. */
+/** The change of one key. `after` is undefined when the key stayed; `before` then has no TTL. */
 export interface KeyRecord {
   shape: KeyShape;
   before: Value;
   after: Value | undefined;
 }
 
-/** What became of one session. */
+/** The change of one session. */
 export interface ChangedSession {
   id: RawId;
   keys: KeyRecord[];
-  /** False for what had begun, on a cluster, and is not known to have been carried out. */
+  /** False for a change that had begun on a cluster, and may not have been carried out. */
   isComplete: boolean;
 }
 
@@ -56,12 +56,12 @@ export interface ChangePart extends Omit<Journal, 'limit'> {
 
 const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
 
-/** Ten letters and digits that nobody misreads, at random: 50 bits for a journal of thousands. */
+/** Ten random letters and digits without look-alikes: 50 bits, for a journal of thousands. */
 export function newChangeId(): string {
   return Array.from({length: 10}, () => DIGITS[Math.floor(Math.random() * DIGITS.length)]).join('');
 }
 
-/** The fields of an entry, without the value of the last. */
+/** The fields of an entry, without the last one's value. */
 export function toFields(journal: Journal, shapes: readonly KeyShape[]): string[] {
   const {change, began, command, actor, reason, version, undoes = ''} = journal;
   const keys = shapes.map(keyName).join(' ');
@@ -69,16 +69,16 @@ export function toFields(journal: Journal, shapes: readonly KeyShape[]): string[
   return [...Object.entries(fields).flat(), 'sessions'];
 }
 
-/** Milliseconds: as long as a date can be from 1970. */
+/** In milliseconds: the longest time from 1970 that a date can hold. */
 const MAX_TTL = 8.64e15;
 
-/** Entries that are read in one step. */
+/** Entries to read in one step. */
 const PAGE = 200;
 
 /**
  * Reads the journal, newest first, some entries at a time.
  *
- * @param since leaves out what is older
+ * @param since leaves out older entries
  * @throws TokengateError JOURNAL_UNREADABLE
  */
 export async function* readJournal(
@@ -118,19 +118,22 @@ export function toText(bytes: string): string {
   return isAscii(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString();
 }
 
-/** The same of what a key holds. */
+/** The same for the value of a key. */
 export function inText(held: Held | undefined): Held {
   return typeof held !== 'string' ? (held ?? false) : isAscii(held) ? held : decodeText(Buffer.from(held, 'latin1'));
 }
 
-/** What became of a change that had begun. */
+/** The outcome of a change that had begun. */
 export interface Completion {
-  /** Of these sessions only some keys were changed, or none. */
+  /** Sessions of which only some keys were changed, or none. */
   only: Map<string, string[]>;
   unknown: Set<string>;
 }
 
-/** Undefined for what this CLI did not write. A completion, which comes before what it completes, is kept for that. */
+/**
+ * Undefined for an entry that this CLI did not write. A completion is remembered: reading backwards, it comes before
+ * the entry that it completes.
+ */
 export function parseEntry(
   entry: string,
   fields: readonly Buffer[],
@@ -190,7 +193,7 @@ function parseSession([id, ...states]: unknown[], shapes: readonly (KeyShape | u
   return {id: rawId(id), keys, isComplete: true};
 }
 
-/** What was announced, as it turned out; undefined when nothing came of it. */
+/** The announced change with its real outcome; undefined if nothing was changed. */
 function complete(record: ChangedSession, completion: Completion | undefined): ChangedSession | undefined {
   const {id, keys} = record;
   if (completion === undefined || completion.unknown.has(id)) return {...record, isComplete: false};
@@ -209,14 +212,15 @@ function parseValue(state: unknown): Value {
   return {kind: dump === undefined ? 'text' : 'dump', text, ttl};
 }
 
-/** As Redis gives one: the end of the life that it takes is a date. */
+/** True for a TTL that Redis could give: its end is a valid date. */
 function isTtl(ttl: unknown): ttl is number {
   return typeof ttl === 'number' && Number.isInteger(ttl) && ttl >= -1 && ttl <= MAX_TTL;
 }
 
 /**
- * A change may have dealt with a session in several steps: what counts is how it was before the first. When somebody else
- * wrote in between, on top of what the first removed, it is how it was before the next.
+ * Adds an older step of the same change, which may have had several for one session. The state before the first step
+ * counts. If somebody else wrote in between, on top of what the first step removed, it is the state before the next
+ * step.
  */
 export function addOlder(keys: KeyRecord[], older: KeyRecord): void {
   const index = keys.findIndex(({shape}) => shape === older.shape);

@@ -8,22 +8,22 @@ export interface HistoryOptions {
   change?: string | undefined;
   since?: Date | undefined;
   actor?: string | undefined;
-  /** At most so many changes. */
+  /** Maximum number of changes. */
   limit: number;
-  /** Gets a sentence for entries that this CLI did not write. */
+  /** Receives a sentence about entries that this CLI did not write. */
   unreadable: string[];
 }
 
-/** A part of a change, and what undid it: by the position of the session. */
+/** A part of a change, and for each session, by its position, the change that undid it. */
 export interface HistoryPart extends ChangePart {
   undoneBy: (string | undefined)[];
 }
 
-/** The parts of changes, newest first; those of one change need not follow each other. */
+/** The parts of changes, newest first; the parts of one change need not be consecutive. */
 export async function* listChanges(redis: Redis, options: HistoryOptions): AsyncGenerator<HistoryPart[]> {
   const {session, change, since, actor, limit, unreadable} = options;
   const undoings = new Undoings();
-  /** Changes that are shown, and before when nothing of them follows. */
+  /** The changes shown, each with the time before which it has no more parts, where that is known. */
   const shown = new Map<string, Date | undefined>();
   let count = 0;
   for await (const page of readJournal(redis, since)) {

@@ -5,13 +5,13 @@ import type {RawId} from '../values/session-id.js';
 import {BEGINNING, findEnd, hasEntry, isUnderWay, readJournalAfter} from './after.js';
 import type {ChangedSession, ChangePart} from './entry.js';
 
-/** A place in the journal: after so many sessions of an entry. */
+/** A place in the journal: after this many sessions of an entry. */
 export interface Cursor {
   entry: string;
   sessions: number;
 }
 
-/** What became of one session, and the cursor after it. */
+/** The change of one session, and the cursor after it. */
 export interface ShippedChange {
   part: ChangePart;
   record: ChangedSession;
@@ -41,13 +41,13 @@ export function parseCursor(typed: string): Cursor {
   });
 }
 
-/** The cursor after all that there is. */
+/** The cursor after the newest change. */
 export async function findLastCursor(redis: Redis): Promise<Cursor> {
   return {entry: await findEnd(redis), sessions: Infinity};
 }
 
 /**
- * Refuses a cursor whose entry the journal has dropped, since what came after it may be gone too.
+ * Refuses a cursor whose entry the journal has dropped: later entries may be gone as well.
  *
  * @throws TokengateError CURSOR_GONE
  */
@@ -63,14 +63,15 @@ export async function refuseGone(redis: Redis, {entry}: Cursor): Promise<void> {
 }
 
 /**
- * The changes after a cursor, oldest first. It ends where one is under way, so that each comes once, and whole.
+ * The changes after a cursor, oldest first. Stops before a change that is under way, so that each change comes once,
+ * complete.
  *
  * @throws TokengateError JOURNAL_UNREADABLE
  */
 export async function* shipChanges(redis: Redis, after: Cursor, options: ShipOptions): AsyncGenerator<ShippedChange[]> {
   const now = await serverTime(redis);
   const held = new Map<string, ChangePart>();
-  // The entry of the cursor may have sessions left.
+  // The cursor's entry may have more sessions after it.
   for await (const {parts} of readJournalAfter(redis, entryBefore(after.entry))) {
     for (const part of parts) held.set(part.entry, part);
     const shipped: ShippedChange[] = [];
@@ -96,7 +97,7 @@ function isMeant({change, actor}: ChangePart, {id}: ChangedSession, options: Shi
   );
 }
 
-/** The ID next below an entry's. */
+/** The ID just below that of an entry. */
 function entryBefore(entry: string): string {
   const [time = '0', nth = '0'] = entry.split('-');
   if (nth !== '0') return `${time}-${BigInt(nth) - 1n}`;

@@ -10,23 +10,23 @@ export interface LaterChange {
 }
 
 /**
- * The change that undid one, and was not undone itself.
+ * The change that undid another one and was not undone itself.
  *
- * @param later what came after it, newest first
+ * @param later the changes after it, newest first
  */
 export function undoneBy(change: string, later: readonly LaterChange[]): string | undefined {
   const undoing = later.find(
-    // What undoes another is newer than that.
+    // An undoing is newer than the change that it undoes.
     (one, index) => one.undoes === change && undoneBy(one.change, later.slice(0, index)) === undefined,
   );
   return undoing?.change;
 }
 
-/** What was undone, session by session: an undoing may have been refused for some of a change's. */
+/** The undone changes, session by session: an undoing may have been refused for some sessions of a change. */
 export class Undoings {
   private readonly bySession = new Map<RawId, LaterChange[]>();
 
-  /** Takes in a part of a change. All that are newer have to come before it. */
+  /** Adds a part of a change. All newer parts have to come first. */
   add({change, command, undoes, records}: ChangePart): void {
     if (undoes === undefined) return;
     for (const {id} of records) this.bySession.set(id, [...(this.bySession.get(id) ?? []), {change, command, undoes}]);

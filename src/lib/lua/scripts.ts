@@ -352,8 +352,10 @@ local kind = redis.call('TYPE', key).ok
 replies[n + 1] = kind
 replies[n + 2] = redis.call('PTTL', key)
 replies[n + 3] = kind == 'string' and redis.call('GETRANGE', key, 0, ARGV[2])
-replies[n + 4] = digit == '2' and redis.call('PTTL', KEYS[at + 1])
-n, at = n + 4, at + digit
+for i = 1, digit - 1 do
+replies[n + 3 + i] = redis.call('PTTL', KEYS[at + i])
+end
+n, at = n + 2 + digit, at + digit
 end
 return replies`;
 

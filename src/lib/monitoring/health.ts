@@ -8,10 +8,10 @@ import {isScriptRefusal} from '../redis/failures.js';
 import {rawId, type RawId} from '../values/session-id.js';
 
 export interface Health extends ServerInfo {
-  /** Milliseconds for one round trip that reads and writes. */
+  /** Milliseconds of one round trip that reads and writes. */
   latency: number;
   cluster: Pick<Cluster, 'primaries' | 'replicas'> | undefined;
-  /** Why this CLI's changes fail, although the gateway's keys can be written, in sentences; undefined when they don't. */
+  /** Why this CLI's changes fail although the gateway's keys can be written, in sentences; undefined if they don't. */
   changeProblem: string | undefined;
 }
 
@@ -19,8 +19,8 @@ export interface Health extends ServerInfo {
  * Proves that the gateway's keys can be read and written. `SET … XX` on a session that doesn't exist writes nothing,
  * yet passes every check of a write: permissions on command and key, memory, disk, replicas, role.
  *
- * @param options.changes tries in the same flight what they need besides, which writes nothing either: a script, and the
- *   commands of the journal, if they are to be recorded
+ * @param options.changes also tries in the same flight what the CLI's changes need, without writing: a script and, if
+ *   changes are recorded, the commands of the journal
  * @throws TokengateError saying why not
  */
 export async function checkHealth(
@@ -29,7 +29,7 @@ export async function checkHealth(
 ): Promise<Health> {
   refuseReplica(redis);
   const nobodies = chooseNobodies(redis.cluster);
-  // The connections to the other nodes of a cluster are opened on first use.
+  // Connections to the other nodes of a cluster are opened on first use.
   if (redis.cluster !== undefined) await redis.pipeline(nobodies.map((nobody) => ['GET', keyOf(BUDGET_KEYS, nobody)]));
   const start = hrtime.bigint();
   const ofGateway = nobodies.flatMap((nobody): Command[] => [
@@ -48,10 +48,10 @@ export async function checkHealth(
   return {...redis.server, latency, cluster: redis.cluster, changeProblem};
 }
 
-/** More than any journal holds: none of its entries goes. */
+/** Longer than any journal, so that no entry is dropped. */
 const NO_LIMIT = '1000000000000';
 
-/** XADD, which always adds, has a key of its own that is not there, and a user may have no right to. */
+/** XADD always adds, so it is tried on a key of its own that does not exist, and that a user may have no right to. */
 function tryJournal(nobody = ''): Command[] {
   return [
     ['XTRIM', JOURNAL_KEY, 'MAXLEN', '~', NO_LIMIT],
@@ -59,7 +59,10 @@ function tryJournal(nobody = ''): Command[] {
   ];
 }
 
-/** Why every change would be refused on a server that can be written, or undefined: a health check must not call it fine. */
+/**
+ * Why every change would be refused although the server can be written, or undefined: a health check must not call such
+ * a server fine.
+ */
 function explainChanges(
   redis: Redis,
   refusals: readonly (ErrorReply | undefined)[],
@@ -69,9 +72,9 @@ function explainChanges(
   if (ofScripts !== undefined) {
     const {message} = redis.explain(ofScripts);
     if (redis.cluster !== undefined) return `Every change fails, since it needs scripts (EVAL): ${message}`;
-    const less = 'budgets can only be set, and sessions be reset';
+    const less = 'you can only set budgets and reset sessions';
     return isJournaled
-      ? `Every change fails, since the journal needs scripts (EVAL): ${message} Without it, --no-journal, ${less}.`
+      ? `Every change fails, since the journal needs scripts (EVAL): ${message} With --no-journal ${less}.`
       : `Without scripts (EVAL) ${less}: ${message}`;
   }
   const [ofTrim, ofAdd] = isJournaled ? refusals.slice(-2) : [];
@@ -79,14 +82,14 @@ function explainChanges(
   if (ofJournal === undefined) return undefined;
   return (
     `Every change fails, since the journal cannot be written: ${redis.explain(ofJournal).message} ` +
-    'Without a record they are made with --no-journal, or TOKENGATE_JOURNAL=off.'
+    'To change sessions without a record, use --no-journal or TOKENGATE_JOURNAL=off.'
   );
 }
 
-/** How many IDs are tried, to find one for each primary; one that serves few slots may be left out. */
+/** Maximum number of IDs to try in the search for one on each primary; a primary with few slots may be missed. */
 const MAX_TRIES = 10_000;
 
-/** IDs of no session: of a cluster one for each primary, and one for each slot that no node serves and that is met. */
+/** IDs of no session: on a cluster one for each primary, and one for each unserved slot that turns up. */
 function chooseNobodies(cluster: Cluster | undefined): RawId[] {
   const choose = (): RawId => rawId(`tokengate-health-${Math.random().toString(36).slice(2)}`);
   const chosen = new Map<string | undefined, RawId>();

@@ -16,28 +16,31 @@ import {nameOf, type RawId} from '../values/session-id.js';
 
 export type Severity = 'warning' | 'critical';
 
-/** What a session can be found to be: a name for scripts. */
+/** The rules, by the names that scripts see. */
 export type RuleKind =
   'used' | 'left' | 'rate' | 'empties' | 'frozen' | 'overdue' | 'unreadable_money' | 'unreadable_freeze';
 
 export interface LimitRule {
   kind: RuleKind;
-  /** Of `used` in percent, of `left` in USD, of `rate` in USD a minute, of `empties` in seconds. */
+  /** In percent for `used`, USD for `left`, USD a minute for `rate`, seconds for `empties`. */
   threshold: Money | null;
   severity: Severity;
 }
 
-/** What is known of one session. */
+/** The facts about one session. */
 export interface Subject {
   id: string;
   key: RawId;
   /** Null without a budget. */
   session: Session | null;
-  /** Null when it was not asked for. */
+  /** Null when the caller did not ask for it. */
   freeze: FreezeState | null;
-  /** How its budget renews: null when that cannot be read, undefined when it does not, or when it was not asked for. */
+  /**
+   * The state of its period: null if it cannot be read, undefined if its budget does not renew, or if no rule asked for
+   * it.
+   */
   renewing?: Renewing | null | undefined;
-  /** Seconds until its budget is empty, or `lasts`; null for never, undefined where that is not known. */
+  /** Seconds until its budget is empty, or `lasts`; null for never, undefined if it is not known. */
   emptyIn?: number | 'lasts' | null | undefined;
 }
 
@@ -45,7 +48,7 @@ export interface Subject {
 export interface LimitFinding {
   subject: Subject;
   rule: LimitRule;
-  /** The same, and the less severe thresholds of the kind, which hold too. */
+  /** This rule and the less severe thresholds of its kind, which hold too. */
   rules: LimitRule[];
 }
 
@@ -55,22 +58,22 @@ export interface CheckOptions {
   match?: string | undefined;
   where?: Filter | undefined;
   now: Date;
-  /** How late a renewal may be, in milliseconds; a quarter of an hour if not given. */
+  /** How late a renewal may be, in milliseconds; a quarter of an hour by default. */
   graceMs?: number | undefined;
-  /** Reads periods too, which a rule about them does anyway. */
+  /** Also reads periods without a rule about them. */
   withPeriods?: boolean;
-  /** What sessions spend, in USD a minute, for rules about that. */
+  /** What sessions spend, in USD a minute, for rules about it. */
   rates?: ReadonlyMap<RawId, Money | null> | undefined;
-  /** What sessions spend by the ledger, in USD a minute, for rules about when budgets are empty. */
+  /** What sessions spend according to the ledger, in USD a minute, for rules about when budgets are empty. */
   recordedRates?: ReadonlyMap<RawId, Money | null> | undefined;
-  /** Gets every session that is read, those that `where` leaves out too. */
+  /** Receives every session that is read, including those that `where` leaves out. */
   onSubject?: (subject: Subject) => void;
 }
 
 export interface Check {
-  /** Sessions that the rules were asked of. */
+  /** The number of sessions that the rules were applied to. */
   checked: number;
-  /** Most severe first, then in the order of the IDs. */
+  /** Most severe first, then by ID. */
   findings: LimitFinding[];
 }
 
@@ -78,9 +81,9 @@ interface Thresholds {
   /** Percent of the budget. */
   warn: Money | null;
   crit: Money | null;
-  /** USD that have to be left. */
+  /** The minimum amount left, in USD. */
   minLeft: Money | null;
-  /** USD that may be spent a minute. */
+  /** The maximum rate of spending, in USD a minute. */
   maxRate?: Money | null;
   /** Seconds. */
   emptyWithin?: number | null;
@@ -124,7 +127,7 @@ export function toRules({
 }
 
 /**
- * A share of a budget as an operator types it: percent, or `off`.
+ * Reads a share of a budget that an operator typed: percent, or `off`.
  *
  * @returns null for `off`
  * @throws TokengateError INVALID_PERCENTAGE
@@ -141,8 +144,8 @@ export function parsePercentage(typed: string): Money | null {
 }
 
 /**
- * Asks rules of every session that has a budget; those about freezes and periods, without a filter, also of sessions that
- * have none. What cannot be read is never taken for fine: neither by a rule, nor by a filter that speaks of it.
+ * Applies rules to every session with a budget. Without a filter, rules about freezes and periods also apply to
+ * sessions without one. An unreadable value never passes for fine: neither for a rule nor for a filter that uses it.
  */
 export async function checkSessions(redis: Redis, options: CheckOptions): Promise<Check> {
   const {rules, match, where, now, rates, recordedRates, onSubject} = options;
@@ -196,7 +199,7 @@ function emptyInOf(
   return forecastEmpty(remaining, rate, next === null || next <= now ? null : (next.getTime() - now.getTime()) / 1000);
 }
 
-/** Null when that is not known. Percentages are compared without a division, which would round. */
+/** Null when it is not known. Compares percentages without a division, which would round. */
 export function holds(
   {kind, threshold}: Pick<LimitRule, 'kind' | 'threshold'>,
   {session, freeze, renewing, emptyIn}: Subject,

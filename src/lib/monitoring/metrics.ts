@@ -15,7 +15,7 @@ import {type Money, ZERO} from '../values/money.js';
 import {isText} from '../values/session-id.js';
 import {checkHealth} from './health.js';
 
-/** A gauge: what is true now. Every metric here is one, since even what is spent falls at a reset. */
+/** A gauge: a value of this moment. All metrics here are gauges, since even spending falls at a reset. */
 export interface Gauge {
   name: string;
   help: string;
@@ -24,9 +24,9 @@ export interface Gauge {
 
 export interface Metrics {
   gauges: Gauge[];
-  /** How many sessions they are about. */
+  /** The number of sessions measured. */
   sessions: number;
-  /** How many of these have no series of their own. */
+  /** The number of sessions without series of their own. */
   leftOut: number;
 }
 
@@ -34,12 +34,12 @@ export interface MetricsOptions {
   /** A Redis glob over IDs. */
   match?: string | undefined;
   where?: Filter | undefined;
-  /** At most so many sessions have series of their own. */
+  /** Maximum number of sessions with series of their own. */
   maxSeries: number;
   now: Date;
 }
 
-/** One session, and what of it is measured. Null is what cannot be read. */
+/** The measured values of one session. Null means unreadable. */
 interface Measured {
   session: Session;
   freeze: FreezeState;
@@ -58,13 +58,13 @@ interface Sums {
 }
 
 const NO_SUMS: Sums = {count: 0, budget: ZERO, spent: ZERO, remaining: ZERO, requests: 0};
-/** Redis takes no writes: so the gateway counts no spending, and refuses requests. */
+/** The states in which Redis takes no writes: the gateway then counts no spending, and refuses requests. */
 const UNWRITABLE = ['REDIS_READONLY', 'REDIS_OUT_OF_MEMORY', 'REDIS_WRITES_REFUSED'];
 
 /**
- * Measures sessions that have a budget. Those that cannot be read, and after them those that have used most of their
- * budget, get series of their own; the others are summed. What a filter cannot tell, because it cannot be read, is
- * measured too.
+ * Measures the sessions that have a budget. Unreadable sessions get series of their own first, then those that have
+ * used most of their budget; the rest is summed. A session that a filter cannot decide on, because a value is
+ * unreadable, is measured too.
  */
 export async function measure(redis: Redis, options: MetricsOptions): Promise<Metrics> {
   const start = hrtime.bigint();
@@ -94,7 +94,7 @@ export async function measure(redis: Redis, options: MetricsOptions): Promise<Me
     counts.frozen += measured.filter(({freeze}) => freeze.isFrozen).length;
     counts.exhausted += measured.filter(({session}) => session.remaining?.eq(ZERO)).length;
     counts.unreadable += measured.filter(({isUnreadable}) => isUnreadable).length;
-    // Sorted now and then, so that few more than these are ever held.
+    // Sorted now and then, so that only few more than these are held.
     kept.push(...measured);
     if (kept.length > 2 * maxSeries + 1000) kept = kept.sort(byInterest).slice(0, maxSeries);
   }
@@ -159,7 +159,7 @@ function sumGauges({sessions, prefix, of}: {sessions: string; prefix: string; of
 function storeGauges({server}: Redis, isWritable: boolean | undefined): Gauge[] {
   const {version = 'unknown', role} = server;
   return [
-    gauge('tokengate_up', 'That the sessions could be read: always 1, since nothing is written otherwise.', 1),
+    gauge('tokengate_up', 'Always 1: if the sessions cannot be read, nothing is written.', 1),
     gauge('tokengate_redis_info', 'The Redis that was read.', 1, {version, role}),
     ...(isWritable === undefined
       ? []
@@ -182,7 +182,7 @@ function sessionGauges(sessions: readonly Measured[]): Gauge[] {
     each('remaining_usd', 'What is left, in US dollars; never negative.', ({session}) => session.remaining),
     each(
       'used_ratio',
-      'What is spent of the budget, 1 being all of it; may be more. Of a budget of 0: 0 until something is spent.',
+      'Spent share of the budget: 1 is all of it, and it can be more. With a budget of 0 it is 0 until something is spent.',
       ({session}) => session.percentageUsed?.div(100) ?? null,
     ),
     each('frozen', '1 when the session is frozen now.', ({freeze}) =>
@@ -196,15 +196,15 @@ function sessionGauges(sessions: readonly Measured[]): Gauge[] {
     each('period_next_timestamp_seconds', 'When the budget renews; missing where it does not.', ({next}) =>
       next === null ? null : seconds(next),
     ),
-    each('unreadable', '1 when a value of the session is not readable; then that one is missing.', (measured) =>
+    each('unreadable', '1 when a value of the session cannot be read; that value is then missing.', (measured) =>
       Number(measured.isUnreadable),
     ),
   ];
 }
 
 /**
- * In the order of the IDs. An ID that is not UTF-8 can be called as another is; two series of one name would spoil the
- * whole file.
+ * Sorted by ID. The name of an ID that is not UTF-8 may equal another's, and Prometheus refuses a whole file with two
+ * series of one name.
  */
 function withOwnName(measured: readonly Measured[]): Measured[] {
   const names = new Set(measured.flatMap(({session: {key, id}}) => (isText(key) ? [id] : [])));
@@ -225,7 +225,10 @@ function addUp(sums: Sums, measured: readonly Measured[]): Sums {
   );
 }
 
-/** What cannot be read first, then by the share that is used, then by what is spent; equal ones stay in the order of the IDs. */
+/**
+ * Unreadable sessions first, then by the share of the budget used, then by the amount spent; equal ones stay sorted by
+ * ID.
+ */
 function byInterest(a: Measured, b: Measured): number {
   return (
     Number(b.isUnreadable) - Number(a.isUnreadable) ||

@@ -9,33 +9,36 @@ import {parseStoredMoney, toPlainDigits} from '../values/money.js';
 import {rawId, type RawId} from '../values/session-id.js';
 import {type Check, type LimitFinding, holds, type LimitRule, type RuleKind, type Subject} from './limits.js';
 
-/** A crossing that has been reported, or is being reported, by some host. */
+/** A crossing that some host has reported or is reporting. */
 interface Claim {
   /** As bytes, one character a byte: `used:80:dev-team`, or `used@1764547200000:80:dev-team` in a period. */
   field: string;
-  /** `reported:2026-11-22T16:33:12.324Z spent:9.5`: what became of it, and what began it. */
+  /** The state of the crossing and its cause: `reported:2026-11-22T16:33:12.324Z spent:9.5`. */
   value: string;
   id: RawId;
   kind: RuleKind;
-  /** In which period: when it was renewed, in milliseconds; empty without one. */
+  /** The period, named by the time of its renewal in milliseconds; empty without one. */
   period: string;
   threshold: LimitRule['threshold'];
 }
 
 export interface ReportOnceOptions<T> {
-  /** Checks of the same name share what they have reported. */
+  /** Checks with the same name share their reported crossings. */
   name: string | undefined;
   now: Date;
-  /** Longer than `report` can take. When it has not ended by then, because its process is gone, others report in its place. */
+  /**
+   * Longer than `report` can take. A claim that is older belongs to a process that is gone, and others report in its
+   * place.
+   */
   leaseMs: number;
-  /** Does the check, and shows every session that it reads to `onSubject`. */
+  /** Runs the check, and passes every session that it reads to `onSubject`. */
   check: (onSubject: (subject: Subject) => void) => Promise<Check>;
-  /** Reports what nobody has reported yet; of that, `failed` is what could not be. When it throws, that is all of it. */
+  /** Reports new crossings; `failed` are those that could not be reported. If it throws, none was. */
   report: (check: Check, fresh: readonly LimitFinding[]) => Promise<T>;
 }
 
 /**
- * A name for what has been reported, as an operator types it.
+ * Reads the name of a state that an operator typed.
  *
  * @throws TokengateError INVALID_USAGE
  */
@@ -51,13 +54,13 @@ const CHUNK = 500;
 const TTL_SECONDS = String(90 * 86_400);
 
 /**
- * Reports each crossing once, however many hosts check the same Redis: it is claimed in one atomic step before it is
- * reported, and stays claimed until the session has fallen back, or is gone, or until something else has begun it: a
- * freeze with another end or reason, or spending that has fallen since, and has risen again before this check. What could
- * not be reported is given up again, so that the next check reports it.
+ * Reports each crossing once, however many hosts check the same Redis. A crossing is claimed in one atomic step before
+ * it is reported. The claim stays until the session has fallen back or is gone, or until the crossing has a new cause:
+ * a freeze with another end or reason, or spending that fell and has risen again before this check. If reporting fails,
+ * the claim is given up, so that the next check reports the crossing.
  *
- * What has been claimed is read before the sessions are, and is given up only if it is still the same claim: a check
- * that is slow cannot undo what another has claimed since.
+ * Claims are read before the sessions, and are given up only if they have not changed since: a slow check cannot undo
+ * what another one has claimed.
  *
  * @throws TokengateError REDIS_NO_PERMISSION, WRONG_TYPE
  */
@@ -87,7 +90,7 @@ export async function reportOnce<T extends {failed: ReadonlySet<LimitFinding>}>(
     key,
     CLAIM_CROSSINGS,
     [TTL_SECONDS, String(time)],
-    // Those of one finding in one step: no other host gets a part of them.
+    // The rules of one finding are claimed in one step, so that no other host gets a part of them.
     origins.map((some) => some.flatMap(([field, origin]) => [field, withOrigin(pending, origin)])),
   );
   const mine = new Map(origins.flat().filter((_, index) => claimed[index] === 1));
@@ -104,13 +107,13 @@ export async function reportOnce<T extends {failed: ReadonlySet<LimitFinding>}>(
       const next = lost.has(field) ? '' : withOrigin(reported, origin);
       return [field, withOrigin(pending, origin), next];
     });
-    // Reporting may have taken minutes, in which a server cuts off who says nothing.
+    // Reporting may take minutes, in which a server closes an idle connection.
     redis.close();
     if (mine.size > 0) await onFreshConnection(redis, (again) => settle(again, settlements));
   }
 }
 
-/** A claim that must still have this value, and its new one; empty for none. */
+/** A claim, the value that it must still have, and its new value; empty to remove it. */
 type Settlement = [field: string, value: string, next: string];
 
 async function onFreshConnection(redis: Redis, run: (again: Redis) => Promise<unknown>): Promise<void> {
@@ -120,7 +123,7 @@ async function onFreshConnection(redis: Redis, run: (again: Redis) => Promise<un
     await run(again);
   } catch (error) {
     if (!(error instanceof TokengateError)) throw error;
-    const message = `${error.message} It could not be kept what has been reported: in some minutes it is reported again.`;
+    const message = `${error.message} What was reported could not be recorded, so it is reported again in a few minutes.`;
     throw new TokengateError(error.code, message, {hint: error.hint, cause: error});
   } finally {
     again?.close();
@@ -157,13 +160,13 @@ function fieldOf(subject: Subject, {kind, threshold}: LimitRule): string {
   return `${kind}${period === '' ? '' : `@${period}`}:${threshold?.toString() ?? ''}:${subject.key}`;
 }
 
-/** A budget that has been renewed may be used up once more before anybody has seen that it was not. */
+/** A renewed budget may be used up again before any check has seen it below the limit. */
 function periodOf({renewing}: Subject, kind: RuleKind): string {
   const isOfPeriod = kind === 'used' || kind === 'left';
   return isOfPeriod && renewing?.period ? String(renewing.period.renewed.getTime()) : '';
 }
 
-/** What began a crossing, as far as it can be told; else nothing. */
+/** The cause of a crossing, as far as it can be told; otherwise empty. */
 function originOf({session, freeze}: Subject, kind: RuleKind): string {
   switch (kind) {
     case 'used':
@@ -178,7 +181,9 @@ function originOf({session, freeze}: Subject, kind: RuleKind): string {
   }
 }
 
-/** True when something else has begun it than when it was claimed: spending only grows, unless somebody removes it. */
+/**
+ * True when the crossing has another cause than when it was claimed: spending only grows, unless somebody removes it.
+ */
 function hasBegunAnew(before: string, now: string): boolean {
   if (before === '' || now === '' || before === now) return false;
   const [spent, present] = [before, now].map((origin) => /^spent:(.*)$/.exec(origin)?.[1]);
@@ -195,13 +200,13 @@ function withOrigin(state: string, origin: string): string {
   return origin === '' ? state : `${state} ${origin}`;
 }
 
-/** Compares what was claimed with the sessions that are seen: whoever claimed it, it is over when it does not hold. */
+/** Compares claims with the sessions that are read. A claim whose rule no longer holds is over, whoever made it. */
 function comparing(claims: readonly Claim[]): {
   onSubject: (subject: Subject) => void;
   over: Claim[];
-  /** Those of which it is not known yet. */
+  /** Claims whose session has not been read yet. */
   unseen: Set<Claim>;
-  /** Of those that go on, and don't say what began them, as an earlier version wrote them: how they are to stand. */
+  /** New values for claims of an earlier version, which do not name their cause. */
   dated: Settlement[];
 } {
   const byId = new Map<RawId, Claim[]>();
@@ -225,7 +230,7 @@ function comparing(claims: readonly Claim[]): {
         unseen.delete(claim);
         const [state = '', before = ''] = claim.value.split(' ');
         const origin = originOf(subject, claim.kind);
-        // Where a worse threshold has been left, this one goes on from there.
+        // A session that fell back from a worse threshold continues from the next one.
         const goesOn = fallen.some(({kind}) => kind === claim.kind);
         if (!goesOn && hasBegunAnew(before, origin)) over.push(claim);
         else if (before === '' && origin !== '' && state.startsWith('reported:')) {
@@ -236,7 +241,7 @@ function comparing(claims: readonly Claim[]): {
   };
 }
 
-/** Of claims those whose session has no budget any more, or no freeze. */
+/** The claims whose session has no budget, or no freeze, any more. */
 async function findGone(redis: Redis, claims: ReadonlySet<Claim>): Promise<Claim[]> {
   const gone: Claim[] = [];
   for (const chunk of inGroups([...claims], CHUNK)) {
@@ -252,7 +257,7 @@ function isAboutFreeze(kind: RuleKind): boolean {
   return kind === 'frozen' || kind === 'unreadable_freeze';
 }
 
-/** Runs a script on entries, some at a time, and gives what it returns for each. */
+/** Runs a script on entries, some at a time, and returns its result for each. */
 async function runScript(
   redis: Redis,
   key: string,
@@ -278,13 +283,13 @@ function explain(redis: Redis, key: string, reply: ErrorReply): TokengateError {
   const error = redis.explain(reply);
   if (error.code === 'REDIS_NO_PERMISSION') {
     return new TokengateError('REDIS_NO_PERMISSION', error.message, {
-      hint: `What has been reported is kept in ${key}: the user needs ~tokengate:*, +hscan, +eval, +hget, +hset, +hdel and +expire.`,
+      hint: `Reported crossings are kept in ${key}: the user needs ~tokengate:*, +hscan, +eval, +hget, +hset, +hdel and +expire.`,
       cause: reply,
     });
   }
   if (error.code !== 'WRONG_TYPE') return error;
   return new TokengateError('WRONG_TYPE', `${key} in Redis at ${redis.server.address} is not a hash.`, {
-    hint: 'It is no key of tokengate: remove it, or give another --state.',
+    hint: 'tokengate has not written it: remove it, or give another --state.',
     cause: reply,
   });
 }

@@ -1,34 +1,46 @@
 import {type BudgetState, decide, NOTHING, readBudgetState} from '../budget-files/decide.js';
-import {describeState} from '../budget-files/describe.js';
+import {describeState, isUsedUp} from '../budget-files/describe.js';
 import {BUDGET_FILE_KEYS} from '../budget-files/state.js';
 import type {Wanted} from '../budget-files/wanted.js';
 import type {ScriptedChange, Settled, Write} from '../change/change.js';
 import {packWrites} from '../change/compare-and-set.js';
+import {SPENT_KEYS} from '../gateway/keys.js';
+import {moneyOf, toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {COMPARE_AND_SET} from '../lua/scripts.js';
 import {toStored} from '../periods/next.js';
 import {TokengateError} from '../values/errors.js';
+import {formatExactMoney, type Money} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 
-/** What became of a session that a file speaks of. */
+/** The spending is read only to report it. */
+const SHAPES = [...BUDGET_FILE_KEYS, SPENT_KEYS];
+
+/** The outcome for a session in a file. */
 export interface BudgetFileChange {
   id: string;
+  /** The same as bytes. */
+  key: RawId;
   before: BudgetState;
   after: BudgetState;
-  /** What the file says of it for people; untrusted text. */
+  /** Null where nothing is recorded, or what is no amount. */
+  spent: Money | null;
+  /** False for a session that no file lists, whose budget is 0 now. */
+  isListed: boolean;
+  /** The note about it in the file; untrusted text. */
   note: string;
 }
 
-/** What is wanted of a session, and what it held when that was compared with it. */
+/** The wanted state of a session, and the values that it had when they were compared. */
 export interface Planned {
   wanted: Wanted | typeof NOTHING;
   held: readonly Held[];
 }
 
 /**
- * Makes sessions as they are wanted. What is written at first is what follows from what was read before the question.
+ * Brings sessions into the wanted state. What is first written follows from the values read before the question.
  *
- * @param isBound refuses a session that has changed since it was read, rather than to decide again
+ * @param isBound refuses a session that has changed since it was read, instead of deciding again
  */
 export function budgetFileChange(
   planned: ReadonlyMap<RawId, Planned>,
@@ -42,13 +54,13 @@ export function budgetFileChange(
   };
   const plan = (id: RawId, held: readonly Held[]): Settled<BudgetFileChange> | Write<BudgetFileChange> => {
     const seen = of(id);
-    if (isBound && held.some((value, index) => value !== seen.held[index])) return changedSince(id);
+    if (isBound && seen.held.some((value, index) => value !== held[index])) return changedSince(id);
     return planOne(id, held, seen.wanted, now);
   };
-  /** Made when it is sent, and needed once more when that is answered. */
+  /** Made when the change is sent, and used again for its answer. */
   const writes = new Map<RawId, Write<BudgetFileChange>>();
   return {
-    shapes: BUDGET_FILE_KEYS,
+    shapes: SHAPES,
     scripts: {change: COMPARE_AND_SET},
     args: [],
     pack(group) {
@@ -59,16 +71,19 @@ export function budgetFileChange(
         writes.set(id, write);
         return write;
       });
-      return packWrites(planned, BUDGET_FILE_KEYS.length);
+      return packWrites(planned, SHAPES.length);
     },
-    read(id, word) {
+    tellsOld: true,
+    read(id, word, old) {
       const write = writes.get(id);
       writes.delete(id);
-      if (word !== 'moved' && write !== undefined) return {id: nameOf(id), state: 'done', result: write.result};
+      if (word !== 'moved' && write !== undefined) {
+        return {id: nameOf(id), state: 'done', result: {...write.result, spent: spentOf(old)}};
+      }
       return isBound && write !== undefined ? changedSince(id) : undefined;
     },
     plan,
-    lookAt: BUDGET_FILE_KEYS,
+    lookAt: SHAPES,
     preview(id, held) {
       const name = nameOf(id);
       const settled = plan(id, held);
@@ -76,7 +91,10 @@ export function budgetFileChange(
       const now = before instanceof TokengateError ? 'not readable' : describeState(before);
       if (settled.state === 'failed') return {id: name, now, state: 'failed', error: settled.error};
       if (settled.state !== 'write') return {id: name, now, state: 'unchanged'};
-      return {id: name, now, then: describeState(settled.result.after), state: 'done'};
+      const {after, spent, isListed} = settled.result;
+      const usedUp = isListed && isUsedUp(settled.result.before, after, spent);
+      const then = `${describeState(after)}${usedUp ? `, used up: ${formatExactMoney(spent)} is spent` : ''}`;
+      return {id: name, now, then, state: 'done'};
     },
   };
 }
@@ -90,14 +108,29 @@ function planOne(
   const decision = decide(held, wanted, now);
   const name = nameOf(id);
   if (decision.state === 'failed') return {id: name, state: 'failed', error: decision.error};
-  const note = wanted === NOTHING ? '' : wanted.note;
+  const facts = {
+    id: name,
+    key: id,
+    spent: spentOf(held),
+    isListed: wanted !== NOTHING,
+    note: wanted === NOTHING ? '' : wanted.note,
+  };
   if (decision.state === 'unchanged') {
     const before = readBudgetState(held);
     if (before instanceof TokengateError) return {id: name, state: 'failed', error: before};
-    return {id: name, state: 'unchanged', result: {id: name, before, after: before, note}};
+    return {id: name, state: 'unchanged', result: {...facts, before, after: before}};
   }
   const {next, before, after} = decision;
-  return {state: 'write', expected: [...held], next: toStored(next), result: {id: name, before, after, note}};
+  return {
+    state: 'write',
+    expected: [...held.slice(0, BUDGET_FILE_KEYS.length), null],
+    next: [...toStored(next), null],
+    result: {...facts, before, after},
+  };
+}
+
+function spentOf(held: readonly Held[]): Money | null {
+  return moneyOf(toStoredAmount(held[BUDGET_FILE_KEYS.length] ?? false));
 }
 
 function changedSince(id: RawId): Settled<BudgetFileChange> {

@@ -10,10 +10,11 @@ import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type Money, toPlainDigits, type TypedAmount, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
+import {LOOKS, type SecondLook} from './lasting.js';
 
 export interface BudgetChange {
   session: Session;
-  /** Null when there was none, or when what was there is not money (then `problems` says so). */
+  /** Null when there was none, or when it was not money (then `problems` says so). */
   previousBudget: Money | null;
   problems: string[];
   /** True when it had neither a budget nor spending before. */
@@ -23,7 +24,7 @@ export interface BudgetChange {
 }
 
 /**
- * Sets the budget. What it replaces is read in the same atomic step.
+ * Sets the budget, and reads the old one in the same atomic step.
  *
  * @throws TokengateError OUTCOME_UNKNOWN, JOURNAL_REFUSED
  */
@@ -40,10 +41,10 @@ export async function setBudget(
 }
 
 /**
- * Adds an amount (which may be negative) to a budget, exactly, and loses no change that somebody else makes meanwhile.
+ * Adds an amount (which may be negative) to a budget, exactly, without losing what anybody else changes meanwhile.
  *
  * @throws TokengateError SESSION_NOT_FOUND, INVALID_BUDGET, BUDGET_BELOW_ZERO, BUDGET_CONTENDED, OUTCOME_UNKNOWN,
- * JOURNAL_REFUSED
+ *   JOURNAL_REFUSED
  */
 export async function addBudget(
   redis: Redis,
@@ -95,7 +96,7 @@ function setBudgetChange(amount: TypedAmount): ScriptedChange<BudgetChange> {
   };
 }
 
-/** Computed here, since Redis itself can add only as binary floats. */
+/** Computed here, because Redis adds binary floats only. */
 function addBudgetChange(amount: Money): PlannedChange<BudgetChange> {
   return {
     ...LOOK_AT,
@@ -111,7 +112,7 @@ function addBudgetChange(amount: Money): PlannedChange<BudgetChange> {
   };
 }
 
-/** The sum, or why there can be none. */
+/** The sum, or the reason why there is none. */
 function add(id: RawId, before: Amounts, amount: Money): Money | TokengateError {
   const {budget} = before;
   if (budget.state === 'absent') return withoutBudget(id, before);
@@ -144,3 +145,10 @@ function toBudgetChange(id: RawId, {text, value}: TypedAmount, {budget: previous
     isFirst: previous.state === 'absent',
   };
 }
+
+/** Looks whether a request under way has written the gateway's default over a first budget. */
+export const budgetLook: SecondLook<BudgetChange> = {
+  afterMs: LOOKS,
+  leftBy: ({session: {id, key, budget}, isFirst}) =>
+    isFirst && budget !== null ? [{id, key, kind: 'budget', budget}] : [],
+};

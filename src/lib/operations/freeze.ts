@@ -17,56 +17,59 @@ import type {Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {formatDuration, formatGatewayTime, formatUtc} from '../values/time.js';
+import {LOOKS, type SecondLook} from './lasting.js';
 
 export interface Freeze {
   id: string;
   /** The same as bytes. */
   key: RawId;
-  /** The end of the freeze that holds now. */
+  /** The end of the freeze now in force. */
   until: Date;
-  /** Untrusted text; null for a freeze that is kept and has none. */
+  /** Untrusted text; null when a freeze without a reason is kept. */
   reason: string | null;
-  /** What was found. When that freeze ends no sooner it is kept, and `isKept` is true. */
+  /** The freeze before. If it ends no sooner, it is kept, and `isKept` is true. */
   previous: FreezeState;
   isKept: boolean;
-  /** False when nothing is known of the session: it has neither a budget nor spending. */
+  /** False when nothing is known of the session: neither a budget nor spending. */
   isKnown: boolean;
 }
 
 export interface Unfreeze {
   id: string;
+  /** The same as bytes. */
+  key: RawId;
   previous: FreezeState;
-  /** True when it is frozen for another reason than the one that was asked for, and stays so. */
+  /** True when a freeze with another reason than the requested one stays. */
   isKept: boolean;
   /** True when a counter was removed that could have frozen the session again. */
   countersCleared: boolean;
-  /** True when it was not frozen, but what an earlier freeze had left was removed. */
+  /** True when the session was not frozen, but remains of an earlier freeze were removed. */
   leftoversCleared: boolean;
 }
 
 export interface FreezeOptions {
   reason: string;
-  /** The end; `FOREVER` for a freeze without one. */
+  /** The end; `FOREVER` for none. */
   until: Date;
   now: Date;
-  /** Replaces a freeze that ends no sooner, too. */
+  /** Also replaces a freeze that ends no sooner. */
   force: boolean;
 }
 
 export interface UnfreezeOptions {
   now: Date;
-  /** Ends only a freeze that has exactly this reason. */
+  /** Ends a freeze only if it has exactly this reason. */
   withReason?: string | undefined;
 }
 
-/** What an unfreeze did to a session: `was frozen until …`, or what it removed. May hold untrusted text. */
+/** What unfreezing did to a session: `was frozen until …`, or what it removed. May hold untrusted text. */
 export function describeUnfreeze(unfreeze: Unfreeze): string {
   const {previous} = unfreeze;
   const cleared = describeCleared(unfreeze);
   return cleared === '' ? `was ${describeFreeze(previous)}` : `${cleared}; it was not frozen`;
 }
 
-/** `its counters are cleared`, of a session that was not frozen; else nothing. */
+/** `its counters are cleared`, for a session that was not frozen; otherwise empty. */
 export function describeCleared({previous, countersCleared, leftoversCleared}: Unfreeze): string {
   const what = [
     ...(leftoversCleared ? ['what was left of a freeze'] : []),
@@ -78,7 +81,7 @@ export function describeCleared({previous, countersCleared, leftoversCleared}: U
 
 /**
  * Freezes a session: both keys in one atomic step, with the same TTL, in the form that the gateway obeys. A freeze that
- * ends no sooner is kept unless forced.
+ * ends no sooner is kept unless forced, so that nobody shortens another's freeze by accident.
  *
  * @throws TokengateError INVALID_REASON, INVALID_TIME, OUTCOME_UNKNOWN, JOURNAL_REFUSED
  */
@@ -92,8 +95,8 @@ export async function freezeSession(
 }
 
 /**
- * Ends a freeze, and clears the counters that would bring it back at the next request: identical requests, the last
- * request's hash, requests of the last minute. All in one atomic step.
+ * Ends a freeze, and clears the counters that would bring it back at the next request: identical requests, the hash of
+ * the last request, requests of the last minute. All in one atomic step.
  *
  * @throws TokengateError OUTCOME_UNKNOWN, JOURNAL_REFUSED
  */
@@ -120,9 +123,12 @@ export function freezeChange({reason, until, now, force}: FreezeOptions): Change
   const isForever = until.getTime() === FOREVER.getTime();
   const ttl = isForever ? '' : String(seconds * 1000);
   const started = now.getTime() - performance.now();
-  /** True for a freeze that ends no sooner, and whose key does not expire sooner. */
+  /**
+   * True for a freeze that ends no sooner, and whose key expires no sooner: a late end in a key that is about to expire
+   * does not count.
+   */
   const endsAsLate = (state: FreezeState): boolean => state.isFrozen === true && (state.until ?? now) >= until;
-  // A key without a TTL has -1, and one of which nothing is known NaN.
+  // A key without a TTL has -1; an unknown TTL is NaN.
   const expiresSooner = (life: number): boolean => life >= 0 && started + performance.now() + life < until.getTime();
   const toResult = (id: RawId, previous: FreezeState, isKept: boolean, [budget, spent]: readonly Held[]): Freeze => ({
     id: nameOf(id),
@@ -186,7 +192,7 @@ export function unfreezeChange({now, withReason}: UnfreezeOptions): Change<Unfre
       return {
         id: name,
         state: isMeant && (hadFreezeKeys || countersCleared) ? 'done' : 'unchanged',
-        result: {id: name, previous, isKept: isFrozen && !isMeant, countersCleared, leftoversCleared},
+        result: {id: name, key: id, previous, isKept: isFrozen && !isMeant, countersCleared, leftoversCleared},
       };
     },
     lookAt: UNFREEZE_KEYS,
@@ -215,3 +221,18 @@ const UNFREEZE_KEYS = [
   LAST_HASH_KEYS,
   REQUEST_COUNT_KEYS,
 ] as const;
+
+/** Looks whether a request under way has removed a freeze, or replaced it. */
+export const freezeLook: SecondLook<Freeze> = {
+  afterMs: LOOKS,
+  leftBy({id, key, until, isKept, previous}) {
+    const wasOver = previous.isFrozen === false && previous.until !== null;
+    return isKept ? [] : [{id, key, kind: 'freeze', until, wasOver}];
+  },
+};
+
+/** Looks whether a request under way has frozen a session again. */
+export const unfreezeLook: SecondLook<Unfreeze> = {
+  afterMs: LOOKS,
+  leftBy: ({id, key, isKept, previous}) => (previous.isFrozen === false || isKept ? [] : [{id, key, kind: 'unfrozen'}]),
+};

@@ -6,7 +6,7 @@ import {inText, type Stored} from '../journal/entry.js';
 import {describePeriod} from '../periods/describe.js';
 import {type Grant, isOver, sumOf} from '../periods/grants.js';
 import {applyNext, type Next, toStored} from '../periods/next.js';
-import type {Period} from '../periods/period.js';
+import {parsePeriod, type Period} from '../periods/period.js';
 import {findDue, type PeriodState, readPeriodState, type Renewal, typed} from '../periods/renewal.js';
 import type {SpanOf} from '../periods/schedule.js';
 import type {Redis} from '../redis/contract.js';
@@ -14,10 +14,9 @@ import {readPeriods, scanPeriods} from '../sessions/periods.js';
 import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type TypedAmount, ZERO} from '../values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
-import type {SecondLook} from './second-look.js';
-import {writeBackLook} from './write-back.js';
+import {leftOfBudget, leftOfSpent, type SecondLook} from './lasting.js';
 
-/** In the order in which all of these changes read and write them. */
+/** In the order in which all these changes read and write them. */
 const SHAPES = [PERIOD_KEYS, GRANTS_KEYS, BUDGET_KEYS, SPENT_KEYS];
 
 /** What a change of a session's period or grants found, and what it left. */
@@ -36,28 +35,30 @@ export interface GrantChange extends PeriodChange {
   grants: readonly Grant[];
 }
 
-/** What to write, and whether to remove what is spent. */
+/** What to write, and whether to remove the spending. */
 interface FreshNext extends Next {
   isFresh?: boolean;
 }
 
 /**
- * Makes a budget renew, or (null) end that. The budget is the amount and the live grants at once; a period that ends leaves it.
+ * Makes a budget renew, or with null stops that. The budget becomes the amount plus the live grants at once; a period
+ * that stops leaves it. A period that cannot be read is replaced or removed like any other.
  *
- * @param isFresh sets the spending to nothing too
+ * @param isFresh also resets the spending to nothing
  */
 export function setPeriodChange(period: Period | null, now: Date, isFresh: boolean): PlannedChange<PeriodChange> {
-  return periodChange((_id, state) => {
-    const live = state.grants.filter((grant) => !isOver(grant, now));
-    if (period === null) {
-      if (state.period === null) return 'unchanged';
-      return {period: null};
-    }
-    return {period, grants: live, budget: typed(period.amount.value.plus(sumOf(live))), isFresh};
-  }, toChange);
+  return periodChange(
+    (_id, state, [held]) => {
+      const live = state.grants.filter((grant) => !isOver(grant, now));
+      if (period === null) return held === false ? 'unchanged' : {period: null};
+      return {period, grants: live, budget: typed(period.amount.value.plus(sumOf(live))), isFresh};
+    },
+    toChange,
+    readWithoutPeriod,
+  );
 }
 
-/** Renews what is due now, by `findDue`. */
+/** Does what is due now, according to `findDue`. */
 export function renewChange(now: Date, spanOf: SpanOf): PlannedChange<PeriodRenewal> {
   return periodChange(
     (_id, state) => {
@@ -72,7 +73,7 @@ export function renewChange(now: Date, spanOf: SpanOf): PlannedChange<PeriodRene
 
 const NOTHING_DUE: Renewal = {period: null, grants: [], ended: [], budget: undefined};
 
-/** Gives a session more budget for a while. */
+/** Gives a session more budget for a limited time. */
 export function grantChange(grant: Grant): PlannedChange<GrantChange> {
   return periodChange(
     (id, state) => {
@@ -89,7 +90,7 @@ export function grantChange(grant: Grant): PlannedChange<GrantChange> {
   );
 }
 
-/** Ends grants before their time: one, or (undefined) all of a session. The budget never falls below 0. */
+/** Ends grants early: one, or with undefined all of a session. The budget never falls below 0. */
 export function revokeChange(grantId: string | undefined): PlannedChange<GrantChange> {
   const isMeant = ({id}: Grant): boolean => grantId === undefined || id === grantId;
   return periodChange(
@@ -122,19 +123,20 @@ function knownBudget(id: RawId, {budget}: PeriodState): TypedAmount['value'] | T
 const toChange = (change: PeriodChange): PeriodChange => change;
 
 /**
- * A change of the four keys, decided from all of them, and written only where they still are as they were read.
+ * A change of the four keys, decided from all of them, and written only where they are as read.
  *
- * @param toResult gets what was decided, unless that is to change nothing
+ * @param toResult receives the decision, unless that is to change nothing
  */
 function periodChange<N extends FreshNext, T>(
-  decide: (id: RawId, state: PeriodState) => N | 'unchanged' | TokengateError,
+  decide: (id: RawId, state: PeriodState, held: readonly Held[]) => N | 'unchanged' | TokengateError,
   toResult: (change: PeriodChange, decided?: N) => T,
+  read = readPeriodState,
 ): PlannedChange<T> {
   const plan = (id: RawId, held: readonly Held[]): Settled<T> | Write<T> => {
     const name = nameOf(id);
-    const before = readPeriodState(held.map(inText));
+    const before = read(held.map(inText));
     if (before instanceof TokengateError) return {id: name, state: 'failed', error: before};
-    const decided = decide(id, before);
+    const decided = decide(id, before, held);
     if (decided instanceof TokengateError) {
       if (decided.code === 'SESSION_NOT_FOUND') return {id: name, state: 'not_found'};
       return {id: name, state: 'failed', error: decided};
@@ -145,7 +147,7 @@ function periodChange<N extends FreshNext, T>(
     const next: (Stored | null)[] = toStored(decided);
     next.push(decided.isFresh ? false : null);
     const result = toResult({id: name, key: id, before, after: apply(before, decided)}, decided);
-    // What is spent meanwhile by a change that leaves it is no reason to begin again.
+    // Spending is compared only by a change that touches it: otherwise each request would make it start again.
     const expected = held.map((value, index) => (SHAPES[index] === SPENT_KEYS && next[index] === null ? null : value));
     return {state: 'write', expected, next, result};
   };
@@ -154,12 +156,14 @@ function periodChange<N extends FreshNext, T>(
     plan,
     lookAt: SHAPES,
     preview(id, held) {
-      const before = readPeriodState(held.map(inText));
+      const before = read(held.map(inText));
       if (before instanceof TokengateError) {
         return {id: nameOf(id), now: 'not readable', state: 'failed', error: before};
       }
-      const facts = {id: nameOf(id), now: describeState(before)};
-      const decided = decide(id, before);
+      const isUnreadable = held[0] !== false && before.period === null;
+      const now = `${describeState(before)}${isUnreadable ? ', a period that cannot be read' : ''}`;
+      const facts = {id: nameOf(id), now};
+      const decided = decide(id, before, held);
       if (decided === 'unchanged') return {...facts, state: 'unchanged'};
       if (!(decided instanceof TokengateError)) {
         return {...facts, state: 'done', then: describeState(apply(before, decided))};
@@ -168,6 +172,12 @@ function periodChange<N extends FreshNext, T>(
       return {...facts, state: 'failed', error: decided};
     },
   };
+}
+
+/** The same, with an unreadable period taken for none. */
+function readWithoutPeriod([period = false, ...others]: readonly Held[]): PeriodState | TokengateError {
+  const isReadable = typeof period === 'string' && parsePeriod(period) !== undefined;
+  return readPeriodState([isReadable && period, ...others]);
 }
 
 function apply(before: PeriodState, next: FreshNext): PeriodState {
@@ -183,14 +193,18 @@ function describeState({period, grants, budget, spent}: PeriodState): string {
   return parts.join(', ');
 }
 
-/** Looks whether a request that was under way has written back the spending that a new period, or a fresh start, removed. */
-export function freshLook(afterMs: readonly number[]): SecondLook<PeriodChange> {
-  return writeBackLook(afterMs, ({key, before: {spent}, after}) =>
-    after.spent.state === 'absent' && spent.state === 'money' ? {key, text: spent.text} : undefined,
-  );
+/** Looks whether a request under way has written back the removed spending, or a budget over a first one. */
+export function periodLook(afterMs: readonly number[]): SecondLook<PeriodChange> {
+  return {
+    afterMs,
+    leftBy: ({key, before, after}) => [
+      ...leftOfSpent(key, {before: before.spent, after: after.spent}, before.budget),
+      ...leftOfBudget(key, {before: before.budget, after: after.budget}),
+    ],
+  };
 }
 
-/** `spent $12.00 removed, budget $50.00, carried over $3.00`, or which grants have ended. */
+/** `spent $12.00 removed, budget $50.00, carried over $3.00`, or the grants that have ended. */
 export function describeRenewal({before, after, renewal}: PeriodRenewal): string {
   const {period, ended} = renewal;
   const parts = [`budget ${describeAmount(after.budget)}`];
@@ -203,7 +217,7 @@ export function describeRenewal({before, after, renewal}: PeriodRenewal): string
   return parts.join(', ');
 }
 
-/** The sessions with a renewal or the end of a grant that is due now, or whose period cannot be read; sorted. */
+/** The sessions with a renewal or the end of a grant due now, or with an unreadable period; sorted. */
 export async function findDueSessions(redis: Redis, now: Date, spanOf: SpanOf, glob?: string): Promise<RawId[]> {
   const due: RawId[] = [];
   for await (const page of readPeriods(redis, await scanPeriods(redis, glob), {withAmounts: false})) {

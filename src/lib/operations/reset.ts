@@ -1,34 +1,35 @@
 import {changeKnown} from '../change/apply.js';
 import type {Change, Settled} from '../change/change.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from '../gateway/keys.js';
-import {describeAmounts, describeText, isAbsent, toStoredAmount} from '../gateway/stored-amount.js';
+import {ABSENT, describeAmounts, describeText, isAbsent, toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Journal} from '../journal/entry.js';
 import {DECIDE_RESET, RESET} from '../lua/scripts.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';
-import type {SecondLook} from './second-look.js';
-import {RESET_LOOKS, writeBackLook} from './write-back.js';
+import {leftOfSpent, LOOKS, type SecondLook} from './lasting.js';
 
-/** What a reset removed: the text that stood there, exactly; null when there was none. */
+/** What a reset removed: the exact text in Redis; null when there was none. */
 export interface Reset {
   id: string;
   /** The same as bytes. */
   key: RawId;
-  /** Null too when it was to be kept. */
+  /** Null as well when it was to be kept. */
   budget: string | null;
   spent: string | null;
+  /** The budget that it had, removed or not. */
+  limit: string | null;
 }
 
 export interface ResetOptions {
-  /** Removes only what is spent. */
+  /** Removes the spending only. */
   keepBudget: boolean;
 }
 
 /**
- * Removes budget and spent (or spent alone) in one atomic step and returns exactly what it removed. A session that
- * doesn't exist, or that holds a wrong kind of value, is refused untouched.
+ * Removes budget and spending (or only the spending) in one atomic step, and returns exactly what it removed. A session
+ * that doesn't exist, or that holds a value of a wrong type, is refused untouched.
  *
  * @throws TokengateError SESSION_NOT_FOUND, WRONG_TYPE, RESET_INCOMPLETE, OUTCOME_UNKNOWN, JOURNAL_REFUSED
  */
@@ -53,7 +54,8 @@ export function resetChange(options: ResetOptions): Change<Reset> {
       if (word === 'not_found') return {id: name, state: 'not_found'};
       if (word === 'wrong_type') return {id: name, state: 'failed', error: wrongType(budget === true)};
       const text = (old: Held | undefined): string | null => (typeof old === 'string' ? old : null);
-      const result = {id: name, key: id, budget: keepBudget ? null : text(budget), spent: text(spent)};
+      const limit = text(budget);
+      const result = {id: name, key: id, budget: keepBudget ? null : limit, spent: text(spent), limit};
       return {id: name, state: word === 'unchanged' ? 'unchanged' : 'done', result};
     },
     withoutScript: {
@@ -83,7 +85,7 @@ function wrongType(isBudget: boolean): TokengateError {
   });
 }
 
-/** `budget $25.50, spent $12.34`, with the text itself where it is not money. May hold untrusted text. */
+/** `budget $25.50, spent $12.34`; a text that is not money is quoted. May hold untrusted text. */
 export function describeRemoved({budget, spent}: Reset): string {
   const parts: string[] = [];
   if (budget !== null) parts.push(`budget ${describeText(budget)}`);
@@ -91,12 +93,14 @@ export function describeRemoved({budget, spent}: Reset): string {
   return parts.length === 0 ? 'nothing' : parts.join(', ');
 }
 
-/** Looks whether a request that was under way has written the removed spending back. */
-export function resetLook(): SecondLook<Reset> {
-  return writeBackLook(RESET_LOOKS, ({key, spent: text}) => (text === null ? undefined : {key, text}));
-}
+/** Looks whether a request under way has written the removed spending back. */
+export const resetLook: SecondLook<Reset> = {
+  afterMs: LOOKS,
+  leftBy: ({key, spent, limit}) =>
+    leftOfSpent(key, {before: toStoredAmount(spent ?? false), after: ABSENT}, toStoredAmount(limit ?? false)),
+};
 
-/** GETDEL removes one value even where the other is of a wrong type. */
+/** GETDEL removes one value even if the other one has a wrong type. */
 function readRemoval(
   redis: Redis,
   id: RawId,
@@ -106,7 +110,8 @@ function readRemoval(
   const name = nameOf(id);
   if (budget === null && spent === null) return {id: name, state: 'not_found'};
   const text = (reply: unknown): string | null => (typeof reply === 'string' ? reply : null);
-  const result = {id: name, key: id, budget: keepBudget ? null : text(budget), spent: text(spent)};
+  const limit = text(budget);
+  const result = {id: name, key: id, budget: keepBudget ? null : limit, spent: text(spent), limit};
   const refusal = [budget, spent].find((reply) => reply instanceof ErrorReply);
   if (refusal !== undefined) {
     const kept = budget instanceof ErrorReply ? 'budget' : 'spent';

@@ -4,13 +4,13 @@ import type {Held} from '../gateway/stored-value.js';
 import {toText} from '../journal/entry.js';
 import {nameOf} from '../values/session-id.js';
 
-/** What a store was called, and is called; null while it is not protected. */
+/** The old and the new name of a store; null when it is not protected. */
 export interface StoreNames {
   before: string | null;
   after: string | null;
 }
 
-/** Protects the store by a name that every change of it has to give; or no longer, with null. Its ID is `STORE_ID`. */
+/** Protects the store with a name that every change has to give; with null, ends that. Its ID is `STORE_ID`. */
 export function protectChange(name: string | null): PlannedChange<StoreNames> {
   const id = nameOf(STORE_ID);
   return {

@@ -12,12 +12,14 @@ import {
   PERIOD_KEYS,
   SPENT_KEYS,
 } from '../gateway/keys.js';
+import {toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {describeHeld, describeKeys, type HeldKey} from '../journal/describe.js';
 import {
   addOlder,
   type ChangePart,
   heldOf,
+  inText,
   type KeyRecord,
   readJournal,
   type Stored,
@@ -30,33 +32,35 @@ import {TokengateError} from '../values/errors.js';
 import {parseStoredMoney, toPlainDigits} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {parseGatewayTime} from '../values/time.js';
+import {type Left, leftOfBudget, leftOfSpent, LOOKS, type SecondLook} from './lasting.js';
 
-/** A change as the journal tells it, with all that became of it. */
+/** A change as the journal records it, with its outcome. */
 export interface RecordedChange extends Omit<ChangePart, 'entry' | 'records'> {
   sessions: Map<RawId, {keys: KeyRecord[]; at: Date; isComplete: boolean}>;
-  /** Changes of the same sessions since, newest first. */
+  /** Later changes of the same sessions, newest first. */
   later: Map<RawId, LaterChange[]>;
-  /** The newest entry of the journal that `later` knows of. */
+  /** The newest journal entry that `later` includes. */
   newest: string | undefined;
-  /** False when the journal begins after this change did: it has dropped its older entries. */
+  /** False when the journal begins after this change began: its older entries are dropped. */
   isWhole: boolean;
 }
 
 export interface UndoOptions {
   now: Date;
-  /** Puts back what was there, whatever stands there now. */
+  /** Puts back the old values, whatever is there now. */
   force: boolean;
   /** Adds what was spent since a reset to what it removed, and replaces the gateway's default budget. */
   merge: boolean;
-  /** The change as which the journal records the undoing. */
+  /** The ID under which the journal records the undo. */
   as?: string | undefined;
 }
 
-/** What was put back. */
+/** The values that were put back. */
 export interface Undone {
   id: string;
   change: string;
   keys: HeldKey[];
+  left: Left[];
 }
 
 /**
@@ -89,9 +93,10 @@ export async function findChanges(redis: Redis, wanted: readonly string[]): Prom
 }
 
 /**
- * Finds somebody's newest change that is no undoing, and of which something is left to undo.
+ * Finds somebody's newest change that is not an undo, and of which something is left to undo.
  *
- * @returns that, and those newer ones that were not undone, but of which nothing is left, such as a freeze that is over
+ * @returns that change, and the newer ones of which nothing is left to undo although nobody has undone them, such as a
+ *   freeze that is over
  * @throws TokengateError CHANGE_NOT_FOUND, JOURNAL_UNREADABLE
  */
 export async function findLast(
@@ -119,10 +124,10 @@ export async function findLast(
   });
 }
 
-/** Sessions that are looked at in one flight. */
+/** Sessions to look at in one flight. */
 const PAGE = 500;
 
-/** True when there is a session that the undoing would change, or refuse to. */
+/** True if the undo would change a session, or refuse to. */
 async function isLeft(redis: Redis, change: RecordedChange, now: Date): Promise<boolean> {
   const undo = undoChange(change, {now, force: false, merge: false});
   for (const ids of inGroups([...change.sessions.keys()], PAGE)) {
@@ -133,9 +138,10 @@ async function isLeft(redis: Redis, change: RecordedChange, now: Date): Promise<
 }
 
 /**
- * The undoing of a change. A session of which something is no longer as the change left it is refused.
+ * The undo of a change. It refuses a session that is no longer as the change left it: somebody's later change would be
+ * lost.
  *
- * @param previewed what was previewed already of what is undone before, key by key
+ * @param previewed values that the preview of earlier undos has already put back, key by key
  */
 export function undoChange(
   recorded: RecordedChange,
@@ -150,7 +156,7 @@ export function undoChange(
   return {
     shapes,
     plan,
-    // Somebody else may undo it meanwhile, and to add the same spending twice would be wrong.
+    // Somebody else may undo it meanwhile: then the same spending would be added twice.
     prepare: (redis) => (prepared = prepared.then(() => readLater(redis, [recorded], options.as))),
     lookAt: shapes,
     preview(id, old) {
@@ -182,7 +188,7 @@ function planUndo(
   const {keys, at, isComplete} = recorded.sessions.get(id) ?? {keys: [], at: now, isComplete: true};
   const name = nameOf(id);
   const later = recorded.later.get(id) ?? [];
-  const result: Undone = {id: name, change: recorded.change, keys: []};
+  const result: Undone = {id: name, change: recorded.change, keys: [], left: []};
   if (undoneBy(recorded.change, later) !== undefined) return {id: name, state: 'unchanged', result};
   const write: Write<Undone> = {state: 'write', expected: shapes.map(() => null), next: shapes.map(() => null), result};
   const conflicts: string[] = [];
@@ -195,7 +201,7 @@ function planUndo(
     const left = heldAfter(remaining(key.after, at, now));
     const merged = merge ? mergeWith(shape, {before, left, current}, later.length > 0) : undefined;
     const isAsLeft = current === left;
-    // What was announced, and not carried out.
+    // Announced, but not carried out.
     if (!isComplete && !isAsLeft && current === heldAfter(before)) continue;
     if (!isAsLeft && merged === undefined && !force) {
       // A counter that the gateway has moved on is better than an old one.
@@ -215,14 +221,40 @@ function planUndo(
     const error = new TokengateError('CHANGED_SINCE', `${conflicts.join('; ')}.${by} ${hint}`);
     return {id: name, state: 'failed', error};
   }
-  return write.next.every((next) => next === null) ? {id: name, state: 'unchanged', result} : write;
+  if (write.next.every((next) => next === null)) return {id: name, state: 'unchanged', result};
+  result.left = leftBy(id, (shape) => {
+    const index = shapes.indexOf(shape);
+    const before = old[index] ?? false;
+    const next = write.next[index] ?? null;
+    return {before, after: next === null ? before : heldAfter(next)};
+  });
+  return write;
 }
+
+/** What an undo left that a request under way can undo. */
+function leftBy(id: RawId, replaced: (shape: KeyShape) => {before: Held; after: Held}): Left[] {
+  const amounts = (shape: KeyShape) => {
+    const {before, after} = replaced(shape);
+    return {before: toStoredAmount(inText(before)), after: toStoredAmount(inText(after))};
+  };
+  const [budget, freeze] = [amounts(BUDGET_KEYS), replaced(FROZEN_UNTIL_KEYS)];
+  const left = [...leftOfSpent(id, amounts(SPENT_KEYS), budget.before), ...leftOfBudget(id, budget)];
+  if (freeze.before === freeze.after) return left;
+  const facts = {id: nameOf(id), key: id};
+  if (freeze.after === false) return [...left, {...facts, kind: 'unfrozen'}];
+  const end = typeof freeze.after === 'string' ? parseGatewayTime(freeze.after) : undefined;
+  if (end?.kind !== 'time') return left;
+  return [...left, {...facts, kind: 'freeze', until: end.at, wasOver: freeze.before !== false}];
+}
+
+/** Looks whether a request under way has undone it. */
+export const undoLook: SecondLook<Undone> = {afterMs: LOOKS, leftBy: ({left}) => left};
 
 const MONEY: readonly KeyShape[] = [BUDGET_KEYS, SPENT_KEYS];
 const FREEZE: readonly KeyShape[] = [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS];
 const PERIOD: readonly KeyShape[] = [PERIOD_KEYS, GRANTS_KEYS];
 
-/** What a reset removed together with what came since; undefined when that can't be told. */
+/** The sum of what a reset removed and what was spent since; undefined if it can't be told. */
 function mergeWith(
   shape: KeyShape,
   {before, left, current}: {before: Stored; left: Held; current: Held},
@@ -246,14 +278,17 @@ function describeLater({change, command}: LaterChange): string {
   return `${command} (${change})`;
 }
 
-/** True for a freeze that was over by its own text, whatever life its keys had. */
+/** True for a freeze that was over by its own text, whatever TTL its keys had. */
 function hasEnded(keys: readonly KeyRecord[], now: Date): boolean {
   const before = keys.find(({shape}) => shape === FROZEN_UNTIL_KEYS)?.before;
   const end = before && before.kind === 'text' ? parseGatewayTime(before.text) : undefined;
   return end?.kind === 'time' && end.at <= now;
 }
 
-/** What is left of a value after its TTL has run on; nothing once that has passed. */
+/**
+ * What remains of a value after its TTL has run on; nothing once it has expired. A freeze that would be over by now is
+ * not revived.
+ */
 function remaining(value: Value, at: Date, now: Date): Stored {
   if (value === false) return false;
   const {kind, text, ttl} = value;
@@ -290,9 +325,9 @@ function addPart(found: Map<string, RecordedChange>, {records, ...facts}: Change
 }
 
 /**
- * Reads what the journal says of the same sessions since the changes, or since it was read last.
+ * Reads the journal's later changes of the same sessions: all, or those since the last time it was read.
  *
- * @param own a change that is left out
+ * @param own a change to leave out
  */
 async function readLater(redis: Redis, changes: readonly RecordedChange[], own?: string): Promise<void> {
   const times = changes.map(({at, began, newest}) => (newest === undefined ? (began ?? at).getTime() : timeOf(newest)));
@@ -317,7 +352,7 @@ async function readLater(redis: Redis, changes: readonly RecordedChange[], own?:
   }
 }
 
-/** The IDs of entries are milliseconds and a number. */
+/** The ID of an entry is milliseconds and a number. */
 function compareEntries(a: string, b: string): number {
   return timeOf(a) - timeOf(b) || Number(a.split('-')[1]) - Number(b.split('-')[1]);
 }
@@ -326,7 +361,7 @@ function timeOf(entry: string): number {
   return Number.parseInt(entry);
 }
 
-/** True when Redis has dropped entries; not known before Redis 7. */
+/** True when Redis has dropped entries; Redis below 7 does not tell. */
 async function isTrimmed(redis: Redis): Promise<boolean> {
   const [info] = await redis.pipeline([['XINFO', 'STREAM', JOURNAL_KEY]]);
   const facts = Array.isArray(info) ? (info as unknown[]) : [];

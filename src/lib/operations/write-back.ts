@@ -4,187 +4,188 @@ import {runBatch} from '../change/batch.js';
 import type {PlannedChange} from '../change/change.js';
 import {SPENT_KEYS} from '../gateway/keys.js';
 import {readMoney} from '../gateway/read-money.js';
-import {describeAmount, toStoredAmount} from '../gateway/stored-amount.js';
+import {describeAmount, moneyOf, toStoredAmount} from '../gateway/stored-amount.js';
 import {inText, type Journal} from '../journal/entry.js';
 import type {Redis} from '../redis/contract.js';
 import {serverTime} from '../redis/server-time.js';
-import {type Money, parseStoredMoney, toPlainDigits, ZERO} from '../values/money.js';
+import {type Money, toPlainDigits, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
-import type {LookedAt, NotLasting, SecondLook} from './second-look.js';
+import type {Left, NotLasting} from './lasting.js';
 
-/** Spending that a change removed, as it stood there. */
-export interface Removal {
-  key: RawId;
-  text: string;
-}
+/** Spending of one session that was replaced. */
+type Replaced = Extract<Left, {kind: 'spent'}>;
 
-/** The same once the session has spending again. */
-interface Suspect {
-  key: RawId;
-  removed: Money;
-  now: Money;
-}
-
-/** What was taken off spending that had been written back; null when it had not been. */
-interface TakenOff {
-  removed: Money;
-  found: Money;
-  left: Money;
-}
-
-/** After a reset somebody waits for the end of the command. */
-export const RESET_LOOKS = [100, 500];
-/** After a renewal old spending would block the session for a whole period, and nobody waits. */
-export const RENEWAL_LOOKS = [100, 1000];
-
-/** Until what looks like a jump is read once more, in milliseconds. */
-const LATER_MS = 20;
-const MAX_TRIES = 10;
-/** Longer ago than a change that is looked at again. */
-const RECENT_MS = 60_000;
-
-/** What is spent since a removal. */
-interface Since {
-  spent: Money;
-  /** When it was read, in milliseconds after the removal. */
+/** What the replacements of one look have in common. */
+interface LookedAt {
+  journal: Journal | undefined;
+  /** Their age, in milliseconds. */
   ageMs: number;
 }
 
+export type FindWrittenBack = (redis: Redis, replaced: readonly Replaced[], of: LookedAt) => Promise<NotLasting[]>;
+
+/** How long after something that looks like a jump to read it again, in milliseconds. */
+const LATER_MS = 20;
+const MAX_TRIES = 10;
+/** Older than any change that is still looked at, in milliseconds. */
+const RECENT_MS = 60_000;
+
+/** What was spent at a time after a change. */
+interface Since {
+  spent: Money;
+  /** In milliseconds after the change. */
+  ageMs: number;
+}
+
+/** Spending that is as after a request that had read what was replaced. */
+interface Undone {
+  one: Replaced;
+  found: Money;
+}
+
 /**
- * The gateway reads, adds and writes back in separate steps, so a request that is under way can bring back the spending
- * that a reset or a renewal removed. When it has jumped by at least what was removed, exactly that is taken off again, by
- * the same change as the journal has it. What is spent meanwhile stays: spending that grows, as new requests make it, is
- * no jump.
+ * The gateway reads, adds and writes back in separate steps, so a request under way can bring back the spending that a
+ * reset, a renewal or an undo removed, and overwrite what an undo restored. Corrects what certainly happened so, by
+ * exactly the difference, as a part of the same change: what is spent meanwhile stays. What may as well be the cost of new
+ * requests is only told.
  *
- * @param removalOf undefined when nothing was removed
+ * @param lastMs when it is called last, in milliseconds after the change
  */
-export function writeBackLook<R>(
-  afterMs: readonly number[],
-  removalOf: (result: R) => Removal | undefined,
-): SecondLook<R> {
-  /** Those of which all is told. */
+export function writeBacks(lastMs: number): FindWrittenBack {
+  /** The sessions that need no other look. */
   const settled = new Set<RawId>();
-  const findJumps = jumps(Math.max(...afterMs));
-  const look = async (redis: Redis, all: readonly Removal[], {journal, ageMs}: LookedAt): Promise<NotLasting[]> => {
-    const sightings = new Map<RawId, Told['sighting']>();
-    const removals = settled.size === 0 ? all : all.filter(({key}) => !settled.has(key));
-    let jumped = await findJumps(redis, removals, ageMs);
-    for (let tries = 0; tries < MAX_TRIES && jumped.length > 0; tries++) {
-      const told = await takeOff(redis, jumped, journal);
-      for (const {key, sighting} of told) {
-        sightings.set(key, sighting);
-        if (sighting.kind === 'not_taken_off' || sighting.left.gte(sighting.removed)) settled.add(key);
+  const findUndone = undoings(lastMs);
+  return async (redis, replaced, {journal, ageMs}) => {
+    const sightings = new Map<RawId, NotLasting>();
+    const open = replaced.filter(({key}) => !settled.has(key));
+    let undone: Replaced[] = [];
+    for (const {one, found} of await findUndone(redis, open, ageMs)) {
+      if (isCertain(one)) undone.push(one);
+      else {
+        settled.add(one.key);
+        sightings.set(one.key, {id: one.id, kind: 'jumped', removed: one.from.minus(one.to), found});
       }
-      // A request may have read just before, and bring it back once more.
-      const again = await readLater(redis, jumped);
-      jumped = jumped.filter(({key, removed}) => !settled.has(key) && again.get(key)?.gte(removed));
+    }
+    for (let tries = 0; tries < MAX_TRIES && undone.length > 0; tries++) {
+      for (const {one, sighting} of await correct(redis, undone, journal)) {
+        sightings.set(one.key, sighting);
+        // What is left looks as if it had been written back.
+        if (sighting.kind === 'not_corrected' || isUndone(one, sighting.left)) settled.add(one.key);
+      }
+      // A request may have read just before, and write it back once more.
+      const again = await readLater(redis, undone);
+      undone = undone.filter((one) => !settled.has(one.key) && isUndone(one, again.get(one.key)));
     }
     return [...sightings.values()];
   };
-  return {
-    afterMs,
-    at(results) {
-      const removals = results.flatMap((result) => removalOf(result) ?? []);
-      return removals.length === 0 ? undefined : (redis, at) => look(redis, removals, at);
-    },
-  };
 }
 
-/** Finds removals that are undone, as often as it is called; those whose spending was beyond them once jump no more. */
-function jumps(lastMs: number): (redis: Redis, removals: readonly Removal[], ageMs: number) => Promise<Suspect[]> {
+/**
+ * A request costs no more than what its session had left when it began, by the gateway's own estimate: so where more than
+ * that was removed, a jump by as much is no new cost. Spending that was restored never falls by itself.
+ */
+function isCertain({from, to, budget}: Replaced): boolean {
+  const limit = moneyOf(budget);
+  return from.lt(to) || (limit !== null && from.minus(to).gt(limit.minus(from)));
+}
+
+function isUndone({from, to}: Replaced, spent: Money | undefined): boolean {
+  return spent?.gte(from) === true && (from.gt(to) || spent.lt(to));
+}
+
+/**
+ * Returns a function that finds what was undone since its last call. A session that has spent as much by itself is no
+ * longer judged.
+ */
+function undoings(lastMs: number): (redis: Redis, replaced: readonly Replaced[], ageMs: number) => Promise<Undone[]> {
   const beyond = new Set<RawId>();
   const before = new Map<RawId, Since>();
-  return async (redis, removals, ageMs) => {
-    const open = beyond.size === 0 ? removals : removals.filter(({key}) => !beyond.has(key));
+  return async (redis, replaced, ageMs) => {
+    const open = replaced.filter(({key}) => !beyond.has(key));
     const now = await readSpent(redis, open);
-    const suspects = now.size === 0 ? [] : open.flatMap((removal) => toSuspect(removal, now.get(removal.key)) ?? []);
+    const suspects = open.filter((one) => isUndone(one, now.get(one.key)));
     const later = suspects.length === 0 ? now : await readLater(redis, suspects);
-    const jumped: Suspect[] = [];
-    for (const suspect of suspects) {
-      const {key, removed} = suspect;
-      const read = {now: {spent: suspect.now, ageMs}, later: later.get(key) ?? ZERO, before: before.get(key)};
-      if (couldGrowTo(removed, read)) beyond.add(key);
-      else jumped.push(suspect);
+    const undone: Undone[] = [];
+    for (const one of suspects) {
+      const {key, from, to} = one;
+      const found = now.get(key) ?? ZERO;
+      const times = {before: before.get(key) ?? {spent: to, ageMs: 0}, now: {spent: found, ageMs}};
+      if (from.gt(to) && couldGrow(one, {...times, later: later.get(key) ?? ZERO})) beyond.add(key);
+      else undone.push({one, found});
     }
     for (const [key, spent] of now) before.set(key, {spent, ageMs});
-    // It is as after the removal again.
-    for (const {key} of jumped) before.delete(key);
-    if (ageMs >= lastMs && before.size > 0) for (const {key} of removals) before.delete(key);
-    return jumped;
+    // Back to the state after the change.
+    for (const {one} of undone) before.delete(one.key);
+    if (ageMs >= lastMs) for (const {key} of replaced) before.delete(key);
+    return undone;
   };
 }
 
-/** Undefined while there is less than what was removed, and where that was nothing, or no money. */
-function toSuspect({key, text}: Removal, now: Money | undefined): Suspect | undefined {
-  const removed = now && parseStoredMoney(text);
-  return now && removed?.gt(ZERO) && now.gte(removed) ? {key, removed, now} : undefined;
-}
-
-/** True when new requests may have spent as much as was removed: going by what they did before, or do now. */
-function couldGrowTo(
-  removed: Money,
-  {now, later, before = {spent: ZERO, ageMs: 0}}: {now: Since; later: Money; before: Since | undefined},
-): boolean {
+/** True when new requests may have spent as much as was removed, judging by their pace before or now. */
+function couldGrow({from, to}: Replaced, {before, now, later}: {before: Since; now: Since; later: Money}): boolean {
   const perMs = (amount: Money, ms: number): number => (ms <= 0 ? 0 : Number(amount.toString()) / ms);
-  const rate = Math.max(perMs(before.spent, before.ageMs), perMs(later.minus(now.spent), LATER_MS));
+  const since = before.spent.minus(to);
+  const rate = Math.max(perMs(since, before.ageMs), perMs(later.minus(now.spent), LATER_MS));
   // Requests do not come evenly.
-  const grown = Number(before.spent.toString()) + 2 * rate * (now.ageMs - before.ageMs);
-  return grown >= Number(removed.toString());
+  const grown = Number(since.toString()) + 2 * rate * (now.ageMs - before.ageMs);
+  return grown >= Number(from.minus(to).toString());
 }
 
-function readSpent(redis: Redis, removals: readonly {key: RawId}[]): Promise<Map<RawId, Money>> {
+function readSpent(redis: Redis, replaced: readonly Replaced[]): Promise<Map<RawId, Money>> {
   return readMoney(
     redis,
     SPENT_KEYS,
-    removals.map(({key}) => key),
+    replaced.map(({key}) => key),
   );
 }
 
-async function readLater(redis: Redis, removals: readonly {key: RawId}[]): Promise<Map<RawId, Money>> {
+async function readLater(redis: Redis, replaced: readonly Replaced[]): Promise<Map<RawId, Money>> {
   await wait(LATER_MS);
-  return readSpent(redis, removals);
+  return readSpent(redis, replaced);
 }
+
+type Corrected = Extract<NotLasting, {kind: 'taken_off' | 'put_back'}>;
 
 interface Told {
-  key: RawId;
-  sighting: Extract<NotLasting, {kind: 'taken_off' | 'not_taken_off'}>;
+  one: Replaced;
+  sighting: Corrected | Extract<NotLasting, {kind: 'not_corrected'}>;
 }
 
-async function takeOff(redis: Redis, suspects: readonly Suspect[], journal: Journal | undefined): Promise<Told[]> {
-  const back = new Map(suspects.map(({key, removed}) => [key, removed]));
-  const keys = [...back.keys()];
-  // The change has an entry before this one: whoever reads back looks for it.
+async function correct(redis: Redis, undone: readonly Replaced[], journal: Journal | undefined): Promise<Told[]> {
+  const byKey = new Map(undone.map((one) => [one.key, one]));
+  const keys = [...byKey.keys()];
+  // The change already has an entry: whoever reads the journal backwards must look for it.
   const began = journal && (journal.began ?? new Date((await serverTime(redis)).getTime() - RECENT_MS));
   const told: Told[] = [];
   const options = {journal: journal && {...journal, began}, stop: new AbortController().signal};
   let position = 0;
-  for await (const outcomes of runBatch(redis, keys, takeOffChange(back), options)) {
+  for await (const outcomes of runBatch(redis, keys, correction(byKey), options)) {
     for (const outcome of outcomes) {
       const key = keys[position++];
-      const removed = key === undefined ? undefined : back.get(key);
-      if (key === undefined || removed === undefined) continue;
-      const {id} = outcome;
+      const one = key === undefined ? undefined : byKey.get(key);
+      if (one === undefined) continue;
+      const {id, from, to} = one;
       const cause = outcome.state === 'failed' ? outcome.error : 'cause' in outcome ? outcome.cause : undefined;
-      if (cause !== undefined) told.push({key, sighting: {kind: 'not_taken_off', id, removed, error: cause}});
-      else if (outcome.state === 'done' && outcome.result !== null) {
-        told.push({key, sighting: {kind: 'taken_off', id, ...outcome.result}});
-      }
+      if (cause !== undefined) told.push({one, sighting: {kind: 'not_corrected', id, from, to, error: cause}});
+      else if (outcome.state === 'done' && outcome.result !== null) told.push({one, sighting: outcome.result});
     }
   }
   return told;
 }
 
-function takeOffChange(back: ReadonlyMap<RawId, Money>): PlannedChange<TakenOff | null> {
+function correction(byKey: ReadonlyMap<RawId, Replaced>): PlannedChange<Corrected | null> {
   return {
     shapes: [SPENT_KEYS],
-    plan(id, [held = false]) {
-      const [removed, spent] = [back.get(id), toStoredAmount(inText(held))];
-      if (removed === undefined || spent.state !== 'money' || spent.amount.lt(removed)) {
-        return {id: nameOf(id), state: 'unchanged', result: null};
-      }
-      const left = spent.amount.minus(removed);
-      const next = left.eq(ZERO) ? false : toPlainDigits(left);
-      return {state: 'write', expected: [held], next: [next], result: {removed, found: spent.amount, left}};
+    plan(key, [held = false]) {
+      const id = nameOf(key);
+      const [one, found] = [byKey.get(key), moneyOf(toStoredAmount(inText(held)))];
+      if (one === undefined || found === null || !isUndone(one, found)) return {id, state: 'unchanged', result: null};
+      const {from, to} = one;
+      const left = found.minus(from).plus(to);
+      const result: Corrected = from.gt(to)
+        ? {id, kind: 'taken_off', removed: from.minus(to), found, left}
+        : {id, kind: 'put_back', added: to.minus(from), found, left};
+      return {state: 'write', expected: [held], next: [left.eq(ZERO) ? false : toPlainDigits(left)], result};
     },
     lookAt: [SPENT_KEYS],
     preview(id, [held = false]) {

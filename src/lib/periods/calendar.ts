@@ -20,7 +20,10 @@ export function parseTimezone(name: string): string {
   }
 }
 
-/** Finds the span that a moment is in. What it has found it keeps: thousands of sessions share a few schedules. */
+/**
+ * Returns a function that finds the span that contains a moment. It remembers its results: thousands of sessions share
+ * a few schedules.
+ */
 export function makeCalendar(): SpanOf {
   const known = new Map<string, Span>();
   return (schedule, now) => {
@@ -39,7 +42,7 @@ function findSpan(schedule: Schedule, now: Date): Span {
     .toZonedDateTimeISO(schedule.timezone)
     .toPlainDate();
   const first = startingDate(schedule, today);
-  // Where a zone has left out a whole day, two of them are the same moment.
+  // In a zone that skipped a whole day, two of them are the same moment.
   const starts = [-2, -1, 0, 1, 2].map((count) => startAfter(schedule, first, count));
   const start = starts.findLast((one) => one <= now);
   const end = starts.find((one) => one > now);
@@ -47,7 +50,10 @@ function findSpan(schedule: Schedule, now: Date): Span {
   return {start, end};
 }
 
-/** The day on which the unit of time that a day is in begins; of a month its first, since not each has the day. */
+/**
+ * The day on which the period that contains a day begins; for a month its first day, since not every month has the
+ * others.
+ */
 function startingDate({every, on}: Schedule, day: Temporal.PlainDate): Temporal.PlainDate {
   if (every === 'week') return day.subtract({days: (day.dayOfWeek - (on ?? 1) + 7) % 7});
   if (every === 'month') return day.with({day: 1});
@@ -61,11 +67,11 @@ function startAfter({every, on, at, timezone}: Schedule, first: Temporal.PlainDa
   return momentOf(day.toPlainDateTime(at), timezone);
 }
 
-/** Of a time that comes twice the first, and for one that is skipped the first moment after it. */
+/** The first of a local time that occurs twice; the first moment after one that is skipped. */
 function momentOf(local: Temporal.PlainDateTime, timezone: string): Date {
   const moment = local.toZonedDateTime(timezone, {disambiguation: 'compatible'});
   const isSkipped = !moment.toPlainDateTime().equals(local);
-  // The first moment after it may be what was found itself, and the transition is sought before a moment.
+  // The moment found may be the first one after the gap; the search looks for a transition before it.
   const exact = isSkipped ? (moment.add({nanoseconds: 1}).getTimeZoneTransition('previous') ?? moment) : moment;
   return new Date(exact.epochMilliseconds);
 }

@@ -6,7 +6,7 @@ import type {Schedule} from './schedule.js';
 
 const WEEKDAYS = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'];
 
-/** `every month $50.00`, with the day, time and zone where they are not the usual ones. */
+/** `every month $50.00`, with day, time and zone unless they are the defaults. */
 export function describePeriod(period: Period): string {
   return `every ${describeSchedule(period)} ${formatExactMoney(period.amount.value)}`;
 }
@@ -37,7 +37,7 @@ export function describeGrant(grant: Grant): string {
   return `${formatExactMoney(grant.amount.value)} ${describeGrantEnd(grant)}`;
 }
 
-/** `until 2026-12-01 00:00:00 UTC`, or that it ends with the period. */
+/** `until 2026-12-01 00:00:00 UTC`, or that the grant ends with the period. */
 export function describeGrantEnd({until}: Grant): string {
   return until === null ? 'until the next renewal' : `until ${formatUtc(until)}`;
 }

@@ -1,10 +1,11 @@
 import {type Money, ZERO} from '../values/money.js';
 
 /**
- * Seconds until a budget is empty, rounded down, or `lasts` when it renews before. Null when that is not known, or never.
+ * Seconds until a budget is empty, rounded down, or `lasts` when it renews before. Null when it is not known, or never
+ * happens.
  *
  * @param rate US dollars a minute
- * @param renewsIn seconds until the budget renews; null when it does not, or when that is overdue
+ * @param renewsIn seconds until the budget renews; null when it does not, or when a renewal is overdue
  */
 export function forecastEmpty(
   remaining: Money | null,

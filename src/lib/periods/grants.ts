@@ -1,12 +1,12 @@
 import {type Money, parseAmount, type TypedAmount, ZERO} from '../values/money.js';
 import {parseStoredTime} from './period.js';
 
-/** More budget for a while. */
+/** A temporary addition to a budget. */
 export interface Grant {
   id: string;
   /** USD, above 0. */
   amount: TypedAmount;
-  /** When it ends; null for the next renewal. */
+  /** The end; null for the next renewal. */
   until: Date | null;
   /** Untrusted text; empty without one. */
   note: string;
@@ -23,7 +23,7 @@ export function formatGrants(grants: readonly Grant[]): string {
   );
 }
 
-/** @returns undefined for what this CLI did not write */
+/** @returns undefined for a value that this CLI did not write */
 export function parseGrants(text: string): Grant[] | undefined {
   try {
     const stored = JSON.parse(text) as Record<string, unknown>[];

@@ -3,14 +3,14 @@ import {formatGrants, type Grant} from './grants.js';
 import {formatPeriod, type Period} from './period.js';
 import type {PeriodState} from './renewal.js';
 
-/** What to write of a session's period, grants and budget; a part that is not there stays. */
+/** What to write to a session's period, grants and budget; a missing part stays as it is. */
 export interface Next {
   period?: Period | null | undefined;
   grants?: readonly Grant[];
   budget?: TypedAmount | undefined;
 }
 
-/** What the keys hold then: false for no key, null for one that stays. In the order of period, grants and budget. */
+/** The new values of the keys: false for no key, null for one that stays. In the order of period, grants and budget. */
 export function toStored({period, grants, budget}: Next): (string | false | null)[] {
   return [
     period === undefined ? null : period !== null && formatPeriod(period),
@@ -19,7 +19,7 @@ export function toStored({period, grants, budget}: Next): (string | false | null
   ];
 }
 
-/** What is there then. */
+/** The state after that. */
 export function applyNext(
   before: Omit<PeriodState, 'spent'>,
   {period, grants, budget}: Next,

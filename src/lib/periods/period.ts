@@ -1,5 +1,6 @@
 import {keptByText} from '../values/kept.js';
 import {parseAmount, parseStoredMoney, type TypedAmount, ZERO} from '../values/money.js';
+import {isTimezone} from '../values/time.js';
 import {EVERY, type Schedule} from './schedule.js';
 
 export const ROLLOVERS = ['none', 'unused'] as const;
@@ -10,7 +11,7 @@ export interface Period extends Schedule {
   amount: TypedAmount;
   /** What a renewal adds: nothing, or what was left of the budget. */
   rollover: (typeof ROLLOVERS)[number];
-  /** USD that are carried over at most; null without a limit. */
+  /** Maximum amount to carry over, in USD; null without a limit. */
   maxRollover: TypedAmount | null;
   /** When the budget was last renewed, or set to renew, by the server's clock. */
   renewed: Date;
@@ -18,7 +19,7 @@ export interface Period extends Schedule {
   carried: TypedAmount;
 }
 
-/** Of the periods that are in use. */
+/** Of the periods in use. */
 const texts = new WeakMap<Period, string>();
 
 /** ASCII, so that its bytes are its text. */
@@ -36,7 +37,7 @@ export function formatPeriod(period: Period): string {
 
 const parseKept = keptByText(parse);
 
-/** @returns undefined for what this CLI did not write */
+/** @returns undefined for a value that this CLI did not write, and for a time zone that this Node.js does not know */
 export function parsePeriod(text: string): Period | undefined {
   return parseKept(text);
 }
@@ -61,7 +62,17 @@ function parse(text: string): Period | undefined {
   }
 }
 
-/** May have more digits than an operator can type: it is what was left of an amount that the gateway wrote. */
+/** The time zone in a stored period, readable or not. */
+export function storedTimezone(text: string): string | undefined {
+  try {
+    const {timezone} = JSON.parse(text) as Record<string, unknown>;
+    return typeof timezone === 'string' ? timezone : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** It may have more digits than an operator can type: it is the rest of an amount that the gateway wrote. */
 function parseCarried(text: unknown): TypedAmount {
   const value = typeof text === 'string' ? parseStoredMoney(text) : undefined;
   if (value === undefined || value.lt(ZERO)) throw new TypeError('no amount');
@@ -72,10 +83,10 @@ function isSchedule({every, timezone, at, on}: Schedule): boolean {
   const days = every === 'week' ? 7 : every === 'month' ? 31 : 0;
   const isDay = days === 0 ? on === null : Number.isInteger(on) && Number(on) >= 1 && Number(on) <= days;
   const isTime = typeof at === 'string' && /^([01]\d|2[0-3]):[0-5]\d$/.test(at);
-  return EVERY.includes(every) && typeof timezone === 'string' && isTime && isDay;
+  return EVERY.includes(every) && typeof timezone === 'string' && isTimezone(timezone) && isTime && isDay;
 }
 
-/** As `toISOString` writes it. */
+/** In the form of `toISOString`. */
 export function parseStoredTime(text: unknown): Date {
   const at = new Date(typeof text === 'string' && /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text) ? text : NaN);
   if (Number.isNaN(at.getTime())) throw new TypeError('no time');

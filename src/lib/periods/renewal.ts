@@ -7,7 +7,7 @@ import {type Grant, isOver, parseGrants, sumOf} from './grants.js';
 import {parsePeriod, type Period} from './period.js';
 import {DEFAULT_GRACE, type SpanOf} from './schedule.js';
 
-/** What stands in Redis for one session. */
+/** The values of one session in Redis. */
 export interface PeriodState {
   /** Null without one. */
   period: Period | null;
@@ -16,7 +16,7 @@ export interface PeriodState {
   spent: StoredAmount;
 }
 
-/** Reads what the four keys hold; undefined when period or grants cannot be read. */
+/** Reads the values of the four keys; undefined when the period or the grants cannot be read. */
 export function toPeriodState([period = false, grants = false, budget = false, spent = false]: readonly Held[]):
   PeriodState | undefined {
   const parsed = typeof period === 'string' ? parsePeriod(period) : null;
@@ -25,13 +25,13 @@ export function toPeriodState([period = false, grants = false, budget = false, s
   return {period: parsed, grants: list, budget: toStoredAmount(budget), spent: toStoredAmount(spent)};
 }
 
-/** The same of texts and of what is no text, or why it cannot be told. */
+/** The same for values that may not be texts; otherwise returns why they cannot be read. */
 export function readPeriodState(held: readonly Held[]): PeriodState | TokengateError {
   const isWrongType = held[0] === true || held[1] === true;
   const state = isWrongType ? undefined : toPeriodState(held);
   if (state !== undefined) return state;
   return new TokengateError('PERIOD_UNREADABLE', 'its period or its grants cannot be read.', {
-    hint: 'Look at the keys tokengate:period:ID and tokengate:grants:ID with redis-cli; DEL removes one that is of no use.',
+    hint: 'To see what is wrong with them, and what to do: tokengate check-store',
   });
 }
 
@@ -41,15 +41,16 @@ export interface Renewal {
   period: Period | null;
   grants: readonly Grant[];
   ended: readonly Grant[];
-  /** Undefined when it stays, since there is none. */
+  /** Undefined when there is no budget, so that none is written. */
   budget: TypedAmount | undefined;
 }
 
 /**
- * What is due now: several missed periods are one renewal into the present one. The budget is then the amount, what is
- * carried over, and the grants that go on. Grants that are over without a renewal are taken off the budget, never below 0.
+ * Finds what is due now. Several missed periods become one renewal, into the present one. The new budget is the amount,
+ * plus what is carried over, plus the grants that go on. Grants that end without a renewal are taken off the budget,
+ * which never falls below 0.
  *
- * @returns undefined when nothing is
+ * @returns undefined when nothing is due
  */
 export function findDue({period, grants, budget, spent}: PeriodState, now: Date, spanOf: SpanOf): Renewal | undefined {
   const isDue = period !== null && spanOf(period, now).start > period.renewed;
@@ -62,18 +63,18 @@ export function findDue({period, grants, budget, spent}: PeriodState, now: Date,
     const left = budget.state === 'money' ? notBelowZero(budget.amount.minus(sumOf(ended))) : undefined;
     return {period: null, grants: live, ended, budget: left && typed(left)};
   }
-  const carried = carryOver(period, grants, budget, spent);
+  const carried = typed(carryOver(period, grants, budget, spent));
   return {
-    period: {...period, renewed: now, carried: typed(carried)},
+    period: {...period, renewed: now, carried},
     grants: live,
     ended,
-    budget: typed(period.amount.value.plus(carried).plus(sumOf(live))),
+    budget: typed(period.amount.value.plus(carried.value).plus(sumOf(live))),
   };
 }
 
 const renewals = new WeakMap<Period, Renewal & {period: Period}>();
 
-/** Without grants, and where nothing is carried over, it is the same for all sessions that share a period. */
+/** Without grants and rollover the renewal is the same for all sessions that share a period. */
 function renewalOf(period: Period, now: Date): Renewal {
   const known = renewals.get(period);
   if (known?.period.renewed === now) return known;
@@ -83,7 +84,7 @@ function renewalOf(period: Period, now: Date): Renewal {
   return renewal;
 }
 
-/** Grants are spent last: what is left of one is not carried over, and one that goes on is not given twice. */
+/** Grants are spent last: the rest of one is not carried over, and one that goes on is not given twice. */
 function carryOver(
   {rollover, maxRollover}: Period,
   grants: readonly Grant[],
@@ -106,14 +107,14 @@ function notBelowZero(amount: Money): Money {
 
 const DEFAULT_GRACE_MS = parseDuration(DEFAULT_GRACE) * 1000;
 
-/** What is known of a session's period at a moment. */
+/** The state of a session's period at a moment. */
 export interface Renewing {
   /** Null where there are only grants. */
   period: Period | null;
   grants: readonly Grant[];
   /** When the next period begins; null without one. */
   next: Date | null;
-  /** A renewal, or the end of a grant, should have been carried out longer ago than the grace. */
+  /** True when a renewal, or the end of a grant, is late by more than the grace. */
   isOverdue: boolean;
 }
 
@@ -127,7 +128,15 @@ export function toRenewing(
   return {period, grants, next, isOverdue: isOverdue({period, grants}, now, spanOf, graceMs)};
 }
 
-/** True when a renewal, or the end of a grant, should have been carried out longer ago than the grace. */
+/**
+ * True when the last renewal is in the future, because the server's clock was wrong: the next one would come only after
+ * it. Within the tolerance are the clocks of servers that take over from each other.
+ */
+export function isAhead({renewed}: Period, now: Date): boolean {
+  return renewed.getTime() > now.getTime() + DEFAULT_GRACE_MS;
+}
+
+/** True when a renewal, or the end of a grant, is late by more than the grace, or is held up by a wrong clock. */
 export function isOverdue(
   {period, grants}: Pick<PeriodState, 'period' | 'grants'>,
   now: Date,
@@ -135,7 +144,7 @@ export function isOverdue(
   graceMs: number,
 ): boolean {
   const before = new Date(now.getTime() - graceMs);
-  if (grants.some((grant) => isOver(grant, before))) return true;
-  // What began within the grace is not late, but the one before it may never have been carried out.
+  if (grants.some((grant) => isOver(grant, before)) || (period !== null && isAhead(period, now))) return true;
+  // A period that began within the grace is not late, but the one before it may never have been renewed.
   return period !== null && spanOf(period, before).start > period.renewed;
 }

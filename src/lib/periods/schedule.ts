@@ -1,4 +1,4 @@
-/** How late a renewal may be before that is an alarm: a cron line that runs every few minutes needs no more. */
+/** How late a renewal may be before it is an alarm: a cron line that runs every few minutes needs no more. */
 export const DEFAULT_GRACE = '15m';
 
 export const EVERY = ['day', 'week', 'month', 'year'] as const;
@@ -10,7 +10,7 @@ export interface Schedule {
   timezone: string;
   /** `HH:MM` */
   at: string;
-  /** Of a week the day, from Monday as 1; of a month the day, of which a shorter month takes its last. Else null. */
+  /** For a week the day, with Monday as 1; for a month the day, or its last day if it is shorter. Otherwise null. */
   on: number | null;
 }
 
@@ -20,5 +20,5 @@ export interface Span {
   end: Date;
 }
 
-/** Finds the span that a moment is in; see `makeCalendar`. */
+/** Finds the span that contains a moment; see `makeCalendar`. */
 export type SpanOf = (schedule: Schedule, now: Date) => Span;

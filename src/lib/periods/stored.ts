@@ -4,7 +4,7 @@ import {ErrorReply, type Redis} from '../redis/contract.js';
 import {toServerTime} from '../redis/server-time.js';
 import type {RawId} from '../values/session-id.js';
 
-/** What the two keys of one session hold, and when, by the server's clock. */
+/** The values of the two keys of one session, and the time of the reading by the server's clock. */
 export interface StoredPeriod {
   now: Date;
   period: Held;
@@ -12,8 +12,8 @@ export interface StoredPeriod {
 }
 
 /**
- * Reads the period and the grants of a session; undefined when it has neither. A user who may read only the gateway's keys
- * sees none. Apart from what judges them, so that a session without them loads none of that.
+ * Reads the period and the grants of a session; undefined when it has neither. A user who may read only the gateway's
+ * keys sees none. In a file of its own, so that a session without them does not load the code that judges them.
  */
 export async function readStoredPeriod(redis: Redis, id: RawId): Promise<StoredPeriod | undefined> {
   const shapes = [PERIOD_KEYS, GRANTS_KEYS];

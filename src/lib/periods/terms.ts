@@ -3,14 +3,14 @@ import type {Period} from './period.js';
 import type {Schedule} from './schedule.js';
 
 export const WEEKDAYS = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
-/** Of a weekday at least so many letters are typed. */
+/** Minimum number of letters of a weekday. */
 export const FEWEST_LETTERS = 2;
 export const TIME_OF_DAY = /^([01]\d|2[0-3]):[0-5]\d$/;
 
-/** Everything of a period but when it was set. */
+/** A period without the state of its renewals. */
 export type Terms = Omit<Period, 'renewed' | 'carried'>;
 
-/** What the parts of a schedule are called where they are typed. */
+/** The names of a schedule's parts where they are typed. */
 export interface ScheduleNames {
   every: string;
   at: string;

@@ -4,12 +4,13 @@ import {
   type Consent,
   ErrorReply,
   NoReply,
-  orNoReply,
   type Redis,
   type RedisText,
   type ServerInfo,
+  toStoreName,
 } from './contract.js';
 import {PRIMARY_HINT} from './failures.js';
+import {LastingNode} from './lasting-node.js';
 import {type NodeOptions, openNode, type RedisNode} from './node.js';
 import {scanServer} from './scan-server.js';
 import {addressOf, parseRedisUrl, type RedisTarget, type TlsFiles, withTlsFiles} from './url.js';
@@ -18,15 +19,15 @@ export interface ConnectOptions {
   url: string;
   /** Limit for connecting, and for each answer, in milliseconds. */
   timeoutMs?: number | undefined;
-  /** These win over the URL's. */
+  /** Override those of the URL. */
   tls?: TlsFiles | undefined;
   /** Ends every operation that is under way with INTERRUPTED. */
   signal?: AbortSignal | undefined;
-  /** On a cluster, the node that serves this key gets all commands without one, such as TIME. */
+  /** On a cluster, the node that serves this key gets all commands without a key, such as TIME. */
   homeKey?: RedisText | undefined;
-  /** What whoever connects calls it. */
+  /** The server's name in the context file. */
   name?: string | undefined;
-  /** The key with the name of a protected store, which is read in the first flight. */
+  /** The key with the name of a protected store, to be read in the first flight. */
   storeKey?: RedisText | undefined;
   consent?: Consent | undefined;
 }
@@ -48,19 +49,15 @@ export async function connect(options: ConnectOptions): Promise<Redis> {
     try {
       if (node.facts.mode === 'cluster') {
         const {openCluster} = await import('./cluster/client.js');
-        const cluster = await openCluster(node, target, {timeoutMs, homeKey: options.homeKey ?? '', signal, consent});
-        const server = Object.assign(cluster.server, {name: options.name});
-        // The key may be another node's.
-        if (greeting !== undefined) server.store = await findStore(cluster, greeting);
+        const {homeKey = ''} = options;
+        const cluster = await openCluster(node, target, {timeoutMs, homeKey, signal, consent, greeting});
+        Object.assign(cluster.server, {name: options.name});
         return cluster;
       }
       const described = await describe(node, target);
-      const server = {...described, name: options.name, store: toStore(node.facts.greeted)};
-      return standalone(node, server, {
-        consent,
-        renew: () => openTarget(target, {timeoutMs, signal, deadline}),
-        reopen: () => open({deadline: performance.now() + timeoutMs}),
-      });
+      const server = {...described, name: options.name, store: toStoreName(node.facts.greeted)};
+      const lasting = new LastingNode(node, () => openTarget(target, {timeoutMs, signal, deadline}));
+      return standalone(lasting, server, {consent, reopen: () => open({deadline: performance.now() + timeoutMs})});
     } catch (error) {
       node.close();
       throw error;
@@ -88,26 +85,13 @@ async function openTarget(
     sentinels: endpoints,
     name: sentinel.primary,
     sentinelCredentials: sentinel.credentials,
-    // Only a second look has a deadline: the failover that it looks after may not be over.
+    // Only a second look has a deadline: the failover that it follows may still be going on.
     isPatient: times.deadline !== undefined,
   };
   return openPrimary(primary, options);
 }
 
-/** Where no node serves the key now, a change finds that out. */
-async function findStore(cluster: Redis, greeting: Command): Promise<string | undefined> {
-  const replies = await orNoReply(cluster.pipeline([greeting]));
-  if (!(replies instanceof NoReply)) return toStore(replies[0]);
-  if (replies.error.code === 'REDIS_CLUSTER_DOWN') return undefined;
-  throw replies.error;
-}
-
-/** What a user may not read is taken for none: an error of a change itself says more. */
-function toStore(reply: unknown): string | undefined {
-  return typeof reply === 'string' ? reply : undefined;
-}
-
-/** Refuses what is no Redis that holds sessions. */
+/** Refuses anything but a Redis that can hold sessions. */
 async function describe(node: RedisNode, {database, tls}: RedisTarget): Promise<ServerInfo> {
   const {address, facts} = node;
   if (facts.mode === 'sentinel') {
@@ -129,103 +113,21 @@ async function findPrimaryOf(replica: RedisNode): Promise<string | undefined> {
   return addressOf({host: String(role[1]), port: Number(role[2])});
 }
 
-/** After so long without a word a connection is looked at before it is used; after much longer it is tried. */
-const PAUSE_MS = 1000;
-const LONG_PAUSE_MS = 10_000;
-
-/**
- * A Redis that is one server. Servers close connections on which nothing is said, such as those that wait for a reader or
- * a person: where nothing was under way then, or what only reads, a new one takes its place.
- */
+/** A Redis that is one server. */
 function standalone(
-  first: RedisNode,
+  node: LastingNode,
   server: ServerInfo,
-  {consent, renew, reopen}: {consent: Consent; renew: () => Promise<RedisNode>; reopen: Redis['reopen']},
+  {consent, reopen}: Pick<Redis, 'consent' | 'reopen'>,
 ): Redis {
-  let node = first;
-  let underWay = 0;
-  let restingSince = performance.now();
-  /** Once something has got no answer, or nothing is wanted any more, nothing is mended. */
-  let isOver = false;
-  let renewing: Promise<void> | undefined;
-  let replacing: Promise<void> | undefined;
-  const hasAnswered = new WeakSet<RedisNode>([first]);
-  const look = async (): Promise<void> => {
-    const pause = performance.now() - restingSince;
-    // The end of the connection has arrived, perhaps, and is not read yet.
-    for (let turns = 0; pause > PAUSE_MS && turns < 3; turns++) await new Promise(setImmediate);
-    if (pause > LONG_PAUSE_MS && node.isOpen()) await node.fly([['PING']]);
-    if (!node.isOpen() && !isOver) await replace(node);
-  };
-  const replace = async (lost: RedisNode): Promise<void> => {
-    if (node !== lost) return;
-    const {mode, clientId: before} = lost.facts;
-    const next = await renew();
-    const {clientId = Infinity} = next.facts;
-    // What a cursor of SCAN says is forgotten when a server is started anew.
-    const isSame = next.facts.mode === mode && (before === undefined || clientId > before) && !isOver;
-    if (isSame) node = next;
-    else next.close();
-  };
-  /** Asks again what a lost connection has left open, on a new one: what only reads may be read twice. */
-  const askAgain = async (
-    lost: RedisNode,
-    ask: (next: RedisNode) => Promise<unknown[]>,
-  ): Promise<unknown[] | undefined> => {
-    // One that is lost before it has answered is not worth another.
-    if (isOver || !hasAnswered.has(lost)) return undefined;
-    replacing ??= replace(lost).finally(() => (replacing = undefined));
-    const isDone = await replacing.then(
-      () => true,
-      (error: unknown) => {
-        if (!(error instanceof TokengateError)) throw error;
-        return false;
-      },
-    );
-    return isDone && node !== lost ? ask(node) : undefined;
-  };
-  const fly: RedisNode['fly'] = async (commands, options) => {
-    if (underWay === 0 && (!node.isOpen() || performance.now() - restingSince > PAUSE_MS)) renewing ??= look();
-    underWay++;
-    try {
-      if (renewing !== undefined) {
-        try {
-          await renewing;
-        } catch (error) {
-          if (!(error instanceof TokengateError)) throw error;
-          isOver = true;
-          return commands.map(() => new NoReply(error, false));
-        } finally {
-          renewing = undefined;
-        }
-      }
-      const ask = async (used: RedisNode): Promise<unknown[]> => {
-        const replies = await used.fly(commands, options);
-        const lost = replies.find((reply) => reply instanceof NoReply);
-        if (lost === undefined) {
-          hasAnswered.add(used);
-          return replies;
-        }
-        const canAsk = lost.error.code === 'REDIS_CONNECTION_LOST' && isReading(commands);
-        const again = canAsk ? await askAgain(used, ask) : undefined;
-        isOver ||= again === undefined;
-        return again ?? replies;
-      };
-      return await ask(node);
-    } finally {
-      underWay--;
-      restingSince = performance.now();
-    }
-  };
   const explain: Redis['explain'] = (reply) => node.explain(reply);
   const run = async (commands: readonly Command[], options?: {bytes: boolean}): Promise<unknown[]> => {
-    const replies = await fly(commands, options);
+    const replies = await node.fly(commands, options);
     for (const reply of replies) if (reply instanceof NoReply) throw reply.error;
     return replies;
   };
   const units: Redis['units'] = async (list) => {
     const commands = list.flatMap((unit) => (unit.length === 1 ? unit : [['MULTI'], ...unit, ['EXEC']]));
-    const slots = (await fly(commands)).values();
+    const slots = (await node.fly(commands)).values();
     return list.map((unit) => {
       if (unit.length === 1) return asUnit([slots.next().value]);
       const [, ...queued] = Array.from({length: unit.length + 1}, () => slots.next().value);
@@ -241,8 +143,7 @@ function standalone(
     doubts: new Set(),
     explain,
     reopen,
-    close() {
-      isOver = true;
+    close: () => {
       node.close();
     },
     pipeline: (commands) => run(commands),
@@ -259,18 +160,7 @@ function standalone(
   };
 }
 
-/** Commands that change nothing, of those that this CLI sends. */
-const READING = new Set(
-  'DBSIZE DUMP EXISTS GET GETRANGE HGET HGETALL HLEN HMGET HSCAN LLEN LRANGE MGET PTTL SCAN STRLEN TIME TTL TYPE XINFO XLEN XRANGE XREVRANGE ZREVRANGE'.split(
-    ' ',
-  ),
-);
-
-function isReading(commands: readonly Command[]): boolean {
-  return commands.every(([name = '']) => READING.has(String(name)));
-}
-
-/** A unit of one command is refused by its error reply. */
+/** A unit of one command is refused by that command's error reply. */
 function asUnit(replies: [unknown]): unknown[] | ErrorReply | NoReply {
   const [reply] = replies;
   return reply instanceof ErrorReply || reply instanceof NoReply ? reply : replies;

@@ -9,9 +9,18 @@ export type RedisText = string | Buffer;
 
 export type Command = readonly RedisText[];
 
+/** The commands of this CLI that change nothing, and may be sent again after their answer was lost. */
+export const READS = new Set(
+  'DBSIZE DUMP EXISTS GET GETRANGE HGET HGETALL HLEN HMGET LLEN LRANGE MGET PTTL STRLEN TIME TTL TYPE XINFO XLEN XRANGE XREVRANGE ZREVRANGE'.split(
+    ' ',
+  ),
+);
+/** The same, but with a cursor, which means nothing to another node. */
+export const CURSORS = new Set(['HSCAN', 'SCAN']);
+
 /**
- * Stands where an answer should be when the connection ended before it: the command may or may not have been done. Without
- * `isSent` it certainly was not.
+ * Stands for an answer that never came because the connection ended. The command may or may not have been executed;
+ * without `isSent` it certainly was not.
  */
 export class NoReply {
   constructor(
@@ -20,7 +29,7 @@ export class NoReply {
   ) {}
 }
 
-/** What a request that changes nothing gives, or `NoReply` when it fails. */
+/** The result of a request that changes nothing, or `NoReply` when it fails. */
 export async function orNoReply<T>(request: T): Promise<Awaited<T> | NoReply> {
   try {
     return await request;
@@ -37,19 +46,25 @@ export interface ServerInfo {
   /** Host and port or socket path; without credentials. */
   address: string;
   database: number;
-  /** Of a replica, the address of its primary, when it says so. */
+  /** Of a replica, the address of its primary, if it says so. */
   primary: string | undefined;
-  /** What it is called by whoever connects. */
+  /** Its name in the context file. */
   name?: string | undefined;
-  /** What it calls itself, when its store is protected, and that was asked for. */
-  store?: string | undefined;
-  /** Set when it does not tell the time, and this machine's is used. */
+  /** Its own name, when its store is protected and the connection asked for it; null when it could not be read. */
+  store?: string | null | undefined;
+  /** True when the server does not tell the time, so that this machine's clock is used. */
   isLocalTime?: boolean;
 }
 
-/** What was agreed to, by all connections that share it. */
+/** The name in a reply. A key that the user may not read counts as absent: the error of a change itself says more. */
+export function toStoreName(reply: unknown): string | null | undefined {
+  if (reply instanceof NoReply) return null;
+  return typeof reply === 'string' ? reply : undefined;
+}
+
+/** The name that the user has agreed to change, shared by all connections of a command. */
 export interface Consent {
-  /** The name of a protected store, as it was typed; true for what was decided before, about which nobody is asked. */
+  /** The name of a protected store, as typed; true for changes that were decided earlier and need no confirmation. */
   to: string | true | undefined;
 }
 
@@ -57,36 +72,37 @@ export interface Consent {
 export interface Cluster {
   readonly primaries: number;
   readonly replicas: number;
-  /** The address of the primary that serves a key; undefined for a key that none does. */
+  /** The address of the primary that serves a key; undefined for a key that no primary serves. */
   primaryOf(key: RedisText): string | undefined;
 }
 
-/** A Redis deployment. Every method rejects with a TokengateError, and none waits for ever. */
+/** A Redis deployment. Every method rejects with a TokengateError; none waits for ever. */
 export interface Redis {
   readonly server: ServerInfo;
   readonly consent: Consent;
   /** Undefined when it is one server. */
   readonly cluster: Cluster | undefined;
-  /** Sentences for the user: what could not be made sure of. */
+  /** Sentences for the user about what could not be verified. */
   readonly doubts: Set<string>;
   /** Sends one command. An error reply rejects. */
   send(command: Command): Promise<unknown>;
-  /** Sends commands in one flight. An error reply stands in its place in the result as an `ErrorReply`. */
+  /** Sends commands in one flight. A command that was refused has an `ErrorReply` in its place in the result. */
   pipeline(commands: readonly Command[]): Promise<unknown[]>;
   /** The same with bulk strings as bytes. */
   pipelineBytes(commands: readonly Command[]): Promise<unknown[]>;
   /**
-   * Sends atomic units in one flight: a single command is one, several are a MULTI/EXEC. Never rejects. For each unit
-   * its replies, or the `ErrorReply` that refused it whole, or `NoReply`. On a cluster only single commands are units.
+   * Sends atomic units in one flight: one command, or several as MULTI/EXEC. Never rejects. Each unit gets its replies,
+   * the `ErrorReply` that refused all of it, or `NoReply`. On a cluster every unit is a single command.
    */
   units(units: readonly (readonly Command[])[]): Promise<(unknown[] | ErrorReply | NoReply)[]>;
-  /** Keys that match a pattern, page by page; while one is used the next is under way. A key may come twice. */
+  /** Keys that match a pattern, page by page, reading one page ahead. A key may come twice. */
   scan(pattern: string): AsyncGenerator<Buffer[]>;
-  /** The error that a user should see for an error reply. */
+  /** The error to show for an error reply. */
   explain(reply: ErrorReply): TokengateError;
   /**
-   * A second connection with the same options, for a look at what became of a change: no signal ends it, and all that is
-   * done on it has to be over within the time for one answer. The caller closes it.
+   * Opens a second connection with the same options, to look at what a change has done. No signal ends it. Everything
+   * on it has to be over within the time for one answer: a look must not make a command wait several times as long. The
+   * caller closes it.
    */
   reopen(): Promise<Redis>;
   /** Closes the connection at once; never throws, may be called twice. */

@@ -25,7 +25,7 @@ const BY_CODE: Record<string, [reason: string, hint: string]> = {
   CERT_REVOKED: ["the server's certificate is revoked", 'Renew it on the server.'],
 };
 
-/** By what OpenSSL names an alert of the server, or an answer that is none. */
+/** How OpenSSL names an alert from the server, or an answer that is not TLS. */
 const BY_OPENSSL: [RegExp, [reason: string, hint: string]][] = [
   [/CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE/, ['the server wants a client certificate', CLIENT_HINT]],
   [/ALERT_UNKNOWN_CA/, ['the server does not know the authority of the client certificate', CLIENT_HINT]],
@@ -41,7 +41,7 @@ const BY_OPENSSL: [RegExp, [reason: string, hint: string]][] = [
   ],
 ];
 
-/** Undefined when it is no failure of TLS. */
+/** Undefined when the failure has nothing to do with TLS. */
 export function explainTls(error: unknown, context: FailureContext): TokengateError | undefined {
   if (!(error instanceof Error)) return undefined;
   const {code = ''} = error as NodeJS.ErrnoException;

@@ -6,11 +6,11 @@ export interface FailureContext {
   /** Without credentials. */
   address: string;
   timeoutMs: number;
-  /** For TLS: what its failures mean. */
+  /** Explains failures of TLS; undefined without it. */
   explainTls: ((error: unknown, context: FailureContext) => TokengateError | undefined) | undefined;
-  /** What must not be shown, should the server repeat it. */
+  /** Texts that must not be shown, even if the server repeats them. */
   secrets: readonly string[];
-  /** How far this connection has come. */
+  /** How far this connection has got. */
   stage: 'connecting' | 'accepted' | 'answered';
 }
 
@@ -45,7 +45,7 @@ const CLOSED_AT_ONCE: Failure = {
   hint: ({explainTls}) =>
     explainTls === undefined ? 'Does it expect TLS? Then use rediss://.' : 'Does it speak TLS? If not, use redis://.',
 };
-/** The refusal of a client certificate gets lost when the connection is reset. */
+/** A reset connection loses the server's refusal of a client certificate. */
 const CLOSED_AFTER_HANDSHAKE: Failure = {
   code: 'REDIS_TLS_FAILED',
   message: (context) => `TLS to ${serverOf(context)} failed: the server closed the connection after the handshake.`,
@@ -160,7 +160,7 @@ const BY_REPLY = {
   },
   MOVED: {
     code: 'REDIS_CLUSTER',
-    message: (context) => `${serverOf(context)} is part of a Redis Cluster, and sends on to another node.`,
+    message: (context) => `${serverOf(context)} is part of a Redis Cluster, and redirects to another node.`,
     hint: 'Try again shortly. A cluster is recognised by HELLO or INFO: the user needs the right to one of them.',
   },
   TRYAGAIN: {
@@ -208,8 +208,8 @@ export class DeadlineError extends Error {
 }
 
 /**
- * Turns whatever node-redis, node:net or node:tls threw into an error that says what is wrong with which server.
- * `firstError` is the connection's first 'error' event: when the client only says that it is closed, that is why.
+ * Turns anything that node-redis, node:net or node:tls throws into an error that says what is wrong with which server.
+ * `firstError` is the connection's first 'error' event: the real cause when the client only says that it is closed.
  */
 export function explainFailure(thrown: unknown, context: FailureContext, firstError?: unknown): TokengateError {
   const error = rootOf(thrown, firstError);
@@ -230,7 +230,7 @@ export function explainFailure(thrown: unknown, context: FailureContext, firstEr
   return new TokengateError('REDIS_ERROR', `${serverOf(context)} failed: ${what}.`, {cause: thrown});
 }
 
-/** What ends a connection means something else before the server has answered. */
+/** A lost connection means something else before the server has answered. */
 function atStage(failure: Failure, {stage, explainTls}: FailureContext): Failure {
   if (failure === LOST && stage === 'accepted' && explainTls !== undefined) return CLOSED_AFTER_HANDSHAKE;
   if (failure === LOST && stage !== 'answered') return CLOSED_AT_ONCE;
@@ -243,7 +243,7 @@ function explainReply(reply: ErrorReply, context: FailureContext): TokengateErro
   const text = withoutSecrets(reply.message, context);
   const word = /^-?([A-Z]+)\b/.exec(text)?.[1] ?? '';
   const inScript = /user executing the script can't (run this command|access)/.exec(text)?.[1];
-  // The last is Valkey's.
+  // The last one is Valkey's.
   if (word === 'NOPERM' || inScript !== undefined || text.startsWith('ERR ACL failure in script')) {
     const ofScript = inScript === 'run this command' ? 'a command that a script runs' : undefined;
     const what =
@@ -263,7 +263,7 @@ function explainReply(reply: ErrorReply, context: FailureContext): TokengateErro
   });
 }
 
-/** True when scripts are refused as such: to this user, or by a server that does not know EVAL (any more). */
+/** True when scripts as such are refused: to this user, or by a server without EVAL. */
 export function isScriptRefusal({message}: ErrorReply): boolean {
   return /^(NOPERM.*'eval|ERR unknown command ['`]eval)/is.test(message);
 }
@@ -288,11 +288,11 @@ function describe(error: unknown): {name: string; code: string; message: string}
   return {name: error.constructor.name, code: typeof code === 'string' ? code : '', message: error.message};
 }
 
-/** One line of what a server said, which may repeat a password that it was sent, whole or cut off. */
+/** One line of a server's answer, without passwords: a server may repeat the one it was sent, whole or cut off. */
 function withoutSecrets(text: string, {secrets}: FailureContext): string {
   let safe = text.replace(/,? with args beginning with\b[^]*/i, '');
   for (const secret of secrets) {
-    // A short one that is part of a word is not the password, and taking it out would garble the message.
+    // A short password can be part of a word by chance: removing it there would garble the message.
     const pattern = secret.replace(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);
     safe =
       secret.length < 4
@@ -302,7 +302,7 @@ function withoutSecrets(text: string, {secrets}: FailureContext): string {
   return oneLine(safe);
 }
 
-/** Without line breaks, and of a length that can be read. */
+/** Without line breaks, and cut to a readable length. */
 export function oneLine(text: string): string {
   const line = text
     .replace(/[\s\p{Cc}]+/gu, ' ')

@@ -11,7 +11,7 @@ interface NodeFacts {
   mode: 'standalone' | 'cluster' | 'sentinel' | 'unknown';
   role: 'primary' | 'replica' | 'unknown';
   version: string | undefined;
-  /** What the server has numbered this connection with: more each time, until it is started anew. */
+  /** The number that the server has given this connection. It grows with each connection, until the server restarts. */
   clientId?: number | undefined;
   /** The reply to the greeting. */
   greeted?: unknown;
@@ -25,9 +25,9 @@ export interface NodeOptions {
   tls: TlsSettings | undefined;
   /** Limit for connecting, and for each answer, in milliseconds. */
   timeoutMs: number;
-  /** By `performance.now()`: when everything on this connection has to be over. */
+  /** By `performance.now()`: when all work on this connection has to be finished. */
   deadline?: number | undefined;
-  /** By `performance.now()`: when the connection has to be there, if that is sooner. */
+  /** By `performance.now()`: an earlier time limit for connecting. */
   connectBy?: number | undefined;
   /** Ends every operation that is under way with INTERRUPTED. */
   signal?: AbortSignal | undefined;
@@ -43,24 +43,25 @@ export interface RedisNode {
   /** False once the connection has ended. */
   readonly isOpen: () => boolean;
   /**
-   * Sends commands in one flight. Never rejects: each has its reply, an `ErrorReply` or `NoReply` in its place.
+   * Sends commands in one flight. Never rejects: the result has a reply, an `ErrorReply` or a `NoReply` for each
+   * command.
    *
-   * @param options.by by `performance.now()`: when the answers have to be there, if that is sooner
+   * @param options.by by `performance.now()`: an earlier time limit for the answers
    */
   readonly fly: (commands: readonly Command[], options?: {bytes?: boolean; by?: number}) => Promise<unknown[]>;
-  /** The error that a user should see for an error reply. */
+  /** The error to show for an error reply. */
   readonly explain: (reply: ErrorReply) => TokengateError;
   /** Closes the connection at once; never throws, may be called twice. */
   readonly close: () => void;
 }
 
-/** Loads what TLS needs, for those who use it. */
+/** Loads the code for TLS only when the URL asks for it. */
 async function prepareTls(settings: TlsSettings, endpoint: Endpoint) {
   const [{readTlsOptions}, {explainTls}] = await Promise.all([import('./tls-files.js'), import('./explain-tls.js')]);
   return {explainTls, socket: {tls: true as const, ...(await readTlsOptions(settings, endpoint))}};
 }
 
-/** Bytes. node-redis sends the rest of a flight that is larger than this only when the event loop has come round again. */
+/** In bytes. node-redis holds back whatever of a flight exceeds this until the next turn of the event loop. */
 const WHOLE_FLIGHTS = {writableHighWaterMark: 1 << 20};
 
 const BYTES = {typeMapping: {[RESP_TYPES.BLOB_STRING]: Buffer}};
@@ -79,113 +80,163 @@ export async function openNode(options: NodeOptions): Promise<RedisNode> {
     ...{kind, address: addressOf(endpoint), timeoutMs, secrets, stage: 'connecting'},
     explainTls: tls?.explainTls,
   };
-  const ended = new AbortController();
-  const client = new RedisClient({
-    RESP: 2,
-    maintNotifications: 'disabled',
-    disableClientInfo: true,
-    disableOfflineQueue: true,
-    commandOptions: {timeout: 0},
-    socket: {
-      ...endpoint,
-      ...tls?.socket,
-      // Ours tells time in which this process did not run from silence.
-      connectTimeout: 0,
-      reconnectStrategy: false,
-      ...WHOLE_FLIGHTS,
-      ...{signal: ended.signal},
-    },
-  });
-
-  let firstError: unknown;
-  const close = (): void => {
-    signal?.removeEventListener('abort', interrupt);
-    try {
-      client.destroy();
-    } catch {
-      // Already closed.
-    }
-    // The client lets go of a socket that is still connecting, which would then stay open.
-    ended.abort();
-  };
-  const explainThrown = (error: unknown): TokengateError => explainFailure(error, context, firstError);
-  /** Those who wait on the connection. A promise that outlives them all would keep every answer in memory. */
-  const waiting = new Set<(error: unknown) => void>();
-  /** Ends the connection. Whatever was sent is then answered with an error by node-redis. */
-  const fail = (error: unknown): void => {
-    firstError ??= error;
-    close();
-    for (const reject of waiting) reject(firstError);
-  };
-  const interrupt = (): void => {
-    fail(interrupted());
-  };
-  client.on('error', (error: unknown) => {
-    fail(error ?? new Error('unknown error'));
-  });
-  client.on('connect', () => {
-    context.stage = 'accepted';
-  });
-  if (signal?.aborted) throw interrupted();
-  signal?.addEventListener('abort', interrupt);
-
-  /** Waits for the promise; past the time it ends the connection. */
-  const until = async <T>(time: number, promise: Promise<T>): Promise<T> => {
-    const {promise: answer, resolve, reject} = withResolvers<T>();
-    waiting.add(reject);
-    promise.then(resolve, reject);
-    const stopWaiting = afterSilence(time, () => {
-      fail(new DeadlineError());
-    });
-    try {
-      if (firstError !== undefined) reject(firstError);
-      return await answer;
-    } catch (error) {
-      throw explainThrown(error);
-    } finally {
-      stopWaiting();
-      waiting.delete(reject);
-    }
-  };
-  const toSlot = (error: unknown): ErrorReply | NoReply =>
-    error instanceof ErrorReply ? error : new NoReply(explainThrown(error));
-  const flyUntil = async (time: number, commands: readonly Command[], isBytes = false): Promise<unknown[]> => {
-    const mapping = isBytes ? BYTES : undefined;
-    const slots = commands.map((command) => client.sendCommand<unknown>(command, mapping).catch(toSlot));
-    const all = Promise.all(slots);
-    await until(time, all).catch(() => {
-      // Closing the connection has filled every slot that was empty.
-    });
-    return all;
-  };
-
+  const line = new Line({endpoint, tls: tls?.socket, context, signal});
   try {
-    await until(connectBy, client.connect());
-    const facts = await logIn(options, context, (commands) => flyUntil(connectBy, commands));
+    await line.connect(connectBy);
+    const facts = await logIn(options, context, (commands) => line.fly(commands, connectBy));
     context.stage = 'answered';
     return {
       address: context.address,
       facts,
-      close,
-      isOpen: () => firstError === undefined,
+      close: () => {
+        line.close();
+      },
+      isOpen: () => line.isOpen,
       fly: (commands, {bytes, by = Infinity} = {}) =>
-        flyUntil(Math.min(deadline, by, performance.now() + timeoutMs), commands, bytes),
+        line.fly(commands, Math.min(deadline, by, performance.now() + timeoutMs), bytes),
       explain: (reply) => explainFailure(reply, context),
     };
   } catch (error) {
-    close();
+    line.close();
     throw error;
   }
 }
 
-/** Between two looks whether this process has run. */
+type TlsSocket = Awaited<ReturnType<typeof prepareTls>>['socket'];
+
+interface LineOptions {
+  endpoint: Endpoint;
+  tls: TlsSocket | undefined;
+  context: FailureContext;
+  signal: AbortSignal | undefined;
+}
+
+function makeClient(endpoint: Endpoint, tls: TlsSocket | undefined, signal: AbortSignal) {
+  return new RedisClient({
+    RESP: 2,
+    maintNotifications: 'disabled',
+    disableClientInfo: true,
+    disableOfflineQueue: true,
+    // node-redis limits how long a command waits to be sent, and never how long its answer takes. `#until` limits both.
+    commandOptions: {timeout: 0},
+    socket: {
+      ...endpoint,
+      ...tls,
+      // Its own limit would count time in which this process was stopped; `#until` does not.
+      connectTimeout: 0,
+      // By default node-redis reconnects for ever.
+      reconnectStrategy: false,
+      ...WHOLE_FLIGHTS,
+      ...{signal},
+    },
+  });
+}
+
+/** A connection of node-redis on which no wait lasts for ever. */
+class Line {
+  readonly #context: FailureContext;
+  readonly #signal: AbortSignal | undefined;
+  readonly #client: ReturnType<typeof makeClient>;
+  readonly #ended = new AbortController();
+  /**
+   * Rejects everyone who waits on the connection. One promise for as long as the connection would keep every answer in
+   * memory.
+   */
+  readonly #waiting = new Set<(error: unknown) => void>();
+  /** The error that ended the connection. */
+  #firstError: unknown;
+
+  /** @throws TokengateError INTERRUPTED when it is interrupted already */
+  constructor({endpoint, tls, context, signal}: LineOptions) {
+    this.#context = context;
+    this.#signal = signal;
+    this.#client = makeClient(endpoint, tls, this.#ended.signal);
+    this.#client.on('error', (error: unknown) => {
+      this.#fail(error ?? new Error('unknown error'));
+    });
+    this.#client.on('connect', () => {
+      context.stage = 'accepted';
+    });
+    if (signal?.aborted) throw interrupted();
+    signal?.addEventListener('abort', this.#interrupt);
+  }
+
+  get isOpen(): boolean {
+    return this.#firstError === undefined;
+  }
+
+  async connect(by: number): Promise<void> {
+    await this.#until(by, this.#client.connect());
+  }
+
+  /** @param by by `performance.now()` */
+  async fly(commands: readonly Command[], by: number, isBytes = false): Promise<unknown[]> {
+    const mapping = isBytes ? BYTES : undefined;
+    const slots = commands.map((command) => this.#client.sendCommand<unknown>(command, mapping).catch(this.#toSlot));
+    const all = Promise.all(slots);
+    await this.#until(by, all).catch(() => {
+      // Closing the connection has put an error into every empty slot.
+    });
+    return all;
+  }
+
+  close(): void {
+    this.#signal?.removeEventListener('abort', this.#interrupt);
+    try {
+      this.#client.destroy();
+    } catch {
+      // Already closed.
+    }
+    // The client lets go of a socket that is still connecting, which would then stay open.
+    this.#ended.abort();
+  }
+
+  readonly #interrupt = (): void => {
+    this.#fail(interrupted());
+  };
+
+  readonly #toSlot = (error: unknown): ErrorReply | NoReply =>
+    error instanceof ErrorReply ? error : new NoReply(this.#explain(error));
+
+  #explain(error: unknown): TokengateError {
+    return explainFailure(error, this.#context, this.#firstError);
+  }
+
+  /** Ends the connection. node-redis then answers everything that was sent with an error. */
+  #fail(error: unknown): void {
+    this.#firstError ??= error;
+    this.close();
+    for (const reject of this.#waiting) reject(this.#firstError);
+  }
+
+  /** Waits for the promise; past the time it ends the connection. */
+  async #until<T>(time: number, promise: Promise<T>): Promise<T> {
+    const {promise: answer, resolve, reject} = withResolvers<T>();
+    this.#waiting.add(reject);
+    promise.then(resolve, reject);
+    const stopWaiting = afterSilence(time, () => {
+      this.#fail(new DeadlineError());
+    });
+    try {
+      if (this.#firstError !== undefined) reject(this.#firstError);
+      return await answer;
+    } catch (error) {
+      throw this.#explain(error);
+    } finally {
+      stopWaiting();
+      this.#waiting.delete(reject);
+    }
+  }
+}
+
+/** How often to check that this process has been running. */
 const TICK_MS = 1000;
-/** A clock that is later than this was not looked at: the process was stopped, or its terminal was, or it was busy. */
+/** A clock that jumps by more than this was not watched: the process or its terminal was stopped, or it was busy. */
 const LATE_MS = 50;
 
 /**
- * Calls `over` at a time by `performance.now()`. Time in which this process itself did not run is added: it is nobody's
- * silence, and what has arrived meanwhile is read first. Gives what ends the waiting.
+ * Calls `over` at a time by `performance.now()`. Time in which this process was stopped does not count as the server's
+ * silence: the limit moves, and whatever has arrived is read first. Returns a function that ends the waiting.
  */
 function afterSilence(time: number, over: () => void): () => void {
   let timer: NodeJS.Timeout | undefined;
@@ -215,7 +266,7 @@ function interrupted(): TokengateError {
   return new TokengateError('INTERRUPTED', 'Interrupted.');
 }
 
-/** Gives user, password and database in the flight that asks what the server is. */
+/** Sends user, password and database in the same flight as the question what the server is. */
 async function logIn(
   {credentials: {username, password}, database, greeting}: NodeOptions,
   context: FailureContext,
@@ -223,7 +274,7 @@ async function logIn(
 ): Promise<NodeFacts> {
   const login = password === undefined ? [] : [['AUTH', ...(username === undefined ? [] : [username]), password]];
   const select = database === 0 ? [] : [['SELECT', String(database)]];
-  // A server that lets no one in answers the first of these, and then closes the connection.
+  // A server that refuses every client (protected mode, too many clients) answers the first command, then closes.
   const replies = await fly([...login, ['HELLO', '2'], ...select, ...(greeting === undefined ? [] : [greeting])]);
   const refuse = (reply: unknown): void => {
     if (reply instanceof NoReply) throw reply.error;
@@ -233,7 +284,7 @@ async function logIn(
   const hello = replies[login.length];
   const facts = Array.isArray(hello) ? pairs(hello) : await factsFromInfo(hello, fly, refuse);
   const {mode = 'unknown', role, version, id} = Object.fromEntries(facts);
-  // A Sentinel and a cluster's node have no databases: what they are says more than that.
+  // A Sentinel and a cluster's node have no databases. What they are is the better error message.
   if (select.length > 0 && mode !== 'sentinel' && mode !== 'cluster') refuse(replies[login.length + 1]);
   return {
     mode: mode as NodeFacts['mode'],
@@ -244,7 +295,7 @@ async function logIn(
   };
 }
 
-/** For servers that don't know HELLO (Redis below 6, or renamed); without the right to INFO nothing is known. */
+/** For servers without HELLO (Redis below 6, or renamed). Without the right to INFO, nothing is known of the server. */
 async function factsFromInfo(
   hello: unknown,
   fly: (commands: readonly Command[]) => Promise<unknown[]>,

@@ -7,10 +7,10 @@ import {addressOf, type Credentials, type Endpoint} from './url.js';
 
 interface Primary {
   sentinels: readonly Endpoint[];
-  /** As the Sentinels know it. */
+  /** The name that the Sentinels use. */
   name: string;
   sentinelCredentials: Credentials;
-  /** Ask again until the time is over, since a new primary may be about to be chosen. */
+  /** Ask again until the time is over: a new primary may be about to be elected. */
   isPatient: boolean;
 }
 
@@ -20,8 +20,8 @@ type PrimaryOptions = Omit<NodeOptions, 'kind' | 'endpoint'>;
 const PAUSE_MS = 100;
 
 /**
- * Connects to the primary that the Sentinels name: asks each once, all at the same time, and takes the first address at
- * which there is a primary. A Sentinel that is cut off may name one that is a replica by now, or is gone.
+ * Connects to the primary that the Sentinels name: asks all of them at once, and takes the first address that really is
+ * a primary. A Sentinel that is cut off may name a server that is a replica by now, or gone.
  *
  * @throws TokengateError SENTINEL_UNREACHABLE, UNKNOWN_PRIMARY, or why the primary can't be reached
  */
@@ -41,7 +41,7 @@ export async function openPrimary(primary: Primary, options: PrimaryOptions): Pr
 async function askRound(primary: Primary, options: PrimaryOptions): Promise<RedisNode> {
   const failures: TokengateError[] = [];
   const tried = new Map<string, TokengateError>();
-  // Those that have not answered when the primary is found are let go.
+  // Sentinels that have not answered by then are dropped.
   const done = new AbortController();
   const signal = options.signal === undefined ? done.signal : AbortSignal.any([done.signal, options.signal]);
   try {
@@ -63,7 +63,7 @@ async function askRound(primary: Primary, options: PrimaryOptions): Promise<Redi
   throw explainNone(primary, failures, [...tried.values()]);
 }
 
-/** Never rejects: gives the error. */
+/** Never rejects: returns the error. */
 async function askSentinel(
   endpoint: Endpoint,
   {name, sentinelCredentials}: Primary,
@@ -100,7 +100,7 @@ async function askSentinel(
   }
 }
 
-/** The names of the primaries that a Sentinel watches; none when it does not say. */
+/** The names of the primaries that a Sentinel watches; empty when it does not say. */
 export async function listPrimaries(sentinel: RedisNode): Promise<string[]> {
   const [list] = await sentinel.fly([['SENTINEL', 'MASTERS']]);
   if (!Array.isArray(list)) return [];
@@ -138,7 +138,7 @@ function failoverHint(name: string): string {
   return `The Sentinels name it as the primary '${name}'. In a failover, try again shortly.`;
 }
 
-/** A primary that can't be used says more than a Sentinel that does not answer. */
+/** An unusable primary explains more than a silent Sentinel. */
 function explainNone(
   {sentinels}: Primary,
   failures: readonly TokengateError[],

@@ -1,6 +1,7 @@
 /**
- * The time by the Redis server's clock: a freeze set by a laptop whose clock is slow would be over before it began. The
- * local time, which `server.isLocalTime` then says, when the user may not ask, or the server does not know.
+ * The time by the Redis server's clock. This machine's clock may be wrong: if it were slow, a freeze would be over
+ * before it began. Where the user may not ask, or the server does not know, it is the local time, and
+ * `server.isLocalTime` says so.
  */
 export async function serverTime(redis: Redis): Promise<Date> {
   const [reply] = await redis.pipeline([['TIME']]);

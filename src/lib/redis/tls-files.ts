@@ -6,11 +6,11 @@ import {checkServerIdentity, type ConnectionOptions, type PeerCertificate} from 
 import {TokengateError} from '../values/errors.js';
 import type {Endpoint, TlsSettings} from './url.js';
 
-/** A bundle of every public authority has a quarter of this. */
+/** Four times the size of a bundle of all public authorities. */
 const MAX_FILE_BYTES = 1024 * 1024;
 
 /**
- * Reads the files that TLS needs, and sees whether they are what they should be.
+ * Reads the files that TLS needs and checks that they are what they should be.
  *
  * @throws TokengateError INVALID_TLS_FILE
  */
@@ -23,7 +23,7 @@ export async function readTlsOptions(
   const client = certFile === undefined ? undefined : await readClient(certFile, keyFile);
   return {
     rejectUnauthorized: verify,
-    // An IP address is no name to ask a server for.
+    // TLS takes no IP address as a server name.
     ...(isIP(name) === 0 ? {servername: name} : {}),
     checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
       checkName ? checkServerIdentity(name, certificate) : undefined,

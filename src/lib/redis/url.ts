@@ -8,26 +8,26 @@ export interface Credentials {
   password: string | undefined;
 }
 
-/** How TLS is spoken. The files are PEM, and read on connecting. */
+/** Settings of TLS. The files are PEM, and are read when connecting. */
 export interface TlsSettings {
-  /** Only a certificate of a trusted authority is accepted. */
+  /** Accept only a certificate of a trusted authority. */
   verify: boolean;
-  /** The certificate must be for the server's name. */
+  /** Accept only a certificate for the server's name. */
   checkName: boolean;
-  /** Authorities that are trusted in place of the usual ones. */
+  /** The authorities to trust in place of the system's. */
   caFile: string | undefined;
   certFile: string | undefined;
-  /** Without it the key is in `certFile`. */
+  /** Undefined when the key is in `certFile`. */
   keyFile: string | undefined;
-  /** The name that the certificate must be for, where it is not the host's. */
+  /** The name in the certificate, if it is not the host's. */
   serverName: string | undefined;
 }
 
 /** Where and as whom to connect, read from a Redis URL. */
 export interface RedisTarget {
-  /** One server; of a Sentinel deployment, the Sentinels. */
+  /** One server, or the Sentinels of a deployment. */
   endpoints: [Endpoint, ...Endpoint[]];
-  /** What to ask the Sentinels for, and as whom. */
+  /** The primary to ask the Sentinels for, and the credentials for them. */
   sentinel: {primary: string; credentials: Credentials} | undefined;
   credentials: Credentials;
   database: number;
@@ -49,8 +49,8 @@ type Parameter = (typeof PARAMETERS)[number];
 type Parameters = Map<Parameter, string>;
 
 /**
- * Reads a Redis URL in the forms that the gateway's redis-py knows, and of Sentinels. Strict, with messages of its own
- * that never hold a part of the URL, since any part may be a secret that is in the wrong place.
+ * Reads a Redis URL in the forms of the gateway's redis-py, or with Sentinels. Strict, since a URL that is read
+ * leniently may name another server. No message holds a part of the URL: any part may be a misplaced secret.
  *
  * @throws TokengateError INVALID_REDIS_URL
  */
@@ -110,7 +110,7 @@ export function parseRedisUrl(url: string): RedisTarget {
   };
 }
 
-/** Paths of PEM files, and the name that the server's certificate must be for. */
+/** Paths of PEM files, and the name in the server's certificate. */
 export interface TlsFiles {
   caFile?: string | undefined;
   certFile?: string | undefined;
@@ -119,8 +119,8 @@ export interface TlsFiles {
 }
 
 /**
- * The target with the TLS settings given beside the URL, which override it. They are refused for a URL without TLS:
- * the connection would not be encrypted.
+ * The target with TLS settings from outside the URL, which override it. A URL without TLS is refused: the settings
+ * promise encryption that there would not be.
  *
  * @throws TokengateError INVALID_USAGE
  */
@@ -144,14 +144,14 @@ export function withTlsFiles(target: RedisTarget, {caFile, certFile, keyFile, se
       ...tls,
       caFile: caFile ?? tls.caFile,
       certFile: cert,
-      // The URL's key is for the URL's certificate.
+      // The URL's key belongs to the URL's certificate.
       keyFile: keyFile ?? (certFile === undefined ? tls.keyFile : undefined),
       serverName,
     },
   };
 }
 
-/** As it is shown: never with a user name or a password. */
+/** For display: never with a user name or a password. */
 export function addressOf(endpoint: Endpoint): string {
   if ('path' in endpoint) return endpoint.path;
   const {host, port} = endpoint;
@@ -159,7 +159,7 @@ export function addressOf(endpoint: Endpoint): string {
 }
 
 /**
- * Every form of the passwords in a text that holds a URL, such as a flag with a mistyped name: as typed and
+ * Every form of the passwords in a text that holds a URL, such as a mistyped flag with one: as typed and
  * percent-decoded, longest first.
  */
 export function secretsOfUrl(text: string): string[] {
@@ -170,7 +170,7 @@ export function secretsOfUrl(text: string): string[] {
     try {
       return [password, decodeURIComponent(password), decodeURIComponent(password.replaceAll('+', ' '))];
     } catch {
-      // Not percent-encoded: the text as typed is the only form.
+      // Not percent-encoded: there is only the form that was typed.
       return [password];
     }
   });
@@ -188,7 +188,7 @@ function readCredentials(text: string): Credentials {
   return {username: user === '' ? undefined : decode(user), password: decode(password)};
 }
 
-/** Of the Sentinels, which have users of their own. */
+/** The user and password for the Sentinels themselves. */
 function readLogin(parameters: Parameters): Credentials {
   const [username, password] = [parameters.get('sentinel_username'), parameters.get('sentinel_password')];
   if (username !== undefined && password === undefined) refuse('it has sentinel_username without sentinel_password');
@@ -202,7 +202,7 @@ function readTls(parameters: Parameters): TlsSettings {
   }
   const [certFile, keyFile] = [parameters.get('ssl_certfile'), parameters.get('ssl_keyfile')];
   if (keyFile !== undefined && certFile === undefined) refuse('it has ssl_keyfile without ssl_certfile');
-  // A client of OpenSSL knows no difference between optional and required.
+  // OpenSSL's client treats `optional` as `required`.
   const verify = requirement !== 'none';
   return {
     verify,
@@ -234,14 +234,14 @@ function readName(name: string, what: string): string {
   return name;
 }
 
-/** The parameter wins over the path, as in redis-py. */
+/** The parameter overrides the path, as in redis-py. */
 function readDatabase(path: string, parameters: Parameters): number {
   const texts = [parameters.get('db'), path === '' ? undefined : path].filter((text) => text !== undefined);
   if (!texts.every((text) => /^\d{1,9}$/.test(text))) refuse('its database is not a whole number');
   return Number(texts[0] ?? 0);
 }
 
-/** @param known those that the URL's scheme takes; of others it is said later why they are not */
+/** @param known the parameters that the URL's scheme takes; any other is refused later, with its reason */
 function readQuery(query: string, known: readonly string[]): Parameters {
   const parameters: Parameters = new Map();
   for (const parameter of query === '' ? [] : query.split('&')) {
@@ -262,7 +262,7 @@ function decode(text: string): string {
   }
 }
 
-/** The text before and after the first separator; the second is undefined without one. */
+/** The text before and after the first separator; the second is undefined if there is no separator. */
 function splitOnce(text: string, separator: string): [string, string | undefined] {
   const index = text.indexOf(separator);
   return index === -1 ? [text, undefined] : [text.slice(0, index), text.slice(index + 1)];

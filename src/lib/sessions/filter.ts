@@ -4,7 +4,9 @@ import type {Session} from '../gateway/session.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, parseStoredMoney} from '../values/money.js';
 
-/** What an expression can speak of. Null is a value that is not known: no comparison with it holds, nor its opposite. */
+/**
+ * The facts that an expression can use. Null is an unknown value: neither a comparison with it nor its opposite holds.
+ */
 export interface FilterFacts {
   id: string;
   budget: Money | null;
@@ -16,11 +18,11 @@ export interface FilterFacts {
 }
 
 export interface Filter {
-  /** True only when the expression certainly holds. */
+  /** True only if the expression certainly holds. */
   matches: (facts: FilterFacts) => boolean;
-  /** False only when the expression certainly does not hold. */
+  /** False only if the expression certainly does not hold. */
   mayMatch: (facts: FilterFacts) => boolean;
-  /** True when the expression speaks of `frozen`, which takes another read. */
+  /** True if the expression uses `frozen`, which takes another read. */
   needsFrozen: boolean;
 }
 
@@ -28,7 +30,10 @@ export function passes(filter: Filter, session: Session): boolean {
   return filter.matches(toFacts(session));
 }
 
-/** For what watches over sessions: one whose values cannot be read passes too, unless the filter certainly excludes it. */
+/**
+ * For commands that watch over sessions: also passes a session with unreadable values, unless the filter certainly
+ * excludes it.
+ */
 export function mayPass(filter: Filter, session: Session): boolean {
   return filter.mayMatch(toFacts(session));
 }
@@ -62,13 +67,13 @@ const COMPARISONS: Record<string, (order: number) => boolean> = {
   '>=': (order) => order >= 0,
 };
 
-/** A chain of `||` is as deep as it is long. More would not fit the stack. */
+/** A chain of `||` nests as deep as it is long, and a longer one would overflow the stack. */
 const MAX_DEPTH = 1000;
 
 /**
  * Reads a filter expression: comparisons of `id`, `budget`, `spent`, `remaining`, `used` (percent) and `frozen` with
- * constants or each other, `&&`, `||`, `!` and parentheses. Numbers are compared exactly. jsep only parses it; nothing
- * is ever run as code.
+ * constants or each other, `&&`, `||`, `!` and parentheses. Numbers are compared exactly. jsep only parses; nothing is
+ * ever run as code.
  *
  * @throws TokengateError INVALID_FILTER
  */
@@ -138,7 +143,7 @@ function compile(node: jsep.Expression, text: string, used: Set<string>, depth: 
   }
 }
 
-/** A certain answer of one side can decide; else what is not known stays so. */
+/** One side with a certain answer can decide; otherwise unknown stays unknown. */
 function combine(a: Node, b: Node, isAnd: boolean): Node {
   return {
     kind: 'truth',

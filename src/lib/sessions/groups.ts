@@ -3,15 +3,15 @@ import {matchesGlob} from '../values/glob.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 
 export interface GroupOptions {
-  /** `NAME=GLOB`; the first that matches an ID takes it. */
+  /** `NAME=GLOB`; an ID belongs to the first one that matches. */
   globs: readonly string[];
-  /** So many parts of the ID name the group of what no glob matches. */
+  /** How many parts of the ID name the group when no glob matches. */
   depth?: number | undefined;
-  /** Between the parts. */
+  /** The separator between the parts. */
   separator: string;
 }
 
-/** The group of what belongs to none. */
+/** The group of sessions that belong to no other. */
 const UNGROUPED = '(no group)';
 
 /** The name of the group that a session belongs to. */

@@ -15,23 +15,23 @@ export interface ListOptions {
   where?: Filter | undefined;
   sort?: SortField;
   reverse?: boolean;
-  /** At most so many. */
+  /** Maximum number of sessions. */
   limit?: number | undefined;
   /**
-   * Whether freezes are read too, which `where` needs when it speaks of `frozen`: as of the server's time, asked for or
-   * there already. `only` lists the frozen sessions.
+   * Whether to read freezes, which `where` needs if it uses `frozen`, and the server's time to judge them by. `only`
+   * lists the frozen sessions alone.
    */
   freezes?: 'skip' | {now: Promise<Date> | Date; only?: boolean};
 }
 
 /**
- * Sessions that have a budget, page by page. Sorted by ID they are read while they are used, and only their IDs are
- * held in memory; any other order needs what Redis holds of all of them, or of as many as `limit` says.
+ * Sessions that have a budget, page by page. Sorted by ID, they are read as they are used, and only their IDs are held
+ * in memory. Any other order holds the values of all sessions in memory, or of as many as `limit` says.
  */
 export async function* listSessions(redis: Redis, options: ListOptions = {}): AsyncGenerator<Session[]> {
   const {match, where, freezes = 'skip', sort = 'id', reverse = false, limit = Infinity} = options;
   const soon = freezes === 'skip' ? undefined : Promise.resolve(freezes.now);
-  // A scan that fails first is what is told.
+  // If a scan fails first, its error is the one to report.
   soon?.catch(() => undefined);
   const [ids, frozenIds] = [new SortedIds(), new SortedIds()];
   const shapes = freezes === 'skip' ? ([BUDGET_KEYS] as const) : ([BUDGET_KEYS, FROZEN_UNTIL_KEYS] as const);
@@ -61,7 +61,7 @@ export async function* listSessions(redis: Redis, options: ListOptions = {}): As
         const [session] = toSessions(redis, [row], now);
         if (session && isWanted(session)) rows.push({row, nearest: toNumber(valueIn(session)), value: undefined});
       }
-      // What cannot be among the first any more.
+      // Drop what can no longer be among the first.
       if (rows.length > 2 * limit + PAGE) rows.splice(0, rows.length, ...sorted());
     }
     for (const some of inGroups(sorted(), SLICE)) {
@@ -83,7 +83,7 @@ export async function* listSessions(redis: Redis, options: ListOptions = {}): As
   }
 }
 
-/** Whether each ID is one of these. Both are in the same order, and so it takes no memory. */
+/** Returns whether each ID is one of these. Both come in the same order, so it needs no memory. */
 function isAmong(sorted: Iterator<RawId>, descending: boolean): (id: RawId) => boolean {
   let next = sorted.next();
   return (id) => {
@@ -97,9 +97,9 @@ type SortField = (typeof SORT_FIELDS)[number];
 
 interface SortedRow {
   row: Row;
-  /** The binary number next to its value: small, fast to compare, and never the wrong way round. Null for no money. */
+  /** The nearest binary number: small, fast to compare, and never in the wrong order. Null when it is not money. */
   nearest: number | null;
-  /** Exact; only known once another has the same number. */
+  /** The exact value, read only when another row has the same number. */
   value: Money | null | undefined;
 }
 
@@ -107,7 +107,7 @@ function toNumber(value: Money | null): number | null {
   return value === null ? null : Number(value.toString());
 }
 
-/** Sorts in place, and keeps the order of those that are equal; what is not money comes last. */
+/** Sorts in place; equal rows keep their order, and rows without an amount come last. */
 function sortRows(rows: SortedRow[], reverse: boolean, valueOf: (row: Row) => Money | null): SortedRow[] {
   const direction = reverse ? -1 : 1;
   const exact = (sorted: SortedRow): Money | null => (sorted.value ??= valueOf(sorted.row));

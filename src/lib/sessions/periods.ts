@@ -1,4 +1,4 @@
-import {BUDGET_KEYS, GRANTS_KEYS, keysOf, type KeyShape, PERIOD_KEYS, SPENT_KEYS} from '../gateway/keys.js';
+import {BUDGET_KEYS, GRANTS_KEYS, keyOf, keysOf, type KeyShape, PERIOD_KEYS, SPENT_KEYS} from '../gateway/keys.js';
 import {toHeld} from '../gateway/stored-value.js';
 import {type PeriodState, type Renewing, toPeriodState, toRenewing} from '../periods/renewal.js';
 import type {SpanOf} from '../periods/schedule.js';
@@ -13,14 +13,14 @@ import {sortedOnce} from './sorted-ids.js';
 /** A session that has a period or grants. */
 export interface PeriodRow {
   key: RawId;
-  /** Undefined when period or grants cannot be read. */
+  /** Undefined when the period or the grants cannot be read. */
   state: PeriodState | undefined;
 }
 
-/** Sessions whose values are read in one step. */
+/** Sessions to read in one step. */
 const PAGE = 1000;
 
-/** The sessions that have a period or grants, sorted, whose IDs match a Redis glob. */
+/** The sessions with a period or grants whose IDs match a Redis glob, sorted. */
 export async function scanPeriods(redis: Redis, glob?: string): Promise<RawId[]> {
   const bytesOfGlob = glob === undefined ? undefined : Buffer.from(glob);
   const ids: RawId[] = [];
@@ -36,9 +36,9 @@ export async function scanPeriods(redis: Redis, glob?: string): Promise<RawId[]>
 }
 
 /**
- * Reads periods and grants, some sessions at a time, in the order given.
+ * Reads periods and grants, some sessions at a time, in the given order.
  *
- * @param withAmounts reads budgets and spending too; else they are taken for absent
+ * @param withAmounts also reads budgets and spending; otherwise they count as absent
  */
 export function readPeriods(
   redis: Redis,
@@ -52,16 +52,25 @@ export function readPeriods(
 async function readPage(redis: Redis, ids: readonly RawId[], shapes: readonly KeyShape[]): Promise<PeriodRow[]> {
   const [values] = await redis.pipeline([['MGET', ...keysOf(shapes, ids)]]);
   if (values instanceof ErrorReply) throw redis.explain(values);
-  // MGET takes a key of another type for absent.
   const held = inGroups(
     (values as (string | null)[]).map((value) => toHeld(redis, value)),
     shapes.length,
   );
-  return ids.map((key, index) => ({key, state: toPeriodState(held[index] ?? [])}));
+  const broken = await findNoTexts(
+    redis,
+    ids.filter((_, index) => held[index]?.[0] === false),
+  );
+  return ids.map((key, index) => ({key, state: broken.has(key) ? undefined : toPeriodState(held[index] ?? [])}));
+}
+
+/** Sessions whose period has another Redis type: MGET answers null for it, as for an absent key. */
+async function findNoTexts(redis: Redis, ids: readonly RawId[]): Promise<Set<RawId>> {
+  const types = await redis.pipeline(ids.map((id) => ['TYPE', keyOf(PERIOD_KEYS, id)]));
+  return new Set(ids.filter((_, index) => !['none', 'string'].includes(String(types[index]))));
 }
 
 /**
- * What is known of each period; null of one that cannot be read. Time zones are loaded where there is one.
+ * The state of each period; null if it cannot be read. Time zones are loaded only if a session has a period.
  *
  * @param match a Redis glob over IDs
  */
@@ -79,7 +88,7 @@ export async function readRenewing(
   return found;
 }
 
-/** The same; undefined to a user who may read only the gateway's keys. */
+/** The same; undefined for a user who may read only the gateway's keys. */
 export async function readRenewingIfAllowed(
   redis: Redis,
   options: Parameters<typeof readRenewing>[1],
@@ -92,7 +101,7 @@ export async function readRenewingIfAllowed(
   }
 }
 
-/** The same of one session. */
+/** The same for one session. */
 export async function judgePeriod({now, period, grants}: StoredPeriod): Promise<Renewing | null> {
   const state = period === true || grants === true ? undefined : toPeriodState([period, grants]);
   return state === undefined ? null : toRenewing(state, now, await loadCalendar());

@@ -4,7 +4,7 @@ import {matchesGlob, narrow} from '../values/glob.js';
 import {rawId, type RawId} from '../values/session-id.js';
 import {SortedIds} from './sorted-ids.js';
 
-/** The ID in every key of a shape, each once, sorted. With a Redis glob, of those that match it. */
+/** The IDs in all keys of a shape that match a Redis glob, each once, sorted. */
 export async function scanIds(redis: Redis, shape: KeyShape, glob?: string): Promise<RawId[]> {
   const ids = new SortedIds();
   for await (const [page] of scanPages(redis, [shape], glob)) ids.add(page);
@@ -12,7 +12,7 @@ export async function scanIds(redis: Redis, shape: KeyShape, glob?: string): Pro
 }
 
 /**
- * The IDs in the keys of one or two shapes, found in one scan of the keyspace, page by page: a list for each shape. An ID
+ * The IDs in the keys of one or two shapes, from one scan of the keyspace, page by page: a list for each shape. An ID
  * may come twice.
  */
 export async function* scanPages(
@@ -22,7 +22,7 @@ export async function* scanPages(
 ): AsyncGenerator<[RawId[], RawId[]]> {
   const [one, other = one] = shapes;
   const {pattern, isExact} = narrow(glob);
-  // A pattern for two suffixes takes in keys in which one of them is a part of the ID.
+  // A pattern for two suffixes also matches keys whose ID contains one of them.
   const bytesOfGlob = glob === '*' || (isExact && one === other) ? undefined : Buffer.from(glob);
   const both = `${eitherOf(one.prefix, other.prefix)}${pattern}${eitherOf(one.suffix, other.suffix)}`;
   const idIn = (key: Buffer, {prefix, suffix}: KeyShape): RawId =>
@@ -50,7 +50,7 @@ function isOf({prefix, suffix}: KeyShape): (key: Buffer) => boolean {
     last.compare(key, key.length - last.length) === 0;
 }
 
-/** A Redis glob that both texts match: few other texts do. */
+/** A Redis glob that matches both texts, and few others. */
 function eitherOf(one: string, other: string): string {
   let glob = '';
   for (let index = 0; index < Math.min(one.length, other.length); index++) {

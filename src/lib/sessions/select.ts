@@ -7,31 +7,31 @@ import {readSessions} from './read.js';
 import {scanIds} from './scan-ids.js';
 import {sortedOnce} from './sorted-ids.js';
 
-/** Which sessions are meant: those named, or all, or both; of these, those that `match` and `where` let through. */
+/** The selected sessions: the named ones, or all, or both, filtered by `match` and `where`. */
 export interface Selection {
   ids: readonly RawId[];
-  /** Every session that there is. `match` or `where` without any ID stands for all too. */
+  /** True for every session. `match` or `where` without any ID means the same. */
   all: boolean;
   /** A Redis glob over IDs. */
   match?: string | undefined;
   where?: Filter | undefined;
-  /** Nothing at all, though something was asked for: a list of IDs that turned out to be empty. */
+  /** True for an empty list of IDs: nothing is selected, although something was asked for. */
   none?: boolean;
 }
 
 export interface Selected {
-  /** In the order of their bytes, each once. */
+  /** Sorted by their bytes, each once. */
   ids: RawId[];
-  /** Named, but `where` could not be asked of them, since they have no budget. */
+  /** Named IDs that `where` could not be applied to, since they have no budget. */
   missing: RawId[];
 }
 
-/** True when nothing is meant: never taken for all. */
+/** True when nothing is selected. Never treat that as "all". */
 export function isEmpty({ids, all, match, where, none}: Selection): boolean {
   return none !== true && ids.length === 0 && !all && match === undefined && where === undefined;
 }
 
-/** Finds the IDs that are meant. `universe` is the kind of key that a session has to have to be one of all. */
+/** Finds the selected IDs. `universe` is the kind of key that makes a session count among all. */
 export async function selectIds(redis: Redis, selection: Selection, universe: KeyShape, now: Date): Promise<Selected> {
   const {ids, all, match, where, none} = selection;
   if (none) return {ids: [], missing: []};

@@ -1,6 +1,6 @@
 import {rawId, type RawId} from '../values/session-id.js';
 
-/** Sorts IDs in the order of their bytes, in place, and leaves each once. */
+/** Sorts IDs by their bytes, in place, and removes duplicates. */
 export function sortedOnce(ids: RawId[]): RawId[] {
   return once(ids.sort());
 }
@@ -12,22 +12,22 @@ function once(sorted: RawId[]): RawId[] {
   return sorted;
 }
 
-/** IDs of one run: as many as are sorted at a time. */
+/** IDs to sort at a time, as one run. */
 const RUN = 16_384;
 
-/** Sorted IDs as bytes, one after the other, and where each ends. */
+/** Sorted IDs as bytes, one after another, and where each one ends. */
 interface Run {
   bytes: Buffer;
   ends: Uint32Array;
 }
 
 /**
- * IDs that come in any order, perhaps twice, to be read in the order of their bytes, each once. Of many most are held as
- * bytes, in sorted runs: as strings a million would take twice the memory, and sorting them at once half of that again.
+ * Collects IDs in any order, duplicates included, and reads them sorted by their bytes, each once. Most are held as
+ * bytes in sorted runs: a million strings would take twice the memory, and sorting them at once half of that again.
  */
 export class SortedIds {
   private readonly runs: Run[] = [];
-  /** What is not in a run yet. */
+  /** IDs that are not in a run yet. */
   private recent: RawId[] = [];
 
   add(ids: readonly RawId[]): void {
@@ -39,7 +39,7 @@ export class SortedIds {
     }
   }
 
-  /** From the first to the last, or from the last to the first. */
+  /** Forwards or backwards. */
   *read({reverse}: {reverse: boolean}): Generator<RawId> {
     const recent = reverse ? this.recent.sort().toReversed() : this.recent.sort();
     let last: RawId | undefined;

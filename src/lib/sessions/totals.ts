@@ -1,14 +1,14 @@
 import {percentageOf, type Session} from '../gateway/session.js';
 import {type Money, ZERO} from '../values/money.js';
 
-/** Sums over sessions; what is not money is left out. */
+/** Sums over sessions, without values that are not money. */
 export interface Totals {
   count: number;
   budget: Money;
   spent: Money;
-  /** Of those whose two amounts are both money. */
+  /** Over sessions whose two amounts are both money. */
   remaining: Money;
-  /** What is in these sums of sessions of which one amount is not money, or both. */
+  /** The part of these sums from sessions in which an amount is not money. */
   partial: {count: number; budget: Money; spent: Money};
 }
 
@@ -37,13 +37,13 @@ export function addPartial(sum: Totals['partial'], {budget, spent}: Session): To
   return {count: sum.count + 1, budget: sum.budget.plus(budget ?? ZERO), spent: sum.spent.plus(spent ?? ZERO)};
 }
 
-/** Spent, in percent of the budget, of those whose two amounts are both money. */
+/** Percent of the budget spent, over sessions whose two amounts are both money. */
 export function usedOf({budget, spent, partial}: Totals): Money {
   return percentageOf(budget.minus(partial.budget), spent.minus(partial.spent));
 }
 
-/** A sentence for what the sums leave out, if they do. */
+/** A sentence about what the sums leave out, if anything. */
 export function describePartial({count}: Totals['partial']): string[] {
   if (count === 0) return [];
-  return [`The sums leave out what is not an amount, of ${count === 1 ? 'one session' : `${count} sessions`}.`];
+  return [`The sums leave out values of ${count === 1 ? 'one session' : `${count} sessions`} that are not amounts.`];
 }

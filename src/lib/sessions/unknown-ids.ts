@@ -6,31 +6,31 @@ import {inGroups} from '../values/chunks.js';
 import {editDistance} from '../values/edit-distance.js';
 import {asHeaderGives, nameOf, type RawId, rawId} from '../values/session-id.js';
 
-/** What was probably meant by an ID that is not known. */
+/** The ID that was probably meant by an unknown one. */
 export interface Guess {
   name: string;
-  /** It is that ID, as the gateway stores it from a header. */
+  /** True when it is the same ID as the gateway stores it from a header. */
   isFromHeader: boolean;
 }
 
 /** As a question; may hold untrusted text. */
 export function describeGuesses(guesses: readonly Guess[]): string {
   const isFromHeader = guesses.some((guess) => guess.isFromHeader);
-  const why = ' So the gateway stores an ID from the X-Session-ID header, whose bytes it reads as Latin-1.';
+  const why = ' This is how the gateway stores that ID from an X-Session-ID header, whose bytes it reads as Latin-1.';
   return `Did you mean '${guesses.map(({name}) => name).join("', '")}'?${isFromHeader ? why : ''}`;
 }
 
 /** IDs in one flight. */
 const CHUNK = 1000;
-/** Milliseconds for a guess, as for a TAB: it is a courtesy, and a large keyspace is not scanned to its end. */
+/** Milliseconds for a guess, as for a TAB: a guess is a courtesy, so a large keyspace is not scanned to its end. */
 const GUESS_MS = 300;
-/** Nobody has typed a longer ID, and comparing takes the square of its length. */
+/** Nobody types a longer ID, and comparing takes the square of its length. */
 const MOST_TYPED = 200;
 
-/** Of IDs those of which Redis holds no key at all, in the same order. */
+/** The IDs for which Redis holds no key at all, in the same order. */
 export async function findUnknown(redis: Redis, ids: readonly RawId[]): Promise<RawId[]> {
   let unknown = [...ids];
-  // Nearly all that exist have a budget, so that few are left for the other keys.
+  // Nearly all existing sessions have a budget, so few are left for the other keys.
   for (const shape of SESSION_KEYS) {
     const absent: RawId[] = [];
     for (const chunk of inGroups(unknown, CHUNK)) {
@@ -46,7 +46,7 @@ export async function findUnknown(redis: Redis, ids: readonly RawId[]): Promise<
   return unknown;
 }
 
-/** For each ID the one that was probably meant, of a session with a budget, if there is one. Never throws. */
+/** The session with a budget that each ID probably meant, if there is one. Never throws. */
 export async function guessIds(redis: Redis, typed: readonly RawId[]): Promise<Map<RawId, Guess>> {
   const sent = await findSentInHeaders(redis, typed).catch(() => new Map<RawId, Guess>());
   const near = await guessNearest(
@@ -56,7 +56,7 @@ export async function guessIds(redis: Redis, typed: readonly RawId[]): Promise<M
   return new Map([...sent, ...near]);
 }
 
-/** Those that are known as the gateway stores them when they stand in a header. */
+/** The IDs that the gateway knows in the form in which it stores them from a header. */
 async function findSentInHeaders(redis: Redis, typed: readonly RawId[]): Promise<Map<RawId, Guess>> {
   const changed = typed.filter((id) => asHeaderGives(id) !== id);
   const unknown = changed.length === 0 ? [] : await findUnknown(redis, changed.map(asHeaderGives));
@@ -86,13 +86,16 @@ async function guessNearest(redis: Redis, typed: readonly RawId[]): Promise<Map<
 
 export interface CountedSessions {
   count: number;
-  /** False when there was no time for all. */
+  /** False when there was no time to count them all. */
   isComplete: boolean;
-  /** The one of some globs, in their order, that the first session was found for. */
+  /** The first of the globs, in their order, that matches a session. */
   glob: string | undefined;
 }
 
-/** How many sessions have a budget, and which wider glob finds some where this text finds none. Never throws. */
+/**
+ * Counts the sessions with a budget, and finds a wider glob that matches some where this text matches none. Never
+ * throws.
+ */
 export async function countSessions(redis: Redis, text: string): Promise<CountedSessions> {
   let [count, begins, contains] = [0, false, false];
   const isComplete = await searchSessions(redis, (name) => {
@@ -105,7 +108,7 @@ export async function countSessions(redis: Redis, text: string): Promise<Counted
   return {count, isComplete, glob};
 }
 
-/** @returns false when the time was over first, or Redis refused */
+/** @returns false when time ran out, or Redis refused */
 async function searchSessions(redis: Redis, visit: (name: string) => void): Promise<boolean> {
   const {prefix, suffix} = BUDGET_KEYS;
   const seen = new Set<string>();
@@ -130,7 +133,7 @@ async function searchSessions(redis: Redis, visit: (name: string) => void): Prom
   }
 }
 
-/** The most letters in which an ID may differ; of a short one none but their case. */
+/** The number of letters in which an ID may differ; a short one only in upper and lower case. */
 function limitOf(id: RawId): number {
   return id.length < 4 ? 0 : Math.min(3, Math.max(1, Math.floor(id.length / 4)));
 }

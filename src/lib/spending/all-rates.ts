@@ -9,7 +9,7 @@ import {fasterOf, findRateSource, HOUR_MS, readRates} from './rates.js';
 /** Sessions in one flight. */
 const PAGE = 1000;
 
-/** What every session with a budget spends, in US dollars a minute; undefined when nothing is known of the last hour. */
+/** What every session with a budget spends, in US dollars a minute; undefined if the last hour was not recorded. */
 export async function readAllRates(
   redis: Redis,
   match?: string,

@@ -5,7 +5,7 @@ import {compareAndSet, type FieldWrite} from './fields.js';
 import {type DayRecord, formatDayRecord, type Ledger, readLedger} from './ledger.js';
 import {contended} from './page.js';
 
-/** What a recording leaves in the ledger beside what was spent. */
+/** What a recording writes to the ledger apart from the spending itself. */
 export interface Closing extends Pick<Ledger, 'timezone' | 'match' | 'position'> {
   now: Date;
   day: string;
@@ -16,7 +16,7 @@ export interface Closing extends Pick<Ledger, 'timezone' | 'match' | 'position'>
 
 const MAX_TRIES = 100;
 
-/** Notes that all sessions are recorded, and drops old days. Gives these. */
+/** Notes that all sessions are recorded, and drops old days. Returns the dropped days. */
 export async function closeRecording(redis: Redis, closing: Closing): Promise<string[]> {
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const ledger = await readLedger(redis);
@@ -26,7 +26,7 @@ export async function closeRecording(redis: Redis, closing: Closing): Promise<st
   throw contended();
 }
 
-/** Another host may have ended its recording meanwhile. What it noted is not taken back. */
+/** Another host may have finished its recording meanwhile. What it noted stays. */
 function toWrites(ledger: Ledger | undefined, closing: Closing): FieldWrite[] {
   const {now, day, timezone, match, isTrimmed} = closing;
   const at = String(now.getTime());
@@ -42,7 +42,7 @@ function toWrites(ledger: Ledger | undefined, closing: Closing): FieldWrite[] {
   const record = addToDay(ledger?.days.get(day), {first: now, last: now, gapMs, trimmed: isTrimmed ? 1 : 0});
   return [
     set('position', isFurther ? closing.position : ledger.position),
-    // Said once.
+    // Warned about once.
     ...(isTrimmed && !isFurther ? [set('gone', ledger.position)] : []),
     set(`day:${day}`, formatDayRecord(record)),
     ...(isLater ? [set('recorded', at)] : []),

@@ -6,20 +6,23 @@ import type {DayRecord, Ledger} from './ledger.js';
 
 /** How completely a period is recorded. */
 export interface Coverage extends Days {
-  /** The longest time without a recording, in milliseconds; what was spent in it is on the day of the next one. */
+  /**
+   * The longest time without a recording, in milliseconds. Spending in that time counts for the day of the next
+   * recording.
+   */
   gapMs: number;
-  /** Recordings before which the journal had been trimmed. */
+  /** The number of recordings that found the journal trimmed. */
   trimmed: number;
-  /** False when it begins before the first recording. */
+  /** False when the period begins before the first recording. */
   isWhole: boolean;
-  /** By how much spending fell with no entry in the journal. */
+  /** How far spending fell without an entry in the journal. */
   unaccounted: Money;
 }
 
 /**
- * What is recorded of a period, without what is unaccounted for.
+ * How completely a period is recorded, without the unaccounted amounts.
  *
- * @throws TokengateError NOT_RECORDED when that is nothing
+ * @throws TokengateError NOT_RECORDED when nothing is recorded
  */
 export function coverageOf(
   {days, began, recorded}: Ledger,
@@ -31,7 +34,7 @@ export function coverageOf(
   const firstDay = dayOf(began) < kept ? kept : dayOf(began);
   if (to < firstDay) {
     throw new TokengateError('NOT_RECORDED', `Nothing is recorded from ${from} to ${to}.`, {
-      hint: `The first day that is recorded is ${firstDay}.`,
+      hint: `The first recorded day is ${firstDay}.`,
     });
   }
   const end = Math.min(now.getTime(), startOf(addDays(to, 1)).getTime());
@@ -42,7 +45,7 @@ export function coverageOf(
     else if (day > to) after ??= record;
   }
   const last = within.at(-1)?.last.getTime() ?? Math.max(startOf(from).getTime(), began.getTime());
-  // A gap at the end goes on until the next recording, or until now.
+  // A gap at the end lasts until the next recording, or until now.
   const open = (after?.first.getTime() ?? Math.max(end, recorded.getTime())) - last;
   const isWhole = firstDay < from || (firstDay === from && began <= startOf(from));
   return {

@@ -1,6 +1,6 @@
 import {TokengateError} from '../values/errors.js';
 
-/** Days in a row, by their names such as `2026-11-28`, both included. */
+/** Consecutive days, by names such as `2026-11-28`, both included. */
 export interface Days {
   from: string;
   to: string;
@@ -9,13 +9,13 @@ export interface Days {
 /** The calendar of a time zone. */
 export interface DayCalendar {
   timezone: string;
-  /** The name of the day that a moment is in. */
+  /** The name of the day that contains a moment. */
   dayOf: (at: Date) => string;
   /** The first moment of a day. */
   startOf: (day: string) => Date;
 }
 
-/** Loads the database of time zones only for a zone that needs it. */
+/** Loads the time zone database only for a zone that needs it. */
 export async function loadDays(timezone: string): Promise<DayCalendar> {
   if (timezone === 'UTC') {
     return {timezone, dayOf: (at) => at.toISOString().slice(0, 10), startOf: (day) => new Date(`${day}T00:00:00Z`)};
@@ -61,7 +61,7 @@ export function parsePeriodName(typed: string, today: string): Days {
 }
 
 function monthOf(month: string): Days {
-  // The 31st day after the first is in the next month, or is its first.
+  // The 31st day after the first is in the next month, or is its first day.
   const next = addDays(`${month}-01`, 31).slice(0, 7);
   return {from: `${month}-01`, to: addDays(`${next}-01`, -1)};
 }
@@ -81,7 +81,10 @@ export function parseDay(typed: string, today: string): string {
   });
 }
 
-/** What a period is compared with: the month before a month (or its first days), else as many days before it. */
+/**
+ * The period to compare with: for a month (or its first days) the month before, otherwise the same number of days
+ * before.
+ */
 export function periodBefore({from, to}: Days): Days {
   const count = listDays({from, to}).length;
   const isOfMonth = from.endsWith('-01') && to.slice(0, 7) === from.slice(0, 7);
@@ -95,7 +98,7 @@ export function periodBefore({from, to}: Days): Days {
 export const UNITS = ['day', 'week', 'month'] as const;
 export type Unit = (typeof UNITS)[number];
 
-/** The day, the Monday of the week, or the month that a day is in. */
+/** The name of the day, week (its Monday) or month that contains a day. */
 export function unitOf(day: string, unit: Unit): string {
   if (unit === 'day') return day;
   if (unit === 'month') return day.slice(0, 7);

@@ -2,13 +2,13 @@ import {COMPARE_AND_SET_FIELDS} from '../lua/scripts.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 
-/** What is to become of one field of a hash. Names and values are bytes, one character a byte. */
+/** The change of one field of a hash. Names and values are bytes, one character a byte. */
 export interface FieldWrite {
   key: string;
   field: string;
-  /** What it has to hold; null for nothing. */
+  /** The value that the field must have; null for none. */
   expected: string | null;
-  /** Null to remove it; without it, it stays. */
+  /** Null to remove the field; undefined to leave it. */
   next?: string | null;
 }
 
@@ -16,8 +16,8 @@ export interface FieldWrite {
 const CHUNK = 250;
 
 /**
- * Writes groups of fields, each group whole, and only where all of its fields still hold what is expected. All keys are in
- * one slot.
+ * Writes groups of fields: each group as a whole, and only if all its fields still have the expected values. All keys
+ * share one slot.
  *
  * @param lives TTLs of keys, in seconds
  * @returns for each group whether it was written

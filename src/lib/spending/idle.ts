@@ -19,14 +19,14 @@ import {loadDays} from './days.js';
 import {findLedger} from './ledger.js';
 import {parseSeen, toPresent} from './seen.js';
 
-/** Finds those of some sessions that are idle. */
+/** Returns the idle sessions among these. */
 export type FindIdle = (ids: readonly RawId[]) => Promise<RawId[]>;
 
 const CHUNK = 1000;
 
 /**
- * Sessions that have spent nothing for so long by the ledger, nor since its last recording, and of whose requests Redis holds
- * none. Days count as wholes, so that they have been idle for at least as long.
+ * Finds the sessions that have spent nothing for this long according to the ledger, and nothing since its last
+ * recording, and of whose requests Redis holds none. Whole days count, so they have been idle for at least this long.
  *
  * @throws TokengateError NOT_RECORDED when recording does not go back that far
  */
@@ -38,11 +38,15 @@ export async function openIdle(redis: Redis, seconds: number, now: Date): Promis
   const [kept = first] = ledger.days.keys();
   if (ledger.began > since || kept > first) {
     const begin = ledger.began > since ? formatUtc(ledger.began) : kept;
-    throw new TokengateError('NOT_RECORDED', `What has been idle for ${formatDuration(seconds * 1000)} is not known.`, {
-      hint: `Spending is recorded from ${begin} on.`,
-    });
+    throw new TokengateError(
+      'NOT_RECORDED',
+      `It is not known which sessions have been idle for ${formatDuration(seconds * 1000)}.`,
+      {
+        hint: `Spending has been recorded since ${begin}.`,
+      },
+    );
   }
-  // Of others nothing is known.
+  // Nothing is known of other sessions.
   const isRecorded = idMatcher(ledger.match);
   const days = [...ledger.days.keys()].filter((day) => day >= first).map(spentDayKey);
   return async (ids) => {

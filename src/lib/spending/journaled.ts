@@ -6,11 +6,11 @@ import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import type {SpentChange} from './reckon.js';
 
-/** The changes of what sessions have spent that the journal tells of since an entry. */
+/** The changes to spending that the journal holds after an entry. */
 export class JournaledSpending {
   /** The last entry that was read. */
   end: string;
-  /** Every entry up to this one is known, and over. */
+  /** Every entry up to this one is read and its change is over. */
   settled: string;
   private readonly bySession = new Map<RawId, Map<string, SpentChange>>();
 
@@ -31,7 +31,7 @@ export class JournaledSpending {
     return this.bySession.has(id);
   }
 
-  /** Reads what is new, and says of which sessions. */
+  /** Reads new entries, and returns the sessions that they changed. */
   async readOn(redis: Redis): Promise<RawId[]> {
     const touched: RawId[] = [];
     let isSettled = true;
@@ -47,7 +47,7 @@ export class JournaledSpending {
     return touched;
   }
 
-  /** The changes of a session after an entry, oldest first; undefined when one of them is under way. */
+  /** The changes of a session after an entry, oldest first; undefined while one of them is under way. */
   of(id: RawId, position: string): SpentChange[] | undefined {
     const changes: SpentChange[] = [];
     for (const [entry, change] of this.bySession.get(id) ?? []) {
@@ -58,12 +58,12 @@ export class JournaledSpending {
     return changes;
   }
 
-  /** Gives the sessions of which it says something new. */
+  /** Returns the sessions that it says something new about. */
   private add(part: ChangePart): RawId[] {
     return part.records.flatMap(({id, keys, isComplete}) => {
       const spent = keys.find(({shape}) => shape === SPENT_KEYS);
       const changes = this.bySession.get(id) ?? new Map<string, SpentChange>();
-      // Announced, and not done after all.
+      // Announced, but not carried out.
       if (spent?.after === undefined) return changes.delete(part.entry) ? id : [];
       if (changes.get(part.entry)?.isComplete === isComplete) return [];
       this.bySession.set(id, changes);
@@ -80,7 +80,7 @@ function toChange(
   isComplete: boolean,
 ): SpentChange {
   const [old, next] = [toMoney(before), toMoney(after ?? before)];
-  // What clears spending changes other keys too, or undoes something.
+  // A change that clears spending also changes other keys, or undoes something.
   const isAlone = keys.length === 1 && part.undoes === undefined;
   return {before: old, after: next, isTakeOff: isAlone && old !== null && next?.lt(old) === true, isComplete};
 }

@@ -9,23 +9,23 @@ export interface DayRecord {
   last: Date;
   /** The largest gap before one of them, in milliseconds. */
   gapMs: number;
-  /** Recordings before which the journal had been trimmed. */
+  /** The number of recordings that found the journal trimmed. */
   trimmed: number;
 }
 
-/** What is known of the ledger beside what was spent. */
+/** The ledger without the spending itself. */
 export interface Ledger {
-  /** By it days begin. */
+  /** The time zone in which its days begin. */
   timezone: string;
   /** The glob that its sessions match. */
   match: string | undefined;
   began: Date;
   recorded: Date;
-  /** The entry of the journal up to which all sessions are accounted for. */
+  /** The journal entry up to which all sessions are accounted for. */
   position: string;
-  /** By their names, such as `2026-11-28`, oldest first. */
+  /** By names such as `2026-11-28`, oldest first. */
   days: ReadonlyMap<string, DayRecord>;
-  /** The fields as they stand in Redis. */
+  /** The fields as in Redis. */
   fields: ReadonlyMap<string, string>;
 }
 
@@ -66,7 +66,7 @@ export async function findLedger(redis: Redis): Promise<Ledger> {
   });
 }
 
-/** The name of the hour that a moment is in, in UTC: `2026-11-28T17`. */
+/** The name of the hour that contains a moment, in UTC: `2026-11-28T17`. */
 export function hourOf(at: Date): string {
   return at.toISOString().slice(0, 13);
 }

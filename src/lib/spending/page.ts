@@ -11,21 +11,21 @@ import {hourOf, type Ledger, readLedger} from './ledger.js';
 import {reckon, type Reckoning} from './reckon.js';
 import {formatSeen, parseSeen, type Reading, readSeen, toPresent} from './seen.js';
 
-/** What a recording found. */
+/** The result of a recording. */
 export interface Recording {
   at: Date;
-  /** Of the recording before; null for the first, which only notes what has been spent already. */
+  /** The time of the recording before; null for the first, which only notes what has been spent already. */
   since: Date | null;
   timezone: string;
   match: string | undefined;
-  /** Sessions that were read. */
+  /** The number of sessions read. */
   sessions: number;
-  /** Sessions that have spent something since. */
+  /** The number of sessions that have spent something since. */
   active: number;
   spent: Money;
-  /** Spending that fell without an entry in the journal; `left` is what it was then. */
+  /** Spending that fell without an entry in the journal; `left` is the amount after the fall. */
   unaccounted: {id: string; amount: Money; left: Money}[];
-  /** True when the journal no longer has all changes since. */
+  /** True when the journal no longer holds all changes since. */
   isTrimmed: boolean;
   droppedDays: string[];
   /** One sentence for each session whose spending is not money. May hold untrusted text. */
@@ -39,11 +39,11 @@ export interface Run {
   journaled: JournaledSpending;
   day: string;
   recording: Recording;
-  /** Sessions of which it was found what was seen of them. */
+  /** The number of sessions with a row in the ledger. */
   rows: number;
 }
 
-/** What is to be written of one session. */
+/** What to write for one session. */
 interface Entry extends Reckoning {
   id: RawId;
   row: string | null;
@@ -51,9 +51,9 @@ interface Entry extends Reckoning {
   next: string | null;
 }
 
-/** How often a session is read again that somebody else has recorded, or changed, meanwhile. */
+/** How often to read a session again that somebody else has recorded or changed meanwhile. */
 const MAX_TRIES = 100;
-/** Hours are asked for up to two days back. */
+/** Reports ask for hours up to two days back. */
 const HOUR_LIFE_SECONDS = 50 * 3600;
 
 export function contended(): TokengateError {
@@ -63,7 +63,7 @@ export function contended(): TokengateError {
 /**
  * Records some sessions.
  *
- * @returns false when another host has ended a recording meanwhile: then what is known of the journal is not enough
+ * @returns false when another host has finished a recording meanwhile: what is known of the journal is then out of date
  */
 export async function recordPage(run: Run, page: readonly RawId[]): Promise<boolean> {
   const {redis, journaled, ledger, recording} = run;
@@ -71,7 +71,7 @@ export async function recordPage(run: Run, page: readonly RawId[]): Promise<bool
   for (let tries = 0; open.length > 0; tries++) {
     if (tries === MAX_TRIES) throw contended();
     const {readings, isJournalNewer} = await readSeen(redis, open, {end: journaled.end, isEach: tries > 0});
-    // These may have been read before the change, or after it.
+    // These sessions may have been read before the change, or after it.
     const unsure = new Set(isJournalNewer ? await journaled.readOn(redis) : []);
     const again: RawId[] = [];
     const entries: Entry[] = [];
@@ -91,20 +91,20 @@ export async function recordPage(run: Run, page: readonly RawId[]): Promise<bool
   return true;
 }
 
-/** What to write of a session, if anything. */
+/** What to write for a session, if anything. */
 function toEntry({redis, ledger, journaled, recording}: Run, {id, row, spent}: Reading): Entry[] {
-  // The quick way for what most are: as they were.
+  // The fast path for most sessions: nothing has changed.
   if (row !== null && typeof spent === 'string' && row.startsWith(`${spent} `) && !journaled.has(id)) return [];
   const seen = parseSeen(row);
   const present = toPresent(redis, spent);
   if (present === null) {
     recording.problems.push(
-      `The spent of session '${nameOf(id)}' is not an amount: it is recorded when it is one again.`,
+      `The spent of session '${nameOf(id)}' is not an amount. It will be recorded when it is one again.`,
     );
   }
   const isCovered = ledger !== undefined && compareEntries(seen.position, ledger.position) <= 0;
   const changes = journaled.of(id, isCovered ? ledger.position : seen.position);
-  // One is under way: the next recording knows how it ended.
+  // A change is under way; the next recording knows its outcome.
   if (changes === undefined) return [];
   const first = {spent: ZERO, unaccounted: ZERO, value: present ?? seen.amount};
   const reckoning = ledger === undefined ? first : reckon(seen.amount, changes, present);
@@ -112,7 +112,7 @@ function toEntry({redis, ledger, journaled, recording}: Run, {id, row, spent}: R
   if (changes.length > 0 || !value.eq(seen.amount)) {
     return [{...reckoning, id, row, next: formatSeen({amount: value, position: journaled.end})}];
   }
-  // Without a row it means the same.
+  // No row means the same.
   return row !== null && isCovered && value.eq(ZERO) ? [{...reckoning, id, row, next: null}] : [];
 }
 
@@ -152,7 +152,7 @@ async function write(run: Run, entries: readonly Entry[]): Promise<boolean[]> {
   return compareAndSet(redis, groups, new Map([[hourKey, HOUR_LIFE_SECONDS]]));
 }
 
-/** What fields of hashes hold, by key and session. */
+/** The values of fields of hashes, by key and session. */
 async function readAmounts(
   redis: Redis,
   wanted: readonly (readonly [key: string, entries: readonly Entry[]])[],

@@ -7,7 +7,7 @@ import {type Money, ZERO} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 import {hourOf} from './ledger.js';
 
-/** What a session has spent by the ledger, in US dollars an hour; null where that is not known. */
+/** What a session spends according to the ledger, in US dollars an hour; null if it is not known. */
 export interface RecordedRates {
   /** Over the hour before the last recording. */
   hour: Money | null;
@@ -17,7 +17,7 @@ export interface RecordedRates {
 
 export const NO_RATES: RecordedRates = {hour: null, day: null};
 
-/** What all rates are taken from. */
+/** The data that all rates are computed from. */
 export interface RateSource {
   began: Date;
   recorded: Date;
@@ -26,10 +26,10 @@ export interface RateSource {
 
 export const HOUR_MS = 3_600_000;
 const DAY_HOURS = 24;
-/** A rate over less time says nothing. */
+/** Over less time than this, a rate says nothing. */
 const LEAST_MS = 60_000;
 
-/** Undefined below two recordings a minute apart, and for a user who may not read the ledger. */
+/** Undefined before there are two recordings a minute apart, and for a user who may not read the ledger. */
 export async function findRateSource(redis: Redis): Promise<RateSource | undefined> {
   const [fields, time] = await redis.pipeline([['HMGET', LEDGER_KEY, 'began', 'recorded'], ['TIME']]);
   if (fields instanceof ErrorReply) return undefined;
@@ -40,7 +40,8 @@ export async function findRateSource(redis: Redis): Promise<RateSource | undefin
 }
 
 /**
- * Reads what sessions spend. Hours are recorded as wholes, so of the oldest one the share counts that is in the time looked at.
+ * Reads what sessions spend. Only whole hours are recorded, so the oldest hour counts with the share that lies in the
+ * time.
  *
  * @param mostHours reads fewer hours, for a day that ends with them
  */
@@ -58,7 +59,7 @@ export async function readRates(
   const replies = await redis.pipeline(hours.map((hour) => ['HMGET', spentHourKey(hour), ...fields]));
   const rateOver = (amounts: readonly Money[], span: number, longest: number): Money => {
     const whole = amounts.slice(0, -1).reduce((sum, one) => sum.plus(one), ZERO);
-    // Before the first recording nothing was recorded: then the oldest hour is counted whole.
+    // Nothing was recorded before the first recording, so the oldest hour then counts in full.
     const share = span < longest ? 1 : 1 - (recorded.getTime() % HOUR_MS) / HOUR_MS;
     const oldest = (amounts.at(-1) ?? ZERO).times(share.toFixed(6));
     return whole.plus(oldest).times(HOUR_MS).div(span);
@@ -81,15 +82,15 @@ export async function readRates(
   );
 }
 
-/** The faster of the two, in US dollars a minute. */
+/** The higher of the two rates, in US dollars a minute. */
 export function fasterOf({hour, day}: RecordedRates): Money | null {
   const fastest = hour === null || day === null ? (hour ?? day) : hour.gt(day) ? hour : day;
   return fastest?.div(60) ?? null;
 }
 
 /**
- * Seconds until a budget is empty at the faster of the two rates, or `lasts` until it renews; null when that is not known, or
- * never. See `forecastEmpty`.
+ * Seconds until a budget is empty at the higher of the two rates, or `lasts` until it renews; null if that is not
+ * known, or never happens. See `forecastEmpty`.
  */
 export function emptiesIn(
   remaining: Money | null,
@@ -99,7 +100,7 @@ export function emptiesIn(
   return forecastEmpty(remaining, fasterOf(rates), renewsIn);
 }
 
-/** What one session spends; undefined when that is not known. */
+/** What one session spends; undefined if it is not known. */
 export async function readRatesOf(
   redis: Redis,
   id: RawId,

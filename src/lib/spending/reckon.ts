@@ -1,30 +1,30 @@
 import {type Money, ZERO} from '../values/money.js';
 
-/** What the journal tells of one change of what a session has spent. An amount is null where it is not money. */
+/** One change of a session's spending, according to the journal. An amount is null if it is not money. */
 export interface SpentChange {
   before: Money | null;
   after: Money | null;
-  /** It takes off what a request under way had written back: that was not spent again. */
+  /** True when it takes off spending that a request under way had written back: that money was not spent again. */
   isTakeOff: boolean;
-  /** False for what had begun, on a cluster, and is not known to have been carried out. */
+  /** False for a change that had begun on a cluster, and may not have been carried out. */
   isComplete: boolean;
 }
 
 export interface Reckoning {
-  /** Below 0 where more was taken off than was spent since. */
+  /** Negative if more was taken off than was spent since. */
   spent: Money;
-  /** By how much spending fell without a change. */
+  /** How far spending fell without a change. */
   unaccounted: Money;
-  /** What has been spent, as far as it is known. */
+  /** The amount spent, as far as it is known. */
   value: Money;
 }
 
 /**
- * What was really spent: from what was seen last up to the first change, from what each change left up to the next, and
- * from there to what is there now.
+ * Computes what was really spent: from the last amount seen to the first change, from what each change left to the next
+ * one, and from there to the present amount.
  *
  * @param changes since then, oldest first
- * @param present null where it is not money
+ * @param present null if it is not money
  */
 export function reckon(last: Money, changes: readonly SpentChange[], present: Money | null): Reckoning {
   let [spent, unaccounted, value] = [ZERO, ZERO, last];
@@ -47,7 +47,7 @@ export function reckon(last: Money, changes: readonly SpentChange[], present: Mo
   return {spent, unaccounted, value};
 }
 
-/** Of a change that may not have been carried out: spending only grows by itself, so what comes next tells. */
+/** Whether a change that may not have been carried out was: spending only grows by itself, so the next amount tells. */
 function seemsDone({before, after}: SpentChange, next: Money | null): boolean {
   if (before === null || after === null || next === null) return false;
   return after.lt(before) ? next.lt(before) : next.gte(after);

@@ -18,19 +18,20 @@ import {contended, type Recording, recordPage, type Run} from './page.js';
 export interface RecordOptions {
   /** A Redis glob over IDs. */
   match?: string | undefined;
-  /** Undefined for that of the ledger, or UTC. */
+  /** Undefined for the ledger's own, or else UTC. */
   timezone?: string | undefined;
   /** How long days are kept, in seconds. */
   keepSeconds: number;
 }
 
-/** How often it begins again when another host has ended a recording meanwhile. */
+/** How often to begin again after another host has finished a recording meanwhile. */
 const MAX_TRIES = 100;
 const PAGE = 1000;
 
 /**
- * Adds what sessions have spent since the last recording to the ledger, on any number of hosts at once: what is counted for a
- * session is written with what was seen of it, in one atomic step, and only where nobody else has since.
+ * Adds to the ledger what sessions have spent since the last recording. Any number of hosts may do so at once: the
+ * amount counted for a session and what was seen of it are written in one atomic step, and only if nobody else has
+ * written them since.
  *
  * @throws TokengateError LEDGER_MISMATCH, CONTENDED, JOURNAL_UNREADABLE
  */
@@ -42,7 +43,7 @@ export async function recordSpending(redis: Redis, options: RecordOptions): Prom
   throw contended();
 }
 
-/** Undefined when another host has ended a recording meanwhile. */
+/** Undefined when another host has finished a recording meanwhile. */
 async function tryToRecord(redis: Redis, options: RecordOptions): Promise<Recording | undefined> {
   const now = await serverTime(redis);
   const ledger = await readLedger(redis);
@@ -64,7 +65,7 @@ async function tryToRecord(redis: Redis, options: RecordOptions): Promise<Record
     if (!(await recordPage(run, page))) return undefined;
     recording.sessions += page.length;
   }
-  // Sessions that were seen and have no spending any more: nothing else finds them.
+  // Sessions in the ledger without spending in Redis: nothing else finds them.
   if (run.rows < count) {
     for await (const page of scanRows(redis)) if (!(await recordPage(run, page))) return undefined;
   }
@@ -75,7 +76,7 @@ async function tryToRecord(redis: Redis, options: RecordOptions): Promise<Record
   return recording;
 }
 
-/** The time zone and the glob of the ledger, which stay. */
+/** The time zone and the glob of the ledger, which never change. */
 function settle(ledger: Ledger | undefined, {timezone, match}: RecordOptions): Pick<Recording, 'timezone' | 'match'> {
   if (ledger === undefined) return {timezone: timezone ?? 'UTC', match};
   const refuse = (why: string): never => {
@@ -96,7 +97,7 @@ function inWords(match: string | undefined): string {
   return match === undefined ? 'all sessions' : `sessions that match '${match}'`;
 }
 
-/** True as long as the journal has what came since the last recording. */
+/** True if the journal still holds everything since the last recording. */
 async function isKept(redis: Redis, {position, fields}: Ledger): Promise<boolean> {
   return [BEGINNING, fields.get('gone')].includes(position) || (await hasEntry(redis, position));
 }
@@ -105,7 +106,7 @@ async function countRows(redis: Redis): Promise<number> {
   return Number(await redis.send(['HLEN', SEEN_KEY]));
 }
 
-/** Those that have spent something, and those whose spending was changed since the last recording. */
+/** The sessions that have spent something, and those whose spending was changed since the last recording. */
 async function findIds({redis, journaled}: Run, match: string | undefined): Promise<Iterator<RawId>> {
   const sorted = new SortedIds();
   sorted.add(journaled.ids.filter(idMatcher(match)));

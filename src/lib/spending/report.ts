@@ -10,15 +10,18 @@ import {type DayCalendar, type Days, listDays, periodBefore} from './days.js';
 import type {Ledger} from './ledger.js';
 
 export interface ReportOptions extends Days {
-  /** The row that what a session spent on a day belongs to. */
+  /** The row that a session's spending on a day belongs to. */
   rowOf: (id: RawId, day: string) => string;
   /** A Redis glob over IDs. */
   match?: string | undefined;
-  /** Rows of their own, at most; the rest is one row. */
+  /** Maximum number of rows; the rest becomes one row. */
   top?: number | undefined;
-  /** Also reads the period before. */
+  /** Also read the period before. */
   compare: boolean;
-  /** Rows of days, weeks or months: there from the start, and in this order. Else what has spent the most comes first. */
+  /**
+   * The rows for days, weeks or months: present from the start, in this order. Without it, the highest spending comes
+   * first.
+   */
   times?: readonly string[] | undefined;
   now: Date;
 }
@@ -27,14 +30,14 @@ export interface ReportRow {
   /** Untrusted text. */
   name: string;
   spent: Money;
-  /** In percent of all; null when that is nothing. */
+  /** Percent of the total; null when the total is 0. */
   share: Money | null;
-  /** Of its sessions now, as far as they have one; null for none, and for a row of time. */
+  /** The present budgets of its sessions; null if none has one, and for a row of time. */
   budget: Money | null;
   sessions: number;
-  /** Spent in the period before; null where that is not compared, or was not recorded. */
+  /** Spending in the period before; null when it is not compared, or was not recorded. */
   previous: Money | null;
-  /** By day, the binary number next to it, for a drawing. */
+  /** Spending by day, as the nearest binary numbers, for drawing. */
   days: Float64Array;
 }
 
@@ -43,10 +46,10 @@ export interface Report {
   timezone: string;
   days: readonly string[];
   rows: ReportRow[];
-  /** What `top` leaves out. */
+  /** The sum of the rows that `top` leaves out. */
   others: ReportRow | null;
   total: ReportRow;
-  /** The period that it is compared with. */
+  /** The period to compare with. */
   before: Days | null;
   coverage: Coverage;
 }
@@ -138,7 +141,7 @@ function newRow(name: string, count: number): OpenRow {
 /** The rows of a report, while days are added up. */
 class Rows {
   readonly byName = new Map<string, OpenRow>();
-  /** Where the row does not depend on the day it is looked for once. */
+  /** A row that does not depend on the day is looked up once. */
   private readonly bySession = new Map<RawId, OpenRow>();
 
   constructor(
@@ -196,7 +199,7 @@ function isRecorded({began, days}: Ledger, {from}: Days, {dayOf}: DayCalendar): 
   return dayOf(began) <= from && kept <= from;
 }
 
-/** What each session spent on a day: the amount, and its text. */
+/** Each session's spending on a day: the amount and its text. */
 export async function readDay(
   redis: Redis,
   key: string,
@@ -204,7 +207,7 @@ export async function readDay(
 ): Promise<{id: RawId; amount: Money; text: string}[]> {
   let [reply] = await redis.pipeline([['HGETALL', key]]);
   if (reply instanceof ErrorReply) throw redis.explain(reply);
-  // What is not UTF-8 has to be read as bytes; that takes longer.
+  // Names that are not UTF-8 have to be read as bytes, which takes longer.
   const isText = !(reply as string[]).some((text) => text.includes('\ufffd'));
   if (!isText) [reply] = await redis.pipelineBytes([['HGETALL', key]]);
   const matches = idMatcher(match);

@@ -7,10 +7,10 @@ import type {RawId} from '../values/session-id.js';
 
 /** What the last recording saw of a session. */
 export interface Seen {
-  /** As it stands in Redis; null for no row. */
+  /** The text in Redis; null without a row. */
   text: string | null;
   amount: Money;
-  /** The entry of the journal up to which it is accounted for. */
+  /** The journal entry up to which it is accounted for. */
   position: string;
 }
 
@@ -26,19 +26,19 @@ export function formatSeen({amount, position}: Omit<Seen, 'text'>): string {
   return `${amount.toString()} ${position}`;
 }
 
-/** A session, with its row and what it has spent. */
+/** A session with its row and its spending. */
 export interface Reading {
   id: RawId;
   row: string | null;
-  /** A text, null for none; an `ErrorReply` for what cannot be read, undefined for what MGET does not tell. */
+  /** A text, or null for none; an `ErrorReply` if it cannot be read, undefined if MGET does not tell. */
   spent: unknown;
 }
 
 /**
- * Reads sessions: first what was seen of them, then what they have spent, then whether the journal has got a new entry. In
- * any other order what is older could be taken for newer.
+ * Reads sessions: first their rows, then their spending, then whether the journal has a new entry. In any other order
+ * an older value could pass for a newer one.
  *
- * @param isEach reads each key alone, so that one of a wrong type is told from none
+ * @param isEach reads each key alone, so that a key of a wrong type is not taken for an absent one
  */
 export async function readSeen(
   redis: Redis,
@@ -51,7 +51,7 @@ export async function readSeen(
     [['XRANGE', JOURNAL_KEY, `(${end}`, '+', 'COUNT', '1']],
   ];
   const replies: unknown[] = [];
-  // On a cluster only an answer says that a command came before the next.
+  // On a cluster only an answer proves that a command came before the next.
   for (const flight of redis.cluster === undefined ? [flights.flat()] : flights)
     replies.push(...(await redis.pipeline(flight)));
   const [rows, newer] = [replies[0], replies.at(-1)];
@@ -65,7 +65,7 @@ export async function readSeen(
   return {readings, isJournalNewer: (newer as unknown[]).length > 0};
 }
 
-/** Null for what is not money. */
+/** Null if it is not money. */
 export function toPresent(redis: Redis, spent: unknown): Money | null {
   if (spent instanceof ErrorReply) {
     if (spent.message.includes('WRONGTYPE')) return null;

@@ -1,14 +1,14 @@
-/** Splits a list into groups of so many, the last of which may be smaller. */
+/** Splits a list into groups of this size; the last one may be smaller. */
 export function inGroups<T>(list: readonly T[], size: number): T[][] {
   const groups: T[][] = [];
   for (let first = 0; first < list.length; first += size) groups.push(list.slice(first, first + size));
   return groups;
 }
 
-/** Pages that are under way while one is used: then neither Redis nor its client waits for the other. */
+/** Pages to read ahead while one is used, so that neither Redis nor its client waits for the other. */
 const AHEAD = 2;
 
-/** What `read` gives for each page, in their order. */
+/** The results of `read` for each page, in order. */
 export async function* readAhead<P, R>(pages: Iterable<P>, read: (page: P) => Promise<R>): AsyncGenerator<R> {
   const left = pages[Symbol.iterator]();
   const coming: Promise<R>[] = [];
@@ -16,7 +16,7 @@ export async function* readAhead<P, R>(pages: Iterable<P>, read: (page: P) => Pr
     const next = left.next();
     if (next.done === true) return;
     const answer = read(next.value);
-    // When the reader stops early nobody waits for the next pages.
+    // When the reader stops early, nobody waits for the next pages.
     answer.catch(() => undefined);
     coming.push(answer);
   };

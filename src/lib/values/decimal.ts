@@ -1,12 +1,12 @@
-/** A number that stands beside one; texts as `Decimal.of` takes them. */
+/** The other number of an operation; a text is read as by `Decimal.of`. */
 type Operand = Decimal | number | string;
 
-/** How a digit that is cut off rounds the one before it. `half-up` and `up` are away from zero. */
+/** How to round the last digit that stays. `half-up` and `up` round away from zero. */
 export type Rounding = 'down' | 'half-up' | 'half-even' | 'up';
 
 /** Decimals of a quotient. */
 const QUOTIENT_DECIMALS = 20;
-/** With so few digits a binary number is exact, and quicker to make than a BigInt of a text. */
+/** Up to this many digits a binary number is exact, and faster to make than a BigInt of a text. */
 const MAX_EXACT_DIGITS = 15;
 const [POINT, ZERO_DIGIT, NINE_DIGIT] = [0x2e, 0x30, 0x39];
 const NUMBER = /^(-?)(\d+)(?:\.(\d*))?(?:e([+-]?\d+))?$/i;
@@ -18,9 +18,9 @@ function powerOfTen(exponent: number): bigint {
 }
 
 /**
- * An exact decimal number: `coefficient` divided by ten to the power of `scale`. Immutable. Sums, differences and products
- * are exact; a quotient has 20 decimals. It takes as much memory as it has digits, so whoever reads numbers from outside
- * limits their exponents (`fromParts`).
+ * An exact decimal number: `coefficient` divided by ten to the power of `scale`. Immutable. Sums, differences and
+ * products are exact; a quotient has 20 decimals. A number takes as much memory as it has digits, so callers that read
+ * numbers from outside limit their exponents (`fromParts`).
  */
 export class Decimal {
   private constructor(
@@ -29,13 +29,13 @@ export class Decimal {
     private readonly scale: number,
   ) {}
 
-  /** Digits, then that power of ten: `fromParts('-125', -1)` is -12.5. */
+  /** The digits times ten to the power of `exponent`: `fromParts('-125', -1)` is -12.5. */
   static fromParts(digits: string, exponent: number): Decimal {
     return Decimal.scaled(BigInt(digits), -exponent);
   }
 
   /**
-   * A number written with digits, a point and an exponent, in the program's own text (`1.5e-7`).
+   * Reads a number in the program's own text, with digits, a point and an exponent (`1.5e-7`).
    *
    * @throws SyntaxError for any other text
    */
@@ -49,9 +49,9 @@ export class Decimal {
   }
 
   /**
-   * The quick way for what most numbers are: up to 30 digits with at most one point among them, and nothing else.
+   * A fast path for most numbers: up to 30 digits with at most one point, and nothing else.
    *
-   * @returns undefined for any other text, be it a number or not
+   * @returns undefined for any other text, number or not
    */
   static ofPlain(text: string): Decimal | undefined {
     const {length} = text;
@@ -94,7 +94,7 @@ export class Decimal {
     return new Decimal(this.coefficient * factor.coefficient, this.scale + factor.scale);
   }
 
-  /** Of 20 decimals, rounded half up. By zero it throws a RangeError. */
+  /** 20 decimals, rounded half up. Dividing by zero throws a RangeError. */
   div(other: Operand): Decimal {
     const divisor = toDecimal(other);
     const shift = QUOTIENT_DECIMALS + divisor.scale - this.scale;
@@ -113,12 +113,12 @@ export class Decimal {
     return this.coefficient < 0n ? this.neg() : this;
   }
 
-  /** Multiplied by that power of ten. */
+  /** Multiplied by this power of ten. */
   shift(exponent: number): Decimal {
     return Decimal.scaled(this.coefficient, this.scale - exponent);
   }
 
-  /** To that many decimals; below 0 to tens, hundreds, … */
+  /** To this many decimals; below 0 to tens, hundreds, … */
   round(decimals: number, rounding: Rounding): Decimal {
     if (decimals >= this.scale) return this;
     return Decimal.scaled(divide(this.coefficient, powerOfTen(this.scale - decimals), rounding), decimals);
@@ -152,24 +152,24 @@ export class Decimal {
     return this.cmp(other) >= 0;
   }
 
-  /** Of its first digit other than 0: 2 of 123.4, -3 of 0.001; 0 of 0. */
+  /** The power of ten of the first digit other than 0: 2 for 123.4, -3 for 0.001; 0 for 0. */
   get exponent(): number {
     return this.coefficient === 0n ? 0 : String(this.abs().coefficient).length - 1 - this.scale;
   }
 
-  /** The binary number next to it. */
+  /** The nearest binary number. */
   toNumber(): number {
     return Number(this.toString());
   }
 
-  /** With that many decimals, or with all there are. What is rounded to 0 keeps its minus sign. */
+  /** With this many decimals, or with all of them. A negative number that rounds to 0 keeps its minus sign. */
   toFixed(decimals?: number, rounding: Rounding = 'half-up'): string {
     if (decimals === undefined) return this.toString();
     const {coefficient, scale} = this.round(decimals, rounding);
     return write(this.coefficient < 0n, coefficient, scale, decimals);
   }
 
-  /** All digits, never an exponent, no 0 at the end of the decimals. */
+  /** All digits, never an exponent, without trailing zeros after the point. */
   toString(): string {
     const {coefficient, scale} = this;
     if (scale === 0) return String(coefficient);
@@ -179,7 +179,7 @@ export class Decimal {
     return digits.slice(0, digits.charCodeAt(end - 1) === POINT ? end - 1 : end);
   }
 
-  /** A text: a number of JSON.parse would lose digits. */
+  /** A text, because JSON.parse would lose digits of a number. */
   toJSON(): string {
     return this.toString();
   }
@@ -201,7 +201,7 @@ function write(isNegative: boolean, coefficient: bigint, scale: number, decimals
   return `${sign}${digits.slice(0, point)}.${digits.slice(point).padEnd(decimals, '0')}`;
 }
 
-/** The integer next to a fraction. */
+/** The quotient, rounded to an integer. */
 function divide(numerator: bigint, denominator: bigint, rounding: Rounding): bigint {
   const quotient = numerator / denominator;
   const remainder = numerator % denominator;

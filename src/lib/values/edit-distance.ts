@@ -1,4 +1,4 @@
-/** Letters to insert, to leave out, to replace or to exchange with the next one. */
+/** How many letters to insert, remove, replace or swap with the next one. */
 export function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let last = Array.from({length: b.length + 1}, (_, index) => index);

@@ -1,12 +1,12 @@
 export interface TokengateErrorOptions {
-  /** What the user can do next, one sentence. */
+  /** One sentence about what the user can do next. */
   hint?: string | undefined;
   cause?: unknown;
 }
 
 /**
- * What a user can mend, as opposed to a bug. `message` and `hint` are one line each and may hold untrusted text: they are
- * made safe where they are shown, not here.
+ * An error that the user can fix, as opposed to a bug. `message` and `hint` are one line each and may hold untrusted
+ * text: escape them where they are shown.
  */
 export class TokengateError extends Error {
   /** A stable word for scripts, such as `SESSION_NOT_FOUND`. */

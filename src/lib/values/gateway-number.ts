@@ -1,6 +1,6 @@
 /**
- * Numbers as the gateway reads and subtracts them: Python's `Decimal`. Exact where money is not enough, since a stored text
- * may be anything that Python takes for a number.
+ * Numbers as the gateway reads and subtracts them: Python's `Decimal`. For stored texts, which may be anything that
+ * Python takes for a number, where `Money` is not enough.
  */
 export type GatewayNumber = Finite | 'infinity' | '-infinity' | 'nan';
 
@@ -10,7 +10,7 @@ export interface Finite {
   exponent: number;
 }
 
-/** The first of each ten decimal digits of Unicode 14, which is Python 3.11's. */
+/** The zero of each set of ten decimal digits in Unicode 14, the version of Python 3.11. */
 const ZEROS = [
   0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0, 0xf20,
   0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0,
@@ -18,12 +18,14 @@ const ZEROS = [
   0x11450, 0x114d0, 0x11650, 0x116c0, 0x11730, 0x118e0, 0x11950, 0x11c50, 0x11d50, 0x11da0, 0x16a60, 0x16ac0, 0x16b50,
   0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140, 0x1e2f0, 0x1e950, 0x1fbf0,
 ];
-/** What `str.isspace` holds for; JavaScript's `trim` has no separators of ASCII and no NEL, but a byte order mark. */
+/**
+ * The characters of `str.isspace`; JavaScript's `trim` lacks ASCII's separators and NEL, and adds the byte order mark.
+ */
 const BLANKS = '[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]*';
 const AROUND = new RegExp(`^${BLANKS}|${BLANKS}$`, 'g');
 const FINITE = /^([+-]?)(?:(\d+)\.?(\d*)|\.(\d+))(?:e([+-]?\d+))?$/i;
 
-/** Of numbers that can be written: the exponent of the first digit, and that of the last one. */
+/** The largest exponent of a number's first digit, and the smallest of its last digit. */
 const LARGEST = 999_999_999_999_999_999n;
 const SMALLEST = -1_999_999_999_999_999_997n;
 
@@ -43,7 +45,7 @@ export function parseGatewayNumber(text: string): GatewayNumber | undefined {
   return {coefficient: BigInt(sign === '-' ? `-${digits}` : digits), exponent: Number(exponent)};
 }
 
-/** Python drops underscores wherever they stand, and takes digits of every script. */
+/** Python drops underscores anywhere, and takes the digits of every script. */
 function toAscii(text: string): string {
   return text.replaceAll('_', '').replace(/[\0\u0080-\u{10ffff}]/gu, (character) => {
     const code = character.codePointAt(0) ?? 0;
@@ -60,7 +62,7 @@ const MIN_EXPONENT = -MAX_EXPONENT - PRECISION + 1;
 /**
  * `a - b` in the gateway's context.
  *
- * @returns undefined when Python raises an error: nothing comes of infinite less infinite, of NaN, or of an overflow
+ * @returns undefined when Python raises an error: for infinite less infinite, NaN, or an overflow
  */
 export function subtract(a: GatewayNumber, b: GatewayNumber): GatewayNumber | undefined {
   if (a === 'nan' || b === 'nan') return undefined;
@@ -69,12 +71,12 @@ export function subtract(a: GatewayNumber, b: GatewayNumber): GatewayNumber | un
   return round(add(a, {...b, coefficient: -b.coefficient}));
 }
 
-/** Exact as far as the digits that count. */
+/** Exact in all digits that count. */
 function add(a: Finite, b: Finite): Finite {
   if (a.coefficient === 0n) return b;
   if (b.coefficient === 0n) return a;
   const [high, low] = a.exponent >= b.exponent ? [a, b] : [b, a];
-  // What is too small to be a digit of the sum only says to which side to round.
+  // A number too small to change a digit of the sum still decides which way to round.
   const shift = Math.max(1, PRECISION + 2 - lengthOf(high));
   if (lengthOf(low) + low.exponent - 1 < high.exponent - shift) {
     const rest = low.coefficient < 0n ? -1n : 1n;
@@ -92,7 +94,7 @@ function round(value: Finite): Finite | undefined {
 }
 
 function dropDigits(value: Finite, drop: number): Finite {
-  // All of them, and more: less than half of the first that is left.
+  // All digits and more: what is left is less than half of the next one.
   if (drop > lengthOf(value)) return {coefficient: 0n, exponent: 0};
   const unit = 10n ** BigInt(drop);
   const [quotient, rest] = [value.coefficient / unit, abs(value.coefficient % unit)];
@@ -101,7 +103,7 @@ function dropDigits(value: Finite, drop: number): Finite {
   return {coefficient: isUp ? quotient + away : quotient, exponent: value.exponent + drop};
 }
 
-/** Negative when `a` is the smaller one, 0 when they are equal. Exact. NaN compares with nothing, and is none of these. */
+/** Negative when `a` is smaller, 0 when they are equal. Exact. Not for NaN, which Python compares with nothing. */
 export function compare(a: Exclude<GatewayNumber, 'nan'>, b: Exclude<GatewayNumber, 'nan'>): number {
   if (a === b) return 0;
   if (a === '-infinity' || b === 'infinity') return -1;
@@ -116,7 +118,7 @@ export function compare(a: Exclude<GatewayNumber, 'nan'>, b: Exclude<GatewayNumb
   return difference < 0n ? -1 : difference > 0n ? 1 : 0;
 }
 
-/** `float(value)`: what is too large is infinite. */
+/** `float(value)`: a number that is too large becomes infinite. */
 export function toFloat(value: GatewayNumber): number {
   if (typeof value !== 'string') return Number(`${value.coefficient}e${value.exponent}`);
   return value === 'nan' ? NaN : value === 'infinity' ? Infinity : -Infinity;

@@ -1,14 +1,14 @@
 import type {RawId} from './session-id.js';
 
 /**
- * True when the whole text matches a Redis glob: `*`, `?` (one byte), `[abc]`, `[^a]`, `[a-z]`, `\` before a character
- * that is meant literally. Byte by byte, as `stringmatchlen` in Redis does it, with its reading of unclosed brackets, so
- * that an ID matches here exactly when Redis would match it.
+ * True when the whole text matches a Redis glob: `*`, `?` (one byte), `[abc]`, `[^a]`, `[a-z]`, and `\` before a
+ * literal character. Works byte by byte like `stringmatchlen` in Redis, unclosed brackets included, so that an ID
+ * matches here exactly when it matches in Redis.
  */
 export function matchesGlob(glob: Buffer, text: Buffer): boolean {
   let g = 0;
   let t = 0;
-  // Where to go on when what follows the last star doesn't fit: one byte further.
+  // Where to continue when the rest after the last star does not fit: one byte further.
   let afterStar = -1;
   let starText = 0;
   for (;;) {
@@ -31,7 +31,7 @@ export function matchesGlob(glob: Buffer, text: Buffer): boolean {
   }
 }
 
-/** Whether an ID matches a Redis glob; any does without one. */
+/** Returns whether an ID matches a Redis glob; without a glob, every ID does. */
 export function idMatcher(glob: string | undefined): (id: RawId) => boolean {
   if (glob === undefined) return () => true;
   const bytes = Buffer.from(glob);
@@ -44,8 +44,8 @@ export function escapeGlob(text: string): string {
 }
 
 /**
- * What stands for an ID in a pattern of whole keys. A bracket or a backslash could take in what follows the ID: then the
- * pattern only narrows it down (`isExact` is false), and each ID has to be matched.
+ * The part of a key pattern that stands for the ID. A bracket or a backslash in it could swallow what follows the ID in
+ * the key: then the pattern is wider than the glob (`isExact` is false), and each ID has to be matched again.
  */
 export function narrow(glob = '*'): {pattern: string; isExact: boolean} {
   const isExact = !/[[\\]/.test(glob);
@@ -54,7 +54,7 @@ export function narrow(glob = '*'): {pattern: string; isExact: boolean} {
 
 const [STAR, QUESTION, OPEN, CLOSE, CARET, DASH, BACKSLASH] = Buffer.from('*?[]^-\\') as unknown as number[];
 
-/** Where the glob goes on after it has matched one byte; -1 when it does not match. */
+/** Where the glob continues after matching one byte; -1 when it does not match. */
 function matchOne(glob: Buffer, start: number, byte: number): number {
   const code = glob[start];
   if (code === QUESTION) return start + 1;

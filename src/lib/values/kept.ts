@@ -1,7 +1,7 @@
-/** Results that are kept at a time. */
+/** How many results are kept at a time. */
 const MOST = 1000;
 
-/** Keeps what was computed of a text: of many sessions most hold one of a few. What is given is shared, so nobody changes it. */
+/** Keeps the results for the latest texts: many sessions hold the same few. Results are shared, so nobody may change them. */
 export function keptByText<V>(compute: (text: string) => V): (text: string) => V {
   const known = new Map<string, V>();
   return (text) => {

@@ -2,29 +2,29 @@ import {Decimal} from './decimal.js';
 import {TokengateError} from './errors.js';
 import {type Finite, parseGatewayNumber, toFloat} from './gateway-number.js';
 
-/** USD, exact: never a binary float, from the text in Redis to the text on the screen. */
+/** US dollars, exact: never a binary float, from the text in Redis to the text on the screen. */
 export type Money = Decimal;
 
 export const ZERO: Money = Decimal.of(0);
 
 const TYPED = /^(\d+(\.\d+)?|\.\d+)$/;
-/** The gateway computes with 28 significant digits (Python's Decimal), so more could not be kept. */
+/** The gateway computes with 28 significant digits (Python's Decimal), so more would be lost. */
 const MAX_DIGITS = 28;
 const MAX_WHOLE_DIGITS = 18;
 
-/** What the gateway and this CLI write. */
+/** The form that the gateway and this CLI write. */
 const PLAIN = /^\d{1,300}(\.\d{1,300})?$/;
-/** Digits after the point that are kept of a stored amount; what is less counts as nothing. */
+/** Digits after the point to keep of a stored amount; anything smaller counts as nothing. */
 const MAX_DECIMALS = 2000;
 
 export interface TypedAmount {
-  /** What is written to Redis: the digits as typed, without an exponent. */
+  /** The text to write to Redis: the digits as typed, without an exponent. */
   text: string;
   value: Money;
 }
 
 /**
- * An amount as an operator types it: plain decimal digits, not negative.
+ * Reads an amount that an operator typed: plain decimal digits, not negative.
  *
  * @throws TokengateError INVALID_AMOUNT
  */
@@ -55,9 +55,9 @@ function whyNotPlain(typed: string): string {
 }
 
 /**
- * An amount as it stands in Redis, read the way the gateway reads it (Python's `Decimal(text)`).
+ * Reads an amount in Redis the way the gateway does (Python's `Decimal(text)`).
  *
- * @returns undefined when it is not a finite number, or one that the gateway's JSON, of binary floats, can't hold
+ * @returns undefined when it is not a finite number, or too large for the gateway's JSON, which has binary floats
  */
 export function parseStoredMoney(text: string): Money | undefined {
   const plain = Decimal.ofPlain(text);
@@ -67,11 +67,11 @@ export function parseStoredMoney(text: string): Money | undefined {
   return typeof value === 'object' ? toMoney(value) : undefined;
 }
 
-/** @returns undefined for what a binary float can't hold */
+/** @returns undefined when a binary float can't hold it */
 export function toMoney(value: Finite): Money | undefined {
   if (!Number.isFinite(toFloat(value))) return undefined;
   const digits = String(value.coefficient);
-  // Before it is made, since it would take as much memory as it has zeros.
+  // Checked first: the number would take as much memory as it has zeros.
   if (value.coefficient === 0n || digits.length + value.exponent < -MAX_DECIMALS) return ZERO;
   return Decimal.fromParts(digits, value.exponent).round(MAX_DECIMALS, 'half-even');
 }
@@ -97,7 +97,7 @@ export function formatExactMoney(amount: Money): string {
   return withDollar(decimals < 2 ? amount.toFixed(2) : digits);
 }
 
-/** One decimal, rounded half to even: `48.4%`. What is not all of it does not look as if it were: `99.9%`. */
+/** One decimal, rounded half to even: `48.4%`. Anything below 100 % stays below it: `99.9%`. */
 export function formatPercentage(percentage: Decimal): string {
   const digits = percentage.toFixed(1, 'half-even');
   return digits === '100.0' && percentage.lt(100) ? '99.9%' : `${digits}%`;

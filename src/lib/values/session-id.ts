@@ -4,14 +4,14 @@ import {TokengateError} from './errors.js';
 import {decodeUtf8} from './utf8.js';
 
 /**
- * A session ID as the bytes that stand in Redis, one character a byte: small in memory, exact for names that are not
- * UTF-8, and sorted in the order of the bytes, which is the order of the code points.
+ * A session ID as its bytes in Redis, one character a byte: small in memory, exact even when it is not UTF-8, and
+ * sorted by its bytes, which is the order of its code points.
  */
 export type RawId = string & {readonly [bytes]: true};
 declare const bytes: unique symbol;
 
 /**
- * An ID is any text but none, exactly as the API client sent it.
+ * Reads an ID: any text that is not empty, exactly as the API client sent it.
  *
  * @throws TokengateError INVALID_SESSION_ID
  */
@@ -23,12 +23,12 @@ export function parseSessionId(text: string): RawId {
   return rawId(isAscii(text) ? text : Buffer.from(text).toString('latin1'));
 }
 
-/** Takes text for the bytes of an ID, one character a byte. */
+/** Treats text as the bytes of an ID, one character a byte. */
 export function rawId(latin1: string): RawId {
   return latin1 as RawId;
 }
 
-/** What an ID is called: its text, with each byte that is not part of any as `\xNN`. */
+/** The name to show for an ID: its text, with each byte that is not UTF-8 as `\xNN`. */
 export function nameOf(id: RawId): string {
   if (isAscii(id)) return id;
   return decodeUtf8(Buffer.from(id, 'latin1'), (byte) => `\\x${byte.toString(16).padStart(2, '0')}`);
@@ -40,7 +40,7 @@ export function sessionNotFound(id: RawId, more = ''): TokengateError {
   });
 }
 
-/** False for a name that is not UTF-8, which the gateway never writes. */
+/** False for an ID that is not UTF-8; the gateway never writes one. */
 export function isText(id: RawId): boolean {
   return isAscii(id) || isUtf8(Buffer.from(id, 'latin1'));
 }
@@ -48,22 +48,24 @@ export function isText(id: RawId): boolean {
 /** Bytes as pairs of digits. */
 export const HEX = /^(?:[\da-f]{2})+$/;
 
-/** The bytes of an ID that is no UTF-8 text, and whose name could be that of another; undefined for a text. */
+/** The bytes of an ID that is not UTF-8, whose name may be another ID's name as well; undefined for a text. */
 export function hexOf(id: RawId): string | undefined {
   return isText(id) ? undefined : Buffer.from(id, 'latin1').toString('hex');
 }
 
-/** The ID whose bytes are written so, as `hexOf` does; undefined for what is no such text. */
+/** The ID with these bytes, as `hexOf` writes them; undefined for any other value. */
 export function idOfHex(hex: unknown): RawId | undefined {
   return typeof hex === 'string' && HEX.test(hex) ? rawId(Buffer.from(hex, 'hex').toString('latin1')) : undefined;
 }
 
-/** What the gateway stores of an ID that stood in an `X-Session-ID` header: it reads the bytes there as Latin-1. */
+/**
+ * The ID that the gateway stores for an `X-Session-ID` header with this ID: it decodes the header's bytes as Latin-1.
+ */
 export function asHeaderGives(id: RawId): RawId {
   return isAscii(id) ? id : rawId(Buffer.from(id).toString('latin1'));
 }
 
-/** The ID that a client sent in the header, of one that the gateway has stored so; undefined for any other. */
+/** The reverse: the ID that a client put into the header; undefined for an ID that no header gives. */
 export function sentInHeader(id: RawId): RawId | undefined {
   if (isAscii(id) || !isText(id)) return undefined;
   const sent = rawId(Buffer.from(id, 'latin1').toString());

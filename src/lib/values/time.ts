@@ -1,13 +1,14 @@
 import {TokengateError} from './errors.js';
 
-/** With an offset, `at` is the moment that was meant. */
+/** `at` of a time with an offset is the moment that was meant. */
 export type GatewayTime = {kind: 'time'; at: Date} | {kind: 'offset'; at: Date} | {kind: 'unreadable'};
 
 const UNREADABLE: GatewayTime = {kind: 'unreadable'};
 
 /**
- * A time as the gateway reads it, by `datetime.fromisoformat` of Python 3.11: UTC without an offset. With an offset (`Z`
- * too) or unreadable, the gateway answers every request of that session with HTTP 500. Precise to the millisecond.
+ * Reads a time like the gateway, with `datetime.fromisoformat` of Python 3.11: UTC without an offset. If it has an
+ * offset (even `Z`) or is unreadable, the gateway answers every request of that session with HTTP 500. Precise to the
+ * millisecond.
  */
 export function parseGatewayTime(text: string): GatewayTime {
   const bytes = Buffer.from(text);
@@ -22,14 +23,14 @@ export function parseGatewayTime(text: string): GatewayTime {
 const [DASH, COLON, POINT, COMMA, PLUS, LETTER_W, LETTER_Z] = Buffer.from('-:.,+WZ') as unknown as number[];
 
 /**
- * Where the date ends. Any one character may stand between date and time, so that it is the date's own form that says:
- * `YYYY-MM-DD`, `YYYYMMDD`, `YYYY-Www`, `YYYY-Www-D`, `YYYYWww` or `YYYYWwwD`.
+ * Where the date ends. Any character may separate date and time, so only the form of the date tells: `YYYY-MM-DD`,
+ * `YYYYMMDD`, `YYYY-Www`, `YYYY-Www-D`, `YYYYWww` or `YYYYWwwD`.
  */
 function findDateEnd(bytes: Buffer): number {
   if (bytes.length === 7) return 7;
   if (bytes[4] === DASH) {
     if (bytes[5] !== LETTER_W) return 10;
-    // A dash is rather followed by a time than by a day that a digit sets apart from one.
+    // A dash before two digits separates a time; before one digit, a day.
     return bytes[8] !== DASH || isDigit(bytes[10]) ? 8 : 10;
   }
   if (bytes[4] !== LETTER_W) return 8;
@@ -53,13 +54,13 @@ function parseDate(bytes: Buffer, end: number): number | undefined {
   const [month, day] = [digitsAt(bytes, 4 + dash, 2), digitsAt(bytes, 6 + 2 * dash, 2)];
   if (month === undefined || day === undefined || (dash === 1 && bytes[7] !== DASH)) return undefined;
   const at = utc(year, month - 1, day);
-  // What is too large shows in the next larger.
+  // Values out of range show up in the next larger unit.
   return at.getUTCMonth() === month - 1 && day > 0 ? at.getTime() : undefined;
 }
 
 const DAY_MS = 86_400_000;
 
-/** Weeks begin on Monday, and the first of a year is the one that has its first Thursday. */
+/** Weeks begin on Monday; the first week of a year has its first Thursday. */
 function ofWeek(year: number, week: number, day: number | undefined): number | undefined {
   if (day === undefined || day < 1 || day > 7 || week < 1 || week > 53) return undefined;
   const firstMonday = (of: number): number => {
@@ -88,7 +89,7 @@ function parseTimeOfDay(bytes: Buffer, day: number): GatewayTime {
   const offset = parseClock(bytes, zone + 1, bytes.length);
   if (offset?.isWhole !== true) return UNREADABLE;
   const length = toMilliseconds({...offset, milliseconds: 0});
-  // Python takes no offset of a day or more.
+  // Python refuses an offset of a day or more.
   if (length >= DAY_MS) return UNREADABLE;
   return {kind: 'offset', at: new Date(bytes[zone] === DASH ? at + length : at - length)};
 }
@@ -98,11 +99,11 @@ interface Clock {
   minutes: number;
   seconds: number;
   milliseconds: number;
-  /** Nothing follows; Python, which reads C's texts, takes NUL for the end. */
+  /** True when nothing follows. Python parses C strings, so NUL counts as the end. */
   isWhole: boolean;
 }
 
-/** `HH[:MM[:SS]]` or `HH[MM[SS]]`, perhaps with a fraction after any of them, as Python reads it: it goes on past `end`. */
+/** `HH[:MM[:SS]]` or `HH[MM[SS]]`, with an optional fraction after any of them. Like Python, it reads on past `end`. */
 function parseClock(bytes: Buffer, start: number, end: number): Clock | undefined {
   const parts = [0, 0, 0];
   let hasColons = false;
@@ -136,7 +137,7 @@ function toMilliseconds({hours, minutes, seconds, milliseconds}: Clock): number 
   return ((hours * 60 + minutes) * 60 + seconds) * 1000 + milliseconds;
 }
 
-/** Undefined unless so many digits stand there. */
+/** Undefined unless this many digits are there. */
 function digitsAt(bytes: Buffer, start: number, count: number): number | undefined {
   let value = 0;
   for (let at = start; at < start + count; at++) {
@@ -151,12 +152,14 @@ function isDigit(byte: number | undefined): byte is number {
   return byte !== undefined && byte >= 48 && byte <= 57;
 }
 
-/** Bytes of the UTF-8 character that begins with this one. */
+/** The length in bytes of the UTF-8 character that begins with this byte. */
 function characterLength(byte: number): number {
   return byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
 }
 
-/** The only form that the gateway obeys: ISO 8601 in UTC, without `Z`. */
+/**
+ * The only form that the gateway obeys: ISO 8601 in UTC, without `Z`. It ignores a freeze whose end has any other form.
+ */
 export function formatGatewayTime(at: Date): string {
   return at.toISOString().slice(0, -1);
 }
@@ -168,7 +171,7 @@ export function formatUtc(at: Date): string {
 
 const UNITS: Record<string, number> = {w: 604_800, d: 86_400, h: 3600, m: 60, s: 1};
 
-/** Each unit once, the larger before the smaller: `1h2h` is a slip of the keys, and not three hours. */
+/** Each unit once, larger before smaller: `1h2h` is a typo, not three hours. */
 const DURATION = new RegExp(
   `^(?=.)${Object.keys(UNITS)
     .map((unit) => `(?:(\\d{1,9})${unit})?`)
@@ -193,7 +196,10 @@ export function parseDuration(typed: string): number {
   return seconds;
 }
 
-/** `45s`, `4m21s`, `2h5m` or `3d4h`: its two largest units, as `parseDuration` reads them; of part of a second, one. */
+/**
+ * `45s`, `4m21s`, `2h5m` or `3d4h`: the two largest units, in the form that `parseDuration` reads. Less than a second
+ * is `1s`.
+ */
 export function formatDuration(milliseconds: number): string {
   let left = Math.max(1, Math.ceil(milliseconds / 1000));
   const parts: string[] = [];
@@ -207,8 +213,8 @@ export function formatDuration(milliseconds: number): string {
 }
 
 /**
- * A point in time as an operator types it: ISO 8601, local time unless it ends in `Z` or an offset; a date alone is its
- * first moment.
+ * Reads a point in time that an operator typed: ISO 8601, in local time unless it ends in `Z` or an offset; a date
+ * alone means its first moment.
  *
  * @throws TokengateError INVALID_TIME
  */
@@ -217,7 +223,7 @@ export function parseTime(typed: string): Date {
     /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:?\d\d)?)?$/.exec(typed) ?? [];
   const zone = offset.replace(/:?(\d\d)$/, ':$1');
   const at = new Date(`${date ?? ''}T${time ?? '00:00'}${zone}`);
-  // A day that the month does not have would roll over into the next.
+  // A day that the month does not have would roll over into the next month.
   const isReal = parseGatewayTime(date ?? '').kind === 'time';
   if (Number.isNaN(at.getTime()) || !isReal) {
     throw new TokengateError('INVALID_TIME', `Invalid time '${typed}'.`, {
@@ -231,6 +237,25 @@ export function parseTime(typed: string): Date {
     });
   }
   return at;
+}
+
+const timezones = new Map<string, boolean>();
+
+/** True for a name that this Node.js knows a time zone by, and for an offset such as `+05:45`. */
+export function isTimezone(name: string): boolean {
+  const known = timezones.get(name) ?? (/^[+-]([01]\d|2[0-3]):[0-5]\d$/.test(name) || isZoneName(name));
+  timezones.set(name, known);
+  return known;
+}
+
+/** The same of a name alone. */
+export function isZoneName(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', {timeZone: name});
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** How the beginning of a period is typed: a length of time before now, the local day of now or the one before, or a time. */
@@ -247,7 +272,7 @@ export function parseSince(typed: string, parseAt: (typed: string) => Date): Sin
   return {at: parseAt(typed)};
 }
 
-/** Further back than a date can go is the beginning. */
+/** Anything before the first date that can be represented means the beginning. */
 export function sinceTime(since: Since, now: Date): Date {
   if ('at' in since) return since.at;
   if ('secondsAgo' in since) return new Date(Math.max(0, now.getTime() - since.secondsAgo * 1000));
@@ -257,7 +282,7 @@ export function sinceTime(since: Since, now: Date): Date {
 const MAX_TIMEOUT_SECONDS = 3600;
 
 /**
- * A time limit: seconds in plain digits, as milliseconds.
+ * Reads a time limit: whole or decimal seconds, returned as milliseconds.
  *
  * @throws TokengateError INVALID_TIMEOUT
  */

@@ -1,6 +1,6 @@
 import {isUtf8} from 'node:buffer';
 
-/** Bytes as text, with something in place of each byte that is no part of UTF-8. */
+/** Decodes bytes to text, and replaces each byte that is not UTF-8. */
 export function decodeUtf8(bytes: Buffer, replace: (byte: number) => string): string {
   if (isUtf8(bytes)) return bytes.toString();
   let text = '';

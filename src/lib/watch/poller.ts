@@ -3,174 +3,197 @@ import {TokengateError} from '../values/errors.js';
 import type {RawId} from '../values/session-id.js';
 import type {Reading, Watch} from './reader.js';
 
-/** Readings of a Redis, one after the other, for as long as they are wanted, whatever becomes of the connection. */
+/** Repeats readings of a Redis for as long as they are wanted, whatever happens to the connection. */
 export interface Feed {
-  /** Where it was read from last. */
+  /** The server of the last reading. */
   readonly server: ServerInfo;
-  /** When it was read last, in the milliseconds of `performance.now()`. */
+  /** The time of the last reading, in milliseconds of `performance.now()`. */
   readonly readAt: number;
-  /** Set while Redis can't be read: what was read before is then as old as its own time says. */
+  /** Set while Redis can't be read: the last reading is then as old as its own time says. */
   readonly trouble: Trouble | undefined;
-  /** Calls the listener after each reading, and after each failure; gives what ends that. */
+  /** Calls the listener after each reading and each failure; returns a function that stops that. */
   subscribe(listener: () => void): () => void;
   reading(): Reading;
   /**
-   * Says how to find out, once a reading is there, of which sessions the counts of requests are wanted. They are read
-   * before the listeners hear of the reading.
+   * Sets how to choose the sessions whose request counts are wanted. They are read after each reading, before the
+   * listeners hear of it.
    */
   lookAt(choose: () => readonly RawId[]): void;
-  /** Reads the counts of requests of these that have none, since they are wanted now. */
+  /** Reads the request counts of these sessions now, where they are missing. */
   lookMore(ids: readonly RawId[]): void;
-  /** Reads at once, in place of at the next interval. */
+  /** Reads now instead of at the next interval. */
   hurry(): void;
   /**
-   * The connection, to change something.
+   * Returns the connection for a change.
    *
-   * @throws TokengateError what the trouble is
+   * @throws TokengateError the current trouble
    */
   connection(): Redis;
-  /** Resolves when the signal has ended it; rejects with what is no failure of Redis. */
+  /** Resolves when the signal has ended the feed; rejects with any error that is not a failure of Redis. */
   readonly ended: Promise<void>;
 }
 
 interface Trouble {
   error: TokengateError;
-  /** When Redis is tried again, in the milliseconds of `performance.now()`. */
+  /** When Redis is tried again, in milliseconds of `performance.now()`. */
   retryAt: number;
 }
 
 interface FeedOptions {
   /** Opens a connection. */
   connect: () => Promise<Redis>;
-  watch: Watch;
-  /** From one reading to the next, in milliseconds. */
+  watch: Pick<Watch, 'read' | 'readClosely' | 'reading'>;
+  /** The time from one reading to the next, in milliseconds. */
   interval: number;
-  /** Reads the counts of requests of all sessions. */
+  /** Reads the request counts of all sessions. */
   countAll?: boolean;
   signal: AbortSignal;
 }
 
-/** The second reading follows the first so soon: of two readings there are rates. */
+/** The second reading follows this soon after the first: two readings give rates. */
 const SECOND_MS = 1000;
-/** Redis is tried again after a second, then after twice as long each time, up to this. */
+/** Redis is tried again after a second, then after twice as long each time, up to this limit. */
 const MAX_RETRY_MS = 10_000;
 
 /**
- * Reads once, then goes on reading. A slow server is left alone for at least as long as it was asked.
+ * Reads once, then keeps reading. After each answer it leaves a slow server alone for at least as long as the answer
+ * took.
  *
  * @throws TokengateError when the first reading fails
  */
-export async function openFeed({connect, watch, interval, countAll = false, signal}: FeedOptions): Promise<Feed> {
-  const listeners = new Set<() => void>();
-  const notify = (): void => {
-    for (const listener of listeners) listener();
-  };
-  let wantedOf = (): readonly RawId[] => [];
-  let looked: readonly RawId[] = [];
-  let isLooking = false;
-  let redis: Redis | undefined = await connect();
-  let {server} = redis;
-  let trouble: Trouble | undefined;
-  let failures = 0;
-  let readAt = performance.now();
-  let isHurried = false;
-  let wake = (): void => {
+export async function openFeed(options: FeedOptions): Promise<Feed> {
+  const poller = new Poller(options, await options.connect());
+  await poller.begin();
+  return poller;
+}
+
+class Poller implements Feed {
+  ended = Promise.resolve();
+  server: ServerInfo;
+  readAt = performance.now();
+  trouble: Trouble | undefined;
+  readonly #options: FeedOptions;
+  readonly #listeners = new Set<() => void>();
+  #redis: Redis | undefined;
+  #wantedOf = (): readonly RawId[] => [];
+  /** Whose requests are counted at the next reading. */
+  #looked: readonly RawId[] = [];
+  #isLooking = false;
+  #failures = 0;
+  #isHurried = false;
+  #wake = (): void => {
     // Nobody is asleep.
   };
-  signal.addEventListener('abort', () => {
-    wake();
-  });
 
-  /** @returns how long to wait for the next, in milliseconds */
-  const read = async (gap = interval): Promise<number> => {
-    const start = performance.now();
-    redis ??= await connect();
-    ({server} = redis);
-    await watch.read(redis, countAll ? 'all' : looked);
-    looked = wantedOf();
-    if (!countAll) await watch.readClosely(redis, looked);
-    readAt = performance.now();
-    const elapsed = readAt - start;
-    return Math.max(gap - elapsed, elapsed);
-  };
-  const readAgain = async (): Promise<number> => {
-    try {
-      const delay = await read();
-      trouble = undefined;
-      failures = 0;
-      return delay;
-    } catch (error) {
-      if (!(error instanceof TokengateError)) throw error;
-      redis?.close();
-      redis = undefined;
-      const delay = Math.min(1000 * 2 ** failures++, MAX_RETRY_MS);
-      trouble = {error, retryAt: performance.now() + delay};
-      return delay;
+  constructor(options: FeedOptions, redis: Redis) {
+    this.#options = options;
+    this.#redis = redis;
+    this.server = redis.server;
+    options.signal.addEventListener('abort', () => {
+      this.#wake();
+    });
+  }
+
+  async begin(): Promise<void> {
+    const first = await this.#read(Math.min(this.#options.interval, SECOND_MS));
+    this.ended = this.#goOn(first);
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  reading(): Reading {
+    return this.#options.watch.reading();
+  }
+
+  lookAt(choose: () => readonly RawId[]): void {
+    this.#wantedOf = choose;
+  }
+
+  lookMore(ids: readonly RawId[]): void {
+    if (this.#redis === undefined || this.#isLooking) return;
+    this.#isLooking = true;
+    // A failure shows up at the next reading.
+    void this.#options.watch
+      .readClosely(this.#redis, ids)
+      .catch(() => false)
+      .then((isNew) => {
+        this.#isLooking = false;
+        if (isNew) this.#notify();
+      });
+  }
+
+  hurry(): void {
+    // During a reading, it makes the next one follow at once.
+    this.#isHurried = true;
+    this.#wake();
+  }
+
+  connection(): Redis {
+    if (this.#redis !== undefined) return this.#redis;
+    throw this.trouble?.error ?? new TokengateError('REDIS_UNREACHABLE', 'There is no connection to Redis.');
+  }
+
+  /** @param first how long to wait for the next reading, in milliseconds */
+  async #goOn(first: number): Promise<void> {
+    const {signal} = this.#options;
+    const isStopped = (): boolean => signal.aborted;
+    let delay = first;
+    while (!isStopped()) {
+      await this.#sleep(delay);
+      if (isStopped()) return;
+      delay = await this.#readAgain();
+      // A connection that the signal has ended is not a trouble.
+      if (!isStopped()) this.#notify();
     }
-  };
-  /** Until the time is over, or the feed is hurried or ended. */
-  const sleep = async (ms: number): Promise<void> => {
+  }
+
+  /** Ends when the time is over, or the feed is hurried or ended. */
+  async #sleep(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, isHurried ? 0 : ms);
-      wake = () => {
+      const timer = setTimeout(resolve, this.#isHurried ? 0 : ms);
+      this.#wake = () => {
         clearTimeout(timer);
         resolve();
       };
     });
-    isHurried = false;
-  };
-  const run = async (first: number): Promise<void> => {
-    let delay = first;
-    while (!isStopped()) {
-      await sleep(delay);
-      if (isStopped()) return;
-      delay = await readAgain();
-      // A connection that the signal has ended is no trouble.
-      if (!isStopped()) notify();
-    }
-  };
-  const isStopped = (): boolean => signal.aborted;
+    this.#isHurried = false;
+  }
 
-  const ended = run(await read(Math.min(interval, SECOND_MS)));
-  return {
-    get server() {
-      return server;
-    },
-    get readAt() {
-      return readAt;
-    },
-    get trouble() {
-      return trouble;
-    },
-    ended,
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    reading: () => watch.reading(),
-    lookAt(choose) {
-      wantedOf = choose;
-    },
-    lookMore(ids) {
-      if (redis === undefined || isLooking) return;
-      isLooking = true;
-      // A failure shows itself at the next reading.
-      void watch
-        .readClosely(redis, ids)
-        .catch(() => false)
-        .then((isNew) => {
-          isLooking = false;
-          if (isNew) notify();
-        });
-    },
-    hurry() {
-      // During a reading the next one follows at once.
-      isHurried = true;
-      wake();
-    },
-    connection() {
-      if (redis !== undefined) return redis;
-      throw trouble?.error ?? new TokengateError('REDIS_UNREACHABLE', 'There is no connection to Redis.');
-    },
-  };
+  /** @returns how long to wait for the next reading, in milliseconds */
+  async #readAgain(): Promise<number> {
+    try {
+      const delay = await this.#read(this.#options.interval);
+      this.trouble = undefined;
+      this.#failures = 0;
+      return delay;
+    } catch (error) {
+      if (!(error instanceof TokengateError)) throw error;
+      this.#redis?.close();
+      this.#redis = undefined;
+      const delay = Math.min(1000 * 2 ** this.#failures++, MAX_RETRY_MS);
+      this.trouble = {error, retryAt: performance.now() + delay};
+      return delay;
+    }
+  }
+
+  async #read(gap: number): Promise<number> {
+    const {connect, watch, countAll = false} = this.#options;
+    const start = performance.now();
+    this.#redis ??= await connect();
+    const redis = this.#redis;
+    this.server = redis.server;
+    await watch.read(redis, countAll ? 'all' : this.#looked);
+    this.#looked = this.#wantedOf();
+    if (!countAll) await watch.readClosely(redis, this.#looked);
+    this.readAt = performance.now();
+    const elapsed = this.readAt - start;
+    return Math.max(gap - elapsed, elapsed);
+  }
+
+  #notify(): void {
+    for (const listener of this.#listeners) listener();
+  }
 }

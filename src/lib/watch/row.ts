@@ -4,26 +4,26 @@ import {addPartial, NO_TOTALS, type Totals, usedOf} from '../sessions/totals.js'
 import {type Money, ZERO} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
 
-/** How a session stands. `empty` has spent its budget: the gateway refuses its requests, as it does when `frozen`. */
+/** The status of a session. `empty` has spent its budget: like for a `frozen` one, the gateway refuses its requests. */
 export const STATUSES = ['frozen', 'invalid', 'empty', 'low', 'ok'] as const;
 export type Status = (typeof STATUSES)[number];
 
-/** From this share of the budget on, in percent, a session is `low`. */
+/** From this percentage of the budget on, a session is `low`. */
 const LOW = 80;
 
-/** A session that is looked at again and again. The same object for as long as it is known. */
+/** A session under watch. The same object for as long as the session is known. */
 export interface Watched {
   readonly id: RawId;
-  /** With its freeze. Another object when anything in it has changed. */
+  /** With its freeze. A new object whenever anything in it changes. */
   session: Session;
   status: Status;
   /** US dollars a minute; null until there is enough data. */
   rate: Money | null;
-  /** When the budget renews; null when it does not, or when that is overdue. */
+  /** When the budget renews; null when it does not, or when a renewal is overdue. */
   renewsAt: Date | null;
-  /** The same in seconds from the last reading. */
+  /** The same in seconds after the last reading. */
   renewsIn: number | null;
-  /** Requests since the last 60 s without one; null when that is not a count; undefined when it was not read. */
+  /** Requests since the last 60 s without one; null when it is not a count, undefined when it was not read. */
   requests: number | null | undefined;
 }
 
@@ -35,28 +35,28 @@ export function statusOf({budget, spent, remaining, percentageUsed, freeze}: Ses
 }
 
 /**
- * Seconds until the budget is spent, at the rate of now, or `lasts` when it renews before; null when that is not known, or
- * never: a freeze stops it.
+ * Seconds until the budget is spent at the present rate, or `lasts` when it renews before. Null when it is not known,
+ * or never happens: a freeze stops it.
  */
 export function forecastOf({session: {remaining}, status, rate, renewsIn}: Watched): number | 'lasts' | null {
   return status === 'frozen' ? null : forecastEmpty(remaining, rate, renewsIn);
 }
 
-/** The seconds alone. */
+/** The same, as seconds only. */
 export function emptyIn(one: Watched): number | null {
   const forecast = forecastOf(one);
   return forecast === 'lasts' ? null : forecast;
 }
 
-/** What the sessions of a reading come to. What is not money is left out. */
+/** The sums over the sessions of a reading, without values that are not money. */
 export interface Summary extends Totals {
-  /** Spent, in percent of the budget, of those whose two amounts are both money. */
+  /** Percent of the budget spent, over sessions whose two amounts are both money. */
   used: Money;
-  /** US dollars a minute; null until there is enough data of any. */
+  /** US dollars a minute; null until there is enough data for any session. */
   rate: Money | null;
-  /** Seconds until the first of their budgets renews; null when none does. */
+  /** Seconds until the first budget renews; null when none does. */
   renewsIn: number | null;
-  /** How many there are of each status. */
+  /** The number of sessions with each status. */
   statuses: Record<Status, number>;
 }
 
@@ -83,7 +83,7 @@ export function summarize(sessions: readonly Watched[]): Summary {
   return summary;
 }
 
-/** In the order of the columns. Each sorts what is most pressing first, and the letter A. */
+/** In column order. Each sorts the most pressing sessions first; the ID sorts from A. */
 export const WATCH_FIELDS = [
   'status',
   'id',
@@ -97,7 +97,7 @@ export const WATCH_FIELDS = [
 ] as const;
 export type WatchField = (typeof WATCH_FIELDS)[number];
 
-/** Sorts in place; those that are equal by their IDs, of which each is there once, and what is not known comes last. */
+/** Sorts in place; equal sessions by their IDs, and unknown values last. */
 export function sortWatched(sessions: Watched[], field: WatchField, reverse: boolean): Watched[] {
   const direction = reverse ? -1 : 1;
   const byId = (a: Watched, b: Watched): number => (a.id < b.id ? -1 : 1);

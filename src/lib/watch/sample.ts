@@ -3,11 +3,11 @@ import {setTimeout as wait} from 'node:timers/promises';
 import type {Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
-import {openWatch, type Reading, type Wanted} from './reader.js';
+import {Watch, type Reading, type Wanted} from './reader.js';
 
-/** Reads all sessions twice, so many seconds apart: of two readings there are rates. */
+/** Reads all sessions twice, this many seconds apart: two readings give rates. */
 export async function sampleSessions(redis: Redis, wanted: Wanted, seconds: number): Promise<Reading> {
-  const watch = openWatch(wanted);
+  const watch = new Watch(wanted);
   await watch.read(redis, []);
   await wait(seconds * 1000);
   await watch.read(redis, 'all');
@@ -18,7 +18,7 @@ export async function sampleSessions(redis: Redis, wanted: Wanted, seconds: numb
 const UNITS: Record<string, number> = {s: 1, m: 60, min: 60, h: 3600, d: 86_400};
 
 /**
- * A rate of spending as an operator types it: `5/m`, `0.10/s` or `120/h`.
+ * Reads a rate of spending that an operator typed: `5/m`, `0.10/s` or `120/h`.
  *
  * @returns US dollars a minute
  * @throws TokengateError INVALID_RATE

@@ -2,8 +2,8 @@ import {Decimal} from '../values/decimal.js';
 import {type Money, ZERO} from '../values/money.js';
 
 /**
- * What a session has spent over the last minute, from successive readings. The increases are exact; a fall (a reset, or a
- * correction by hand) says nothing about spending, so the time between those two readings counts as not observed.
+ * Spending over the last minute, from successive readings. Increases are exact. A fall (a reset, or a manual
+ * correction) says nothing about spending, so the time between those two readings counts as not observed.
  */
 export interface Spending {
   /** The last reading. */
@@ -11,15 +11,20 @@ export interface Spending {
   at: number;
   /** All increases since the first reading. */
   total: Money;
-  /** Earlier values of `total`, oldest first, and when each was read: in milliseconds, moved on by what is not observed. */
+  /**
+   * Earlier values of `total`, oldest first, and their times in milliseconds, shifted by the time that was not
+   * observed.
+   */
   points: {at: number; total: Money}[];
 }
 
-/** Spending is taken over the last so many milliseconds, or one interval where that is longer. */
+/** Milliseconds over which a rate is taken, or one interval if that is longer. */
 const WINDOW = 60_000;
-/** Two points are at least so far apart. */
+/** Minimum distance between two points, in milliseconds. */
 const SPACING = 5000;
-/** Less time than this says too little. Two readings a second apart are enough, whatever the clock makes of that. */
+/**
+ * Minimum time for a rate, in milliseconds. Two readings a second apart are enough, even if the clock is a little off.
+ */
 const ENOUGH = 900;
 
 /** @param at the server's time in milliseconds */
@@ -27,7 +32,7 @@ export function startSpending(at: number, spent: Money): Spending {
   return {spent, at, total: ZERO, points: [{at, total: ZERO}]};
 }
 
-/** Takes in another reading. */
+/** Adds another reading. */
 export function addReading(spending: Spending, at: number, spent: Money): void {
   const {points} = spending;
   if (spent !== spending.spent && spent.lt(spending.spent)) {
@@ -40,7 +45,7 @@ export function addReading(spending: Spending, at: number, spent: Money): void {
   spending.at = at;
   const last = points.at(-1);
   if (last === undefined || at - last.at >= SPACING) points.push({at, total: spending.total});
-  // The oldest is needed while no other is as old as the window.
+  // The oldest point stays until another one is as old as the window.
   while (points[1] !== undefined && at - points[1].at >= WINDOW) points.shift();
 }
 
@@ -49,13 +54,13 @@ export function rateOf({at, total, points}: Spending): Money | null {
   const [first] = points;
   const elapsed = first === undefined ? 0 : at - first.at;
   if (first === undefined || elapsed < ENOUGH) return null;
-  // Nothing spent is what there is most of, and a division takes longer than all else.
+  // Most sessions have spent nothing, and a division is slower than everything else here.
   return total === first.total ? ZERO : total.minus(first.total).times(perMinute(elapsed));
 }
 
 let factor = {elapsed: 0, value: ZERO};
 
-/** A minute in units of `elapsed`, to 15 digits. Most sessions are observed for equally long. */
+/** A minute in units of `elapsed`, to 15 digits. Most sessions are observed for the same time, so it is kept. */
 function perMinute(elapsed: number): Money {
   if (factor.elapsed !== elapsed) factor = {elapsed, value: Decimal.of((60_000 / elapsed).toPrecision(15))};
   return factor.value;

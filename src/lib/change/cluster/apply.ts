@@ -13,17 +13,21 @@ import {takeSteps, toWork, type Work} from './steps.js';
 
 /** What earlier attempts have done to a session. */
 interface Progress {
-  /** What its keys held before they were changed. */
+  /** The values of its keys before they were changed. */
   changed: Map<KeyShape, Found>;
   doubt: NoReply | undefined;
 }
 
 /**
- * Changes sessions whose keys are on several nodes, which no script can change in one step. The keys are read; the same
- * Lua as ever decides; the journal gets an entry of what is about to be done; then key after key is written if it still
- * holds what was read, in an order in which no interruption gives money away; at last the journal is told what of it was
- * done. A session that has changed in between is read and decided on again. Keys that share a slot, as all do whose ID
- * has a hash tag, are written in one atomic step. Never rejects.
+ * Changes sessions whose keys are on several nodes, which no script can change in one step:
+ * 1. read the keys;
+ * 2. let the same Lua as on one server decide;
+ * 3. announce the change in the journal;
+ * 4. write key after key where it still holds what was read, in an order in which no interruption gives money away;
+ * 5. record in the journal what was done.
+ *
+ * A session that has changed meanwhile is read and decided on again. Keys that share a slot, such as those of an ID
+ * with a hash tag, are written in one atomic step. Never rejects.
  */
 export function changeOnCluster<T>(
   redis: Redis,
@@ -37,7 +41,10 @@ export function changeOnCluster<T>(
     progress.set(id, known);
     return known;
   };
-  /** When the first entry was written, which later ones tell: whoever reads back from them looks for it. */
+  /**
+   * The time of the first entry, which later entries repeat: a change may take several entries, and an undo that reads
+   * the journal backwards must not stop at the last one.
+   */
   let began = journal?.began;
   const carryOut = async (works: readonly Work<T>[]): Promise<void> => {
     const announced = journal && (await announce(redis, works, change.shapes, {...journal, began}));
@@ -61,14 +68,14 @@ export function changeOnCluster<T>(
   const attempt = async (open: readonly RawId[]): Promise<Map<RawId, Answer<T>>> => {
     const ends = new Map<RawId, Answer<T> | ErrorReply>();
     const ready = new Map<RawId, Found[]>();
-    // In one flight. What has begun is brought to its end.
+    // In one flight. Everything that has begun is completed.
     const [readings, refusal] = await Promise.all([
       readFound(redis, open, change.shapes),
       progress.size === 0 ? refuseByStore(redis) : undefined,
     ]);
     if (refusal !== undefined) return new Map(open.map((id) => [id, toAnswer(id, refusal)]));
     for (const [id, found] of readings) {
-      // It is decided as at first: what was done already stays done.
+      // Decided on as before: what was done already stays done.
       if (Array.isArray(found))
         ready.set(
           id,

@@ -9,10 +9,10 @@ import type {KeyWrite} from './steps.js';
 
 export type Decision<T> = Answer<T> | ErrorReply | {writes: KeyWrite[]; result: Settled<T>};
 
-/** Sessions on which one run of the script decides. */
+/** Sessions that one run of the script decides on. */
 const GROUP = 50;
 
-/** Decides on sessions that were read, as on one server: by the plan, or by the same Lua. Never rejects. */
+/** Decides on sessions that were read, as on one server: with the plan, or with the same Lua. Never rejects. */
 export async function decideAll<T>(
   redis: Redis,
   ready: ReadonlyMap<RawId, readonly Found[]>,

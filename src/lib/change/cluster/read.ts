@@ -5,20 +5,20 @@ import {ErrorReply, NoReply, orNoReply, type Redis, type RedisText} from '../../
 import {inGroups} from '../../values/chunks.js';
 import type {RawId} from '../../values/session-id.js';
 
-/** What one key held when it was read. */
+/** The value of one key when it was read. */
 export interface Found {
   shape: KeyShape;
   old: Held;
-  /** With its TTL; a DUMP when it is no text. */
+  /** With its TTL; a DUMP if it is not a text. */
   state: Stored;
 }
 
-/** Milliseconds; -1 for a key without a TTL, or none. */
+/** Milliseconds; -1 for a key without a TTL, or no key. */
 export function ttlOf(found: Found | undefined): number {
   return Array.isArray(found?.state) ? found.state[1] : -1;
 }
 
-/** Reads keys of sessions, with all that is needed to put them back. Never rejects. */
+/** Reads keys of sessions with everything that is needed to restore them. Never rejects. */
 export async function readFound(
   redis: Redis,
   ids: readonly RawId[],

@@ -6,17 +6,17 @@ import {type Command, ErrorReply, NoReply, type Redis, type RedisText} from '../
 import {inGroups} from '../../values/chunks.js';
 import type {Work} from './steps.js';
 
-/** An entry that announces what is about to be done. */
+/** An entry that announces a change. */
 export interface Announced<T> {
   works: Work<T>[];
   /** Its ID in the stream. */
   entry: string;
 }
 
-/** Sessions of one entry. */
+/** Sessions in one entry. */
 const GROUP = 50;
 
-/** Writes into the journal what is about to be done. Where that fails nothing is. Never rejects. */
+/** Announces a change in the journal. Where that fails, nothing is changed. Never rejects. */
 export async function announce<T>(
   redis: Redis,
   works: readonly Work<T>[],
@@ -35,7 +35,7 @@ export async function announce<T>(
     const answer = answers[index];
     if (Array.isArray(answer)) return [{works: group, entry: String(answer[0])}];
     const end = answer instanceof ErrorReply ? new ErrorReply(`JOURNAL ${answer.message}`) : answer;
-    // Nothing was done to the sessions.
+    // Nothing was done to these sessions.
     for (const work of group) work.end = end instanceof NoReply ? new NoReply(end.error, false) : (end ?? 'moved');
     return [];
   });
@@ -51,7 +51,9 @@ function toRecord<T>({id, found, writes}: Work<T>): (Held | Stored)[] {
   ];
 }
 
-/** Tells the journal what of it was done. An entry for which that fails is shown as not known to be complete. */
+/**
+ * Records in the journal what was done. If that fails, the entry stays announced, and its outcome is shown as unknown.
+ */
 export async function conclude<T>(redis: Redis, announced: readonly Announced<T>[], journal: Journal): Promise<void> {
   const commands = announced.map(({works, entry}) => {
     const isUnknown = ({end, doubt}: Work<T>): boolean => doubt !== undefined || (end instanceof NoReply && end.isSent);

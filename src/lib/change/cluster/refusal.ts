@@ -6,7 +6,7 @@ import {TokengateError} from '../../values/errors.js';
 import {explainRefusal} from '../refusal.js';
 import type {Found} from './read.js';
 
-/** Without scripts nothing could compare and set, so that here they are always needed. */
+/** A cluster always needs scripts: nothing else can compare and set. */
 export function explainOnCluster(redis: Redis, reply: ErrorReply, journal: Journal | undefined): TokengateError {
   const bare = new ErrorReply(reply.message.replace(/^JOURNAL /, ''));
   if (!isScriptRefusal(bare)) return explainRefusal(redis, reply, journal);
@@ -17,7 +17,7 @@ export function explainOnCluster(redis: Redis, reply: ErrorReply, journal: Journ
   });
 }
 
-/** Says of a change that could not be finished which keys were changed, and what they held. */
+/** Describes a change that could not be finished: which keys were changed, and what they held before. */
 export function incomplete(code: string, why: string, changed: Iterable<Found>): TokengateError {
   const told = [...changed].map(({shape, old}) => {
     const was = typeof old === 'string' ? `'${toText(old)}'` : old ? 'no text' : 'none';

@@ -1,4 +1,11 @@
-import {BUDGET_KEYS, FREEZE_REASON_KEYS, FROZEN_UNTIL_KEYS, keyOf, SPENT_KEYS, toRedisText} from '../../gateway/keys.js';
+import {
+  BUDGET_KEYS,
+  FREEZE_REASON_KEYS,
+  FROZEN_UNTIL_KEYS,
+  keyOf,
+  SPENT_KEYS,
+  toRedisText,
+} from '../../gateway/keys.js';
 import {type Held, toHeld} from '../../gateway/stored-value.js';
 import type {Stored} from '../../journal/entry.js';
 import {COMPARE_AND_SET, COMPARE_AND_SET_KEY} from '../../lua/scripts.js';
@@ -9,9 +16,9 @@ import type {Settled} from '../change.js';
 import {toScript} from '../script.js';
 import type {Found} from './read.js';
 
-/** What is to become of one key. */
+/** The value to write to one key. */
 export interface KeyWrite extends Found {
-  /** Null when it does not matter. */
+  /** The value that the key must still have; null when it does not matter. */
   expected: Held | null;
   next: Stored;
 }
@@ -21,12 +28,12 @@ export interface Work<T> {
   id: RawId;
   found: readonly Found[];
   writes: readonly KeyWrite[];
-  /** In this order; the keys of one step are in one slot, and written in one atomic step. */
+  /** In this order. The keys of one step share a slot, and are written in one atomic step. */
   steps: readonly (readonly KeyWrite[])[];
   result: Settled<T>;
-  /** What was written. */
+  /** The keys written so far. */
   done: KeyWrite[];
-  /** Set when a step has got no answer, and its keys hold what it writes: it may have been somebody else. */
+  /** Set when a step got no answer, but its keys hold what it writes: somebody else may have written them. */
   doubt: NoReply | undefined;
   end: 'open' | 'done' | 'moved' | ErrorReply | NoReply;
 }
@@ -51,8 +58,8 @@ function toSteps(id: RawId, writes: readonly KeyWrite[]): KeyWrite[][] {
 }
 
 /**
- * What an interruption may leave: a session is rather frozen without its reason than not frozen, and what was spent
- * rather stays without a budget than is forgotten while there is one.
+ * The order in which an interruption does least harm: a session is frozen without a reason rather than not frozen, and
+ * spending stays without a budget rather than disappears while there is one.
  */
 function rankOf({shape, next}: KeyWrite): number {
   const isRemoved = next === false;
@@ -62,7 +69,7 @@ function rankOf({shape, next}: KeyWrite): number {
   return shape === BUDGET_KEYS ? 5 : 4;
 }
 
-/** Takes the steps of all sessions, the first of each in one flight, then the second. Never rejects. */
+/** Takes the steps of all sessions: all first steps in one flight, then all second ones. Never rejects. */
 export async function takeSteps<T>(redis: Redis, works: readonly Work<T>[]): Promise<void> {
   const count = Math.max(0, ...works.map(({steps}) => steps.length));
   for (let number = 0; number < count; number++) {
@@ -94,12 +101,12 @@ function toCommand(id: RawId, writes: readonly KeyWrite[]): Command {
 }
 
 /**
- * Looks at what a step that has got no answer has left, on the node that has taken over. If it was taken, the next step
- * follows, so that no session stays halfway, but it remains unknown whose work it was. If not, it is tried again, which
- * can't do it twice. Never rejects.
+ * Looks at the keys of a step without an answer, on the node that has taken over. If the step was taken, the next one
+ * follows, so that no session stays halfway; who took it remains unknown. If not, it is tried again, which cannot take
+ * it twice. Never rejects.
  */
 async function lookAfterLoss<T>(redis: Redis, works: readonly Work<T>[], number: number): Promise<void> {
-  // After a timeout there is no time left.
+  // A timeout leaves no time for that.
   const lost = works.filter(
     ({end}) => end instanceof NoReply && end.isSent && end.error.code === 'REDIS_CONNECTION_LOST',
   );

@@ -1,5 +1,5 @@
 import {TokengateError} from '../../values/errors.js';
-import {type Command, ErrorReply, NoReply, type Redis, type RedisText, type Consent} from '../contract.js';
+import {type Command, type Consent, ErrorReply, NoReply, type Redis, type RedisText, toStoreName} from '../contract.js';
 import {openNode, type RedisNode} from '../node.js';
 import {addressOf, type Endpoint, type RedisTarget} from '../url.js';
 import {Flights} from './flights.js';
@@ -8,20 +8,22 @@ import {scanCluster} from './scan.js';
 import {slotOf} from './slots.js';
 
 interface ClusterOptions extends ClusterLimits {
-  /** The node that serves it gets all commands without a key, so that they have one clock. */
+  /** The node that serves this key gets all commands without a key, so that they have one clock. */
   homeKey: RedisText;
   consent: Consent;
+  /** What asks for the name of a protected store. */
+  greeting?: Command | undefined;
 }
 
 /**
- * The cluster that a node belongs to. Each command goes to the node that serves its key; what that one refuses since
- * keys have moved is sent to where they are. A node that is gone is waited for within the time for an answer, in which
- * another may take over. What could have been done is not sent again, unless it is a read.
+ * The cluster that a node belongs to. Each command goes to the node that serves its key, and follows when keys move. If
+ * a node is gone, its successor has as long to appear as an answer may take. A command that may have been executed is
+ * not sent again unless it only reads.
  *
  * @throws TokengateError REDIS_CLUSTER_DOWN, INVALID_REDIS_URL
  */
 export async function openCluster(seed: RedisNode, target: RedisTarget, options: ClusterOptions): Promise<Redis> {
-  const {homeKey, ...limits} = options;
+  const {homeKey, greeting, consent, ...limits} = options;
   if (target.database !== 0) {
     throw new TokengateError(
       'INVALID_REDIS_URL',
@@ -37,14 +39,19 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
     return replies;
   };
   const primaries = [...nodes.map.primaries.values()];
+  // Where no node tells it now, a change finds it out.
+  const store = greeting === undefined ? undefined : toStoreName(await flights.glance(greeting));
   return {
-    server: {address: seed.address, database: 0, role: 'cluster', version: seed.facts.version, primary: undefined},
+    server: {
+      ...{address: seed.address, database: 0, role: 'cluster', version: seed.facts.version, primary: undefined},
+      store,
+    },
     cluster: {
       primaries: primaries.length,
       replicas: primaries.reduce((sum, {replicas}) => sum + replicas.length, 0),
       primaryOf: (key) => nodes.map.owners[slotOf(key)],
     },
-    consent: options.consent,
+    consent,
     doubts: nodes.doubts,
     scan: (pattern) => scanCluster(nodes, pattern),
     explain: (reply) => flights.explain(reply),
@@ -70,7 +77,7 @@ export async function openCluster(seed: RedisNode, target: RedisTarget, options:
   };
 }
 
-/** From whichever of the nodes answers first. */
+/** Through whichever node answers first. */
 async function reopenCluster(
   endpoints: readonly Endpoint[],
   target: RedisTarget,

@@ -8,19 +8,23 @@ import {type ClusterNodes, GONE, takenOver} from './nodes.js';
 import {join, type Part, toParts} from './parts.js';
 import {parseRedirection} from './slots.js';
 
-/** Between the first two attempts, while a primary is being replaced or keys are being moved; then twice as long each time. */
+/** The pause after the first attempt, while a primary is being replaced or keys are moving; it doubles each time. */
 const PAUSE_MS = 50;
 const MAX_PAUSE_MS = 400;
-/** How long a replica may take to say that it has what was written. */
+/** The longest wait for something that is only good to know. */
+const GLANCE_MS = 1000;
+/** How long a replica may take to confirm a write. */
 const REPLICA_MS = 1000;
-/** With these a node refuses a command that another would take, or that it may take soon: nothing was done. */
+/**
+ * With these a node refuses a command that another node, or the same node a little later, accepts: nothing was done.
+ */
 const MOVES = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN)\b/;
 
-/** Sends commands to where their keys are, and what could not be done there to where they are then. */
+/** Sends commands to the nodes that serve their keys, and again wherever those keys have moved. */
 export class Flights {
-  /** Which node was the last to say it, by the text of an error reply. */
+  /** The node that last sent each error reply, by its text. */
   private readonly origins = new Map<string, RedisNode>();
-  /** Nodes of which it was told already that no replica confirms, and is not waited for. */
+  /** Nodes whose missing replicas were already reported, so that nothing waits for them again. */
   private readonly unconfirmed = new Set<string>();
 
   /** @param homeKey see `ConnectOptions` */
@@ -36,20 +40,8 @@ export class Flights {
   /** Never rejects. */
   async fly(commands: readonly Command[], bytes = false): Promise<unknown[]> {
     const {nodes} = this;
-    const by = nodes.limit();
     const lists = commands.map((command) => toParts(command, this.homeKey));
-    let open = lists.flat();
-    for (let tries = 0; open.length > 0; tries++) {
-      await this.send(open, bytes, by);
-      open = open.filter(isToBeSentAgain);
-      const pause = Math.min(PAUSE_MS * 2 ** Math.max(0, tries - 1), MAX_PAUSE_MS);
-      if (open.length === 0 || nodes.isOver || performance.now() + pause >= by) break;
-      const targets = open.map(({reply, sentTo = nodes.first}) =>
-        reply instanceof ErrorReply ? parseRedirection(reply.message, sentTo) : undefined,
-      );
-      if (tries > 0 || targets.includes(undefined)) await sleep(pause);
-      await this.redirect(open, targets, by);
-    }
+    const open = await this.deliver(lists.flat(), {bytes, by: nodes.limit(), isAgain: isToBeSentAgain});
     const isSilent = ({reply}: Part): boolean => reply instanceof NoReply && reply.error.code === 'REDIS_TIMEOUT';
     if (open.length > 0 || lists.flat().some(isSilent)) nodes.hurry();
     for (const part of open) {
@@ -58,16 +50,47 @@ export class Flights {
     return lists.map((parts, index) => join(commands[index] ?? [], parts));
   }
 
+  /** The reply to a read of the node that serves it now, which is not waited for as if it mattered. Never rejects. */
+  async glance(command: Command): Promise<unknown> {
+    const {nodes} = this;
+    const by = Math.min(nodes.limit(), performance.now() + Math.min(GLANCE_MS, nodes.timeoutMs / 4));
+    const parts = toParts(command, this.homeKey);
+    await this.deliver(parts, {bytes: false, by, isAgain: ({reply}) => isRedirected(reply)});
+    const reply = join(command, parts);
+    return reply instanceof ErrorReply && MOVES.test(reply.message) ? new NoReply(this.explain(reply)) : reply;
+  }
+
+  /** Sends parts until they have their replies, or the time is over; gives those that should have been sent again. */
+  private async deliver(
+    parts: readonly Part[],
+    {bytes, by, isAgain}: {bytes: boolean; by: number; isAgain: (part: Part) => boolean},
+  ): Promise<readonly Part[]> {
+    const {nodes} = this;
+    let open = parts;
+    for (let tries = 0; open.length > 0; tries++) {
+      await this.send(open, bytes, by);
+      open = open.filter(isAgain);
+      const pause = Math.min(PAUSE_MS * 2 ** Math.max(0, tries - 1), MAX_PAUSE_MS);
+      if (open.length === 0 || nodes.isOver || performance.now() + pause >= by) break;
+      const targets = open.map(({reply, sentTo = nodes.first}) =>
+        reply instanceof ErrorReply ? parseRedirection(reply.message, sentTo) : undefined,
+      );
+      if (tries > 0 || targets.includes(undefined)) await sleep(pause);
+      await this.redirect(open, targets, by);
+    }
+    return open;
+  }
+
   private async redirect(
     parts: readonly Part[],
     targets: readonly ReturnType<typeof parseRedirection>[],
     by: number,
   ): Promise<void> {
     const {nodes} = this;
-    // A node of which nothing is known may be new, and have replicas.
+    // A node that nothing is known of may be new, and have replicas.
     const isKnown = targets.every((target) => target && nodes.map.primaries.has(addressOf(target.endpoint)));
     if (!isKnown) await nodes.refresh(by);
-    // What a redirection says holds; another node may not know of it yet.
+    // A redirection is right even if other nodes do not know of the move yet.
     for (const [index, part] of parts.entries()) {
       const target = targets[index];
       if (target?.kind === 'ASK') part.asking = target.endpoint;
@@ -75,7 +98,7 @@ export class Flights {
     }
   }
 
-  /** Sends each part to its node, in one flight for each node. */
+  /** Sends each part to its node, in one flight per node. */
   private async send(parts: readonly Part[], bytes: boolean, by: number): Promise<void> {
     const groups = new Map<string, {endpoint: Endpoint; parts: Part[]}>();
     for (const part of parts) {
@@ -124,7 +147,10 @@ export class Flights {
     if (isConfirmed) this.confirm(address, parts, replies.next().value);
   }
 
-  /** What no replica has when its primary goes is lost: then it is not known whether it was done. */
+  /**
+   * Waits until a replica confirms a write. A write that no replica has is lost when its primary fails, although it was
+   * answered: without a confirmation its outcome is unknown.
+   */
   private confirm(address: string, parts: readonly Part[], reply: unknown): void {
     const isDemoted = reply instanceof ErrorReply && reply.message.startsWith('UNBLOCKED');
     if (reply instanceof NoReply || isDemoted) {
@@ -139,7 +165,7 @@ export class Flights {
   }
 }
 
-/** Why it was refused, or could not be sent, before says more than that there was no time left. */
+/** Keeps an earlier refusal, or that it was not sent: either says more than that there was no time left. */
 function take(part: Part, reply: unknown): void {
   const isNotDone = reply instanceof NoReply && (part.isRead || !reply.isSent);
   const isSilent = reply instanceof NoReply && reply.error.code === 'REDIS_TIMEOUT';
@@ -148,7 +174,15 @@ function take(part: Part, reply: unknown): void {
   if (!wasRefused && !wasUnsent) part.reply = reply;
 }
 
-/** True for what was certainly not done, and for a read; a node that refuses us for good is no reason to try again. */
+/** True when another node has it. */
+function isRedirected(reply: unknown): boolean {
+  return reply instanceof ErrorReply && /^(MOVED|ASK)\b/.test(reply.message);
+}
+
+/**
+ * True for reads, and for what certainly was not done. A write without an answer is never repeated: the node that
+ * replaces a lost one may already have it. A node that refuses us for good is no reason to try again.
+ */
 function isToBeSentAgain({reply, isRead}: Part): boolean {
   if (reply instanceof ErrorReply) return MOVES.test(reply.message);
   return reply instanceof NoReply && (isRead || !reply.isSent) && GONE.has(reply.error.code);

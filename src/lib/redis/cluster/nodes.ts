@@ -3,6 +3,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 
 import {TokengateError} from '../../values/errors.js';
 import {type Command, ErrorReply, NoReply} from '../contract.js';
+import {lookAfterPause} from '../lasting-node.js';
 import {openNode, type RedisNode} from '../node.js';
 import {addressOf, type Endpoint, type RedisTarget} from '../url.js';
 import {parseSlots, type SlotMap} from './slots.js';
@@ -12,32 +13,37 @@ export interface ClusterLimits {
   /** For each answer, in milliseconds. */
   timeoutMs: number;
   signal?: AbortSignal | undefined;
-  /** When everything has to be over. */
+  /** When all work has to be finished. */
   deadline?: number | undefined;
 }
 
-/** A node that takes longer to answer may have been replaced: others are asked. */
+/** A node that takes longer to answer may have been replaced: other nodes are asked. */
 const DOUBT_MS = 1000;
-/** So many nodes are asked at once who serves what. */
+/** How many nodes are asked at once which node serves which slot. */
 const ASKED = 5;
 
-/** After these it may be that the cluster names addresses that can't be reached from here. */
+/** After these errors the cluster may be naming addresses that can't be reached from here. */
 const ELSEWHERE = new Set(['REDIS_UNREACHABLE', 'REDIS_TIMEOUT', 'REDIS_CONNECTION_LOST', 'REDIS_PROTOCOL']);
 
-/** After these a node may be replaced by another. */
+/** After these errors another node may replace the one that failed. */
 export const GONE = new Set(['REDIS_UNREACHABLE', 'REDIS_TIMEOUT', 'REDIS_CONNECTION_LOST', 'REDIS_LOADING']);
 
 const ignore = (): void => undefined;
 
-/** The nodes of a cluster, the connections to them, and what is known of who serves what. */
+/** The nodes of a cluster, the connections to them, and which node serves which slot. */
 export class ClusterNodes {
-  /** What the user has to know of the answer. */
+  /** Sentences for the user about what could not be verified. */
   readonly doubts = new Set<string>();
   readonly timeoutMs: number;
   isClosed = false;
   private readonly connections: Map<string, Promise<RedisNode>>;
+  /** When each was last used, by its address. */
+  private readonly usedAt: Map<string, number>;
   private refreshing: Promise<void> | undefined;
-  /** Where an answer did not come in time, the rest has to be over in half of that time. */
+  /**
+   * When everything has to be over. After one missed answer the rest gets half of the time limit: otherwise each silent
+   * node would cost a full one, one after the other.
+   */
   private overAt = Infinity;
 
   /** @param seed the node that was met first */
@@ -49,31 +55,32 @@ export class ClusterNodes {
   ) {
     this.timeoutMs = limits.timeoutMs;
     this.connections = new Map([[seed.address, Promise.resolve(seed)]]);
-    // Each connection listens to it.
+    this.usedAt = new Map([[seed.address, performance.now()]]);
+    // Each connection adds a listener to the signal.
     if (limits.signal !== undefined) setMaxListeners(0, limits.signal);
   }
 
-  /** True when nothing more is wanted. */
+  /** True when the caller has finished or was interrupted. */
   get isOver(): boolean {
     return this.isClosed || this.limits.signal?.aborted === true;
   }
 
-  /** When the next answer has to be there. */
+  /** The time limit of the next answer. */
   limit(): number {
     return Math.min(this.limits.deadline ?? Infinity, this.overAt, performance.now() + this.timeoutMs);
   }
 
-  /** An answer did not come in time. */
+  /** Call when an answer did not come in time. */
   hurry(): void {
     this.overAt = Math.min(this.overAt, performance.now() + this.timeoutMs / 2);
   }
 
-  /** When a second look has to be over. */
+  /** The time limit of a second look. */
   limitOfLook(): number {
     return Math.min(this.overAt + this.timeoutMs / 2, performance.now() + this.timeoutMs);
   }
 
-  /** Where the node was met that was met first. */
+  /** The address of the first node that was met. */
   get first(): Endpoint {
     return this.target.endpoints[0];
   }
@@ -89,12 +96,14 @@ export class ClusterNodes {
     if (!this.map.primaries.has(address)) this.map.primaries.set(address, {endpoint, replicas: []});
   }
 
-  /** The connection to a node, opened when it is first needed, and again when it has ended. */
+  /** The connection to a node, opened on first use, and again after it has ended. */
   async nodeAt(endpoint: Endpoint, by: number): Promise<RedisNode> {
     const address = addressOf(endpoint);
     const known = this.connections.get(address);
     if (known !== undefined) {
       const node = await known;
+      await lookAfterPause(node, performance.now() - (this.usedAt.get(address) ?? Infinity));
+      this.usedAt.set(address, performance.now());
       if (node.isOpen() || this.isClosed) return node;
       this.forget(address, known);
     }
@@ -102,6 +111,7 @@ export class ClusterNodes {
     this.connections.set(address, opening);
     try {
       const node = await opening;
+      this.usedAt.set(address, performance.now());
       if (this.isClosed) node.close();
       return node;
     } catch (error) {
@@ -119,7 +129,7 @@ export class ClusterNodes {
       if (!(error instanceof TokengateError) || !ELSEWHERE.has(error.code) || addressOf(endpoint) === asked)
         throw error;
       const settings = `cluster-announce-ip${tls === undefined ? '' : ' and tls-cluster'}`;
-      const hint = `The cluster names it (see ${settings}). CLUSTER NODES on ${asked} says whether it is up.`;
+      const hint = `The cluster gave this address (see ${settings}). CLUSTER NODES on ${asked} says whether it is up.`;
       throw new TokengateError(error.code, error.message, {hint, cause: error});
     }
   }
@@ -128,7 +138,7 @@ export class ClusterNodes {
     if (this.connections.get(address) === known) this.connections.delete(address);
   }
 
-  /** Asks some of the nodes that are known, all at once, who serves what. Never rejects. */
+  /** Asks some of the known nodes, all at once, which node serves which slot. Never rejects. */
   async refresh(by: number): Promise<void> {
     const askNode = async (endpoint: Endpoint): Promise<SlotMap> =>
       askSlots(await this.nodeAt(endpoint, by), endpoint, by);
@@ -137,7 +147,7 @@ export class ClusterNodes {
         (fresh) => {
           this.map = fresh;
         },
-        // It stays as it was: the next attempt tells.
+        // The map stays as it was; the next attempt shows whether it is right.
         ignore,
       )
       .finally(() => {
@@ -146,7 +156,7 @@ export class ClusterNodes {
     await this.refreshing;
   }
 
-  /** Others each time, since some may be gone. */
+  /** Picks other nodes each time, since some may be gone. */
   choose(): Endpoint[] {
     const {primaries} = this.map;
     const all = [this.first, ...[...primaries.values()].flatMap(({endpoint, replicas}) => [endpoint, ...replicas])];
@@ -166,7 +176,7 @@ export class ClusterNodes {
   }
 
   /**
-   * Waits for a node, but not for one that another has replaced: it may never answer.
+   * Waits for a node's answer, but stops when another node has replaced it: then it may never answer.
    *
    * @throws TokengateError REDIS_CONNECTION_LOST
    */

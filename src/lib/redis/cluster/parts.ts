@@ -1,37 +1,23 @@
-import {type Command, ErrorReply, NoReply, type RedisText} from '../contract.js';
+import {type Command, ErrorReply, NoReply, READS, type RedisText} from '../contract.js';
 import type {Endpoint} from '../url.js';
 import {slotOf} from './slots.js';
 
-/** A command, or a part of one, that goes to one node. */
+/** A command, or the part of one, that goes to one node. */
 export interface Part {
   command: Command;
   slot: number;
-  /** It may be sent again when its answer was lost. */
+  /** True when it may be sent again after its answer was lost. */
   isRead: boolean;
   reply: unknown;
-  /** Where it goes next, once, in place of the node that the map names. */
+  /** The node to ask next, once, in place of the one that the map names. */
   asking: Endpoint | undefined;
-  /** Where it went last. */
+  /** The node that it was last sent to. */
   sentTo: Endpoint | undefined;
 }
 
-/** Commands that may be sent again when their answer was lost. Not HSCAN: another node has other cursors. */
-const READS = new Set([
-  'EXISTS',
-  'GET',
-  'GETRANGE',
-  'LRANGE',
-  'MGET',
-  'DUMP',
-  'PTTL',
-  'TIME',
-  'TYPE',
-  'XINFO',
-  'XREVRANGE',
-]);
-/** Of these each key goes to its own node. */
+/** Commands whose keys may be on different nodes. */
 const SPLIT = new Set(['MGET', 'EXISTS']);
-/** @param homeKey of a command without a key, one that the same node serves */
+/** @param homeKey names the node for a command without a key */
 export function toParts(command: Command, homeKey: RedisText): Part[] {
   const name = String(command[0]).toUpperCase();
   const keys = keysIn(name, command);
@@ -48,7 +34,7 @@ function keysIn(name: string, command: Command): readonly RedisText[] {
   return command.slice(name === 'XINFO' ? 2 : 1).slice(0, 1);
 }
 
-/** The reply to a command, from those to its parts. */
+/** Builds the reply to a command from the replies to its parts. */
 export function join(command: Command, parts: readonly Part[]): unknown {
   const name = String(command[0]).toUpperCase();
   if (!SPLIT.has(name)) return parts[0]?.reply;

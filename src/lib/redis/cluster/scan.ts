@@ -8,43 +8,44 @@ import type {Endpoint} from '../url.js';
 import {type ClusterNodes, GONE} from './nodes.js';
 import {type OwnSlots, parseOwnSlots, SLOTS} from './slots.js';
 
-/** What of a scan is done in one go. */
+/** The slots of one node that are scanned together. */
 interface ScanPart {
   pattern: string;
   slots: readonly number[];
-  /** Gets those of the slots whose keys have all been seen. */
+  /** Collects the slots whose keys have all been seen. */
   seen: Set<number>;
-  /** When the next answer has to be there. */
+  /** The time limit of the next answer. */
   by: () => number;
 }
 
-/** Slots of a node that are read one by one; for more than these it is scanned again. */
+/** Up to this many slots of a node are read one by one; above it, the node is scanned again. */
 const FEW_SLOTS = 512;
-/** How often what has moved during a scan is looked at again. */
+/** How many times to look again at slots that moved during a scan. */
 const ROUNDS = 20;
-/** Between two of these. */
+/** The pause between two rounds. */
 const PAUSE_MS = 50;
 
 /**
- * Keys that match a pattern, page by page, of all primaries; a key may come twice. A key that was there all the time is
- * found, though its slot be moved meanwhile or its node be replaced; where that is not certain, `doubts` says so.
+ * Keys that match a pattern, page by page, from all primaries: SCAN on one node shows only that node's keys. A key may
+ * come twice. A key that exists all the time is found even if its slot moves or its node is replaced meanwhile; where
+ * that is not certain, `doubts` says so.
  *
- * @throws TokengateError when a node is gone, and nobody replaces it within the time for an answer
+ * @throws TokengateError when a node is gone, and no other replaces it within the time for an answer
  */
 export async function* scanCluster(nodes: ClusterNodes, pattern: string): AsyncGenerator<Buffer[], void, void> {
   const seen = new Set<number>();
-  /** When a node that is gone has been waited for long enough. */
+  /** When to stop waiting for a node that is gone. */
   let giveUpAt = Infinity;
   const by = (): number => Math.min(nodes.limit(), giveUpAt);
   const failed = new Set<string>();
-  /** Returns why a node is gone. */
+  /** Returns the reason when a node is gone. */
   const orGone = async function* (
     name: string,
     pages: AsyncIterable<Buffer[]>,
   ): AsyncGenerator<Buffer[], TokengateError | undefined, void> {
     try {
       for await (const page of pages) {
-        // While others go on there is time.
+        // As long as other nodes go on, there is time.
         if (giveUpAt < Infinity && !failed.has(name)) giveUpAt = performance.now() + nodes.timeoutMs;
         yield page;
       }
@@ -90,7 +91,7 @@ export async function* scanCluster(nodes: ClusterNodes, pattern: string): AsyncG
   nodes.doubts.add(`The list could be incomplete: ${what} are being moved, or no node serves them.`);
 }
 
-/** Scans one node, and adds to `seen` those of its slots whose keys were on it all the time. */
+/** Scans one node, and adds to `seen` those of its slots that it served all the time. */
 async function* scanNode(
   nodes: ClusterNodes,
   endpoint: Endpoint,
@@ -107,7 +108,7 @@ async function* scanNode(
   }
 }
 
-/** Reads slots one by one, where their keys come from before where they go to. */
+/** Reads slots one by one: first where their keys come from, then where they go to, since keys only move that way. */
 async function* readSlots(
   nodes: ClusterNodes,
   {pattern, slots, seen, by}: ScanPart,
@@ -131,7 +132,7 @@ async function* readSlots(
   for (const slot of slots) {
     const wasThere = before.some((own) => isSource(own, slot) || isPlace(own, slot));
     const isThere = after.some((own) => isSource(own, slot) || isPlace(own, slot));
-    // Its keys have moved on the way that was known, if at all.
+    // Keys have moved only in the known direction, if at all.
     const isAsKnown = after.every((own, index) => {
       if (isSource(own, slot)) return isSource(before[index], slot);
       return !isPlace(own, slot) || isPlace(before[index], slot);
@@ -169,7 +170,7 @@ async function readKeysIn(
     slots.map((slot) => ['CLUSTER', 'COUNTKEYSINSLOT', String(slot)]),
     false,
   );
-  // Those that are written meanwhile need not be seen; a key that goes leaves its place to another.
+  // Keys that are written meanwhile need not be seen; a key that is removed makes room for another on the page.
   const commands = slots.flatMap((slot, index): Command[] =>
     counts[index] === 0 ? [] : [['CLUSTER', 'GETKEYSINSLOT', String(slot), String(2 * Number(counts[index]) + 100)]],
   );

@@ -5,9 +5,9 @@ import {addressOf} from '../url.js';
 /** The keys of a Redis Cluster are in so many slots, each of which one primary serves. */
 export const SLOTS = 16_384;
 
-/** Which node serves which slot, as one of them tells. */
+/** Which node serves which slot, according to one of them. */
 export interface SlotMap {
-  /** By slot the address of its primary; undefined for a slot that nobody serves. */
+  /** The address of each slot's primary; undefined for a slot that no node serves. */
   owners: (string | undefined)[];
   /** By address. */
   primaries: Map<string, {endpoint: Endpoint; replicas: Endpoint[]}>;
@@ -16,9 +16,9 @@ export interface SlotMap {
 /** What one primary says of its own slots. */
 export interface OwnSlots {
   owned: Set<number>;
-  /** Of its own, those whose keys are being moved elsewhere. */
+  /** Slots of its own whose keys are moving to another node. */
   leaving: Set<number>;
-  /** Those whose keys are being moved to it; not its own yet. */
+  /** Slots whose keys are moving to it; not its own yet. */
   arriving: Set<number>;
 }
 
@@ -28,7 +28,10 @@ const CRC16 = Uint16Array.from({length: 256}, (_, byte) => {
   return crc;
 });
 
-/** The slot of a key: the CRC16 (XMODEM) of what stands in the first braces, if anything does, else of all of it. */
+/**
+ * The slot of a key: the CRC16 (XMODEM) of the text in its first pair of braces, or of the whole key if that text is
+ * empty or missing.
+ */
 export function slotOf(key: RedisText): number {
   const bytes = typeof key === 'string' ? Buffer.from(key) : key;
   const open = bytes.indexOf('{');
@@ -40,7 +43,7 @@ export function slotOf(key: RedisText): number {
   return crc % SLOTS;
 }
 
-/** Reads the reply to CLUSTER SLOTS. `asked` is where the node was met that gave it. */
+/** Reads the reply to CLUSTER SLOTS. `asked` is the address of the node that gave it. */
 export function parseSlots(reply: unknown, asked: Endpoint): SlotMap {
   const map: SlotMap = {owners: Array.from({length: SLOTS}), primaries: new Map()};
   const toEndpoint = (node: unknown): Endpoint => {
@@ -74,7 +77,7 @@ export function parseOwnSlots(reply: string): OwnSlots {
   return own;
 }
 
-/** A redirection: `MOVED 3999 10.0.0.7:6379`. Without a host it is to that of the node that says so. */
+/** Reads a redirection: `MOVED 3999 10.0.0.7:6379`. Without a host it means the host of the node that sent it. */
 export function parseRedirection(
   message: string,
   asked: Endpoint,

@@ -4,7 +4,7 @@ import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {rawId, type RawId} from '../../../../src/lib/values/session-id.js';
 import {type Feed, openFeed} from '../../../../src/lib/watch/poller.js';
-import type {Reading, Watch} from '../../../../src/lib/watch/reader.js';
+import type {Reading} from '../../../../src/lib/watch/reader.js';
 
 const [a, b] = [rawId('a'), rawId('b')];
 const READING: Reading = {at: new Date(0), sessions: []};
@@ -54,7 +54,7 @@ function prepare() {
   };
   const nameOf = (redis: Redis | undefined): string => redis?.server.address ?? 'none';
   const listed = (ids: readonly RawId[] | 'all'): string => (ids === 'all' ? ids : `[${ids.join()}]`);
-  const watch: Watch = {
+  const watch: Parameters<typeof openFeed>[0]['watch'] = {
     async read(redis, closely) {
       calls.push(`read ${nameOf(redis)} ${listed(closely)}`);
       await state.onRead();

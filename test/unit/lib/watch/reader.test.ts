@@ -5,7 +5,7 @@ import type {Command, Redis} from '../../../../src/lib/redis/contract.js';
 import {parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {Decimal} from '../../../../src/lib/values/decimal.js';
 import {parseSessionId, type RawId} from '../../../../src/lib/values/session-id.js';
-import {openWatch, wantedBy, type Watch} from '../../../../src/lib/watch/reader.js';
+import {wantedBy, Watch} from '../../../../src/lib/watch/reader.js';
 import type {Watched} from '../../../../src/lib/watch/row.js';
 import {loadSessions} from '../../../support/program/shell.js';
 import type {TestRedis} from '../../../support/redis/redis-server.js';
@@ -54,7 +54,7 @@ function observed(): {redis: Redis; flights: string[][]; scans: () => number; se
 }
 
 test('a session is the same object while nothing in Redis changes', async () => {
-  const watch = openWatch({});
+  const watch = new Watch({});
   const sessions = (): unknown[] => watch.reading().sessions.map(({session}) => session);
   await watch.read(redis, 'all');
   const [watched, before] = [watch.reading().sessions, sessions()];
@@ -69,7 +69,7 @@ test('a session is the same object while nothing in Redis changes', async () => 
 test('a reading is one flight, in which only what is frozen or looked at closely is asked for more', async () => {
   const {redis: seen, flights} = observed();
   await server.client.mSet({'anomaly:b:frozen_until': '2099-01-01T00:00:00', 'anomaly:b:freeze_reason': 'x'});
-  const watch = openWatch({});
+  const watch = new Watch({});
   await watch.read(seen, []);
   const each = [
     'TIME',
@@ -108,11 +108,11 @@ test('a freeze of a wrong type is not taken for none', async () => {
   vi.spyOn(performance, 'now').mockImplementation(() => now() + ahead);
   await server.client.rPush('anomaly:a:frozen_until', 'x');
   const {redis: seen, flights} = observed();
-  const watch = openWatch({where: parseFilter('!frozen')});
+  const watch = new Watch({where: parseFilter('!frozen')});
   await watch.read(seen, 'all');
   // Unknown, and so neither frozen nor not.
   expect(statuses(watch)).toEqual(['b low', 'c ok']);
-  const all = openWatch({});
+  const all = new Watch({});
   await all.read(seen, 'all');
   expect(statuses(all)).toEqual(['a invalid', 'b low', 'c ok']);
   // Seen at once where there was something, else with the next scan.
@@ -136,7 +136,7 @@ test('a freeze of a wrong type is not taken for none', async () => {
 test('a freeze that this user may not read is not taken for none', async () => {
   await server.client.set('anomaly:a:frozen_until', '2099-01-01T00:00:00');
   const half = await connectAs('resetkeys', '~session:*', '~anomaly:[ab]:*');
-  const watch = openWatch({});
+  const watch = new Watch({});
   await watch.read(half, []);
   await watch.read(half, []);
   expect(statuses(watch)).toEqual(['a frozen', 'b low', 'c invalid']);
@@ -149,7 +149,7 @@ test('a thousand keys are asked for at a time', async () => {
     names.flatMap((id, n) => [`session:${id}:budget`, '10', `session:${id}:spent`, String(n / 1000)]),
   );
   const {redis: seen, flights} = observed();
-  const watch = openWatch({});
+  const watch = new Watch({});
   await watch.read(seen, 'all');
   const sizes = (flights[0] ?? []).map((command) => command.split(' ').length - 1);
   expect(sizes).toEqual([0, ...Array<number>(8).fill(1000), 1, 1, 1, 1, 1000, 1000, 1]);
@@ -166,7 +166,7 @@ test('what could not be read to its end is read again', async () => {
     pipeline: (commands) =>
       isBroken && flights.length > 0 ? Promise.reject(new Error('lost')) : seen.pipeline(commands),
   };
-  const watch = openWatch({});
+  const watch = new Watch({});
   const readBroken = async (): Promise<void> => {
     const {at} = watch.reading();
     [isBroken] = [true, flights.splice(0)];
@@ -199,7 +199,7 @@ describe('sessions that are new', () => {
         return seen.pipelineBytes(commands);
       },
     };
-    const watch = openWatch({});
+    const watch = new Watch({});
     const counts: number[] = [];
     for (const time of times) {
       now = 1000 + time;
@@ -221,7 +221,7 @@ describe('sessions that are new', () => {
   test('are there then, and what is known of the others stays', async () => {
     let now = 0;
     vi.spyOn(performance, 'now').mockImplementation(() => now);
-    const watch = openWatch({});
+    const watch = new Watch({});
     await watch.read(redis, []);
     const before = of(watch, 'a');
     await loadSessions(server, {aa: ['1', '1']});
@@ -237,7 +237,7 @@ describe('sessions that are new', () => {
 describe('a session', () => {
   test('that is removed is gone, and is another when it is back', async () => {
     const {redis: seen, setClock} = observed();
-    const watch = openWatch({});
+    const watch = new Watch({});
     const readAt = async (seconds: number): Promise<void> => {
       setClock(seconds);
       await watch.read(seen, 'all');
@@ -257,7 +257,7 @@ describe('a session', () => {
 
   test('has a rate of what it spends, from nothing on, and none while that is no money', async () => {
     const {redis: seen, setClock} = observed();
-    const watch = openWatch({});
+    const watch = new Watch({});
     const rates: (string | undefined)[] = [];
     for (const [seconds, spent] of [null, null, '2', '2', 'nan', '3', '4'].entries()) {
       if (spent !== null) await server.client.set('session:c:spent', spent);
@@ -272,7 +272,7 @@ describe('a session', () => {
 
   test('is frozen as long as its freeze lasts, which may be changed', async () => {
     const {redis: seen, setClock} = observed();
-    const watch = openWatch({});
+    const watch = new Watch({});
     const time = (seconds: number): string => new Date((1_800_000_000 + seconds) * 1000).toISOString().slice(0, 19);
     const next = async (seconds: number, texts: Record<string, string> = {}): Promise<unknown[]> => {
       for (const [key, text] of Object.entries(texts)) await server.client.set(`anomaly:a:${key}`, text);
@@ -299,7 +299,7 @@ describe('a session', () => {
   test('whose ID is no text says so first, and may be found by a glob', async () => {
     await server.client.set(Buffer.from('session:\xff:budget', 'latin1'), 'nan');
     await loadSessions(server, {ü: ['1']});
-    const watch = openWatch({});
+    const watch = new Watch({});
     await watch.read(redis, []);
     expect(watch.reading().sessions.at(-1)?.session.problems).toEqual([
       "The ID of session '\\xff' is invalid: its key is not UTF-8 text.",
@@ -318,7 +318,7 @@ describe('a session', () => {
 test('values of a wrong type are told from none, and from what replaces them', async () => {
   await server.client.del('session:c:budget');
   await server.client.lPush('session:c:budget', 'x');
-  const watch = openWatch({});
+  const watch = new Watch({});
   await watch.read(redis, []);
   expect(statuses(watch)).toEqual(['a ok', 'b low', 'c invalid']);
   await server.client.del('session:c:budget');
@@ -332,7 +332,7 @@ test('values of a wrong type are looked at again with each scan', async () => {
   vi.spyOn(performance, 'now').mockImplementation(() => now);
   await server.client.lPush('session:c:spent', 'x');
   const {redis: seen, flights} = observed();
-  const watch = openWatch({});
+  const watch = new Watch({});
   await watch.read(seen, []);
   const before = of(watch, 'c')?.session;
   expect(flights.splice(0)[1]).toEqual(['GET session:c:spent']);
@@ -361,7 +361,7 @@ test('a user who may not read some keys sees the rest change', async () => {
   ]);
   const limited = await connect({url: server.url.replace('unix://', 'unix://some:pw@')});
   try {
-    const watch = openWatch({});
+    const watch = new Watch({});
     await watch.read(limited, []);
     const before = watch.reading().sessions.map(({session}) => session);
     await server.client.set('session:a:spent', '20');
@@ -383,7 +383,7 @@ test('a user who may not read some keys sees the rest change', async () => {
 
 test('counts of requests are read of those that are asked for, and forgotten with them', async () => {
   await server.client.set('anomaly:a:requests:1min', '4');
-  const watch = openWatch({});
+  const watch = new Watch({});
   const counts = (): unknown[] => watch.reading().sessions.map(({requests}) => requests);
   await watch.read(redis, [a]);
   expect(counts()).toEqual([4, undefined, undefined]);
@@ -402,7 +402,7 @@ test('counts of requests are read of those that are asked for, and forgotten wit
 });
 
 test('what is wanted can be narrowed by a glob and by an expression', async () => {
-  const watch = openWatch({where: parseFilter('budget > 5')});
+  const watch = new Watch({where: parseFilter('budget > 5')});
   await watch.read(redis, []);
   const ids = (wanted = {}): string[] =>
     watch
@@ -417,7 +417,7 @@ test('what is wanted can be narrowed by a glob and by an expression', async () =
 test('the first reading has the rates that are recorded, and two readings have their own', async () => {
   const {redis: on, setClock} = observed();
   const asked = vi.fn(() => Promise.resolve(new Map([[a, Decimal.of('0.5')]])));
-  const watch = openWatch({readFirstRates: asked});
+  const watch = new Watch({readFirstRates: asked});
   setClock(0);
   await watch.read(on, []);
   expect([of(watch, 'a')?.rate?.toString(), of(watch, 'b')?.rate]).toEqual(['0.5', null]);

@@ -105,6 +105,54 @@ describe('a cluster', () => {
   });
 });
 
+describe('the name of a protected store', () => {
+  /** Answers that none is waited for after, by what the node of the name does. */
+  const ask = async (answer: Error | 'close' | 'silence'): Promise<{store: unknown; asked: number; ms: number}> => {
+    let asked = 0;
+    cluster.judge = (node, [name], socket) => {
+      if (node !== 1 || name !== 'GET') return AS_EVER;
+      asked++;
+      if (answer instanceof Error) return answer;
+      if (answer === 'close') socket.destroy();
+      return undefined;
+    };
+    const start = performance.now();
+    const {store} = (await open({storeKey: K1, timeoutMs: 60_000})).server;
+    return {store, asked, ms: performance.now() - start};
+  };
+
+  test.each([
+    new Error('CLUSTERDOWN The cluster is down'),
+    new Error('TRYAGAIN Multiple keys request during rehashing of slot'),
+    new Error('LOADING Redis is loading the dataset in memory'),
+    'close' as const,
+    'silence' as const,
+  ])('that no node tells now is not known, and is not waited for: %s', async (answer) => {
+    const {ms, ...told} = await ask(answer);
+    expect(told).toEqual({store: null, asked: 1});
+    expect(ms).toBeLessThan(20_000);
+  });
+
+  test('leaves a change all of its time', async () => {
+    const redis = await open({storeKey: K1, timeoutMs: 4 * SOON});
+    expect(redis.server.store).toBe(`${K1} on 1`);
+    cluster.judge = (node, [name]) => (node === 1 && name === 'GET' ? undefined : AS_EVER);
+    const other = await open({storeKey: K1, timeoutMs: 4 * SOON});
+    const start = performance.now();
+    expect((await thrown(other.send(['GET', K1]))).code).toBe('REDIS_TIMEOUT');
+    expect(performance.now() - start).toBeGreaterThan(3 * SOON);
+  });
+
+  test('is found where it has moved to', async () => {
+    cluster.judge = first(1, 'GET', new Error(`MOVED ${slot(K1)} ${cluster.addressOf(2)}`));
+    expect((await open({storeKey: K1})).server.store).toBe(`${K1} on 2`);
+  });
+
+  test('that a user may not read is none', async () => {
+    expect(await ask(new Error("NOPERM no permissions to run the 'get' command"))).toMatchObject({store: undefined});
+  });
+});
+
 describe('a command', () => {
   test('goes to the node of its key, all of a flight at once', async () => {
     const redis = await open();
@@ -435,7 +483,7 @@ describe('a node that is gone', () => {
     const {error} = reply as NoReply;
     expect(error.message).toContain(`Cannot connect to Redis at ${cluster.addressOf(1)}`);
     expect(error.hint).toBe(
-      `The cluster names it (see cluster-announce-ip). CLUSTER NODES on ${cluster.addressOf(0)} says whether it is up.`,
+      `The cluster gave this address (see cluster-announce-ip). CLUSTER NODES on ${cluster.addressOf(0)} says whether it is up.`,
     );
     expect(error.cause).toBeInstanceOf(TokengateError);
   });
@@ -453,7 +501,7 @@ describe('a node that is gone', () => {
     };
     const [reply] = await redis.units([[['SET', K1, '1']]]);
     expect(errorOf(reply)).toEqual({code, isSent: false});
-    expect((reply as NoReply).error.hint).toMatch(/^The cluster names it \(see cluster-announce-ip\)\. /);
+    expect((reply as NoReply).error.hint).toMatch(/^The cluster gave this address \(see cluster-announce-ip\)\. /);
   });
 
   test('and was named for TLS, may be meant for others', async () => {
@@ -467,7 +515,7 @@ describe('a node that is gone', () => {
       redis.close();
     });
     const {hint} = await thrown(redis.send(['GET', K1]));
-    expect(hint).toMatch(/^The cluster names it \(see cluster-announce-ip and tls-cluster\)\. /);
+    expect(hint).toMatch(/^The cluster gave this address \(see cluster-announce-ip and tls-cluster\)\. /);
   });
 
   test('and still loads its data when it is connected to, is waited for', async () => {
@@ -509,7 +557,7 @@ describe('a node that is gone', () => {
     const error = await thrown(redis.send(['SET', K0, '1']));
     expect(error.code).toBe('REDIS_UNREACHABLE');
     expect(error.message).toContain(cluster.addressOf(0));
-    expect(error.hint ?? '').not.toContain('The cluster names it');
+    expect(error.hint ?? '').not.toContain('The cluster gave this address');
   });
 
   test('and refuses the user is named as ever, at once', async () => {
@@ -517,7 +565,7 @@ describe('a node that is gone', () => {
     cluster.judge = first(1, 'HELLO', new Error('NOAUTH HELLO must be called with the client already authenticated'));
     const error = await thrown(redis.send(['GET', K1]));
     expect(error.code).toBe('REDIS_AUTH_FAILED');
-    expect(error.hint).not.toContain('The cluster names it');
+    expect(error.hint).not.toContain('The cluster gave this address');
   });
 
   test('is connected to again when it is back', async () => {

@@ -1,14 +1,14 @@
 import {afterAll, beforeAll, expect, test} from 'vitest';
 
-import AnomalyStats from '../../src/commands/anomaly-stats.js';
-import CheckSessions from '../../src/commands/check-sessions.js';
-import CheckStore from '../../src/commands/check-store.js';
-import ExplainSession from '../../src/commands/explain-session.js';
-import ListSessions from '../../src/commands/list-sessions.js';
-import WatchSessions from '../../src/commands/watch-sessions.js';
-import {runCommand} from '../support/program/run.js';
-import {type GatewayState, readGatewayStates, writeStates} from '../support/redis/gateway-states.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import AnomalyStats from '../../../src/commands/anomaly-stats.js';
+import CheckSessions from '../../../src/commands/check-sessions.js';
+import CheckStore from '../../../src/commands/check-store.js';
+import ExplainSession from '../../../src/commands/explain-session.js';
+import ListSessions from '../../../src/commands/list-sessions.js';
+import WatchSessions from '../../../src/commands/watch-sessions.js';
+import {runCommand} from '../../support/program/run.js';
+import {type GatewayState, readGatewayStates, writeStates} from '../../support/redis/gateway-states.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

@@ -3,16 +3,16 @@ import {Readable} from 'node:stream';
 import fc from 'fast-check';
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
 
-import {readIds} from '../../src/cli/views/id-lines.js';
-import FreezeSession from '../../src/commands/freeze-session.js';
-import ListSessions from '../../src/commands/list-sessions.js';
-import ResetSession from '../../src/commands/reset-session.js';
-import UndoChange from '../../src/commands/undo-change.js';
-import UnfreezeSession from '../../src/commands/unfreeze-session.js';
-import {nameOf} from '../../src/lib/values/session-id.js';
-import {type Output, runCommand} from '../support/program/run.js';
-import {dumpKeyspace} from '../support/redis/keyspace.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {readIds} from '../../../src/cli/views/id-lines.js';
+import FreezeSession from '../../../src/commands/freeze-session.js';
+import ListSessions from '../../../src/commands/list-sessions.js';
+import ResetSession from '../../../src/commands/reset-session.js';
+import UndoChange from '../../../src/commands/undo-change.js';
+import UnfreezeSession from '../../../src/commands/unfreeze-session.js';
+import {nameOf} from '../../../src/lib/values/session-id.js';
+import {type Output, runCommand} from '../../support/program/run.js';
+import {dumpKeyspace} from '../../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

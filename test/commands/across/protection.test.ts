@@ -4,10 +4,10 @@ import {join} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {run as runLine} from '../support/program/run.js';
-import {dumpKeyspace} from '../support/redis/keyspace.js';
-import {freePort} from '../support/redis/redis-server.js';
-import {useRedis} from '../support/redis/with-redis.js';
+import {run as runLine} from '../../support/program/run.js';
+import {dumpKeyspace} from '../../support/redis/keyspace.js';
+import {freePort} from '../../support/redis/redis-server.js';
+import {useRedis} from '../../support/redis/with-redis.js';
 
 const redis = useRedis();
 let folder: string;
@@ -148,33 +148,6 @@ describe('--confirm', () => {
     expect(hint).toBe('Add --confirm NAME to go ahead without a question.');
     const {stderr} = await run('set-budget a 5');
     expect(stderr).not.toContain('\u001b');
-  });
-});
-
-describe('protect-store', () => {
-  test('protects, says what was before, and is a change like others', async () => {
-    expect((await run('protect-store prod')).stdout).toBe("✓ The store is protected as 'prod'\n");
-    expect((await run('protect-store prod --confirm prod')).stdout).toBe("The store is protected as 'prod' already\n");
-    const {result} = await run('protect-store live --confirm prod --json');
-    expect(result).toMatchObject({store: 'live', previous_store: 'prod', change_id: expect.any(String)});
-    expect((await run('list-changes --limit 1')).stdout).toMatch(/protect-store ║ \(the store\) ║ store prod → live/);
-    expect((await run('undo-change --last --confirm live')).stdout).toContain('The store undone: store prod');
-    expect(await redis.client.get('tokengate:store')).toBe('prod');
-    expect((await run('protect-store --remove --confirm prod')).stdout).toBe(
-      "✓ The store is no longer protected; it was 'prod'\n",
-    );
-    expect(await redis.client.exists('tokengate:store')).toBe(0);
-    expect((await run('protect-store --remove')).stdout).toBe('The store is not protected\n');
-  });
-
-  test.each(['protect-store', 'protect-store a --remove', "protect-store 'a b'"])('%s is refused', async (line) => {
-    expect((await errorOf(run(`${line} --json`))).code).toBe('INVALID_USAGE');
-  });
-
-  test('leaves alone what is no name', async () => {
-    await redis.client.lPush('tokengate:store', 'x');
-    expect((await errorOf(run('set-budget a 5 --json'))).code).toBe('WRONG_TYPE');
-    expect((await errorOf(run('protect-store prod --json'))).code).toBe('WRONG_TYPE');
   });
 });
 

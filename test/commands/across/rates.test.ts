@@ -1,12 +1,12 @@
 import {afterAll, afterEach, beforeAll, beforeEach, expect, test} from 'vitest';
 
-import CheckSessions from '../../src/commands/check-sessions.js';
-import ListSessions from '../../src/commands/list-sessions.js';
-import WatchSessions from '../../src/commands/watch-sessions.js';
-import {runCommand} from '../support/program/run.js';
-import {loadSessions} from '../support/program/shell.js';
-import {spendSteadily} from '../support/redis/gateway.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import CheckSessions from '../../../src/commands/check-sessions.js';
+import ListSessions from '../../../src/commands/list-sessions.js';
+import WatchSessions from '../../../src/commands/watch-sessions.js';
+import {runCommand} from '../../support/program/run.js';
+import {loadSessions} from '../../support/program/shell.js';
+import {spendSteadily} from '../../support/redis/gateway.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 let redis: TestRedis;
 let stopSpending: () => Promise<void>;

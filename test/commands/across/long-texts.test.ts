@@ -1,18 +1,18 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import AnomalyStats from '../../src/commands/anomaly-stats.js';
-import CheckSessions from '../../src/commands/check-sessions.js';
-import CheckStore from '../../src/commands/check-store.js';
-import FreezeSession from '../../src/commands/freeze-session.js';
-import GetBudget from '../../src/commands/get-budget.js';
-import ListChanges from '../../src/commands/list-changes.js';
-import ListRequests from '../../src/commands/list-requests.js';
-import ListSessions from '../../src/commands/list-sessions.js';
-import ResetSession from '../../src/commands/reset-session.js';
-import SetBudget from '../../src/commands/set-budget.js';
-import UnfreezeSession from '../../src/commands/unfreeze-session.js';
-import {runCommand} from '../support/program/run.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import AnomalyStats from '../../../src/commands/anomaly-stats.js';
+import CheckSessions from '../../../src/commands/check-sessions.js';
+import CheckStore from '../../../src/commands/check-store.js';
+import FreezeSession from '../../../src/commands/freeze-session.js';
+import GetBudget from '../../../src/commands/get-budget.js';
+import ListChanges from '../../../src/commands/list-changes.js';
+import ListRequests from '../../../src/commands/list-requests.js';
+import ListSessions from '../../../src/commands/list-sessions.js';
+import ResetSession from '../../../src/commands/reset-session.js';
+import SetBudget from '../../../src/commands/set-budget.js';
+import UnfreezeSession from '../../../src/commands/unfreeze-session.js';
+import {runCommand} from '../../support/program/run.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => {

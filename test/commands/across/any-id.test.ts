@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 
-import FreezeSession from '../../src/commands/freeze-session.js';
-import GetBudget from '../../src/commands/get-budget.js';
-import ListSessions from '../../src/commands/list-sessions.js';
-import ResetSession from '../../src/commands/reset-session.js';
-import SetBudget from '../../src/commands/set-budget.js';
-import UnfreezeSession from '../../src/commands/unfreeze-session.js';
-import {runCommand} from '../support/program/run.js';
-import {gatewayKeys} from '../support/redis/keyspace.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import FreezeSession from '../../../src/commands/freeze-session.js';
+import GetBudget from '../../../src/commands/get-budget.js';
+import ListSessions from '../../../src/commands/list-sessions.js';
+import ResetSession from '../../../src/commands/reset-session.js';
+import SetBudget from '../../../src/commands/set-budget.js';
+import UnfreezeSession from '../../../src/commands/unfreeze-session.js';
+import {runCommand} from '../../support/program/run.js';
+import {gatewayKeys} from '../../support/redis/keyspace.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 let redis: TestRedis;
 beforeAll(async () => (redis = await startRedis()));

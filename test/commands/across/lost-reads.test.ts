@@ -1,8 +1,8 @@
 import {expect, test} from 'vitest';
 
-import {startProxy} from '../support/impostors/proxy.js';
-import {run} from '../support/program/run.js';
-import {useRedis} from '../support/redis/with-redis.js';
+import {startProxy} from '../../support/impostors/proxy.js';
+import {run} from '../../support/program/run.js';
+import {useRedis} from '../../support/redis/with-redis.js';
 
 const redis = useRedis();
 

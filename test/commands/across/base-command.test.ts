@@ -1,18 +1,18 @@
 import {Args, Flags} from '@oclif/core';
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 
-import {BaseCommand} from '../../src/cli/oclif/base-command.js';
-import {journalFlags} from '../../src/cli/oclif/flags.js';
-import {watchInterrupts} from '../../src/cli/terminal/interrupts.js';
-import type {Journal} from '../../src/lib/journal/entry.js';
-import type {Redis, ServerInfo} from '../../src/lib/redis/contract.js';
-import type {TokengateError} from '../../src/lib/values/errors.js';
-import type {RawId} from '../../src/lib/values/session-id.js';
-import {type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../support/impostors/resp-server.js';
-import {type Output, runCommand} from '../support/program/run.js';
+import {BaseCommand} from '../../../src/cli/oclif/base-command.js';
+import {journalFlags} from '../../../src/cli/oclif/flags.js';
+import {watchInterrupts} from '../../../src/cli/terminal/interrupts.js';
+import type {Journal} from '../../../src/lib/journal/entry.js';
+import type {Redis, ServerInfo} from '../../../src/lib/redis/contract.js';
+import type {TokengateError} from '../../../src/lib/values/errors.js';
+import type {RawId} from '../../../src/lib/values/session-id.js';
+import {type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../../support/impostors/resp-server.js';
+import {type Output, runCommand} from '../../support/program/run.js';
 
 const person = vi.hoisted(() => ({answer: true, questions: [] as string[]}));
-vi.mock('../../src/cli/terminal/prompts.js', async (load) => ({
+vi.mock('../../../src/cli/terminal/prompts.js', async (load) => ({
   ...(await load<object>()),
   confirm: (question: string) => {
     person.questions.push(question);

@@ -1,22 +1,14 @@
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
+import {beforeEach, describe, expect, test, vi} from 'vitest';
 
 import AnomalyStats from '../../src/commands/anomaly-stats.js';
 import FreezeSession from '../../src/commands/freeze-session.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
 import {type Output, runCommand} from '../support/program/run.js';
-import {dumpKeyspace, gatewayKeys} from '../support/redis/keyspace.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {dumpKeyspace} from '../support/redis/keyspace.js';
+import {useRedis} from '../support/redis/with-redis.js';
 
-let redis: TestRedis;
-beforeAll(async () => (redis = await startRedis()));
-beforeEach(async () => {
-  await redis.client.flushDb();
-  await redis.client.set('session:x:budget', '1');
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
-});
-afterAll(() => redis.stop());
+const redis = useRedis();
+beforeEach(() => redis.client.set('session:x:budget', '1'));
 
 const HOUR = 3_600_000;
 const TIME = /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g;
@@ -29,6 +21,69 @@ const inHours = (hours: number): string => new Date(Date.now() + hours * HOUR).t
 async function freezeAs(id: string, until: string, reason: string): Promise<void> {
   await redis.client.mSet({[`anomaly:${id}:frozen_until`]: until, [`anomaly:${id}:freeze_reason`]: reason});
 }
+
+describe('freeze-session', () => {
+  test('writes both keys in the form that the gateway obeys, with the same TTL', async () => {
+    const {code, stdout, stderr} = await runCommand(FreezeSession, ['x', '--reason', 'Bot detected'], redis);
+    expect({code, stderr}).toEqual({code: 0, stderr: ''});
+    expect(stdout.replace(TIME, 'TIME')).toBe("✓ Session 'x' frozen until TIME\nReason: Bot detected\n");
+    const until = (await redis.client.get('anomaly:x:frozen_until'))!;
+    expect(until).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}$/);
+    expect(stdout).toContain(`${until.slice(0, 19).replace('T', ' ')} UTC`);
+    const left = Date.parse(`${until}Z`) - Date.now();
+    expect(left).toBeGreaterThan(3_590_000);
+    expect(left).toBeLessThanOrEqual(3_600_000);
+    expect(await redis.client.get('anomaly:x:freeze_reason')).toBe('Bot detected');
+    const ttls = await Promise.all(
+      ['frozen_until', 'freeze_reason'].map((key) => redis.client.ttl(`anomaly:x:${key}`)),
+    );
+    for (const ttl of ttls) expect(ttl).toBeGreaterThan(3590);
+    expect(Math.abs(ttls[0]! - ttls[1]!)).toBeLessThanOrEqual(1);
+  });
+
+  test("a freeze outlives the gateway's next check", async () => {
+    await runCommand(FreezeSession, ['x'], redis);
+    const until = (await redis.client.get('anomaly:x:frozen_until'))!;
+    expect(Date.parse(`${until}Z`)).toBeGreaterThan(Date.now());
+    expect(await redis.client.get('anomaly:x:freeze_reason')).toBe('Manual freeze');
+  });
+
+  test('says what it replaced', async () => {
+    await redis.client.set('anomaly:x:frozen_until', inHours(1 / 60));
+    await redis.client.set('anomaly:x:freeze_reason', 'Loop\u001b[31m');
+    const {stdout} = await runCommand(FreezeSession, ['x'], redis);
+    expect(stdout.replace(TIME, 'TIME')).toContain('It was frozen until TIME (Loop\\x1b[31m)\n');
+  });
+
+  test('gives the facts as JSON', async () => {
+    const {stdout} = await runCommand(FreezeSession, ['x', '--json'], redis);
+    const until = (await redis.client.get('anomaly:x:frozen_until'))!;
+    expect(JSON.parse(stdout)).toEqual({
+      session_id: 'x',
+      is_frozen: true,
+      freeze_reason: 'Manual freeze',
+      frozen_until: `${until}Z`,
+      previously_frozen_until: null,
+      previous_freeze_reason: null,
+      second_look: {outcome: 'lasts'},
+      change_id: expect.stringMatching(/^[0-9a-z]{10}$/) as string,
+    });
+  });
+
+  test('an unknown session is frozen too, with a warning', async () => {
+    const {code, stdout, stderr} = await runCommand(FreezeSession, ['unknown'], redis);
+    expect({code, stderr}).toEqual({
+      code: 0,
+      stderr: "Warning: New session 'unknown': it has no budget and no spending yet. Is the ID right?\n",
+    });
+    expect(stdout).toContain("✓ Session 'unknown' frozen");
+  });
+
+  test('an empty reason is refused', async () => {
+    expect(await runCommand(FreezeSession, ['x', '--reason', ''], redis)).toMatchObject({code: 1, stdout: ''});
+    expect(await redis.client.exists('anomaly:x:frozen_until')).toBe(0);
+  });
+});
 
 describe('freeze-session --for', () => {
   test.each([
@@ -313,36 +368,6 @@ describe('a freeze that ends no sooner', () => {
   });
 });
 
-describe('unfreeze-session --with-reason', () => {
-  test('lifts only a freeze that has exactly this reason', async () => {
-    await freezeAs('x', inHours(1), 'incident 42');
-    for (const reason of ['incident', 'incident 4', 'Incident 42', '']) {
-      const {code, stdout} = await unfreeze('x', `--with-reason=${reason}`);
-      expect({code, stdout: stdout.replace(TIME, 'TIME')}).toEqual({
-        code: 0,
-        stdout: "Session 'x' is frozen for another reason and stays so: frozen until TIME (incident 42)\n",
-      });
-    }
-    expect(await endOf('x')).not.toBeNull();
-    expect((await unfreeze('x', '--with-reason', 'incident 42')).stdout).toContain("✓ Session 'x' unfrozen\n");
-    expect(await endOf('x')).toBeNull();
-  });
-
-  test('clears no counter of a session that is not frozen for this reason', async () => {
-    await redis.client.mSet({
-      'anomaly:x:identical_count': '2',
-      'anomaly:y:identical_count': '3',
-      'anomaly:y:frozen_until': inHours(0.05),
-      'anomaly:y:freeze_reason': 'Loop detected',
-    });
-    const before = await dumpKeyspace(redis);
-    for (const targets of [['x'], ['y'], ['x', 'y', '--yes']]) {
-      expect(await unfreeze(...targets, '--with-reason', 'incident 42')).toMatchObject({code: 0, stderr: ''});
-    }
-    expect(await dumpKeyspace(redis)).toEqual(before);
-  });
-});
-
 test("a kill switch, and its end, leave the gateway's own freezes alone", async () => {
   await redis.client.mSet({'session:y:budget': '1', 'session:z:spent': '1'});
   expect(await freeze('--all', '--forever', '--reason', 'incident 42', '--yes')).toMatchObject({code: 0});
@@ -369,26 +394,10 @@ test("a kill switch, and its end, leave the gateway's own freezes alone", async 
   ]);
 });
 
-test('unfreeze-session --all finds frozen sessions without a budget, and no others', async () => {
-  await freezeAs('nobody', inHours(1), 'Bot');
-  await redis.client.set('anomaly:x:identical_count', '2');
-  const {code, stdout} = await unfreeze('--all', '--yes');
-  expect(code).toBe(0);
-  expect(stdout.replace(TIME, 'TIME')).toBe("Session 'nobody' unfrozen: was frozen until TIME (Bot)\n✓ Unfrozen 1\n");
-  expect(await gatewayKeys(redis)).toEqual(['anomaly:x:identical_count', 'session:x:budget']);
-});
-
-test.each([
-  ['freeze-session', FreezeSession],
-  ['unfreeze-session', UnfreezeSession],
-])('%s of several asks first, and without a terminal needs --yes', async (_, command) => {
+test('of several it asks first, and without a terminal needs --yes', async () => {
   await freezeAs('x', inHours(1), 'Bot');
   const before = await dumpKeyspace(redis);
-  expect(await runCommand(command, ['x', 'y'], redis)).toMatchObject({
-    code: 1,
-    stdout: '',
-    stderr: expect.stringContaining('--yes'),
-  });
+  expect(await freeze('x', 'y')).toMatchObject({code: 1, stdout: '', stderr: expect.stringContaining('--yes')});
   expect(await dumpKeyspace(redis)).toEqual(before);
 });
 

@@ -1,0 +1,28 @@
+import {describe, expect, test} from 'vitest';
+
+import {run} from '../support/program/run.js';
+import {useRedis} from '../support/redis/with-redis.js';
+
+const redis = useRedis();
+
+describe('list-periods', () => {
+  test('lists IDs with any characters safely, and exactly in JSON', async () => {
+    const id = 'evil\u001b[31m\nü:x';
+    await redis.client.set(`session:${id}:budget`, '5');
+    await run('set-period --all --every day --amount 5 --yes', redis);
+    const {stdout} = await run('list-periods', redis);
+    expect(stdout).toContain('evil\\x1b[31m\\nü:x');
+    expect(JSON.parse((await run('list-periods --json', redis)).stdout)).toMatchObject([{session_id: id}]);
+    expect((await run('list-periods --format csv', redis)).stdout.split('\n')[0]).toBe(
+      'session_id,every,amount,timezone,at,on,rollover,max_rollover,last_renewal,next_renewal,carried_over,budget,spent,grants,is_overdue',
+    );
+  });
+
+  test('says that there are none', async () => {
+    expect(await run('list-periods', redis)).toMatchObject({
+      code: 0,
+      stdout: 'No budget renews, and there are no grants.\n',
+      stderr: '',
+    });
+  });
+});

@@ -1,0 +1,63 @@
+import {describe, expect, test} from 'vitest';
+
+import {run} from '../support/program/run.js';
+import {loadSessions} from '../support/program/shell.js';
+import {amountsOf, backdatePeriod} from '../support/redis/periods.js';
+import {useRedis} from '../support/redis/with-redis.js';
+
+const redis = useRedis();
+const PERIOD = 'tokengate:period:a';
+
+describe('renew-budgets', () => {
+  test('renews what is due, once, and is undone as a whole', async () => {
+    await loadSessions(redis, {a: ['10', '4'], b: ['10', '9.99'], c: ['10', '5']});
+    await run('set-period a b --every day --amount 10 --yes', redis);
+    await run('set-period c --every day --amount 10', redis);
+    await backdatePeriod(redis, 'a', 1);
+    await backdatePeriod(redis, 'b', 40);
+    expect((await run('list-periods --overdue --grace 1m --format ndjson', redis)).code).toBe(2);
+    const {code, stdout} = await run('renew-budgets', redis);
+    expect({code, stdout}).toEqual({
+      code: 0,
+      stdout:
+        "Session 'a' renewed: spent $4.00 removed, budget $10.00\nSession 'b' renewed: spent $9.99 removed, budget $10.00\n✓ Renewed 2\n",
+    });
+    expect(await amountsOf(redis, 'a')).toEqual(['10', null]);
+    expect(await amountsOf(redis, 'c')).toEqual(['10', '5']);
+    expect(await run('renew-budgets --quiet', redis)).toMatchObject({code: 0, stdout: '', stderr: ''});
+    expect((await run('list-periods --overdue', redis)).code).toBe(0);
+    await run('undo-change --last --yes', redis);
+    expect(await amountsOf(redis, 'b')).toEqual(['10', '9.99']);
+    expect((await run('list-periods --overdue --grace 1m', redis)).code).toBe(2);
+  });
+
+  test('leaves freezes, carries over what was left, and keeps grants that go on', async () => {
+    await loadSessions(redis, {a: ['10', '4']});
+    await run('set-period a --every day --amount 10 --rollover unused --max-rollover 5', redis);
+    await run('grant-budget a 3 --for 3d', redis);
+    await run('grant-budget a 2 --this-period', redis);
+    await run('freeze-session a --for 1h', redis);
+    await backdatePeriod(redis, 'a', 2);
+    const {stdout} = await run('renew-budgets --json', redis);
+    expect(JSON.parse(stdout)).toMatchObject({
+      results: [{session_id: 'a', budget: 18, previous_budget: 15, removed_spent: 4, carried_over: 5}],
+    });
+    expect(await amountsOf(redis, 'a')).toEqual(['18', null]);
+    expect(await redis.client.exists('anomaly:a:frozen_until')).toBe(1);
+    expect(JSON.parse((await run('list-grants --json', redis)).stdout)).toMatchObject([{session_id: 'a', amount: 3}]);
+  });
+
+  test('a period that cannot be read is an error, and the others are renewed', async () => {
+    await loadSessions(redis, {a: ['10', '4'], b: ['10', '4']});
+    await run('set-period a b --every day --amount 10 --yes', redis);
+    await backdatePeriod(redis, 'b', 2);
+    await redis.client.set(PERIOD, '{"every":"fortnight"}');
+    const {code, stdout, stderr} = await run('renew-budgets', redis);
+    expect(code).toBe(1);
+    expect(stdout).toContain("Session 'b' renewed");
+    expect(stderr).toContain("Session 'a': its period or its grants cannot be read.");
+    expect((await run('list-periods', redis)).stderr).toContain(
+      "The period or the grants of session 'a' cannot be read",
+    );
+  });
+});
