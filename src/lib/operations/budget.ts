@@ -97,7 +97,7 @@ function setBudgetChange(amount: TypedAmount): ScriptedChange<BudgetChange> {
 }
 
 /** Computed here, because Redis adds binary floats only. */
-function addBudgetChange(amount: Money): PlannedChange<BudgetChange> {
+export function addBudgetChange(amount: Money): PlannedChange<BudgetChange> {
   return {
     ...LOOK_AT,
     plan(id, held) {
