@@ -5,9 +5,9 @@ import {describeSetPeriod, type PeriodJson, toPeriodJson} from '../cli/views/per
 import {tellSightings} from '../cli/views/second-look.js';
 import {changeKnown} from '../lib/change/apply.js';
 import {BUDGET_KEYS, PERIOD_KEYS} from '../lib/gateway/keys.js';
-import {freshLook, type PeriodChange, setPeriodChange} from '../lib/operations/period.js';
+import {LOOKS} from '../lib/operations/lasting.js';
+import {type PeriodChange, periodLook, setPeriodChange} from '../lib/operations/period.js';
 import {lookAtOne} from '../lib/operations/second-look.js';
-import {RESET_LOOKS} from '../lib/operations/write-back.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
 import {describePeriod} from '../lib/periods/describe.js';
 import {sumOf} from '../lib/periods/grants.js';
@@ -59,7 +59,7 @@ set-budget and add-budget change the budget of the current period only. --every 
       describe: describeSetPeriod,
       problems: describeProblems,
       toJson: (change) => ({...toPeriodJson(change.after, this.spanOf)}),
-      secondLook: this.flags['start-fresh'] ? freshLook(RESET_LOOKS) : null,
+      secondLook: periodLook(LOOKS),
     });
     return undefined;
   }
@@ -84,10 +84,9 @@ set-budget and add-budget change the budget of the current period only. --every 
     if (isNew) await this.warnUnknown(redis, id, `New session '${change.id}'.`, '');
     const isChanged = change.before !== change.after;
     if (isChanged) this.afterChange(journal);
-    const isLookedAt = this.flags['start-fresh'] && change.before.spent.state !== 'absent';
-    const secondLook = isLookedAt
-      ? tellSightings(await lookAtOne(redis, freshLook(RESET_LOOKS), change, journal))
-      : null;
+    const look = periodLook(LOOKS);
+    const isLookedAt = look.leftBy(change).length > 0;
+    const secondLook = isLookedAt ? tellSightings(await lookAtOne(redis, look, change, journal)) : null;
     const changeId = isChanged ? (journal?.change ?? null) : null;
     const terms = toPeriodJson(change.after, this.spanOf);
     return {session_id: change.id, ...terms, second_look: secondLook, change_id: changeId};
