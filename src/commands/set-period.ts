@@ -96,7 +96,9 @@ set-budget and add-budget change the budget of the current period only. --every 
   private readTerms(): Terms | null {
     const {every, amount, timezone, at, on, rollover = 'none', 'max-rollover': maxRollover} = this.flags;
     if (every === 'none') {
-      const extra = (['amount', 'timezone', 'at', 'on', 'rollover', 'start-fresh'] as const).find((name) => this.flags[name]);
+      const extra = (['amount', 'timezone', 'at', 'on', 'rollover', 'start-fresh'] as const).find(
+        (name) => this.flags[name],
+      );
       if (extra === undefined) return null;
       throw new TokengateError('INVALID_USAGE', `--${extra} and --every none contradict each other.`);
     }
