@@ -166,7 +166,92 @@ function begin(state: State, action: Action, sessions: readonly Session[], turn:
   if (state.busy !== undefined) return {state: mention(state, `Wait: ${state.busy}.`)};
   const row = state.marked.size > 0 ? undefined : selectedRow(state);
   const title = titleOf(action, sessions, row?.group && row.session.id);
-  return {state: ask(state, title, {action, sessions, answers: [...answers, typed]}, key.turn)};
+  return {state: ask({...state, notice: undefined}, title, {action, sessions, answers: []}, turn)};
+}
+
+function ask(
+  state: State,
+  title: string,
+  asked: Pick<DialogOf<'field'>, 'action' | 'sessions' | 'answers'>,
+  turn: number,
+): State {
+  const {action, sessions, answers} = asked;
+  const field = action.fields[answers.length];
+  if (field !== undefined) {
+    const line = prefilled(field.initial);
+    return {...state, dialog: {kind: 'field', title, ...asked, line, problem: ''}};
+  }
+  const dialog: Dialog = {
+    kind: 'confirm',
+    title,
+    question: action.question(sessions, answers),
+    confirmations: action.confirmations,
+    turn,
+    request: {kind: 'change', ...asked},
+  };
+  return {...state, dialog};
+}
+
+function pressInText(state: State, dialog: DialogOf<'help' | 'text' | 'page'>, key: Key): Step {
+  if ('pasted' in key) return {state};
+  const scroll = (step: number): Step => ({
+    state: {...state, dialog: {...dialog, top: Math.max(0, dialog.top + step)}},
+  });
+  const name = 'name' in key ? key.name : key.text;
+  const step = SCROLLS[name]?.(state);
+  if (step !== undefined) return scroll(step);
+  const action = dialog.kind === 'page' ? ACTIONS.find((one) => one.key === name) : undefined;
+  const closed = closeDialog(state);
+  if (action === undefined || dialog.kind !== 'page') return {state: closed};
+  // What is seen is one session, whatever is marked.
+  return begin({...closed, marked: new Set(), selected: dialog.one.id}, action, [dialog.one.session], key.turn);
+}
+
+const SCROLLS: Record<string, (state: State) => number> = {
+  up: () => -1,
+  k: () => -1,
+  down: () => 1,
+  j: () => 1,
+  pageUp: ({page}) => -page,
+  pageDown: ({page}) => page,
+  ' ': ({page}) => page,
+  home: () => -Infinity,
+  g: () => -Infinity,
+  end: () => Number.MAX_SAFE_INTEGER,
+  G: () => Number.MAX_SAFE_INTEGER,
+};
+
+/** The table shows what is typed so far; until an expression is one, what the filter before let through. */
+function pressInFilter(state: State, dialog: DialogOf<'filter'>, key: Key): Step {
+  if (isNamed(key, 'escape')) return {state: closeDialog({...state, filter: dialog.before})};
+  const line = typeInto(dialog.line, key);
+  const typed = textOf(line).trim();
+  const edited = {...state, dialog: {...dialog, line, problem: ''}};
+  try {
+    const narrowed = narrow(edited, {typed, wanted: parseWanted(typed)});
+    if (isNamed(key, 'enter')) return {state: closeDialog(unpin({...narrowed, top: 0}))};
+    return {state: line === dialog.line ? state : {...narrowed, top: 0}};
+  } catch (error) {
+    const problem = describeProblem(error);
+    const dialogNow = {...edited.dialog, problem: isNamed(key, 'enter') ? problem : ''};
+    return {state: {...narrow(edited, dialog.before), dialog: dialogNow}};
+  }
+}
+
+/** A session that the filter hides is selected no more. */
+function unpin(state: State): State {
+  return {...state, selected: state.rows.some(({id}) => id === state.selected) ? state.selected : undefined};
+}
+
+function pressInField(state: State, dialog: DialogOf<'field'>, key: Key): Step {
+  if (isNamed(key, 'escape')) return {state: cancel(state)};
+  const {title, action, sessions, answers} = dialog;
+  if (!isNamed(key, 'enter'))
+    return {state: {...state, dialog: {...dialog, line: typeInto(dialog.line, key), problem: ''}}};
+  const typed = textOf(dialog.line).trim();
+  try {
+    action.fields[answers.length]?.check(typed);
+    return {state: ask(state, title, {action, sessions, answers: [...answers, typed]}, key.turn)};
   } catch (error) {
     return {state: {...state, dialog: {...dialog, problem: describeProblem(error)}}};
   }
