@@ -1,5 +1,5 @@
-// What a checkout needs before it can run: npm packages, a build, and programs of the system. Synchronous, and silent
-// but for one line a step. Only Node's own modules, since on a fresh machine there is nothing else.
+// Prepares a checkout for running: npm packages, a build, and system programs. Synchronous, and silent except for one
+// line a step. It uses only Node's own modules, since a fresh machine has nothing else.
 import {spawnSync} from 'node:child_process';
 import {
   accessSync,
@@ -18,13 +18,13 @@ import {fileURLToPath} from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** Packages that most runs don't need, and that are large. In the bundle each is a file of its own. */
+/** Large packages that most runs don't need: each has a file of its own in the bundle. */
 export const SEPARATE = ['cli-progress', 'table', 'yaml'];
 /** The JSON Schema of the files of export-budgets. */
 export const BUDGETS_SCHEMA = 'budgets.schema.json';
-/** The screen of the live view, with the library that it needs: a file of its own for the same reason. */
+/** The screen of the live view with the library that it needs: a file of its own for the same reason. */
 export const SCREEN = 'watch-screen';
-/** The files of the bundle: the first is what each start loads, see scripts/build/bundle/chunks.mjs. */
+/** The files of the bundle. Each start loads the first one: see scripts/build/bundle/chunks.mjs. */
 export const CHUNKS = ['tokengate', 'help', 'many', 'contexts', 'rest'];
 const DIST_FILES = [
   ...[...CHUNKS, 'complete', SCREEN, ...SEPARATE].map((name) => join('dist', `${name}.cjs`)),
@@ -34,7 +34,7 @@ const DIST_FILES = [
 
 const OWN_MANIFEST = join('build', 'own.manifest.json');
 
-/** Any one of the names will do; a package is one that brings it. */
+/** Any one of the names will do. `package` names a package that contains the program. */
 const PROGRAMS = {
   redis: {
     names: ['redis-server', 'valkey-server'],
@@ -89,11 +89,11 @@ function sameEverywhere(name) {
   return {names: [name], packages: Object.fromEntries(managers.map((manager) => [manager, name]))};
 }
 
-/** Like PROGRAMS, but one program of a large package is unpacked into node_modules, with no need to be root. */
+/** Like PROGRAMS, but a single program of a large package is unpacked into node_modules, without being root. */
 const UNPACKED = {promtool: {package: 'prometheus', path: 'usr/bin/promtool'}};
 
 const MANAGERS = [
-  // The time limit is for another apt-get that is at work.
+  // The time limit waits for another apt-get.
   {
     name: 'apt-get',
     install: ['install', '-qy', '--no-install-recommends', '-oDPkg::Lock::Timeout=120'],
@@ -105,14 +105,14 @@ const MANAGERS = [
   {name: 'brew', install: ['install', '-q']},
 ];
 
-/** Installs the npm packages of package-lock.json unless they are there. */
+/** Installs the npm packages of package-lock.json unless they are there already. */
 export function installPackages() {
   if (hasPackages()) return;
   step('Installing the npm packages');
-  // The scripts of the packages only speed up what works without them; our own would build, which may not be wanted.
+  // The scripts of the packages only speed things up; our own would build, which may not be wanted.
   const options = ['--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const {status, output} = npm('ci', ...options);
-  if (status !== 0) stop(`${output}\nThe npm packages could not be installed: run \`npm ci\` and mend what it says.`);
+  if (status !== 0) stop(`${output}\nThe npm packages could not be installed: run \`npm ci\` and fix what it reports.`);
 }
 
 /** Builds unless the build is newer than the sources. */
@@ -120,22 +120,22 @@ export function build() {
   if (isBuilt()) return;
   step('Building');
   const {status, output} = npm('run', '--silent', 'build');
-  if (status !== 0) stop(`${output}\nThe build failed: mend what it says above.`);
+  if (status !== 0) stop(`${output}\nThe build failed: fix the errors above.`);
 }
 
-/** Packs the checkout and installs that below a folder, as `npm install --global` does; gives the path of the program. */
+/** Packs the checkout and installs it below a folder, like `npm install --global`; returns the path of the program. */
 export function installPacked(folder) {
   const {name, version} = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   step('Packing and installing');
   const packed = npm('pack', '--silent', '--pack-destination', folder);
-  if (packed.status !== 0) stop(`${packed.output}\nThe package could not be packed: mend what it says above.`);
+  if (packed.status !== 0) stop(`${packed.output}\nThe package could not be packed: fix the errors above.`);
   const archive = join(folder, `${name}-${version}.tgz`);
   const installed = npm('install', '--global', '--silent', '--omit=dev', '--prefix', folder, archive);
   if (installed.status !== 0) stop(`${installed.output}\nThe package could not be installed.`);
   return join(folder, 'bin', name);
 }
 
-/** Installs those of PROGRAMS that are missing, when that needs no password, and gives the path of each. */
+/** Installs missing PROGRAMS, if that needs no password, and returns the path of each. */
 export function provide(...wanted) {
   for (const name of wanted) if (findProgram(name) === undefined && name in UNPACKED) unpack(name);
   const missing = wanted.filter((name) => findProgram(name) === undefined);
@@ -146,7 +146,7 @@ export function provide(...wanted) {
 function hasPackages() {
   const wanted = lockedPackages('package-lock.json');
   const present = lockedPackages('node_modules/.package-lock.json');
-  // An optional package is there on one system and absent on another.
+  // An optional package is present on one system and absent on another.
   const isOptional = ({optional, devOptional}) => optional || devOptional;
   return (
     Object.entries(wanted).every(([path, entry]) => {
@@ -164,7 +164,7 @@ function lockedPackages(lock) {
   return Object.fromEntries(Object.entries(packages).filter(([folder]) => folder !== ''));
 }
 
-/** The build writes build, then the manifest, then dist: what fails half-way is not taken for a build. */
+/** The build writes build, then the manifest, then dist: a failed build does not count as one. */
 function isBuilt() {
   const recipe = [
     'package.json',
@@ -188,7 +188,7 @@ function isBuilt() {
   return isInOrder && strayFiles().length === 0;
 }
 
-/** What is in build or dist although its source is gone: a removed command would still be found there. */
+/** Files in build or dist whose sources are gone: a removed command would still be found there. */
 export function strayFiles() {
   const built = new Set([...sourceFiles().map(builtFile), OWN_MANIFEST, ...DIST_FILES]);
   return [...filesUnder('build'), ...filesUnder('dist')].filter((file) => !built.has(file));
@@ -266,14 +266,14 @@ function installPrograms(missing) {
 
   step(`Installing ${packages.join(', ')} with ${manager.name}`);
   const sudo = needsRoot ? ['sudo', '-n'] : [];
-  // RUNLEVEL=1: Debian starts a service as soon as it is installed, but not in single-user mode.
+  // RUNLEVEL=1: Debian starts a service right after installing it, but not in single-user mode.
   const manage = (args) =>
     runLine([...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'RUNLEVEL=1', manager.name, ...args]);
   const install = () => manage([...manager.install, ...packages]).status === 0;
-  // The list of packages may be missing or old; it is fetched only then, because that takes long.
+  // The package list may be missing or old. It is fetched only on failure, because that takes long.
   const done = install() || (manager.refresh !== undefined && manage(manager.refresh).status === 0 && install());
   if (missing.includes('redis') && manager.name === 'apt-get' && existsSync('/run/systemd/system')) {
-    // systemd does not look at RUNLEVEL.
+    // systemd ignores RUNLEVEL.
     runLine([...sudo, 'systemctl', 'disable', '--now', 'redis-server.service']);
   }
   if (!done || missing.some((program) => findProgram(program) === undefined)) {
@@ -283,7 +283,7 @@ function installPrograms(missing) {
 
 function npm(...args) {
   const env = {...process.env};
-  // Set when npm itself runs a script of ours, and meant for what it does then.
+  // Set when npm itself runs one of our scripts, and meant for that run.
   for (const name of ['global', 'location', 'dry_run']) delete env[`npm_config_${name}`];
   return run('npm', args, {env});
 }

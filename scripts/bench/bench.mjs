@@ -17,7 +17,7 @@ const OUTPUT = 'docs/development/benchmarks.md';
 const FORMATS = ['table', 'json', 'ndjson', 'csv', 'ids'];
 const CHANGES = ['reset-stdin', 'reset-all', 'reset-scan', 'reset-no-journal', 'reset-journal', 'freeze'];
 const RENEWALS = ['renew-nothing', 'renew-all'];
-/** Sessions of a report, at most. */
+/** Maximum number of sessions in a report. */
 const MOST_REPORTED = 10_000;
 const SCAN = ['--scan', '--pattern', 'session:*:budget'];
 
@@ -32,7 +32,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     void server.stop().finally(() => process.exit(128 + constants.signals[signal]));
   });
 }
-// Whoever read this is gone.
+// The reader has gone.
 process.stdout.on('error', () => process.exit(1));
 
 try {
@@ -45,7 +45,7 @@ try {
     process.stderr.write(`Written: ${OUTPUT}\n`);
   }
 } catch (error) {
-  // What runs while the server is being stopped fails for that.
+  // Whatever runs while the server is being stopped fails because of that.
   if (!isEnding) process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
 } finally {
@@ -304,7 +304,7 @@ async function measureRenewals(meter, {count, ...data}) {
   return rows;
 }
 
-/** Two programs one after the other, as one. */
+/** The sum of two programs that run one after the other. */
 function addUp(a, b) {
   return {
     seconds: a.seconds + b.seconds,

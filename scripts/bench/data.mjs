@@ -2,7 +2,7 @@
 import {closeSync, openSync, writeSync} from 'node:fs';
 import {join} from 'node:path';
 
-/** The commands for one session in each file; `load` is the data itself. */
+/** The commands for one session, by file; `load` is the data itself. */
 export const RESP_FILES = {
   load: {commands: ({id, budget, spent}) => [set(id, 'budget', budget), ...(spent ? [set(id, 'spent', spent)] : [])]},
   read: {
@@ -30,7 +30,7 @@ export const RESP_FILES = {
   },
 };
 
-/** Beside each session: periods that are due, or of which nothing is due while this year lasts. */
+/** Periods beside the sessions: due ones, or ones that are not due this year. */
 const PERIOD_FILES = {
   periods: ({id}) => ['SET', `tokengate:period:${id}`, formatPeriod(new Date(0))],
   current: ({id}) => ['SET', `tokengate:period:${id}`, formatPeriod(new Date())],
@@ -44,12 +44,12 @@ function formatPeriod(renewed) {
   });
 }
 
-/** The days of the ledger that a report is measured on. */
+/** The days of the measured ledger. */
 export const LEDGER_MONTH = '2025-03';
 const DAYS = Array.from({length: 31}, (_, nth) => `${LEDGER_MONTH}-${String(nth + 1).padStart(2, '0')}`);
 const dayKey = (day) => `tokengate:{spending}:day:${day}`;
 
-/** A ledger in which each session spends something every day, and the same read as it is. */
+/** Makes a ledger in which each session spends something every day, and the commands that read it directly. */
 export function makeLedger(count, folder) {
   const files = {ledger: join(folder, 'ledger.resp'), days: join(folder, 'days.resp')};
   const times = DAYS.map((day) => [day, Date.parse(day)]);
@@ -77,7 +77,7 @@ export function makeLedger(count, folder) {
 const BUDGETS = ['10.0', '25.5', '100.0', '0.05', '2500.00'];
 const TEAMS = ['alpha', 'checkout', 'search', 'données', 'research'];
 
-/** Writes the files, of the same sessions each time. */
+/** Writes the files, with the same sessions each time. */
 export function makeData(count, folder) {
   let keys = 0;
   const files = {ids: join(folder, 'ids.txt')};
@@ -117,12 +117,12 @@ function sessionAt(index) {
     `team:${TEAMS[random % TEAMS.length]}:job-${index}`,
     `${hex}-${(index % 65_536).toString(16).padStart(4, '0')}-4c1e-9a57-${index.toString(16).padStart(12, '0')}`,
   ];
-  // One in eight has made no request yet; most of the others have spent a sum of many small costs.
+  // One in eight has not made a request yet; most others have a sum of many small costs.
   const spent = random % 8 === 0 ? undefined : `${random % 10}.${hex.replaceAll(/\D/g, '7')}664999999982`;
   return {index, id: ids[index % ids.length], budget: BUDGETS[random % BUDGETS.length], spent};
 }
 
-/** A number below 2³² that looks like chance, and is the same each time. */
+/** A number below 2³² that looks random, and is the same each time. */
 function scramble(index) {
   const mixed = Math.imul(index ^ (index >>> 15), 0x2c1b3c6d);
   return Math.imul(mixed ^ (mixed >>> 12), 0x297a2d39) >>> 0;

@@ -7,7 +7,7 @@ import {feed, run} from './run.mjs';
 
 const GNU_TIME = '/usr/bin/time';
 
-/** Where there is no GNU time, a process of Node's writes down itself what it has taken. */
+/** Without GNU time, a Node process records its own usage. */
 const WRITE_USAGE = `process.on('exit', () => {
   const {maxRSS, userCPUTime, systemCPUTime} = process.resourceUsage();
   const usage = [maxRSS, userCPUTime / 1e6, systemCPUTime / 1e6].join(' ');
@@ -21,7 +21,7 @@ export function makeMeter({folder, cli, socket, url}, tokengate) {
   writeFileSync(preload, WRITE_USAGE);
   const hasGnuTime =
     existsSync(GNU_TIME) && /GNU/.test(spawnSync(GNU_TIME, ['--version'], {encoding: 'utf8'}).stdout ?? '');
-  // A user's own variables could slow both sides down, and squash the ratio: with NODE_EXTRA_CA_CERTS Node 20 parses
+  // A user's own variables could slow both sides down, and so hide the ratio: with NODE_EXTRA_CA_CERTS Node 20 parses
   // the certificates at every start.
   const {PATH, LANG} = process.env;
   const env = {PATH, LANG, HOME: folder, TOKENGATE_REDIS_URL: url, BENCH_USAGE: usageFile};
@@ -46,15 +46,15 @@ export function makeMeter({folder, cli, socket, url}, tokengate) {
 }
 
 /**
- * Runs two things by turns, each as often, so that what slows the machine down slows both. A first run of each, which
- * fills the caches, is not counted.
+ * Runs two things alternately, so that anything that slows the machine down slows both. A first run of each fills the
+ * caches and is not counted.
  */
 export async function measurePairs({runs, ours, theirs}) {
   await ours();
   await theirs();
   const pairs = [];
   for (let count = 0; count < runs; count++) {
-    // Neither always runs first.
+    // Alternate which one runs first.
     const isEven = count % 2 === 0;
     const first = await (isEven ? ours : theirs)();
     const second = await (isEven ? theirs : ours)();

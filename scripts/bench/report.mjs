@@ -67,7 +67,7 @@ function formatTable(rows) {
   };
   const cells = Object.entries(columns)
     .map(([title, cell]) => [title, ...rows.map(cell)])
-    // What could not be measured here, or means nothing in this table, has no column.
+    // A value that could not be measured here, or means nothing in this table, has no column.
     .filter(([, ...texts]) => texts.some((text) => text !== undefined))
     .map((texts) => pad(texts.map((text) => text ?? '')));
   const lines = rows.map((_, index) => cells.map((column) => column[index + 1]));

@@ -1,4 +1,4 @@
-// A Redis for measuring: without a port, keeping nothing, and gone with this process however that ends.
+// A Redis for measuring: without a port or persistence, and gone when this process ends, however it ends.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {existsSync, mkdtempSync} from 'node:fs';
@@ -9,8 +9,8 @@ import {clearTimeout, setTimeout} from 'node:timers';
 import {feed, run} from './run.mjs';
 
 /**
- * The shell holds the other end of a pipe of ours. When we end, even by SIGKILL, it reads the end of that pipe; then it
- * ends the server and removes the folder.
+ * The shell holds the other end of a pipe. When this process ends, even by SIGKILL, the shell reads the end of the
+ * pipe, ends the server and removes the folder.
  */
 const KEEPER = `
 folder=$1; shift
@@ -22,11 +22,11 @@ cat >/dev/null`;
 export async function startServer(program) {
   const cli = program.replace(/-server$/, '-cli');
   if (!existsSync(cli)) throw new Error(`Not found: ${cli}, which comes with ${program}.`);
-  // A socket's path may be about 100 bytes long, and some systems' TMPDIR is that long alone.
+  // The path of a socket may have about 100 bytes, and some systems' TMPDIR alone is that long.
   const folder = mkdtempSync(join(tmpdir().length > 60 ? '/tmp' : tmpdir(), 'tokengate-bench-'));
   const socket = join(folder, 'redis.sock');
   const options = ['--port', '0', '--unixsocket', socket, '--dir', folder, '--save', '', '--appendonly', 'no'];
-  // Detached: Ctrl-C is for us, who end it after what it serves.
+  // Detached: Ctrl-C is for this process, which ends the server after everything that uses it.
   const keeper = spawn('sh', ['-c', KEEPER, 'sh', folder, program, ...options], {
     detached: true,
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -41,7 +41,7 @@ export async function startServer(program) {
     socket,
     url: `unix://${encodeURI(socket)}`,
     send,
-    /** But for the journal. */
+    /** Without the journal. */
     countKeys: async () => Number(await send('DBSIZE')) - Number(await send('EXISTS', 'tokengate:journal')),
     async version() {
       const info = await send('INFO', 'server');

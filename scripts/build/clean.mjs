@@ -1,4 +1,4 @@
-// The build's first step. It leaves what tsc will overwrite, since someone may be running that at this moment.
+// The build's first step. It keeps the files that tsc will overwrite: someone may be running them at this moment.
 import {rmSync} from 'node:fs';
 import {join} from 'node:path';
 

@@ -45,7 +45,10 @@ const changeId = {
 const forecast = {
   spent_per_hour: ['amount?', 'US dollars an hour, over the hour before the last recording; null if unknown'],
   spent_per_hour_of_day: ['amount?', 'the same over the day before it'],
-  seconds_until_empty: ['amount?', 'at the faster of the two; null if unknown, never, or if the budget renews before'],
+  seconds_until_empty: [
+    'amount?',
+    'at the higher of the two rates; null if unknown, never, or if the budget renews before',
+  ],
 };
 const recordedForecast = Object.fromEntries(
   Object.entries(forecast).map(([name, [type, meaning]]) => [
@@ -66,7 +69,7 @@ const coverage = {
   to: ['text', 'the last day that is recorded'],
   is_whole: ['boolean', 'whether the recording began before the period'],
   largest_gap_seconds: ['count', 'the longest time without a recording'],
-  journal_trimmed: ['count', 'recordings before which the journal had been trimmed'],
+  journal_trimmed: ['count', 'the number of recordings that found the journal trimmed'],
   unaccounted: ['amount', 'by how much spending fell without an entry in the journal'],
 };
 const span = {from: ['text', 'the first day'], to: ['text', 'the last day']};
@@ -107,7 +110,7 @@ const context = {
   actor: ['text?', 'who changes something, for the journal'],
   color: ['text?', 'the color of its name in the live view'],
 };
-const listedContext = {...context, in_effect: ['boolean', 'whether a command on the same line would take it']};
+const listedContext = {...context, in_effect: ['boolean', 'whether a command with the same flags would use it']};
 const contextFile = {file: ['text', 'the context file']};
 const totals = {
   count: ['count', 'the number of sessions'],
@@ -125,7 +128,7 @@ const error = {
 const lookOf = (outcome, meaning, facts) => ({
   outcome: [['lasts', outcome, 'failed'], `\`lasts\`, \`${outcome}\` (${meaning}), or \`failed\``],
   ...facts,
-  'error?': [error, 'why it could not be looked at, or taken off'],
+  'error?': [error, 'why the second look failed, or the correction'],
 });
 const spendingLook = {
   look: lookOf('taken_off', 'removed spending was written back, and taken off again', {
@@ -177,14 +180,14 @@ function batchOf(verb, done, results, {facts = changeId, second} = {}) {
     ...(second && {
       second_looks: [
         nullable(listOf({...OF_ALL, ...second.look})),
-        'what was done and has not lasted; null if it was not looked at',
+        'changes that did not last; null without a second look',
       ],
     }),
     change_id: ['text?', 'the change of the whole batch; null if there is none, or more than one'],
     summary: [summary, 'the number of sessions by outcome'],
   };
   const line = second
-    ? oneOf(...result.choices, {...OF_ALL, second_look: [second.look, 'what has not lasted']})
+    ? oneOf(...result.choices, {...OF_ALL, second_look: [second.look, 'changes that did not last']})
     : result;
   return {document, line};
 }
@@ -216,7 +219,7 @@ const finding = {
   problem: ['text', 'a stable word for what is wrong'],
   found: ['text', 'what is there'],
   effect: ['text', 'what it causes'],
-  http_status: [nullable(HTTP_STATUS), 'what every request of the session gets because of it'],
+  http_status: [nullable(HTTP_STATUS), 'the HTTP status that every request of the session gets because of it'],
   fix: ['text?', 'what `--fix` does; null if it needs a decision'],
   commands: [listOf('text'), 'commands that help'],
 };
@@ -270,7 +273,7 @@ const listed = Object.fromEntries(
     ...id,
     ...amounts,
     ...freeze,
-    status: [['frozen', 'invalid', 'empty', 'low', 'ok'], 'with `--columns status`: how the session stands'],
+    status: [['frozen', 'invalid', 'empty', 'low', 'ok'], 'with `--columns status`: the status of the session'],
     spent_per_minute: ['amount?', 'with `--sort rate`: US dollars a minute'],
     every: [everyPeriod[0], 'with `--columns period`: how often the budget renews; null if it does not'],
     next_renewal: [zoned, 'with `--columns resets`: when the next period begins'],
@@ -505,17 +508,17 @@ export const DOCUMENTS = {
             spent: amounts.spent,
             remaining: amounts.remaining,
             percentage_used: amounts.percentage_used,
-            missing: ['amount?', 'what the budget lacks for the request'],
+            missing: ['amount?', 'how much the budget lacks for the request'],
           }),
         ),
       ),
       'the rules, in the order of the gateway',
     ],
     commands: [listOf('text'), 'commands that let the request pass'],
-    notes: [listOf('text'), 'what else is to be known of such requests'],
+    notes: [listOf('text'), 'additional remarks, as sentences'],
     next_renewal: [zoned, 'when the budget renews; null if it does not'],
     ...recordedForecast,
-    grant_commands: [listOf('text'), 'in place of `add-budget`, for this period only'],
+    grant_commands: [listOf('text'), 'alternatives to `add-budget` for this period only'],
   }),
   'export-budgets': one({
     version: [[1], 'the version of the format'],
@@ -598,9 +601,9 @@ export const DOCUMENTS = {
       listOf({
         ...id,
         amount: ['amount', 'by how much its spending fell without an entry in the journal'],
-        left: ['amount', 'what it was then'],
+        left: ['amount', 'the spending after the fall'],
       }),
-      'spending that fell, and nothing says why',
+      'spending that fell without an entry in the journal',
     ],
     journal_trimmed: ['boolean', 'whether the journal no longer has all changes since'],
     dropped_days: [listOf('text'), 'days that were dropped (`--keep`)'],
@@ -610,7 +613,7 @@ export const DOCUMENTS = {
       {
         is: {
           period: [{...span, timezone: ['text', 'the time zone of the days']}, 'the period'],
-          by: [['session', 'group', 'day', 'week', 'month'], 'what a row is'],
+          by: [['session', 'group', 'day', 'week', 'month'], 'what each row stands for'],
           rows: [listOf(reportRow), 'the rows'],
           others: [nullable(reportRow), 'what `--top` leaves out'],
           total: [reportRow, 'the sums'],

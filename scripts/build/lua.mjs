@@ -1,5 +1,5 @@
-// Writes src/lib/lua/scripts.ts from lua/*.lua: each script whole, its includes in place, without comments and indentation.
-// A module of text is what tsc, esbuild, vitest and bin/dev.js all load alike. With --check it only compares.
+// Writes src/lib/lua/scripts.ts from lua/*.lua: each script complete, with its includes, without comments and
+// indentation. tsc, esbuild, vitest and bin/dev.js all load a module of text alike. With --check it only compares.
 import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {basename, dirname, join} from 'node:path';
 
@@ -20,9 +20,9 @@ export function listScripts() {
 }
 
 /**
- * The lines of a script with those of its includes in their place, each include once. Includes come before code.
+ * The lines of a script with its includes, each once. Includes come before code.
  *
- * @returns `{file, line, text}` of each, where it stands in its file
+ * @returns `{file, line, text}` of each line, with its place in its own file
  */
 export function joinScript(name) {
   return joinText(readFileSync(join(FOLDER, `${name}.lua`), 'utf8'), `lua/${name}.lua`);
@@ -40,14 +40,14 @@ export function joinText(source, file, included = new Set()) {
   });
 }
 
-/** What is sent to Redis. */
+/** The text that is sent to Redis. */
 export function strip(lines) {
   const kept = lines.map(({text}) => text.trim()).filter((text) => text !== '' && !text.startsWith('--'));
   if (kept.some((text) => text.includes('[['))) throw new Error('Long brackets in Lua cannot be stripped.');
   return kept.join('\n');
 }
 
-/** Parts that several scripts share stand in the module once. */
+/** Parts that several scripts share are in the module once. */
 async function makeModule() {
   const parts = new Map();
   const scripts = listScripts().map((name) => {
@@ -56,7 +56,7 @@ async function makeModule() {
       const own = lines.filter((line) => line.file === file);
       return {file, code: strip(own), at: lines.indexOf(own.at(-1))};
     });
-    // An include comes where its last line does: after those that it includes itself.
+    // An include ends where its last line is: after those that it includes itself.
     const words = code
       .sort((a, b) => a.at - b.at)
       .map(({file, code: text}) => {

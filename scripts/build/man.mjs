@@ -1,4 +1,4 @@
-// Writes dist/tokengate.1, the man page, from what the help is made of: the manifests and src/cli/oclif/help-texts.ts.
+// Writes dist/tokengate.1, the man page, from the sources of the help: the manifests and src/cli/oclif/help-texts.ts.
 import {readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 
@@ -22,14 +22,14 @@ const commands = Object.values({...main, ...readJson('build/own.manifest.json').
 const globals = globalFlagsOf(commands);
 
 const page = [
-  // Without a date, which would be another at each build.
+  // Without a date, which would change with each build.
   `.TH TOKENGATE 1 "" "tokengate ${version}" "User Commands"`,
-  // No hyphenation: what is shown is to be typed.
+  // No hyphenation: readers type what they see.
   '.nh',
   // Nor wider spaces.
   '.ad l',
   '.SH NAME',
-  // As whatis and apropos read it.
+  // In the form that whatis and apropos read.
   `tokengate \\- ${description[0].toLowerCase()}${description.slice(1)}`,
   '.SH SYNOPSIS',
   '.B tokengate',
@@ -119,7 +119,7 @@ function italic(words) {
   return `\\fI${text(words)}\\fR`;
 }
 
-/** Literally: a hyphen that is typed, and no line that begins like a request of roff. */
+/** Escapes text: hyphens for typing, and no line that begins like a request of roff. */
 function text(source) {
   return source
     .replaceAll('\\', '\\e')

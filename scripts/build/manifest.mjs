@@ -1,5 +1,5 @@
-// Writes oclif.manifest.json from the compiled commands, the same file that `oclif manifest` would write; with --check it
-// only compares, and fails when the committed file is stale.
+// Writes oclif.manifest.json from the compiled commands, like `oclif manifest`; with --check it only compares, and
+// fails when the committed file is stale.
 import {readFile, writeFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 
@@ -11,7 +11,7 @@ const file = `${root}oclif.manifest.json`;
 
 const pjson = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
 const text = await makeManifest('./build/commands');
-// What another oclif CLI does not get with this package; the bundle is made with it.
+// Commands that another oclif CLI does not get with this package. The bundle contains them.
 await writeFile(`${root}build/own.manifest.json`, await makeManifest('./build/standalone-commands'));
 
 if (!process.argv.includes('--check')) {
@@ -26,7 +26,7 @@ async function makeManifest(folder) {
     root,
     type: 'core',
     isRoot: true,
-    // The bundle, which package.json names, is made with the manifest in it.
+    // package.json names the bundle, which contains the manifest.
     pjson: {...pjson, oclif: {...pjson.oclif, commands: folder}},
     ignoreManifest: true,
     errorOnManifestCreate: true,
@@ -34,7 +34,7 @@ async function makeManifest(folder) {
   });
   await plugin.load();
   const {commands, version} = plugin.manifest;
-  // Where its file is says nothing of a command that is in the bundle.
+  // The path of its file means nothing for a command in the bundle.
   for (const command of Object.values(commands)) {
     delete command.isESM;
     delete command.relativePath;

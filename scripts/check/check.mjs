@@ -1,4 +1,4 @@
-// Everything that can be checked without running the CLI. Goes on after a failure, so that one run shows them all.
+// All checks that do not run the CLI. A failure does not stop it, so one run shows all failures.
 import {spawnSync} from 'node:child_process';
 
 import {installPackages, ROOT} from '../setup.mjs';
@@ -15,7 +15,7 @@ const CHECKS = {
   manifest: 'node scripts/build/clean.mjs && tsc -p tsconfig.build.json && node scripts/build/manifest.mjs --check',
   'command pages': 'node scripts/build/docs.mjs --check',
   'what a start loads': 'node scripts/check/loaded.mjs --check',
-  // Packs, and so builds, which writes the manifest: after what checks that.
+  // Packing builds and so writes the manifest: after the check of the manifest.
   package: 'publint run --strict',
 };
 

@@ -1,6 +1,6 @@
-// Writes scripts/check/loaded.json: which modules a start runs, of the bundle and of Node.js, how large they are, and what
-// else each of the bundle's files is used for; with --check it only compares. A start is as fast as these lists are short,
-// and unlike its time they are the same everywhere. The build divides the bundle by them.
+// Writes scripts/check/loaded.json: the modules that a start runs, of the bundle and of Node.js, their size, and the
+// other uses of the bundle's files. With --check it only compares. These lists decide how fast a start is, and unlike
+// times they are the same on every machine. The build divides the bundle by them.
 import {execFile} from 'node:child_process';
 import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
@@ -14,10 +14,10 @@ import {makeBundle} from '../build/bundle/make.mjs';
 import {provide, ROOT} from '../setup.mjs';
 
 const FILE = join(ROOT, 'scripts/check/loaded.json');
-/** A change to a module that is loaded anyway is none of the list. */
+/** Changes of a loaded module are tolerated up to this share. */
 const TOLERANCE = 0.05;
 const SESSION = 'session';
-/** What each file of the bundle is for; that of the first is the start. */
+/** The uses of each file of the bundle; the first file's is the start. */
 const USES = {
   tokengate: [['health'], ['get-budget', SESSION], ['set-budget', SESSION, '25.50']],
   help: [['--help'], ['help', 'set-budget'], ['help', 'autocomplete', 'script'], ['health', '--help']],
@@ -30,7 +30,7 @@ const USES = {
   ],
 };
 
-/** Runs the bundle in a process of its own, and reports what it required. */
+/** Runs the bundle in a process of its own, and reports the modules that it required. */
 const RUNNER = `
 const {writeFileSync} = require('node:fs');
 const Module = require('node:module');
@@ -59,7 +59,7 @@ try {
   if (process.argv.includes('--check')) {
     compare(JSON.parse(readFileSync(FILE, 'utf8')), await findLoaded());
   } else {
-    // The second time with the bundle that the first has divided.
+    // The second time with the bundle that was divided by the first.
     for (let count = 0; count < 2; count++) {
       const text = await prettier.format(JSON.stringify(await findLoaded()), {parser: 'json', printWidth: 120});
       if (text !== readFileSync(FILE, 'utf8')) writeFileSync(FILE, text);
@@ -73,7 +73,7 @@ async function findLoaded() {
   const files = await makeBundle({
     trace: (path, bytes) => `ran.push([${JSON.stringify(relative(ROOT, path))}, ${bytes}]);`,
   });
-  // Where oclif looks for the help: the checkout may not be built.
+  // oclif looks for the help here: the checkout may not be built.
   mkdirSync(join(folder, 'dist'), {recursive: true});
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, 'dist', name), text);
   writeFileSync(join(folder, 'run.cjs'), RUNNER);
@@ -131,7 +131,7 @@ function compare(expected, found) {
   if (found.files.tokengate.includes('./rest.cjs')) problems.push('a start loads rest.cjs');
   if (problems.length === 0) return;
   for (const problem of problems) console.error(problem);
-  console.error('If this is meant: run node scripts/check/loaded.mjs, and commit scripts/check/loaded.json.');
+  console.error('If this is intended, run node scripts/check/loaded.mjs and commit scripts/check/loaded.json.');
   process.exitCode = 1;
 }
 

@@ -1,4 +1,4 @@
-// Checks every script of lua/ with luacheck, whole, as Redis runs it; what is found is told by its own file and line.
+// Checks every script of lua/ with luacheck, complete as Redis runs it. Findings name the original file and line.
 import {spawnSync} from 'node:child_process';
 
 import {joinScript, listScripts} from '../build/lua.mjs';

@@ -1,5 +1,5 @@
-// Checks what the linter cannot see: no circle of imports, those of types alone included, and no room of src that is too
-// full to be looked through. Which room may import from which is in eslint.config.js.
+// Checks what the linter cannot: there are no import cycles, counting type imports, and no room of src is too full to
+// look through. eslint.config.js says which room may import from which.
 import {readdirSync, readFileSync} from 'node:fs';
 import {dirname, join, relative} from 'node:path';
 
@@ -8,7 +8,7 @@ import ts from 'typescript';
 import {ROOT} from '../setup.mjs';
 
 const MAX_FILES = 14;
-/** Commands are found by their names: there are as many as there are. */
+/** Commands are found by their names, so their number does not matter. */
 const OPEN = ['src/commands'];
 
 const files = ['src', 'test', 'scripts'].flatMap((folder) =>
@@ -18,7 +18,7 @@ const files = ['src', 'test', 'scripts'].flatMap((folder) =>
 );
 const known = new Set(files);
 
-/** The files that a file imports, statically, dynamically, or their types alone. */
+/** The files that a file imports: statically, dynamically, or for types only. */
 function importsOf(file) {
   const {importedFiles} = ts.preProcessFile(readFileSync(file, 'utf8'), true, true);
   return importedFiles.flatMap(({fileName}) => {

@@ -10,7 +10,7 @@ import {styleText} from 'node:util';
 import {build, installPackages, provide, ROOT} from '../setup.mjs';
 import {loadSnapshot} from './snapshot.mjs';
 
-/** `then` is what the step must leave in Redis, key by key; null: no such key. */
+/** `then` is what the step must leave in Redis, by key; null for no such key. */
 const STEPS = [
   {
     why: 'Who has spent how much? Some IDs are odd: any API client can choose one.',
@@ -90,16 +90,16 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     if (signal !== 'SIGINT' || !wantsShell) void end(128 + constants.signals[signal]);
   });
 }
-// Whoever read this is gone.
+// The reader has gone.
 process.stdout.on('error', () => void end(1));
 
-// A socket's path may be about 100 bytes long, and some systems' TMPDIR is that long alone.
+// The path of a socket may have about 100 bytes, and some systems' TMPDIR alone is that long.
 folder = mkdtempSync(join(tmpdir().length > 60 ? '/tmp' : tmpdir(), 'tokengate-demo-'));
 const socket = join(folder, 'redis.sock');
 await startServer();
 const redis = createClient({socket: {path: socket, reconnectStrategy: false}, commandOptions: {timeout: 0}});
 redis.on('error', () => {
-  // What needs the connection fails by itself.
+  // Steps that need the connection fail by themselves.
 });
 await redis.connect();
 await loadSnapshot(redis);
@@ -110,7 +110,7 @@ const env = {
 };
 await end(wantsShell ? await openShell() : await walkThrough());
 
-/** Without a port, keeping nothing, and out of reach of Ctrl-C, which is for the commands. */
+/** Without a port or persistence, and unaffected by Ctrl-C, which is for the commands. */
 async function startServer() {
   const options = ['--port', '0', '--unixsocket', socket, '--dir', folder, '--save', '', '--appendonly', 'no'];
   server = spawn(program, options, {detached: true, stdio: ['ignore', 'pipe', 'inherit']});
@@ -148,7 +148,7 @@ async function openShell() {
   );
   const {SHELL: shell = ''} = process.env;
   await run(existsSync(shell) ? shell : 'sh', {stdio: 'inherit'});
-  // What the last command in the shell said is no news of the demo.
+  // The exit code of the last command in the shell is not the demo's.
   return 0;
 }
 
@@ -182,7 +182,7 @@ function fail(text) {
   return 1;
 }
 
-/** Ends the demo once: the server is gone when it returns to the user. */
+/** Ends the demo once; the server is gone when the user gets the prompt back. */
 function end(code) {
   ending ??= (async () => {
     child?.kill('SIGHUP');

@@ -1,6 +1,6 @@
-// Makes the pictures of the live view: runs the built CLI in a terminal on a Redis of its own in which sessions spend, and
-// draws its screen, docs/watch-sessions.svg, and what an incident looks like, docs/incident.svg, which moves.
-// `node scripts/demo/screenshot.mjs`; needs redis-server and script.
+// Draws docs/watch-sessions.svg, the live view, and docs/incident.svg, an animated incident: runs the built CLI in a
+// terminal, on a Redis of its own in which sessions spend. `node scripts/demo/screenshot.mjs` needs redis-server and
+// script.
 import {spawn} from 'node:child_process';
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
@@ -13,7 +13,7 @@ import {createClient} from 'redis';
 
 import {ROOT} from '../setup.mjs';
 
-/** Budget, spent, and what it spends a minute. */
+/** The budget, the spending, and the rate of spending a minute. */
 const SESSIONS = {
   'batch-summarizer': [75, 8.4, 0],
   'code-review/main': [120, 31.2, 0.42],
@@ -43,11 +43,11 @@ const PALETTE = [
 ];
 /** In pixels: a cell, the margin and the title bar. */
 const [CELL_WIDTH, CELL_HEIGHT, MARGIN, BAR] = [8.4, 18, 12, 30];
-/** How long it is watched: until every rate is known. */
+/** How long to watch: until every rate is known. */
 const WATCHED_MS = 8000;
 const SPENT_EVERY_MS = 250;
 
-/** What is typed in an incident, what that is for, and for how many seconds the screen is seen after it. */
+/** The typed keys of an incident, their purpose, and how many seconds the screen then shows. */
 const INCIDENT = [
   {keys: '', does: 'tokengate watch: what burns is on top', seconds: 3},
   {keys: 'e', does: 'e explains what its next request gets', seconds: 3},
@@ -62,7 +62,7 @@ const INCIDENT = [
   {keys: 'y', does: 'as if nothing had been', seconds: 3},
 ];
 
-/** It is seen in the pictures. */
+/** The pictures show it. */
 const PORT = '6380';
 const folder = mkdtempSync(join(tmpdir(), 'tokengate-screenshot-'));
 const server = spawn('redis-server', ['--port', PORT, '--bind', '127.0.0.1', '--save', '', '--dir', folder]);
@@ -93,7 +93,7 @@ async function load(client) {
   }
 }
 
-/** The screen after each of the steps, in a time in which the sessions spend. */
+/** The screen after each of the steps, while the sessions spend. */
 async function watch(client, size, steps) {
   const {columns, rows} = size;
   const terminal = new xterm.Terminal({cols: columns, rows, allowProposedApi: true});
@@ -127,7 +127,7 @@ async function spend(client) {
   }
 }
 
-/** Rows of runs of cells that look the same. */
+/** Rows of consecutive cells that look the same. */
 function readCells(terminal, {columns, rows}) {
   const {active} = terminal.buffer;
   return Array.from({length: rows}, (_, y) => {
@@ -154,7 +154,7 @@ function drawStill(frame) {
   return drawWindow(frame, drawCells(frame.screen));
 }
 
-/** Each frame is seen in its turn, with what was typed in the title bar; the first, where nothing may move. */
+/** Shows the frames in turn, with the typed keys in the title bar. Without animation, the first one. */
 function drawMoving(frames) {
   const total = frames.reduce((sum, {seconds}) => sum + seconds, 0);
   const share = (seconds) => `${((100 * seconds) / total).toFixed(2)}%`;
@@ -220,7 +220,7 @@ function round(length) {
   return Number(length.toFixed(1));
 }
 
-/** With blanks that no renderer joins. */
+/** Uses blanks that no renderer joins. */
 function escapeXml(text) {
   return text.replaceAll(' ', '\u00a0').replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

@@ -2,12 +2,12 @@ import {readFileSync} from 'node:fs';
 
 const FILE = new URL('../../fixtures/gateway-snapshot.json', import.meta.url);
 
-/** The keys of a running gateway's Redis, as they were dumped. */
+/** The dumped keys of a running gateway's Redis. */
 export function readSnapshot() {
   return JSON.parse(readFileSync(FILE, 'utf8'));
 }
 
-/** Writes the dump as if it had been taken at `now`: every key lives on for as long as it then had left. */
+/** Writes the dump as if it had been made at `now`: every key keeps the remaining life that it then had. */
 export async function loadSnapshot(redis, {now = new Date()} = {}) {
   const transaction = redis.multi();
   for (const {key, type, ttl_ms: ttl, value} of readSnapshot()) {

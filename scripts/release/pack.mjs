@@ -1,5 +1,5 @@
-// npm runs this before it packs, and with --after when it has: what is packed has no script that npm could take for one
-// of an installation. `prepare` builds a checkout, and would be reported to whoever installs the tarball.
+// npm runs this before packing and, with --after, afterwards. npm reports a `prepare` script in a tarball as an install
+// script, although it only builds a checkout: the packed package.json has none.
 import {existsSync, readFileSync, renameSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 
@@ -8,7 +8,7 @@ import {build, installPackages, ROOT} from '../setup.mjs';
 const PACKAGE = join(ROOT, 'package.json');
 const KEPT = join(ROOT, 'node_modules/.package.json.kept');
 
-// Also when an earlier run was interrupted.
+// An earlier run may have been interrupted.
 if (existsSync(KEPT)) renameSync(KEPT, PACKAGE);
 if (!process.argv.includes('--after')) {
   installPackages();
@@ -17,7 +17,7 @@ if (!process.argv.includes('--after')) {
   const {prepare, prepack, postpack, ...scripts} = JSON.parse(text).scripts;
   if ([prepare, prepack, postpack].includes(undefined))
     throw new Error('package.json lacks a script that packing needs.');
-  // Moved, since the build is compared with its time.
+  // Moved, not copied: the build compares itself with its time.
   renameSync(PACKAGE, KEPT);
   writeFileSync(PACKAGE, `${JSON.stringify({...JSON.parse(text), scripts}, undefined, 2)}\n`);
 }

@@ -1,4 +1,4 @@
-// npm runs this before it links or packs a checkout: both need dist, whether or not `npm ci` has been run.
+// npm runs this before it links or packs a checkout. Both need dist, even if `npm ci` was never run.
 import {build, installPackages} from '../setup.mjs';
 
 installPackages();

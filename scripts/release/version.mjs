@@ -1,5 +1,5 @@
-// npm runs this in `npm version`, after the new version is in package.json and before the commit: it brings what else
-// holds the version up to date, and adds it to that commit.
+// npm runs this in `npm version`, after it has changed package.json and before it commits. It updates the other files
+// with the version, and adds them to that commit.
 import {spawnSync} from 'node:child_process';
 import {existsSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
@@ -14,7 +14,7 @@ installPackages();
 build();
 if (existsSync(join(ROOT, '.git'))) run('git', ['add', 'CHANGELOG.md', 'docs/commands', 'oclif.manifest.json']);
 
-/** What was not released is what this version brings. */
+/** The unreleased entries become those of this version. */
 function dateChangelog(date) {
   const file = join(ROOT, 'CHANGELOG.md');
   const text = readFileSync(file, 'utf8');

@@ -1,5 +1,5 @@
-// Runs the properties of test/fuzz with many more cases than `npm test` does. FUZZ_RUNS: cases of each (those that take
-// long get a part of it); FUZZ_SEED: the seed that a failure has named. Arguments go to vitest.
+// Runs the properties of test/fuzz with many more cases than `npm test`. FUZZ_RUNS sets the cases of each (slow ones
+// get a part of it); FUZZ_SEED repeats the seed that a failure printed. Arguments go to vitest.
 import {spawnSync} from 'node:child_process';
 import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';

@@ -1,4 +1,4 @@
-// Mutation tests: changes one thing at a time in the source, and looks whether a test notices. All of it takes hours;
+// Mutation tests: changes one thing at a time in the source, and checks whether a test notices. Everything takes hours;
 // name a file to mutate only that: `npm run mutation -- --mutate src/lib/values/money.ts`. Arguments go to Stryker.
 import {spawnSync} from 'node:child_process';
 import {existsSync} from 'node:fs';
@@ -6,14 +6,14 @@ import {join} from 'node:path';
 
 import {installPackages, ROOT} from '../setup.mjs';
 
-/** Tests of what is changed in Redis. */
+/** Tests of changes in Redis. */
 const CHANGING = [
   'test/unit/lib/operations/budget.test.ts',
   'test/unit/lib/operations/reset.test.ts',
   'test/unit/lib/operations/freeze.test.ts',
 ];
 
-/** Tests of modules that have none of their own name, or more than that. */
+/** Tests of modules without a test of the same name, or with more than one. */
 const TESTS = {
   'cli/oclif/base-command': commands('across/base-command'),
   'lib/completion/candidates': [
@@ -62,7 +62,7 @@ const stryker = join(ROOT, 'node_modules/@stryker-mutator/core/bin/stryker.js');
 const {status} = spawnSync(process.execPath, [stryker, 'run', 'stryker.config.mjs', ...args], {
   cwd: ROOT,
   stdio: 'inherit',
-  // Not Stryker's --testFiles, with which it never activates a mutant of what is evaluated once, such as a constant.
+  // Stryker's --testFiles never activates a mutant in code that runs once, such as a constant.
   env: {...process.env, MUTATION_TESTS: [...new Set(files.flatMap(testsOf))].join(',')},
 });
 process.exitCode = status ?? 1;
@@ -71,7 +71,7 @@ function commands(...names) {
   return names.map((name) => `test/commands/${name}.test.ts`);
 }
 
-/** The fewest test files that are to notice every mutant; none stands for all that run in process. */
+/** The fewest test files that should notice every mutant; an empty list means all that run in process. */
 function testsOf(file) {
   const place = file.replace(/^src\//, '').replace(/\.ts$/, '');
   const own = `test/unit/${place}.test.ts`;

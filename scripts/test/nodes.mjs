@@ -1,5 +1,6 @@
-// Runs the tests of the built binary on each supported line of Node.js, with the programs that npm's `node-*` packages
-// ship: npm run test:nodes -- [22] [test/binary/help.test.ts …]. A line that cannot be fetched is left out, and said so.
+// Runs the tests of the built binary on each supported version of Node.js, with the programs in npm's `node-*`
+// packages: npm run test:nodes -- [22] [test/binary/help.test.ts …]. It reports and skips a version that cannot be
+// fetched.
 import {spawnSync} from 'node:child_process';
 import {existsSync, mkdirSync, readdirSync} from 'node:fs';
 import {join} from 'node:path';

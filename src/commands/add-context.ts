@@ -16,17 +16,17 @@ interface Added extends ContextJson {
 
 export default class AddContext extends BaseCommand<typeof AddContext> {
   static override summary = 'Give a server a name';
-  static override description = `Adds a context to the context file (see list-contexts): --redis-url or --redis-url-file, and any of --timeout, --tls-ca, --tls-cert, --tls-key and --tls-server-name that are given. Comments and order of the file stay. A file with a password in it can be read by you alone.
+  static override description = `Adds a context to the context file (see list-contexts), with the --redis-url or --redis-url-file of this command line, and with --timeout, --tls-ca, --tls-cert, --tls-key and --tls-server-name where they are given. Comments and order of the file are kept. Only you can read a file with a password.
 
-On a protected context every change asks for the name to be typed. A read-only context refuses changes.`;
+On a protected context every change asks you to type its name. A read-only context refuses changes.`;
   static group = 'Set-up';
   static override examples = [
     {
-      description: 'Name the server that is meant when nothing else is said',
+      description: 'Name the default server',
       command: '<%= config.bin %> <%= command.id %> staging --redis-url redis://staging-redis:6379 --default',
     },
     {
-      description: 'Name a dangerous one',
+      description: 'Name production, and ask before every change of it',
       command: '<%= config.bin %> <%= command.id %> prod --redis-url-file /run/secrets/prod --protected --color red',
     },
   ];
@@ -63,7 +63,7 @@ On a protected context every change asks for the name to be typed. A read-only c
   private readFields(): NewContext {
     const {flags, typed} = this;
     if (typed.has('redis-url') === typed.has('redis-url-file') || typed.has('context')) {
-      throw new TokengateError('INVALID_USAGE', 'Give the server by one of --redis-url and --redis-url-file.');
+      throw new TokengateError('INVALID_USAGE', 'Give either --redis-url or --redis-url-file.');
     }
     const {'read-only': isReadOnly, protected: isProtected, actor, color, timeout} = flags;
     const given = (['redis-url', 'redis-url-file', 'tls-ca', 'tls-cert', 'tls-key', 'tls-server-name'] as const).filter(

@@ -33,12 +33,12 @@ interface Counts {
 }
 
 export default class ApplyBudgets extends BatchCommand<typeof ApplyBudgets> {
-  static override summary = 'Make the budgets in Redis as a file says';
-  static override description = `Sets budgets and renewals as a file of budgets says (see export-budgets), each session in one atomic step, after one question. What the file leaves out stays as it is. Applying a file again changes nothing. One run is one change, which undo-change undoes as a whole.
+  static override summary = 'Apply a file of budgets to Redis';
+  static override description = `Sets the budgets and renewals that a file lists (see export-budgets), each session in one atomic step, after one question. Whatever the file leaves out stays as it is. Applying a file again changes nothing. One run is one change, which undo-change undoes as a whole.
 
-Any mistake in the file is reported with its line, and then nothing is changed.
+Mistakes in the file are reported with their lines; if there are any, nothing is changed.
 
-Nothing is ever deleted: a session without a budget gets the gateway's default, so that a deletion would give money away. For sessions in the scope of the file that it does not list, --unlisted zero sets the budget to 0 and ends renewals and grants, and --unlisted freeze freezes them without end.
+Nothing is ever deleted: a session without a budget gets the gateway's default, so deleting one would give money away. For sessions that are in the scope of the file but not listed, --unlisted zero sets the budget to 0 and ends renewals and grants, and --unlisted freeze freezes them without end.
 
 --plan applies a plan of diff-budgets. A session that has changed since the plan was made is refused (CHANGED_SINCE); the others go on.`;
   static group = 'Files';
@@ -46,7 +46,7 @@ Nothing is ever deleted: a session without a budget gets the gateway's default, 
     {description: 'Apply a file', command: '<%= config.bin %> <%= command.id %> -f budgets.yaml'},
     {description: 'Apply a file from CI', command: '<%= config.bin %> <%= command.id %> -f budgets.yaml --yes --quiet'},
     {
-      description: 'Freeze what the file no longer lists',
+      description: 'Freeze sessions that the file no longer lists',
       command: '<%= config.bin %> <%= command.id %> -f budgets.yaml --unlisted freeze',
     },
   ];
@@ -70,14 +70,14 @@ Nothing is ever deleted: a session without a budget gets the gateway's default, 
   async run(): Promise<void> {
     const {file, plan, unlisted = 'keep'} = this.flags;
     if (plan !== undefined && unlisted !== 'keep') {
-      throw new TokengateError('INVALID_USAGE', '--unlisted goes with -f: a plan says all that is to change.');
+      throw new TokengateError('INVALID_USAGE', '--unlisted goes with -f: a plan already lists every change.');
     }
     const isJson = this.jsonEnabled();
     const wanted =
       plan === undefined ? await readBudgetFiles(file ?? [], {isJson}) : readPlan(await readFlagFile(plan));
     if (unlisted !== 'keep' && 'scopes' in wanted && wanted.scopes.includes(undefined)) {
       throw new TokengateError('NO_SCOPE', `--unlisted ${unlisted} needs a scope in each file.`, {
-        hint: `Say in the file which sessions it speaks for, such as scope: ['team:*'].`,
+        hint: `Add a scope to the file, such as scope: ['team:*'].`,
       });
     }
     const journal = this.journal();

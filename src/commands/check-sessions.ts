@@ -32,7 +32,7 @@ export default class CheckSessions extends BaseCommand<typeof CheckSessions> {
 
 A session is reported when it has used --warn or --crit percent of its budget or more, when it has less than --min-left, when it is frozen (with --frozen), when its renewal is overdue (with --overdue), and always when Redis holds an amount that the gateway cannot read. A session with a budget of 0 counts as 0 percent used until it spends something, then as 100.
 
---new-only reports each crossing once, and again only after the session has fallen back, its budget has been renewed, or when something else has begun it: a freeze with another end or reason, or a session that was reset and has spent as much again. It keeps what it has reported in Redis, so that checks on several hosts do not repeat each other. Without --new-only nothing is written, posted or run.
+--new-only reports each crossing once. It reports a session again after it has fallen back, after its budget has been renewed, or when the crossing has a new cause: a freeze with another end or reason, or a reset session that has spent as much again. Reported crossings are kept in Redis, so that checks on several hosts do not repeat each other. Without --new-only nothing is written, posted or run.
 
 A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a file that others cannot read, or in TOKENGATE_WEBHOOK_URL. --exec runs a shell command for each new crossing, for at most 30 seconds, with the facts in TOKENGATE_ALERT_SESSION_ID, _SEVERITY, _CHECK, _THRESHOLD, _BUDGET, _SPENT, _REMAINING, _PERCENTAGE_USED, _FROZEN_UNTIL, _FREEZE_REASON, _MESSAGE, _REDIS and _JSON. If a notification fails, the command exits with 1 and the next check tries again.`;
   static group = 'Monitoring';
@@ -65,25 +65,25 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     'min-left': Flags.string({description: 'Warn when less than this is left, in US dollars', helpValue: 'AMOUNT'}),
     'max-rate': Flags.string({
       description:
-        'Warning when more is spent in that time, by the ledger of record-spending, or else from two readings: 5/m, 0.10/s or 120/h',
+        'Warn when a session spends faster: 5/m, 0.10/s or 120/h; by the ledger of record-spending, or else from two readings',
       helpValue: 'RATE',
     }),
     'empty-within': Flags.string({
-      description: 'Warning when the budget will be empty in that time, by the ledger of record-spending',
+      description: 'Warn when the budget will be empty within this time, by the ledger of record-spending',
       helpValue: 'TIME',
     }),
     sample: sampleFlag,
     frozen: Flags.boolean({description: 'Critical when a session is frozen, even one without a budget'}),
     overdue: Flags.boolean({
-      description: 'Critical when a renewal, or the end of a grant, is overdue: renew-budgets is not run any more',
+      description: 'Critical when a renewal, or the end of a grant, is overdue because renew-budgets does not run',
     }),
     grace: graceFlag,
     match: matchFlag,
     where: whereFlag,
     quiet: Flags.boolean({char: 'q', description: 'Print nothing if no session is near a limit'}),
-    'new-only': Flags.boolean({description: 'Report only what has not been reported yet'}),
+    'new-only': Flags.boolean({description: 'Report each crossing only once'}),
     state: Flags.string({
-      description: 'Name under which to keep what was reported, apart from other checks',
+      description: 'Keep reported crossings under this name, apart from those of other checks',
       helpValue: 'NAME',
     }),
     'webhook-file': Flags.string({

@@ -18,11 +18,11 @@ import {TokengateError} from '../lib/values/errors.js';
 
 export default class CheckStore extends BaseCommand<typeof CheckStore> {
   static override summary = 'Find and repair data that makes the gateway fail';
-  static override description = `Scans every key of the gateway for what it would never have written: amounts and times that it cannot read (it then answers every request of that session with HTTP 503 or 500), budgets without a limit, keys of the wrong type, counters and freezes that never end, and leftovers.
+  static override description = `Scans every key of the gateway for data that it would never have written: amounts and times that it cannot read (it then answers every request of that session with HTTP 503 or 500), budgets without a limit, keys of the wrong type, counters and freezes that never end, and leftovers.
 
-The HTTP status of a finding is what the gateway answers every request of that session now; there is none where another rule answers first, or where the answer depends on the request. One amount that cannot be read makes the gateway's own dashboard answer HTTP 500 for all sessions.
+If a finding has an HTTP status, the gateway now answers every request of that session with it. It has none if another rule answers first, or if the answer depends on the request. A single unreadable amount makes the gateway's own dashboard answer HTTP 500 for all sessions.
 
---fix asks, then repairs what has only one right answer, each in one atomic step and only if it has not changed since. For the rest it prints a command to run.
+--fix asks, then makes the repairs that need no decision, each in one atomic step and only if the data has not changed since. For the rest it prints a command to run.
 
 Exits with 0 if nothing was found or everything was repaired, 2 if something is left, and 1 if the check or a repair failed.`;
   static group = 'Monitoring';
@@ -38,7 +38,7 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
 
   static override flags = {
     match: matchFlag,
-    fix: Flags.boolean({description: 'Repair what has only one right answer'}),
+    fix: Flags.boolean({description: 'Make the repairs that need no decision'}),
     'dry-run': Flags.boolean({description: 'With --fix, show what would be repaired and change nothing'}),
     yes: yesFlag,
     format: Flags.option({

@@ -18,7 +18,7 @@ export default class DiffBudgets extends BaseCommand<typeof DiffBudgets> {
 
 The exit code is 2 if anything would change. With --strict, sessions that the file does not list count too; if the file has a scope, only those in it.
 
---out writes a plan with the values that were seen. apply-budgets --plan applies exactly that, and refuses a session that has changed since.`;
+--out writes a plan that includes the present values. apply-budgets --plan applies exactly this plan, and refuses a session that has changed since.`;
   static group = 'Files';
   static override examples = [
     {description: 'What would change?', command: '<%= config.bin %> <%= command.id %> -f budgets.yaml'},
@@ -32,7 +32,7 @@ The exit code is 2 if anything would change. With --strict, sessions that the fi
 
   static override flags = {
     file: Flags.string({...FILE, required: true}),
-    strict: Flags.boolean({description: 'Sessions that the file does not list are differences too'}),
+    strict: Flags.boolean({description: 'Count sessions that the file does not list as differences'}),
     format: Flags.option({
       char: 'o',
       options: DIFF_FORMATS,
@@ -60,7 +60,7 @@ The exit code is 2 if anything would change. With --strict, sessions that the fi
     if (counts.failed > 0) {
       const what = counts.failed === 1 ? 'A session' : `${counts.failed} sessions`;
       throw new TokengateError('DIFF_INCOMPLETE', `${what} cannot be compared.`, {
-        hint: 'See what stands there with: tokengate check-store',
+        hint: 'See why with: tokengate check-store',
       });
     }
     if (counts.change > 0 || (strict && counts.unlisted > 0)) this.endWithFinding();

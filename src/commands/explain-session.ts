@@ -11,13 +11,13 @@ import {readRatesOf} from '../lib/spending/rates.js';
 
 export default class ExplainSession extends BaseCommand<typeof ExplainSession> {
   static override summary = 'Explain whether the next request passes, and why not';
-  static override description = `Applies the rules of the gateway, in its order, to what Redis holds now: freeze, request rate, loop, velocity, budget. Each rule passes, refuses, or is close to refusing (80 percent or more), with its numbers and until when. Nothing is changed.
+  static override description = `Applies the rules of the gateway, in its order, to what Redis holds now: freeze, request rate, loop, velocity, budget. Each rule passes, refuses, or is close to refusing (80 percent or more); its numbers are shown, and when it would change by itself. Nothing is changed.
 
-Then it shows what the gateway will answer, which command lets the request pass, and when the budget renews, if it does. HTTP 429 is a refusal; 500 and 503 mean that the gateway fails on what it finds.
+Then it shows the gateway's answer, a command that lets the request pass, and when the budget renews, if it does. HTTP 429 is a refusal; 500 and 503 mean that the gateway fails on the data in Redis.
 
 The gateway estimates the cost of a request from its model and text. Without --cost, a request passes if any budget is left.
 
-Embeddings and legacy completions count as identical when their model and max_tokens are the same, whatever their input. A budget of 0 still lets a request pass whose estimate is not above 0, as with a negative max_tokens: only a freeze blocks a session for certain.
+Embeddings and legacy completions count as identical when their model and max_tokens are the same, whatever their input. With a budget of 0, a request still passes if its estimate is 0 or less, as with a negative max_tokens: only a freeze blocks a session for certain.
 
 Exits with 0 if the next request passes and 2 if it does not.`;
   static group = 'Look';

@@ -17,11 +17,11 @@ import {nameOf} from '../lib/values/session-id.js';
 
 export default class ExportBudgets extends BaseCommand<typeof ExportBudgets> {
   static override summary = 'Write the budgets of sessions as a file for apply-budgets';
-  static override description = `Lists every session that has a budget, sorted by ID, with how its budget renews. Budgets are without grants and without what a renewal carried over; what is spent is never in the file. The same budgets always make the same bytes.
+  static override description = `Lists every session that has a budget, sorted by ID, and how it renews. Budgets do not include grants or what a renewal carried over, and the file never holds spending. The same budgets always give the same bytes.
 
-A budget that no file can say, such as "nan" or a negative one, is left out with a warning, and its session is listed without it, so that apply-budgets leaves it alone.
+A budget that no file can hold, such as "nan" or a negative one, is left out with a warning. Its session is listed without a budget, so that apply-budgets leaves it alone.
 
-With --match, the file speaks for the sessions that match (scope). --schema prints a JSON Schema of the file for your editor: save it as budgets.schema.json beside the file.`;
+With --match, the scope of the file is the sessions that match. --schema prints a JSON Schema of the file for your editor: save it as budgets.schema.json beside the file.`;
   static group = 'Files';
   static override examples = [
     {description: 'Write all budgets to a file', command: '<%= config.bin %> <%= command.id %> --out budgets.yaml'},

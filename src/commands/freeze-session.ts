@@ -31,11 +31,11 @@ export default class FreezeSession extends BatchCommand<typeof FreezeSession> {
   static override summary = 'Freeze sessions, for one hour by default';
   static override description = `While a session is frozen, the gateway refuses its requests with HTTP 429 and the reason.
 
-A request of the gateway that is under way can remove the freeze, or write a shorter one over it. So the command looks again: if that has happened, it warns and exits with 1.
+A request that is under way can remove the freeze, or replace it with a shorter one. The command therefore looks again; if that has happened, it warns and exits with 1.
 
-A freeze that already ends later is kept; --force replaces it. One session that is named alone may be new; a batch refuses IDs that Redis does not know, unless --allow-unknown is given.
+A freeze that already ends later is kept; --force replaces it. A single named session may be new; a batch refuses IDs that Redis does not know, unless you add --allow-unknown.
 
-Sessions that are named, read with --stdin and selected with --all are merged and deduplicated, then filtered by --match and --where. --match or --where alone selects from all sessions. A batch asks first.`;
+Named IDs, IDs on stdin and --all are merged and deduplicated, then filtered by --match and --where. With --match or --where alone, all sessions are filtered. A batch asks first.`;
   static group = 'Freezes';
   static override examples = [
     {description: 'Freeze a session for an hour', command: '<%= config.bin %> <%= command.id %> suspicious-session'},
@@ -66,7 +66,7 @@ Sessions that are named, read with --stdin and selected with --all are merged an
     }),
     forever: Flags.boolean({description: 'Freeze until someone unfreezes it', exclusive: ['for', 'until']}),
     force: Flags.boolean({description: 'Replace a freeze that ends later'}),
-    'allow-unknown': Flags.boolean({description: 'In a batch, freeze IDs that Redis does not know too'}),
+    'allow-unknown': Flags.boolean({description: 'In a batch, also freeze IDs that Redis does not know'}),
     ...batchFlags,
   };
 

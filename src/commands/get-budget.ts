@@ -12,9 +12,9 @@ export default class GetBudget extends BaseCommand<typeof GetBudget> {
   static override summary = 'Show the budget of a session and what it has spent';
   static override description = `Amounts are rounded to four decimals; --json prints every digit.
 
-When record-spending has recorded it, it also shows what the session spends an hour, and when its budget will be empty at that rate.
+If record-spending runs, it also shows what the session spends an hour, and when its budget will be empty at that rate.
 
-Of a budget that renews it also shows how, and in what time; of one with grants, until when they last.`;
+For a budget that renews it shows how and when, and for grants when they end.`;
   static group = 'Look';
   static override examples = [
     {description: 'Show one session', command: '<%= config.bin %> <%= command.id %> my-workflow'},

@@ -15,11 +15,11 @@ import {parseSince, sinceTime} from '../lib/values/time.js';
 
 export default class ListChanges extends BaseCommand<typeof ListChanges> {
   static override summary = 'List who changed what, and when';
-  static override description = `Reads the journal in which every command records its changes, newest first. A change of many sessions takes one line of the table, with what became of the first; --session, --change, JSON and NDJSON show each session.
+  static override description = `Reads the journal in which every command records its changes, newest first. A change of many sessions is one line of the table, which shows the first session; --session, --change, JSON and NDJSON show each one.
 
 The actor is TOKENGATE_ACTOR, or else user@host. The journal keeps the newest 100,000 entries (TOKENGATE_JOURNAL_LIMIT); a batch takes one entry for 100 sessions.
 
-To ship changes to a log store, --after prints those after a cursor, oldest first, as NDJSON with the cursor of each line, and --follow goes on with those to come. Each change of a session is printed once, with no gap: when the journal has dropped the entry of the cursor, that is an error.`;
+To ship changes to a log store, --after prints the changes after a cursor, oldest first, as NDJSON with a cursor on each line, and --follow waits for more. Each change of a session is printed once, without gaps: if the journal has dropped the entry of the cursor, the command fails.`;
   static group = 'History';
   static override examples = [
     {description: 'What happened today?', command: '<%= config.bin %> <%= command.id %> --since today'},
@@ -38,13 +38,13 @@ To ship changes to a log store, --after prints those after a cursor, oldest firs
       helpValue: 'TIME',
     }),
     actor: Flags.string({description: 'Only changes by this actor', helpValue: 'NAME'}),
-    limit: countFlag({description: 'Maximum number of changes, with --after of lines; 0 for all (default: 20)'}),
+    limit: countFlag({description: 'Maximum number of changes, or of lines with --after; 0 for all (default: 20)'}),
     after: Flags.string({
-      description: 'Only what came after a cursor, oldest first; 0 is the beginning',
+      description: 'Only changes after this cursor, oldest first; 0 for all',
       exclusive: ['since'],
       helpValue: 'CURSOR',
     }),
-    follow: Flags.boolean({description: 'Go on with changes to come; without --after, only these'}),
+    follow: Flags.boolean({description: 'Wait for new changes; without --after, print only those'}),
     format: Flags.option({
       char: 'o',
       options: CHANGE_FORMATS,

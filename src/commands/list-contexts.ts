@@ -7,13 +7,16 @@ import {CONTEXT_FORMATS, renderContexts} from '../cli/views/contexts.js';
 import {unknownContext} from '../lib/contexts/config.js';
 
 export default class ListContexts extends BaseCommand<typeof ListContexts> {
-  static override summary = 'List the servers that have a name';
-  static override description = `Lists the contexts of the context file, and says which one a command on the same line would take, and why. Nothing is connected, and no password is shown.
+  static override summary = 'List named servers (contexts)';
+  static override description = `Lists the contexts in the context file, and shows which one a command with the same flags would use, and why. It connects to nothing and prints no password.
 
-The file is ~/.config/tokengate/config.yaml, or $XDG_CONFIG_HOME/tokengate/config.yaml, or what TOKENGATE_CONFIG names. The server is what --context, --redis-url or --redis-url-file names; else TOKENGATE_CONTEXT, TOKENGATE_REDIS_URL or TOKENGATE_REDIS_URL_FILE; else the default of the file; else redis://localhost:6379.`;
+The file is ~/.config/tokengate/config.yaml, unless XDG_CONFIG_HOME or TOKENGATE_CONFIG says otherwise. A command uses the first server that is given by: --context, --redis-url or --redis-url-file; TOKENGATE_CONTEXT, TOKENGATE_REDIS_URL or TOKENGATE_REDIS_URL_FILE; the default of the file; redis://localhost:6379.`;
   static group = 'Set-up';
   static override examples = [
-    {description: 'Which servers are there, and which one is meant?', command: '<%= config.bin %> <%= command.id %>'},
+    {
+      description: 'Which servers are there, and which one is in effect?',
+      command: '<%= config.bin %> <%= command.id %>',
+    },
     {
       description: 'Names for a script',
       command: `<%= config.bin %> <%= command.id %> --json | jq -r '.[].name'`,

@@ -7,7 +7,7 @@ import {readPeriods, scanPeriods} from '../lib/sessions/periods.js';
 import {nameOf} from '../lib/values/session-id.js';
 
 export default class ListGrants extends BaseCommand<typeof ListGrants> {
-  static override summary = 'List the grants that sessions have been given for a while';
+  static override summary = 'List grants: temporary additions to budgets';
   static override description = `A grant whose end has passed stays until the next renew-budgets takes it off the budget.`;
   static group = 'Periods';
   static override examples = [

@@ -15,7 +15,7 @@ export default class PrintMetrics extends BaseCommand<typeof PrintMetrics> {
 
 --out replaces a file in one step, for the textfile collector of node_exporter, and prints nothing. If anything fails, the old file stays and the command exits with 1; tokengate_last_success_timestamp_seconds shows how old the file is.
 
-With more than --max-series sessions, only those that have used the largest share of their budget get series of their own, after those with a value that cannot be read. The rest are summed in tokengate_other_sessions_*.`;
+At most --max-series sessions get series of their own: first those with an unreadable value, then those that have used the largest share of their budget. The rest are summed in tokengate_other_sessions_*.`;
   static group = 'Monitoring';
   static override examples = [
     {description: 'Print all metrics', command: '<%= config.bin %> <%= command.id %>'},

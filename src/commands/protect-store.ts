@@ -17,26 +17,26 @@ interface StoreJson {
 
 export default class ProtectStore extends BaseCommand<typeof ProtectStore> {
   static override summary = 'Make every change ask for the name of this Redis';
-  static override description = `Writes a name into Redis (tokengate:store). From then on every change asks for that name to be typed, on every machine, whatever URL or context is used. A script gives the name with --confirm, and nothing else answers for it.
+  static override description = `Writes a name into Redis (tokengate:store). From then on every change asks you to type that name, on every machine, whatever URL or context you use. In a script, only --confirm with the name answers the question.
 
-What cron runs to carry out what was decided before, renew-budgets, record-spending and check-sessions, asks nothing.
+The commands for cron ask nothing: renew-budgets, record-spending and check-sessions.
 
-This keeps people from mistakes, and holds nobody off who wants to do harm: anyone who may write to Redis can take it away, and other programs do not know of it.`;
+This prevents mistakes, not attacks: anyone who may write to Redis can remove the protection, and other programs ignore it.`;
   static group = 'Set-up';
   static override examples = [
     {
       description: 'Protect production',
       command: '<%= config.bin %> --redis-url redis://prod-redis:6379 <%= command.id %> prod',
     },
-    {description: 'Take the protection away', command: '<%= config.bin %> <%= command.id %> --remove --confirm prod'},
+    {description: 'Remove the protection', command: '<%= config.bin %> <%= command.id %> --remove --confirm prod'},
   ];
   static related = ['add-context', 'health', 'list-changes'];
 
   static override args = {
-    name: Args.string({description: 'Name of this Redis, which is typed before a change', ignoreStdin: true}),
+    name: Args.string({description: 'Name of this Redis, to type before every change', ignoreStdin: true}),
   };
   static override flags = {
-    remove: Flags.boolean({description: 'Protect it no longer'}),
+    remove: Flags.boolean({description: 'Remove the protection'}),
     ...journalFlags,
     format: answerFormatFlag(),
   };

@@ -27,16 +27,16 @@ const SECONDS_A_DAY = 86_400;
 
 export default class RecordSpending extends BaseCommand<typeof RecordSpending> {
   static override summary = 'Record what sessions have spent since the last recording, from cron';
-  static override description = `Compares what each session has spent with what the last recording saw, and adds the difference to the ledger of the present day, from which report-spending answers who spent what. The first recording only notes where each session stands.
+  static override description = `Adds what each session has spent since the last recording to the ledger of today; report-spending reads it. The first recording only notes where each session stands.
 
-Run it every few minutes, on as many hosts as you like: nothing is counted twice. Resets, renewals and undone changes are accounted for exactly, from the journal. Spending that fell without an entry in the journal is recorded as unaccounted, with a warning.
+Run it every few minutes, on as many hosts as you like: nothing is counted twice. Resets, renewals and undone changes are accounted for exactly, with the journal. If spending falls without an entry in the journal, it is recorded as unaccounted, with a warning.
 
-It asks nothing, changes no key of the gateway, and writes no entry in the journal. The time zone and the glob of the first recording stay.`;
+It asks nothing, changes no key of the gateway, and writes no entry in the journal. The first recording fixes the time zone and the glob.`;
   static group = 'History';
   static override examples = [
     {description: 'From cron, every five minutes', command: '<%= config.bin %> <%= command.id %> --quiet'},
     {
-      description: 'Begin a ledger whose days are those of Berlin',
+      description: 'Begin a ledger with the days of Berlin',
       command: '<%= config.bin %> <%= command.id %> --timezone Europe/Berlin',
     },
   ];
@@ -44,7 +44,7 @@ It asks nothing, changes no key of the gateway, and writes no entry in the journ
 
   static override flags = {
     match: matchFlag,
-    keep: Flags.string({description: 'How long days are kept', default: '400d', helpValue: 'TIME'}),
+    keep: Flags.string({description: 'How long to keep days', default: '400d', helpValue: 'TIME'}),
     timezone: Flags.string({
       description: 'Time zone of the days, such as Europe/Berlin (default: UTC)',
       helpValue: 'ZONE',

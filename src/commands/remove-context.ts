@@ -12,8 +12,8 @@ interface Removed {
 }
 
 export default class RemoveContext extends BaseCommand<typeof RemoveContext> {
-  static override summary = 'Take the name of a server away';
-  static override description = `Removes a context from the context file (see list-contexts). Comments and order of the others stay. Nothing of the server is touched.`;
+  static override summary = 'Remove the name of a server';
+  static override description = `Removes a context from the context file (see list-contexts). The rest of the file and its comments stay. The server itself is not touched.`;
   static group = 'Set-up';
   static override examples = [
     {description: 'Remove a context', command: '<%= config.bin %> <%= command.id %> staging'},

@@ -13,9 +13,9 @@ import {makeCalendar} from '../lib/periods/calendar.js';
 
 export default class RenewBudgets extends BatchCommand<typeof RenewBudgets> {
   static override summary = 'Renew the budgets whose period is over, from cron';
-  static override description = `Finds each session whose period (see set-period) began after its last renewal, by the clock of Redis, and in one atomic step clears what was spent and sets the budget to the amount, what is carried over, and the grants that go on. It also ends grants that are over. Freezes stay.
+  static override description = `Finds the sessions for which a new period (see set-period) has begun, by the clock of Redis. In one atomic step for each, it clears the spending and sets the budget to the amount, plus what is carried over, plus the grants that go on. It also ends grants that are over. Freezes stay.
 
-A request of the gateway that is under way can write the old spending back, which would block the session for a whole period. So a tenth of a second and a second later the command looks again: when the spending has jumped by at least what was removed, exactly that is taken off again, and a warning says so.
+A request that is under way can write the old spending back, which would block the session for a whole period. The command therefore looks again after 0.1 and 1 second. If the spending has jumped by at least the removed amount, it takes exactly that amount off again, and warns.
 
 Run it every few minutes, on as many hosts as you like: each period is renewed once. After an outage, several missed periods are one renewal. It asks nothing, and with --quiet prints nothing when nothing is due. One run is one change, so undo-change undoes it as a whole; the next run then renews again, unless you end the period first.`;
   static group = 'Periods';

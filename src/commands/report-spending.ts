@@ -37,7 +37,7 @@ export default class ReportSpending extends BaseCommand<typeof ReportSpending> {
   static override summary = 'Report who spent what, from the ledger of record-spending';
   static override description = `Adds up what record-spending has recorded: by session, by group, or by day, week or month. Amounts are exact, across resets and renewals.
 
-Periods: ${PERIODS}. Days are those of the ledger's time zone. Each report ends with its coverage: what was recorded, the longest time without a recording, and spending that fell with no entry in the journal. A period before the first recording is an error, NOT_RECORDED.
+Periods: ${PERIODS}. Days are those of the ledger's time zone. Each report ends with its coverage: what was recorded, the longest time without a recording, and how far spending fell without an entry in the journal. A period before the first recording is an error, NOT_RECORDED.
 
 Groups are named by globs (--group bots=*-bot, the first that matches) or by the first parts of the ID (--group-depth 1).
 
@@ -68,13 +68,16 @@ Formats: table; chart, a bar a day; csv; json; ndjson; html, one file without sc
     until: Flags.string({description: 'Last day (default: today)', dependsOn: ['since'], helpValue: 'DAY'}),
     by: Flags.option({
       options: ['session', 'group', ...UNITS] as const,
-      description: 'What a row is (default: session, or group with --group or --group-depth)',
+      description: 'What each row stands for (default: session, or group with --group or --group-depth)',
     })(),
     ...groupFlags,
     match: matchFlag,
     top: countFlag({description: 'Maximum number of rows; the rest is one row', min: 1}),
     compare: Flags.boolean({description: 'Compare with the period before'}),
-    'max-gap': Flags.string({description: 'Exit with 2 after a longer time without a recording', helpValue: 'TIME'}),
+    'max-gap': Flags.string({
+      description: 'Exit with 2 if there was no recording for longer than this',
+      helpValue: 'TIME',
+    }),
     out: Flags.string({description: 'Replace this file in one step and print nothing', helpValue: 'FILE'}),
     format: Flags.option({
       char: 'o',

@@ -28,11 +28,11 @@ export default class ResetSession extends BatchCommand<typeof ResetSession> {
   static override summary = 'Remove the budget and spending of sessions';
   static override description = `Asks first. Budget and spending are removed in one atomic step, and what was removed is shown.
 
-A request of the gateway that is under way can write the old spending back. So a tenth of a second and half a second later the command looks again: when the spending has jumped by at least what was removed, exactly that is taken off again, and a warning says so.
+A request that is under way can write the old spending back. The command therefore looks again after 0.1 and 0.5 seconds. If the spending has jumped by at least the removed amount, it takes exactly that amount off again, and warns.
 
-At its next request a session gets the default budget of the gateway; --keep-budget keeps its current budget.
+A session without a budget gets the gateway's default at its next request; --keep-budget keeps the present budget.
 
-Sessions that are named, read with --stdin and selected with --all are merged and deduplicated, then filtered by --match and --where. --match or --where alone selects from all sessions.`;
+Named IDs, IDs on stdin and --all are merged and deduplicated, then filtered by --match and --where. With --match or --where alone, all sessions are filtered.`;
   static group = 'Budgets';
   static override examples = [
     {description: 'Reset a session after a question', command: '<%= config.bin %> <%= command.id %> my-workflow'},

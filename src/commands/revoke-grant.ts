@@ -20,7 +20,7 @@ interface Revoked {
 
 export default class RevokeGrant extends BaseCommand<typeof RevokeGrant> {
   static override summary = 'End a grant before its time';
-  static override description = `Takes what was granted off the budget, but never leaves less than 0. Without a GRANT_ID, all grants of the session end.`;
+  static override description = `Takes the granted amount off the budget, which never falls below 0. Without a GRANT_ID, all grants of the session end.`;
   static group = 'Periods';
   static override examples = [
     {description: 'End all grants of a session', command: '<%= config.bin %> <%= command.id %> my-workflow'},

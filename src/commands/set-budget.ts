@@ -16,9 +16,9 @@ export default class SetBudget extends BaseCommand<typeof SetBudget> {
   static override summary = 'Set the budget of a session';
   static override description = `The amount is in US dollars and is kept exactly as typed. What the session has spent stays.
 
-If the session had no budget, a request of the gateway that is under way can write the gateway's default over the new one. So the command looks again: if that has happened, it warns and exits with 1.
+If the session had no budget, a request that is under way can replace the new one with the gateway's default. The command therefore looks again; if that has happened, it warns and exits with 1.
 
-A budget of 0, or not above what is spent, blocks the session; a freeze blocks it for certain.`;
+A budget of 0, or one that is already spent, blocks the session; only a freeze blocks it for certain.`;
   static group = 'Budgets';
   static override examples = [
     {description: 'Set a budget of $25.50', command: '<%= config.bin %> <%= command.id %> my-workflow 25.50'},

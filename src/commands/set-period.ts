@@ -21,7 +21,7 @@ export default class SetPeriod extends BatchCommand<typeof SetPeriod> {
   static override summary = 'Make budgets renew every day, week, month or year';
   static override description = `Sets the budget to the amount at once and keeps what is spent; --start-fresh clears that too. From then on, renew-budgets, run from cron, gives each new period the amount and clears what was spent.
 
-A period begins at 00:00 UTC unless --at and --timezone say otherwise. A time that daylight saving skips is the first moment after it; of a time that comes twice, it is the first.
+A period begins at 00:00 UTC unless --at and --timezone say otherwise. If daylight saving skips that time, the period begins at the first moment after the gap; if the time comes twice, at the first.
 
 set-budget and add-budget change the budget of the current period only. --every none ends the renewals and leaves the budget as it is.`;
   static group = 'Periods';

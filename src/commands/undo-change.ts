@@ -15,7 +15,7 @@ export default class UndoChange extends BatchCommand<typeof UndoChange> {
   static override summary = 'Undo a change';
   static override description = `Restores what a change in the journal (see list-changes) replaced, each session in one atomic step. Asks first.
 
-A session is refused if its values have changed since, because the gateway has spent or someone else has changed it. --merge adds what was spent since a reset to what the reset removed, and replaces the default budget that the gateway has set since. --force restores the old values regardless.
+A session whose values have changed since is refused: the gateway may have spent more, or someone may have changed it. --merge adds what was spent since a reset to what the reset removed, and replaces the default budget that the gateway has set since. --force restores the old values regardless.
 
 A freeze that would be over by now is not restored; any other freeze gets the time it has left. An undo is a change itself and can be undone.`;
   static group = 'History';

@@ -29,7 +29,7 @@ export default class UnfreezeSession extends BatchCommand<typeof UnfreezeSession
   static override summary = 'Unfreeze sessions';
   static override description = `Also clears the counters of identical requests and of requests in the last minute, which would freeze the session again at its next request. For a session that is not frozen, only the counters are cleared.
 
-Sessions that are named, read with --stdin and selected with --all (frozen sessions) are merged and deduplicated, then filtered by --match and --where. --match or --where alone selects from all sessions. A batch asks first.`;
+Named IDs, IDs on stdin and --all (every frozen session) are merged and deduplicated, then filtered by --match and --where. With --match or --where alone, all frozen sessions are filtered. A batch asks first.`;
   static group = 'Freezes';
   static override examples = [
     {description: 'Unfreeze a session', command: '<%= config.bin %> <%= command.id %> suspicious-session'},

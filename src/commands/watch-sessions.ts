@@ -38,13 +38,13 @@ interface WatchJson {
 
 export default class WatchSessions extends BaseCommand<typeof WatchSessions> {
   static override summary = 'Watch sessions spend, live, and act on them';
-  static override description = `A full-screen view of the sessions that have a budget: totals, and a row a session with its status, amounts, rate of spending, time until its budget is spent ("lasts" if it renews before), requests in the last minute and freeze. The rate is that of the last minute, from what was spent between readings.
+  static override description = `A full-screen view of the sessions that have a budget: totals, and a row a session with its status, amounts, rate of spending, time until its budget is spent ("lasts" if it renews before), requests in the last minute and freeze. The rate is what the session spent in the last minute, in US dollars a minute.
 
 Keys: arrows, PgUp, PgDn, Home and End select a session, and the selection stays on it; f freezes, u unfreezes, + adds budget, r resets, each after a question; z undoes the last of these; m and M mark sessions for one action; Enter or d shows all about a session, with commands to copy; e explains; / filters by a part of an ID, a glob or an expression, while it is typed; s and S sort by the next column or the one before, i inverts; ? or F1 helps; q or F10 quits.
 
 Status: frozen, invalid (a value that the gateway cannot read), empty (the budget is spent), low (80 percent or more is used) or ok.
 
-Without a terminal: --once prints one frame, with --sample 3s with rates from two readings; --format ndjson prints a line of JSON for each session, then one for each change, until it is interrupted.`;
+Without a terminal, --once prints one frame (add --sample 3s for rates), and --format ndjson prints a line of JSON for each session, then one for each change, until you interrupt it.`;
   static group = 'Look';
   static override examples = [
     {description: 'See what is spending now', command: '<%= config.bin %> <%= command.id %>'},
@@ -57,7 +57,7 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
       command: '<%= config.bin %> <%= command.id %> --once --sort spent',
     },
     {
-      description: 'What burns now, in one shot',
+      description: 'One frame with the present rates',
       command: '<%= config.bin %> <%= command.id %> --once --sample 3s',
     },
   ];
@@ -73,13 +73,13 @@ Without a terminal: --once prints one frame, with --sample 3s with rates from tw
     })(),
     reverse: Flags.boolean({description: 'Sort the other way round'}),
     interval: Flags.string({
-      description: 'From one reading to the next, such as 5s or 1m',
+      description: 'Time between two readings, such as 5s or 1m',
       default: '2s',
       helpValue: 'TIME',
     }),
     once: Flags.boolean({description: 'Print one frame with all sessions, and end'}),
     sample: Flags.string({
-      description: 'With --once, read twice, so far apart, for the rates of spending',
+      description: 'With --once, read twice, this far apart, to show rates of spending',
       helpValue: 'TIME',
     }),
     format: Flags.option({

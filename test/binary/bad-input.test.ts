@@ -185,7 +185,7 @@ test.runIf(process.platform === 'linux')('an ID that is no text is not taken for
     stdout: '',
     stderr:
       'Error: An argument is not UTF-8 text.\n' +
-      'Sessions whose IDs are not can be chosen with --match, --where or --stdin.\n',
+      'Select a session whose ID is not UTF-8 with --match, --where or --stdin.\n',
   });
   expect(await dumpKeyspace(redis)).toEqual(before);
 });

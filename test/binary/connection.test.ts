@@ -152,7 +152,7 @@ describe.concurrent('a file with the URL', () => {
     const file = await fileWith('foreign', url);
     await runProcess('chown', ['12345', file]);
     expect(await runBinary(['health', '--redis-url-file', file])).toEqual(
-      failure(`The URL file '${file}' belongs to another user.`, 'It has to be your own, or of root.'),
+      failure(`The URL file '${file}' belongs to another user.`, 'It has to belong to you or to root.'),
     );
   });
 

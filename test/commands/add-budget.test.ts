@@ -85,7 +85,7 @@ describe('add-budget', () => {
     await redis.client.set('session:x:spent', '3');
     const {code, stdout, stderr} = await add('x', '5');
     expect({code, stdout}).toEqual({code: 1, stdout: ''});
-    expect(stderr).toContain("Session 'x' not found. It has spent $3.00 all the same");
+    expect(stderr).toContain("Session 'x' not found. It has spent $3.00 nevertheless");
     expect(await redis.client.keys('*')).toEqual(['session:x:spent']);
   });
 

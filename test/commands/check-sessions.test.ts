@@ -468,9 +468,7 @@ describe('--new-only', () => {
     const url = redis.url.replace('unix://', 'unix://gate:a-password@');
     const {code, stdout, stderr} = await runCommand(CheckSessions, ['--new-only'], {url});
     expect({code, stdout}).toEqual({code: 1, stdout: ''});
-    expect(stderr).toMatch(
-      /lacks a permission \(access to a key\)\.\nWhat has been reported is kept in tokengate:alerts/,
-    );
+    expect(stderr).toMatch(/lacks a permission \(access to a key\)\.\nReported crossings are kept in tokengate:alerts/);
     expect(await runCommand(CheckSessions, [], {url})).toMatchObject({code: 2, stderr: ''});
   });
 

@@ -320,7 +320,7 @@ describe('check-store prints', () => {
       The gateway's own dashboard answers HTTP 500 for all sessions, because it cannot read 2 values of these.
       anomaly:x:requests:1min: 'many\\x1b', which is not a count: every request fails with HTTP 500. --fix: delete it
       session:it's\\x1b[31m:budget: '1\\n\\u202e', which is not an amount: every request fails with HTTP 503. Use: tokengate set-budget "$(printf 'it'\\''s\\033[31m')" AMOUNT
-      session:it's\\x1b[31m:budget: an ID with characters that are not printable: what prints it as it is may be misled.
+      session:it's\\x1b[31m:budget: an ID with characters that are not printable: a program that prints it unescaped may be misled.
       session:x:budget: 'nan', which is not an amount: requests fail with HTTP 503 once the request rate no longer stops them. Use: tokengate set-budget x AMOUNT
       ✗ Looked at 3 keys: 4 findings, of which --fix repairs 1"
     `);

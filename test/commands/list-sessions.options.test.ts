@@ -233,7 +233,7 @@ describe('--totals', () => {
     const totals = ['--totals', '--match', '[pq]'];
     const {stdout, stderr} = await list(...totals);
     expect(stdout.split('\n').at(-3)).toBe('║ Total (2)  ║ $100.0000 ║ $90.0000 ║ $100.0000 ║ 0.0%    ║');
-    const warning = 'Warning: The sums leave out what is not an amount, of one session.\n';
+    const warning = 'Warning: The sums leave out values of one session that are not amounts.\n';
     expect(stderr).toContain(warning);
     const json = await list(...totals, '--json');
     expect(JSON.parse(json.stdout)).toMatchObject({totals: {budget: 100, spent: 90, percentage_used: 0}});

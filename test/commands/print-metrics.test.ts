@@ -98,10 +98,10 @@ test('every metric has its help and type, and passes the check of Prometheus', a
     # HELP tokengate_session_spent_usd What is spent, in US dollars; falls at a reset.
     # TYPE tokengate_session_spent_usd gauge
     tokengate_session_spent_usd{session_id="exact"} 0.02643664999999999982
-    # HELP tokengate_session_unreadable 1 when a value of the session is not readable; then that one is missing.
+    # HELP tokengate_session_unreadable 1 when a value of the session cannot be read; that value is then missing.
     # TYPE tokengate_session_unreadable gauge
     tokengate_session_unreadable{session_id="exact"} 0
-    # HELP tokengate_session_used_ratio What is spent of the budget, 1 being all of it; may be more. Of a budget of 0: 0 until something is spent.
+    # HELP tokengate_session_used_ratio Spent share of the budget: 1 is all of it, and it can be more. With a budget of 0 it is 0 until something is spent.
     # TYPE tokengate_session_used_ratio gauge
     tokengate_session_used_ratio{session_id="exact"} 0.00264366499999999998
     # HELP tokengate_sessions Number of all sessions.
@@ -116,7 +116,7 @@ test('every metric has its help and type, and passes the check of Prometheus', a
     # HELP tokengate_sessions_unreadable Sessions with a value that is not readable.
     # TYPE tokengate_sessions_unreadable gauge
     tokengate_sessions_unreadable 0
-    # HELP tokengate_up That the sessions could be read: always 1, since nothing is written otherwise.
+    # HELP tokengate_up Always 1: if the sessions cannot be read, nothing is written.
     # TYPE tokengate_up gauge
     tokengate_up 1
     "

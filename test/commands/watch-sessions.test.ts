@@ -34,7 +34,7 @@ describe('--once', () => {
 
   test('says that sums leave out what is not an amount', async () => {
     await redis.client.set('session:b:budget', 'inf');
-    const stderr = 'Warning: The sums leave out what is not an amount, of one session.\n';
+    const stderr = 'Warning: The sums leave out values of one session that are not amounts.\n';
     const argv = ['--once', '--match', '[ab]'];
     const text = await runCommand(WatchSessions, argv, redis);
     expect(text).toMatchObject({code: 0, stderr});

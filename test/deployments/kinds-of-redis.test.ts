@@ -135,7 +135,7 @@ describe('a Redis whose EVAL is renamed', () => {
     `Error: Redis at ${addressOf(redis.url)} answered with an error: ERR unknown command 'EVAL'.\n`;
 
   test.each([
-    [['set-budget', 'a', '5'], 'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and'],
+    [['set-budget', 'a', '5'], 'The journal needs scripts (EVAL). With --no-journal you can still set'],
     [['freeze-session', 'a', '--no-journal'], 'This change needs scripts (EVAL). See rename-command of the server.'],
   ])('refuses %j', async (argv, hint) => {
     const {code, stdout, stderr} = await runBinary(argv, redis);

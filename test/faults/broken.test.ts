@@ -13,7 +13,7 @@ const noRedis = failure(
 );
 const LOST = 'Lost the connection to Redis at ADDRESS.';
 const lost = failure(LOST);
-const LATER = ' If it was done, the journal tells what was there: change CHANGE.';
+const LATER = ' If it was done, the journal has the old values: change CHANGE.';
 const DONE = ' The journal has it, as change CHANGE: it was done.';
 const CLOSED_LATER = `A second look failed: The server at ADDRESS closed the connection at once.${LATER}`;
 const unknownWrite = (look: string): Expected => ({

@@ -10,7 +10,8 @@ import {startCluster, type TestCluster} from '../support/redis/cluster.js';
 import {portOf, type TestRedis} from '../support/redis/redis-server.js';
 import {until} from '../support/until.js';
 
-const NAMED = 'The cluster names it (see cluster-announce-ip). CLUSTER NODES on ADDRESS says whether it is up.';
+const NAMED =
+  'The cluster gave this address (see cluster-announce-ip). CLUSTER NODES on ADDRESS says whether it is up.';
 const A = 'Before: budget $20.00, spent $0.00000075. Now: budget $20.00, spent $0.00000075.';
 const B = 'Before: budget $3.00, spent none. Now: budget $3.00, spent none.';
 const DOWN = 'Redis at NODE says that its cluster serves no such key now.';

@@ -20,7 +20,7 @@ import {until} from '../support/until.js';
 const PERMISSION_HINT =
   'See ACL SETUSER: the user needs the commands, and the keys session:*, anomaly:* and tokengate:*.';
 const JOURNAL_HINT =
-  'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and sessions be reset.';
+  'The journal needs scripts (EVAL). With --no-journal you can still set budgets and reset sessions.';
 const noPermission = (what: string): string => `Redis at ADDRESS refused: this user lacks a permission (${what}).`;
 const rejected = failure(
   'Redis at ADDRESS rejected the user name or password.',
@@ -81,7 +81,7 @@ testFaults('Redis refuses', [
         ...FINE.health,
         stderr: [
           `Warning: Every change fails, since the journal needs scripts (EVAL): ${noPermission("'eval' command")} ` +
-            'Without it, --no-journal, budgets can only be set, and sessions be reset.',
+            'Without it, --no-journal, you can only set budgets and reset sessions.',
         ],
       },
     },

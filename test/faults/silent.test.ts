@@ -17,7 +17,7 @@ import {until} from '../support/until.js';
 
 const SILENT = 'Redis at ADDRESS did not answer within 1 s.';
 const silence = failure(SILENT, 'The server may be overloaded, stopped, or behind a firewall.');
-const LATER = `A second look failed: ${SILENT} If it was done, the journal tells what was there: change CHANGE.`;
+const LATER = `A second look failed: ${SILENT} If it was done, the journal has the old values: change CHANGE.`;
 const HELLO = '*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n';
 
 /** Each waits for the limit, and for a second one where a change was under way. */

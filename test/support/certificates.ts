@@ -8,9 +8,9 @@ export interface Certificates {
   readonly folder: string;
   /** Paths of PEM files. */
   readonly ca: string;
-  /** An authority that has signed none of the others. */
+  /** An authority that has signed none of the other certificates. */
   readonly otherCa: string;
-  /** Of a server at 127.0.0.1, unless it was to have other names. */
+  /** For a server at 127.0.0.1, unless other names were given. */
   readonly server: KeyPair;
   readonly expired: KeyPair;
   /** For redis.example. */
@@ -33,7 +33,7 @@ export interface KeyPair {
   key: string;
 }
 
-/** Makes certificates of every kind with openssl, in a folder of their own. `names` are those of `server`. */
+/** Makes certificates of every kind with openssl, in a folder of their own. `names` are the names of `server`. */
 export function makeCertificates({names = 'IP:127.0.0.1,DNS:localhost'} = {}): Certificates {
   const folder = mkdtempSync(join(tmpdir(), 'tokengate-tls-'));
   const file = (name: string): string => join(folder, name);

@@ -19,30 +19,30 @@ export type Kind = keyof typeof COMMANDS;
 const KINDS = Object.keys(COMMANDS) as Kind[];
 
 const CREDENTIALS = 'operator:S3cret%2Fpa55@';
-/** Parts of every password that is used. None may be seen. */
+/** Parts of every password in use. None may appear. */
 const SECRETS = ['S3cret', 'pa55'];
 
-/** For the `args` of a server: the user of the URLs, with these rights. */
+/** For the `args` of a server: the URLs' user, with these rights. */
 export function operator(...rights: string[]): string[] {
   return ['--user', 'operator', 'on', '>S3cret/pa55', ...rights];
 }
 
-/** What stands in Redis before each command. */
+/** The keys in Redis before each command. */
 export const KEYS = {'session:a:budget': '20', 'session:a:spent': '7.5E-7', 'session:b:budget': '3'};
 
-/** What a command should print: an error, or something else when it gets through. */
+/** What a command should print: an error, or other output when it succeeds. */
 export type Expected =
   {stderr: string[]; isChanged?: boolean} | {stdout: string[]; stderr?: string[]; isChanged?: boolean};
 
-/** A Redis, or what stands in its place, that is broken. */
+/** A broken Redis, or a substitute for one. */
 export interface Broken {
   /** Without credentials. */
   url: string;
   argv?: string[];
   env?: Record<string, string>;
-  /** What else stands in the output in the place of an address. */
+  /** Other texts in the output that stand for an address. */
   names?: Record<string, string>;
-  /** What it holds. */
+  /** Returns its contents. */
   look?: () => Promise<unknown>;
   stop: () => Promise<unknown>;
 }
@@ -50,19 +50,19 @@ export interface Broken {
 export interface Fault {
   name: string;
   start: (kind: Kind) => Promise<Broken>;
-  /** For `--timeout`; long, when nothing should have to be waited for. */
+  /** For `--timeout`; long where nothing should have to be waited for. */
   timeout?: number;
-  /** A server for each command, since one command changes what the next one would find. */
+  /** Starts a server for each command, since one command changes what the next one finds. */
   isFresh?: boolean;
-  /** In the URL, in the place of the right ones. */
+  /** Replace the right ones in the URL. */
   credentials?: string;
   expected: Expected | Record<Kind, Expected>;
 }
 
-/** Above the time limits: for starting Node.js on a machine that is busy. */
+/** Added to the time limits: starting Node.js takes time on a busy machine. */
 const GRACE_MS = 15_000;
 
-/** Runs a command of each kind against each fault. TOKENGATE_FAULT_TABLE=1 prints how long each took to end. */
+/** Runs a command of each kind against each fault. TOKENGATE_FAULT_TABLE=1 prints how long each took. */
 export function testFaults(title: string, faults: readonly Fault[]): void {
   const rows = new Map(faults.map(({name}) => [name, new Map<Kind, number>()]));
   describe.concurrent(title, () => {
@@ -108,7 +108,7 @@ async function using<T>(
   }
 }
 
-/** The exact output, exit code and keys; resolves with the seconds that it took to end. */
+/** Expects the exact output, exit code and keys; resolves with the seconds that the command took. */
 async function expectFailure(kind: Kind, fault: Fault, broken: Broken): Promise<number> {
   const before = await broken.look?.();
   const {seconds, ...output} = await run(kind, fault, broken);
@@ -131,7 +131,7 @@ async function expectFailure(kind: Kind, fault: Fault, broken: Broken): Promise<
   return seconds;
 }
 
-/** No password, however much is asked for. */
+/** Expects no password in the output, at any verbosity. */
 async function expectSilence(kind: Kind, fault: Fault, broken: Broken): Promise<void> {
   const expected = expectedOf(kind, fault);
   const env = {...broken.env, DEBUG: '*', TOKENGATE_DEBUG: '1'};
@@ -159,7 +159,7 @@ async function run(kind: Kind, fault: Fault, broken: Broken): Promise<Output & {
         limit = setTimeout(() => started.kill('SIGKILL'), 2 * timeout * 1000 + GRACE_MS);
       },
     });
-    // Nobody is left in its process group.
+    // Nothing is left in its process group.
     expect(() => process.kill(-(child?.pid ?? 0), 0)).toThrow('ESRCH');
     return {...output, seconds: (performance.now() - start) / 1000};
   } finally {
@@ -175,7 +175,7 @@ function isError({stderr = []}: Expected): boolean {
   return stderr.some((line) => line.startsWith('Error:'));
 }
 
-/** What a command prints that nothing is wrong with. */
+/** What a command prints when nothing is wrong. */
 export const FINE: Record<Kind, Expected> = {
   read: {
     stdout: [...['Session: a', 'Budget:    $20.0000', 'Spent:     $0.0000', 'Remaining: $20.0000', 'Used:      0.0%']],
@@ -203,7 +203,7 @@ export const FINE: Record<Kind, Expected> = {
   },
 };
 
-/** The same for each kind of command, but for some. */
+/** The same for each kind of command, except for some. */
 export function each(expected: Expected, others: Partial<Record<Kind, Expected>>): Record<Kind, Expected> {
   return {...Object.fromEntries(KINDS.map((kind) => [kind, expected])), ...others} as Record<Kind, Expected>;
 }
@@ -212,7 +212,7 @@ export function failure(message: string, ...hint: string[]): Expected {
   return {stderr: [`Error: ${message}`, ...hint]};
 }
 
-/** What a batch says of a change that every session refused for the same reason. */
+/** What a batch reports when Redis refused every session for the same reason. */
 export function bothFailed(reason: string, hint: string): Expected {
   return {
     stderr: [`Error: Session 'a': ${reason}`, `Error: Session 'b': ${reason}`, 'Error: Reset 0, failed 2.', hint],
@@ -226,11 +226,11 @@ interface Options {
   /** The rights of the URL's user. */
   rights?: string[];
   spoil?: (redis: TestRedis) => Promise<unknown>;
-  /** Undoes what keeps the test from seeing what Redis holds. */
+  /** Removes the fault's effect on the test's own view of Redis. */
   mend?: (redis: TestRedis) => Promise<unknown>;
 }
 
-/** A real server with sessions, which is then spoiled. */
+/** A real server with sessions, which is then broken. */
 export async function breakRedis(options: Options = {}): Promise<Broken & {redis: TestRedis}> {
   const {args = [], password, rights = ['~*', '&*', '+@all'], spoil, mend} = options;
   const redis = await startRedis({
@@ -260,7 +260,7 @@ export async function breakRedis(options: Options = {}): Promise<Broken & {redis
   }
 }
 
-/** A server that is none. */
+/** A server that is not a Redis. */
 export function fake(onConnection: Parameters<typeof startServer>[0]): () => Promise<FakeServer> {
   return () => startServer(onConnection);
 }

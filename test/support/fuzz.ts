@@ -3,13 +3,13 @@ import {appendFileSync} from 'node:fs';
 import fc from 'fast-check';
 import {test} from 'vitest';
 
-/** Cases of a property that takes no time; `npm run fuzz` asks for more. */
+/** Cases of a fast property; `npm run fuzz` asks for more. */
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 60);
 const SEED = process.env['FUZZ_SEED'];
 
 /**
- * A property as a test. A failure names the seed, which FUZZ_SEED takes. `cost` divides the number of cases: about 1 for
- * what is pure, 10 for what asks Redis, 40 for what starts a process.
+ * A property as a test. A failure names the seed for FUZZ_SEED. `cost` divides the number of cases: about 1 for pure
+ * code, 10 for requests to Redis, 40 for starting a process.
  */
 export function fuzz<Values>(title: string, property: fc.IRawProperty<Values>, cost = 1): void {
   test(title, {timeout: 600_000}, async () => {
@@ -86,7 +86,7 @@ export const anyText = fc.oneof(
 );
 export const someText = anyText.filter((text) => text !== '');
 
-/** Any JavaScript string, unpaired surrogates among them. */
+/** Any JavaScript string, including unpaired surrogates. */
 export const anyString = fc.oneof(
   anyText,
   fc.array(fc.integer({min: 0, max: 0xffff}), {maxLength: 8}).map((units) => String.fromCharCode(...units)),
@@ -116,12 +116,15 @@ export const anyMoneyText = fc.oneof(
   anyText,
 );
 
-/** Written apart from what is tested: what a terminal, or a reader of one, could be fooled by. A line feed ends a line. */
+/**
+ * Characters that could fool a terminal or its reader, written independently of the tested code. A line feed ends a
+ * line.
+ */
 export const UNSAFE =
   // eslint-disable-next-line no-control-regex, no-misleading-character-class -- that is what it looks for
   /[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\u{e0000}-\u{e0fff}]/u;
 
-/** JSON in which each number is the text of its digits: what a reader with exact numbers gets. */
+/** JSON whose numbers stay texts of digits: the result of a reader with exact numbers. */
 export function parseExactJson(json: string): unknown {
   const token = /("(?:[^"\\]|\\.)*")|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)/g;
   return JSON.parse(json.replace(token, (_, text: string | undefined, number: string) => text ?? `"${number}"`));

@@ -32,17 +32,17 @@ export function scriptOf({language, text}: Block): [string, string][] {
   return name !== undefined && ['bash', 'python'].includes(language) ? [[name, text]] : [];
 }
 
-/** Runs the commands of a console block in one bash, and shows them with what they printed. */
+/** Runs the commands of a console block in one bash, and shows them with their output. */
 export async function runConsole(block: string, run: (script: string) => Promise<Output>): Promise<string> {
   const commands = block.split('\n').flatMap((line) => (line.startsWith('$ ') ? [line.slice(2)] : []));
-  // A NUL ends what a command printed, and `$?` stays what the command left.
+  // A NUL ends the output of a command, and `$?` stays as the command left it.
   const script = commands.map((command) => `${command}\nstatus=$?; printf '\\0'; (exit $status)\n`);
   const {stdout} = await run(`exec 2>&1\n${script.join('')}`);
   const outputs = stdout.split('\0');
   return commands.map((command, index) => `$ ${command}\n${outputs[index] ?? ''}`).join('');
 }
 
-/** The text with what differs between runs and machines taken out. */
+/** The text without anything that differs between runs and machines. */
 export function neutral(text: string): string {
   return text
     .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( UTC)?/g, '<time>')
@@ -64,7 +64,7 @@ export function parseCrontab(text: string): {variables: Record<string, string>; 
     return name === '' ? [] : [[name, value] as const];
   });
   const commands = lines.flatMap((line) => /^(?:[\d*/]+ ){5}(.*)$/.exec(line)?.[1] ?? []);
-  // A line that is neither would be left out unseen.
+  // Any other line would be ignored silently.
   if (variables.length + commands.length !== lines.length) throw new Error(`not all read:\n${text}`);
   return {variables: Object.fromEntries(variables), commands};
 }

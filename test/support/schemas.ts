@@ -18,7 +18,7 @@ interface Validate {
   errors?: unknown;
 }
 
-// Its types are written for a resolution of modules that this project does not use.
+// Its types need a module resolution that this project does not use.
 const require = createRequire(import.meta.url);
 const {Ajv2020} = require('ajv/dist/2020.js') as {
   Ajv2020: new (options: object) => {compile: (schema: Schema) => Validate};
@@ -35,7 +35,7 @@ export const SCHEMAS = new Map(
   ),
 );
 
-/** @param of what is said of a value that is not as the schema wants it */
+/** @param of the subject of a failure message */
 export function expectValid(schema: Schema, value: unknown, of: string): void {
   const validate = ajv.compile(schema);
   expect(validate(value) ? [] : validate.errors, of).toEqual([]);

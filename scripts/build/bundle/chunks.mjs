@@ -1,12 +1,15 @@
-// Divides the bundle into files by use, since a start takes as long as what it reads and compiles: `tokengate` has what
-// the everyday commands run, and each of the others what its commands or the help run besides. Whatever is in none of
-// these is in `rest`. A file is an ordinary module of CommonJS, and gives its modules to the others by `modules`.
+// Divides the bundle into files by use, since a start takes as long as the code that it reads and compiles: `tokengate`
+// has what the everyday commands run, and each of the others what its commands or the help need in addition. `rest` has
+// everything else. A file is an ordinary CommonJS module, and gives its modules to the others through `modules`.
 import {readFileSync} from 'node:fs';
 import {join, relative} from 'node:path';
 
 import {CHUNKS, ROOT} from '../../setup.mjs';
 
-/** By name, what each begins with: it has all that these import, as far as no earlier one has it. */
+/**
+ * The modules that each file begins with, by name. It also has everything that they import, unless an earlier file has
+ * it.
+ */
 const SEEDS = {
   tokengate: ['scripts/build/bundle/entry.js', ...commands('health', 'get-budget', 'set-budget')],
   help: ['src/cli/oclif/help.ts', 'src/standalone-commands/help.ts', 'tokengate:tokengate:manifest'],
@@ -15,8 +18,8 @@ const SEEDS = {
 };
 
 /**
- * What packages in CommonJS run is known only from a run, since they require it late: the list is that of
- * scripts/check/loaded.mjs. It decides where a module is, and never whether it is found.
+ * CommonJS packages require modules late, so only a run shows which ones are used: the list comes from
+ * scripts/check/loaded.mjs. It decides where a module is, but never whether it is found.
  */
 export function readUsed() {
   const {packages = {}} = JSON.parse(readFileSync(join(ROOT, 'scripts/check/loaded.json'), 'utf8'));
@@ -42,7 +45,7 @@ export function divide({inputs, outputs}, used) {
       if (homes.has(path) || !Object.hasOwn(kept, path)) return;
       homes.set(path, name);
       for (const {path: imported, kind} of inputs[path].imports) {
-        // An ES module is run together with whatever imports it; one that is required, perhaps later or never.
+        // An ES module runs together with its importers; a required one may run later or never.
         if (kind === 'import-statement' || imported.endsWith('.json')) enter(imported);
       }
     };
@@ -59,7 +62,7 @@ export function divide({inputs, outputs}, used) {
   return {homes, inputs, shared};
 }
 
-/** An esbuild plugin for one of the files: begins it, and leaves a mark where a module of another one is imported. */
+/** An esbuild plugin for one of the files: starts it, and leaves a mark at each import of a module in another file. */
 export function chunk(name, {homes, inputs, shared}) {
   return {
     name: 'chunk',
@@ -83,14 +86,14 @@ export function chunk(name, {homes, inputs, shared}) {
   };
 }
 
-/** Virtual modules have names that esbuild is told by the plugins that make them. */
+/** Virtual modules have the names that their plugins give them. */
 function specifier(path) {
   return JSON.stringify(path.startsWith('tokengate:') ? path.slice(path.lastIndexOf('tokengate:')) : `./${path}`);
 }
 
 /**
- * The marks as code. esbuild copies the names of a namespace, as it must of one that it does not know; one of an ES module
- * of ours is what it would make of it.
+ * Replaces the marks by code. esbuild copies the names of a namespace that it does not know; for our own ES modules
+ * this code is what esbuild would write if it knew them.
  */
 export function link(text, {inputs}) {
   return text.replace(

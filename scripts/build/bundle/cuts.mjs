@@ -1,5 +1,5 @@
-// What is changed in packages on their way into the bundle. Each cut names the text that it expects, and the build fails
-// when that text is not there any more: after an upgrade, look what has become of it.
+// Changes packages on their way into the bundle. Each cut names the text that it expects, and the build fails if that
+// text is gone: after an upgrade, check what has become of it.
 import {readFile} from 'node:fs/promises';
 
 import {requireLate} from './require-late.mjs';
@@ -8,8 +8,8 @@ const OCLIF = '@oclif/core/lib/';
 const REDIS = '@redis/client/dist/lib/';
 
 /**
- * In the file of the live view, which is CommonJS, no module can wait while it is loaded: by file, as REPLACEMENTS.
- * Ink waits for its layout engine, and for tools that only its developers have.
+ * By file, like REPLACEMENTS. The live view's file is CommonJS, in which no module can wait while it is loaded; but Ink
+ * waits for its layout engine, and for tools that only its developers have.
  */
 const SCREEN_REPLACEMENTS = {
   'yoga-layout/dist/src/index.js': [
@@ -25,13 +25,13 @@ export const ready = loadYoga().then((engine) => Object.assign(Yoga, wrapAssembl
     {old: "new URL('../package.json', import.meta.url)", times: 1, new: "''"},
     {old: '? await loadPackageJson()', times: 1, new: '? {}'},
   ],
-  // In a terminal it is wanted there too.
+  // The view is wanted even in a CI's terminal.
   'is-in-ci/index.js': [{old: "check('CI') || check('CONTINUOUS_INTEGRATION')", times: 1, new: 'false'}],
 };
 
 /** By file: each `old` text, how often it stands there, and the new one. */
 const REPLACEMENTS = {
-  // It would load semver. The package's own `engines` are stricter.
+  // Loads semver. The package's own `engines` are stricter.
   [`${OCLIF}index.js`]: [{old: '\ncheckNodeVersion();', times: 1, new: ''}],
   // Only DEBUG makes `debug` say anything.
   [`${OCLIF}logger.js`]: [
@@ -41,7 +41,7 @@ const REPLACEMENTS = {
       new: '(process.env.DEBUG ? (0, debug_1.default)(namespace) : () => {})',
     },
   ],
-  // Its look at files and processes, on the only systems that can be one.
+  // Looks at files and processes, only on systems that can be WSL.
   [`${OCLIF}util/os.js`]: [
     {
       old: "(await import('wsl-utils')).isWsl",
@@ -49,10 +49,10 @@ const REPLACEMENTS = {
       new: "((0, node_os_1.release)().toLowerCase().includes('microsoft') && (await import('wsl-utils')).isWsl)",
     },
   ],
-  // The only import() that has to stay one: of plugins, which are ES modules on disk. The launcher gives `importModule`,
-  // since V8 forgets where import() leads in code from its cache.
+  // The only import() that must stay one: plugins are ES modules on disk. The launcher provides `importModule`, since
+  // V8 forgets where an import() in cached code leads.
   [`${OCLIF}module-loader.js`]: [{old: 'await import(', times: 3, new: 'await importModule('}],
-  // Most text that is measured is ASCII, and the help measures word by word: for others it looks for emoji.
+  // Most measured text is ASCII, and the help measures word by word; for other text it looks for emoji.
   'string-width/index.js': [
     {
       old: "if (typeof string !== 'string' || string.length === 0) {\n\t\treturn 0;\n\t}",
@@ -60,7 +60,7 @@ const REPLACEMENTS = {
       new: "if (typeof string !== 'string') return 0;\n\tif (/^[ -~]*$/.test(string)) return string.length;",
     },
   ],
-  // A name for telemetry, for which it would load node:crypto.
+  // A name for telemetry, which would load node:crypto.
   [`${REDIS}client/identity.js`]: [
     {
       old: "(0, node_crypto_1.randomBytes)(4).toString('hex')",
@@ -84,12 +84,12 @@ export const screenCuts = {
   },
 };
 
-/** All commands of Redis, half of the client: of these it needs few itself, and tokengate sends its own as words. */
+/** All commands of Redis are half of the client. The client itself needs few, and tokengate sends its own as words. */
 const COMMANDS = `${REDIS}commands/index.js`;
 const COMMANDS_USED = {file: `${REDIS}client/index.js`, names: ['AUTH', 'CLIENT_SETNAME', 'READONLY']};
 
 /**
- * An esbuild plugin. `trace` puts a line into each module that is run when the module is; `isPart` says that some of the
+ * An esbuild plugin. `trace` adds a line to each module that runs with the module; `isPart` says that some of the
  * modules are in other files.
  */
 export function cuts({trace = () => '', isPart = false} = {}) {
@@ -113,7 +113,7 @@ export function cuts({trace = () => '', isPart = false} = {}) {
   };
 }
 
-/** From the name of its package on. */
+/** The path from the package's name on. */
 function nameOf(path) {
   return path.slice(path.lastIndexOf('/node_modules/') + '/node_modules/'.length);
 }

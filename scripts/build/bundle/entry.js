@@ -1,5 +1,5 @@
-// What the bundle is made of. `main` runs the CLI; `commands` and `Help` are what package.json's "oclif" names, the
-// commands for another oclif CLI too that has this package as a plugin.
+// The contents of the bundle. `main` runs the CLI. package.json's "oclif" names `commands` and `Help`, also for another
+// oclif CLI that has this package as a plugin.
 import {Command, Plugin} from '@oclif/core';
 import autocompletePackage from '@oclif/plugin-autocomplete/package.json';
 import helpPackage from '@oclif/plugin-help/package.json';
@@ -14,15 +14,15 @@ export {Help} from 'tokengate:commands';
 export {default as commandNotFound} from '../../../src/hooks/command-not-found.js';
 
 /**
- * Runs the CLI. Its plugins are given to oclif ready made, in place of being found on disk at each start: reading and
- * sorting them takes as long as all that a short command does.
+ * Runs the CLI. It hands oclif its plugins ready made: finding and sorting them at each start would take as long as a
+ * short command.
  */
 export function main(root) {
-  // Once it is loaded, oclif listens to stdout; `run` puts a listener of its own in that one's place.
+  // When oclif is loaded it listens to stdout; `run` replaces its listener.
   void Command.name;
   const findCommand = (id) => Promise.resolve(commands[id]);
   const self = describe({pjson: {description, name, oclif, type, version}, root, isRoot: true, findCommand});
-  // Its command is our own, which need not look for the plugin on disk.
+  // The plugin's command is replaced by our own, which does not search the disk for the plugin.
   const findHelp = (id) => Promise.resolve(ownCommands[id]);
   const help = describe({pjson: helpPackage, root, isRoot: false, findCommand: findHelp});
   const findInstalled = installed(autocompletePackage.name, root);
@@ -30,7 +30,8 @@ export function main(root) {
     pjson: autocompletePackage,
     root,
     isRoot: false,
-    // The plugin completes no values, and has no fish: of its own commands the one that writes its files is left.
+    // The plugin completes no values and does not know fish. Of its own commands only the one that writes its files is
+    // used.
     findCommand: async (id) => ownCommands[id] ?? findInstalled(id),
   });
   return run({root, plugins: new Map([self, help, autocomplete].map((plugin) => [plugin.name, plugin]))});
@@ -45,7 +46,7 @@ function installed(name, root) {
   };
 }
 
-/** A command as oclif lists it: what every start looks at, and the rest of the manifest when it is asked for. */
+/** A command in oclif's list: it has what every start reads, and gets the rest from the manifest on demand. */
 class ListedCommand {
   static {
     for (const key of otherKeys) {
@@ -70,7 +71,7 @@ class ListedCommand {
   }
 }
 
-/** What oclif's `Plugin.load()` would find out about a package. */
+/** The facts that oclif's `Plugin.load()` would find out about a package. */
 function describe({pjson, root, isRoot, findCommand}) {
   const {name, version, type, oclif} = pjson;
   const plugin = {
@@ -93,13 +94,14 @@ function describe({pjson, root, isRoot, findCommand}) {
     version,
     async findCommand(id) {
       const command = await findCommand(id);
-      // Where the plugin is installed, its own `findCommand` has done so.
+      // If the plugin is installed, its own `findCommand` has done this.
       if (command !== undefined && command.plugin === undefined) Object.assign(command, {id, plugin});
       return command;
     },
   };
   plugin.commands = listed[name].map((entry) => new ListedCommand(entry, plugin));
-  // Not in package.json: another oclif CLI that has this package as a plugin keeps its own say on unknown commands.
+  // Not in package.json: another oclif CLI with this package as a plugin decides itself about unknown commands. This
+  // hook would speak for all of them.
   if (isRoot) plugin.hooks.command_not_found = [{...oclif.commands, identifier: 'commandNotFound'}];
   return plugin;
 }

@@ -8,7 +8,7 @@ import {CHUNKS, ROOT, SCREEN, SEPARATE} from '../../setup.mjs';
 import {chunk, divide, link, readUsed} from './chunks.mjs';
 import {cuts, screenCuts} from './cuts.mjs';
 
-/** Packages that others look for and can do without. */
+/** Packages that others look for, but can do without. */
 const ABSENT = ['@node-rs/xxhash', '@opentelemetry/api', 'typescript'];
 
 const OWN_MANIFEST = 'build/own.manifest.json';
@@ -21,13 +21,13 @@ const OPTIONS = {
   format: 'cjs',
   legalComments: 'none',
   logLevel: 'warning',
-  // Not the names: messages depend on those of error classes.
+  // Names are kept, since messages depend on the names of error classes.
   minifySyntax: true,
   minifyWhitespace: true,
   outExtension: {'.js': '.cjs'},
   outdir: 'dist',
   platform: 'node',
-  // In CommonJS a require() does the same, and Node's loader of ES modules need not start.
+  // In CommonJS require() does the same without starting Node's loader of ES modules.
   supported: {'dynamic-import': false},
   target: 'node20.17',
   write: false,
@@ -52,7 +52,7 @@ export async function makeBundle({trace} = {}) {
     esbuild.build({
       ...OPTIONS,
       entryPoints: {complete: './scripts/build/bundle/complete.js'},
-      // No message of it depends on a name.
+      // No message depends on names in it.
       minifyIdentifiers: true,
       plugins: [completionTable, separatePackages],
     }),
@@ -64,7 +64,7 @@ export async function makeBundle({trace} = {}) {
   );
 }
 
-/** The whole first, which tells what belongs where, and then each of the files. */
+/** Bundles the whole first, which shows what belongs where, and then each of the files. */
 async function makeChunks(trace) {
   const options = {...OPTIONS, alias: {redis: './scripts/build/bundle/redis.cjs'}};
   const plugins = [commands, commandList, separatePackages, pluginFiles];
@@ -87,14 +87,14 @@ async function makeChunks(trace) {
   );
 }
 
-/** Begins with a hash of all that follows, which bin/run.js takes for its name; ASCII, as bin/run.js reads it. */
+/** Begins with a hash of everything after it, which bin/run.js uses as its name. ASCII, as bin/run.js reads it. */
 function finish(text) {
-  // esbuild escapes in texts but not in regular expressions, where the same escapes mean the same.
+  // esbuild escapes texts but not regular expressions, where the same escapes mean the same.
   const ascii = text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return `/*${createHash('sha256').update(ascii).digest('hex')}*/${ascii}`;
 }
 
-/** All commands by ID, and their help: each loaded when it is asked for. */
+/** All commands by ID, and their help: each is loaded on demand. */
 const commands = {
   name: 'commands',
   setup(build) {
@@ -121,9 +121,9 @@ function listCommands(folder) {
   return `{${getters.join(',\n')}}`;
 }
 
-/** What every start looks at. */
+/** The fields that every start reads. */
 const LISTED = ['id', 'aliases', 'args', 'hidden', 'hiddenAliases', 'strict', 'summary'];
-/** What oclif asks for only where a CLI has a way to write words in another order, or is told otherwise by entry.js. */
+/** Fields that oclif needs only if a CLI allows words in another order, or that entry.js sets. */
 const LEFT_OUT = [
   'aliasPermutations',
   'isESM',
@@ -135,7 +135,7 @@ const LEFT_OUT = [
 ];
 
 /**
- * What the manifests say of the commands, in two parts: `list` is code, and short; `manifest` is JSON, parsed for the
+ * What the manifests say about the commands, in two parts: `list` is short code; `manifest` is JSON, parsed for the
  * help, for a flag before the command, and for plugins.
  */
 const commandList = {
@@ -170,7 +170,7 @@ const commandList = {
   },
 };
 
-/** oclif shows the description of what has no summary. */
+/** oclif shows the description of a command without a summary. */
 function isShown({summary}, key) {
   return key === 'description' && summary === undefined;
 }
@@ -179,7 +179,7 @@ function pick(object, isWanted) {
   return Object.fromEntries(Object.entries(object).filter(([key]) => isWanted(key)));
 }
 
-/** By the name of the package. Where a command of our own has the name of a plugin's, it takes its place. */
+/** By package name. Our own commands replace a plugin's commands of the same name. */
 function readManifests() {
   const read = (path) => JSON.parse(readFileSync(join(ROOT, path), 'utf8'));
   const [help, autocomplete] = ['@oclif/plugin-help', '@oclif/plugin-autocomplete'];
@@ -191,12 +191,12 @@ function readManifests() {
   };
 }
 
-/** As code that takes less time than the same as a literal. */
+/** Code that runs faster than the same value as a literal. */
 function parsedJson(value) {
   return `JSON.parse(${JSON.stringify(JSON.stringify(value))})`;
 }
 
-/** What completion knows of all commands; made by code of src, which tsc has compiled already. */
+/** What completion knows about all commands, made by code of src that tsc has already compiled. */
 const completionTable = {
   name: 'completion table',
   setup(build) {

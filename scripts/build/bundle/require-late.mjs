@@ -6,14 +6,14 @@ const REQUIRED = /^(?:__import(?:Default|Star)\()?require\("[^"]+"\)\)?$/;
 const NAME = /^\w*_\d+$/;
 
 /**
- * Loads what a module requires when it is first used, in a module that tsc has compiled: `const x_1 = require("x")` gets
- * a function that requires it, and each use of x_1 a call of that function.
+ * Makes a module compiled by tsc load other modules on first use: `const x_1 = require("x")` becomes a function that
+ * requires it, and each use of x_1 a call of that function.
  *
- * @throws when x_1 is used in a way that this does not know
+ * @throws when x_1 is used in an unknown way
  */
 export function requireLate(text, path) {
   const source = ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true);
-  /** What to write in place of what is between two offsets. */
+  /** The texts to put between two offsets. */
   const edits = [];
   const names = new Set();
   for (const statement of source.statements) {
@@ -69,6 +69,6 @@ function useLate(node, path) {
   let made = node;
   while (ts.isPropertyAccessExpression(made.parent) && made.parent.expression === made) made = made.parent;
   if (!ts.isNewExpression(made.parent) || made.parent.expression !== made) return [call];
-  // Else what it calls would be what is made.
+  // Otherwise the called function would be the constructor.
   return [[made.getStart(), made.getStart(), '('], call, [made.end, made.end, ')']];
 }

@@ -1,4 +1,4 @@
-// The file of the live view. Its layout engine is compiled while Node.js goes on, so that it has to be waited for.
+// The file of the live view. Its layout engine is compiled asynchronously, so callers have to wait for it.
 import {ready} from 'yoga-layout';
 
 import {showScreen as show} from '../../../src/cli/watch/screen.js';

@@ -86,7 +86,10 @@ export async function notify(
         Date.now() < end
           ? runCommand(exec, {...server, ...toVariables(finding, address)}, signal, limits.execMs)
           : Promise.reject(
-              new TokengateError('EXEC_FAILED', `it was not begun, since ${limits.allExecMs / 1000} s are over`),
+              new TokengateError(
+                'EXEC_FAILED',
+                `it was not started: commands may take ${limits.allExecMs / 1000} s in all`,
+              ),
             );
       const error = await reasonOf(run);
       if (error === null) continue;
@@ -105,7 +108,7 @@ export function notificationError({ways, failed, interrupted}: Notified): Tokeng
   const sentences = ways.map(({via, delivered, failed: count, error}) => {
     const total = delivered + count;
     const of = via === 'webhook' || total === 1 ? '' : ` for ${count} of ${total} crossings, first`;
-    if (error === null) return `${names[via]} was told of ${countOf(total, 'crossing')}.`;
+    if (error === null) return `${names[via]} got ${countOf(total, 'crossing')}.`;
     return via === 'webhook' ? error : `${names[via]} failed${of} ${error}.`;
   });
   const code = interrupted ? 'INTERRUPTED' : 'NOTIFICATION_FAILED';
@@ -236,7 +239,7 @@ async function runCommand(
     why ??= reason;
     end();
   };
-  const timer = setTimeout(stop, limitMs, `no end within ${limitMs / 1000} s`);
+  const timer = setTimeout(stop, limitMs, `still running after ${limitMs / 1000} s`);
   const onAbort = (): void => {
     stop('interrupted');
   };

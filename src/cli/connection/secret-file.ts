@@ -59,7 +59,7 @@ export function readPlainFile(
       refuseShared() {
         const user = process.geteuid?.();
         if (user === undefined) return;
-        if (uid !== user && uid !== 0) refuse('belongs to another user', 'It has to be your own, or of root.');
+        if (uid !== user && uid !== 0) refuse('belongs to another user', 'It has to belong to you or to root.');
         if ((mode & 0o077) !== 0) refuse('can be read by other users', `Make it your own: chmod 600 ${path}`);
       },
     };

@@ -76,6 +76,6 @@ export function refuseInvalidText(argv: readonly string[]): void {
   const words = typed.toString('latin1').split('\0').slice(0, -1).slice(-argv.length);
   if (words.every((word) => isUtf8(Buffer.from(word, 'latin1')))) return;
   throw new TokengateError('INVALID_USAGE', 'An argument is not UTF-8 text.', {
-    hint: 'Sessions whose IDs are not can be chosen with --match, --where or --stdin.',
+    hint: 'Select a session whose ID is not UTF-8 with --match, --where or --stdin.',
   });
 }

@@ -130,7 +130,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     if (unknown.size === 0 || isAlone || onUnknown === 'mark') return {selected: {ids, missing}, unknown};
     return {
       selected: {ids: ids.filter((id) => !unknown.has(id)), missing: [...missing, ...unknown]},
-      hint: `${await guessMeant(redis, this.ids, [...unknown])}--allow-unknown freezes them all the same.`,
+      hint: `${await guessMeant(redis, this.ids, [...unknown])}--allow-unknown freezes them anyway.`,
     };
   }
 
@@ -241,7 +241,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     if (nul && !stdin) throw new TokengateError('INVALID_USAGE', '-0 goes with --stdin.');
     const named: Selection = {ids: this.ids, all, match, where: where === undefined ? undefined : parseFilter(where)};
     if (!stdin && idle === undefined && isEmpty(named)) {
-      throw new TokengateError('NO_TARGET', 'Nothing says which sessions are meant.', {
+      throw new TokengateError('NO_TARGET', 'No sessions are selected.', {
         hint: 'Name them, or give --stdin, --match, --where or --all.',
       });
     }

@@ -13,7 +13,7 @@ const MOST_MISTAKES = 1000;
 /** For a flag that names budget files. */
 export const FILE = {
   char: 'f',
-  description: 'File with budgets, in YAML or JSON; - for stdin. Several files count as one',
+  description: 'Budget file in YAML or JSON, - for stdin; several files count as one',
   helpValue: 'FILE',
   multiple: true,
   multipleNonGreedy: true,

@@ -79,7 +79,7 @@ export const whereFlag = Flags.string({
 
 export const idleFlag = Flags.string({
   helpGroup: 'SELECTION',
-  description: 'Only sessions that have neither spent nor asked for so long, by the ledger of record-spending',
+  description: 'Only sessions without spending and requests for this long, by the ledger of record-spending',
   helpValue: 'TIME',
 });
 
@@ -87,7 +87,7 @@ export const idleFlag = Flags.string({
 export const groupFlags = {
   group: Flags.string({
     description:
-      'Group of the IDs that match a glob, such as bots=*-bot; may be repeated, the first that matches counts',
+      'Group the IDs that match a glob, such as bots=*-bot; repeat it for more groups, the first match counts',
     multiple: true,
     helpValue: 'NAME=GLOB',
   }),
@@ -98,7 +98,7 @@ export const groupFlags = {
 /** Seconds between the two readings that give a rate. */
 export const DEFAULT_SAMPLE = '3s';
 export const sampleFlag = Flags.string({
-  description: `Time between the two readings that rates of spending are made of, ${DEFAULT_SAMPLE} if not given`,
+  description: `Time between two readings, which give the rate of spending (default: ${DEFAULT_SAMPLE})`,
   helpValue: 'TIME',
 });
 
@@ -116,7 +116,7 @@ export const nullFlag = Flags.boolean({
 
 const YES = {char: 'y', description: 'Do not ask'} as const;
 const CONFIRM = {
-  description: 'Name of the protected store or context, which answers its question',
+  description: 'Name of the protected store or context, to answer its question',
   helpValue: 'NAME',
 } as const;
 export const yesFlag = Flags.boolean(YES);
@@ -135,7 +135,7 @@ export const answerFormatFlag = Flags.option({
 
 /** For commands that remove spending. */
 export const secondLookFlag = Flags.boolean({
-  description: 'Do not look whether a request that was under way wrote the old spending back',
+  description: 'Skip the second look for old spending that a request has written back',
 });
 
 /** How to record a change. */
@@ -191,7 +191,7 @@ export const globalFlags = {
     helpValue: 'URL',
   }),
   'redis-url-file': Flags.string({
-    description: 'File with the URL, which no one else may read',
+    description: 'File with the URL, readable by you alone',
     env: 'TOKENGATE_REDIS_URL_FILE',
     helpGroup: 'GLOBAL',
     helpValue: 'FILE',

@@ -22,7 +22,7 @@ const timezoneFlag = Flags.custom({
 export const periodFlags = {
   every: Flags.option({
     options: [...EVERY, 'none'] as const,
-    description: 'How often the budget renews; none ends that and leaves the budget as it is',
+    description: 'How often the budget renews; none stops that and leaves the budget as it is',
     required: true,
   })(),
   amount: typedAmountFlag({description: 'Budget of each period, in US dollars'}),
@@ -30,7 +30,7 @@ export const periodFlags = {
   at: Flags.string({description: 'Time of day at which a period begins (default: 00:00)', helpValue: 'HH:MM'}),
   on: Flags.string({
     description:
-      'First day: of a week, such as monday (default); of a month, 1 (default) to 31, its last if it is shorter',
+      'First day: of a week, such as monday (default); of a month, 1 (default) to 31 (or the last day of a shorter month)',
     helpValue: 'DAY',
   }),
   rollover: Flags.option({

@@ -120,7 +120,7 @@ function describeNotes({key, rules, isLoopNext}: Decision): string[] {
   const sent = sentInHeader(key);
   if (sent !== undefined) {
     notes.push(
-      `This is how the gateway stores '${nameOf(sent)}' from an X-Session-ID header. A request that names its session so passes these rules, and then fails with HTTP 500 on its way to the provider.`,
+      `This is how the gateway stores '${nameOf(sent)}' from an X-Session-ID header. A request with that header passes these rules, then fails with HTTP 500 on its way to the provider.`,
     );
   }
   for (const rule of rules) {
@@ -262,7 +262,7 @@ function describeRemedies(
   if (remedies.length === 0) return [];
   const commands = toCommands(decision, remedies, server);
   if (commands.length === remedies.length) return [title, ...commands.map((command) => `  ${command}`)];
-  return [`${title} no command line can hold this ID; name it to --stdin as JSON, or by --match.`];
+  return [`${title} no command line can hold this ID; give it to --stdin as JSON, or use --match.`];
 }
 
 /** Commands to paste into a shell, without those for an ID that no shell can hold. */

@@ -48,13 +48,13 @@ export function describeSighting(sighting: Sighting): string {
       return `Session '${sighting.id}': its spending jumped to ${found ?? ''}, by at least the ${removed ?? ''} that was removed: ${way} had written it back. It was taken off again, which leaves ${left ?? ''}.`;
     }
     case 'not_taken_off':
-      return `Session '${sighting.id}': its spending jumped by at least the ${formatExactMoney(sighting.removed)} that was removed: ${way} had written it back. To take it off again failed: ${sighting.error.message} Reset the session again.`;
+      return `Session '${sighting.id}': its spending jumped by at least the ${formatExactMoney(sighting.removed)} that was removed: ${way} had written it back. Taking it off again failed: ${sighting.error.message} Reset the session again.`;
     case 'budget_overwritten':
       return `Session '${sighting.id}': its budget is ${describeAmount(sighting.budget)} now, not ${formatExactMoney(sighting.wanted)}: somebody wrote it right after, such as ${way}, which gives a session the gateway's default. Set it again.`;
     case 'freeze_overwritten':
       return `Session '${sighting.id}' is ${describeFreeze(sighting.freeze)} now: somebody wrote it right after, such as ${way}. Freeze it again.`;
     case 'no_look':
-      return `It could not be looked at again, to see whether ${way} has undone it: ${sighting.error.message}`;
+      return `The second look, for ${way}, failed: ${sighting.error.message}`;
   }
 }
 

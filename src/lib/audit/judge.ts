@@ -315,7 +315,7 @@ export function judgeId(key: SessionKey, isPrintable: (text: string) => boolean)
     problem: isKnown ? 'id_not_printable' : 'id_not_text',
     what: isKnown ? 'an ID with characters that are not printable' : 'an ID that is not UTF-8',
     effect: isKnown
-      ? 'what prints it as it is may be misled'
+      ? 'a program that prints it unescaped may be misled'
       : 'no API client can have sent it, and no command can name it',
   };
 }

@@ -14,13 +14,13 @@ export function makeSchema(): object {
     properties: {
       version: {description: 'Version of the format', enum: [Number(VERSION), VERSION]},
       scope: {
-        description: 'Redis globs of the IDs that the file speaks for; needed by --unlisted zero and freeze',
+        description: 'Redis globs of the IDs that the file is responsible for; needed by --unlisted zero and freeze',
         type: 'array',
         items: text,
         minItems: 1,
       },
       defaults: {
-        description: 'Fields of every entry with a period that does not say otherwise',
+        description: 'Default fields of every entry with a period',
         type: 'object',
         properties: pick(DEFAULTS),
         additionalProperties: false,

@@ -27,7 +27,7 @@ export function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal
   if (store !== undefined) {
     // Remembered for the next question.
     redis.server.store = store;
-    return new TokengateError('CONFIRMATION_REQUIRED', `The store is protected since a moment ago, as '${store}'.`, {
+    return new TokengateError('CONFIRMATION_REQUIRED', `The store was protected a moment ago, as '${store}'.`, {
       hint: `Nothing was changed. Run it again, or add ${confirmFlag(store)}.`,
       cause: reply,
     });
@@ -48,7 +48,7 @@ export function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal
     return new TokengateError(code, message, {hint, cause: reply});
   }
   return new TokengateError(error.code, error.message, {
-    hint: 'The journal needs scripts (EVAL). Without it, --no-journal, budgets can be set and sessions be reset.',
+    hint: 'The journal needs scripts (EVAL). With --no-journal you can still set budgets and reset sessions.',
     cause: reply,
   });
 }

@@ -40,7 +40,7 @@ export async function lookAgain<T>(
   } catch (error) {
     if (!(error instanceof TokengateError)) throw error;
     const later =
-      journal === undefined ? '' : ` If it was done, the journal tells what was there: change ${journal.change}.`;
+      journal === undefined ? '' : ` If it was done, the journal has the old values: change ${journal.change}.`;
     return ids.map((_, index) => `${told(index)}A second look failed: ${error.message}${later}`);
   } finally {
     fresh?.close();

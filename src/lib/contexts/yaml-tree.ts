@@ -20,11 +20,11 @@ export async function readYamlTree(text: string, refuse: (offset: number, why: s
   // Pretty errors quote the text.
   const document: Document = parseDocument(text, {prettyErrors: false});
   const [error] = document.errors;
-  if (error !== undefined) refuse(error.pos[0], `this is no YAML (${error.message.replace(/["':;].*$/s, '').trim()})`);
+  if (error !== undefined) refuse(error.pos[0], `this is not YAML (${error.message.replace(/["':;].*$/s, '').trim()})`);
   const toTree = (found: Node | null, after: number): Tree => {
     const offset = found?.range?.[0] ?? after;
     const node = isAlias(found) ? found.resolve(document) : found;
-    if (node === undefined) return refuse(offset, 'this stands for nothing');
+    if (node === undefined) return refuse(offset, 'this alias has no anchor');
     if (node === null) return {kind: 'scalar', offset, value: null, text: ''};
     if (isSeq(node))
       return {kind: 'list', offset, items: node.items.map((item) => toTree(item as Node | null, offset))};

@@ -81,6 +81,6 @@ function remainingOf(budget: Money, spent: Money): Money {
 
 /** For a session without a budget, which may have spent something nevertheless. */
 export function withoutBudget(id: RawId, {spent}: Amounts): TokengateError {
-  const more = ` It has spent ${describeAmount(spent)} all the same, and gets a budget at its next request.`;
+  const more = ` It has spent ${describeAmount(spent)} nevertheless, and gets a budget at its next request.`;
   return sessionNotFound(id, spent.state === 'absent' ? '' : more);
 }

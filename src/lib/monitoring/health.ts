@@ -72,9 +72,9 @@ function explainChanges(
   if (ofScripts !== undefined) {
     const {message} = redis.explain(ofScripts);
     if (redis.cluster !== undefined) return `Every change fails, since it needs scripts (EVAL): ${message}`;
-    const less = 'budgets can only be set, and sessions be reset';
+    const less = 'you can only set budgets and reset sessions';
     return isJournaled
-      ? `Every change fails, since the journal needs scripts (EVAL): ${message} Without it, --no-journal, ${less}.`
+      ? `Every change fails, since the journal needs scripts (EVAL): ${message} With --no-journal ${less}.`
       : `Without scripts (EVAL) ${less}: ${message}`;
   }
   const [ofTrim, ofAdd] = isJournaled ? refusals.slice(-2) : [];
@@ -82,7 +82,7 @@ function explainChanges(
   if (ofJournal === undefined) return undefined;
   return (
     `Every change fails, since the journal cannot be written: ${redis.explain(ofJournal).message} ` +
-    'Without a record they are made with --no-journal, or TOKENGATE_JOURNAL=off.'
+    'To change sessions without a record, use --no-journal or TOKENGATE_JOURNAL=off.'
   );
 }
 

@@ -159,7 +159,7 @@ function sumGauges({sessions, prefix, of}: {sessions: string; prefix: string; of
 function storeGauges({server}: Redis, isWritable: boolean | undefined): Gauge[] {
   const {version = 'unknown', role} = server;
   return [
-    gauge('tokengate_up', 'That the sessions could be read: always 1, since nothing is written otherwise.', 1),
+    gauge('tokengate_up', 'Always 1: if the sessions cannot be read, nothing is written.', 1),
     gauge('tokengate_redis_info', 'The Redis that was read.', 1, {version, role}),
     ...(isWritable === undefined
       ? []
@@ -182,7 +182,7 @@ function sessionGauges(sessions: readonly Measured[]): Gauge[] {
     each('remaining_usd', 'What is left, in US dollars; never negative.', ({session}) => session.remaining),
     each(
       'used_ratio',
-      'What is spent of the budget, 1 being all of it; may be more. Of a budget of 0: 0 until something is spent.',
+      'Spent share of the budget: 1 is all of it, and it can be more. With a budget of 0 it is 0 until something is spent.',
       ({session}) => session.percentageUsed?.div(100) ?? null,
     ),
     each('frozen', '1 when the session is frozen now.', ({freeze}) =>
@@ -196,7 +196,7 @@ function sessionGauges(sessions: readonly Measured[]): Gauge[] {
     each('period_next_timestamp_seconds', 'When the budget renews; missing where it does not.', ({next}) =>
       next === null ? null : seconds(next),
     ),
-    each('unreadable', '1 when a value of the session is not readable; then that one is missing.', (measured) =>
+    each('unreadable', '1 when a value of the session cannot be read; that value is then missing.', (measured) =>
       Number(measured.isUnreadable),
     ),
   ];

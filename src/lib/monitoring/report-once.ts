@@ -123,7 +123,7 @@ async function onFreshConnection(redis: Redis, run: (again: Redis) => Promise<un
     await run(again);
   } catch (error) {
     if (!(error instanceof TokengateError)) throw error;
-    const message = `${error.message} It could not be kept what has been reported: in some minutes it is reported again.`;
+    const message = `${error.message} What was reported could not be recorded, so it is reported again in a few minutes.`;
     throw new TokengateError(error.code, message, {hint: error.hint, cause: error});
   } finally {
     again?.close();
@@ -283,13 +283,13 @@ function explain(redis: Redis, key: string, reply: ErrorReply): TokengateError {
   const error = redis.explain(reply);
   if (error.code === 'REDIS_NO_PERMISSION') {
     return new TokengateError('REDIS_NO_PERMISSION', error.message, {
-      hint: `What has been reported is kept in ${key}: the user needs ~tokengate:*, +hscan, +eval, +hget, +hset, +hdel and +expire.`,
+      hint: `Reported crossings are kept in ${key}: the user needs ~tokengate:*, +hscan, +eval, +hget, +hset, +hdel and +expire.`,
       cause: reply,
     });
   }
   if (error.code !== 'WRONG_TYPE') return error;
   return new TokengateError('WRONG_TYPE', `${key} in Redis at ${redis.server.address} is not a hash.`, {
-    hint: 'It is no key of tokengate: remove it, or give another --state.',
+    hint: 'tokengate has not written it: remove it, or give another --state.',
     cause: reply,
   });
 }

@@ -31,7 +31,7 @@ export function readPeriodState(held: readonly Held[]): PeriodState | TokengateE
   const state = isWrongType ? undefined : toPeriodState(held);
   if (state !== undefined) return state;
   return new TokengateError('PERIOD_UNREADABLE', 'its period or its grants cannot be read.', {
-    hint: 'Look at the keys tokengate:period:ID and tokengate:grants:ID with redis-cli; DEL removes one that is of no use.',
+    hint: 'Look at the keys tokengate:period:ID and tokengate:grants:ID with redis-cli, and remove a broken one with DEL.',
   });
 }
 

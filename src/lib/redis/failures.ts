@@ -160,7 +160,7 @@ const BY_REPLY = {
   },
   MOVED: {
     code: 'REDIS_CLUSTER',
-    message: (context) => `${serverOf(context)} is part of a Redis Cluster, and sends on to another node.`,
+    message: (context) => `${serverOf(context)} is part of a Redis Cluster, and redirects to another node.`,
     hint: 'Try again shortly. A cluster is recognised by HELLO or INFO: the user needs the right to one of them.',
   },
   TRYAGAIN: {

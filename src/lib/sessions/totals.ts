@@ -45,5 +45,5 @@ export function usedOf({budget, spent, partial}: Totals): Money {
 /** A sentence about what the sums leave out, if anything. */
 export function describePartial({count}: Totals['partial']): string[] {
   if (count === 0) return [];
-  return [`The sums leave out what is not an amount, of ${count === 1 ? 'one session' : `${count} sessions`}.`];
+  return [`The sums leave out values of ${count === 1 ? 'one session' : `${count} sessions`} that are not amounts.`];
 }

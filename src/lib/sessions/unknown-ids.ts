@@ -16,7 +16,7 @@ export interface Guess {
 /** As a question; may hold untrusted text. */
 export function describeGuesses(guesses: readonly Guess[]): string {
   const isFromHeader = guesses.some((guess) => guess.isFromHeader);
-  const why = ' So the gateway stores an ID from the X-Session-ID header, whose bytes it reads as Latin-1.';
+  const why = ' This is how the gateway stores that ID from an X-Session-ID header, whose bytes it reads as Latin-1.';
   return `Did you mean '${guesses.map(({name}) => name).join("', '")}'?${isFromHeader ? why : ''}`;
 }
 

@@ -34,7 +34,7 @@ export function coverageOf(
   const firstDay = dayOf(began) < kept ? kept : dayOf(began);
   if (to < firstDay) {
     throw new TokengateError('NOT_RECORDED', `Nothing is recorded from ${from} to ${to}.`, {
-      hint: `The first day that is recorded is ${firstDay}.`,
+      hint: `The first recorded day is ${firstDay}.`,
     });
   }
   const end = Math.min(now.getTime(), startOf(addDays(to, 1)).getTime());

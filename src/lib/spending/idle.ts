@@ -38,9 +38,13 @@ export async function openIdle(redis: Redis, seconds: number, now: Date): Promis
   const [kept = first] = ledger.days.keys();
   if (ledger.began > since || kept > first) {
     const begin = ledger.began > since ? formatUtc(ledger.began) : kept;
-    throw new TokengateError('NOT_RECORDED', `What has been idle for ${formatDuration(seconds * 1000)} is not known.`, {
-      hint: `Spending is recorded from ${begin} on.`,
-    });
+    throw new TokengateError(
+      'NOT_RECORDED',
+      `It is not known which sessions have been idle for ${formatDuration(seconds * 1000)}.`,
+      {
+        hint: `Spending has been recorded since ${begin}.`,
+      },
+    );
   }
   // Nothing is known of other sessions.
   const isRecorded = idMatcher(ledger.match);

@@ -99,7 +99,7 @@ function toEntry({redis, ledger, journaled, recording}: Run, {id, row, spent}: R
   const present = toPresent(redis, spent);
   if (present === null) {
     recording.problems.push(
-      `The spent of session '${nameOf(id)}' is not an amount: it is recorded when it is one again.`,
+      `The spent of session '${nameOf(id)}' is not an amount. It will be recorded when it is one again.`,
     );
   }
   const isCovered = ledger !== undefined && compareEntries(seen.position, ledger.position) <= 0;

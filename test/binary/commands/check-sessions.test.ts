@@ -414,7 +414,7 @@ describe('a webhook and a command', () => {
     const posted = await post('--exec', 'true');
     expect(posted.code).toBe(1);
     expect(posted.stderr).toBe(
-      'Error: The webhook answered with HTTP 503. The command of --exec was told of 2 crossings.\n' +
+      'Error: The webhook answered with HTTP 503. The command of --exec got 2 crossings.\n' +
         '2 crossings will be reported again by the next check, in every way.\n',
     );
     receiver.answer = (response) => response.end();
@@ -430,7 +430,7 @@ describe('a webhook and a command', () => {
       error: {
         code: 'NOTIFICATION_FAILED',
         message:
-          "The webhook was told of 2 crossings. The command of --exec failed for 2 of 2 crossings, first for session 'over': exit code 1.",
+          "The webhook got 2 crossings. The command of --exec failed for 2 of 2 crossings, first for session 'over': exit code 1.",
         hint: '2 crossings will be reported again by the next check, in every way.',
       },
     });
@@ -459,7 +459,7 @@ test('a Redis that is gone when all is told: an error that says what follows', a
   receiver.answer = (response) => void other.stop().then(() => response.end());
   const {code, stderr} = await runBinary(['check-sessions', '--new-only', '--webhook-file', file], {url: other.url});
   expect(code).toBe(1);
-  expect(stderr).toContain('It could not be kept what has been reported: in some minutes it is reported again.');
+  expect(stderr).toContain('What was reported could not be recorded, so it is reported again in a few minutes.');
 });
 
 /** A server that says nothing in TLS. */

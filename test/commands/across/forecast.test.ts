@@ -147,7 +147,7 @@ describe('idle sessions', () => {
     expect(code).toBe(1);
     expect((JSON.parse(stderr) as {error: object}).error).toMatchObject({
       code: 'NOT_RECORDED',
-      message: 'What has been idle for 30d is not known.',
+      message: 'It is not known which sessions have been idle for 30d.',
     });
     expect((await run('list-sessions --idle 30d', redis)).code).toBe(1);
   });

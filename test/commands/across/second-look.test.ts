@@ -148,7 +148,7 @@ describe('spending that a request under way writes back after a reset', () => {
     const plain = {url: redis.url.replace('unix://', 'unix://plain:p@')};
     const [single] = await Promise.all([run('reset-session x --yes --no-journal --json', plain), writeBack('9.6')]);
     expect(single.code).toBe(1);
-    expect(single.stderr).toContain('had written it back. To take it off again failed: ');
+    expect(single.stderr).toContain('had written it back. Taking it off again failed: ');
     expect(parse('reset-session', single.stdout)).toMatchObject({second_look: {outcome: 'failed', removed_spent: 9.5}});
     await load({'session:x:budget': '10', 'session:x:spent': '9.5', 'session:y:budget': '1'});
     const [batch] = await Promise.all([run('reset-session x y --yes --no-journal', plain), writeBack('9.6')]);
@@ -162,7 +162,7 @@ describe('spending that a request under way writes back after a reset', () => {
     try {
       const {code, stdout, stderr} = await run('reset-session x --yes', proxy);
       expect({code, stdout}).toEqual({code: 0, stdout: "✓ Session 'x' reset\nRemoved: budget $10.00, spent $9.50\n"});
-      expect(stderr).toMatch(/^Warning: It could not be looked at again, .*: Lost .*\n$/);
+      expect(stderr).toMatch(/^Warning: The second look, .*, failed: Lost .*\n$/);
     } finally {
       await proxy.stop();
     }

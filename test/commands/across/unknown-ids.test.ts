@@ -37,7 +37,7 @@ describe('a batch of freezes', () => {
     expect(stdout).toContain("Session 'prod:search' frozen");
     expect(stderr).toBe(
       "Error: Session 'rerank' not found.\nError: Frozen 1, not found 1.\n" +
-        "Quote an ID that has spaces: 'prod:search rerank'. --allow-unknown freezes them all the same.\n",
+        "Quote an ID that has spaces: 'prod:search rerank'. --allow-unknown freezes them anyway.\n",
     );
     expect(await frozen()).toEqual(['anomaly:prod:search:frozen_until']);
   });
@@ -127,7 +127,7 @@ test('-o is --format, with other letters too', async () => {
 });
 
 describe('an ID from a header, whose bytes the gateway reads as Latin-1', () => {
-  const WHY = 'So the gateway stores an ID from the X-Session-ID header, whose bytes it reads as Latin-1.';
+  const WHY = 'This is how the gateway stores that ID from an X-Session-ID header, whose bytes it reads as Latin-1.';
   beforeEach(() => redis.client.set('session:bÃ¼ro:budget', '10'));
 
   test('is found by its own spelling, which is said', async () => {

@@ -3,31 +3,31 @@ import type {Socket} from 'node:net';
 import {slotOf, SLOTS} from '../../../src/lib/redis/cluster/slots.js';
 import {type Answer, type RespServer, startRespServer} from './resp-server.js';
 
-/** The node answers as ever. */
+/** The node answers normally. */
 export const AS_EVER = Symbol('as ever');
 
-/** What a node answers to a command; it may wait, or end the connection. */
+/** A node's answer to a command; it may wait, or end the connection. */
 export type Judge = (
   node: number,
   command: string[],
   socket: Socket,
 ) => Answer | typeof AS_EVER | Promise<Answer | typeof AS_EVER>;
 
-/** The first and the last slot, the primary, and its replicas: numbers of nodes. */
+/** The first and the last slot, the primary, and its replicas, as numbers of nodes. */
 export type Range = [first: number, last: number, primary: number, ...replicas: number[]];
 
-/** Servers that speak as the nodes of a cluster, for what a real one does too seldom, or too slowly. */
+/** Servers that speak like the nodes of a cluster, for events that a real one produces too rarely or too slowly. */
 export interface FakeCluster {
   readonly nodes: readonly RespServer[];
   /** Of the first node. */
   readonly url: string;
-  /** Who serves what, as all nodes say. */
+  /** Which node serves which slots, according to all nodes. */
   ranges: Range[];
-  /** Keys that a node has, on pages of SCAN. */
+  /** The keys of a node, on pages of SCAN. */
   readonly pages: string[][][];
-  /** What a node says of slots that are on the move: `[5->-id]`, `[5-<-id]`. */
+  /** A node's report on moving slots: `[5->-id]`, `[5-<-id]`. */
   readonly moving: string[];
-  /** What was sent to each node, but for what opens a connection and asks who serves what. */
+  /** The commands sent to each node, without those that open a connection and ask for the slots. */
   readonly log: string[][];
   judge: Judge;
   /** `127.0.0.1:…` */
@@ -37,7 +37,7 @@ export interface FakeCluster {
 
 const ROLES = ['server', 'redis', 'version', '7.9.9', 'proto', 2, 'id', 1, 'mode', 'cluster', 'role', 'master'];
 
-/** Each of the first three nodes serves a third of the slots; others serve nothing. */
+/** Each of the first three nodes serves a third of the slots; the others serve nothing. */
 export async function startFakeCluster(count = 3): Promise<FakeCluster> {
   const nodes = await Promise.all(
     Array.from({length: count}, (_, node) =>

@@ -4,7 +4,7 @@ import type {TestRedis} from '../redis/redis-server.js';
 import {startServer} from './servers.js';
 
 /**
- * What becomes of a request: it passes; it and all that follows on its connection is swallowed; or Redis carries it out
+ * The fate of a request: it passes; it and everything after it on its connection is swallowed; or Redis carries it out
  * and the connection is reset before any answer.
  */
 export type Verdict = 'pass' | 'swallow' | 'lose-reply';
@@ -17,7 +17,7 @@ export interface Proxy {
   stop(): Promise<void>;
 }
 
-/** Stands between a client and Redis, and breaks the connection at the requests that the test chooses. */
+/** Stands between a client and Redis, and breaks the connection at requests that the test chooses. */
 export async function startProxy(redis: TestRedis, judge: (request: string) => Verdict): Promise<Proxy> {
   let resolve!: () => void;
   const struck = new Promise<void>((done) => (resolve = done));
@@ -29,7 +29,7 @@ export async function startProxy(redis: TestRedis, judge: (request: string) => V
       verdict = judge(request.toString());
       if (verdict !== 'swallow') upstream.write(request);
       if (verdict === 'lose-reply') {
-        // Redis carries out what it has read before it sees the end of the connection, and closes it then.
+        // Redis carries out what it has read before it notices the end of the connection.
         upstream.end();
       }
       if (verdict !== 'pass') resolve();
@@ -51,6 +51,6 @@ function connectTo({url}: TestRedis): Socket {
   const {protocol, hostname, port, pathname} = new URL(url);
   const socket = protocol === 'unix:' ? connect(decodeURIComponent(pathname)) : connect(Number(port), hostname);
   return socket.on('error', () => {
-    // Redis may be stopped by the test.
+    // The test may stop Redis.
   });
 }

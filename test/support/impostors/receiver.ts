@@ -5,12 +5,12 @@ import {portOf} from './servers.js';
 export interface Receiver {
   /** `http://127.0.0.1:…/hooks/…`, with a token that is a secret. */
   readonly url: string;
-  /** What has been posted, parsed. */
+  /** The parsed posts. */
   readonly posts: {text: string}[];
   readonly requests: IncomingMessage[];
-  /** What it answers from now on; undefined: nothing, ever. */
+  /** Its answer from now on; undefined for no answer at all. */
   answer: ((response: ServerResponse) => void) | undefined;
-  /** Resolves when so many requests have come in. */
+  /** Resolves when this many requests have arrived. */
   received(count: number): Promise<void>;
   stop(): Promise<void>;
 }

@@ -3,7 +3,10 @@ import type {TlsOptions} from 'node:tls';
 
 import {type FakeServer, startServer} from './servers.js';
 
-/** A reply: text is a bulk string, one character a byte; an error has its text; without one nothing is answered any more. */
+/**
+ * A reply: text is a bulk string, one character a byte; an error has its text; after `undefined` nothing is answered
+ * any more.
+ */
 export type Answer = string | number | null | Error | Answer[] | undefined;
 
 export interface RespServer extends FakeServer {
@@ -12,7 +15,7 @@ export interface RespServer extends FakeServer {
 
 const forever = new Promise<never>(() => undefined);
 
-/** Speaks the protocol of Redis, and answers each command of a connection in turn with what the test chooses. */
+/** Speaks the protocol of Redis, and answers each command of a connection in turn as the test chooses. */
 export async function startRespServer(
   answer: (command: string[], socket: Socket) => Answer | Promise<Answer>,
   tls?: TlsOptions,
@@ -38,15 +41,15 @@ export async function startRespServer(
   return {...server, port: Number(new URL(server.url).port)};
 }
 
-/** What a server answers, by the first word of the command. */
+/** A server's answers, by the first word of the command. */
 export type Answers = Record<string, Answer | ((command: string[]) => Answer)>;
 
 export interface AnsweringServer extends RespServer {
-  /** All that it was sent, in order. */
+  /** Everything that it was sent, in order. */
   readonly commands: readonly string[];
 }
 
-/** What a Redis answers that holds nothing. */
+/** The answers of an empty Redis. */
 export const EMPTY_REDIS = {
   HELLO: ['server', 'redis', 'version', '7.0.0', 'mode', 'standalone', 'role', 'master'],
   AUTH: 'OK',

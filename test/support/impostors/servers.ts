@@ -6,12 +6,14 @@ export interface FakeServer {
   readonly url: string;
   /** Resolves when the first client has connected. */
   readonly connected: Promise<void>;
-  /** How many connections to it are open. */
+  /** The number of open connections. */
   readonly open: () => number;
   stop(): Promise<void>;
 }
 
-/** Listens on a free port of 127.0.0.1, for TLS where it is given its files, and does with each connection what it is told. */
+/**
+ * Listens on a free port of 127.0.0.1, with TLS if it gets files for that, and calls the function for each connection.
+ */
 export async function startServer(onConnection: (socket: Socket) => void, tls?: TlsOptions): Promise<FakeServer> {
   const sockets = new Set<Socket>();
   let resolve!: () => void;
@@ -38,7 +40,7 @@ export async function startServer(onConnection: (socket: Socket) => void, tls?: 
   };
 }
 
-/** Reads and never answers, as a server does behind a firewall that swallows packets. */
+/** Reads and never answers, like a server behind a firewall that drops packets. */
 export const silent = (socket: Socket): void => {
   socket.resume();
 };
@@ -51,7 +53,7 @@ export const resetting = (socket: Socket): void => {
   socket.resetAndDestroy();
 };
 
-/** Speaks first, as SSH and SMTP servers do. */
+/** Speaks first, like SSH and SMTP servers. */
 export const greeting =
   (text: string | Buffer) =>
   (socket: Socket): void => {
@@ -59,14 +61,14 @@ export const greeting =
     socket.write(text);
   };
 
-/** Answers whatever it is sent with the same text. */
+/** Answers everything with the same text. */
 export const answering =
   (text: string) =>
   (socket: Socket): void => {
     socket.on('data', () => socket.write(text));
   };
 
-/** Answers with an error that repeats what it was sent, as a Redis does that does not know the command. */
+/** Answers with an error that repeats what it was sent, like a Redis that does not know the command. */
 export const echoing = (socket: Socket): void => {
   socket.on('data', (chunk) => {
     const words = chunk

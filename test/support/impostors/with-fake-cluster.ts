@@ -6,7 +6,7 @@ import type {Redis} from '../../../src/lib/redis/contract.js';
 import {TokengateError} from '../../../src/lib/values/errors.js';
 import {AS_EVER, type FakeCluster, type Judge, startFakeCluster} from './fake-cluster.js';
 
-/** Milliseconds for an answer, of a test in which that time is over. */
+/** Milliseconds for an answer, in a test that waits for this limit. */
 export const SOON = 250;
 
 /** A key of each of the three primaries. */
@@ -17,7 +17,7 @@ export const [K0, K1, K2] = [0, 1, 2].map((node) => {
 
 export const slot = (key: string): string => String(slotOf(key));
 
-/** Answers the first commands of a name on a node otherwise. */
+/** Gives other answers to the first commands with this name on a node. */
 export const first = (node: number, name: string, ...answers: (Error | string | number | undefined)[]): Judge => {
   return (at, command, socket) => {
     if (at !== node || command[0] !== name || answers.length === 0) return AS_EVER;
@@ -37,12 +37,12 @@ export const thrown = async (promise: Promise<unknown>): Promise<TokengateError>
   return error;
 };
 
-/** Each test gets a cluster of five nodes, the last two of which serve nothing yet, and what connects to it. */
+/** Gives each test a cluster of five nodes, the last two of which serve nothing yet, and connections to it. */
 export function withFakeCluster(
   give: (own: {
     cluster: FakeCluster;
     open: (options?: Partial<ConnectOptions>) => Promise<Redis>;
-    /** What is done at the end of the test. */
+    /** To run at the end of the test. */
     ends: (() => unknown)[];
   }) => void,
 ): void {

@@ -1,6 +1,6 @@
 import {readFile} from 'node:fs/promises';
 
-/** Resolves when a process has ended, that need not be a child of this one. */
+/** Resolves when a process has ended, even if it is not a child of this one. */
 export async function untilEnded(pid: number): Promise<void> {
   for (;;) {
     try {
@@ -8,7 +8,7 @@ export async function untilEnded(pid: number): Promise<void> {
     } catch {
       return;
     }
-    // A process that has ended and that nobody has asked after is still there.
+    // An ended process stays visible until its parent asks for it.
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') Z');
     if (stat.includes(') Z')) return;
     await new Promise((resolve) => setImmediate(resolve));

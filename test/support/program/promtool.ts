@@ -1,6 +1,6 @@
 import {type Output, ROOT, runProcess} from './run.js';
 
-/** Prometheus's own checks. `npm test` fetches the program when it is not there. */
+/** Runs Prometheus's own checks. `npm test` fetches the program if it is missing. */
 export function promtool(args: string[], input = ''): Promise<Output> {
   return runProcess('promtool', args, {
     input,

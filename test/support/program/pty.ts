@@ -4,17 +4,17 @@ import {readFileSync} from 'node:fs';
 import {BIN, NODE, userEnv} from './run.js';
 
 export interface Terminal {
-  /** Types characters, as a person at the keyboard would. */
+  /** Types characters like a person at the keyboard. */
   type(keys: string): void;
   /** Resolves when the screen has shown this text; rejects when the command ends without it. */
   shows(text: string): Promise<void>;
-  /** Resolves when what was shown is as it should be; rejects when the command ends without it. */
+  /** Resolves when the condition holds for the screen; rejects if the command ends without it. */
   until(isThere: (screen: string) => boolean, what: string): Promise<void>;
   /** Sends a signal to the command. */
   signal(signal: NodeJS.Signals): void;
-  /** Closes the terminal, as when a window is closed or a line is cut. */
+  /** Closes the terminal, as when a window is closed or a connection is lost. */
   hangUp(): void;
-  /** Resolves with the exit code and all that was shown, when the command has ended. */
+  /** Resolves with the exit code and everything shown, when the command has ended. */
   ended: Promise<{code: number | null; screen: string}>;
 }
 
@@ -24,13 +24,13 @@ interface TerminalOptions {
   /** More for the shell, such as `> file`. */
   redirect?: string;
   columns?: number;
-  /** What the shell does in place of becoming the command, with the words of the command. */
+  /** The shell's line in place of the command itself, with the words of the command. */
   line?: (words: string) => string;
 }
 
 /**
- * Runs the built binary with a terminal for all its streams. `script` opens the terminal, and passes on what it gets by
- * pipes, so no terminal is needed to run it.
+ * Runs the built binary with a terminal for all its streams. `script` opens the terminal and passes data through pipes,
+ * so the test itself needs no terminal.
  */
 export function openTerminal(argv: string[], options: TerminalOptions = {}): Terminal {
   const {redirect = '', columns = 100, line = (command: string) => `exec ${command}`} = options;
@@ -45,7 +45,7 @@ export function openTerminal(argv: string[], options: TerminalOptions = {}): Ter
   );
   let screen = '';
   let watch = (): void => {
-    // Nobody waits for anything yet.
+    // Nobody is waiting yet.
   };
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
@@ -54,7 +54,7 @@ export function openTerminal(argv: string[], options: TerminalOptions = {}): Ter
     });
   }
   child.stdin.on('error', () => {
-    // The command may end before it has read all that was typed.
+    // The command may end before it has read everything that was typed.
   });
   const ended = new Promise<{code: number | null; screen: string}>((resolve, reject) => {
     child.once('error', reject);

@@ -7,7 +7,7 @@ import {vi} from 'vitest';
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 export const BIN = `${ROOT}bin/run.js`;
 
-/** What runs the built binary: another Node.js where `npm run test:nodes` says so. */
+/** The Node.js that runs the built binary: another one under `npm run test:nodes`. */
 export const NODE = process.env['TOKENGATE_TEST_NODE'] ?? process.execPath;
 
 export interface Output {
@@ -31,8 +31,8 @@ interface RunInProcess {
 let config: Promise<Config> | undefined;
 
 /**
- * Runs what follows `tokengate` on a command line in this process: run('reset-session x --yes', redis). Words that hold
- * blanks or nothing stand in single quotes.
+ * Runs a command line in this process, without `tokengate`: run('reset-session x --yes', redis). Words with blanks, and
+ * empty words, go in single quotes.
  */
 export async function run(line: string, options: RunInProcess): Promise<Output & {result: unknown}> {
   const [id = '', ...argv] = Array.from(line.matchAll(/'([^']*)'|\S+/g), ([word, quoted]) => quoted ?? word);
@@ -40,14 +40,14 @@ export async function run(line: string, options: RunInProcess): Promise<Output &
   return runCommand(command, argv, options);
 }
 
-/** Runs a command class in this process, and gives what it printed, its exit code and what `run()` returned. */
+/** Runs a command class in this process, and returns its output, its exit code and the result of `run()`. */
 export async function runCommand(
   command: CommandClass,
   argv: string[],
   {url, env = {}}: RunInProcess,
 ): Promise<Output & {result: unknown}> {
   config ??= Config.load(ROOT);
-  // As when oclif has found it by the name of its file.
+  // As if oclif had found it by its file name.
   command.id ??= command.name
     .replace(/Command$/, '')
     .replace(/\B[A-Z]/g, '-$&')
@@ -82,15 +82,15 @@ interface RunOptions {
   env?: Record<string, string>;
   input?: string;
   cwd?: string;
-  /** Of the user that runs it; only root can choose. */
+  /** The user that runs it; only root can choose. */
   uid?: number;
   /** In a process group of its own. */
   detached?: boolean;
-  /** Gets the process as soon as it runs. */
+  /** Receives the process as soon as it runs. */
   onStart?: (child: ChildProcess) => void;
 }
 
-/** The environment of a user who has set nothing but what the test sets, and has no file with contexts. */
+/** The environment of a user with only the variables that the test sets, and without a context file. */
 export function userEnv({url, env = {}}: RunOptions): NodeJS.ProcessEnv {
   const {PATH, HOME, TMPDIR, LANG} = process.env;
   return {
@@ -104,7 +104,7 @@ export function userEnv({url, env = {}}: RunOptions): NodeJS.ProcessEnv {
   };
 }
 
-/** Runs the built binary as a user would. */
+/** Runs the built binary like a user. */
 export async function runBinary(argv: string[], options: RunOptions = {}): Promise<Output> {
   return runProcess(NODE, [BIN, ...argv], options);
 }

@@ -4,24 +4,24 @@ import {Terminal} from '@xterm/headless';
 
 import {BIN, userEnv} from './run.js';
 
-/** A program of its own on a terminal of which the screen can be read, as a person would. */
+/** A running program in a terminal whose screen a test can read. */
 export interface Screen {
   /** The lines of the screen, without blanks at their ends. */
   lines(): string[];
   /** The line that holds this text. */
   line(text: string): string;
-  /** Resolves when the screen is as it should be; rejects when the program ends before. */
+  /** Resolves when the condition holds for the screen; rejects if the program ends before. */
   until(isThere: (screen: string) => boolean, what: string): Promise<void>;
   shows(text: string): Promise<void>;
-  /** Types characters, as a person at the keyboard would. */
+  /** Types characters like a person at the keyboard. */
   type(keys: string): void;
   resize(columns: number, rows: number): void;
   signal(signal: NodeJS.Signals): void;
-  /** True while the shell's own lines are out of sight. */
+  /** True while the shell's own lines are hidden. */
   readonly isAlternate: boolean;
-  /** All that was written. */
+  /** Everything that was written. */
   readonly output: string;
-  /** Resolves when the program has ended, with its exit code, and how it left the terminal. */
+  /** Resolves when the program has ended, with its exit code and the state in which it left the terminal. */
   readonly ended: Promise<{code: number; modes: string; isAlternate: boolean; hasCursor: boolean; wraps: boolean}>;
   kill(): void;
 }
@@ -33,7 +33,7 @@ interface ScreenOptions {
   rows?: number;
 }
 
-/** Runs the built binary. `script` opens the terminal; @xterm/headless is what a person would see of it. */
+/** Runs the built binary. `script` opens the terminal; @xterm/headless shows what a person would see. */
 export function openScreen(argv: string[], {columns = 100, rows = 30, ...options}: ScreenOptions): Screen {
   const terminal = new Terminal({cols: columns, rows, allowProposedApi: true});
   const words = [process.execPath, BIN, ...argv].map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(' ');
@@ -67,7 +67,7 @@ export function openScreen(argv: string[], {columns = 100, rows = 30, ...options
     });
   });
   child.stdin?.on('error', () => {
-    // The program may end before it has read all that was typed.
+    // The program may end before it has read everything that was typed.
   });
   const find = (pattern: RegExp): string => pattern.exec(output)?.[1] ?? '';
   const ended = new Promise<Awaited<Screen['ended']>>((resolve, reject) => {

@@ -6,7 +6,7 @@ import type {TestRedis} from '../redis/redis-server.js';
 import {BIN, NODE, type Output, runProcess} from './run.js';
 
 export interface Shell {
-  /** The working directory, and the home directory, of what it runs. */
+  /** The working directory, and the home directory, of the commands. */
   readonly folder: string;
   /** Runs a script in bash, with `tokengate` on PATH as an installation puts it there. */
   run(script: string, options: {url?: string; env?: Record<string, string>}): Promise<Output>;
@@ -36,7 +36,7 @@ export async function makeShell(): Promise<Shell> {
   };
 }
 
-/** A session as the gateway leaves it: budget, then what is spent when it has had a request. */
+/** A session as the gateway leaves it: the budget, then the spending if it has had a request. */
 export async function loadSessions({client}: TestRedis, sessions: Record<string, readonly string[]>): Promise<void> {
   for (const [id, [budget = '', spent]] of Object.entries(sessions)) {
     await client.set(`session:${id}:budget`, budget);

@@ -9,17 +9,17 @@ export type ShellName = 'bash' | 'zsh' | 'fish';
 export interface InteractiveShell {
   /** Its start-up file, where a user would look for it. */
   readonly file: string;
-  /** Types keys, such as TABs, on an empty line, and gives the line that is on the screen then. It is not run. */
+  /** Types keys, such as TABs, on an empty line, and returns the resulting line. It is not run. */
   lineAfter(keys: string): Promise<string>;
-  /** Runs a line, and gives all that was shown since, when the shell is ready again. */
+  /** Runs a line, and returns everything shown until the shell is ready again. */
   run(keys: string): Promise<string>;
   close(): Promise<void>;
 }
 
 interface Options {
-  /** The home folder, where the start-up file is written. */
+  /** The home folder for the start-up file. */
   home: string;
-  /** More for the start-up file, after what the test itself needs. */
+  /** More lines for the start-up file, after those that the test needs. */
   setup: string;
   url?: string | undefined;
   env?: Record<string, string>;
@@ -30,7 +30,7 @@ const CLEAR = '\x15';
 const SHOW = '\x18\x04';
 const AS_HEX = "od -An -v -tx1 | tr -d ' \\n'";
 
-/** How each shell is started, where its start-up file is, and how it shows its line as `<<hex>>` on Ctrl-X Ctrl-D. */
+/** How to start each shell, where its start-up file is, and how it shows its line as `<<hex>>` on Ctrl-X Ctrl-D. */
 const SHELLS: Record<ShellName, {start: string; file: string; setupFile?: string; prepare: string}> = {
   bash: {
     start: 'bash',
@@ -56,12 +56,12 @@ bind \\cx\\cd show`,
   },
 };
 
-/** A real shell at a terminal of its own, as a user has it who has added `setup` to the start-up file. */
+/** A real shell in a terminal of its own, with `setup` in its start-up file. */
 export async function openShell(name: ShellName, {home, setup, url, env = {}}: Options): Promise<InteractiveShell> {
   const {start, file, setupFile = file, prepare} = SHELLS[name];
   const [path, setupPath] = [join(home, file), join(home, setupFile)];
   for (const one of [path, setupPath]) await mkdir(dirname(one), {recursive: true});
-  // Without it fish would fill it, for as long as the test runs.
+  // Otherwise fish would generate completions into it during the whole test.
   await mkdir(join(home, '.local/share/fish/generated_completions'), {recursive: true});
   await writeFile(path, `${prepare}\n${setupFile === file ? setup : ''}\n`);
   if (setupFile !== file) await writeFile(setupPath, `${setup}\n`);
@@ -79,7 +79,7 @@ export async function openShell(name: ShellName, {home, setup, url, env = {}}: O
   });
   let screen = '';
   let watch = (): void => {
-    // Nobody waits for anything yet.
+    // Nobody is waiting yet.
   };
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
@@ -95,7 +95,7 @@ export async function openShell(name: ShellName, {home, setup, url, env = {}}: O
       resolve();
     });
   });
-  /** Resolves with the match when what was shown since `from` matches. */
+  /** Resolves with the match when the text since `from` matches. */
   const shown = async (pattern: RegExp, from: number): Promise<RegExpExecArray> =>
     Promise.race([
       new Promise<RegExpExecArray>((resolve) => {

@@ -8,23 +8,23 @@ const SLOTS = 16_384;
 export interface TestCluster {
   /** Of one of its nodes. */
   readonly url: string;
-  /** The same with TLS, when it was started with that. */
+  /** The same with TLS, if it was started with that. */
   readonly tlsUrl: string;
   readonly primaries: readonly TestRedis[];
-  /** One for each primary, in the same order; none without `replicas`. */
+  /** One for each primary, in the same order; empty without `replicas`. */
   readonly replicas: readonly TestRedis[];
-  /** The texts of all keys, as the nodes hold them that serve them now. Null is what is no text. */
+  /** The texts of all keys, on the nodes that serve them now. Null for a key that holds no text. */
   texts(): Promise<Map<string, string | null>>;
   /** Writes texts, each on the node that serves it. */
   write(texts: Record<string, string>): Promise<void>;
   /** The primary that serves a key, by its first slots. */
   primaryOf(key: string): Promise<TestRedis>;
-  /** Begins to move a slot: what is not on its node any more is asked of the other. */
+  /** Begins to move a slot: from now on a key that is not on its node is looked up on the other. */
   beginMove(slot: number, from: TestRedis, to: TestRedis): Promise<void>;
-  /** Moves so many keys of a slot; gives how many were moved. */
+  /** Moves this many keys of a slot; returns how many were moved. */
   moveKeys(slot: number, from: TestRedis, to: TestRedis, count: number): Promise<number>;
   endMove(slot: number, from: TestRedis, to: TestRedis): Promise<void>;
-  /** Kills a primary, or makes it silent, and resolves when its replica has taken over and every other node knows. */
+  /** Kills a primary, or stops it, and resolves when its replica has taken over and every other node knows. */
   failOver(index: number, signal?: 'SIGKILL' | 'SIGSTOP'): Promise<void>;
   stop(): Promise<void>;
 }
@@ -37,7 +37,7 @@ export async function startCluster({
 }: {
   replicas?: boolean;
   args?: string[];
-  /** The files of the nodes, which speak TLS with each other too. */
+  /** The files of the nodes, which also use TLS among themselves. */
   tls?: KeyPair & {ca: string};
 } = {}): Promise<TestCluster> {
   const tlsArgs = async (): Promise<string[]> =>
@@ -60,7 +60,7 @@ export async function startCluster({
         ],
       });
     } catch (error) {
-      // So many nodes need so many ports that one may have been taken since it was free.
+      // So many nodes need so many ports that one may have been taken meanwhile.
       if (tries === 1) throw error;
       return start(tries - 1);
     }
@@ -101,7 +101,7 @@ export async function startCluster({
   const isSynced = async (replica: TestRedis): Promise<boolean> =>
     /^master_link_status:up/m.test(await replica.client.info('replication'));
   await until(async () => (await Promise.all(replicas.map(isSynced))).every(Boolean));
-  // Whoever is asked must know of each replica.
+  // Every node that can be asked must know each replica.
   await everywhere(async (node) => {
     const ranges = (await ask(node, 'SLOTS')) as unknown[][];
     return ranges.length === 3 && ranges.every((range) => range.length === (hasReplicas ? 4 : 3));

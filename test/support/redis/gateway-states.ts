@@ -2,25 +2,25 @@ import {readFileSync} from 'node:fs';
 
 import type {TestRedis} from './redis-server.js';
 
-/** A state of a session in Redis, and the HTTP status that a running gateway gave to its next request. */
+/** A state of a session in Redis, and the HTTP status with which a running gateway answered its next request. */
 export interface GatewayState {
-  /** Key with ID for the session, type, value as bytes one character a byte, TTL in seconds. */
+  /** The key with ID for the session, its type, its value as bytes one character a byte, its TTL in seconds. */
   ops: [key: string, type: string, value: string | null, ttl: number | null][];
   /** The gateway's own estimate, in US dollars; null for any above 0. */
   cost: string | null;
   status: number;
   rule: string | null;
-  /** The last request once more, where that is known. */
+  /** A repeat of the last request, if that was tried. */
   identical?: {cost: string | null; status: number};
 }
 
-/** What a running gateway answered: see fixtures/README.md. */
+/** Recorded answers of a running gateway: see fixtures/README.md. */
 export function readGatewayStates(): GatewayState[] {
   const file = new URL('../../../fixtures/gateway-decisions.json', import.meta.url);
   return (JSON.parse(readFileSync(file, 'utf8')) as {states: GatewayState[]}).states;
 }
 
-/** Writes states, each as that of the session beside it, in one flight. */
+/** Writes states in one flight, each for the session beside it. */
 export async function writeStates(
   {client}: TestRedis,
   states: readonly {id: string; ops: GatewayState['ops']}[],

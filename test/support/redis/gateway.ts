@@ -2,10 +2,10 @@ import {Decimal} from '../../../src/lib/values/decimal.js';
 import type {TestRedis} from './redis-server.js';
 
 /**
- * Writes as the gateway does while sessions spend: it reads what is spent, adds and writes it back, and counts the
- * request. The rates are in US dollars a minute.
+ * Imitates the gateway while sessions spend: reads the spending, adds to it, writes it back, and counts the request.
+ * The rates are in US dollars a minute.
  *
- * @returns what ends it
+ * @returns a function that stops it
  */
 export function spendSteadily({client}: TestRedis, rates: Record<string, number>): () => Promise<void> {
   const start = performance.now();
@@ -25,7 +25,7 @@ export function spendSteadily({client}: TestRedis, rates: Record<string, number>
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   };
-  // A test may stop the server.
+  // The test may stop the server.
   const over = run().catch(() => undefined);
   return async () => {
     isOver = true;
@@ -39,25 +39,25 @@ interface Strings {
 }
 
 /**
- * Requests of some sessions, one after the other for each, all sessions at once: each reads what is spent, adds its cost
- * and writes the sum back a moment later. So nothing is lost but what others write in between.
+ * Imitates requests of some sessions at once, one after another for each session. Each reads the spending, adds its
+ * cost and writes the sum back a moment later, so only writes of others in between are lost.
  */
 export class Workers {
-  /** By session, what its requests have cost. */
+  /** The cost of each session's requests. */
   readonly costs: Map<string, Decimal>;
   private isOver = false;
   private readonly loops: Promise<void>[];
 
   constructor(
     private readonly ids: readonly string[],
-    /** The connection to where a key is. */
+    /** Returns the connection for a key. */
     private readonly clientOf: (key: string) => Strings,
   ) {
     this.costs = new Map(ids.map((id) => [id, Decimal.of(0)]));
     this.loops = ids.map((id) => this.work(id));
   }
 
-  /** Spends so much in each session, by one request. */
+  /** Spends this amount in each session, with one request. */
   async spend(cost: string): Promise<void> {
     for (const id of this.ids) this.next.set(id, cost);
     while (this.next.size > 0) await pause(1);

@@ -6,7 +6,7 @@ export async function gatewayKeys({client}: TestRedis): Promise<string[]> {
   return keys.filter((key) => !key.startsWith('tokengate:')).sort();
 }
 
-/** Every key of the gateway's with its value and the end of its life, to compare what a command left behind. */
+/** Every key of the gateway with its value and expiry, to compare what a command left behind. */
 export async function dumpKeyspace(redis: TestRedis): Promise<Record<string, string>> {
   const {client} = redis;
   const keys = await gatewayKeys(redis);

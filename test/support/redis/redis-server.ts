@@ -6,15 +6,15 @@ import {join} from 'node:path';
 
 import {createClient} from 'redis';
 
-/** A client of its own, so that what is tested is not checked through itself. */
+/** A separate client, so that the tested code does not check itself. */
 type Client = ReturnType<typeof openClient>;
 
 export interface TestRedis {
-  /** `unix://…`, or `redis://127.0.0.1:…` when it was started with a port. */
+  /** `unix://…`, or `redis://127.0.0.1:…` if it was started with a port. */
   readonly url: string;
   readonly process: ChildProcess;
   readonly client: Client;
-  /** Ends the server at once, stopped or not, and removes its files unless it was given a folder. */
+  /** Ends the server at once, even when it is stopped, and removes its files unless it was given a folder. */
   stop(): Promise<void>;
 }
 
@@ -23,15 +23,15 @@ export interface RedisOptions {
   tcp?: boolean;
   /** More options, such as `--requirepass x`. */
   args?: string[];
-  /** What the test's own client needs to get in. */
+  /** The password for the test's own client. */
   password?: string;
-  /** Goes on while it still loads its data. */
+  /** Continue while it is still loading its data. */
   isLoading?: boolean;
-  /** For its files; it is left as it is at the end, so that another server can go on with them. */
+  /** For its files. It stays at the end, so that another server can continue with them. */
   folder?: string;
 }
 
-/** A redis-server of its own that keeps nothing, in a folder of its own, ready to answer. */
+/** A redis-server of its own without persistence, in a folder of its own, ready to answer. */
 export async function startRedis(options: RedisOptions = {}): Promise<TestRedis> {
   for (let tries = 1; ; tries++) {
     try {
@@ -59,7 +59,7 @@ async function startOnce({tcp = false, args = [], password, ...options}: RedisOp
   await untilReady(server, options.isLoading === true ? /Server initialized/ : /ready to accept connections/i);
   const client = openClient(socket, password);
   client.on('error', () => {
-    // A test that stops its server sees this in what it tests.
+    // A test that stops its server sees this in the tested code.
   });
   await client.connect();
   return {
@@ -80,7 +80,7 @@ async function startOnce({tcp = false, args = [], password, ...options}: RedisOp
 
 function openClient(path: string, password: string | undefined) {
   return createClient({
-    // A server without HELLO, too, is one to test with.
+    // Servers without HELLO are tested too.
     RESP: 2,
     socket: {path, reconnectStrategy: false},
     commandOptions: {timeout: 0},
@@ -98,7 +98,7 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Of its URL: it was started with a port. */
+/** The port in its URL: it must have been started with one. */
 export function portOf({url}: TestRedis): string {
   return new URL(url).port;
 }

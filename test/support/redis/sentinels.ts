@@ -18,17 +18,20 @@ export interface Sentinels {
   readonly processes: readonly ChildProcess[];
   /** `redis+sentinel://…/mymaster` */
   readonly url: string;
-  /** Resolves when the replica has taken over and every Sentinel says so, with a new client of it: it cut off the old. */
+  /**
+   * Resolves when the replica has taken over and all Sentinels say so, with a new client for it: it has cut off the old
+   * one.
+   */
   failedOver(): Promise<Client>;
   stop(): Promise<void>;
 }
 
 interface Options {
-  /** How many Sentinels; more than half of them choose. */
+  /** The number of Sentinels; more than half of them elect. */
   count?: number;
   /** Of the Sentinels themselves. */
   password?: string;
-  /** Of the primary and its replica, where `args` give one. */
+  /** For the primary and its replica, if `args` set one. */
   primaryPassword?: string;
   /** More options of the primary alone. */
   primaryArgs?: string[];
@@ -36,7 +39,7 @@ interface Options {
   args?: string[];
 }
 
-/** A primary and a replica that has all of its data, watched by Sentinels that know of each other. */
+/** A primary and a replica with all of its data, watched by Sentinels that know each other. */
 export async function startSentinels({
   count = 3,
   password,
@@ -77,7 +80,7 @@ export async function startSentinels({
         }
       }),
     );
-  // A Sentinel that does not know the others yet, or the replica, can't choose a new primary.
+  // A Sentinel that does not know the others or the replica yet can't elect a new primary.
   await until(async () => {
     const fields = await ask('MASTER');
     return fields.every((list) => {
@@ -126,7 +129,7 @@ function openClient(port: number, password: string | undefined) {
     ...(password === undefined ? {} : {password}),
   });
   return client.on('error', () => {
-    // Its server may be stopped by the test.
+    // The test may have stopped its server.
   });
 }
 

@@ -18,8 +18,8 @@ export interface Nodes {
 }
 
 /**
- * Gives the tests of a file a cluster, which each finds empty, and a connection to it. It is that of the environment, in
- * place of one of their own, where mutants share it: see `shared-cluster.ts`.
+ * Gives the tests of a file a cluster, empty at the start of each test, and a connection to it. Mutants share the
+ * cluster in the environment instead: see `shared-cluster.ts`.
  */
 export function withCluster(give: (own: {nodes: Nodes; redis: Redis}) => void): void {
   const ends: (() => unknown)[] = [];

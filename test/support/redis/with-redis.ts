@@ -4,7 +4,7 @@ import {connect} from '../../../src/lib/redis/connect.js';
 import type {Redis} from '../../../src/lib/redis/contract.js';
 import {type RedisOptions, startRedis, type TestRedis} from './redis-server.js';
 
-/** Gives the tests of a file a server of their own, which each finds empty. It can be used once they run. */
+/** Gives the tests of a file a server of their own, empty at the start of each test. It is available once they run. */
 export function useRedis(options: RedisOptions = {}): TestRedis {
   let server: TestRedis;
   beforeAll(async () => {
@@ -29,7 +29,10 @@ export function useRedis(options: RedisOptions = {}): TestRedis {
 interface Own {
   server: TestRedis;
   redis: Redis;
-  /** Connects as another user, who has all rights, changed by these in the words of `ACL SETUSER`; until the test ends. */
+  /**
+   * Connects until the end of the test as another user, with all rights except for these changes, in the words of `ACL
+   * SETUSER`.
+   */
   connectAs: (...rights: string[]) => Promise<Redis>;
 }
 

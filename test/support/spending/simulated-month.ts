@@ -15,23 +15,23 @@ const HOURS = 31 * 24;
 /** The recorder is down from the 10th at 00:30 to the 11th at 00:30. */
 const OUTAGE: [number, number] = [9 * 24, 10 * 24];
 
-/** Microdollars: the sums of the test are those of whole numbers. */
+/** In microdollars, so that the test's sums are whole numbers. */
 export interface Month {
-  /** By session and day, what the reports have to say. */
+  /** The expected report, by session and day. */
   spent: Map<string, Map<string, number>>;
   unaccounted: Map<string, number>;
-  /** The journal has these. */
+  /** The number of resets in the journal. */
   resets: number;
 }
 
 /**
- * A month of a gateway, hour by hour: March 2025 in UTC. Each session spends at its own pace; the recorder runs every hour at
- * half past, and not at all for a day.
+ * A month of a gateway, hour by hour: March 2025 in UTC. Each session spends at its own pace. The recorder runs at half
+ * past every hour, except for one day.
  */
 export async function simulateMonth(server: TestRedis, redis: Redis): Promise<Month> {
   const month: Month = {spent: new Map(), unaccounted: new Map(), resets: 0};
   const running = new Map(SESSIONS.map((id) => [id, 0]));
-  /** What was spent since the last recording. */
+  /** Spending since the last recording. */
   let open = new Map<string, number>();
   let seen = new Map(running);
   await at(redis, START - HOUR / 2, async (then) => recordSpending(then, {keepSeconds: 400 * 86_400}));
@@ -59,7 +59,7 @@ export async function simulateMonth(server: TestRedis, redis: Redis): Promise<Mo
       month.resets++;
     } else if (hour === 24 * 19 + 2) {
       await server.client.del(`session:${id}:spent`);
-      // What was spent since the last recording nobody knows any more.
+      // A reset loses the spending since the last recording.
       month.unaccounted.set(id, seen.get(id)!);
       open.delete(id);
       running.set(id, 0);
@@ -82,7 +82,7 @@ export function dollars(micros: number): string {
   return `${Math.floor(micros / 1e6)}.${String(micros % 1e6).padStart(6, '0')}`;
 }
 
-/** As if the server's clock showed another time. */
+/** Runs as if the server's clock showed another time. */
 async function at<T>(redis: Redis, now: number, run: (then: Redis) => Promise<T>): Promise<T> {
   return run({
     ...redis,

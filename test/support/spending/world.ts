@@ -21,7 +21,7 @@ export interface Event {
   kind: 'spend' | 'reset' | 'reset-spent' | 'start-fresh' | 'renew' | 'undo' | 'write-back' | 'record';
   id: RawId;
   cents: number;
-  /** What happens while the host records, by the number of its flight. */
+  /** Events while this host records, by the number of its flight. */
   meanwhile: Event[];
 }
 
@@ -33,7 +33,7 @@ const simple = fc.record({
   cents: fc.integer({min: 1, max: 99_999_999}),
   meanwhile: fc.constant<Event[]>([]),
 });
-/** The other host, which records while one does. */
+/** The other host, which records at the same time. */
 const nested = simple.chain((event) =>
   fc.oneof({weight: 3, arbitrary: fc.constant(event)}, fc.constant({...event, kind: 'record' as const})),
 );
@@ -44,12 +44,12 @@ const recording = fc.record({
   meanwhile: fc.array(nested, {maxLength: 8}),
 });
 
-/** Any sequence of them. */
+/** Any sequence of events. */
 export const events = fc.array(fc.oneof({weight: 3, arbitrary: simple}, recording), {maxLength: 25});
 
-/** A gateway that spends, and operators, with what was really spent. */
+/** A gateway that spends, and operators, with the true spending. */
 export class World {
-  /** By session what it has spent since the first recording. */
+  /** The spending of each session since the first recording. */
   readonly truth = new Map<RawId, Decimal>();
   private readonly changes: string[] = [];
 
@@ -76,7 +76,7 @@ export class World {
     this.truth.set(id, (this.truth.get(id) ?? Decimal.of(0)).plus(amount));
   }
 
-  /** By session the sums of the ledger. */
+  /** The ledger's sum for each session. */
   async recorded(key = spentDayKey): Promise<Map<string, string>> {
     const sums = new Map<string, Decimal>();
     for (const day of (await readLedger(this.redis))?.days.keys() ?? []) {
@@ -94,7 +94,7 @@ export class World {
     return this.recorded(unaccountedKey);
   }
 
-  /** A request reads what was spent, a reset removes it, and the request writes it back; then it is taken off again. */
+  /** A request reads the spending, a reset removes it, the request writes it back, and it is taken off again. */
   private async writeBack(id: RawId, cents: number): Promise<void> {
     const before = await this.read(id);
     if (before.eq(0)) return;
@@ -135,7 +135,7 @@ export class World {
     await this.redis.send(['SET', keyOf(BUDGET_KEYS, id), '10.0', 'NX']);
   }
 
-  /** The same Redis, where one of these happens before each flight. */
+  /** The same Redis, with one of these events before each flight. */
   private interrupted(meanwhile: readonly Event[]): Redis {
     const left = [...meanwhile];
     const before = async (): Promise<void> => {

@@ -129,7 +129,7 @@ export class ClusterNodes {
       if (!(error instanceof TokengateError) || !ELSEWHERE.has(error.code) || addressOf(endpoint) === asked)
         throw error;
       const settings = `cluster-announce-ip${tls === undefined ? '' : ' and tls-cluster'}`;
-      const hint = `The cluster names it (see ${settings}). CLUSTER NODES on ${asked} says whether it is up.`;
+      const hint = `The cluster gave this address (see ${settings}). CLUSTER NODES on ${asked} says whether it is up.`;
       throw new TokengateError(error.code, error.message, {hint, cause: error});
     }
   }

@@ -63,7 +63,7 @@ test('a command that does not end is ended, with all that it started', async () 
   const told = await tell({exec}, {execMs: 5000});
   expect([...told.failed].map(({subject}) => subject.id)).toEqual(['b']);
   expect(notificationError(told).message).toBe(
-    "The command of --exec failed for 1 of 3 crossings, first for session 'b': no end within 5 s.",
+    "The command of --exec failed for 1 of 3 crossings, first for session 'b': still running after 5 s.",
   );
   const pids = (await readFile(join(folder, 'log'), 'utf8')).trim().split('\n').map(Number);
   expect(pids).toHaveLength(3);
@@ -76,7 +76,12 @@ test('no command is begun when the time for all is over', async () => {
   const exec = `echo "$TOKENGATE_ALERT_SESSION_ID" >> '${folder}/log'`;
   const told = await tell({exec}, {allExecMs: -1});
   expect(told.ways).toEqual([
-    {via: 'exec', delivered: 0, failed: 3, error: "for session 'a': it was not begun, since -0.001 s are over"},
+    {
+      via: 'exec',
+      delivered: 0,
+      failed: 3,
+      error: "for session 'a': it was not started: commands may take -0.001 s in all",
+    },
   ]);
   await expect(readFile(join(folder, 'log'))).rejects.toThrow();
 });

@@ -325,7 +325,7 @@ describe('a check finds', () => {
       key: expect.stringContaining(':bad:') as string,
       problem: 'id_not_printable',
       what: 'an ID with characters that are not printable',
-      effect: 'what prints it as it is may be misled',
+      effect: 'a program that prints it unescaped may be misled',
     });
     expect(noText).toEqual({
       ...nothing,

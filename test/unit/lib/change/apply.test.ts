@@ -324,7 +324,7 @@ describe('a change of one session', () => {
     [undefined, /^Before: budget 1\. A second look failed: The server at [\d.:]+ closed the connection at once\.$/],
     [
       JOURNAL,
-      /^Before: budget 1\. A second look failed: .+\. If it was done, the journal tells what was there: change c0\.$/,
+      /^Before: budget 1\. A second look failed: .+\. If it was done, the journal has the old values: change c0\.$/,
     ],
   ])('says when the second look fails, too', async (journal, hint) => {
     await server.client.set(BUDGET, '1');

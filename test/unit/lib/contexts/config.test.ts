@@ -85,9 +85,9 @@ describe('a mistake is named with line and column:', () => {
     [prod('redis-url-command: op read'), '1, column 38', 'redis-url-command is not a list of words'],
     [prod('redis-url-command: []'), '1, column 38', 'redis-url-command is not a list of words'],
     [prod('redis-url-command: [op, {a: b}]'), '1, column 38', 'redis-url-command is not a list of words'],
-    ['contexts:\n\tprod: {}', '2, column 1', 'this is no YAML (Tabs are not allowed as indentation)'],
-    [prod('redis-url: redis://h, redis-url: redis://i'), '1, column 41', 'this is no YAML (Map keys must be unique)'],
-    [prod('redis-url: "redis://u:s3cret@h" "s3cret"'), '1, column 51', 'this is no YAML (Unexpected'],
+    ['contexts:\n\tprod: {}', '2, column 1', 'this is not YAML (Tabs are not allowed as indentation)'],
+    [prod('redis-url: redis://h, redis-url: redis://i'), '1, column 41', 'this is not YAML (Map keys must be unique)'],
+    [prod('redis-url: "redis://u:s3cret@h" "s3cret"'), '1, column 51', 'this is not YAML (Unexpected'],
   ])('%j', async (text, place, why) => {
     const error = await parse(text).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(TokengateError);

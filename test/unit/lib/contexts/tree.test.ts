@@ -128,12 +128,12 @@ test('all else of YAML is read too', async () => {
 });
 
 test.each([
-  ['a: 1\na: 2', '5: this is no YAML (Map keys must be unique)'],
-  ['a:\n\tb: 1', '3: this is no YAML (Tabs are not allowed as indentation)'],
-  ['a: {b: 1', '8: this is no YAML (Flow map in block collection must be sufficiently indented and end with a })'],
-  ['a: 1\n---\nb: 2', '5: this is no YAML (Source contains multiple documents)'],
+  ['a: 1\na: 2', '5: this is not YAML (Map keys must be unique)'],
+  ['a:\n\tb: 1', '3: this is not YAML (Tabs are not allowed as indentation)'],
+  ['a: {b: 1', '8: this is not YAML (Flow map in block collection must be sufficiently indented and end with a })'],
+  ['a: 1\n---\nb: 2', '5: this is not YAML (Source contains multiple documents)'],
   ['? [a]\n: b', '2: this is not the name of a field'],
-  ['a: *b', '3: this stands for nothing'],
+  ['a: *b', '3: this alias has no anchor'],
 ])('%j is refused where it is wrong', async (text, message) => {
   await expect(readTree(text, refuse)).rejects.toThrow(message);
 });

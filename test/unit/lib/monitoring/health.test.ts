@@ -38,15 +38,15 @@ describe('the health of a server', () => {
   });
 
   const SCRIPTS =
-    /^Every change fails, since the journal needs scripts \(EVAL\): .* Without it, --no-journal, budgets can /;
+    /^Every change fails, since the journal needs scripts \(EVAL\): .* With --no-journal you can only set budgets /;
   const JOURNAL =
-    /^Every change fails, since the journal cannot be written: .* --no-journal, or TOKENGATE_JOURNAL=off\.$/;
+    /^Every change fails, since the journal cannot be written: .* --no-journal or TOKENGATE_JOURNAL=off\.$/;
   test.each([
     [
       'run scripts',
       ['~*', '-eval'],
       SCRIPTS,
-      /^Without scripts \(EVAL\) budgets can only be set, and .*'eval' command/,
+      /^Without scripts \(EVAL\) you can only set budgets and .*'eval' command/,
     ],
     ['reach the journal', ['~session:*', '~anomaly:*'], JOURNAL, undefined],
     ['trim the journal', ['~*', '-xtrim'], JOURNAL, undefined],

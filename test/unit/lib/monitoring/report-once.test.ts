@@ -290,7 +290,7 @@ test('when it cannot be kept what has been reported, that is told with the reaso
   const refused = check({instead: {reopen: () => Promise.reject(lost)}});
   await expect(refused).rejects.toMatchObject({
     code: 'REDIS_UNREACHABLE',
-    message: 'No Redis. It could not be kept what has been reported: in some minutes it is reported again.',
+    message: 'No Redis. What was reported could not be recorded, so it is reported again in a few minutes.',
     hint: 'Start it.',
     cause: lost,
   });

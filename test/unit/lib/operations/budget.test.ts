@@ -161,7 +161,7 @@ describe('a session', () => {
 
   test.each([
     [undefined, "Session 'x' not found."],
-    ['1.25', "Session 'x' not found. It has spent $1.25 all the same, and gets a budget at its next request."],
+    ['1.25', "Session 'x' not found. It has spent $1.25 nevertheless, and gets a budget at its next request."],
   ])('without a budget is not found; spent: %s', async (spent, message) => {
     if (spent !== undefined) await server.client.set('session:x:spent', spent);
     await expect(findSession(redis, x)).rejects.toMatchObject({code: 'SESSION_NOT_FOUND', message});

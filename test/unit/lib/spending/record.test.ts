@@ -109,7 +109,7 @@ test('what is not money is left alone until it is money again', async () => {
   const {problems, unaccounted} = await record(redis);
   expect({problems, unaccounted}).toEqual({
     problems: ['x', 'y'].map(
-      (id) => `The spent of session '${id}' is not an amount: it is recorded when it is one again.`,
+      (id) => `The spent of session '${id}' is not an amount. It will be recorded when it is one again.`,
     ),
     unaccounted: [],
   });

@@ -483,7 +483,7 @@ describe('a node that is gone', () => {
     const {error} = reply as NoReply;
     expect(error.message).toContain(`Cannot connect to Redis at ${cluster.addressOf(1)}`);
     expect(error.hint).toBe(
-      `The cluster names it (see cluster-announce-ip). CLUSTER NODES on ${cluster.addressOf(0)} says whether it is up.`,
+      `The cluster gave this address (see cluster-announce-ip). CLUSTER NODES on ${cluster.addressOf(0)} says whether it is up.`,
     );
     expect(error.cause).toBeInstanceOf(TokengateError);
   });
@@ -501,7 +501,7 @@ describe('a node that is gone', () => {
     };
     const [reply] = await redis.units([[['SET', K1, '1']]]);
     expect(errorOf(reply)).toEqual({code, isSent: false});
-    expect((reply as NoReply).error.hint).toMatch(/^The cluster names it \(see cluster-announce-ip\)\. /);
+    expect((reply as NoReply).error.hint).toMatch(/^The cluster gave this address \(see cluster-announce-ip\)\. /);
   });
 
   test('and was named for TLS, may be meant for others', async () => {
@@ -515,7 +515,7 @@ describe('a node that is gone', () => {
       redis.close();
     });
     const {hint} = await thrown(redis.send(['GET', K1]));
-    expect(hint).toMatch(/^The cluster names it \(see cluster-announce-ip and tls-cluster\)\. /);
+    expect(hint).toMatch(/^The cluster gave this address \(see cluster-announce-ip and tls-cluster\)\. /);
   });
 
   test('and still loads its data when it is connected to, is waited for', async () => {
@@ -557,7 +557,7 @@ describe('a node that is gone', () => {
     const error = await thrown(redis.send(['SET', K0, '1']));
     expect(error.code).toBe('REDIS_UNREACHABLE');
     expect(error.message).toContain(cluster.addressOf(0));
-    expect(error.hint ?? '').not.toContain('The cluster names it');
+    expect(error.hint ?? '').not.toContain('The cluster gave this address');
   });
 
   test('and refuses the user is named as ever, at once', async () => {
@@ -565,7 +565,7 @@ describe('a node that is gone', () => {
     cluster.judge = first(1, 'HELLO', new Error('NOAUTH HELLO must be called with the client already authenticated'));
     const error = await thrown(redis.send(['GET', K1]));
     expect(error.code).toBe('REDIS_AUTH_FAILED');
-    expect(error.hint).not.toContain('The cluster names it');
+    expect(error.hint).not.toContain('The cluster gave this address');
   });
 
   test('is connected to again when it is back', async () => {
