@@ -108,7 +108,7 @@ Nothing is ever deleted: a session without a budget gets the gateway's default, 
     counts: Counts,
   ): Promise<BatchStep<Applied>[]> {
     const {unlisted = 'keep'} = this.flags;
-    const planned: (Planned & {id: RawId})[] = [];
+    const planned = new Map<RawId, Planned>();
     const toFreeze: RawId[] = [];
     let same = 0;
     for await (const page of compare(redis, budgets, now, {withUnlisted: unlisted !== 'keep'})) {
@@ -117,16 +117,16 @@ Nothing is ever deleted: a session without a budget gets the gateway's default, 
         const {id, held} = difference;
         if (difference.state !== 'unlisted') {
           const {wanted} = difference;
-          if (wanted !== undefined) planned.push({id, held, wanted});
+          if (wanted !== undefined) planned.set(id, {held, wanted});
         } else if (unlisted === 'freeze') toFreeze.push(id);
         else if (decide(held, NOTHING, now).state === 'unchanged') same++;
         else {
-          planned.push({id, held, wanted: NOTHING});
+          planned.set(id, {held, wanted: NOTHING});
           counts.unlisted++;
         }
       }
     }
-    counts.listed = planned.length - counts.unlisted;
+    counts.listed = planned.size - counts.unlisted;
     const step = {...toStep(planned, journal, {isBound: false}), same};
     if (unlisted !== 'freeze') return [step];
     const open = await findOpen(redis, toFreeze, freezeAt(now));
@@ -142,14 +142,13 @@ Nothing is ever deleted: a session without a budget gets the gateway's default, 
 }
 
 function toStep(
-  planned: readonly (Planned & {id: RawId})[],
+  planned: ReadonlyMap<RawId, Planned>,
   journal: Journal | undefined,
   options: {isBound: boolean},
 ): BatchStep<Applied> {
-  const byId = new Map(planned.map(({id, held, wanted}): [RawId, Planned] => [id, {held, wanted}]));
   return {
-    selected: {ids: [...byId.keys()], missing: []},
-    change: (now) => budgetFileChange(byId, now, options),
+    selected: {ids: [...planned.keys()], missing: []},
+    change: (now) => budgetFileChange(planned, now, options),
     journal,
   };
 }

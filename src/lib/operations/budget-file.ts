@@ -10,7 +10,7 @@ import {COMPARE_AND_SET} from '../lua/scripts.js';
 import {toStored} from '../periods/next.js';
 import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type Money} from '../values/money.js';
-import {nameOf, type RawId} from '../values/session-id.js';
+import {isAscii, nameOf, type RawId} from '../values/session-id.js';
 
 /** The spending is read only to report it. */
 const SHAPES = [...BUDGET_FILE_KEYS, SPENT_KEYS];
@@ -65,7 +65,9 @@ export function budgetFileChange(
       const write = planOne(id, held, wanted, now);
       if (write.state !== 'write') return '[[],[]]';
       writes.set(id, write);
-      return Buffer.from(JSON.stringify([write.expected, write.next]), 'latin1');
+      const own = JSON.stringify([write.expected, write.next]);
+      // Bytes are sent one by one, texts together.
+      return isAscii(own) ? own : Buffer.from(own, 'latin1');
     },
     read(id, word, old) {
       const write = writes.get(id);
