@@ -1,8 +1,8 @@
 -- Reads the facts about keys that check-store needs.
 --
--- KEYS: for each one key, or two, if the first depends on the second.
+-- KEYS: for each one key, or more, if the first depends on the others.
 -- ARGV: for each a digit, the number of its keys; then the last byte of a value to read.
--- Returns: for each the type, PTTL and text (nothing for another type) of the first key, and the PTTL of the second.
+-- Returns: for each the type, PTTL and text (nothing for another type) of the first key, and the PTTL of each of the others.
 -- Atomic: it writes nothing; all facts are of one moment.
 local replies, n, at = {}, 0, 1
 for digit in string.gmatch(ARGV[1], '%d') do
@@ -11,7 +11,9 @@ for digit in string.gmatch(ARGV[1], '%d') do
   replies[n + 1] = kind
   replies[n + 2] = redis.call('PTTL', key)
   replies[n + 3] = kind == 'string' and redis.call('GETRANGE', key, 0, ARGV[2])
-  replies[n + 4] = digit == '2' and redis.call('PTTL', KEYS[at + 1])
-  n, at = n + 4, at + digit
+  for i = 1, digit - 1 do
+    replies[n + 3 + i] = redis.call('PTTL', KEYS[at + i])
+  end
+  n, at = n + 2 + digit, at + digit
 end
 return replies

@@ -125,30 +125,48 @@ const error = {
 };
 
 /** What a second look finds: how it is called, and the facts of it. */
-const lookOf = (outcome, meaning, facts) => ({
-  outcome: [['lasts', outcome, 'failed'], `\`lasts\`, \`${outcome}\` (${meaning}), or \`failed\``],
-  ...facts,
-  'error?': [error, 'why the second look failed, or the correction'],
+const lookOf = (outcomes, facts, isNull) => ({
+  look: {
+    outcome: [
+      ['lasts', ...Object.keys(outcomes), 'failed'],
+      `\`lasts\`, ${Object.entries(outcomes)
+        .map(([outcome, meaning]) => `\`${outcome}\` (${meaning})`)
+        .join(', ')}, or \`failed\``,
+    ],
+    ...facts,
+    'error?': [error, 'why the second look failed, or the correction'],
+  },
+  isNull,
 });
-const spendingLook = {
-  look: lookOf('taken_off', 'removed spending was written back, and taken off again', {
-    'removed_spent?': ['amount', 'the removed spending'],
-    'found_spent?': ['amount', 'what was spent then'],
-    'spent?': ['amount', 'what is spent now'],
-  }),
-  isNull: 'if no spending was removed, or with `--no-second-look`',
+const OVERWRITTEN = {overwritten: 'somebody wrote it right after'};
+const TAKEN_OFF = {
+  taken_off: 'removed spending was written back, and taken off again',
+  jumped: 'it may have been, or is the cost of new requests, and was left',
 };
-const freezeLook = {
-  look: lookOf('overwritten', 'somebody wrote it right after', {
-    'frozen_until?': ['time?', 'the end of the freeze now'],
-    'freeze_reason?': ['text?', 'its reason'],
-  }),
-  isNull: 'if a freeze was kept',
+const takenOff = {
+  'removed_spent?': ['amount', 'the removed spending'],
+  'found_spent?': ['amount', 'what was spent then'],
+  'spent?': ['amount', 'what is spent now'],
 };
-const budgetLook = {
-  look: lookOf('overwritten', 'somebody wrote it right after', {'budget?': ['amount?', 'the limit now']}),
-  isNull: 'if there was a budget before',
+const freezeNow = {
+  'frozen_until?': ['time?', 'the end of the freeze now'],
+  'freeze_reason?': ['text?', 'its reason'],
 };
+const budgetNow = {'budget?': ['amount?', 'the limit now']};
+const spendingLook = lookOf(TAKEN_OFF, takenOff, 'if no spending was removed, or with `--no-second-look`');
+const periodLook = lookOf(
+  {...TAKEN_OFF, ...OVERWRITTEN},
+  {...takenOff, ...budgetNow},
+  'if no spending was removed, and there was a budget before',
+);
+const freezeLook = lookOf(OVERWRITTEN, freezeNow, 'if a freeze was kept');
+const unfreezeLook = lookOf(OVERWRITTEN, freezeNow, 'if no freeze was lifted');
+const budgetLook = lookOf(OVERWRITTEN, budgetNow, 'if there was a budget before');
+const undoLook = lookOf(
+  {...TAKEN_OFF, put_back: 'restored spending was overwritten, and added again', ...OVERWRITTEN},
+  {...takenOff, 'added_spent?': ['amount', 'the spending that was added again'], ...budgetNow, ...freezeNow},
+  '',
+);
 const lookedAt = ({look, isNull}) => ({second_look: [nullable(look), `whether it has lasted; null ${isNull}`]});
 const OF_ALL = {session_id: ['text?', 'the session; null for all']};
 
@@ -297,6 +315,7 @@ const undone = batchOf(
       change_id: ['text', 'the change that is undone'],
       undone_by: ['text?', 'the change that undid it; null if nothing changed or nothing is recorded'],
     },
+    second: undoLook,
   },
 );
 const notification = {
@@ -356,7 +375,7 @@ const renewed = batchOf(
     ended_grants: [listOf(grant), 'the grants that ended'],
     next_renewal: [zoned, 'the next renewal'],
   },
-  {second: spendingLook},
+  {second: periodLook},
 );
 
 /** A session as a file of budgets says it. */
@@ -649,14 +668,19 @@ export const DOCUMENTS = {
     spendingLook,
   ),
   'set-budget': one({...newBudget, ...lookedAt(budgetLook), ...changeId}),
-  'set-period': oneOrMany('set', 'set', period, spendingLook),
+  'set-period': oneOrMany('set', 'set', period, periodLook),
   'undo-change': {documents: [{is: undone.document}], line: undone.line},
-  'unfreeze-session': oneOrMany('unfreeze', 'unfrozen', {
-    was_frozen: ['boolean', 'whether a freeze was lifted'],
-    freeze_reason: ['text?', 'its reason'],
-    frozen_until: ['time?', 'the end it had'],
-    counters_cleared: ['boolean', 'whether counters were cleared'],
-  }),
+  'unfreeze-session': oneOrMany(
+    'unfreeze',
+    'unfrozen',
+    {
+      was_frozen: ['boolean', 'whether a freeze was lifted'],
+      freeze_reason: ['text?', 'its reason'],
+      frozen_until: ['time?', 'the end it had'],
+      counters_cleared: ['boolean', 'whether counters were cleared'],
+    },
+    unfreezeLook,
+  ),
   'watch-sessions': {
     documents: [
       {

@@ -47,6 +47,7 @@ const TESTS = {
     'test/unit/lib/completion/completing.test.ts',
   ],
   'lib/audit/facts': ['test/unit/lib/audit/audit.test.ts'],
+  'lib/audit/judge-periods': ['test/unit/lib/audit/audit.test.ts'],
   'lib/audit/judge': ['test/unit/lib/audit/audit.test.ts'],
   'lib/redis/tls-files': ['test/unit/lib/redis/tls.test.ts'],
   'lib/redis/explain-tls': ['test/unit/lib/redis/tls.test.ts'],

@@ -15,7 +15,8 @@ import type {Change} from '../lib/change/change.js';
 import {describeEnd, FOREVER} from '../lib/gateway/freeze.js';
 import type {Journal} from '../lib/journal/entry.js';
 import {type BudgetFileChange, budgetFileChange, type Planned} from '../lib/operations/budget-file.js';
-import {type Freeze, freezeChange} from '../lib/operations/freeze.js';
+import {type Freeze, freezeChange, freezeLook} from '../lib/operations/freeze.js';
+import {type Left, leftOfBudget, LOOKS} from '../lib/operations/lasting.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {TokengateError} from '../lib/values/errors.js';
 import {formatExactMoney} from '../lib/values/money.js';
@@ -39,6 +40,8 @@ export default class ApplyBudgets extends BatchCommand<typeof ApplyBudgets> {
 Mistakes in the file are reported with their lines; if there are any, nothing is changed.
 
 Nothing is ever deleted: a session without a budget gets the gateway's default, so deleting one would give money away. For sessions that are in the scope of the file but not listed, --unlisted zero sets the budget to 0 and ends renewals and grants, and --unlisted freeze freezes them without end.
+
+If a session had no budget, a request that is under way can write the gateway's default over its first one. The command therefore looks again: if that has happened, it warns and exits with 1.
 
 --plan applies a plan of diff-budgets. A session that has changed since the plan was made is refused (CHANGED_SINCE); the others go on.`;
   static group = 'Files';
@@ -90,6 +93,7 @@ Nothing is ever deleted: a session without a budget gets the gateway's default, 
         describe,
         problems: describeUsedUp,
         toJson,
+        secondLook: {afterMs: LOOKS, leftBy},
       },
       async (redis, now) => {
         const recorded = journal && {...journal, began: now};
@@ -176,6 +180,11 @@ function describeQuestion({listed, unlisted}: Counts, what: (typeof UNLISTED)[nu
   const verb = what === 'zero' ? 'Set the budget to 0 of' : 'Freeze';
   const others = listed === 0 ? '' : ` and change ${countOf(listed, 'session')}`;
   return `${verb} ${formatCount(unlisted)} not listed${others}, in all`;
+}
+
+function leftBy(applied: Applied): readonly Left[] {
+  if ('isKept' in applied) return freezeLook.leftBy(applied);
+  return leftOfBudget(applied.key, {before: applied.before.budget, after: applied.after.budget});
 }
 
 function describe(applied: Applied): string {

@@ -7,7 +7,7 @@ import {onInterrupt} from '../cli/terminal/interrupts.js';
 import {isSafeText} from '../cli/text/escape.js';
 import {countOf} from '../cli/text/words.js';
 import {checkStore} from '../lib/audit/audit.js';
-import {type Fixable, isFixable} from '../lib/audit/judge.js';
+import {type Fixable, isFixable} from '../lib/audit/finding.js';
 import {makeRepairs, MAX_REPAIRS} from '../lib/audit/repairs.js';
 import type {Journal} from '../lib/journal/entry.js';
 import {refuseReplica} from '../lib/redis/connect.js';
@@ -18,7 +18,7 @@ import {TokengateError} from '../lib/values/errors.js';
 
 export default class CheckStore extends BaseCommand<typeof CheckStore> {
   static override summary = 'Find and repair data that makes the gateway fail';
-  static override description = `Scans every key of the gateway for data that it would never have written: amounts and times that it cannot read (it then answers every request of that session with HTTP 503 or 500), budgets without a limit, keys of the wrong type, counters and freezes that never end, and leftovers.
+  static override description = `Scans every key of the gateway for data that it would never have written: amounts and times that it cannot read (it then answers every request of that session with HTTP 503 or 500), budgets without a limit, keys of the wrong type, counters and freezes that never end, and leftovers. It also finds periods and grants that cannot be read, or that nothing ends or renews.
 
 If a finding has an HTTP status, the gateway now answers every request of that session with it. It has none if another rule answers first, or if the answer depends on the request. A single unreadable amount makes the gateway's own dashboard answer HTTP 500 for all sessions.
 

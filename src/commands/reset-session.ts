@@ -28,7 +28,7 @@ export default class ResetSession extends BatchCommand<typeof ResetSession> {
   static override summary = 'Remove the budget and spending of sessions';
   static override description = `Asks first. Budget and spending are removed in one atomic step, and what was removed is shown.
 
-A request that is under way can write the old spending back. The command therefore looks again after 0.1 and 0.5 seconds. If the spending has jumped by at least the removed amount, it takes exactly that amount off again, and warns.
+A request that is under way can write the old spending back. The command therefore looks again after 0.1 and 0.5 seconds. If the spending has jumped by at least the removed amount, it takes exactly that amount off again, and warns. If less than half of the budget was removed, new requests may have cost as much: then it only warns.
 
 A session without a budget gets the gateway's default at its next request; --keep-budget keeps the present budget.
 
@@ -65,7 +65,7 @@ Named IDs, IDs on stdin and --all are merged and deduplicated, then filtered by 
       change: () => resetChange({keepBudget}),
       describe: describeRemoved,
       toJson: toRemovedJson,
-      secondLook: this.flags['no-second-look'] ? null : resetLook(),
+      secondLook: this.flags['no-second-look'] ? null : resetLook,
     });
     return undefined;
   }
@@ -78,7 +78,7 @@ Named IDs, IDs on stdin and --all are merged and deduplicated, then filtered by 
     this.render(reset);
     if (!isNothing(reset)) this.afterChange(journal);
     const isLookedAt = reset.spent !== null && !this.flags['no-second-look'];
-    const secondLook = isLookedAt ? tellSightings(await lookAtOne(redis, resetLook(), reset, journal)) : null;
+    const secondLook = isLookedAt ? tellSightings(await lookAtOne(redis, resetLook, reset, journal)) : null;
     const change = isNothing(reset) ? undefined : journal?.change;
     return {session_id: reset.id, ...toRemovedJson(reset), second_look: secondLook, change_id: change ?? null};
   }

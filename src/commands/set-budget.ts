@@ -3,7 +3,7 @@ import {amountArg, answerFormatFlag, journalFlags, sessionIdArg} from '../cli/oc
 import type {SecondLookJson} from '../cli/views/second-look.js';
 import {type BudgetChangeJson, toBudgetChangeJson} from '../cli/views/sessions.js';
 import {ONLY_A_FREEZE_BLOCKS} from '../lib/gateway/budget-judgement.js';
-import {type BudgetChange, setBudget} from '../lib/operations/budget.js';
+import {type BudgetChange, budgetLook, setBudget} from '../lib/operations/budget.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {formatExactMoney, ZERO} from '../lib/values/money.js';
 
@@ -50,11 +50,11 @@ A budget of 0, or one that is already spent, blocks the session; only a freeze b
 
   private async lookAgain(redis: Redis, change: BudgetChange): Promise<SecondLookJson | null> {
     if (!change.isFirst) return null;
-    const [{findOverwrittenBudget}, {tellSightings}] = await Promise.all([
-      import('../lib/operations/overwritten.js'),
+    const [{lookAtOne}, {tellSightings}] = await Promise.all([
+      import('../lib/operations/second-look.js'),
       import('../cli/views/second-look.js'),
     ]);
-    return tellSightings(await findOverwrittenBudget(redis, change));
+    return tellSightings(await lookAtOne(redis, budgetLook, change, undefined));
   }
 
   private render({session, previousBudget, problems}: BudgetChange): void {

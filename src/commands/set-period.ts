@@ -5,11 +5,12 @@ import {describeSetPeriod, type PeriodJson, toPeriodJson} from '../cli/views/per
 import {tellSightings} from '../cli/views/second-look.js';
 import {changeKnown} from '../lib/change/apply.js';
 import {BUDGET_KEYS, PERIOD_KEYS} from '../lib/gateway/keys.js';
-import {freshLook, type PeriodChange, setPeriodChange} from '../lib/operations/period.js';
+import {LOOKS} from '../lib/operations/lasting.js';
+import {type PeriodChange, periodLook, setPeriodChange} from '../lib/operations/period.js';
 import {lookAtOne} from '../lib/operations/second-look.js';
-import {RESET_LOOKS} from '../lib/operations/write-back.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
 import {describePeriod} from '../lib/periods/describe.js';
+import {sumOf} from '../lib/periods/grants.js';
 import {typed} from '../lib/periods/renewal.js';
 import type {Terms} from '../lib/periods/terms.js';
 import {serverTime} from '../lib/redis/server-time.js';
@@ -56,9 +57,9 @@ set-budget and add-budget change the budget of the current period only. --every 
       universe: terms === null ? PERIOD_KEYS : BUDGET_KEYS,
       change: changeAt,
       describe: describeSetPeriod,
-      problems: describeBlocked,
+      problems: describeProblems,
       toJson: (change) => ({...toPeriodJson(change.after, this.spanOf)}),
-      secondLook: this.flags['start-fresh'] ? freshLook(RESET_LOOKS) : null,
+      secondLook: periodLook(LOOKS),
     });
     return undefined;
   }
@@ -72,18 +73,17 @@ set-budget and add-budget change the budget of the current period only. --every 
     if (period !== null) {
       const {next_renewal: next} = toPeriodJson(change.after, this.spanOf);
       this.print(`✓ Budget of '${change.id}' renews ${describePeriod(period)}`, `Next renewal: ${next ?? ''}`);
-    } else if (change.before.period === null) {
+    } else if (change.before === change.after) {
       this.print(`The budget of '${change.id}' does not renew`);
     } else {
       this.print(`✓ Budget of '${change.id}' no longer renews`);
     }
-    this.warnAll(describeBlocked(change));
+    this.warnAll(describeProblems(change));
     const isChanged = change.before !== change.after;
     if (isChanged) this.afterChange(journal);
-    const isLookedAt = this.flags['start-fresh'] && change.before.spent.state !== 'absent';
-    const secondLook = isLookedAt
-      ? tellSightings(await lookAtOne(redis, freshLook(RESET_LOOKS), change, journal))
-      : null;
+    const look = periodLook(LOOKS);
+    const isLookedAt = look.leftBy(change).length > 0;
+    const secondLook = isLookedAt ? tellSightings(await lookAtOne(redis, look, change, journal)) : null;
     const changeId = isChanged ? (journal?.change ?? null) : null;
     const terms = toPeriodJson(change.after, this.spanOf);
     return {session_id: change.id, ...terms, second_look: secondLook, change_id: changeId};
@@ -109,8 +109,14 @@ set-budget and add-budget change the budget of the current period only. --every 
   }
 }
 
-/** A budget that is already spent blocks the session until it renews. */
-function describeBlocked({id, before, after: {period, budget, spent}}: PeriodChange): string[] {
+/** A budget that is already spent blocks the session until it renews, and a grant may be left without an end. */
+function describeProblems({id, before, after: {period, grants, budget, spent}}: PeriodChange): string[] {
+  const endless = grants.filter(({until}) => until === null);
+  if (period === null && endless.length > 0) {
+    return [
+      `Session '${id}' keeps ${formatExactMoney(sumOf(endless))} granted until the next renewal, which does not come now. revoke-grant takes it off.`,
+    ];
+  }
   if (period === null || budget.state !== 'money' || spent.state !== 'money') return [];
   const problems = before.budget.state === 'invalid' ? [`The budget of session '${id}' was ${before.budget.why}.`] : [];
   if (spent.amount.lt(budget.amount)) return problems;

@@ -2,12 +2,12 @@ import {Flags} from '@oclif/core';
 
 import {describeRecorded, undoVerb} from '../cli/batches/questions.js';
 import {BatchCommand, type BatchStep} from '../cli/oclif/batch-command.js';
-import {changeIdsArg, reportFlags} from '../cli/oclif/flags.js';
+import {changeIdsArg, reportFlags, secondLookFlag} from '../cli/oclif/flags.js';
 import {keyName} from '../lib/gateway/keys.js';
 import type {Held} from '../lib/gateway/stored-value.js';
 import {describeKeys} from '../lib/journal/describe.js';
 import {toText} from '../lib/journal/entry.js';
-import {findChanges, findLast, type RecordedChange, type Undone, undoChange} from '../lib/operations/undo.js';
+import {findChanges, findLast, type RecordedChange, type Undone, undoChange, undoLook} from '../lib/operations/undo.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {TokengateError} from '../lib/values/errors.js';
 
@@ -17,7 +17,9 @@ export default class UndoChange extends BatchCommand<typeof UndoChange> {
 
 A session whose values have changed since is refused: the gateway may have spent more, or someone may have changed it. --merge adds what was spent since a reset to what the reset removed, and replaces the default budget that the gateway has set since. --force restores the old values regardless.
 
-A freeze that would be over by now is not restored; any other freeze gets the time it has left. An undo is a change itself and can be undone.`;
+A freeze that would be over by now is not restored; any other freeze gets the time it has left. An undo is a change itself and can be undone.
+
+A request that is under way can overwrite what was restored. The command therefore looks again after 0.1 and 0.5 seconds, adds overwritten spending again, and warns.`;
   static group = 'History';
   static override examples = [
     {description: 'Undo a change', command: '<%= config.bin %> <%= command.id %> k7m2q9x4tv'},
@@ -35,6 +37,7 @@ A freeze that would be over by now is not restored; any other freeze gets the ti
     }),
     merge: Flags.boolean({description: 'Add what was spent since a reset to what it removed'}),
     force: Flags.boolean({description: 'Restore the old values even if they have changed since'}),
+    'no-second-look': secondLookFlag,
     ...reportFlags,
   };
 
@@ -52,6 +55,7 @@ A freeze that would be over by now is not restored; any other freeze gets the ti
       question: 'Undo',
       describe: ({keys}: Undone) => (keys.length === 0 ? 'already as it was' : describeKeys(keys)),
       toJson: toUndoneJson,
+      secondLook: this.flags['no-second-look'] ? null : undoLook,
     };
     await this.runSteps<Undone>(wording, async (redis, now) => {
       const changes = last ? [await this.findLast(redis, now)] : await findChanges(redis, ids);

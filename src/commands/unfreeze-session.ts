@@ -2,6 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
+import {type SecondLookJson, tellSightings} from '../cli/views/second-look.js';
 import {describeFreeze} from '../lib/gateway/freeze.js';
 import {FROZEN_UNTIL_KEYS} from '../lib/gateway/keys.js';
 import {
@@ -10,7 +11,9 @@ import {
   type Unfreeze,
   unfreezeSession,
   unfreezeChange,
+  unfreezeLook,
 } from '../lib/operations/freeze.js';
+import {lookAtOne} from '../lib/operations/second-look.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {findUnknown} from '../lib/sessions/unknown-ids.js';
 import type {RawId} from '../lib/values/session-id.js';
@@ -21,6 +24,8 @@ interface UnfreezeJson {
   freeze_reason: string | null;
   frozen_until: Date | null;
   counters_cleared: boolean;
+  /** Null where no freeze was ended. */
+  second_look: SecondLookJson | null;
   /** Null when nothing was changed, or without a journal. */
   change_id: string | null;
 }
@@ -28,6 +33,8 @@ interface UnfreezeJson {
 export default class UnfreezeSession extends BatchCommand<typeof UnfreezeSession> {
   static override summary = 'Unfreeze sessions';
   static override description = `Also clears the counters of identical requests and of requests in the last minute, which would freeze the session again at its next request. For a session that is not frozen, only the counters are cleared.
+
+A request that is under way can freeze the session again right after. The command therefore looks again: if that has happened, it warns and exits with 1.
 
 Named IDs, IDs on stdin and --all (every frozen session) are merged and deduplicated, then filtered by --match and --where. With --match or --where alone, all frozen sessions are filtered. A batch asks first.`;
   static group = 'Freezes';
@@ -58,6 +65,7 @@ Named IDs, IDs on stdin and --all (every frozen session) are merged and deduplic
       describe: describeUnfreeze,
       problems: ({previous}) => previous.problems,
       toJson: toUnfreezeJson,
+      secondLook: unfreezeLook,
     });
     return undefined;
   }
@@ -74,8 +82,15 @@ Named IDs, IDs on stdin and --all (every frozen session) are merged and deduplic
     else if ((await findUnknown(redis, [id])).length > 0) {
       await this.warnUnknown(redis, id, `Nothing is known of session '${unfreeze.id}'.`);
     }
+    const isLookedAt = previous.isFrozen !== false && !isKept;
+    const secondLook = isLookedAt ? tellSightings(await lookAtOne(redis, unfreezeLook, unfreeze, undefined)) : null;
     const change = isChanged ? journal?.change : undefined;
-    return {session_id: unfreeze.id, ...toUnfreezeJson(unfreeze), change_id: change ?? null};
+    return {
+      session_id: unfreeze.id,
+      ...toUnfreezeJson(unfreeze),
+      second_look: secondLook,
+      change_id: change ?? null,
+    };
   }
 
   private render(unfreeze: Unfreeze): void {
@@ -92,7 +107,11 @@ Named IDs, IDs on stdin and --all (every frozen session) are merged and deduplic
   }
 }
 
-function toUnfreezeJson({previous, isKept, countersCleared}: Unfreeze): Omit<UnfreezeJson, 'session_id' | 'change_id'> {
+function toUnfreezeJson({
+  previous,
+  isKept,
+  countersCleared,
+}: Unfreeze): Omit<UnfreezeJson, 'session_id' | 'second_look' | 'change_id'> {
   return {
     was_frozen: previous.isFrozen !== false && !isKept,
     freeze_reason: previous.reason,

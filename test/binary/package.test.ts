@@ -196,7 +196,9 @@ describe('the packed package', () => {
       const before = (await readdir(home, {recursive: true})).sort();
       const url = {TOKENGATE_REDIS_URL: redis.url};
       const {commands} = JSON.parse(await readFile(join(home, 'oclif.manifest.json'), 'utf8')) as {commands: object};
-      for (const id of Object.keys(commands)) expect(await run(['help', id])).toMatchObject({code: 0, stderr: ''});
+      // Whoever asks, the help is read from the same files: once is enough.
+      const ids = who === 'root' ? ['health'] : Object.keys(commands);
+      for (const id of ids) expect(await run(['help', id])).toMatchObject({code: 0, stderr: ''});
       expect(await run(['set-budget', 'a', '5'], url)).toMatchObject({
         code: 0,
         stderr: "Warning: New session 'a'.\n",
@@ -262,6 +264,14 @@ describe('in another oclif CLI', () => {
       join(host, 'run.js'),
       "import {execute} from '@oclif/core';\nawait execute({dir: import.meta.url});\n",
     );
+    await writeFile(
+      join(host, 'helps.js'),
+      `import {Config, run} from '@oclif/core';
+      const config = await Config.load(import.meta.url);
+      for (const id of process.argv.slice(2)) await run([id, '--help'], config).catch((error) => {
+        if (error.oclif?.exit !== 0) throw error;
+      });`,
+    );
     const command = (body: string): string =>
       `import {Command} from '@oclif/core';\nexport default class extends Command { static summary = 'Of the host';\nasync run() { ${body} } }\n`;
     await writeFile(join(host, 'commands/hello.js'), command("await this.parse(); this.log('hello');"));
@@ -272,10 +282,15 @@ describe('in another oclif CLI', () => {
   test('every command is there, with its help', async () => {
     const {commands} = JSON.parse(await readFile(join(ROOT, 'oclif.manifest.json'), 'utf8')) as {commands: object};
     const {stdout} = await run(['help']);
-    for (const id of Object.keys(commands)) {
-      expect(stdout).toMatch(new RegExp(`^ {2}${id} `, 'm'));
-      expect(await run([id, '--help'])).toMatchObject({code: 0, stderr: ''});
-    }
+    for (const id of Object.keys(commands)) expect(stdout).toMatch(new RegExp(`^ {2}${id} `, 'm'));
+    expect(await run(['health', '--help'])).toMatchObject({code: 0, stderr: ''});
+    // The others in one process, since each start of the host costs half a second.
+    const {code, stderr, ...helps} = await runProcess(process.execPath, [
+      join(host, 'helps.js'),
+      ...Object.keys(commands),
+    ]);
+    expect({code, stderr}).toEqual({code: 0, stderr: ''});
+    for (const id of Object.keys(commands)) expect(helps.stdout).toMatch(new RegExp(`^ +\\$ host ${id}( |$)`, 'm'));
   });
 
   test.each([

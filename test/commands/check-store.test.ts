@@ -5,7 +5,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import CheckStore from '../../src/commands/check-store.js';
 import UndoChange from '../../src/commands/undo-change.js';
 import {checkStore} from '../../src/lib/audit/audit.js';
-import {type Fixable, isFixable} from '../../src/lib/audit/judge.js';
+import {type Fixable, isFixable} from '../../src/lib/audit/finding.js';
 import {makeRepairs, type RepairOptions} from '../../src/lib/audit/repairs.js';
 import {DEFAULT_BUDGET} from '../../src/lib/gateway/budget-judgement.js';
 import {explainSession} from '../../src/lib/gateway/next-request.js';

@@ -48,6 +48,7 @@ describe('unfreeze-session', () => {
       freeze_reason: null,
       frozen_until: null,
       counters_cleared: true,
+      second_look: null,
       change_id: expect.stringMatching(/^[0-9a-z]{10}$/) as string,
     });
   });

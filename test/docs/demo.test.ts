@@ -9,7 +9,7 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 
 import {type Output, ROOT, userEnv} from '../support/program/run.js';
 
-/** Holds the demo's own folder, and so is in the command line of its Redis. */
+/** Holds the demo's own folder, and so is in the command lines of its Redis and of its launcher. */
 let folder: string;
 beforeEach(async () => (folder = await mkdtemp(join(tmpdir(), 'tokengate-'))));
 afterEach(() => rm(folder, {recursive: true}));
@@ -149,14 +149,19 @@ function startDemo(argv: string[] = [], env: Record<string, string> = {}): Demo 
 }
 
 async function expectNothingLeft(): Promise<void> {
-  expect(await redisProcesses()).toEqual([]);
+  expect(await processesWith(folder)).toEqual([]);
   expect(await readdir(folder)).toEqual([]);
 }
 
-/** The processes with the test's folder in their command line: the demo's Redis, which listens there. */
+/** The demo's Redis. A command of the demo, whose launcher is in its folder too, may be starting meanwhile. */
 async function redisProcesses(): Promise<number[]> {
+  const [demos = ''] = await readdir(folder);
+  return processesWith(join(folder, demos, 'redis.sock'));
+}
+
+async function processesWith(text: string): Promise<number[]> {
   const lines = existsSync('/proc/self/cmdline') ? await linesFromProc() : await linesFromPs();
-  return lines.filter(([, line]) => line.includes(folder)).map(([pid]) => pid);
+  return lines.filter(([, line]) => line.includes(text)).map(([pid]) => pid);
 }
 
 async function linesFromProc(): Promise<[number, string][]> {

@@ -183,7 +183,7 @@ describe('the examples of the pages', () => {
 
   test.each(EXAMPLES)('%s', async (command) => {
     await loadSessions(redis, MORE);
-    await run('tokengate set-budget test-session 11');
+    if (command.includes('change')) await run('tokengate set-budget test-session 11');
     if (command.includes('revoke-grant')) await run('tokengate grant-budget my-workflow 5 --for 1h');
     if (command.includes('report-spending')) await recordSince(60);
     await rm(join(shell.folder, '.config'), {recursive: true, force: true});
@@ -191,9 +191,13 @@ describe('the examples of the pages', () => {
     if (command.includes('budgets.yaml')) await writeFile(join(shell.folder, 'budgets.yaml'), BUDGETS);
     if (command.includes('plan.json')) await run('tokengate diff-budgets -f budgets.yaml --out plan.json');
     if (command.includes('protect-store --remove')) await run('tokengate protect-store prod');
-    const {stdout: id} = await run("tokengate list-changes --limit 1 --json | jq -r '.[0].change_id'");
-    const {stdout: grant} = await run("tokengate list-grants --json | jq -r '.[0].grant_id'");
-    const named = command.replace('k7m2q9x4tv', id.trim()).replace('4k7m2xq9hb', grant.trim());
+    let named = command;
+    for (const [shown, list] of [
+      ['k7m2q9x4tv', "tokengate list-changes --limit 1 --json | jq -r '.[0].change_id'"],
+      ['4k7m2xq9hb', "tokengate list-grants --json | jq -r '.[0].grant_id'"],
+    ] as const) {
+      if (command.includes(shown)) named = named.replace(shown, (await run(list)).stdout.trim());
+    }
     const script = `set -o pipefail\n${named}`;
     const output = await run(script);
     const {code, stderr} = asksForYes(output) ? await run(`${script} --yes`) : output;

@@ -69,11 +69,14 @@ export function chunk(name, {homes, inputs, shared}) {
     setup(build) {
       build.onResolve({filter: /^tokengate:chunk$/}, ({path}) => ({path, namespace: 'chunk'}));
       build.onLoad({filter: /./, namespace: 'chunk'}, () => {
-        const getters = [...shared.get(name)].map(
-          (path) => `${JSON.stringify(path)}: () => require(${specifier(path)})`,
+        const cases = [...shared.get(name)].map(
+          (path) => `case ${JSON.stringify(path)}: return require(${specifier(path)});`,
         );
         const entry = name === 'tokengate' ? `export * from ${specifier(SEEDS[name][0])};` : '';
-        return {contents: `${entry} export const modules = {${getters.join()}};`, resolveDir: ROOT};
+        return {
+          contents: `${entry} export function modules(path) { switch (path) { ${cases.join('\n')} } }`,
+          resolveDir: ROOT,
+        };
       });
       build.onResolve({filter: /./}, ({path, importer, namespace}) => {
         const from = namespace === 'file' ? relative(ROOT, importer).replaceAll('\\', '/') : `${namespace}:${importer}`;
@@ -99,7 +102,7 @@ export function link(text, {inputs}) {
   return text.replace(
     /__toESM\(require\("#(\w+):([^"]+)"\)(,1)?\)|require\("#(\w+):([^"]+)"\)/g,
     (_, home, path, isNode = '', plainHome = home, plainPath = path) => {
-      const get = `require("./${plainHome}.cjs").modules[${JSON.stringify(plainPath)}]()`;
+      const get = `require("./${plainHome}.cjs").modules(${JSON.stringify(plainPath)})`;
       return path === undefined || inputs[path].format === 'esm' ? get : `__toESM(${get}${isNode})`;
     },
   );

@@ -7,7 +7,7 @@ import helpPackage from '@oclif/plugin-help/package.json';
 import {description, name, oclif, type, version} from '../../../package.json';
 import {main as run} from '../../../src/cli/oclif/main.js';
 import {commands, ownCommands} from 'tokengate:commands';
-import {allOf, listed, otherKeys} from 'tokengate:list';
+import {allOf, listed, lookedAt, otherKeys} from 'tokengate:list';
 
 export {commands};
 export {Help} from 'tokengate:commands';
@@ -46,13 +46,16 @@ function installed(name, root) {
   };
 }
 
+const NONE = [];
+
 /** A command in oclif's list: it has what every start reads, and gets the rest from the manifest on demand. */
 class ListedCommand {
   static {
-    for (const key of otherKeys) {
+    for (const key of [...lookedAt, ...otherKeys]) {
       Object.defineProperty(this.prototype, key, {
         get() {
-          return (this[key] = allOf(this.#key)[key]);
+          const all = lookedAt.includes(key) ? JSON.parse(this.#json) : allOf(this.#key);
+          return (this[key] = all[key]);
         },
         set(value) {
           Object.defineProperty(this, key, {value, configurable: true, enumerable: true, writable: true});
@@ -63,11 +66,32 @@ class ListedCommand {
 
   /** The help writes an ID with spaces into `id`. */
   #key;
+  #json;
+  #plugin;
+  aliases = NONE;
+  hiddenAliases = NONE;
+  pluginType = 'core';
 
-  constructor(entry, plugin) {
-    Object.assign(this, entry, {pluginAlias: plugin.name, pluginName: plugin.name, pluginType: 'core'});
-    this.#key = entry.id;
-    this.load = () => plugin.findCommand(entry.id);
+  constructor(id, summary, hidden, json, plugin) {
+    this.id = id;
+    this.summary = summary;
+    this.hidden = hidden;
+    this.pluginAlias = plugin.name;
+    this.pluginName = plugin.name;
+    this.#key = id;
+    this.#json = json;
+    this.#plugin = plugin;
+  }
+
+  load() {
+    return this.#plugin.findCommand(this.#key);
+  }
+}
+
+function* listCommands(plugin) {
+  const row = listed[plugin.name];
+  for (let at = 0; at < row.length; at += 4) {
+    yield new ListedCommand(row[at], row[at + 1], row[at + 2], row[at + 3], plugin);
   }
 }
 
@@ -77,7 +101,6 @@ function describe({pjson, root, isRoot, findCommand}) {
   const plugin = {
     _base: '',
     alias: name,
-    commandIDs: listed[name].map(({id}) => id),
     commandsDir: undefined,
     hasManifest: true,
     hooks: {},
@@ -99,7 +122,8 @@ function describe({pjson, root, isRoot, findCommand}) {
       return command;
     },
   };
-  plugin.commands = listed[name].map((entry) => new ListedCommand(entry, plugin));
+  plugin.commands = [...listCommands(plugin)];
+  plugin.commandIDs = plugin.commands.map(({id}) => id);
   // Not in package.json: another oclif CLI with this package as a plugin decides itself about unknown commands. This
   // hook would speak for all of them.
   if (isRoot) plugin.hooks.command_not_found = [{...oclif.commands, identifier: 'commandNotFound'}];

@@ -19,6 +19,7 @@ const OPTIONS = {
   charset: 'ascii',
   external: ABSENT,
   format: 'cjs',
+  inject: ['./scripts/build/bundle/clock.js'],
   legalComments: 'none',
   logLevel: 'warning',
   // Names are kept, since messages depend on the names of error classes.
@@ -67,7 +68,7 @@ export async function makeBundle({trace} = {}) {
 /** Bundles the whole first, which shows what belongs where, and then each of the files. */
 async function makeChunks(trace) {
   const options = {...OPTIONS, alias: {redis: './scripts/build/bundle/redis.cjs'}};
-  const plugins = [commands, commandList, separatePackages, pluginFiles];
+  const plugins = [commands, commandList, separatePackages, pluginFiles, packageFacts];
   const whole = await esbuild.build({
     ...options,
     entryPoints: {whole: './scripts/build/bundle/entry.js'},
@@ -89,8 +90,11 @@ async function makeChunks(trace) {
 
 /** Begins with a hash of everything after it, which bin/run.js uses as its name. ASCII, as bin/run.js reads it. */
 function finish(text) {
-  // esbuild escapes texts but not regular expressions, where the same escapes mean the same.
-  const ascii = text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const ascii = text
+    // Each module stands in an object with one method. With the same name in all of them, V8 makes one shape for all.
+    .replace(/\b__(esm|commonJS)\(\{"[^"]+"\(/g, '__$1({module(')
+    // esbuild escapes texts but not regular expressions, where the same escapes mean the same.
+    .replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return `/*${createHash('sha256').update(ascii).digest('hex')}*/${ascii}`;
 }
 
@@ -121,11 +125,14 @@ function listCommands(folder) {
   return `{${getters.join(',\n')}}`;
 }
 
-/** The fields that every start reads. */
-const LISTED = ['id', 'aliases', 'args', 'hidden', 'hiddenAliases', 'strict', 'summary'];
+/** The fields that every start reads of all commands, and those that it reads of the one that it runs. */
+const LISTED = ['id', 'summary', 'hidden'];
+const LOOKED_AT = ['args', 'strict'];
 /** Fields that oclif needs only if a CLI allows words in another order, or that entry.js sets. */
 const LEFT_OUT = [
+  'aliases',
   'aliasPermutations',
+  'hiddenAliases',
   'isESM',
   'permutations',
   'pluginAlias',
@@ -135,8 +142,8 @@ const LEFT_OUT = [
 ];
 
 /**
- * What the manifests say about the commands, in two parts: `list` is short code; `manifest` is JSON, parsed for the
- * help, for a flag before the command, and for plugins.
+ * What the manifests say about the commands, in two parts: `list` is short code, a row of texts for each command;
+ * `manifest` is JSON, parsed for the help, for a flag before the command, and for plugins.
  */
 const commandList = {
   name: 'command list',
@@ -144,17 +151,17 @@ const commandList = {
     build.onResolve({filter: /^tokengate:(list|manifest)$/}, ({path}) => ({path, namespace: 'tokengate'}));
     build.onLoad({filter: /^tokengate:list$/, namespace: 'tokengate'}, () => {
       const manifests = Object.entries(readManifests());
-      const listed = manifests.map(([plugin, {commands}]) => {
-        const ids = Object.keys(commands).sort();
-        return [
-          plugin,
-          ids.map((id) => pick(commands[id], (key) => LISTED.includes(key) || isShown(commands[id], key))),
-        ];
-      });
+      const listed = manifests.map(([plugin, {commands}]) => [
+        plugin,
+        Object.keys(commands)
+          .sort()
+          .flatMap((id) => toRow(commands[id])),
+      ]);
       const keys = manifests.flatMap(([, {commands}]) => Object.values(commands).flatMap(Object.keys));
-      const otherKeys = [...new Set(keys)].filter((key) => ![...LISTED, ...LEFT_OUT].includes(key));
+      const otherKeys = [...new Set(keys)].filter((key) => ![...LISTED, ...LOOKED_AT, ...LEFT_OUT].includes(key));
       return {
-        contents: `export const otherKeys = ${JSON.stringify(otherKeys)};
+        contents: `export const lookedAt = ${JSON.stringify(LOOKED_AT)};
+          export const otherKeys = ${JSON.stringify(otherKeys)};
           export const allOf = (id) => require('tokengate:manifest')[id];
           export const listed = ${JSON.stringify(Object.fromEntries(listed))};`,
       };
@@ -163,16 +170,18 @@ const commandList = {
       const all = Object.assign({}, ...Object.values(readManifests()).map(({commands}) => commands));
       const others = Object.entries(all).map(([id, command]) => [
         id,
-        pick(command, (key) => ![...LISTED, ...LEFT_OUT].includes(key)),
+        pick(command, (key) => ![...LISTED, ...LOOKED_AT, ...LEFT_OUT].includes(key)),
       ]);
       return {contents: `module.exports = ${parsedJson(Object.fromEntries(others))};`};
     });
   },
 };
 
-/** oclif shows the description of a command without a summary. */
-function isShown({summary}, key) {
-  return key === 'description' && summary === undefined;
+/** An array of texts costs nothing to make; as many objects do. */
+function toRow({id, summary, description, hidden = false, aliases = [], hiddenAliases = [], ...command}) {
+  if (aliases.length > 0 || hiddenAliases.length > 0) throw new Error(`${id} has aliases, which the list leaves out.`);
+  // oclif shows the description of a command without a summary.
+  return [id, summary ?? description, hidden, JSON.stringify(pick(command, (key) => LOOKED_AT.includes(key)))];
 }
 
 function pick(object, isWanted) {
@@ -218,6 +227,18 @@ const separatePackages = {
     build.onResolve({filter: /\/screen\.js$/}, ({kind, resolveDir}) => {
       if (resolveDir !== join(ROOT, 'src/cli/watch') || kind !== 'dynamic-import') return undefined;
       return {path: `./${SCREEN}.cjs`, external: true};
+    });
+  },
+};
+
+/** Of a package.json only this is asked for. */
+const FACTS = ['name', 'version', 'type', 'oclif'];
+const packageFacts = {
+  name: 'package facts',
+  setup(build) {
+    build.onLoad({filter: /[\\/]node_modules[\\/].*[\\/]package\.json$/}, ({path}) => {
+      const facts = pick(JSON.parse(readFileSync(path, 'utf8')), (key) => FACTS.includes(key));
+      return {contents: JSON.stringify(facts), loader: 'json'};
     });
   },
 };

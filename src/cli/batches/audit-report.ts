@@ -1,5 +1,5 @@
 import type {CheckedPage} from '../../lib/audit/audit.js';
-import {type Advice, breaksDashboard, type Finding, type Fixable} from '../../lib/audit/judge.js';
+import {type Advice, breaksDashboard, type Finding, type Fixable} from '../../lib/audit/finding.js';
 import type {Outcome} from '../../lib/change/batch.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {nameOf} from '../../lib/values/session-id.js';
@@ -155,18 +155,27 @@ export class StoreReport {
 
   private commandsFor({id, key, advice}: Finding): string[] {
     const {server} = this.options;
+    const {flags} = server;
     const toCommand = (action: Advice): string | null => {
       switch (action) {
         case 'set_budget':
-          return toSessionCommand('set-budget', id, {flags: server.flags, words: ['AMOUNT']});
+          return toSessionCommand('set-budget', id, {flags, words: ['AMOUNT']});
         case 'reset_session':
-          return toSessionCommand('reset-session', id, {flags: server.flags});
+          return toSessionCommand('reset-session', id, {flags});
         case 'reset_spent':
-          return toSessionCommand('reset-session', id, {flags: [...server.flags, '--keep-budget']});
+          return toSessionCommand('reset-session', id, {flags: [...flags, '--keep-budget']});
         case 'freeze':
-          return toSessionCommand('freeze-session', id, {flags: server.flags});
+          return toSessionCommand('freeze-session', id, {flags});
         case 'unfreeze':
-          return toSessionCommand('unfreeze-session', id, {flags: server.flags});
+          return toSessionCommand('unfreeze-session', id, {flags});
+        case 'set_period':
+          return toSessionCommand('set-period', id, {flags, words: ['--every', 'UNIT', '--amount', 'AMOUNT']});
+        case 'end_period':
+          return toSessionCommand('set-period', id, {flags, words: ['--every', 'none']});
+        case 'revoke_grant':
+          return toSessionCommand('revoke-grant', id, {flags, words: ['GRANT_ID']});
+        case 'revoke_grants':
+          return toSessionCommand('revoke-grant', id, {flags});
         case 'delete_key':
           return toKeyDeletion(id, key, server);
       }

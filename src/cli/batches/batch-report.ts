@@ -1,6 +1,6 @@
 import type {Outcome} from '../../lib/change/batch.js';
 import type {Preview} from '../../lib/change/change.js';
-import type {Sighting} from '../../lib/operations/second-look.js';
+import type {Sighting} from '../../lib/operations/lasting.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {MAX_WARNINGS, reportLine, reportWarning} from '../terminal/report.js';
 import {boundErrors, WorkOutput} from '../terminal/stdout.js';

@@ -4,7 +4,8 @@ import {previewBatch, runBatch} from '../../lib/change/batch.js';
 import type {Change} from '../../lib/change/change.js';
 import type {KeyShape} from '../../lib/gateway/keys.js';
 import type {Journal} from '../../lib/journal/entry.js';
-import {type SecondLook, SecondLooks} from '../../lib/operations/second-look.js';
+import type {SecondLook} from '../../lib/operations/lasting.js';
+import {SecondLooks} from '../../lib/operations/second-look.js';
 import {refuseReplica} from '../../lib/redis/connect.js';
 import type {Redis} from '../../lib/redis/contract.js';
 import {serverTime} from '../../lib/redis/server-time.js';
@@ -77,6 +78,8 @@ export interface BatchStep<R> {
 
 type BatchFlags = Interfaces.InferredFlags<typeof batchFlags & typeof globalFlags>;
 
+/** How long an interrupted batch still looks whether its changes last. */
+const INTERRUPTED_MS = 700;
 /** Up to this many consecutive words are tried as one ID whose quotes were forgotten. */
 const MOST_WORDS = 8;
 
@@ -190,7 +193,9 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   ): Promise<void> {
     refuseReplica(redis);
     const stop = new AbortController();
+    let isInterrupted = false as boolean;
     onInterrupt(() => {
+      isInterrupted = true;
       stop.abort();
     });
     const total = steps.reduce((sum, {selected}) => sum + selected.ids.length, 0);
@@ -218,13 +223,13 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
           if (looks) {
             const results = outcomes.flatMap((outcome) => (outcome.state === 'done' ? [outcome.result] : []));
             looks.add(results, journal);
-            if (!report.isCutShort) looks.begin();
+            looks.begin();
           }
           await progress.update((count += outcomes.length));
         }
         if (report.isCutShort) stop.abort();
       }
-      if (!report.isCutShort) await looks?.finish();
+      await (isInterrupted ? looks?.finishWithin(INTERRUPTED_MS) : looks?.finish());
     } finally {
       await looks?.stop();
       progress.stop();

@@ -28,7 +28,7 @@ export async function main(options: Interfaces.Options): Promise<never> {
     else if (word.startsWith('--redis-url=')) keepSecretUrl(word.slice('--redis-url='.length));
     else keepSecret(word);
     // Someone may type the webhook's URL instead of the file that holds it.
-    const [, url] = /^(?:--[\w-]+=)?(https?:.*)$/is.exec(word) ?? [];
+    const [, url] = word.includes(':') ? (/^(?:--[\w-]+=)?(https?:.*)$/is.exec(word) ?? []) : [];
     if (url !== undefined) keepWebhookUrl(url);
   }
   keepSecretUrl(process.env['TOKENGATE_REDIS_URL'] ?? '');

@@ -57,9 +57,9 @@ export function whenInterrupted(listener: () => void): () => void {
  * a terminal as stdin by a file that cannot be read.
  */
 function ignoresHangUp(): boolean {
-  if (/(?:^|\/)nohup$/.test(process.env['_'] ?? '')) return true;
-  const [, ignored = '0'] = /^SigIgn:\s*([\da-f]+)$/m.exec(readProc(`${process.ppid}/status`)) ?? [];
-  const [, flags = '0'] = /^flags:\s*([0-7]+)$/m.exec(readProc('self/fdinfo/0')) ?? [];
+  if (`/${process.env['_'] ?? ''}`.endsWith('/nohup')) return true;
+  const ignored = readProc(`${process.ppid}/status`, 'SigIgn');
+  const flags = readProc('self/fdinfo/0', 'flags');
   return (Number.parseInt(ignored.slice(-1), 16) & 1) === 1 || (Number.parseInt(flags, 8) & 3) === 1;
 }
 
@@ -71,9 +71,12 @@ function closeQuietly(descriptor: number): void {
   }
 }
 
-function readProc(name: string): string {
+/** A line of a file: without expressions, which would be compiled at every start. */
+function readProc(file: string, name: string): string {
   try {
-    return readFileSync(`/proc/${name}`, 'latin1');
+    const text = `\n${readFileSync(`/proc/${file}`, 'latin1')}`;
+    const [line = ''] = text.slice(text.indexOf(`\n${name}:`) + 1).split('\n', 1);
+    return line.slice(name.length + 1).trim();
   } catch {
     // Only Linux tells.
     return '';

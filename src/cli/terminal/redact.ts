@@ -1,4 +1,5 @@
 import {secretsOfUrl} from '../../lib/redis/url.js';
+import {onceStderrIsUsed} from './late-stderr.js';
 
 /** Texts that must not be shown, and their replacements. */
 const secrets = new Map<string, string>();
@@ -24,6 +25,7 @@ export function keepSecretUrl(url: string): void {
 
 /** Remembers a webhook's URL, with and without its host: the path alone is enough to post there. */
 export function keepWebhookUrl(url: string): void {
+  if (url === '') return;
   keepSecret(url);
   const [, path = ''] = /^https?:\/\/[^/?#]*(.*)$/is.exec(url) ?? [];
   // NODE_DEBUG prints path and query of a request separately.
@@ -45,6 +47,10 @@ export function redact(text: string): string {
 export function redactStderr(): void {
   if (secrets.size === 0 || isWatching) return;
   isWatching = true;
+  onceStderrIsUsed(replaceWrite);
+}
+
+function replaceWrite(): void {
   const write = process.stderr.write.bind(process.stderr) as (
     chunk: string | Uint8Array,
     ...rest: unknown[]

@@ -1,6 +1,7 @@
 import {TokengateError} from '../../lib/values/errors.js';
 import {EXIT, endWith} from './exit-code.js';
 import {whenInterrupted} from './interrupts.js';
+import {isStderrUsed, onceStderrIsUsed} from './late-stderr.js';
 
 /** The reader of stdout has gone (`| head`): a reason to stop, not an error. */
 export class OutputClosed extends Error {
@@ -30,8 +31,10 @@ export function watchOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     failure ??= error;
   });
-  process.stderr.on('error', () => {
-    // There is nowhere left to report it.
+  onceStderrIsUsed(() => {
+    process.stderr.on('error', () => {
+      // There is nowhere left to report it.
+    });
   });
 }
 
@@ -131,7 +134,7 @@ export async function drainOutput(): Promise<void> {
 
 /** Waits until stderr has taken everything, or takes no more; after an interrupt only for a moment. */
 export async function drainErrors(): Promise<void> {
-  await writeTo(process.stderr, '');
+  if (isStderrUsed()) await writeTo(process.stderr, '');
 }
 
 /** Waits for the reader of stderr when a megabyte is waiting. */

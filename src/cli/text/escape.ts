@@ -1,8 +1,9 @@
 /**
  * Characters that must not reach a terminal: control characters, line and paragraph separators, format characters
  * (including bidi controls), invisible ones (`DI`: blank fillers, variation selectors, tags), and unpaired surrogates.
+ * Made on demand, since V8 reads a table of Unicode for it, and most starts don't need it.
  */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{DI}]/gu;
+const unsafe = (): RegExp => /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{DI}]/gu;
 const PLAIN = /^[\x20-\x7e]*$/;
 const NAMED: Record<string, string> = {'\n': '\\n', '\r': '\\r', '\t': '\\t'};
 
@@ -11,7 +12,7 @@ const NAMED: Record<string, string> = {'\n': '\\n', '\r': '\\r', '\t': '\\t'};
  */
 export function showText(text: string): string {
   if (PLAIN.test(text)) return text;
-  return text.replace(UNSAFE, (character) => NAMED[character] ?? escapeCodePoint(character));
+  return text.replace(unsafe(), (character) => NAMED[character] ?? escapeCodePoint(character));
 }
 
 /** Maximum characters of somebody else's text in a cell, or in a message that is not for a terminal. */
@@ -80,7 +81,7 @@ export function isSafeText(text: string): boolean {
 /** JSON text with the same characters escaped: exact when parsed, harmless when printed. */
 export function escapeJson(json: string): string {
   if (PLAIN.test(json)) return json;
-  return json.replace(UNSAFE, (character) =>
+  return json.replace(unsafe(), (character) =>
     character === '\n'
       ? character
       : Array.from({length: character.length}, (_, index) => unicodeEscape(character.charCodeAt(index))).join(''),

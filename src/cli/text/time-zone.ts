@@ -1,7 +1,7 @@
 import {existsSync} from 'node:fs';
 
 import {TokengateError} from '../../lib/values/errors.js';
-import {parseTime} from '../../lib/values/time.js';
+import {isZoneName, parseTime} from '../../lib/values/time.js';
 
 /**
  * A point in time that an operator typed: see `parseTime`. A time without an offset is refused where Node.js does not
@@ -30,10 +30,5 @@ function isKnown(zone: string | undefined): boolean {
     const {timeZone} = new Intl.DateTimeFormat().resolvedOptions() as {timeZone?: string};
     return (timeZone !== undefined && timeZone !== 'Etc/Unknown') || !existsSync('/etc/localtime');
   }
-  try {
-    new Intl.DateTimeFormat('en', {timeZone: zone.replace(/^:/, '')});
-    return true;
-  } catch {
-    return false;
-  }
+  return isZoneName(zone.replace(/^:/, ''));
 }

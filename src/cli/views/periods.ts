@@ -3,7 +3,7 @@ import type {PeriodChange, PeriodRenewal} from '../../lib/operations/period.js';
 import {formatInZone, formatIsoInZone} from '../../lib/periods/calendar.js';
 import {describeGrant, describeGrantEnd, describePeriod, describeSchedule} from '../../lib/periods/describe.js';
 import {type Grant, sumOf} from '../../lib/periods/grants.js';
-import type {PeriodState, Renewing} from '../../lib/periods/renewal.js';
+import {isAhead, type PeriodState, type Renewing} from '../../lib/periods/renewal.js';
 import type {SpanOf} from '../../lib/periods/schedule.js';
 import {formatExactMoney, type Money, ZERO} from '../../lib/values/money.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
@@ -94,9 +94,11 @@ export function toPeriodJson(
 }
 
 /** What `set-period` did to a session, for people. */
-export function describeSetPeriod({before, after: {period, budget}}: PeriodChange): string {
+export function describeSetPeriod({before, after}: PeriodChange): string {
+  const {period, budget} = after;
   if (period !== null) return `${describePeriod(period)}, budget ${describeAmount(budget)}`;
-  return before.period === null ? 'it does not renew' : `no longer ${describePeriod(before.period)}`;
+  if (before === after) return 'it does not renew';
+  return before.period === null ? 'it no longer renews' : `no longer ${describePeriod(before.period)}`;
 }
 
 export function toRenewedJson({before, after, renewal}: PeriodRenewal, spanOf: SpanOf): Record<string, unknown> {
@@ -112,7 +114,7 @@ export function toRenewedJson({before, after, renewal}: PeriodRenewal, spanOf: S
 }
 
 export function describeUnreadable(id: RawId): string {
-  return `The period or the grants of session '${nameOf(id)}' cannot be read: see the keys tokengate:period:ID and tokengate:grants:ID.`;
+  return `The period or the grants of session '${nameOf(id)}' cannot be read: check-store says what is wrong.`;
 }
 
 function toRenewalJson({period, grants, next}: Renewing): RenewalJson {
@@ -148,7 +150,7 @@ export function showRenewal(id: RawId, renewing: Renewing | null, now: Date): Sh
   const given = grants.map(describeGrant);
   const left = next === null ? '' : formatDuration(next.getTime() - now.getTime());
   const at = period && next ? formatInZone(next, period.timezone) : '';
-  const problems = isOverdue ? [`A renewal of session '${nameOf(id)}' is overdue: is renew-budgets still run?`] : [];
+  const problems = isOverdue ? [describeOverdue(id, renewing, now)] : [];
   return {
     json: toRenewalJson(renewing),
     lines: [
@@ -158,6 +160,13 @@ export function showRenewal(id: RawId, renewing: Renewing | null, now: Date): Sh
     sentence: period && `${describePeriod(period)}, next ${at} (in ${left})`,
     problems,
   };
+}
+
+function describeOverdue(id: RawId, {period}: Renewing, now: Date): string {
+  if (period === null || !isAhead(period, now)) {
+    return `A renewal of session '${nameOf(id)}' is overdue: is renew-budgets still run?`;
+  }
+  return `The last renewal of session '${nameOf(id)}' is in the future, so it does not renew: check-store --fix mends that.`;
 }
 
 /** A row of `list-periods`. */

@@ -7,7 +7,6 @@ import {
   type KeyShape,
   LAST_HASH_KEYS,
   REQUEST_COUNT_KEYS,
-  SESSION_KEYS,
   SPENT_KEYS,
   VELOCITY_KEYS,
 } from '../gateway/keys.js';
@@ -15,10 +14,12 @@ import {type Decision, judgeNextRequest, readStates, type Rule} from '../gateway
 import type {Redis} from '../redis/contract.js';
 import {serverTime} from '../redis/server-time.js';
 import {inGroups} from '../values/chunks.js';
+import {TokengateError} from '../values/errors.js';
 import {idMatcher, narrow} from '../values/glob.js';
 import type {RawId} from '../values/session-id.js';
 import {readFacts, toSessionKey} from './facts.js';
-import {type Finding, judge, type Judged, judgeId, type Problem} from './judge.js';
+import type {Finding, Judged, Problem} from './finding.js';
+import {judge, judgeId} from './judge.js';
 
 /** The number of keys checked, and the findings among them. */
 export interface CheckedPage {
@@ -26,14 +27,17 @@ export interface CheckedPage {
   findings: Finding[];
 }
 
+/** A pattern of our own keys of a session. */
+const OWN = 'tokengate:*:ID';
 /** Sessions whose state is read in one flight. */
 const GROUP = 200;
 /** The number of findings to remember, so that a key that SCAN returns twice is reported once. */
 const REMEMBERED = 100_000;
 
 /**
- * Checks every key that the gateway may have written, with SCAN, and yields the findings page by page, holding one page
- * in memory. Whatever seems wrong is read twice: a change under way is not a finding.
+ * Checks every key of a session, with SCAN, and yields the findings page by page, holding one page in memory. A user who
+ * may read only the gateway's keys gets those alone. Whatever seems wrong is read twice: a change under way is not a
+ * finding.
  *
  * @param options.isPrintable whether an ID can be shown as it is
  */
@@ -51,12 +55,15 @@ export async function* checkStore(
   };
   const matches = idMatcher(match);
   const [start, began] = [(await serverTime(redis)).getTime(), performance.now()];
-  for (const prefix of new Set(SESSION_KEYS.map((shape) => shape.prefix))) {
-    for await (const names of redis.scan(`${prefix}${narrow(match).pattern}:*`)) {
+  const {pattern} = narrow(match);
+  for (const keysOfOne of ['session:ID:*', 'anomaly:ID:*', OWN]) {
+    for await (const names of redis.scan(keysOfOne.replace('ID', () => pattern))) {
       const keys = names.flatMap((name) => toSessionKey(name) ?? []);
       const meant = keys.filter(({id}) => matches(id));
       const now = new Date(start + performance.now() - began);
-      const suspects = (await readFacts(redis, meant)).filter((facts) => judge(facts, now).length > 0);
+      const read = await orUnreadable(readFacts(redis, meant), keysOfOne === OWN);
+      if (read === undefined) break;
+      const suspects = read.filter((facts) => judge(facts, now).length > 0);
       const again = await settle(
         redis,
         (await readFacts(redis, suspects)).flatMap((facts) => judge(facts, now)),
@@ -64,6 +71,16 @@ export async function* checkStore(
       const unprintable = meant.flatMap((key) => judgeId(key, isPrintable) ?? []);
       yield {keys: meant.length, findings: [...again, ...unprintable].filter(isNew)};
     }
+  }
+}
+
+/** Undefined if this user may not read keys that may be left out. */
+async function orUnreadable<T>(reading: Promise<T>, mayBeLeftOut: boolean): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (mayBeLeftOut && error instanceof TokengateError && error.code === 'REDIS_NO_PERMISSION') return undefined;
+    throw error;
   }
 }
 

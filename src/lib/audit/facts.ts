@@ -2,8 +2,10 @@ import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
+  GRANTS_KEYS,
   keyOf,
   type KeyShape,
+  PERIOD_KEYS,
   SESSION_KEYS,
   SPENT_KEYS,
 } from '../gateway/keys.js';
@@ -27,28 +29,29 @@ export interface KeyFacts extends SessionKey {
   type: string;
   /** Milliseconds; -1 for none. */
   ttl: number;
-  /**
-   * The TTL of the related key: the end of the freeze for a reason, the spending for a budget. -2 if that key is
-   * absent.
-   */
-  otherTtl: number;
+  /** The PTTL of each of the keys that it depends on; -2 if that key is absent. */
+  others: readonly number[];
 }
+
+const SHAPES = [...SESSION_KEYS, PERIOD_KEYS, GRANTS_KEYS];
 
 export function toSessionKey(name: Buffer): SessionKey | undefined {
   const key = name.toString('latin1');
-  const shape = SESSION_KEYS.find(({prefix, suffix}) => key.startsWith(prefix) && key.endsWith(suffix));
+  const shape = SHAPES.find(({prefix, suffix}) => key.startsWith(prefix) && key.endsWith(suffix));
   if (shape === undefined || key.length <= shape.prefix.length + shape.suffix.length) return undefined;
-  return {id: rawId(key.slice(shape.prefix.length, -shape.suffix.length)), shape};
+  return {id: rawId(key.slice(shape.prefix.length, key.length - shape.suffix.length)), shape};
 }
 
 export function nameOfKey({id, shape}: SessionKey): string {
   return `${shape.prefix}${nameOf(id)}${shape.suffix}`;
 }
 
-/** The other key that each of these depends on. */
-const OTHERS = new Map<KeyShape, KeyShape>([
-  [SPENT_KEYS, BUDGET_KEYS],
-  [FREEZE_REASON_KEYS, FROZEN_UNTIL_KEYS],
+/** The other keys that each of these depends on. */
+const OTHERS = new Map<KeyShape, readonly KeyShape[]>([
+  [SPENT_KEYS, [BUDGET_KEYS]],
+  [FREEZE_REASON_KEYS, [FROZEN_UNTIL_KEYS]],
+  [PERIOD_KEYS, [BUDGET_KEYS]],
+  [GRANTS_KEYS, [BUDGET_KEYS, PERIOD_KEYS]],
 ]);
 
 /** Keys in one run of the script, which holds up the server for less than a millisecond. */
@@ -92,20 +95,19 @@ async function readBeginnings(redis: Redis, keys: readonly SessionKey[]): Promis
   });
 }
 
-/** The key, and the related key that it depends on, if any. */
+/** The key, and the keys that it depends on, if any. */
 function namesToRead({id, shape}: SessionKey): RedisText[] {
-  const other = OTHERS.get(shape);
-  return [keyOf(shape, id), ...(other === undefined ? [] : [keyOf(other, id)])];
+  return [shape, ...(OTHERS.get(shape) ?? [])].map((one) => keyOf(one, id));
 }
 
 async function readFactsOneByOne(redis: Redis, keys: readonly SessionKey[]): Promise<KeyFacts[]> {
   const commands = keys.flatMap((key): Command[] => {
-    const [name = '', other = name] = namesToRead(key);
+    const [name = '', ...others] = namesToRead(key);
     return [
       ['TYPE', name],
       ['PTTL', name],
       ['GETRANGE', name, '0', String(VALUE_LIMIT - 1)],
-      ['PTTL', other],
+      ...others.map((other): Command => ['PTTL', other]),
     ];
   });
   const replies = await redis.pipelineBytes(commands);
@@ -117,12 +119,12 @@ async function readFactsOneByOne(redis: Redis, keys: readonly SessionKey[]): Pro
 
 function toFacts(key: SessionKey, values: IterableIterator<unknown>): KeyFacts {
   const next = (): unknown => values.next().value;
-  const [type, ttl, text, otherTtl] = [String(next()), Number(next()), next(), Number(next())];
+  const [type, ttl, text] = [String(next()), Number(next()), next()];
   return {
     ...key,
     type,
     ttl,
     text: Buffer.isBuffer(text) ? text.toString('latin1') : null,
-    otherTtl,
+    others: (OTHERS.get(key.shape) ?? []).map(() => Number(next())),
   };
 }

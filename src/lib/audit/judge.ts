@@ -4,92 +4,43 @@ import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
+  GRANTS_KEYS,
   HISTORY_KEYS,
   IDENTICAL_COUNT_KEYS,
-  type KeyShape,
   LAST_HASH_KEYS,
+  PERIOD_KEYS,
   REQUEST_COUNT_KEYS,
   SPENT_KEYS,
   VELOCITY_KEYS,
 } from '../gateway/keys.js';
-import {decodeText, NOT_UTF8, quoteStart} from '../gateway/stored-text.js';
+import {NOT_UTF8} from '../gateway/stored-text.js';
 import {parseGatewayNumber} from '../values/gateway-number.js';
 import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
-import {isAscii, isText, nameOf, type RawId} from '../values/session-id.js';
+import {isText, nameOf} from '../values/session-id.js';
 import {formatGatewayTime, formatUtc, parseGatewayTime} from '../values/time.js';
 import {type KeyFacts, nameOfKey, type SessionKey} from './facts.js';
-import {type Repair, type RepairStep, VALUE_LIMIT} from './repairs.js';
-
-/** A value that the gateway would not have written, or that makes it fail or spend without limit. */
-export interface Finding {
-  id: RawId;
-  /** The name of the key, escaped where it is not text; untrusted. */
-  key: string;
-  /** A stable word. */
-  problem: Problem;
-  /** The value, as a clause; may hold untrusted text. */
-  what: string;
-  /** The consequence, as a clause. */
-  effect: string;
-  /**
-   * The HTTP status of every request of the session now, if this finding causes it. Null if the gateway does not answer
-   * so, if another rule answers first, or if it depends on the request.
-   */
-  answer: 429 | 500 | 503 | null;
-  /** The repair; null when there is no single right one. */
-  repair: Repair | null;
-  /** What an operator can do instead. */
-  advice: Advice[];
-}
-
-/** A finding with a single right repair. */
-export type Fixable = Finding & {repair: Repair};
-
-export function isFixable(finding: Finding): finding is Fixable {
-  return finding.repair !== null;
-}
-
-export type Advice = 'set_budget' | 'reset_session' | 'reset_spent' | 'freeze' | 'unfreeze' | 'delete_key';
-
-/**
- * True for values that the gateway's own dashboard can't read either: it reads all sessions, and then answers HTTP 500.
- */
-export function breaksDashboard({problem}: Finding): boolean {
-  return /^(budget|spent)_(not_money|wrong_type|infinite)$|^id_not_text$/.test(problem);
-}
-
-export type Problem =
-  | `${'budget' | 'spent' | 'frozen_until' | 'freeze_reason' | Counter | 'last_hash' | 'history' | 'velocity'}_wrong_type`
-  | `${'budget' | 'spent'}_not_money`
-  | `${'budget' | 'spent'}_expires`
-  | `${'budget' | 'spent'}_infinite`
-  | 'spent_negative'
-  | 'spent_without_budget'
-  | 'frozen_until_offset'
-  | 'frozen_until_unreadable'
-  | 'freeze_over'
-  | 'freeze_without_ttl'
-  | `${'freeze_reason' | 'last_hash' | 'velocity'}_not_text`
-  | 'velocity_recent'
-  | 'freeze_reason_without_freeze'
-  | 'freeze_reason_without_ttl'
-  | `${Counter}_not_count`
-  | `${Counter | 'last_hash'}_without_ttl`
-  | 'id_not_printable'
-  | 'id_not_text';
-type Counter = 'requests' | 'identical_count';
-
-/** A finding whose `answer` considers its own key alone. */
-export type Judged = Finding & {shape: KeyShape};
+import {
+  type Advice,
+  type Counter,
+  type Finding,
+  isUtf8Text,
+  type Judged,
+  nameFinding,
+  NO_END,
+  NO_KEY,
+  NO_REPAIR,
+  type Problem,
+  quote,
+  repairOf,
+  utf8,
+} from './finding.js';
+import {judgeGrants, judgePeriod} from './judge-periods.js';
+import type {Repair} from './repairs.js';
 
 /**
  * Maximum difference between the ends of a freeze and of its reason, in milliseconds; a smaller one is not a finding.
  */
 const GRACE_MS = 5000;
-
-/** PTTL's answers for a missing key, and for one without a TTL. */
-const NO_KEY = -2;
-const NO_END = -1;
 
 export function judge(facts: KeyFacts, now: Date): Judged[] {
   if (facts.type === 'none') return [];
@@ -108,6 +59,10 @@ export function judge(facts: KeyFacts, now: Date): Judged[] {
       return judgeRecord(facts, 'identical_count', 300_000);
     case LAST_HASH_KEYS:
       return judgeRecord(facts, 'last_hash', 300_000);
+    case PERIOD_KEYS:
+      return judgePeriod(facts, now);
+    case GRANTS_KEYS:
+      return judgeGrants(facts);
     case HISTORY_KEYS:
       return facts.type === 'list' ? [] : [brokenRecord(facts, 'history_wrong_type', `a Redis ${facts.type}`)];
     default:
@@ -121,7 +76,6 @@ const FAILS_500 = {answer: 500, effect: 'every request fails with HTTP 500'} as 
 const FAILS_503 = {answer: 503, effect: 'every request fails with HTTP 503'} as const;
 /** The default; the whole session may be judged differently. */
 const LIMITLESS = {answer: 500, effect: 'the session spends without limit'} as const;
-const NO_REPAIR = {repair: null, advice: []};
 
 function judgeBudget(facts: KeyFacts): Judged[] {
   const advice: Advice[] = ['set_budget'];
@@ -165,7 +119,7 @@ function judgeSpent(facts: KeyFacts): Judged[] {
     const effect = 'the session may spend more than its budget';
     findings.push({...finding, problem: 'spent_negative', what: quote(text), effect});
   }
-  if (facts.otherTtl === NO_KEY) {
+  if (facts.others[0] === NO_KEY) {
     const effect = "the next request gets the gateway's default budget";
     const advice: Advice[] = ['set_budget', 'reset_session'];
     findings.push({...finding, problem: 'spent_without_budget', what: 'spending without a budget', effect, advice});
@@ -231,7 +185,11 @@ function withReason({steps, ...repair}: Repair, end: Date | 'never'): Repair {
 
 function judgeReason(facts: KeyFacts, now: Date): Judged[] {
   const finding = {...nameFinding(facts), ...NO_REPAIR, answer: null};
-  const {text, ttl, otherTtl} = facts;
+  const {
+    text,
+    ttl,
+    others: [otherTtl = NO_KEY],
+  } = facts;
   if (text === null) {
     const effect = 'every request fails with HTTP 500 while the session is frozen';
     const repair = repairOf(facts, 'delete it', 'delete');
@@ -320,14 +278,6 @@ export function judgeId(key: SessionKey, isPrintable: (text: string) => boolean)
   };
 }
 
-function nameFinding(key: SessionKey): {id: RawId; key: string; shape: KeyShape} {
-  return {id: key.id, key: nameOfKey(key), shape: key.shape};
-}
-
-function repairOf({id, shape, text}: KeyFacts, action: string, to: RepairStep['to']): Repair {
-  return {id, action, steps: [{shape, expected: text?.slice(0, VALUE_LIMIT) ?? true, to}]};
-}
-
 /** A number beyond all money counts as infinite. */
 function readAmount(text: string): Money | 'not_money' | 'infinite' {
   const amount = parseStoredMoney(utf8(text));
@@ -344,18 +294,6 @@ function failsOn(text: string): Pick<Finding, 'answer' | 'effect'> {
   return isUtf8Text(text) ? FAILS_503 : FAILS_500;
 }
 
-function isUtf8Text(latin1: string): boolean {
-  return utf8(latin1).isWellFormed();
-}
-
 function notMoney(text: string): string {
   return `${quote(text)}, which is not an amount`;
-}
-
-function quote(latin1: string): string {
-  return quoteStart(utf8(latin1));
-}
-
-function utf8(latin1: string): string {
-  return isAscii(latin1) ? latin1 : decodeText(Buffer.from(latin1, 'latin1'));
 }

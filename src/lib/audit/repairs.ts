@@ -1,6 +1,6 @@
 import {type Outcome, runBatch} from '../change/batch.js';
 import type {Change} from '../change/change.js';
-import type {KeyShape} from '../gateway/keys.js';
+import {keyName, type KeyShape} from '../gateway/keys.js';
 import {quoteStart, WRONG_TYPE} from '../gateway/stored-text.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Journal} from '../journal/entry.js';
@@ -58,7 +58,7 @@ export async function* makeRepairs<T extends {repair: Repair}>(
   const isBeside = ({repair}: T): boolean => beside.has(ownKey(repair));
   const kinds = new Map<string, T[]>();
   for (const finding of [...findings.filter((one) => !isBeside(one)), ...findings.filter(isBeside)]) {
-    const kind = [isBeside(finding), ...finding.repair.steps.map(({shape}) => shape.suffix)].join();
+    const kind = [isBeside(finding), ...finding.repair.steps.map(({shape}) => keyName(shape))].join();
     const others = kinds.get(kind);
     if (others === undefined) kinds.set(kind, [finding]);
     else others.push(finding);
@@ -89,14 +89,15 @@ export async function* makeRepairs<T extends {repair: Repair}>(
 
 /** The key to repair and whether it holds a text. */
 function ownKey({id, steps: [step]}: Repair): string {
-  return `${step?.shape.suffix ?? ''} ${typeof step?.expected === 'string' ? 'text' : 'other'} ${id}`;
+  return `${step === undefined ? '' : keyName(step.shape)} ${typeof step?.expected === 'string' ? 'text' : 'other'} ${id}`;
 }
 
 /** The other keys that it repairs as well: only a text can be given a TTL. */
 function keysBeside({id, steps: [, ...others]}: Repair): string[] {
-  return others.flatMap(({shape: {suffix}, to}) => {
+  return others.flatMap(({shape, to}) => {
     if (to === 'stay') return [];
-    return [`${suffix} text ${id}`, ...(to === 'delete' ? [`${suffix} other ${id}`] : [])];
+    const name = keyName(shape);
+    return [`${name} text ${id}`, ...(to === 'delete' ? [`${name} other ${id}`] : [])];
   });
 }
 

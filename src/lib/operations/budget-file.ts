@@ -3,6 +3,7 @@ import {describeState, isUsedUp} from '../budget-files/describe.js';
 import {BUDGET_FILE_KEYS} from '../budget-files/state.js';
 import type {Wanted} from '../budget-files/wanted.js';
 import type {ScriptedChange, Settled, Write} from '../change/change.js';
+import {packWrites} from '../change/compare-and-set.js';
 import {SPENT_KEYS} from '../gateway/keys.js';
 import {moneyOf, toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
@@ -10,7 +11,7 @@ import {COMPARE_AND_SET} from '../lua/scripts.js';
 import {toStored} from '../periods/next.js';
 import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type Money} from '../values/money.js';
-import {isAscii, nameOf, type RawId} from '../values/session-id.js';
+import {nameOf, type RawId} from '../values/session-id.js';
 
 /** The spending is read only to report it. */
 const SHAPES = [...BUDGET_FILE_KEYS, SPENT_KEYS];
@@ -18,6 +19,8 @@ const SHAPES = [...BUDGET_FILE_KEYS, SPENT_KEYS];
 /** The outcome for a session in a file. */
 export interface BudgetFileChange {
   id: string;
+  /** The same as bytes. */
+  key: RawId;
   before: BudgetState;
   after: BudgetState;
   /** Null where nothing is recorded, or what is no amount. */
@@ -60,15 +63,17 @@ export function budgetFileChange(
     shapes: SHAPES,
     scripts: {change: COMPARE_AND_SET},
     args: [],
-    own(id) {
-      const {held, wanted} = of(id);
-      const write = planOne(id, held, wanted, now);
-      if (write.state !== 'write') return '[[],[]]';
-      writes.set(id, write);
-      const own = JSON.stringify([write.expected, write.next]);
-      // Bytes are sent one by one, texts together.
-      return isAscii(own) ? own : Buffer.from(own, 'latin1');
+    pack(group) {
+      const planned = group.map((id) => {
+        const {held, wanted} = of(id);
+        const write = planOne(id, held, wanted, now);
+        if (write.state !== 'write') return undefined;
+        writes.set(id, write);
+        return write;
+      });
+      return packWrites(planned, SHAPES.length);
     },
+    tellsOld: true,
     read(id, word, old) {
       const write = writes.get(id);
       writes.delete(id);
@@ -105,6 +110,7 @@ function planOne(
   if (decision.state === 'failed') return {id: name, state: 'failed', error: decision.error};
   const facts = {
     id: name,
+    key: id,
     spent: spentOf(held),
     isListed: wanted !== NOTHING,
     note: wanted === NOTHING ? '' : wanted.note,

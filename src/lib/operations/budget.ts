@@ -10,6 +10,7 @@ import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type Money, toPlainDigits, type TypedAmount, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
+import {LOOKS, type SecondLook} from './lasting.js';
 
 export interface BudgetChange {
   session: Session;
@@ -79,6 +80,7 @@ function setBudgetChange(amount: TypedAmount): ScriptedChange<BudgetChange> {
     ...LOOK_AT,
     scripts: {change: SET_BUDGET, decide: DECIDE_SET_BUDGET},
     args: [amount.text],
+    tellsOld: true,
     read: (id, _word, held) => done(id, held),
     withoutScript: {
       commands: (id) => [
@@ -95,7 +97,7 @@ function setBudgetChange(amount: TypedAmount): ScriptedChange<BudgetChange> {
 }
 
 /** Computed here, because Redis adds binary floats only. */
-function addBudgetChange(amount: Money): PlannedChange<BudgetChange> {
+export function addBudgetChange(amount: Money): PlannedChange<BudgetChange> {
   return {
     ...LOOK_AT,
     plan(id, held) {
@@ -143,3 +145,10 @@ function toBudgetChange(id: RawId, {text, value}: TypedAmount, {budget: previous
     isFirst: previous.state === 'absent',
   };
 }
+
+/** Looks whether a request under way has written the gateway's default over a first budget. */
+export const budgetLook: SecondLook<BudgetChange> = {
+  afterMs: LOOKS,
+  leftBy: ({session: {id, key, budget}, isFirst}) =>
+    isFirst && budget !== null ? [{id, key, kind: 'budget', budget}] : [],
+};

@@ -17,6 +17,7 @@ import type {Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {formatDuration, formatGatewayTime, formatUtc} from '../values/time.js';
+import {LOOKS, type SecondLook} from './lasting.js';
 
 export interface Freeze {
   id: string;
@@ -35,6 +36,8 @@ export interface Freeze {
 
 export interface Unfreeze {
   id: string;
+  /** The same as bytes. */
+  key: RawId;
   previous: FreezeState;
   /** True when a freeze with another reason than the requested one stays. */
   isKept: boolean;
@@ -140,6 +143,7 @@ export function freezeChange({reason, until, now, force}: FreezeOptions): Change
     shapes: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS, BUDGET_KEYS, SPENT_KEYS],
     scripts: {change: FREEZE},
     args: [formatGatewayTime(until), reason, ttl, force ? 'force' : ''],
+    tellsOld: true,
     read(id, word, [oldUntil = false, oldReason = false, ...amounts]) {
       if (word === 'has_end') return undefined;
       const previous = toFreezeState(nameOf(id), oldUntil, oldReason, now);
@@ -176,6 +180,7 @@ export function unfreezeChange({now, withReason}: UnfreezeOptions): Change<Unfre
     shapes: UNFREEZE_KEYS,
     scripts: {change: UNFREEZE, decide: DECIDE_UNFREEZE},
     args: withReason === undefined ? [] : [withReason],
+    tellsOld: true,
     read(id, word, [oldUntil = false, oldReason = false, ...counters]) {
       const name = nameOf(id);
       const previous = toFreezeState(name, oldUntil, oldReason, now);
@@ -187,7 +192,7 @@ export function unfreezeChange({now, withReason}: UnfreezeOptions): Change<Unfre
       return {
         id: name,
         state: isMeant && (hadFreezeKeys || countersCleared) ? 'done' : 'unchanged',
-        result: {id: name, previous, isKept: isFrozen && !isMeant, countersCleared, leftoversCleared},
+        result: {id: name, key: id, previous, isKept: isFrozen && !isMeant, countersCleared, leftoversCleared},
       };
     },
     lookAt: UNFREEZE_KEYS,
@@ -216,3 +221,18 @@ const UNFREEZE_KEYS = [
   LAST_HASH_KEYS,
   REQUEST_COUNT_KEYS,
 ] as const;
+
+/** Looks whether a request under way has removed a freeze, or replaced it. */
+export const freezeLook: SecondLook<Freeze> = {
+  afterMs: LOOKS,
+  leftBy({id, key, until, isKept, previous}) {
+    const wasOver = previous.isFrozen === false && previous.until !== null;
+    return isKept ? [] : [{id, key, kind: 'freeze', until, wasOver}];
+  },
+};
+
+/** Looks whether a request under way has frozen a session again. */
+export const unfreezeLook: SecondLook<Unfreeze> = {
+  afterMs: LOOKS,
+  leftBy: ({id, key, isKept, previous}) => (previous.isFrozen === false || isKept ? [] : [{id, key, kind: 'unfrozen'}]),
+};

@@ -1,5 +1,3 @@
-import {setTimeout as wait} from 'node:timers/promises';
-
 import {readValues} from '../change/look.js';
 import {IDENTICAL_LIMIT, REQUEST_LIMIT} from '../gateway/anomaly-stats.js';
 import {toFreezeState} from '../gateway/freeze.js';
@@ -9,25 +7,22 @@ import {
   FROZEN_UNTIL_KEYS,
   IDENTICAL_COUNT_KEYS,
   keyOf,
+  type KeyShape,
   keysOf,
   REQUEST_COUNT_KEYS,
 } from '../gateway/keys.js';
 import {toStoredAmount} from '../gateway/stored-amount.js';
-import {toHeldText} from '../gateway/stored-value.js';
+import type {Held} from '../gateway/stored-value.js';
 import {inText} from '../journal/entry.js';
 import type {Command, Redis} from '../redis/contract.js';
 import {serverTime} from '../redis/server-time.js';
 import {inGroups} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
 import {formatGatewayTime} from '../values/time.js';
-import type {BudgetChange} from './budget.js';
-import type {Freeze} from './freeze.js';
-import type {NotLasting, SecondLook, Sighting} from './second-look.js';
+import type {Left, NotLasting} from './lasting.js';
 
-/** A request that read before a change has usually written after this many milliseconds. */
-const SOON_MS = 2;
-/** While requests come in, it is worth waiting longer. */
-const LATER_MS = 100;
+type Of<K extends Left['kind']> = Extract<Left, {kind: K}>;
+
 /**
  * The request counter lives for a minute after the last request: if more than this is left, one began within the last
  * second.
@@ -37,96 +32,70 @@ const BEGUN_JUST_NOW = 59_000;
 const PAGE = 1000;
 
 /**
- * Looks whether a request has overwritten a session's first budget. A request that finds no budget writes the gateway's
- * default in a step of its own, over a budget that was set meanwhile. Where requests come in, it looks again, later. A
- * budget that replaces another one is safe.
+ * Finds what a request under way has overwritten. One that finds no budget gives the session the gateway's default, over a
+ * first budget that was set in between; one beyond the gateway's limits writes a freeze of five minutes; one that finds a
+ * freeze that is over removes it, with one that was set in between.
  */
-export async function findOverwrittenBudget(redis: Redis, {session, isFirst}: BudgetChange): Promise<Sighting[]> {
-  const {id, key, budget: wanted} = session;
-  if (!isFirst || wanted === null) return [];
-  return lookSoon(async () => {
-    const [reply, count] = await redis.pipelineBytes([
-      ['GET', keyOf(BUDGET_KEYS, key)],
-      ['EXISTS', keyOf(REQUEST_COUNT_KEYS, key)],
-    ]);
-    const budget = toStoredAmount(toHeldText(redis, reply));
+export async function findOverwritten(redis: Redis, left: readonly Left[]): Promise<NotLasting[]> {
+  const budgets = left.filter((one): one is Of<'budget'> => one.kind === 'budget');
+  const freezes = left.filter((one) => one.kind === 'freeze' || one.kind === 'unfrozen');
+  return [...(await findBudgets(redis, budgets)), ...(await findFreezes(redis, freezes))];
+}
+
+/** True where a request may be about to do that, so that it is worth looking later. */
+export async function isAtRisk(redis: Redis, left: readonly Left[]): Promise<boolean> {
+  const [one] = left;
+  if (one === undefined) return false;
+  const commands: Command[] = [
+    ['GET', keyOf(REQUEST_COUNT_KEYS, one.key)],
+    ['PTTL', keyOf(REQUEST_COUNT_KEYS, one.key)],
+    ['GET', keyOf(IDENTICAL_COUNT_KEYS, one.key)],
+  ];
+  const [requests, life, identical] = (await redis.pipeline(commands)).map(Number);
+  if (one.kind !== 'freeze') return Number(requests) > 0;
+  const isNearLimit = Number(requests) >= REQUEST_LIMIT || Number(identical) >= IDENTICAL_LIMIT - 1;
+  return one.wasOver || (isNearLimit && Number(life) > BEGUN_JUST_NOW);
+}
+
+async function findBudgets(redis: Redis, left: readonly Of<'budget'>[]): Promise<NotLasting[]> {
+  const values = await readTexts(redis, BUDGET_KEYS, left);
+  return left.flatMap(({id, budget: wanted}, index): NotLasting[] => {
+    const budget = toStoredAmount(values[index] ?? false);
     const lasts = budget.state === 'money' && budget.amount.eq(wanted);
-    return {found: lasts ? [] : [{id, kind: 'budget_overwritten', wanted, budget}], isInUse: count === 1};
+    return lasts ? [] : [{id, kind: 'budget_overwritten', wanted, budget}];
   });
 }
 
-/**
- * Looks whether a request has overwritten a freeze. A request removes a freeze that was over when it looked, and one
- * beyond the gateway's limits writes a freeze of five minutes. Both happen in steps of their own, over a freeze that
- * was set meanwhile. Where a request may be about to do so, it looks again, later.
- */
-export async function findOverwrittenFreeze(redis: Redis, freeze: Freeze): Promise<Sighting[]> {
-  const {key, isKept, previous} = freeze;
-  if (isKept) return [];
-  const wasOver = previous.isFrozen === false && previous.until !== null;
-  return lookSoon(async () => {
-    const found = await findLost(redis, [freeze]);
-    const commands: Command[] = [
-      ['GET', keyOf(REQUEST_COUNT_KEYS, key)],
-      ['PTTL', keyOf(REQUEST_COUNT_KEYS, key)],
-      ['GET', keyOf(IDENTICAL_COUNT_KEYS, key)],
-    ];
-    const [requests, life, identical] = (await redis.pipeline(commands)).map(Number);
-    const isNearLimit = Number(requests) >= REQUEST_LIMIT || Number(identical) >= IDENTICAL_LIMIT - 1;
-    return {found, isInUse: wasOver || (isNearLimit && Number(life) > BEGUN_JUST_NOW)};
+/** The freezes that are gone or end sooner, and those that were lifted and are there. */
+async function findFreezes(redis: Redis, left: readonly Of<'freeze' | 'unfrozen'>[]): Promise<NotLasting[]> {
+  const values = await readTexts(redis, FROZEN_UNTIL_KEYS, left);
+  const suspects = left.filter((one, index) => {
+    const value = values[index] ?? false;
+    return value !== (one.kind === 'freeze' && formatGatewayTime(one.until));
   });
-}
-
-/** The same for many sessions. */
-export const freezeLook: SecondLook<Freeze> = {
-  afterMs: [LATER_MS],
-  look: (redis, freezes) =>
-    findLost(
-      redis,
-      freezes.filter(({isKept}) => !isKept),
-    ),
-};
-
-async function lookSoon(look: () => Promise<{found: NotLasting[]; isInUse: boolean}>): Promise<Sighting[]> {
-  const start = performance.now();
-  try {
-    for (const at of [SOON_MS, LATER_MS]) {
-      await wait(Math.max(0, at - (performance.now() - start)));
-      const {found, isInUse} = await look();
-      if (found.length > 0 || !isInUse) return found;
-    }
-    return [];
-  } catch (error) {
-    if (!(error instanceof TokengateError)) throw error;
-    return [{kind: 'no_look', error}];
-  }
-}
-
-/** The freezes that are gone, or end sooner. */
-async function findLost(redis: Redis, freezes: readonly Freeze[]): Promise<NotLasting[]> {
-  const suspects: Freeze[] = [];
-  for (const page of inGroups(freezes, PAGE)) {
-    const keys = keysOf(
-      [FROZEN_UNTIL_KEYS],
-      page.map(({key}) => key),
-    );
-    const values = (await redis.send(['MGET', ...keys])) as (string | null)[];
-    suspects.push(...page.filter(({until}, index) => values[index] !== formatGatewayTime(until)));
-  }
   if (suspects.length === 0) return [];
   const now = await serverTime(redis);
-  const values = await readValues(
-    redis,
-    suspects.map(({key}) => key),
-    [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS],
-  );
-  return suspects.flatMap(({id, until: wanted}, index): NotLasting[] => {
-    const value = values[index];
+  const keys = suspects.map(({key}) => key);
+  const found = await readValues(redis, keys, [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS]);
+  return suspects.flatMap((one, index): NotLasting[] => {
+    const value = found[index];
     if (value === undefined || value instanceof TokengateError) return [];
     const [until = false, reason = false] = value.held.map(inText);
-    const freeze = toFreezeState(id, until, reason, now);
-    const lasts = freeze.isFrozen === true && freeze.until !== null && freeze.until >= wanted;
+    const freeze = toFreezeState(one.id, until, reason, now);
+    if (one.kind === 'unfrozen') return freeze.isFrozen === false ? [] : [{id: one.id, kind: 'frozen_again', freeze}];
+    const lasts = freeze.isFrozen === true && freeze.until !== null && freeze.until >= one.until;
     // A very short freeze may be over by now.
-    return lasts || wanted <= now ? [] : [{id, kind: 'freeze_overwritten', freeze}];
+    return lasts || one.until <= now ? [] : [{id: one.id, kind: 'freeze_overwritten', freeze}];
   });
+}
+
+/** A value of each session, cheaply: what cannot be read as text counts as absent. */
+async function readTexts(redis: Redis, shape: KeyShape, left: readonly Left[]): Promise<Held[]> {
+  const texts: Held[] = [];
+  for (const page of inGroups(left, PAGE)) {
+    const keys = page.map(({key}) => key);
+    const values = (await redis.send(['MGET', ...keysOf([shape], keys)])) as (string | null)[];
+    texts.push(...values.map((value) => value ?? false));
+  }
+  return texts;
 }

@@ -1,12 +1,12 @@
 import type {PlannedChange, Settled, Write} from '../change/change.js';
 import {BUDGET_KEYS, GRANTS_KEYS, PERIOD_KEYS, SPENT_KEYS} from '../gateway/keys.js';
-import {describeAmount, describeAmounts} from '../gateway/stored-amount.js';
+import {ABSENT, describeAmount, describeAmounts} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Stored} from '../journal/entry.js';
 import {describePeriod} from '../periods/describe.js';
 import {type Grant, isOver, sumOf} from '../periods/grants.js';
 import {applyNext, type Next, toStored} from '../periods/next.js';
-import type {Period} from '../periods/period.js';
+import {parsePeriod, type Period} from '../periods/period.js';
 import {findDue, type PeriodState, readPeriodState, type Renewal, typed} from '../periods/renewal.js';
 import type {SpanOf} from '../periods/schedule.js';
 import type {Redis} from '../redis/contract.js';
@@ -14,8 +14,7 @@ import {readPeriods, scanPeriods} from '../sessions/periods.js';
 import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type TypedAmount, ZERO} from '../values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
-import type {SecondLook} from './second-look.js';
-import {toRemoval, writeBackLook} from './write-back.js';
+import {leftOfBudget, leftOfSpent, type SecondLook} from './lasting.js';
 
 /** In the order in which all these changes read and write them. */
 const SHAPES = [PERIOD_KEYS, GRANTS_KEYS, BUDGET_KEYS, SPENT_KEYS];
@@ -43,19 +42,20 @@ interface FreshNext extends Next {
 
 /**
  * Makes a budget renew, or with null stops that. The budget becomes the amount plus the live grants at once; a period
- * that stops leaves it.
+ * that stops leaves it. A period that cannot be read is replaced or removed like any other.
  *
  * @param isFresh also resets the spending to nothing
  */
 export function setPeriodChange(period: Period | null, now: Date, isFresh: boolean): PlannedChange<PeriodChange> {
-  return periodChange((_id, state) => {
-    const live = state.grants.filter((grant) => !isOver(grant, now));
-    if (period === null) {
-      if (state.period === null) return 'unchanged';
-      return {period: null};
-    }
-    return {period, grants: live, budget: typed(period.amount.value.plus(sumOf(live))), isFresh};
-  }, toChange);
+  return periodChange(
+    (_id, state, [held]) => {
+      const live = state.grants.filter((grant) => !isOver(grant, now));
+      if (period === null) return held === false ? 'unchanged' : {period: null};
+      return {period, grants: live, budget: typed(period.amount.value.plus(sumOf(live))), isFresh};
+    },
+    toChange,
+    readWithoutPeriod,
+  );
 }
 
 /** Does what is due now, according to `findDue`. */
@@ -65,9 +65,9 @@ export function renewChange(now: Date, spanOf: SpanOf): PlannedChange<PeriodRene
       const renewal = findDue(state, now, spanOf);
       if (renewal === undefined) return 'unchanged';
       const {period, grants, budget} = renewal;
-      return {...(period !== null && {period}), grants, budget, isFresh: period !== null, renewal};
+      return {period: period ?? undefined, grants, budget, isFresh: period !== null, renewal};
     },
-    (change, decided) => ({...change, renewal: decided?.renewal ?? NOTHING_DUE}),
+    ({id, key, before, after}, decided) => ({id, key, before, after, renewal: decided?.renewal ?? NOTHING_DUE}),
   );
 }
 
@@ -128,14 +128,15 @@ const toChange = (change: PeriodChange): PeriodChange => change;
  * @param toResult receives the decision, unless that is to change nothing
  */
 function periodChange<N extends FreshNext, T>(
-  decide: (id: RawId, state: PeriodState) => N | 'unchanged' | TokengateError,
+  decide: (id: RawId, state: PeriodState, held: readonly Held[]) => N | 'unchanged' | TokengateError,
   toResult: (change: PeriodChange, decided?: N) => T,
+  read = readPeriodState,
 ): PlannedChange<T> {
   const plan = (id: RawId, held: readonly Held[]): Settled<T> | Write<T> => {
     const name = nameOf(id);
-    const before = readPeriodState(held.map(inText));
+    const before = read(held.map(inText));
     if (before instanceof TokengateError) return {id: name, state: 'failed', error: before};
-    const decided = decide(id, before);
+    const decided = decide(id, before, held);
     if (decided instanceof TokengateError) {
       if (decided.code === 'SESSION_NOT_FOUND') return {id: name, state: 'not_found'};
       return {id: name, state: 'failed', error: decided};
@@ -143,7 +144,8 @@ function periodChange<N extends FreshNext, T>(
     if (decided === 'unchanged') {
       return {id: name, state: 'unchanged', result: toResult({id: name, key: id, before, after: before})};
     }
-    const next: (Stored | null)[] = [...toStored(decided), decided.isFresh ? false : null];
+    const next: (Stored | null)[] = toStored(decided);
+    next.push(decided.isFresh ? false : null);
     const result = toResult({id: name, key: id, before, after: apply(before, decided)}, decided);
     // Spending is compared only by a change that touches it: otherwise each request would make it start again.
     const expected = held.map((value, index) => (SHAPES[index] === SPENT_KEYS && next[index] === null ? null : value));
@@ -154,12 +156,14 @@ function periodChange<N extends FreshNext, T>(
     plan,
     lookAt: SHAPES,
     preview(id, held) {
-      const before = readPeriodState(held.map(inText));
+      const before = read(held.map(inText));
       if (before instanceof TokengateError) {
         return {id: nameOf(id), now: 'not readable', state: 'failed', error: before};
       }
-      const facts = {id: nameOf(id), now: describeState(before)};
-      const decided = decide(id, before);
+      const isUnreadable = held[0] !== false && before.period === null;
+      const now = `${describeState(before)}${isUnreadable ? ', a period that cannot be read' : ''}`;
+      const facts = {id: nameOf(id), now};
+      const decided = decide(id, before, held);
       if (decided === 'unchanged') return {...facts, state: 'unchanged'};
       if (!(decided instanceof TokengateError)) {
         return {...facts, state: 'done', then: describeState(apply(before, decided))};
@@ -170,8 +174,15 @@ function periodChange<N extends FreshNext, T>(
   };
 }
 
+/** The same, with an unreadable period taken for none. */
+function readWithoutPeriod([period = false, ...others]: readonly Held[]): PeriodState | TokengateError {
+  const isReadable = typeof period === 'string' && parsePeriod(period) !== undefined;
+  return readPeriodState([isReadable && period, ...others]);
+}
+
 function apply(before: PeriodState, next: FreshNext): PeriodState {
-  return {...applyNext(before, next), spent: next.isFresh ? {state: 'absent'} : before.spent};
+  const {period, grants, budget} = applyNext(before, next);
+  return {period, grants, budget, spent: next.isFresh ? ABSENT : before.spent};
 }
 
 /** `budget $50.00, spent $12.00, every month $50.00`. May hold untrusted text. */
@@ -182,11 +193,15 @@ function describeState({period, grants, budget, spent}: PeriodState): string {
   return parts.join(', ');
 }
 
-/** Looks whether a request under way has written back the spending that a new period, or a fresh start, has removed. */
-export function freshLook(afterMs: readonly number[]): SecondLook<PeriodChange> {
-  return writeBackLook(afterMs, ({key, before, after}) =>
-    after.spent.state === 'absent' ? toRemoval(key, before.spent) : undefined,
-  );
+/** Looks whether a request under way has written back the removed spending, or a budget over a first one. */
+export function periodLook(afterMs: readonly number[]): SecondLook<PeriodChange> {
+  return {
+    afterMs,
+    leftBy: ({key, before, after}) => [
+      ...leftOfSpent(key, {before: before.spent, after: after.spent}, before.budget),
+      ...leftOfBudget(key, {before: before.budget, after: after.budget}),
+    ],
+  };
 }
 
 /** `spent $12.00 removed, budget $50.00, carried over $3.00`, or the grants that have ended. */

@@ -1,15 +1,14 @@
 import {changeKnown} from '../change/apply.js';
 import type {Change, Settled} from '../change/change.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from '../gateway/keys.js';
-import {describeAmount, describeAmounts, isAbsent, toAmount, toStoredAmount} from '../gateway/stored-amount.js';
+import {ABSENT, describeAmounts, describeText, isAbsent, toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Journal} from '../journal/entry.js';
 import {DECIDE_RESET, RESET} from '../lua/scripts.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId} from '../values/session-id.js';
-import type {SecondLook} from './second-look.js';
-import {RESET_LOOKS, toRemoval, writeBackLook} from './write-back.js';
+import {leftOfSpent, LOOKS, type SecondLook} from './lasting.js';
 
 /** What a reset removed: the exact text in Redis; null when there was none. */
 export interface Reset {
@@ -19,6 +18,8 @@ export interface Reset {
   /** Null as well when it was to be kept. */
   budget: string | null;
   spent: string | null;
+  /** The budget that it had, removed or not. */
+  limit: string | null;
 }
 
 export interface ResetOptions {
@@ -47,12 +48,14 @@ export function resetChange(options: ResetOptions): Change<Reset> {
     shapes: [BUDGET_KEYS, SPENT_KEYS],
     scripts: {change: RESET, decide: DECIDE_RESET},
     args: [keepBudget ? 'spent' : 'both'],
+    tellsOld: true,
     read(id, word, [budget, spent]) {
       const name = nameOf(id);
       if (word === 'not_found') return {id: name, state: 'not_found'};
       if (word === 'wrong_type') return {id: name, state: 'failed', error: wrongType(budget === true)};
       const text = (old: Held | undefined): string | null => (typeof old === 'string' ? old : null);
-      const result = {id: name, key: id, budget: keepBudget ? null : text(budget), spent: text(spent)};
+      const limit = text(budget);
+      const result = {id: name, key: id, budget: keepBudget ? null : limit, spent: text(spent), limit};
       return {id: name, state: word === 'unchanged' ? 'unchanged' : 'done', result};
     },
     withoutScript: {
@@ -90,16 +93,12 @@ export function describeRemoved({budget, spent}: Reset): string {
   return parts.length === 0 ? 'nothing' : parts.join(', ');
 }
 
-/** Most texts are plain digits with decimals and are shown as they are; the others are parsed. */
-function describeText(text: string): string {
-  if (!/^(0|[1-9]\d{0,17})\.(\d\d?|\d+[1-9])$/.test(text)) return describeAmount(toAmount(text));
-  return text.at(-2) === '.' ? `$${text}0` : `$${text}`;
-}
-
 /** Looks whether a request under way has written the removed spending back. */
-export function resetLook(): SecondLook<Reset> {
-  return writeBackLook(RESET_LOOKS, ({key, spent}) => toRemoval(key, toStoredAmount(spent ?? false)));
-}
+export const resetLook: SecondLook<Reset> = {
+  afterMs: LOOKS,
+  leftBy: ({key, spent, limit}) =>
+    leftOfSpent(key, {before: toStoredAmount(spent ?? false), after: ABSENT}, toStoredAmount(limit ?? false)),
+};
 
 /** GETDEL removes one value even if the other one has a wrong type. */
 function readRemoval(
@@ -111,7 +110,8 @@ function readRemoval(
   const name = nameOf(id);
   if (budget === null && spent === null) return {id: name, state: 'not_found'};
   const text = (reply: unknown): string | null => (typeof reply === 'string' ? reply : null);
-  const result = {id: name, key: id, budget: keepBudget ? null : text(budget), spent: text(spent)};
+  const limit = text(budget);
+  const result = {id: name, key: id, budget: keepBudget ? null : limit, spent: text(spent), limit};
   const refusal = [budget, spent].find((reply) => reply instanceof ErrorReply);
   if (refusal !== undefined) {
     const kept = budget instanceof ErrorReply ? 'budget' : 'spent';

@@ -1,48 +1,20 @@
 import {setTimeout as wait} from 'node:timers/promises';
 
-import type {FreezeState} from '../gateway/freeze.js';
-import type {StoredAmount} from '../gateway/stored-amount.js';
 import type {Journal} from '../journal/entry.js';
 import type {Redis} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
-import type {Money} from '../values/money.js';
+import type {Left, NotLasting, SecondLook, Sighting} from './lasting.js';
+import {findOverwritten, isAtRisk} from './overwritten.js';
+import type {FindWrittenBack} from './write-back.js';
 
-/** The effect of a change that did not last. */
-export type NotLasting = {id: string} & (
-  | /** Removed spending was written back by a request that was under way, and was taken off again. */
-    {kind: 'taken_off'; removed: Money; found: Money; left: Money}
-  | {kind: 'not_taken_off'; removed: Money; error: TokengateError}
-  | {kind: 'budget_overwritten'; wanted: Money; budget: StoredAmount}
-  | {kind: 'freeze_overwritten'; freeze: FreezeState}
-);
-
-/** The finding of a second look. */
-export type Sighting = NotLasting | {kind: 'no_look'; error: TokengateError};
-
-/**
- * A look, some time after changes, at whether their effect lasts: the gateway reads and writes in separate steps, and
- * may write over it.
- */
-export interface SecondLook<R> {
-  /** When to look, in milliseconds after the change, in ascending order. */
-  afterMs: readonly number[];
-  /** @throws TokengateError when Redis can't be read */
-  look: (redis: Redis, results: readonly R[], of: LookedAt) => Promise<NotLasting[]>;
-}
-
-/** What the results of one look have in common. */
-interface LookedAt {
-  journal: Journal | undefined;
-  /** The age of the changes, in milliseconds. */
-  ageMs: number;
-}
-
+/** A request that read before a change has usually written after this many milliseconds. */
+const SOON_MS = 2;
 /** How many parts of a batch to look at together. */
 const AT_ONCE = 20;
 
-interface Waiting<R> {
+interface Waiting {
   since: number;
-  results: readonly R[];
+  left: readonly Left[];
   journal: Journal | undefined;
   /** When the remaining looks are due, in milliseconds after `since`. */
   afterMs: readonly number[];
@@ -50,10 +22,11 @@ interface Waiting<R> {
 
 /** Looks again at the results of a batch, part by part, each when it is due. */
 export class SecondLooks<R> {
-  private waiting: Waiting<R>[] = [];
+  private waiting: Waiting[] = [];
   /** The looks run one after another beside the batch, which does not wait for them. */
   private looks = Promise.resolve();
-  private hasFailed = false;
+  private isOver = false;
+  private writeBacks: Promise<FindWrittenBack> | undefined;
 
   constructor(
     private readonly redis: Redis,
@@ -63,8 +36,11 @@ export class SecondLooks<R> {
 
   /** Adds results of changes that were made just now. */
   add(results: readonly R[], journal: Journal | undefined): void {
-    if (results.length === 0) return;
-    this.waiting.push({since: performance.now(), results, journal, afterMs: this.how.afterMs});
+    const left = results.flatMap(this.how.leftBy);
+    if (left.length === 0) return;
+    const {afterMs} = this.how;
+    const times = left.some(({kind}) => kind === 'spent') ? afterMs : afterMs.slice(0, 1);
+    this.waiting.push({since: performance.now(), left, journal, afterMs: times});
   }
 
   /** Begins the looks that are due, once there are enough of them to be worth it. */
@@ -73,58 +49,99 @@ export class SecondLooks<R> {
     const due = this.waiting.filter((part) => dueAt(part) <= now);
     if (due.length < atLeast) return;
     this.waiting = this.waiting.filter((part) => !due.includes(part));
-    for (const {afterMs, ...part} of due) {
-      const [, ...left] = afterMs;
-      if (left.length > 0) this.waiting.push({...part, afterMs: left});
+    for (const {afterMs, left, ...part} of due) {
+      const later = afterMs.slice(1);
+      if (later.length > 0) this.waiting.push({...part, left: left.filter(isSpent), afterMs: later});
     }
     this.looks = this.looks.then(() => this.lookAt(due));
   }
 
   /** Waits for the looks under way, and runs the remaining ones. */
   async finish(): Promise<void> {
-    while (this.waiting.length > 0 && !this.hasFailed) {
+    while (this.waiting.length > 0 && !this.isOver) {
       const next = Math.min(...this.waiting.map(dueAt));
       await wait(Math.max(0, Math.ceil(next - performance.now())));
       this.begin(1);
       await this.looks;
     }
-    await this.stop();
+    await this.looks;
+  }
+
+  /** The same after an interrupt: reports what could not be looked at within that time. */
+  async finishWithin(ms: number): Promise<void> {
+    const isDone = await Promise.race([this.finish().then(() => true), wait(ms, false)]);
+    if (!isDone) await this.giveUp(new TokengateError('INTERRUPTED', 'Interrupted.'));
   }
 
   /** Waits for the looks under way, and runs no other. */
   async stop(): Promise<void> {
-    await this.looks;
+    if (!this.isOver) await this.looks;
   }
 
-  private async lookAt(parts: readonly Waiting<R>[]): Promise<void> {
-    if (this.hasFailed) return;
+  private async lookAt(parts: readonly Waiting[]): Promise<void> {
     try {
-      for (const {results, journal, since} of parts) {
-        const found = await this.how.look(this.redis, results, {journal, ageMs: performance.now() - since});
-        if (found.length > 0) await this.onSighting(found);
+      for (const {left, journal, since} of parts) {
+        if (this.isOver) return;
+        await this.tell(await this.find(left, journal, since));
       }
     } catch (error) {
       if (!(error instanceof TokengateError)) throw error;
-      this.hasFailed = true;
-      await this.onSighting([{kind: 'no_look', error}]);
+      await this.giveUp(error);
     }
+  }
+
+  private async find(left: readonly Left[], journal: Journal | undefined, since: number): Promise<NotLasting[]> {
+    const found = await findOverwritten(this.redis, left);
+    const replaced = left.filter(isSpent);
+    if (replaced.length === 0) return found;
+    this.writeBacks ??= import('./write-back.js').then(({writeBacks}) => writeBacks(Math.max(...this.how.afterMs)));
+    const find = await this.writeBacks;
+    return [...found, ...(await find(this.redis, replaced, {journal, ageMs: performance.now() - since}))];
+  }
+
+  private async tell(sightings: readonly Sighting[]): Promise<void> {
+    if (sightings.length > 0 && !this.isOver) await this.onSighting(sightings);
+  }
+
+  private async giveUp(error: TokengateError): Promise<void> {
+    if (this.isOver) return;
+    this.isOver = true;
+    await this.onSighting([{kind: 'no_look', error}]);
   }
 }
 
-/** The findings of the looks at a single result. Never throws TokengateError. */
+/**
+ * Looks again at a single change. What only a request in a certain state can undo is looked at almost at once, and again
+ * only where there may be such a request. Never throws TokengateError.
+ */
 export async function lookAtOne<R>(
   redis: Redis,
   how: SecondLook<R>,
   result: R,
   journal: Journal | undefined,
 ): Promise<Sighting[]> {
+  const left = how.leftBy(result);
   const found: Sighting[] = [];
+  try {
+    if (!left.some(isSpent)) {
+      await wait(SOON_MS);
+      const lost = await findOverwritten(redis, left);
+      if (lost.length > 0 || !(await isAtRisk(redis, left))) return lost;
+    }
+  } catch (error) {
+    if (!(error instanceof TokengateError)) throw error;
+    return [{kind: 'no_look', error}];
+  }
   const looks = new SecondLooks(redis, how, (sightings) => void found.push(...sightings));
   looks.add([result], journal);
   await looks.finish();
   return found;
 }
 
-function dueAt({since, afterMs: [next = 0]}: Waiting<unknown>): number {
+function isSpent(left: Left): left is Extract<Left, {kind: 'spent'}> {
+  return left.kind === 'spent';
+}
+
+function dueAt({since, afterMs: [next = 0]}: Waiting): number {
   return since + next;
 }

@@ -12,12 +12,14 @@ import {
   PERIOD_KEYS,
   SPENT_KEYS,
 } from '../gateway/keys.js';
+import {toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {describeHeld, describeKeys, type HeldKey} from '../journal/describe.js';
 import {
   addOlder,
   type ChangePart,
   heldOf,
+  inText,
   type KeyRecord,
   readJournal,
   type Stored,
@@ -30,6 +32,7 @@ import {TokengateError} from '../values/errors.js';
 import {parseStoredMoney, toPlainDigits} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {parseGatewayTime} from '../values/time.js';
+import {type Left, leftOfBudget, leftOfSpent, LOOKS, type SecondLook} from './lasting.js';
 
 /** A change as the journal records it, with its outcome. */
 export interface RecordedChange extends Omit<ChangePart, 'entry' | 'records'> {
@@ -57,6 +60,7 @@ export interface Undone {
   id: string;
   change: string;
   keys: HeldKey[];
+  left: Left[];
 }
 
 /**
@@ -184,7 +188,7 @@ function planUndo(
   const {keys, at, isComplete} = recorded.sessions.get(id) ?? {keys: [], at: now, isComplete: true};
   const name = nameOf(id);
   const later = recorded.later.get(id) ?? [];
-  const result: Undone = {id: name, change: recorded.change, keys: []};
+  const result: Undone = {id: name, change: recorded.change, keys: [], left: []};
   if (undoneBy(recorded.change, later) !== undefined) return {id: name, state: 'unchanged', result};
   const write: Write<Undone> = {state: 'write', expected: shapes.map(() => null), next: shapes.map(() => null), result};
   const conflicts: string[] = [];
@@ -217,8 +221,34 @@ function planUndo(
     const error = new TokengateError('CHANGED_SINCE', `${conflicts.join('; ')}.${by} ${hint}`);
     return {id: name, state: 'failed', error};
   }
-  return write.next.every((next) => next === null) ? {id: name, state: 'unchanged', result} : write;
+  if (write.next.every((next) => next === null)) return {id: name, state: 'unchanged', result};
+  result.left = leftBy(id, (shape) => {
+    const index = shapes.indexOf(shape);
+    const before = old[index] ?? false;
+    const next = write.next[index] ?? null;
+    return {before, after: next === null ? before : heldAfter(next)};
+  });
+  return write;
 }
+
+/** What an undo left that a request under way can undo. */
+function leftBy(id: RawId, replaced: (shape: KeyShape) => {before: Held; after: Held}): Left[] {
+  const amounts = (shape: KeyShape) => {
+    const {before, after} = replaced(shape);
+    return {before: toStoredAmount(inText(before)), after: toStoredAmount(inText(after))};
+  };
+  const [budget, freeze] = [amounts(BUDGET_KEYS), replaced(FROZEN_UNTIL_KEYS)];
+  const left = [...leftOfSpent(id, amounts(SPENT_KEYS), budget.before), ...leftOfBudget(id, budget)];
+  if (freeze.before === freeze.after) return left;
+  const facts = {id: nameOf(id), key: id};
+  if (freeze.after === false) return [...left, {...facts, kind: 'unfrozen'}];
+  const end = typeof freeze.after === 'string' ? parseGatewayTime(freeze.after) : undefined;
+  if (end?.kind !== 'time') return left;
+  return [...left, {...facts, kind: 'freeze', until: end.at, wasOver: freeze.before !== false}];
+}
+
+/** Looks whether a request under way has undone it. */
+export const undoLook: SecondLook<Undone> = {afterMs: LOOKS, leftBy: ({left}) => left};
 
 const MONEY: readonly KeyShape[] = [BUDGET_KEYS, SPENT_KEYS];
 const FREEZE: readonly KeyShape[] = [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS];

@@ -4,36 +4,25 @@ import {runBatch} from '../change/batch.js';
 import type {PlannedChange} from '../change/change.js';
 import {SPENT_KEYS} from '../gateway/keys.js';
 import {readMoney} from '../gateway/read-money.js';
-import {describeAmount, type StoredAmount, toStoredAmount} from '../gateway/stored-amount.js';
+import {describeAmount, moneyOf, toStoredAmount} from '../gateway/stored-amount.js';
 import {inText, type Journal} from '../journal/entry.js';
 import type {Redis} from '../redis/contract.js';
 import {serverTime} from '../redis/server-time.js';
 import {type Money, toPlainDigits, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
-import type {NotLasting, SecondLook} from './second-look.js';
+import type {Left, NotLasting} from './lasting.js';
 
-/** Spending that a change removed. */
-export interface Removal {
-  key: RawId;
-  spent: Money;
+/** Spending of one session that was replaced. */
+type Replaced = Extract<Left, {kind: 'spent'}>;
+
+/** What the replacements of one look have in common. */
+interface LookedAt {
+  journal: Journal | undefined;
+  /** Their age, in milliseconds. */
+  ageMs: number;
 }
 
-/** Written-back spending that was taken off again; null when none was written back. */
-interface TakenOff {
-  removed: Money;
-  found: Money;
-  left: Money;
-}
-
-/** After a reset somebody waits for the command to end. */
-export const RESET_LOOKS = [100, 500];
-/** After a renewal old spending would block the session for a whole period, and nobody waits. */
-export const RENEWAL_LOOKS = [100, 1000];
-
-/** The spending that could be written back; undefined if there is none, or it is not money. */
-export function toRemoval(key: RawId, spent: StoredAmount): Removal | undefined {
-  return spent.state === 'money' && spent.amount.gt(ZERO) ? {key, spent: spent.amount} : undefined;
-}
+export type FindWrittenBack = (redis: Redis, replaced: readonly Replaced[], of: LookedAt) => Promise<NotLasting[]>;
 
 /** How long after something that looks like a jump to read it again, in milliseconds. */
 const LATER_MS = 20;
@@ -41,142 +30,162 @@ const MAX_TRIES = 10;
 /** Older than any change that is still looked at, in milliseconds. */
 const RECENT_MS = 60_000;
 
-/** The spending since a removal. */
+/** What was spent at a time after a change. */
 interface Since {
   spent: Money;
-  /** The time of the reading, in milliseconds after the removal. */
+  /** In milliseconds after the change. */
   ageMs: number;
 }
 
+/** Spending that is as after a request that had read what was replaced. */
+interface Undone {
+  one: Replaced;
+  found: Money;
+}
+
 /**
- * Takes off spending that came back. The gateway reads, adds and writes back in separate steps, so a request under way
- * can restore the spending that a reset or a renewal removed. If the spending has jumped by at least the removed
- * amount, exactly that amount is taken off, and recorded in the journal under the same change. New spending stays:
- * spending that grows, as new requests make it, is not a jump.
+ * The gateway reads, adds and writes back in separate steps, so a request under way can bring back the spending that a
+ * reset, a renewal or an undo removed, and overwrite what an undo restored. Corrects what certainly happened so, by
+ * exactly the difference, as a part of the same change: what is spent meanwhile stays. What may as well be the cost of new
+ * requests is only told.
  *
- * @param removalOf undefined when nothing was removed
+ * @param lastMs when it is called last, in milliseconds after the change
  */
-export function writeBackLook<R>(
-  afterMs: readonly number[],
-  removalOf: (result: R) => Removal | undefined,
-): SecondLook<R> {
+export function writeBacks(lastMs: number): FindWrittenBack {
   /** The sessions that need no other look. */
   const settled = new Set<RawId>();
-  const findJumps = jumps(Math.max(...afterMs));
-  return {
-    afterMs,
-    async look(redis, results, {journal, ageMs}) {
-      const sightings = new Map<RawId, Told['sighting']>();
-      const removals = results.flatMap((result) => removalOf(result) ?? []).filter(({key}) => !settled.has(key));
-      let jumped = await findJumps(redis, removals, ageMs);
-      for (let tries = 0; tries < MAX_TRIES && jumped.length > 0; tries++) {
-        const told = await takeOff(redis, jumped, journal);
-        for (const {key, sighting} of told) {
-          sightings.set(key, sighting);
-          if (sighting.kind === 'not_taken_off' || sighting.left.gte(sighting.removed)) settled.add(key);
-        }
-        // A request may have read just before, and write it back once more.
-        const again = await readLater(redis, jumped);
-        jumped = jumped.filter(({key, spent}) => !settled.has(key) && again.get(key)?.gte(spent));
+  const findUndone = undoings(lastMs);
+  return async (redis, replaced, {journal, ageMs}) => {
+    const sightings = new Map<RawId, NotLasting>();
+    const open = replaced.filter(({key}) => !settled.has(key));
+    let undone: Replaced[] = [];
+    for (const {one, found} of await findUndone(redis, open, ageMs)) {
+      if (isCertain(one)) undone.push(one);
+      else {
+        settled.add(one.key);
+        sightings.set(one.key, {id: one.id, kind: 'jumped', removed: one.from.minus(one.to), found});
       }
-      return [...sightings.values()];
-    },
+    }
+    for (let tries = 0; tries < MAX_TRIES && undone.length > 0; tries++) {
+      for (const {one, sighting} of await correct(redis, undone, journal)) {
+        sightings.set(one.key, sighting);
+        // What is left looks as if it had been written back.
+        if (sighting.kind === 'not_corrected' || isUndone(one, sighting.left)) settled.add(one.key);
+      }
+      // A request may have read just before, and write it back once more.
+      const again = await readLater(redis, undone);
+      undone = undone.filter((one) => !settled.has(one.key) && isUndone(one, again.get(one.key)));
+    }
+    return [...sightings.values()];
   };
 }
 
 /**
- * Returns a function that finds the removals that were undone since its last call. A removal whose spending has grown
- * beyond the removed amount cannot jump any more.
+ * A request costs no more than what its session had left when it began, by the gateway's own estimate: so where more than
+ * that was removed, a jump by as much is no new cost. Spending that was restored never falls by itself.
  */
-function jumps(lastMs: number): (redis: Redis, removals: readonly Removal[], ageMs: number) => Promise<Removal[]> {
+function isCertain({from, to, budget}: Replaced): boolean {
+  const limit = moneyOf(budget);
+  return from.lt(to) || (limit !== null && from.minus(to).gt(limit.minus(from)));
+}
+
+function isUndone({from, to}: Replaced, spent: Money | undefined): boolean {
+  return spent?.gte(from) === true && (from.gt(to) || spent.lt(to));
+}
+
+/**
+ * Returns a function that finds what was undone since its last call. A session that has spent as much by itself is no
+ * longer judged.
+ */
+function undoings(lastMs: number): (redis: Redis, replaced: readonly Replaced[], ageMs: number) => Promise<Undone[]> {
   const beyond = new Set<RawId>();
   const before = new Map<RawId, Since>();
-  return async (redis, removals, ageMs) => {
-    const open = removals.filter(({key}) => !beyond.has(key));
+  return async (redis, replaced, ageMs) => {
+    const open = replaced.filter(({key}) => !beyond.has(key));
     const now = await readSpent(redis, open);
-    const isBeyond = ({key, spent}: Removal): boolean => now.get(key)?.gte(spent) === true;
-    const suspects = open.filter(isBeyond);
+    const suspects = open.filter((one) => isUndone(one, now.get(one.key)));
     const later = suspects.length === 0 ? now : await readLater(redis, suspects);
-    const jumped: Removal[] = [];
-    for (const removal of suspects) {
-      const {key, spent} = removal;
-      const read = {now: {spent: now.get(key) ?? ZERO, ageMs}, later: later.get(key) ?? ZERO, before: before.get(key)};
-      if (couldGrowTo(spent, read)) beyond.add(key);
-      else jumped.push(removal);
+    const undone: Undone[] = [];
+    for (const one of suspects) {
+      const {key, from, to} = one;
+      const found = now.get(key) ?? ZERO;
+      const times = {before: before.get(key) ?? {spent: to, ageMs: 0}, now: {spent: found, ageMs}};
+      if (from.gt(to) && couldGrow(one, {...times, later: later.get(key) ?? ZERO})) beyond.add(key);
+      else undone.push({one, found});
     }
     for (const [key, spent] of now) before.set(key, {spent, ageMs});
-    // Back to the state after the removal.
-    for (const {key} of jumped) before.delete(key);
-    if (ageMs >= lastMs) for (const {key} of removals) before.delete(key);
-    return jumped;
+    // Back to the state after the change.
+    for (const {one} of undone) before.delete(one.key);
+    if (ageMs >= lastMs) for (const {key} of replaced) before.delete(key);
+    return undone;
   };
 }
 
 /** True when new requests may have spent as much as was removed, judging by their pace before or now. */
-function couldGrowTo(
-  removed: Money,
-  {now, later, before = {spent: ZERO, ageMs: 0}}: {now: Since; later: Money; before: Since | undefined},
-): boolean {
+function couldGrow({from, to}: Replaced, {before, now, later}: {before: Since; now: Since; later: Money}): boolean {
   const perMs = (amount: Money, ms: number): number => (ms <= 0 ? 0 : Number(amount.toString()) / ms);
-  const rate = Math.max(perMs(before.spent, before.ageMs), perMs(later.minus(now.spent), LATER_MS));
+  const since = before.spent.minus(to);
+  const rate = Math.max(perMs(since, before.ageMs), perMs(later.minus(now.spent), LATER_MS));
   // Requests do not come evenly.
-  const grown = Number(before.spent.toString()) + 2 * rate * (now.ageMs - before.ageMs);
-  return grown >= Number(removed.toString());
+  const grown = Number(since.toString()) + 2 * rate * (now.ageMs - before.ageMs);
+  return grown >= Number(from.minus(to).toString());
 }
 
-function readSpent(redis: Redis, removals: readonly Removal[]): Promise<Map<RawId, Money>> {
+function readSpent(redis: Redis, replaced: readonly Replaced[]): Promise<Map<RawId, Money>> {
   return readMoney(
     redis,
     SPENT_KEYS,
-    removals.map(({key}) => key),
+    replaced.map(({key}) => key),
   );
 }
 
-async function readLater(redis: Redis, removals: readonly Removal[]): Promise<Map<RawId, Money>> {
+async function readLater(redis: Redis, replaced: readonly Replaced[]): Promise<Map<RawId, Money>> {
   await wait(LATER_MS);
-  return readSpent(redis, removals);
+  return readSpent(redis, replaced);
 }
+
+type Corrected = Extract<NotLasting, {kind: 'taken_off' | 'put_back'}>;
 
 interface Told {
-  key: RawId;
-  sighting: Extract<NotLasting, {kind: 'taken_off' | 'not_taken_off'}>;
+  one: Replaced;
+  sighting: Corrected | Extract<NotLasting, {kind: 'not_corrected'}>;
 }
 
-async function takeOff(redis: Redis, removals: readonly Removal[], journal: Journal | undefined): Promise<Told[]> {
-  const back = new Map(removals.map(({key, spent}) => [key, spent]));
-  const keys = [...back.keys()];
+async function correct(redis: Redis, undone: readonly Replaced[], journal: Journal | undefined): Promise<Told[]> {
+  const byKey = new Map(undone.map((one) => [one.key, one]));
+  const keys = [...byKey.keys()];
   // The change already has an entry: whoever reads the journal backwards must look for it.
   const began = journal && (journal.began ?? new Date((await serverTime(redis)).getTime() - RECENT_MS));
   const told: Told[] = [];
   const options = {journal: journal && {...journal, began}, stop: new AbortController().signal};
   let position = 0;
-  for await (const outcomes of runBatch(redis, keys, takeOffChange(back), options)) {
+  for await (const outcomes of runBatch(redis, keys, correction(byKey), options)) {
     for (const outcome of outcomes) {
       const key = keys[position++];
-      const removed = key === undefined ? undefined : back.get(key);
-      if (key === undefined || removed === undefined) continue;
-      const {id} = outcome;
+      const one = key === undefined ? undefined : byKey.get(key);
+      if (one === undefined) continue;
+      const {id, from, to} = one;
       const cause = outcome.state === 'failed' ? outcome.error : 'cause' in outcome ? outcome.cause : undefined;
-      if (cause !== undefined) told.push({key, sighting: {kind: 'not_taken_off', id, removed, error: cause}});
-      else if (outcome.state === 'done' && outcome.result !== null) {
-        told.push({key, sighting: {kind: 'taken_off', id, ...outcome.result}});
-      }
+      if (cause !== undefined) told.push({one, sighting: {kind: 'not_corrected', id, from, to, error: cause}});
+      else if (outcome.state === 'done' && outcome.result !== null) told.push({one, sighting: outcome.result});
     }
   }
   return told;
 }
 
-function takeOffChange(back: ReadonlyMap<RawId, Money>): PlannedChange<TakenOff | null> {
+function correction(byKey: ReadonlyMap<RawId, Replaced>): PlannedChange<Corrected | null> {
   return {
     shapes: [SPENT_KEYS],
-    plan(id, [held = false]) {
-      const [removed, spent] = [back.get(id), toStoredAmount(inText(held))];
-      if (removed === undefined || spent.state !== 'money' || spent.amount.lt(removed)) {
-        return {id: nameOf(id), state: 'unchanged', result: null};
-      }
-      const left = spent.amount.minus(removed);
-      const next = left.eq(ZERO) ? false : toPlainDigits(left);
-      return {state: 'write', expected: [held], next: [next], result: {removed, found: spent.amount, left}};
+    plan(key, [held = false]) {
+      const id = nameOf(key);
+      const [one, found] = [byKey.get(key), moneyOf(toStoredAmount(inText(held)))];
+      if (one === undefined || found === null || !isUndone(one, found)) return {id, state: 'unchanged', result: null};
+      const {from, to} = one;
+      const left = found.minus(from).plus(to);
+      const result: Corrected = from.gt(to)
+        ? {id, kind: 'taken_off', removed: from.minus(to), found, left}
+        : {id, kind: 'put_back', added: to.minus(from), found, left};
+      return {state: 'write', expected: [held], next: [left.eq(ZERO) ? false : toPlainDigits(left)], result};
     },
     lookAt: [SPENT_KEYS],
     preview(id, [held = false]) {

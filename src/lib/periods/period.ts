@@ -1,4 +1,6 @@
+import {keptByText} from '../values/kept.js';
 import {parseAmount, parseStoredMoney, type TypedAmount, ZERO} from '../values/money.js';
+import {isTimezone} from '../values/time.js';
 import {EVERY, type Schedule} from './schedule.js';
 
 export const ROLLOVERS = ['none', 'unused'] as const;
@@ -17,17 +19,30 @@ export interface Period extends Schedule {
   carried: TypedAmount;
 }
 
+/** Of the periods in use. */
+const texts = new WeakMap<Period, string>();
+
 /** ASCII, so that its bytes are its text. */
 export function formatPeriod(period: Period): string {
+  const known = texts.get(period);
+  if (known !== undefined) return known;
   const {every, timezone, at, on, amount, rollover, maxRollover, renewed, carried} = period;
-  return JSON.stringify({
+  const text = JSON.stringify({
     ...{every, timezone, at, on, amount: amount.text, rollover},
     ...{max_rollover: maxRollover?.text ?? null, renewed: renewed.toISOString(), carried: carried.text},
   });
+  texts.set(period, text);
+  return text;
 }
 
-/** @returns undefined for a value that this CLI did not write */
+const parseKept = keptByText(parse);
+
+/** @returns undefined for a value that this CLI did not write, and for a time zone that this Node.js does not know */
 export function parsePeriod(text: string): Period | undefined {
+  return parseKept(text);
+}
+
+function parse(text: string): Period | undefined {
   try {
     const stored = JSON.parse(text) as Record<string, unknown>;
     const {every, timezone, at, on, rollover, max_rollover: maxRollover} = stored;
@@ -47,6 +62,16 @@ export function parsePeriod(text: string): Period | undefined {
   }
 }
 
+/** The time zone in a stored period, readable or not. */
+export function storedTimezone(text: string): string | undefined {
+  try {
+    const {timezone} = JSON.parse(text) as Record<string, unknown>;
+    return typeof timezone === 'string' ? timezone : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** It may have more digits than an operator can type: it is the rest of an amount that the gateway wrote. */
 function parseCarried(text: unknown): TypedAmount {
   const value = typeof text === 'string' ? parseStoredMoney(text) : undefined;
@@ -58,7 +83,7 @@ function isSchedule({every, timezone, at, on}: Schedule): boolean {
   const days = every === 'week' ? 7 : every === 'month' ? 31 : 0;
   const isDay = days === 0 ? on === null : Number.isInteger(on) && Number(on) >= 1 && Number(on) <= days;
   const isTime = typeof at === 'string' && /^([01]\d|2[0-3]):[0-5]\d$/.test(at);
-  return EVERY.includes(every) && typeof timezone === 'string' && isTime && isDay;
+  return EVERY.includes(every) && typeof timezone === 'string' && isTimezone(timezone) && isTime && isDay;
 }
 
 /** In the form of `toISOString`. */

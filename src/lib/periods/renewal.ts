@@ -31,7 +31,7 @@ export function readPeriodState(held: readonly Held[]): PeriodState | TokengateE
   const state = isWrongType ? undefined : toPeriodState(held);
   if (state !== undefined) return state;
   return new TokengateError('PERIOD_UNREADABLE', 'its period or its grants cannot be read.', {
-    hint: 'Look at the keys tokengate:period:ID and tokengate:grants:ID with redis-cli, and remove a broken one with DEL.',
+    hint: 'To see what is wrong with them, and what to do: tokengate check-store',
   });
 }
 
@@ -54,6 +54,8 @@ export interface Renewal {
  */
 export function findDue({period, grants, budget, spent}: PeriodState, now: Date, spanOf: SpanOf): Renewal | undefined {
   const isDue = period !== null && spanOf(period, now).start > period.renewed;
+  if (!isDue && grants.length === 0) return undefined;
+  if (isDue && grants.length === 0 && period.rollover === 'none') return renewalOf(period, now);
   const ended = grants.filter((grant) => isOver(grant, now) || (isDue && grant.until === null));
   const live = grants.filter((grant) => !ended.includes(grant));
   if (!isDue) {
@@ -68,6 +70,18 @@ export function findDue({period, grants, budget, spent}: PeriodState, now: Date,
     ended,
     budget: typed(period.amount.value.plus(carried.value).plus(sumOf(live))),
   };
+}
+
+const renewals = new WeakMap<Period, Renewal & {period: Period}>();
+
+/** Without grants and rollover the renewal is the same for all sessions that share a period. */
+function renewalOf(period: Period, now: Date): Renewal {
+  const known = renewals.get(period);
+  if (known?.period.renewed === now) return known;
+  const renewed = {...period, renewed: now, carried: typed(ZERO)};
+  const renewal = {period: renewed, grants: [], ended: [], budget: typed(period.amount.value)};
+  renewals.set(period, renewal);
+  return renewal;
 }
 
 /** Grants are spent last: the rest of one is not carried over, and one that goes on is not given twice. */
@@ -114,7 +128,15 @@ export function toRenewing(
   return {period, grants, next, isOverdue: isOverdue({period, grants}, now, spanOf, graceMs)};
 }
 
-/** True when a renewal, or the end of a grant, is late by more than the grace. */
+/**
+ * True when the last renewal is in the future, because the server's clock was wrong: the next one would come only after
+ * it. Within the tolerance are the clocks of servers that take over from each other.
+ */
+export function isAhead({renewed}: Period, now: Date): boolean {
+  return renewed.getTime() > now.getTime() + DEFAULT_GRACE_MS;
+}
+
+/** True when a renewal, or the end of a grant, is late by more than the grace, or is held up by a wrong clock. */
 export function isOverdue(
   {period, grants}: Pick<PeriodState, 'period' | 'grants'>,
   now: Date,
@@ -122,7 +144,7 @@ export function isOverdue(
   graceMs: number,
 ): boolean {
   const before = new Date(now.getTime() - graceMs);
-  if (grants.some((grant) => isOver(grant, before))) return true;
+  if (grants.some((grant) => isOver(grant, before)) || (period !== null && isAhead(period, now))) return true;
   // A period that began within the grace is not late, but the one before it may never have been renewed.
   return period !== null && spanOf(period, before).start > period.renewed;
 }

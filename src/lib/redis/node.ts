@@ -1,3 +1,5 @@
+import type {Socket} from 'node:net';
+
 import {RedisClient, RESP_TYPES} from 'redis';
 
 import {TokengateError} from '../values/errors.js';
@@ -111,7 +113,7 @@ interface LineOptions {
   signal: AbortSignal | undefined;
 }
 
-function makeClient(endpoint: Endpoint, tls: TlsSocket | undefined, signal: AbortSignal) {
+function makeClient(endpoint: Endpoint, tls: TlsSocket | undefined, hold: object) {
   return new RedisClient({
     RESP: 2,
     maintNotifications: 'disabled',
@@ -127,7 +129,7 @@ function makeClient(endpoint: Endpoint, tls: TlsSocket | undefined, signal: Abor
       // By default node-redis reconnects for ever.
       reconnectStrategy: false,
       ...WHOLE_FLIGHTS,
-      ...{signal},
+      ...hold,
     },
   });
 }
@@ -137,7 +139,9 @@ class Line {
   readonly #context: FailureContext;
   readonly #signal: AbortSignal | undefined;
   readonly #client: ReturnType<typeof makeClient>;
-  readonly #ended = new AbortController();
+  /** Ends a socket that is still connecting. */
+  #endSocket = (): void => undefined;
+  #isClosed = false;
   /**
    * Rejects everyone who waits on the connection. One promise for as long as the connection would keep every answer in
    * memory.
@@ -150,7 +154,7 @@ class Line {
   constructor({endpoint, tls, context, signal}: LineOptions) {
     this.#context = context;
     this.#signal = signal;
-    this.#client = makeClient(endpoint, tls, this.#ended.signal);
+    this.#client = makeClient(endpoint, tls, tls === undefined ? this.#holdSocket() : this.#holdTlsSocket());
     this.#client.on('error', (error: unknown) => {
       this.#fail(error ?? new Error('unknown error'));
     });
@@ -181,6 +185,7 @@ class Line {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#signal?.removeEventListener('abort', this.#interrupt);
     try {
       this.#client.destroy();
@@ -188,7 +193,30 @@ class Line {
       // Already closed.
     }
     // The client lets go of a socket that is still connecting, which would then stay open.
-    this.#ended.abort();
+    this.#endSocket();
+  }
+
+  /** An option of streams: Node.js calls it with each one, soon after it is made. Of sockets of TLS it does not. */
+  #holdSocket(): {construct: (this: Socket, done: () => void) => void} {
+    const keep = (socket: Socket): void => {
+      this.#endSocket = () => socket.destroy();
+      if (this.#isClosed) this.#endSocket();
+    };
+    return {
+      construct(done) {
+        keep(this);
+        done();
+      },
+    };
+  }
+
+  /** With much more code of Node.js. */
+  #holdTlsSocket(): {signal: AbortSignal} {
+    const ended = new AbortController();
+    this.#endSocket = () => {
+      ended.abort();
+    };
+    return {signal: ended.signal};
   }
 
   readonly #interrupt = (): void => {

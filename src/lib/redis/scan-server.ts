@@ -1,5 +1,3 @@
-import {setImmediate as nextTurn} from 'node:timers/promises';
-
 import type {TokengateError} from '../values/errors.js';
 import {type Command, ErrorReply} from './contract.js';
 
@@ -27,7 +25,7 @@ export async function* scanServer(
     answer = String(next) === '0' ? undefined : scan(String(next));
     // When the reader stops early, nobody waits for the next page.
     answer?.catch(() => undefined);
-    await nextTurn(); // The client writes then, so the server works while this page is used.
+    await new Promise(setImmediate); // The client writes then, so the server works while this page is used.
     yield keys;
   }
 }

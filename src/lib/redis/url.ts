@@ -57,7 +57,7 @@ type Parameters = Map<Parameter, string>;
 export function parseRedisUrl(url: string): RedisTarget {
   const text = url.trim();
   if (text === '') refuse('it is empty');
-  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase();
+  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text)?.[1]?.toLowerCase();
   if (scheme === undefined) refuse('it has no scheme (did you mean redis://…?)');
   if (!SCHEMES.includes(scheme)) refuse(`its scheme is none of ${SCHEMES.join(', ')}`);
   const isTls = scheme.startsWith('rediss');
@@ -163,7 +163,8 @@ export function addressOf(endpoint: Endpoint): string {
  * percent-decoded, longest first.
  */
 export function secretsOfUrl(text: string): string[] {
-  const authority = /:\/\/([^/?#]*(?:[/?#][^@]*)?)@/i.exec(text)?.[1] ?? '';
+  if (!text.includes('@') && !text.includes('=')) return [];
+  const authority = /:\/\/([^/?#]*(?:[/?#][^@]*)?)@/.exec(text)?.[1] ?? '';
   const passwords = [splitOnce(authority, ':')[1] ?? ''];
   for (const [, password = ''] of text.matchAll(/[?&]sentinel_password=([^&\s]*)/gi)) passwords.push(password);
   const secrets = passwords.flatMap((password) => {
@@ -220,7 +221,7 @@ function readBoolean(text: string): boolean {
 }
 
 function readHostAndPort(text: string, defaultPort: number): {host: string; port: number} {
-  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]*))(?::(\d*))?$/i.exec(text);
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]]*))(?::(\d*))?$/.exec(text);
   if (!match) refuse('its host and port are not readable');
   const host = readName(match[1] ?? decode(match[2] ?? ''), 'the host');
   const port = match[3] === undefined ? defaultPort : Number(match[3]);
@@ -230,7 +231,8 @@ function readHostAndPort(text: string, defaultPort: number): {host: string; port
 
 function readName(name: string, what: string): string {
   if (name === '') refuse(`${what} is missing`);
-  if (/[\s\p{Cc}]/u.test(name)) refuse(`${what} holds a space or a control character`);
+  // In most names there is nothing for which a table of Unicode has to be read.
+  if (!/^[!-~]*$/.test(name) && /[\s\p{Cc}]/u.test(name)) refuse(`${what} holds a space or a control character`);
   return name;
 }
 

@@ -1,4 +1,4 @@
-import {BUDGET_KEYS, GRANTS_KEYS, keysOf, type KeyShape, PERIOD_KEYS, SPENT_KEYS} from '../gateway/keys.js';
+import {BUDGET_KEYS, GRANTS_KEYS, keyOf, keysOf, type KeyShape, PERIOD_KEYS, SPENT_KEYS} from '../gateway/keys.js';
 import {toHeld} from '../gateway/stored-value.js';
 import {type PeriodState, type Renewing, toPeriodState, toRenewing} from '../periods/renewal.js';
 import type {SpanOf} from '../periods/schedule.js';
@@ -52,12 +52,21 @@ export function readPeriods(
 async function readPage(redis: Redis, ids: readonly RawId[], shapes: readonly KeyShape[]): Promise<PeriodRow[]> {
   const [values] = await redis.pipeline([['MGET', ...keysOf(shapes, ids)]]);
   if (values instanceof ErrorReply) throw redis.explain(values);
-  // MGET answers null for a key of another type, as for an absent one.
   const held = inGroups(
     (values as (string | null)[]).map((value) => toHeld(redis, value)),
     shapes.length,
   );
-  return ids.map((key, index) => ({key, state: toPeriodState(held[index] ?? [])}));
+  const broken = await findNoTexts(
+    redis,
+    ids.filter((_, index) => held[index]?.[0] === false),
+  );
+  return ids.map((key, index) => ({key, state: broken.has(key) ? undefined : toPeriodState(held[index] ?? [])}));
+}
+
+/** Sessions whose period has another Redis type: MGET answers null for it, as for an absent key. */
+async function findNoTexts(redis: Redis, ids: readonly RawId[]): Promise<Set<RawId>> {
+  const types = await redis.pipeline(ids.map((id) => ['TYPE', keyOf(PERIOD_KEYS, id)]));
+  return new Set(ids.filter((_, index) => !['none', 'string'].includes(String(types[index]))));
 }
 
 /**

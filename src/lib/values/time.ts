@@ -239,7 +239,26 @@ export function parseTime(typed: string): Date {
   return at;
 }
 
-/** How an operator types a beginning: a duration before now, today or yesterday, or a time. */
+const timezones = new Map<string, boolean>();
+
+/** True for a name that this Node.js knows a time zone by, and for an offset such as `+05:45`. */
+export function isTimezone(name: string): boolean {
+  const known = timezones.get(name) ?? (/^[+-]([01]\d|2[0-3]):[0-5]\d$/.test(name) || isZoneName(name));
+  timezones.set(name, known);
+  return known;
+}
+
+/** The same of a name alone. */
+export function isZoneName(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', {timeZone: name});
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** How the beginning of a period is typed: a length of time before now, the local day of now or the one before, or a time. */
 export type Since = {secondsAgo: number} | {daysAgo: number} | {at: Date};
 
 /**

@@ -96,6 +96,23 @@ describe('a reader that does not read', () => {
     expect(summary['reset']).toBe(SESSIONS - (await left()));
   });
 
+  test('and a Redis that has stopped: an interrupt says that nothing was looked at again', async () => {
+    await redis.client.sendCommand(['EVAL', SEED.replace(':budget', ':spent'), '0']);
+    const running = start(['reset-session', '--all', '--yes', '--json', '--timeout', '60'], ['stdout']);
+    await untilPaused();
+    redis.process.kill('SIGSTOP');
+    try {
+      const [code, seconds] = await end(running, 'SIGTERM');
+      expect(code).toBe(143);
+      expect(seconds).toBeLessThan(SOON);
+      expect(running.text.stderr).toContain(
+        'Warning: The second look, for a request that was under way, failed: Interrupted.',
+      );
+    } finally {
+      redis.process.kill('SIGCONT');
+    }
+  });
+
   test('pauses undo-change, which an interrupt ends', async () => {
     const reset = start(['reset-session', '--all', '--yes', '--quiet'], []);
     expect(await reset.ended).toBe(0);

@@ -1,3 +1,7 @@
+import {mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {dirname, join} from 'node:path';
+
 import {describe, expect, test} from 'vitest';
 
 import {Decimal} from '../../../src/lib/values/decimal.js';
@@ -169,6 +173,133 @@ describe('spending that a request under way writes back after a reset', () => {
   });
 });
 
+describe('spending that was removed, and may as well be the cost of new requests', () => {
+  const FOUND = {outcome: 'jumped', removed_spent: 1, found_spent: 1.02};
+
+  test.each([
+    ['of one session', 'reset-session x --yes --json', (json: {second_look: object}) => json.second_look],
+    ['of some', 'reset-session x y --yes --json', (json: {second_looks: object[]}) => json.second_looks[0]],
+  ])('is told, and left: %s', async (_, line, read: (json: never) => unknown) => {
+    // More is left of the budget than was removed.
+    await load({'session:x:budget': '10', 'session:x:spent': '1', 'session:y:budget': '1'});
+    const [{code, stdout, stderr}] = await Promise.all([run(line, redis), writeBack('1.02')]);
+    expect(code).toBe(0);
+    expect(read(parse('reset-session', stdout) as never)).toMatchObject(FOUND);
+    expect(stderr).toBe(
+      "Warning: Session 'x': its spending jumped to $1.02, by at least the $1.00 that was removed. Either a request that was under way has written it back, or new requests have cost as much. Nothing was taken off.\n",
+    );
+    expect(await get('session:x:spent')).toBe('1.02');
+  });
+
+  test.each([
+    ['more than half of the budget', '10', '5.01', '0.1'],
+    ['half of the budget', '10', '5', '5.1'],
+    ['all of a budget that is used up', '1', '1', '0.1'],
+    ['what was spent without a budget', '', '5', '5.1'],
+    ['what was spent without limit', 'inf', '5', '5.1'],
+  ])('is a matter of the budget: %s', async (_, budget, spent, left) => {
+    await load({...(budget !== '' && {'session:x:budget': budget}), 'session:x:spent': spent});
+    const back = Decimal.of(spent).plus(Decimal.of('0.1')).toString();
+    await Promise.all([run('reset-session x --yes', redis), writeBack(back)]);
+    expect(await get('session:x:spent')).toBe(left);
+  });
+});
+
+describe('an undo', () => {
+  const undo = 'undo-change --last --yes --json';
+  /** A request that had read what session x has spent writes as soon as it has been put back. */
+  const overwriting = (key: string, restored: string, write: () => Promise<unknown>): Promise<void> =>
+    writing(key, (value) => value === restored, write);
+
+  test('that restores spending is corrected where a request overwrites that', async () => {
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
+    await run('reset-session x --yes --no-second-look', redis);
+    const [{code, stdout, stderr}] = await Promise.all([
+      run(undo, redis),
+      overwriting('session:x:spent', '9.5', () => redis.client.set('session:x:spent', '0.02')),
+    ]);
+    expect(code).toBe(0);
+    expect(parse('undo-change', stdout)).toMatchObject({
+      second_looks: [{session_id: 'x', outcome: 'put_back', added_spent: 9.5, found_spent: 0.02, spent: 9.52}],
+    });
+    expect(stderr).toBe(
+      "Warning: Session 'x': its spending fell to $0.02: a request that was under way had overwritten it. The $9.50 that had been restored was added again, which makes $9.52.\n",
+    );
+    expect(await get('session:x:spent')).toBe('9.52');
+    const [{undone_by: change}] = (JSON.parse(stdout) as {results: [{undone_by: string}]}).results;
+    expect((await run('list-changes', redis)).stdout).toMatch(new RegExp(`${change}.*spent \\$0.02 → \\$9.52`, 's'));
+  });
+
+  test('that restores spending leaves alone what somebody has reset since', async () => {
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
+    await run('reset-session x --yes --no-second-look', redis);
+    const [{stderr}] = await Promise.all([
+      run(undo, redis),
+      overwriting('session:x:spent', '9.5', () => redis.client.del('session:x:spent')),
+    ]);
+    expect(stderr).toBe('');
+    expect(await get('session:x:spent')).toBeNull();
+  });
+
+  test('that removes spending is corrected where a request writes that back', async () => {
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
+    await run('reset-session x --yes --no-second-look', redis);
+    const {stdout} = await run(undo, redis);
+    const [{undone_by: change}] = (JSON.parse(stdout) as {results: [{undone_by: string}]}).results;
+    const [{code}] = await Promise.all([run(`undo-change ${change} --yes`, redis), writeBack('9.6')]);
+    expect(code).toBe(0);
+    expect(await get('session:x:spent')).toBe('0.1');
+  });
+
+  test('is not looked at with --no-second-look', async () => {
+    await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
+    await run('reset-session x --yes --no-second-look', redis);
+    const [{stdout}] = await Promise.all([
+      run(`${undo} --no-second-look`, redis),
+      overwriting('session:x:spent', '9.5', () => redis.client.set('session:x:spent', '0.02')),
+    ]);
+    expect(parse('undo-change', stdout)).toMatchObject({second_looks: null});
+    expect(await get('session:x:spent')).toBe('0.02');
+  });
+
+  test("that restores a budget is no success where a request gives the session the gateway's default", async () => {
+    await load({'session:x:budget': '25.50'});
+    await run('reset-session x --yes', redis);
+    const [{code, stdout}] = await Promise.all([
+      run(undo, redis),
+      overwriting('session:x:budget', '25.50', () => redis.client.set('session:x:budget', '10.0')),
+    ]);
+    expect(code).toBe(1);
+    expect(parse('undo-change', stdout)).toMatchObject({second_looks: [{outcome: 'overwritten', budget: 10}]});
+  });
+
+  test('that restores a freeze, or ends one, is no success where a request does otherwise', async () => {
+    const until = '2099-01-01T00:00:00';
+    await load({'session:x:budget': '1', 'anomaly:x:frozen_until': until, 'anomaly:x:freeze_reason': 'Why'});
+    await run('unfreeze-session x', redis);
+    const [restored] = await Promise.all([
+      run(undo, redis),
+      overwriting('anomaly:x:frozen_until', until, () => redis.client.del('anomaly:x:frozen_until')),
+    ]);
+    expect(restored.code).toBe(1);
+    expect(restored.stderr).toContain("Session 'x' is not frozen now: somebody wrote it right after");
+    await redis.client.flushDb();
+    await load({'session:x:budget': '1'});
+    await run('freeze-session x', redis);
+    const [ended] = await Promise.all([
+      run(undo, redis),
+      writing(
+        'anomaly:x:frozen_until',
+        (value) => value === null,
+        () => redis.client.set('anomaly:x:frozen_until', until),
+      ),
+    ]);
+    expect(ended.code).toBe(1);
+    expect(ended.stderr).toContain("Session 'x' is frozen until 2099-01-01 00:00:00 UTC");
+    expect(ended.stderr).toContain('somebody froze it right after');
+  });
+});
+
 describe('a first budget', () => {
   const overwriting = (more: Record<string, string> = {}): Promise<void> =>
     writing(
@@ -213,6 +344,27 @@ describe('a first budget', () => {
   });
 });
 
+test.each([
+  ['set-period', 'set-period x --every month --amount 25.50 --yes'],
+  ['apply-budgets', 'apply-budgets -f BUDGETS --yes'],
+])("a first budget of %s that a request overwrites with the gateway's default is no success", async (_, line) => {
+  const file = `${await mkdtemp(join(tmpdir(), 'tokengate-second-look-'))}/budgets.yaml`;
+  await writeFile(file, 'version: 1\nsessions:\n  x: {budget: 25.5}\n');
+  // A session that is known, without a budget.
+  await load({'session:x:spent': '0'});
+  const [{code, stderr}] = await Promise.all([
+    run(line.replace('BUDGETS', file), redis),
+    writing(
+      'session:x:budget',
+      (value) => value !== null,
+      () => redis.client.set('session:x:budget', '10.0'),
+    ),
+  ]);
+  await rm(dirname(file), {recursive: true});
+  expect(code).toBe(1);
+  expect(stderr).toContain("Session 'x': its budget is $10.00 now, not $25.50: somebody wrote it right after");
+});
+
 describe('a freeze', () => {
   const FREEZE = ['anomaly:x:frozen_until', 'anomaly:x:freeze_reason'];
   const isSet = (value: string | null): boolean => value !== null && value > '2026-01-02';
@@ -251,6 +403,28 @@ describe('a freeze', () => {
     ]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/Session 'x' is frozen until .* \(Rate\) now: somebody wrote it right after/);
+  });
+
+  test.each([
+    ['one session', 'unfreeze-session x --json'],
+    ['some', 'unfreeze-session x y --yes --json'],
+  ])('that a request writes again after it was ended is no success: %s', async (_, line) => {
+    const end = '2099-01-01T00:00:00';
+    await load({'session:x:budget': '1', 'session:y:budget': '1', 'anomaly:x:frozen_until': end});
+    const [{code, stdout, stderr}] = await Promise.all([
+      run(line, redis),
+      writing(
+        'anomaly:x:frozen_until',
+        (value) => value === null,
+        () => load({'anomaly:x:frozen_until': end, 'anomaly:x:freeze_reason': 'Loop'}),
+      ),
+    ]);
+    expect(code).toBe(1);
+    const json = parse('unfreeze-session', stdout) as {second_looks?: unknown[]; second_look?: unknown};
+    expect(json.second_look ?? json.second_looks?.[0]).toMatchObject({outcome: 'overwritten', freeze_reason: 'Loop'});
+    expect(stderr).toContain(
+      "Warning: Session 'x' is frozen until 2099-01-01 00:00:00 UTC (Loop) now: somebody froze it right after, such as a request that was under way. Unfreeze it again.\n",
+    );
   });
 
   test('that somebody makes longer lasts', async () => {

@@ -264,7 +264,16 @@ describe('a session that changes between the steps of its reset', () => {
 test('a store is checked and repaired', async () => {
   const owner = await cluster.primaryOf('anomaly:a:freeze_reason');
   await owner.client.set('anomaly:a:freeze_reason', 'left over');
+  const period = await cluster.primaryOf('tokengate:period:a');
+  await period.client.set('tokengate:period:a', 'monthly', {EX: 100});
+  const grants = await cluster.primaryOf('tokengate:grants:a');
+  await grants.client.set('tokengate:grants:a', '[]');
   expect((await run('check-store')).code).toBe(2);
+  const {stdout} = await run('check-store', '--fix', '--yes');
+  expect(stdout).toContain("tokengate:period:a: 'monthly', which is no period");
+  expect(stdout).toContain('Fixed: tokengate:grants:a (delete it)');
+  expect(stdout).toContain('3 findings, fixed 2');
+  expect((await run('set-period', 'a', '--every', 'none')).code).toBe(0);
   expect(await run('check-store', '--fix', '--yes')).toMatchObject({code: 0});
   expect(await sessions()).toEqual({});
 });

@@ -76,7 +76,7 @@ describe('the JSON Schema', () => {
         expect([matchesSchema(document), document]).toEqual([await isTaken(document), document]);
       }
     }),
-    0.1,
+    0.3,
   );
 
   test.each([

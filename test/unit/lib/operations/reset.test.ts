@@ -26,7 +26,9 @@ afterAll(() => {
   plain.close();
 });
 
-const removed = (budget: string | null, spent: string | null): Reset => ({id: 'x', key: x, budget, spent});
+const removed = (budget: string | null, spent: string | null, limit = budget): Reset => ({
+  ...{id: 'x', key: x, budget, spent, limit},
+});
 const setUp = async (budget?: string, spent?: string): Promise<void> => {
   if (budget !== undefined) await server.client.set('session:x:budget', budget);
   if (spent !== undefined) await server.client.set('session:x:spent', spent);
@@ -41,8 +43,8 @@ describe.each([
     ['both', BOTH, '10.0', '1e-05', removed('10.0', '1e-05'), [null, null]],
     ['a budget alone', BOTH, '10.0', undefined, removed('10.0', null), [null, null]],
     ['spending alone', BOTH, undefined, 'nan', removed(null, 'nan'), [null, null]],
-    ['spending, and keeps the budget', SPENT_ONLY, '10.0', '2', removed(null, '2'), ['10.0', null]],
-    ['no spending where there is none', SPENT_ONLY, '10.0', undefined, removed(null, null), ['10.0', null]],
+    ['spending, and keeps the budget', SPENT_ONLY, '10.0', '2', removed(null, '2', '10.0'), ['10.0', null]],
+    ['no spending where there is none', SPENT_ONLY, '10.0', undefined, removed(null, null, '10.0'), ['10.0', null]],
   ])('removes %s', async (_, options, budget, spent, result, remains) => {
     await setUp(budget, spent);
     expect(await resetSession(as(), x, options, undefined)).toEqual(result);

@@ -1,0 +1,8 @@
+// In place of the global of that name, which loads thirteen modules of Node.js when it is first asked for. Counts from
+// another moment, and in all files of the bundle from the same.
+export const performance = {
+  now() {
+    const [seconds, nanoseconds] = process.hrtime();
+    return seconds * 1e3 + nanoseconds / 1e6;
+  },
+};
