@@ -2,12 +2,14 @@
 --
 -- KEYS: the keys of each session, one session after the other.
 -- ARGV: the number of keys a session, of arguments, and of sessions' own texts; the number of characters before and
---   after the ID in the first key of each; the length to trim the journal to, empty for no journal; the journal's key; the
---   key of the store's name, empty where it does not matter; the name that the user has given; the arguments; the own
---   texts; the fields of the journal's entry, without the value of the last.
--- Returns: a JSON list, for each session the word of `decision` and the old values of its keys: a text, false for no key,
---   true for a value that is not text. Or an error reply, and nothing is changed: it begins with JOURNAL when the journal
---   was refused; it is STORE and the name when the store is protected and another name, or none, was given.
+--   after the ID in the first key of each; `old` to get old values, else empty; the length to trim the journal to, empty
+--   for no journal; the journal's key; the key of the store's name, empty where it does not matter; the name that the user
+--   has given; the arguments; the own texts; the fields of the journal's entry, without the value of the last.
+-- Returns: a JSON list of the word of `decision` for each session. With `old` a second one, the records of what changed as
+--   the journal has them: for each session its ID and, for each key, the old and the new value. A session without a record
+--   then has, in place of its word, a list of the word and the values of its keys: a text, false for no key, true for a
+--   value that is not text. Or an error reply, and nothing is changed: it begins with JOURNAL when the journal was refused;
+--   it is STORE and the name when the store is protected and another name, or none, was given.
 --
 -- decision(old, args, own, ttl): `old` are the values of one session's keys, `own` is its text, if there are any, `ttl(i)`
 -- returns the PTTL of a key. It calls no command. It returns a word and, if something is to change, the new values of keys
@@ -24,10 +26,10 @@ local function changeSessions(decision)
   end
   local call, pcall = redis.call, redis.pcall
   local width, nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-  local prefix, suffix = tonumber(ARGV[4]), tonumber(ARGV[5])
-  local limit, journal = ARGV[6], ARGV[7]
-  local store, agreed = ARGV[8], ARGV[9]
-  local args = {unpack(ARGV, 10, 9 + nargs)}
+  local prefix, suffix, isTold = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == 'old'
+  local limit, journal = ARGV[7], ARGV[8]
+  local store, agreed = ARGV[9], ARGV[10]
+  local args = {unpack(ARGV, 11, 10 + nargs)}
   -- A name that this user may not read protects nothing; one that is not text could not be given.
   local name = store ~= '' and pcall('GET', store)
   if refused(name) and string.find(name.err, 'WRONGTYPE') then
@@ -55,20 +57,24 @@ local function changeSessions(decision)
   end
   local isJournaled = limit ~= ''
   local values = call('MGET', unpack(KEYS))
-  local replies, records, puts, dels = {}, {}, {}, {}
-  local old, nreplies, nrecords, ndels = {}, 0, 0, 0
+  local absent, replies, records, puts, dels = {}, {}, {}, {}, {}
+  for i = 1, #KEYS do
+    if not values[i] then
+      absent[#absent + 1] = KEYS[i]
+    end
+  end
+  -- Some of these keys may have another type: only then each is looked at.
+  local isNone = #absent == 0 or pcall('EXISTS', unpack(absent)) == 0
+  local old, nrecords, ndels = {}, 0, 0
   for at = 0, #KEYS - 1, width do
     first = at
     for i = 1, width do
-      local value = values[first + i] or call('PTTL', KEYS[first + i]) ~= -2
-      old[i] = value
-      replies[nreplies + 1 + i] = value
+      old[i] = values[first + i] or not isNone and call('PTTL', KEYS[first + i]) ~= -2
     end
-    local word, new = decision(old, args, nown > 0 and ARGV[10 + nargs + first / width], ttl)
-    replies[nreplies + 1] = word
-    nreplies = nreplies + 1 + width
+    local word, new = decision(old, args, nown > 0 and ARGV[11 + nargs + first / width], ttl)
+    local changes = false
     if new then
-      local record, changes = nrecords, false
+      local record = nrecords
       for i = 1, width do
         local before, after = old[i], new[i]
         if after == nil or (after == false and before == false) then
@@ -94,14 +100,16 @@ local function changeSessions(decision)
         nrecords = nrecords + 1 + 2 * width
       end
     end
+    replies[#replies + 1] = isTold and not changes and {word, unpack(old)} or word
   end
+  for i = nrecords + 1, nrecords + 1 + 2 * width do
+    records[i] = nil
+  end
+  local recorded = (isTold or isJournaled) and cjson.encode(records)
   local entry
   if isJournaled and nrecords > 0 then
-    local fields = {unpack(ARGV, 10 + nargs + nown)}
-    for i = nrecords + 1, nrecords + 1 + 2 * width do
-      records[i] = nil
-    end
-    fields[#fields + 1] = cjson.encode(records)
+    local fields = {unpack(ARGV, 11 + nargs + nown)}
+    fields[#fields + 1] = recorded
     entry = #puts == 0 and pcall('XTRIM', journal, 'MAXLEN', '~', limit)
     if not refused(entry) then
       entry = pcall('XADD', journal, 'MAXLEN', '~', limit, '*', unpack(fields))
@@ -130,5 +138,5 @@ local function changeSessions(decision)
     end
     return answer
   end
-  return cjson.encode(replies)
+  return {cjson.encode(replies), isTold and recorded or nil}
 end

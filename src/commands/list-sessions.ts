@@ -5,7 +5,6 @@ import {BaseCommand} from '../cli/oclif/base-command.js';
 import {
   countFlag,
   DEFAULT_SAMPLE,
-  groupFlags,
   idleFlag,
   matchFlag,
   nullFlag,
@@ -13,6 +12,7 @@ import {
   sampleFlag,
   whereFlag,
 } from '../cli/oclif/flags.js';
+import {groupFlags, readGroups} from '../cli/oclif/group-flags.js';
 import {formatCount} from '../cli/text/words.js';
 import type {GroupView} from '../cli/views/groups.js';
 import {
@@ -47,13 +47,17 @@ A value in Redis that is not an amount is shown as "invalid" (null in JSON, empt
 
 Columns: id, budget, spent, remaining, used, frozen, until (the end of the freeze), reason, status (ok, low from 80 percent on, empty, frozen, invalid), period, resets (when it renews), grants, and with --sort rate also rate (US dollars a minute). From the ledger of record-spending: hourly and daily (US dollars an hour, over the last hour and the last day; rate stands for both) and empties (when the budget is empty at the higher of the two rates, or lasts). JSON and NDJSON include the freeze by default, a table on a terminal the status. --format ids prints only IDs, for --stdin of other commands; an ID that does not fit on a line is printed as a line of JSON, which --stdin understands.
 
---group and --group-depth list the sums of groups instead of sessions.`;
+--group-by lists the sums of groups instead of sessions: by the first parts of the ID (--group-by 1), or by globs (--group-by bots=*-bot).`;
   static group = 'Look';
   static override examples = [
     {description: 'List all sessions', command: '<%= config.bin %> <%= command.id %>'},
     {
       description: 'The ten that have used the most, above 90 percent',
       command: `<%= config.bin %> <%= command.id %> --where 'used > 90' --sort used --reverse --limit 10`,
+    },
+    {
+      description: 'What each team has spent, by the first part of the ID',
+      command: '<%= config.bin %> <%= command.id %> --group-by 1 --sort spent --reverse',
     },
     {
       description: 'Which sessions are frozen, and why?',
@@ -180,12 +184,13 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
 
   /** Undefined for single sessions. */
   private groups(format: string): GroupOf | undefined {
-    const {group = [], 'group-depth': depth, separator, columns, totals, sort} = this.flags;
-    if (group.length === 0 && depth === undefined) return undefined;
+    const {columns, totals, sort} = this.flags;
+    const groups = readGroups(this.flags);
+    if (groups === undefined) return undefined;
     if (format === 'ids' || columns !== undefined || totals || sort === 'rate') {
       throw new TokengateError('INVALID_USAGE', 'Groups go without --columns, --totals, --sort rate and --format ids.');
     }
-    return makeGroups({globs: group, depth, separator});
+    return makeGroups(groups);
   }
 
   /** Without --sort rate, the recorded rates are shown. */

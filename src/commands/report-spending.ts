@@ -1,7 +1,8 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {countFlag, groupFlags, matchFlag} from '../cli/oclif/flags.js';
+import {countFlag, matchFlag} from '../cli/oclif/flags.js';
+import {groupFlags, readGroups} from '../cli/oclif/group-flags.js';
 import {describeCoverage} from '../cli/reports/coverage.js';
 import {renderCsv, renderNdjson, type ReportJson, toReportJson} from '../cli/reports/documents.js';
 import {replaceWithPieces} from '../cli/terminal/replace-file.js';
@@ -68,7 +69,7 @@ Formats: table; chart, a bar a day; csv; json; ndjson; html, one file without sc
     until: Flags.string({description: 'Last day (default: today)', dependsOn: ['since'], helpValue: 'DAY'}),
     by: Flags.option({
       options: ['session', 'group', ...UNITS] as const,
-      description: 'What each row stands for (default: session, or group with --group or --group-depth)',
+      description: 'What each row stands for (default: session, or group with a flag that groups)',
     })(),
     ...groupFlags,
     match: matchFlag,
@@ -140,8 +141,8 @@ Formats: table; chart, a bar a day; csv; json; ndjson; html, one file without sc
   }
 
   private groups(): GroupOf | undefined {
-    const {group = [], 'group-depth': depth, separator} = this.flags;
-    return group.length === 0 && depth === undefined ? undefined : makeGroups({globs: group, depth, separator});
+    const groups = readGroups(this.flags);
+    return groups && makeGroups(groups);
   }
 
   private by(groupOf: GroupOf | undefined): By {

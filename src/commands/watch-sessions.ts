@@ -2,20 +2,30 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {journalFlags, matchFlag, whereFlag} from '../cli/oclif/flags.js';
+import {groupFlags, readGroups} from '../cli/oclif/group-flags.js';
 import {onInterrupt} from '../cli/terminal/interrupts.js';
 import {explain, readSessionPage} from '../cli/views/session-page.js';
+import {drawOnce} from '../cli/watch/drawing/once.js';
 import {requireTerminal, showLive} from '../cli/watch/live.js';
-import {changeLines, toLine, toWatchedJson, type WatchedJson} from '../cli/watch/ndjson.js';
-import {drawOnce} from '../cli/watch/once.js';
-import type {Message} from '../cli/watch/state.js';
+import {
+  changeLines,
+  toGroupJson,
+  toLine,
+  toWatchedJson,
+  type WatchedGroupJson,
+  type WatchedJson,
+} from '../cli/watch/ndjson.js';
+import type {Message, Start} from '../cli/watch/state.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {parseFilter} from '../lib/sessions/filter.js';
+import {type GroupOf, makeGroups} from '../lib/sessions/groups.js';
 import {describePartial} from '../lib/sessions/totals.js';
 import {TokengateError} from '../lib/values/errors.js';
 import type {Money} from '../lib/values/money.js';
 import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';
-import {openFeed} from '../lib/watch/poller.js';
+import {type FoldedRow, foldSessions} from '../lib/watch/fold.js';
+import {type Feed, openFeed} from '../lib/watch/poller.js';
 import {Watch, type Reading, type Wanted} from '../lib/watch/reader.js';
 import {type Status, sortWatched, summarize, type Summary, WATCH_FIELDS, type Watched} from '../lib/watch/row.js';
 import {sampleSessions} from '../lib/watch/sample.js';
@@ -34,15 +44,19 @@ interface WatchJson {
     percentage_used: Money;
     statuses: Record<Status, number>;
   };
+  /** With flags that group them. */
+  groups?: WatchedGroupJson[];
 }
 
 export default class WatchSessions extends BaseCommand<typeof WatchSessions> {
   static override summary = 'Watch sessions spend, live, and act on them';
   static override description = `A full-screen view of the sessions that have a budget: totals, and a row a session with its status, amounts, rate of spending, time until its budget is spent ("lasts" if it renews before), requests in the last minute and freeze. The rate is what the session spent in the last minute, in US dollars a minute.
 
-Keys: arrows, PgUp, PgDn, Home and End select a session, and the selection stays on it; f freezes, u unfreezes, + adds budget, r resets, each after a question; z undoes the last of these; m and M mark sessions for one action; Enter or d shows all about a session, with commands to copy; e explains; / filters by a part of an ID, a glob or an expression, while it is typed; s and S sort by the next column or the one before, i inverts; ? or F1 helps; q or F10 quits.
+Keys: arrows, PgUp, PgDn, Home and End select a session, and the selection stays on it; f freezes, u unfreezes, + adds budget, r resets, each after a question; z undoes the last of these; m and M mark sessions for one action; t folds sessions into groups, and Enter opens one; Enter or d shows all about a session, with commands to copy; e explains; / filters by a part of an ID, a glob or an expression, while it is typed; s and S sort by the next column or the one before, i inverts; ? or F1 helps; q or F10 quits.
 
 Status: frozen, invalid (a value that the gateway cannot read), empty (the budget is spent), low (80 percent or more is used) or ok.
+
+Groups are named by globs (--group-by bots=*-bot) or by the first parts of the ID (--group-by 1, which t takes if nothing else is given). With a flag that groups, the view starts with groups, and --once prints them. An action on a group applies to all of its sessions shown, and its question says how many.
 
 Without a terminal, --once prints one frame (add --sample 3s for rates), and --format ndjson prints a line of JSON for each session, then one for each change, until you interrupt it.`;
   static group = 'Look';
@@ -87,6 +101,7 @@ Without a terminal, --once prints one frame (add --sample 3s for rates), and --f
       options: FORMATS,
       description: 'The view, or with --once one JSON document (the same as --json), or a line of JSON for each change',
     })(),
+    ...groupFlags,
     ...journalFlags,
   };
 
@@ -97,37 +112,55 @@ Without a terminal, --once prints one frame (add --sample 3s for rates), and --f
     const wanted = {match, where: where === undefined ? undefined : parseFilter(where), withRenewals: true};
     const seconds = sample === undefined ? undefined : parseDuration(sample);
     if (seconds !== undefined && !once) throw new TokengateError('INVALID_USAGE', '--sample goes with --once.');
-    if (once) return this.readOnce(wanted, seconds, format);
+    const groups = readGroups(this.flags);
+    // Without flags t groups by the first part of the ID.
+    const groupOf = makeGroups(groups ?? {globs: [], depth: 1, separator: this.flags.separator});
+    if (groups !== undefined && format === 'ndjson') {
+      throw new TokengateError('INVALID_USAGE', 'Groups go without --format ndjson, which is about sessions.');
+    }
+    if (once) return this.readOnce(wanted, seconds, format, groups && groupOf);
     if (format === 'text') requireTerminal();
     this.askForStore();
-    const watch = new Watch({...wanted, ...(format === 'text' && {readFirstRates})});
     const stop = new AbortController();
-    const connect = (): Promise<Redis> => this.connect(stop.signal);
-    const countAll = format === 'ndjson';
-    const feed = await openFeed({connect, watch, interval: interval * 1000, countAll, signal: stop.signal});
+    const feed = await openFeed({
+      connect: () => this.connect(stop.signal),
+      watch: new Watch({...wanted, ...(format === 'text' && {readFirstRates})}),
+      interval: interval * 1000,
+      countAll: format === 'ndjson',
+      signal: stop.signal,
+    });
     if (format === 'ndjson') {
       onInterrupt(() => {
         stop.abort();
       });
       for await (const lines of changeLines(feed)) await this.write([lines]);
     } else {
-      const {sort, reverse} = this.flags;
-      // A wrong --confirm is reported before the screen appears.
-      this.guard.nameToType(feed.server);
-      const live = {
-        ...{guard: this.guard, color: this.color},
-        ...{feed, interval, sort, reverse, limits: this.limits()},
-        journal: (reason?: string, undoes?: string) => this.journal(reason, undoes),
-        explain: (redis: Redis, id: RawId) => explain(redis, id, this.sameServer(redis)),
-        describe: (redis: Redis, id: RawId) => readSessionPage(redis, id, this.sameServer(redis)),
-      };
-      this.report(await showLive(live));
+      await this.show(feed, interval, {groupOf, isFolded: groups !== undefined});
     }
     stop.abort();
     return undefined;
   }
 
-  private async readOnce(wanted: Wanted, seconds: number | undefined, format: Format): Promise<WatchJson | undefined> {
+  private async show(feed: Feed, interval: number, grouping: Pick<Start, 'groupOf' | 'isFolded'>): Promise<void> {
+    const {sort, reverse} = this.flags;
+    // A wrong --confirm is reported before the screen appears.
+    this.guard.nameToType(feed.server);
+    const messages = await showLive({
+      ...{feed, interval, limits: this.limits(), start: {sort, reverse, ...grouping}},
+      ...{guard: this.guard, color: this.color},
+      journal: (reason, undoes) => this.journal(reason, undoes),
+      explain: (redis, id) => explain(redis, id, this.sameServer(redis)),
+      describe: (redis, id) => readSessionPage(redis, id, this.sameServer(redis)),
+    });
+    this.report(messages);
+  }
+
+  private async readOnce(
+    wanted: Wanted,
+    seconds: number | undefined,
+    format: Format,
+    groupOf: GroupOf | undefined,
+  ): Promise<WatchJson | undefined> {
     const {sort, reverse} = this.flags;
     this.askForStore();
     const redis = await this.connect();
@@ -139,13 +172,20 @@ Without a terminal, --once prints one frame (add --sample 3s for rates), and --f
       return undefined;
     }
     const summary = summarize(sessions);
+    const groups =
+      groupOf &&
+      sortWatched(
+        foldSessions(sessions, ({id}) => groupOf(id)),
+        sort,
+        reverse,
+      );
     if (format === 'text') {
       await this.write(
-        drawOnce(sessions, {server, color: this.color, now, sort, reverse, limits: this.limits(), summary}),
+        drawOnce(groups ?? sessions, {server, color: this.color, now, sort, reverse, limits: this.limits(), summary}),
       );
     }
     this.warnAll(describePartial(summary.partial));
-    return format === 'json' ? toWatchJson(now, sessions, summary) : undefined;
+    return format === 'json' ? toWatchJson(now, sessions, summary, groups) : undefined;
   }
 
   private format(): Format {
@@ -186,11 +226,12 @@ async function readOnce(redis: Redis, wanted: Wanted, seconds: number | undefine
   return watch.reading();
 }
 
-function toWatchJson(time: Date, sessions: Watched[], summary: Summary): WatchJson {
+function toWatchJson(time: Date, sessions: Watched[], summary: Summary, groups?: FoldedRow[]): WatchJson {
   const {count, budget, spent, remaining, used, statuses} = summary;
   return {
     time,
     sessions: sessions.map(toWatchedJson),
     totals: {count, budget, spent, remaining, percentage_used: used, statuses},
+    ...(groups && {groups: groups.map(toGroupJson)}),
   };
 }

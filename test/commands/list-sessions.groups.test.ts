@@ -41,6 +41,21 @@ describe('list-sessions in groups', () => {
     ).toEqual(['team:a', 'ops']);
   });
 
+  test('--group-by is the same in one flag', async () => {
+    const groups = async (flags: string): Promise<string> =>
+      (await run(`list-sessions --format csv --match [^=]* ${flags}`, redis)).stdout;
+    expect(await groups('--group-by 1')).toBe(await groups('--group-depth 1'));
+    expect(await groups('--group-by bots=*-bot --group-by 1')).toBe(await groups('--group bots=*-bot --group-depth 1'));
+    for (const [flags, message] of [
+      ['--group-by 0', "Invalid group '0'."],
+      ['--group-by team', "Invalid group 'team'."],
+      ['--group-by 1 --group-depth 2', 'Sessions are grouped by one depth, not by 2 and 1.'],
+    ] as const) {
+      const {code, stderr} = await run(`list-sessions ${flags}`, redis);
+      expect([code, stderr]).toEqual([1, expect.stringContaining(message)]);
+    }
+  });
+
   test('a formula in the name of a group is defused, and filters hold', async () => {
     const {stdout} = await run('list-sessions --group-depth 1 --format csv', redis);
     expect(stdout).toContain("\n'=x,1,");

@@ -32,6 +32,36 @@ describe('--once', () => {
     `);
   });
 
+  test('groups: their sums, as a table and in JSON; not as lines of sessions', async () => {
+    await redis.client.set('anomaly:a:frozen_until', '2099-01-01T00:00:00');
+    await redis.client.mSet({'session:team:d:budget': '4', 'session:team:d:spent': '0.0000000000000000001'});
+    const argv = ['--once', '--sort', 'id', '--group', 'ab=[ab]', '--group-by', '1'];
+    const {stdout} = await runCommand(WatchSessions, argv, redis);
+    expect(
+      stdout
+        .split('\n')
+        .slice(3)
+        .join('\n')
+        .replaceAll(/[━╸─]+/g, ''),
+    ).toMatchInlineSnapshot(`
+      " FROZEN  GROUP▼   BUDGET    SPENT      LEFT  USED                             $/MIN  EMPTY IN  REQ/MIN  STATUS
+       1 of 2  ab     $30.0000  $5.0264  $24.9736    16.8%      …         …        0  1 ok
+       0 of 2  team    $6.0000  $2.5000   $4.0000    41.7%      …         …        0  1 empty, 1 ok
+      "
+    `);
+    const json = await runCommand(WatchSessions, [...argv, '--json'], redis);
+    expect(json.stdout).toContain('"spent": 2.5000000000000000001,');
+    const {groups, sessions} = JSON.parse(json.stdout) as {groups: object[]; sessions: object[]};
+    expect(sessions).toHaveLength(4);
+    expect(groups).toMatchObject([
+      {group: 'ab', count: 2, budget: 30, spent_per_minute: null},
+      {group: 'team', count: 2, budget: 6, statuses: {frozen: 0, invalid: 0, empty: 1, low: 0, ok: 1}},
+    ]);
+    const lines = await runCommand(WatchSessions, [...argv, '--format', 'ndjson'], redis);
+    expect(lines).toMatchObject({code: 1, stdout: ''});
+    expect(lines.stderr).toContain('Groups go without --format ndjson');
+  });
+
   test('says that sums leave out what is not an amount', async () => {
     await redis.client.set('session:b:budget', 'inf');
     const stderr = 'Warning: The sums leave out values of one session that are not amounts.\n';

@@ -225,7 +225,7 @@ const LINES: Record<string, string[]> = {
     "nobody fine --where 'budget > 0' --yes",
     "nobody fine --where 'budget > 0' --yes --format ndjson",
   ],
-  'watch-sessions': ['--once', '--once --sample 1s', '--once --match nobody', '--interval x'],
+  'watch-sessions': ['--once --group-by 1', '--once', '--once --sample 1s', '--once --match nobody', '--interval x'],
 };
 
 /** What takes a request that is under way to see: test/commands/across/second-look.test.ts has it. */

@@ -81,7 +81,7 @@ testFaults('Redis refuses', [
         ...FINE.health,
         stderr: [
           `Warning: Every change fails, since the journal needs scripts (EVAL): ${noPermission("'eval' command")} ` +
-            'Without it, --no-journal, you can only set budgets and reset sessions.',
+            'With --no-journal you can only set budgets and reset sessions.',
         ],
       },
     },

@@ -83,18 +83,6 @@ export const idleFlag = Flags.string({
   helpValue: 'TIME',
 });
 
-/** How to group sessions. */
-export const groupFlags = {
-  group: Flags.string({
-    description:
-      'Group the IDs that match a glob, such as bots=*-bot; repeat it for more groups, the first match counts',
-    multiple: true,
-    helpValue: 'NAME=GLOB',
-  }),
-  'group-depth': countFlag({description: 'Group by the first N parts of the ID', min: 1}),
-  separator: Flags.string({description: 'Separates the parts of an ID', default: ':', helpValue: 'TEXT'}),
-};
-
 /** Seconds between the two readings that give a rate. */
 export const DEFAULT_SAMPLE = '3s';
 export const sampleFlag = Flags.string({

@@ -2,7 +2,6 @@ import type {Redis, ServerInfo} from '../../lib/redis/contract.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import type {RawId} from '../../lib/values/session-id.js';
 import type {Feed} from '../../lib/watch/poller.js';
-import type {WatchField} from '../../lib/watch/row.js';
 import type {Guard} from '../connection/guard.js';
 import {EXIT, endWith} from '../terminal/exit-code.js';
 import {guardRawMode, untilForeground} from '../terminal/foreground.js';
@@ -10,19 +9,32 @@ import {onInterrupt} from '../terminal/interrupts.js';
 import {hasColour} from '../text/colour.js';
 import {showMessage} from '../text/escape.js';
 import type {PageLine} from '../views/session-page.js';
-import {act, type Done, type MakeJournal, prepareUndo, undo} from './actions.js';
-import type {Look} from './cells.js';
-import {fit, render, visibleRows} from './frame.js';
+import type {MakeJournal} from './actions/actions.js';
+import type {Done} from './actions/carry-out.js';
+import {prepareUndo, undo} from './actions/undo.js';
+import type {Look} from './drawing/cells.js';
+import {fit, render, visibleSessions} from './drawing/frame.js';
 import {askUndo, press, sayError} from './reduce.js';
 import type {Ui} from './screen.js';
-import {type Effect, mention, type Message, openState, type OwnChange, say, type State, takeReading} from './state.js';
+import {
+  type Effect,
+  mention,
+  type Message,
+  openState,
+  type OwnChange,
+  say,
+  sessionsOf,
+  showPage,
+  type Start,
+  type State,
+  takeReading,
+} from './state.js';
 
 export interface LiveOptions {
   feed: Feed;
   /** Seconds from one reading to the next. */
   interval: number;
-  sort: WatchField;
-  reverse: boolean;
+  start: Start;
   /** How the feed itself is limited, in words. */
   limits: readonly string[];
   journal: MakeJournal;
@@ -90,9 +102,9 @@ function refuseWithoutMemory(): void {
 }
 
 /** Holds the state, and does what its keys ask for: all of the view but the terminal itself. */
-function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions): Ui {
+function openUi({feed, interval, limits, start: how, ...options}: LiveOptions): Ui {
   const listeners = new Set<() => void>();
-  let state = openState(sort, reverse, feed.reading());
+  let state = openState(how, feed.reading());
   let work = Promise.resolve();
   let forget: NodeJS.Timeout | undefined;
   let resolveLeft!: (messages: readonly Message[]) => void;
@@ -127,12 +139,12 @@ function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions
         update((now) => ({...now, busy: undefined}));
       });
   };
-  const told = ({text, warnings}: Done): void => {
+  const told = ({text, warnings, page}: Done): void => {
     const messages: Message[] = [
-      {text, level: 'done'},
+      {text, level: page === undefined ? 'done' : 'warning'},
       ...warnings.map((warning): Message => ({text: warning, level: 'warning'})),
     ];
-    update((now) => say(now, ...messages));
+    update((now) => showPage(say(now, ...messages), 'Not all was done', page));
     feed.hurry();
   };
   const forgetChange = (change: string): void => {
@@ -145,16 +157,18 @@ function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions
     start(`the answer to ${what} is not there yet`, async () => {
       const journal = options.journal(action.reason?.(answers));
       const own: OwnChange[] = journal === undefined ? [] : [{change: journal.change, what}];
-      const keep = (): void => {
-        update((now) => ({...now, changes: [...now.changes, ...own], marked: new Set()}));
+      /** Those of which it was not done stay marked. */
+      const keep = (left: readonly RawId[]): void => {
+        update((now) => ({...now, changes: [...now.changes, ...own], marked: new Set(left)}));
       };
       try {
-        const done = await act(action, {redis: feed.connection(), sessions, answers, confirmation, journal});
-        if (done.isChanged) keep();
+        const keys = sessions.map(({key}) => key);
+        const done = await action.run({redis: feed.connection(), keys, journal}, {answers, confirmation});
+        if (done.isChanged) keep(done.left);
         told(done);
       } catch (error) {
         // It may have been done: then the journal has it.
-        if (error instanceof TokengateError && error.code === 'OUTCOME_UNKNOWN') keep();
+        if (error instanceof TokengateError && error.code === 'OUTCOME_UNKNOWN') keep([]);
         throw error;
       }
     });
@@ -183,10 +197,8 @@ function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions
     start(`reading all about '${one.session.id}'`, async () => {
       const lines = await (kind === 'page' ? options.describe : options.explain)(feed.connection(), one.id);
       update((now) => {
-        if (now.dialog !== undefined) return now;
-        if (kind === 'page') return {...now, dialog: {kind, one, lines, top: 0}};
-        const title = 'What the gateway would do with the next request';
-        return {...now, dialog: {kind: 'text', title, lines, top: 0}};
+        if (kind === 'explain') return showPage(now, 'What the gateway would do with the next request', lines);
+        return now.dialog === undefined ? {...now, dialog: {kind, one, lines, top: 0}} : now;
       });
     });
   };
@@ -227,7 +239,7 @@ function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions
   feed.lookAt(() => {
     // Of the sessions that are on the screen after this reading, or of all when they are sorted by that.
     state = takeReading(state, feed.reading());
-    return (state.sort === 'requests' ? state.rows : visibleRows(state)).map(({id}) => id);
+    return (state.sort === 'requests' ? sessionsOf(state.rows) : visibleSessions(state)).map(({id}) => id);
   });
   const unsubscribe = feed.subscribe(() => {
     update((now) => now);
@@ -259,7 +271,7 @@ function openUi({feed, interval, limits, sort, reverse, ...options}: LiveOptions
     frame(columns, rows) {
       const size = {columns, rows};
       state = fit(state, size);
-      const unknown = visibleRows(state).filter(({requests}) => requests === undefined);
+      const unknown = visibleSessions(state).filter(({requests}) => requests === undefined);
       if (unknown.length > 0) feed.lookMore(unknown.map(({id}) => id));
       return render(
         state,

@@ -1,7 +1,8 @@
 import type {Money} from '../../lib/values/money.js';
 import type {RawId} from '../../lib/values/session-id.js';
+import type {FoldedRow} from '../../lib/watch/fold.js';
 import type {Feed} from '../../lib/watch/poller.js';
-import {emptyIn, type Watched} from '../../lib/watch/row.js';
+import {emptyIn, type Status, type Watched} from '../../lib/watch/row.js';
 import {reportWarning} from '../terminal/report.js';
 import {stringifyJson} from '../text/json.js';
 import {type SessionJson, toSessionJson} from '../views/sessions.js';
@@ -34,6 +35,25 @@ export function toWatchedJson(one: Watched): WatchedJson {
     seconds_until_empty: emptyIn(one),
     next_renewal: one.renewsAt,
   };
+}
+
+/** A group of sessions as scripts see it: a contract. */
+export interface WatchedGroupJson {
+  group: string;
+  count: number;
+  budget: Money | null;
+  spent: Money | null;
+  remaining: Money | null;
+  percentage_used: Money | null;
+  /** US dollars; null until there is enough data of any session. */
+  spent_per_minute: Money | null;
+  statuses: Record<Status, number>;
+}
+
+export function toGroupJson({session, rate, group: {members, statuses}}: FoldedRow): WatchedGroupJson {
+  const {id, budget, spent, remaining, percentageUsed: used} = session;
+  const sums = {budget, spent, remaining, percentage_used: used, spent_per_minute: rate};
+  return {group: id, count: members.length, ...sums, statuses};
 }
 
 /**

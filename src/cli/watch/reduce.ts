@@ -1,9 +1,12 @@
 import type {Session} from '../../lib/gateway/session.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {WATCH_FIELDS} from '../../lib/watch/row.js';
-import {type Action, ACTIONS, confirmUndo, describeUndo, type PreparedUndo, titleOf} from './actions.js';
+import {type Action, ACTIONS, titleOf} from './actions/actions.js';
+import {confirmUndo, describeUndo, type PreparedUndo} from './actions/undo.js';
 import {parseWanted} from './filter.js';
+import {fold, openGroup, unfold} from './folding.js';
 import {edit, type EditedLine, type EditKey, insert, prefilled, textOf} from './line-editor.js';
+import {mark, markAll, targetsOf} from './marks.js';
 import {
   arrange,
   closeDialog,
@@ -76,7 +79,10 @@ function pressInTable(state: State, key: Key): Step {
   if ('pasted' in key) return {state};
   const name = 'name' in key ? (KEYS_OF_NAMES[key.name] ?? '') : key.text;
   const action = ACTIONS.find((one) => one.key === name);
-  return action === undefined ? (COMMANDS[name]?.(state) ?? {state}) : begin(state, action, targetsOf(state), key.turn);
+  if (action === undefined) return COMMANDS[name]?.(state) ?? {state};
+  const row = selectedRow(state);
+  // The row that an action is for is selected from then on, whatever becomes of it.
+  return begin({...state, selected: row?.id}, action, targetsOf(state), key.turn);
 }
 
 /** The commands that a named key stands for. */
@@ -103,8 +109,9 @@ const COMMANDS: Record<string, (state: State) => Step> = {
   d: (state) => lookUp(state, 'page'),
   e: (state) => lookUp(state, 'explain'),
   z: prepareUndo,
-  m: mark,
-  M: markAll,
+  m: (state) => ({state: mark(state)}),
+  M: (state) => ({state: markAll(state)}),
+  t: (state) => ({state: state.folding === undefined ? fold(state) : unfold(state)}),
   s: (state) => ({state: turnOrder(state, 1)}),
   S: (state) => ({state: turnOrder(state, -1)}),
   i: (state) => ({state: arrange({...state, reverse: !state.reverse})}),
@@ -119,11 +126,12 @@ const COMMANDS: Record<string, (state: State) => Step> = {
   q: (state) => ({state, effect: {kind: 'leave'}}),
 };
 
-/** Esc takes away one thing after the other: what is said, the marks, the filter, and the selection. */
+/** Esc takes away one thing after the other: what is said, the marks, the filter, the open group, and the selection. */
 function back(state: State): State {
   if (state.notice !== undefined) return {...state, notice: undefined};
   if (state.marked.size > 0) return {...state, marked: new Set()};
   if (state.filter.typed !== '') return narrow({...state, top: 0}, NO_FILTER);
+  if (state.folding?.open !== undefined) return fold(state);
   return {...state, selected: undefined};
 }
 
@@ -132,33 +140,13 @@ function turnOrder(state: State, step: number): State {
   return arrange({...state, sort: WATCH_FIELDS[next] ?? state.sort, reverse: false});
 }
 
-function mark(state: State): Step {
-  const one = selectedRow(state);
-  if (one === undefined) return {state};
-  const marked = new Set(state.marked);
-  if (!marked.delete(one.id)) marked.add(one.id);
-  return {state: {...state, marked, selected: one.id}};
-}
-
-/** All that are shown; when they are marked already, none. */
-function markAll(state: State): Step {
-  const marked = new Set(state.marked);
-  const isAll = state.rows.every(({id}) => marked.has(id));
-  for (const {id} of state.rows)
-    if (isAll) marked.delete(id);
-    else marked.add(id);
-  return {state: {...state, marked}};
-}
-
-/** The marked sessions, hidden by a filter or not; without any the selected one. */
-function targetsOf(state: State): readonly Session[] {
-  const one = selectedRow(state);
-  if (state.marked.size > 0) return state.sorted.filter(({id}) => state.marked.has(id)).map(({session}) => session);
-  return one === undefined ? [] : [one.session];
-}
-
 function lookUp(state: State, kind: 'explain' | 'page'): Step {
   const one = selectedRow(state);
+  if (one?.group !== undefined) {
+    return {
+      state: kind === 'page' ? openGroup(state, one) : mention(state, 'A group has no next request: Enter opens it.'),
+    };
+  }
   if (one === undefined || state.busy !== undefined) return {state};
   return {state: {...state, selected: one.id}, effect: {kind, one}};
 }
@@ -172,28 +160,26 @@ function prepareUndo(state: State): Step {
   return {state, effect: {kind: 'prepareUndo', change}};
 }
 
-/** The session that an action is for is selected from then on, whatever becomes of its row. */
 function begin(state: State, action: Action, sessions: readonly Session[], turn: number): Step {
-  const [first] = sessions;
-  if (first === undefined) return {state};
+  if (sessions.length === 0) return {state};
   if (isReadOnly(state)) return {state: mention(state, state.guard.readOnly)};
   if (state.busy !== undefined) return {state: mention(state, `Wait: ${state.busy}.`)};
-  const selected = state.marked.size > 0 ? (state.selected ?? selectedRow(state)?.id) : first.key;
-  return {state: ask({...state, selected, notice: undefined}, action, sessions, [], turn)};
+  const row = state.marked.size > 0 ? undefined : selectedRow(state);
+  const title = titleOf(action, sessions, row?.group && row.session.id);
+  return {state: ask({...state, notice: undefined}, title, {action, sessions, answers: []}, turn)};
 }
 
 function ask(
   state: State,
-  action: Action,
-  sessions: readonly Session[],
-  answers: readonly string[],
+  title: string,
+  asked: Pick<DialogOf<'field'>, 'action' | 'sessions' | 'answers'>,
   turn: number,
 ): State {
+  const {action, sessions, answers} = asked;
   const field = action.fields[answers.length];
-  const title = titleOf(action, sessions);
   if (field !== undefined) {
     const line = prefilled(field.initial);
-    return {...state, dialog: {kind: 'field', title, action, sessions, answers, line, problem: ''}};
+    return {...state, dialog: {kind: 'field', title, ...asked, line, problem: ''}};
   }
   const dialog: Dialog = {
     kind: 'confirm',
@@ -201,7 +187,7 @@ function ask(
     question: action.question(sessions, answers),
     confirmations: action.confirmations,
     turn,
-    request: {kind: 'change', action, sessions, answers},
+    request: {kind: 'change', ...asked},
   };
   return {...state, dialog};
 }
@@ -218,7 +204,7 @@ function pressInText(state: State, dialog: DialogOf<'help' | 'text' | 'page'>, k
   const closed = closeDialog(state);
   if (action === undefined || dialog.kind !== 'page') return {state: closed};
   // What is seen is one session, whatever is marked.
-  return begin({...closed, marked: new Set()}, action, [dialog.one.session], key.turn);
+  return begin({...closed, marked: new Set(), selected: dialog.one.id}, action, [dialog.one.session], key.turn);
 }
 
 const SCROLLS: Record<string, (state: State) => number> = {
@@ -259,13 +245,13 @@ function unpin(state: State): State {
 
 function pressInField(state: State, dialog: DialogOf<'field'>, key: Key): Step {
   if (isNamed(key, 'escape')) return {state: cancel(state)};
-  const {action, sessions, answers} = dialog;
+  const {title, action, sessions, answers} = dialog;
   if (!isNamed(key, 'enter'))
     return {state: {...state, dialog: {...dialog, line: typeInto(dialog.line, key), problem: ''}}};
   const typed = textOf(dialog.line).trim();
   try {
     action.fields[answers.length]?.check(typed);
-    return {state: ask(state, action, sessions, [...answers, typed], key.turn)};
+    return {state: ask(state, title, {action, sessions, answers: [...answers, typed]}, key.turn)};
   } catch (error) {
     return {state: {...state, dialog: {...dialog, problem: describeProblem(error)}}};
   }

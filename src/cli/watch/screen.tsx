@@ -5,8 +5,8 @@ import {Box, render, Transform} from 'ink';
 import type {ReactElement} from 'react';
 
 import {untilForeground} from '../terminal/foreground.js';
-import {type Line, type Palette, toAnsi} from './cells.js';
-import type {Frame} from './frame.js';
+import {type Line, type Palette, toAnsi} from './drawing/cells.js';
+import type {Frame} from './drawing/frame.js';
 import type {Key, KeyName} from './reduce.js';
 import type {Message} from './state.js';
 import {openTerminal, type Terminal} from './terminal.js';

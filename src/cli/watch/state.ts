@@ -1,10 +1,13 @@
 import type {Session} from '../../lib/gateway/session.js';
+import type {GroupOf} from '../../lib/sessions/groups.js';
 import type {RawId} from '../../lib/values/session-id.js';
+import {foldSessions, rememberGroups} from '../../lib/watch/fold.js';
 import {type Reading, type Wanted, wantedBy} from '../../lib/watch/reader.js';
 import {sortWatched, summarize, type Summary, type Watched, type WatchField} from '../../lib/watch/row.js';
 import type {PageLine} from '../views/session-page.js';
-import type {Action, Confirmation, PreparedUndo} from './actions.js';
-import type {Layout} from './columns.js';
+import type {Action, Confirmation} from './actions/actions.js';
+import type {PreparedUndo} from './actions/undo.js';
+import type {Layout} from './drawing/columns.js';
 import type {EditedLine} from './line-editor.js';
 
 /** All that is on the screen. Made anew at each key and each reading; the sessions alone bring themselves up to date. */
@@ -15,8 +18,11 @@ export interface State {
   sessions: readonly Watched[];
   /** The same in their order, which stays as it is behind a dialog. */
   sorted: readonly Watched[];
-  /** Those of them that the filter lets through. */
+  /** Those of them that the filter lets through, one by one or as their groups. */
   rows: readonly Watched[];
+  /** Undefined for sessions one by one; else their groups, or the sessions of the one that is open. */
+  folding: {open: string | undefined} | undefined;
+  groupOf: (one: Watched) => string;
   summary: Summary;
   sort: WatchField;
   reverse: boolean;
@@ -109,12 +115,21 @@ export type Effect =
 
 export const NO_FILTER: Filter = {typed: '', wanted: {}};
 
-export function openState(sort: WatchField, reverse: boolean, reading: Reading): State {
+export interface Start {
+  sort: WatchField;
+  reverse: boolean;
+  groupOf: GroupOf;
+  isFolded: boolean;
+}
+
+export function openState({sort, reverse, groupOf, isFolded}: Start, reading: Reading): State {
   const state: State = {
     now: reading.at,
     sessions: [],
     sorted: [],
     rows: [],
+    folding: isFolded ? {open: undefined} : undefined,
+    groupOf: rememberGroups(groupOf),
     summary: summarize([]),
     sort,
     reverse,
@@ -136,7 +151,7 @@ export function openState(sort: WatchField, reverse: boolean, reading: Reading):
 /** Takes in a reading. Behind a dialog rows stay where they are, and only what stands in them changes. */
 export function takeReading(state: State, {at, sessions}: Reading): State {
   const read = {...state, now: at, sessions};
-  return state.dialog === undefined ? arrange(read) : {...read, summary: summarize(state.rows)};
+  return state.dialog === undefined ? arrange(read) : {...read, summary: summarize(sessionsOf(state.rows))};
 }
 
 /** Puts the sessions into their order. */
@@ -159,9 +174,20 @@ export function arrange(state: State): State {
 
 /** Shows those that a filter lets through. */
 export function narrow(state: State, filter: Filter): State {
+  const {sorted, sort, reverse, folding, groupOf} = state;
   const isAll = filter.wanted.match === undefined && filter.wanted.where === undefined;
-  const rows = isAll ? state.sorted : state.sorted.filter(wantedBy(filter.wanted));
+  const passing = isAll ? sorted : sorted.filter(wantedBy(filter.wanted));
+  if (folding !== undefined && folding.open === undefined) {
+    const rows = sortWatched(foldSessions(passing, groupOf), sort, reverse);
+    return {...state, filter, rows, summary: summarize(passing)};
+  }
+  const rows = folding === undefined ? passing : passing.filter((one) => groupOf(one) === folding.open);
   return {...state, filter, rows, summary: summarize(rows)};
+}
+
+/** The sessions that rows stand for. */
+export function sessionsOf(rows: readonly Watched[]): readonly Watched[] {
+  return rows.some(({group}) => group !== undefined) ? rows.flatMap((one) => one.group?.members ?? [one]) : rows;
 }
 
 export function selectedIndex({rows, selected}: State): number {
@@ -179,6 +205,12 @@ export function selectedRow(state: State): Watched | undefined {
 export function select(state: State, index: number): State {
   const row = state.rows[Math.max(0, Math.min(state.rows.length - 1, index))];
   return {...state, selected: row?.id};
+}
+
+/** Shows a text, unless there is none or something else is open. */
+export function showPage(state: State, title: string, lines: readonly PageLine[] | undefined): State {
+  if (lines === undefined || state.dialog !== undefined) return state;
+  return {...state, dialog: {kind: 'text', title, lines, top: 0}};
 }
 
 /** Leaves a dialog: what was read meanwhile is put in order. */

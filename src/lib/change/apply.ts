@@ -1,11 +1,11 @@
 import type {Journal} from '../journal/entry.js';
-import {COMPARE_AND_SET} from '../lua/scripts.js';
 import {ErrorReply, NoReply, orNoReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
 import {TokengateError} from '../values/errors.js';
 import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
 import type {Answer, Change, PlannedChange, ScriptedChange, Settled, Write} from './change.js';
-import {lookAt, readValues, type Values} from './look.js';
+import {compareAndSet} from './compare-and-set.js';
+import {lookAt, readValues} from './look.js';
 import {planAll, untilSettled} from './plan.js';
 import {explainRefusal, refuseByStore} from './refusal.js';
 import {runScripts, type ScriptAnswer} from './script.js';
@@ -91,16 +91,10 @@ function sendPlanned<T>(
     const values = await orNoReply(readValues(redis, open, change.shapes, change.lives));
     if (values instanceof NoReply) return new Map(open.map((id) => [id, values]));
     const answers = new Map<RawId, Answer<T>>();
-    const readings = new Map<RawId, Values>();
-    for (const [index, id] of open.entries()) {
-      const found = values[index];
-      if (found instanceof TokengateError) answers.set(id, {id: nameOf(id), state: 'failed', error: found});
-      else if (found !== undefined) readings.set(id, found);
-    }
     const writes = new Map<RawId, Write<T>>();
-    for (const [id, planned] of await planAll(redis, change, readings)) {
-      if (planned instanceof NoReply || planned.state !== 'write') answers.set(id, planned);
-      else writes.set(id, planned);
+    for (const [id, plan] of await planAll(redis, change, open, values)) {
+      if (plan instanceof NoReply || plan.state !== 'write') answers.set(id, plan);
+      else writes.set(id, plan);
     }
     const ids = [...writes.keys()];
     for (const [index, answer] of (await runScripts(redis, ids, compareAndSet(change, writes), journal)).entries()) {
@@ -113,24 +107,6 @@ function sendPlanned<T>(
     const error = new TokengateError('CONTENDED', 'it keeps changing. Nothing was changed.');
     return {id: nameOf(id), state: 'failed', error};
   });
-}
-
-/** Writes a plan where the session still holds the values that it was planned on; leaves the others undecided. */
-function compareAndSet<T>(change: PlannedChange<T>, writes: ReadonlyMap<RawId, Write<T>>): ScriptedChange<T> {
-  return {
-    ...change,
-    scripts: {change: COMPARE_AND_SET},
-    args: [],
-    own(id) {
-      const {expected, next} = writes.get(id) ?? {};
-      return Buffer.from(JSON.stringify([expected, next]), 'latin1');
-    },
-    read(id, word) {
-      const write = writes.get(id);
-      if (word === 'moved' || write === undefined) return undefined;
-      return {id: nameOf(id), state: 'done', result: write.result};
-    },
-  };
 }
 
 async function sendScripted<T>(

@@ -67,8 +67,12 @@ export interface ScriptedChange<T> extends AnyChange {
    * read. Both get the same `args` and, for each session, its `own` text. See lua/includes/change-sessions.lua.
    */
   scripts: {change: string; decide?: string};
-  args: readonly string[];
+  args: readonly RedisText[];
   own?: (id: RawId) => RedisText;
+  /** Instead of both, the arguments for the sessions that share a run. */
+  pack?: (group: readonly RawId[]) => RedisText[];
+  /** Whether `read` needs the old values. */
+  tellsOld?: boolean;
   /** Reads the script's word and the old values; undefined where only `plan` can decide. */
   read: (id: RawId, word: string, old: readonly Held[]) => Settled<T> | undefined;
   /** Decides where the script does not, and on a cluster. */

@@ -1,9 +1,8 @@
 import {type KeyShape, keysOf} from '../gateway/keys.js';
 import {type Held, toHeld} from '../gateway/stored-value.js';
-import type {Command, Redis} from '../redis/contract.js';
-import {inGroups} from '../values/chunks.js';
+import {ErrorReply, type Redis, type RedisText} from '../redis/contract.js';
 import {TokengateError} from '../values/errors.js';
-import {nameOf, type RawId} from '../values/session-id.js';
+import {isAscii, nameOf, type RawId} from '../values/session-id.js';
 import type {Change, Preview} from './change.js';
 
 export interface Values {
@@ -12,6 +11,8 @@ export interface Values {
   lives: number[];
 }
 
+export const NOTHING: Values = {held: [], lives: []};
+
 /** The values of some keys of sessions, as bytes, and the PTTLs of some of them. */
 export async function readValues(
   redis: Redis,
@@ -19,16 +20,17 @@ export async function readValues(
   shapes: readonly KeyShape[],
   lives: readonly KeyShape[] = [],
 ): Promise<(Values | TokengateError)[]> {
-  const commands = ids.flatMap((id) => [
-    ...keysOf(shapes, [id]).map((key): Command => ['GET', key]),
-    ...keysOf(lives, [id]).map((key): Command => ['PTTL', key]),
+  const keys = keysOf(shapes, ids);
+  const [values, ttls] = await Promise.all([
+    ids.length === 1 ? getEach(redis, keys) : getAll(redis, keys),
+    lives.length === 0 ? [] : redis.pipeline(keysOf(lives, ids).map((key) => ['PTTL', key])),
   ]);
-  const replies = await redis.pipelineBytes(commands);
-  return inGroups(replies, shapes.length + lives.length).map((some): Values | TokengateError => {
+  return ids.map((_, index): Values | TokengateError => {
+    const [first, ttl] = [index * shapes.length, index * lives.length];
     try {
       return {
-        held: some.slice(0, shapes.length).map((reply) => toHeld(redis, reply)),
-        lives: some.slice(shapes.length).map(Number),
+        held: shapes.map((__, key) => toHeld(redis, values[first + key])),
+        lives: lives.length === 0 ? NOTHING.lives : ttls.slice(ttl, ttl + lives.length).map(Number),
       };
     } catch (error) {
       // One unreadable key is no reason to report nothing about the others.
@@ -36,6 +38,38 @@ export async function readValues(
       return error;
     }
   });
+}
+
+function getEach(redis: Redis, keys: readonly RedisText[]): Promise<unknown[]> {
+  return redis.pipelineBytes(keys.map((key) => ['GET', key]));
+}
+
+/**
+ * The same replies for many keys, in few commands: ASCII as text, null for no key. Only values that are not ASCII are read
+ * one by one, and keys without a value if some of them exist: MGET also returns null for a wrong type.
+ */
+async function getAll(redis: Redis, keys: readonly RedisText[]): Promise<unknown[]> {
+  const [reply] = await redis.pipeline([['MGET', ...keys]]);
+  // One unreadable key fails the whole MGET.
+  if (reply instanceof ErrorReply) return getEach(redis, keys);
+  const values = reply as (string | null)[];
+  const absent: number[] = [];
+  const unclear: number[] = [];
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index] ?? null;
+    if (value === null) absent.push(index);
+    else if (!isAscii(value)) unclear.push(index);
+  }
+  const textOf = (index: number): RedisText => keys[index] ?? '';
+  if (absent.length > 0) {
+    const [existing] = await redis.pipeline([['EXISTS', ...absent.map(textOf)]]);
+    if (existing !== 0) unclear.push(...absent);
+  }
+  if (unclear.length === 0) return values;
+  const found: unknown[] = [...values];
+  const replies = await getEach(redis, unclear.map(textOf));
+  for (const [nth, index] of unclear.entries()) found[index] = replies[nth];
+  return found;
 }
 
 /** Reads the present values of each session, and what the change would do to it. */
@@ -47,5 +81,3 @@ export async function lookAt<T>(redis: Redis, ids: readonly RawId[], change: Cha
     return change.preview(id, found.held, found.lives);
   });
 }
-
-const NOTHING: Values = {held: [], lives: []};

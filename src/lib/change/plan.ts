@@ -1,7 +1,8 @@
 import {NoReply, orNoReply, type Redis} from '../redis/contract.js';
-import type {RawId} from '../values/session-id.js';
+import {TokengateError} from '../values/errors.js';
+import {nameOf, type RawId} from '../values/session-id.js';
 import type {Answer, PlannedChange, Settled, Write} from './change.js';
-import type {Values} from './look.js';
+import {NOTHING, type Values} from './look.js';
 
 /** How often a session is tried again after somebody else has changed it meanwhile. */
 const MAX_TRIES = 100;
@@ -31,11 +32,13 @@ export async function untilSettled<T>(
 export async function planAll<T>(
   redis: Redis,
   change: PlannedChange<T>,
-  readings: ReadonlyMap<RawId, Values>,
+  ids: readonly RawId[],
+  values: readonly (Values | TokengateError)[],
 ): Promise<[RawId, Answer<T> | Write<T>][]> {
   const prepared = await orNoReply(change.prepare?.(redis));
-  return [...readings].map(([id, {held, lives}]) => [
-    id,
-    prepared instanceof NoReply ? prepared : change.plan(id, held, lives),
-  ]);
+  return ids.map((id, index) => {
+    const found = values[index] ?? NOTHING;
+    if (found instanceof TokengateError) return [id, {id: nameOf(id), state: 'failed', error: found}];
+    return [id, prepared instanceof NoReply ? prepared : change.plan(id, found.held, found.lives)];
+  });
 }

@@ -1,6 +1,6 @@
 import {JOURNAL_KEY, keysOf, STORE_KEY} from '../gateway/keys.js';
 import type {Held} from '../gateway/stored-value.js';
-import {type Journal, toFields} from '../journal/entry.js';
+import {type Journal, type Stored, toFields} from '../journal/entry.js';
 import {type Command, type Consent, ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import type {RawId} from '../values/session-id.js';
@@ -25,15 +25,11 @@ export async function runScripts<T>(
 ): Promise<ScriptAnswer<T>[]> {
   const groups = inGroups(ids, size);
   const replies = await redis.units(groups.map((group) => [toScript(group, change, journal, redis.consent)]));
-  const width = 1 + change.shapes.length;
   const answers = groups.flatMap((group, index): ScriptAnswer<T>[] => {
     const reply = replies[index];
     if (!Array.isArray(reply)) return group.map(() => reply);
-    const decisions = JSON.parse(String(reply[0])) as (string | Held)[];
-    return group.map((id, position) => {
-      const at = position * width;
-      return change.read(id, decisions[at] as string, decisions.slice(at + 1, at + width));
-    });
+    const decisions = toDecisions(reply[0], change.shapes.length);
+    return group.map((id, position) => change.read(id, ...(decisions[position] ?? ['', []])));
   });
   // One session that this user may not touch must not stop the others in its group.
   const beside = size === 1 ? [] : ids.filter((_, index) => isAboutKeys(answers[index]));
@@ -42,19 +38,42 @@ export async function runScripts<T>(
   return answers.map((answer) => (isAboutKeys(answer) ? alone.next().value : answer));
 }
 
+/** From the reply of a script the word of each session, and its old values, if they were asked for. */
+function toDecisions(reply: unknown, width: number): [word: string, old: Held[]][] {
+  const [words, records] = (reply as string[]).map((text) => JSON.parse(text) as unknown[]);
+  let at = 1;
+  return (words as (string | [string, ...Held[]])[]).map((decision) => {
+    if (typeof decision !== 'string') return [decision[0], decision.slice(1)];
+    if (records === undefined) return [decision, []];
+    const old = Array.from({length: width}, (_, key) => toOld(records[at + 2 * key] as Stored | true));
+    at += 1 + 2 * width;
+    return [decision, old];
+  });
+}
+
+/** The value of a key from its state in the journal. */
+function toOld(before: Stored | true): Held {
+  if (!Array.isArray(before)) return before;
+  return before.length === 3 ? true : before[0];
+}
+
 function isAboutKeys(answer: unknown): boolean {
   return answer instanceof ErrorReply && /^NOPERM.* key/is.test(answer.message);
 }
 
+type Sent<T> = Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own' | 'pack' | 'tellsOld'>;
+
 /** @param consent the given name of the store; without it the script accepts any */
 export function toScript<T>(
   group: readonly RawId[],
-  {shapes, scripts, args, own}: Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own'>,
+  change: Sent<T>,
   journal: Journal | undefined,
   {to: agreed = ''}: Consent = {to: true},
 ): Command {
+  const {shapes, scripts, own, tellsOld = false} = change;
   const [first] = shapes;
   const keys = keysOf(shapes, group);
+  const args = change.pack?.(group) ?? change.args;
   const owns = own === undefined ? [] : group.map(own);
   const header = journal === undefined ? [] : toFields(journal, shapes);
   const ofId = [first?.prefix.length ?? 0, first?.suffix.length ?? 0];
@@ -64,7 +83,7 @@ export function toScript<T>(
     ...['EVAL', scripts.change, String(keys.length)],
     ...keys,
     ...counts,
-    ...[limit, JOURNAL_KEY],
+    ...[tellsOld ? 'old' : '', limit, JOURNAL_KEY],
     ...(agreed === true ? ['', ''] : [STORE_KEY, agreed]),
     ...args,
     ...owns,

@@ -1,3 +1,5 @@
+import {isUtf8} from 'node:buffer';
+
 import type {RedisText} from '../redis/contract.js';
 import {isAscii, type RawId} from '../values/session-id.js';
 
@@ -79,22 +81,34 @@ export const CHANGED_KEYS: readonly KeyShape[] = [...SESSION_KEYS, PERIOD_KEYS, 
 
 /** A key of one session. */
 export function keyOf({prefix, suffix}: KeyShape, id: RawId): RedisText {
-  const key = `${prefix}${id}${suffix}`;
-  return isAscii(id) ? key : Buffer.from(key, 'latin1');
+  return withId(prefix, toRedisText(id), suffix);
 }
 
 /** A session as the field of a hash. */
 export function fieldOf(id: RawId): RedisText {
-  return isAscii(id) ? id : Buffer.from(id, 'latin1');
+  return toRedisText(id);
+}
+
+/** Bytes, one character a byte, in the form to send: UTF-8 as text, because the client joins texts before it writes. */
+export function toRedisText(bytes: string): RedisText {
+  if (isAscii(bytes)) return bytes;
+  const exact = Buffer.from(bytes, 'latin1');
+  return isUtf8(exact) ? exact.toString() : exact;
 }
 
 /** Keys of several sessions, one session after the other. */
 export function keysOf(shapes: readonly KeyShape[], ids: readonly RawId[]): RedisText[] {
   const keys: RedisText[] = [];
   for (const id of ids) {
-    for (const shape of shapes) keys.push(keyOf(shape, id));
+    const sent = toRedisText(id);
+    for (const {prefix, suffix} of shapes) keys.push(withId(prefix, sent, suffix));
   }
   return keys;
+}
+
+function withId(prefix: string, id: RedisText, suffix: string): RedisText {
+  if (typeof id === 'string') return prefix + id + suffix;
+  return Buffer.concat([Buffer.from(prefix), id, Buffer.from(suffix)]);
 }
 
 /** The name of a key without the session: `spent`, `requests:1min`, `period`. */

@@ -13,7 +13,8 @@ export async function readMoney(redis: Redis, shape: KeyShape, ids: readonly Raw
   for (const page of inGroups(ids, PAGE)) {
     const values = (await redis.send(['MGET', ...keysOf([shape], page)])) as (string | null)[];
     for (const [index, id] of page.entries()) {
-      const amount = parseStoredMoney(values[index] ?? '');
+      const text = values[index] ?? null;
+      const amount = text === null ? undefined : parseStoredMoney(text);
       if (amount !== undefined) amounts.set(id, amount);
     }
   }

@@ -65,6 +65,19 @@ export function describeAmounts({budget, spent}: Amounts): string {
 
 export function describeAmount(value: StoredAmount): string {
   if (value.state === 'absent') return 'none';
-  if (value.state === 'money') return formatExactMoney(value.amount);
+  if (value.state === 'money') return showPlain(value.text) ?? formatExactMoney(value.amount);
   return value.text === undefined ? value.why : quoteStart(value.text);
+}
+
+/** The same for a text from Redis. */
+export function describeText(text: string): string {
+  return showPlain(text) ?? describeAmount(toAmount(text));
+}
+
+/** Most texts are plain digits and are shown as they are; undefined for the others. */
+function showPlain(text: string): string | undefined {
+  if (!/^(0|[1-9]\d{0,17})(\.(\d\d?|\d+[1-9]))?$/.test(text)) return undefined;
+  const point = text.indexOf('.');
+  if (point === -1) return `$${text}.00`;
+  return point === text.length - 2 ? `$${text}0` : `$${text}`;
 }

@@ -4,15 +4,25 @@ const REFUSED_PART = `local function refused(reply)
 return type(reply) == 'table' and reply.err
 end`;
 
-const DECIDE_COMPARE_AND_SET_PART = `local function decide(old, _, own)
-local expected, wanted = unpack(cjson.decode(own))
+const DECIDE_COMPARE_AND_SET_PART = `local plans, read = nil, 0
+local function decide(old, args)
+plans = plans or cjson.decode(args[1])
+local width, first = #old, read
+read = read + 2 * width
 local new = {}
-for i = 1, #old do
-if expected[i] ~= cjson.null and old[i] ~= expected[i] then
+for i = 1, width do
+local before, after = plans[first + i], plans[first + width + i]
+if type(before) == 'number' then
+before = args[before]
+end
+if before ~= cjson.null and old[i] ~= before then
 return 'moved'
 end
-if wanted[i] ~= cjson.null then
-new[i] = wanted[i]
+if type(after) == 'number' then
+after = args[after]
+end
+if after ~= cjson.null then
+new[i] = after
 end
 end
 return 'done', new
@@ -37,10 +47,10 @@ redis.replicate_commands()
 end
 local call, pcall = redis.call, redis.pcall
 local width, nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local prefix, suffix = tonumber(ARGV[4]), tonumber(ARGV[5])
-local limit, journal = ARGV[6], ARGV[7]
-local store, agreed = ARGV[8], ARGV[9]
-local args = {unpack(ARGV, 10, 9 + nargs)}
+local prefix, suffix, isTold = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == 'old'
+local limit, journal = ARGV[7], ARGV[8]
+local store, agreed = ARGV[9], ARGV[10]
+local args = {unpack(ARGV, 11, 10 + nargs)}
 local name = store ~= '' and pcall('GET', store)
 if refused(name) and string.find(name.err, 'WRONGTYPE') then
 return name
@@ -67,20 +77,23 @@ return {value, left}
 end
 local isJournaled = limit ~= ''
 local values = call('MGET', unpack(KEYS))
-local replies, records, puts, dels = {}, {}, {}, {}
-local old, nreplies, nrecords, ndels = {}, 0, 0, 0
+local absent, replies, records, puts, dels = {}, {}, {}, {}, {}
+for i = 1, #KEYS do
+if not values[i] then
+absent[#absent + 1] = KEYS[i]
+end
+end
+local isNone = #absent == 0 or pcall('EXISTS', unpack(absent)) == 0
+local old, nrecords, ndels = {}, 0, 0
 for at = 0, #KEYS - 1, width do
 first = at
 for i = 1, width do
-local value = values[first + i] or call('PTTL', KEYS[first + i]) ~= -2
-old[i] = value
-replies[nreplies + 1 + i] = value
+old[i] = values[first + i] or not isNone and call('PTTL', KEYS[first + i]) ~= -2
 end
-local word, new = decision(old, args, nown > 0 and ARGV[10 + nargs + first / width], ttl)
-replies[nreplies + 1] = word
-nreplies = nreplies + 1 + width
+local word, new = decision(old, args, nown > 0 and ARGV[11 + nargs + first / width], ttl)
+local changes = false
 if new then
-local record, changes = nrecords, false
+local record = nrecords
 for i = 1, width do
 local before, after = old[i], new[i]
 if after == nil or (after == false and before == false) then
@@ -106,14 +119,16 @@ records[record + 1] = string.sub(KEYS[first + 1], prefix + 1, -1 - suffix)
 nrecords = nrecords + 1 + 2 * width
 end
 end
+replies[#replies + 1] = isTold and not changes and {word, unpack(old)} or word
 end
-local entry
-if isJournaled and nrecords > 0 then
-local fields = {unpack(ARGV, 10 + nargs + nown)}
 for i = nrecords + 1, nrecords + 1 + 2 * width do
 records[i] = nil
 end
-fields[#fields + 1] = cjson.encode(records)
+local recorded = (isTold or isJournaled) and cjson.encode(records)
+local entry
+if isJournaled and nrecords > 0 then
+local fields = {unpack(ARGV, 11 + nargs + nown)}
+fields[#fields + 1] = recorded
 entry = #puts == 0 and pcall('XTRIM', journal, 'MAXLEN', '~', limit)
 if not refused(entry) then
 entry = pcall('XADD', journal, 'MAXLEN', '~', limit, '*', unpack(fields))
@@ -142,7 +157,7 @@ pcall('XDEL', journal, entry)
 end
 return answer
 end
-return cjson.encode(replies)
+return {cjson.encode(replies), isTold and recorded or nil}
 end`;
 
 const DECIDE_REPAIR_PART = `local function decide(old, args, own)

@@ -3,6 +3,7 @@ import {describeState, isUsedUp} from '../budget-files/describe.js';
 import {BUDGET_FILE_KEYS} from '../budget-files/state.js';
 import type {Wanted} from '../budget-files/wanted.js';
 import type {ScriptedChange, Settled, Write} from '../change/change.js';
+import {packWrites} from '../change/compare-and-set.js';
 import {SPENT_KEYS} from '../gateway/keys.js';
 import {moneyOf, toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
@@ -62,13 +63,17 @@ export function budgetFileChange(
     shapes: SHAPES,
     scripts: {change: COMPARE_AND_SET},
     args: [],
-    own(id) {
-      const {held, wanted} = of(id);
-      const write = planOne(id, held, wanted, now);
-      if (write.state !== 'write') return '[[],[]]';
-      writes.set(id, write);
-      return Buffer.from(JSON.stringify([write.expected, write.next]), 'latin1');
+    pack(group) {
+      const planned = group.map((id) => {
+        const {held, wanted} = of(id);
+        const write = planOne(id, held, wanted, now);
+        if (write.state !== 'write') return undefined;
+        writes.set(id, write);
+        return write;
+      });
+      return packWrites(planned, SHAPES.length);
     },
+    tellsOld: true,
     read(id, word, old) {
       const write = writes.get(id);
       writes.delete(id);

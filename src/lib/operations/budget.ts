@@ -80,6 +80,7 @@ function setBudgetChange(amount: TypedAmount): ScriptedChange<BudgetChange> {
     ...LOOK_AT,
     scripts: {change: SET_BUDGET, decide: DECIDE_SET_BUDGET},
     args: [amount.text],
+    tellsOld: true,
     read: (id, _word, held) => done(id, held),
     withoutScript: {
       commands: (id) => [
@@ -96,7 +97,7 @@ function setBudgetChange(amount: TypedAmount): ScriptedChange<BudgetChange> {
 }
 
 /** Computed here, because Redis adds binary floats only. */
-function addBudgetChange(amount: Money): PlannedChange<BudgetChange> {
+export function addBudgetChange(amount: Money): PlannedChange<BudgetChange> {
   return {
     ...LOOK_AT,
     plan(id, held) {

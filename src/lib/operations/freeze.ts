@@ -143,6 +143,7 @@ export function freezeChange({reason, until, now, force}: FreezeOptions): Change
     shapes: [FROZEN_UNTIL_KEYS, FREEZE_REASON_KEYS, BUDGET_KEYS, SPENT_KEYS],
     scripts: {change: FREEZE},
     args: [formatGatewayTime(until), reason, ttl, force ? 'force' : ''],
+    tellsOld: true,
     read(id, word, [oldUntil = false, oldReason = false, ...amounts]) {
       if (word === 'has_end') return undefined;
       const previous = toFreezeState(nameOf(id), oldUntil, oldReason, now);
@@ -179,6 +180,7 @@ export function unfreezeChange({now, withReason}: UnfreezeOptions): Change<Unfre
     shapes: UNFREEZE_KEYS,
     scripts: {change: UNFREEZE, decide: DECIDE_UNFREEZE},
     args: withReason === undefined ? [] : [withReason],
+    tellsOld: true,
     read(id, word, [oldUntil = false, oldReason = false, ...counters]) {
       const name = nameOf(id);
       const previous = toFreezeState(name, oldUntil, oldReason, now);

@@ -1,6 +1,6 @@
 import type {PlannedChange, Settled, Write} from '../change/change.js';
 import {BUDGET_KEYS, GRANTS_KEYS, PERIOD_KEYS, SPENT_KEYS} from '../gateway/keys.js';
-import {describeAmount, describeAmounts} from '../gateway/stored-amount.js';
+import {ABSENT, describeAmount, describeAmounts} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Stored} from '../journal/entry.js';
 import {describePeriod} from '../periods/describe.js';
@@ -65,9 +65,9 @@ export function renewChange(now: Date, spanOf: SpanOf): PlannedChange<PeriodRene
       const renewal = findDue(state, now, spanOf);
       if (renewal === undefined) return 'unchanged';
       const {period, grants, budget} = renewal;
-      return {...(period !== null && {period}), grants, budget, isFresh: period !== null, renewal};
+      return {period: period ?? undefined, grants, budget, isFresh: period !== null, renewal};
     },
-    (change, decided) => ({...change, renewal: decided?.renewal ?? NOTHING_DUE}),
+    ({id, key, before, after}, decided) => ({id, key, before, after, renewal: decided?.renewal ?? NOTHING_DUE}),
   );
 }
 
@@ -144,7 +144,8 @@ function periodChange<N extends FreshNext, T>(
     if (decided === 'unchanged') {
       return {id: name, state: 'unchanged', result: toResult({id: name, key: id, before, after: before})};
     }
-    const next: (Stored | null)[] = [...toStored(decided), decided.isFresh ? false : null];
+    const next: (Stored | null)[] = toStored(decided);
+    next.push(decided.isFresh ? false : null);
     const result = toResult({id: name, key: id, before, after: apply(before, decided)}, decided);
     // Spending is compared only by a change that touches it: otherwise each request would make it start again.
     const expected = held.map((value, index) => (SHAPES[index] === SPENT_KEYS && next[index] === null ? null : value));
@@ -180,7 +181,8 @@ function readWithoutPeriod([period = false, ...others]: readonly Held[]): Period
 }
 
 function apply(before: PeriodState, next: FreshNext): PeriodState {
-  return {...applyNext(before, next), spent: next.isFresh ? {state: 'absent'} : before.spent};
+  const {period, grants, budget} = applyNext(before, next);
+  return {period, grants, budget, spent: next.isFresh ? ABSENT : before.spent};
 }
 
 /** `budget $50.00, spent $12.00, every month $50.00`. May hold untrusted text. */

@@ -1,7 +1,7 @@
 import {changeKnown} from '../change/apply.js';
 import type {Change, Settled} from '../change/change.js';
 import {BUDGET_KEYS, keyOf, SPENT_KEYS} from '../gateway/keys.js';
-import {ABSENT, describeAmount, describeAmounts, isAbsent, toAmount, toStoredAmount} from '../gateway/stored-amount.js';
+import {ABSENT, describeAmounts, describeText, isAbsent, toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Journal} from '../journal/entry.js';
 import {DECIDE_RESET, RESET} from '../lua/scripts.js';
@@ -48,6 +48,7 @@ export function resetChange(options: ResetOptions): Change<Reset> {
     shapes: [BUDGET_KEYS, SPENT_KEYS],
     scripts: {change: RESET, decide: DECIDE_RESET},
     args: [keepBudget ? 'spent' : 'both'],
+    tellsOld: true,
     read(id, word, [budget, spent]) {
       const name = nameOf(id);
       if (word === 'not_found') return {id: name, state: 'not_found'};
@@ -90,12 +91,6 @@ export function describeRemoved({budget, spent}: Reset): string {
   if (budget !== null) parts.push(`budget ${describeText(budget)}`);
   if (spent !== null) parts.push(`spent ${describeText(spent)}`);
   return parts.length === 0 ? 'nothing' : parts.join(', ');
-}
-
-/** Most texts are plain digits with decimals and are shown as they are; the others are parsed. */
-function describeText(text: string): string {
-  if (!/^(0|[1-9]\d{0,17})\.(\d\d?|\d+[1-9])$/.test(text)) return describeAmount(toAmount(text));
-  return text.at(-2) === '.' ? `$${text}0` : `$${text}`;
 }
 
 /** Looks whether a request under way has written the removed spending back. */

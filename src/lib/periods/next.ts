@@ -5,7 +5,7 @@ import type {PeriodState} from './renewal.js';
 
 /** What to write to a session's period, grants and budget; a missing part stays as it is. */
 export interface Next {
-  period?: Period | null;
+  period?: Period | null | undefined;
   grants?: readonly Grant[];
   budget?: TypedAmount | undefined;
 }

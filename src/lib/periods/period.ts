@@ -1,3 +1,4 @@
+import {keptByText} from '../values/kept.js';
 import {parseAmount, parseStoredMoney, type TypedAmount, ZERO} from '../values/money.js';
 import {isTimezone} from '../values/time.js';
 import {EVERY, type Schedule} from './schedule.js';
@@ -18,17 +19,30 @@ export interface Period extends Schedule {
   carried: TypedAmount;
 }
 
+/** Of the periods in use. */
+const texts = new WeakMap<Period, string>();
+
 /** ASCII, so that its bytes are its text. */
 export function formatPeriod(period: Period): string {
+  const known = texts.get(period);
+  if (known !== undefined) return known;
   const {every, timezone, at, on, amount, rollover, maxRollover, renewed, carried} = period;
-  return JSON.stringify({
+  const text = JSON.stringify({
     ...{every, timezone, at, on, amount: amount.text, rollover},
     ...{max_rollover: maxRollover?.text ?? null, renewed: renewed.toISOString(), carried: carried.text},
   });
+  texts.set(period, text);
+  return text;
 }
+
+const parseKept = keptByText(parse);
 
 /** @returns undefined for a value that this CLI did not write, and for a time zone that this Node.js does not know */
 export function parsePeriod(text: string): Period | undefined {
+  return parseKept(text);
+}
+
+function parse(text: string): Period | undefined {
   try {
     const stored = JSON.parse(text) as Record<string, unknown>;
     const {every, timezone, at, on, rollover, max_rollover: maxRollover} = stored;

@@ -54,6 +54,8 @@ export interface Renewal {
  */
 export function findDue({period, grants, budget, spent}: PeriodState, now: Date, spanOf: SpanOf): Renewal | undefined {
   const isDue = period !== null && spanOf(period, now).start > period.renewed;
+  if (!isDue && grants.length === 0) return undefined;
+  if (isDue && grants.length === 0 && period.rollover === 'none') return renewalOf(period, now);
   const ended = grants.filter((grant) => isOver(grant, now) || (isDue && grant.until === null));
   const live = grants.filter((grant) => !ended.includes(grant));
   if (!isDue) {
@@ -68,6 +70,18 @@ export function findDue({period, grants, budget, spent}: PeriodState, now: Date,
     ended,
     budget: typed(period.amount.value.plus(carried.value).plus(sumOf(live))),
   };
+}
+
+const renewals = new WeakMap<Period, Renewal & {period: Period}>();
+
+/** Without grants and rollover the renewal is the same for all sessions that share a period. */
+function renewalOf(period: Period, now: Date): Renewal {
+  const known = renewals.get(period);
+  if (known?.period.renewed === now) return known;
+  const renewed = {...period, renewed: now, carried: typed(ZERO)};
+  const renewal = {period: renewed, grants: [], ended: [], budget: typed(period.amount.value)};
+  renewals.set(period, renewal);
+  return renewal;
 }
 
 /** Grants are spent last: the rest of one is not carried over, and one that goes on is not given twice. */

@@ -28,7 +28,7 @@ export function makeGroups({globs, depth, separator}: GroupOptions): GroupOf {
     const [, name = '', glob = ''] = /^([^=]+)=(.+)$/s.exec(typed) ?? [];
     if (glob !== '') return {name, glob: Buffer.from(glob)};
     throw new TokengateError('INVALID_USAGE', `Invalid group '${typed}'.`, {
-      hint: 'Write NAME=GLOB, as in team=team:*.',
+      hint: 'Write NAME=GLOB, as in team=team:*; or how many parts of the ID name a group, 1 or more.',
     });
   });
   return (id) => {

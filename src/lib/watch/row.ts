@@ -25,6 +25,14 @@ export interface Watched {
   renewsIn: number | null;
   /** Requests since the last 60 s without one; null when it is not a count, undefined when it was not read. */
   requests: number | null | undefined;
+  /** What a row sums up that is no session. */
+  group?: WatchedGroup;
+}
+
+export interface WatchedGroup {
+  members: readonly Watched[];
+  /** The number of sessions with each status. */
+  statuses: Record<Status, number>;
 }
 
 export function statusOf({budget, spent, remaining, percentageUsed, freeze}: Session): Status {
@@ -98,7 +106,7 @@ export const WATCH_FIELDS = [
 export type WatchField = (typeof WATCH_FIELDS)[number];
 
 /** Sorts in place; equal sessions by their IDs, and unknown values last. */
-export function sortWatched(sessions: Watched[], field: WatchField, reverse: boolean): Watched[] {
+export function sortWatched<T extends Watched>(sessions: T[], field: WatchField, reverse: boolean): T[] {
   const direction = reverse ? -1 : 1;
   const byId = (a: Watched, b: Watched): number => (a.id < b.id ? -1 : 1);
   if (field === 'id') return sessions.sort((a, b) => direction * byId(a, b));
@@ -124,7 +132,8 @@ interface Comparison {
 
 const COMPARE: Record<Exclude<WatchField, 'id'>, Comparison> = {
   rate: {value: ({rate}) => rate, direction: -1},
-  status: {value: ({status}) => STATUSES.indexOf(status), direction: 1},
+  // Of groups the one with the most that are frozen.
+  status: {value: ({status, group}) => (group ? -group.statuses.frozen : STATUSES.indexOf(status)), direction: 1},
   budget: amount('budget', -1),
   spent: amount('spent', -1),
   remaining: amount('remaining', 1),

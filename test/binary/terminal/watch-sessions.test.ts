@@ -368,6 +368,50 @@ describe('changes', () => {
     await live.shows('There is nothing to undo');
   });
 
+  test('a group is frozen in one change, after a question that says of how many sessions', async () => {
+    await redis.client.mSet({'session:team:beta:budget': '10', 'session:team:gamma:budget': '5'});
+    const live = open([...LIVE, '--sort', 'budget']);
+    await live.shows('team:gamma');
+    live.type('t');
+    await live.shows('5 groups');
+    await live.shows('0 of 3 team');
+    live.type('jj' + ENTER);
+    await live.shows('group team');
+    await live.shows('1/3');
+    await live.until(() => order().join() === 'team:alpha,team:beta,team:gamma', 'it was open');
+    live.type(ESCAPE);
+    await live.shows('>0 of 3 team');
+    live.type('f' + ENTER + ENTER);
+    await live.shows("Freeze: 3 sessions, all of group 'team'");
+    await answer(live, "Freeze 3 sessions ('team:alpha', 'team:beta', 'team:gamma')", 'y');
+    await live.shows('✓ 3 of 3 sessions frozen');
+    await live.shows('>3 of 3 team');
+    expect(await redis.client.keys('anomaly:*:frozen_until')).toHaveLength(3);
+    live.type('z');
+    await answer(live, ', of 3 sessions on ', 'y');
+    await live.shows('>0 of 3 team');
+  });
+
+  test('where not all could be done it says of which, and those stay marked', async () => {
+    await redis.client.rPush('session:idle:spent', 'no text');
+    const live = open([...LIVE, '--sort', 'id']);
+    await live.shows('hungry');
+    live.type('M');
+    await live.shows('5 marked');
+    live.type('r');
+    await answer(live, "Reset 5 sessions ('calm', 'hungry'", 'y');
+    await live.shows('Not all was done');
+    await live.shows('✓ 4 of 5 sessions reset, 1 failed');
+    await live.shows("Session 'idle': its spent is of a wrong Redis type. Nothing was removed.");
+    live.type(ESCAPE);
+    await live.until((text) => !text.includes('Not all was done'), 'the page was closed');
+    await live.shows('1 marked  1/1');
+    live.type('z');
+    await answer(live, ', of 4 sessions on ', 'y');
+    await live.shows('4 of 4 sessions');
+    expect(await redis.client.get('session:hungry:spent')).toBe('90');
+  });
+
   test('an undoing that would overwrite what came after is refused, and says why', async () => {
     const live = await select('calm');
     live.type('+');

@@ -20,11 +20,12 @@ export async function decideAll<T>(
 ): Promise<[RawId, Decision<T>][]> {
   if ('scripts' in change && change.plan === undefined) return decideByScript(redis, [...ready], change);
   const planned = change as PlannedChange<T>;
-  const values = [...ready].map(([id, found]) => {
+  const ids = [...ready.keys()];
+  const values = [...ready.values()].map((found) => {
     const lives = (planned.lives ?? []).map((shape) => ttlOf(found.find((one) => one.shape === shape)));
-    return [id, {held: found.map(({old}) => old), lives}] as const;
+    return {held: found.map(({old}) => old), lives};
   });
-  const plans = await planAll(redis, planned, new Map(values));
+  const plans = await planAll(redis, planned, ids, values);
   return plans.map(([id, plan]) => {
     if (plan instanceof NoReply || plan.state !== 'write') return [id, plan];
     return [

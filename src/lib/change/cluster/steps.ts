@@ -1,4 +1,11 @@
-import {BUDGET_KEYS, FREEZE_REASON_KEYS, FROZEN_UNTIL_KEYS, keyOf, SPENT_KEYS} from '../../gateway/keys.js';
+import {
+  BUDGET_KEYS,
+  FREEZE_REASON_KEYS,
+  FROZEN_UNTIL_KEYS,
+  keyOf,
+  SPENT_KEYS,
+  toRedisText,
+} from '../../gateway/keys.js';
 import {type Held, toHeld} from '../../gateway/stored-value.js';
 import type {Stored} from '../../journal/entry.js';
 import {COMPARE_AND_SET, COMPARE_AND_SET_KEY} from '../../lua/scripts.js';
@@ -74,7 +81,8 @@ export async function takeSteps<T>(redis: Redis, works: readonly Work<T>[]): Pro
         work.end = answer ?? 'moved';
         continue;
       }
-      const [word] = JSON.parse(String(answer[0])) as [string];
+      const [words] = answer.flat() as [string];
+      const [word] = JSON.parse(words) as [string];
       if (word === 'done') work.done.push(...(work.steps[number] ?? []));
       else work.end = 'moved';
     }
@@ -86,12 +94,10 @@ export async function takeSteps<T>(redis: Redis, works: readonly Work<T>[]): Pro
 function toCommand(id: RawId, writes: readonly KeyWrite[]): Command {
   const shapes = writes.map(({shape}) => shape);
   const [key, ...others] = shapes;
-  const plan = [writes.map(({expected}) => expected), writes.map(({next}) => next)];
-  if (key !== undefined && others.length === 0) {
-    return ['EVAL', COMPARE_AND_SET_KEY, '1', keyOf(key, id), Buffer.from(JSON.stringify(plan.flat()), 'latin1')];
-  }
-  const own = Buffer.from(JSON.stringify(plan), 'latin1');
-  return toScript([id], {shapes, scripts: {change: COMPARE_AND_SET}, args: [], own: () => own}, undefined);
+  const json = JSON.stringify([...writes.map(({expected}) => expected), ...writes.map(({next}) => next)]);
+  const plan = toRedisText(json);
+  if (key !== undefined && others.length === 0) return ['EVAL', COMPARE_AND_SET_KEY, '1', keyOf(key, id), plan];
+  return toScript([id], {shapes, scripts: {change: COMPARE_AND_SET}, args: [plan]}, undefined);
 }
 
 /**

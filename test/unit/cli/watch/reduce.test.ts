@@ -4,10 +4,14 @@ import {askUndo, type KeyName, press, sayError} from '../../../../src/cli/watch/
 import {openState, type Effect, type State, takeReading} from '../../../../src/cli/watch/state.js';
 import {toSession} from '../../../../src/lib/gateway/session.js';
 import {toAmount} from '../../../../src/lib/gateway/stored-amount.js';
+import {makeGroups} from '../../../../src/lib/sessions/groups.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {parseStoredMoney} from '../../../../src/lib/values/money.js';
 import {rawId} from '../../../../src/lib/values/session-id.js';
 import {statusOf, type Watched} from '../../../../src/lib/watch/row.js';
+
+/** By the first part of the ID. */
+const byTeam = makeGroups({globs: [], depth: 1, separator: ':'});
 
 /** A session that spends so much a minute. */
 function watched(id: string, rate: string | null, spent = '5'): Watched {
@@ -27,7 +31,10 @@ let effects: Effect[];
 let turn: number;
 beforeEach(() => {
   // As after the first reading: no rate is known, and rows stand by their IDs.
-  state = openState('rate', false, reading({a: null, b: null, c: null, d: null}));
+  state = openState(
+    {sort: 'rate', reverse: false, groupOf: byTeam, isFolded: false},
+    reading({a: null, b: null, c: null, d: null}),
+  );
   [effects, turn] = [[], 0];
 });
 
@@ -459,4 +466,85 @@ test('on a read-only context no key begins a change', () => {
     type(letter);
     expect([dialog().kind, effects, said()]).toEqual([undefined, [], "The context 'audit' is read-only."]);
   }
+});
+
+describe('groups', () => {
+  beforeEach(() => {
+    rates({'a:1': '1', 'a:2': '2', 'b:1': '9', c: '0'});
+  });
+  const names = (): string => state.rows.map(({session}) => session.id).join(' ');
+
+  test('t folds, with the group of the selected session selected, and unfolds', () => {
+    expect(names()).toBe('b:1 a:2 a:1 c');
+    type('jjt');
+    expect([names(), selected()]).toEqual(['b a c', 'a']);
+    type('t');
+    expect([names(), selected()]).toEqual(['b:1 a:2 a:1 c', 'a:2']);
+  });
+
+  test('Enter opens the selected one, Esc goes back to it', () => {
+    type('tj');
+    key('enter');
+    expect([names(), selected()]).toEqual(['a:2 a:1', 'a:2']);
+    type('j');
+    key('enter');
+    expect(effects).toMatchObject([{kind: 'page', one: {session: {id: 'a:1'}}}]);
+    key('escape');
+    expect([names(), selected()]).toEqual(['b a c', 'a']);
+  });
+
+  test('they move by their sums, and the selection goes with them', () => {
+    type('tj');
+    rates({'a:1': '8', 'a:2': '2', 'b:1': '9', c: '0'});
+    expect([names(), selected()]).toEqual(['a b c', 'a']);
+    type('s');
+    expect(state.sort).toBe('empty');
+    rates({'b:1': '9'});
+    expect([names(), selected()]).toEqual(['b', 'b']);
+  });
+
+  test('a filter is for their sessions', () => {
+    type('t/1');
+    key('enter');
+    expect([names(), state.rows.map(({group}) => group?.members.length)]).toEqual(['b a', [1, 1]]);
+    key('escape');
+    expect(names()).toBe('b a c');
+  });
+
+  test('an action is for all sessions of the group that are shown, and says of how many', () => {
+    type('tju');
+    expect(about(dialog())).toEqual(['a:2', 'a:1']);
+    expect(dialog()).toMatchObject({
+      title: "Unfreeze: 2 sessions, all of group 'a'",
+      question: "Unfreeze 2 sessions ('a:2', 'a:1'), and clear their counters that would freeze them again?",
+    });
+    key('escape');
+    type('f');
+    key('enter');
+    expect(dialog()).toMatchObject({title: "Freeze: 2 sessions, all of group 'a'"});
+  });
+
+  test('a mark is for all sessions of the group', () => {
+    type('tjmGm');
+    expect([...state.marked]).toEqual(['a:2', 'a:1', 'c']);
+    type('u');
+    expect(dialog()).toMatchObject({title: 'Unfreeze: 3 sessions'});
+    key('escape', 'escape');
+    type('gjm');
+    expect([...state.marked]).toEqual(['a:2', 'a:1']);
+    type('M');
+    expect([...state.marked]).toEqual(['a:2', 'a:1', 'b:1', 'c']);
+  });
+
+  test('a group has no explanation', () => {
+    type('te');
+    expect([effects, said()]).toEqual([[], 'A group has no next request: Enter opens it.']);
+  });
+
+  test('the sums of what is shown go on behind a dialog', () => {
+    type('t');
+    type('?');
+    rates({'a:1': '1', 'a:2': '2', 'b:1': '9', c: '0', d: '1'});
+    expect(state.summary.count).toBe(4);
+  });
 });

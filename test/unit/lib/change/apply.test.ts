@@ -65,6 +65,7 @@ const doubling: ScriptedChange<unknown> = {
     "if not old[1] then return 'none' end if old[1] == true then return 'odd' end return 'done', {old[1] .. old[1]}",
   ),
   args: [],
+  tellsOld: true,
   read: (id, word, [budget]) =>
     word === 'odd'
       ? {id, state: 'failed', error: new TokengateError('ODD', 'it is odd.', {hint: 'Mend it.'})}
@@ -137,8 +138,8 @@ describe('a change that is decided here', () => {
     const change = planned(() => count++);
     const racing: Redis = {
       ...redis,
-      async pipelineBytes(commands) {
-        const replies = await redis.pipelineBytes(commands);
+      async pipeline(commands) {
+        const replies = await redis.pipeline(commands);
         if (count === 0) await server.client.set(BUDGET, '7');
         return replies;
       },

@@ -1,16 +1,17 @@
 import {describe, expect, test} from 'vitest';
 
-import {widthOf} from '../../../../src/cli/text/width.js';
-import {toAnsi} from '../../../../src/cli/watch/cells.js';
-import {fit, render, type View} from '../../../../src/cli/watch/frame.js';
-import {press} from '../../../../src/cli/watch/reduce.js';
-import {openState, type State} from '../../../../src/cli/watch/state.js';
-import {NOT_FROZEN} from '../../../../src/lib/gateway/freeze.js';
-import {toSession} from '../../../../src/lib/gateway/session.js';
-import {toAmount} from '../../../../src/lib/gateway/stored-amount.js';
-import {parseStoredMoney} from '../../../../src/lib/values/money.js';
-import {rawId} from '../../../../src/lib/values/session-id.js';
-import {statusOf, type Watched} from '../../../../src/lib/watch/row.js';
+import {widthOf} from '../../../../../src/cli/text/width.js';
+import {toAnsi} from '../../../../../src/cli/watch/drawing/cells.js';
+import {fit, render, type View} from '../../../../../src/cli/watch/drawing/frame.js';
+import {press} from '../../../../../src/cli/watch/reduce.js';
+import {openState, type State} from '../../../../../src/cli/watch/state.js';
+import {NOT_FROZEN} from '../../../../../src/lib/gateway/freeze.js';
+import {toSession} from '../../../../../src/lib/gateway/session.js';
+import {toAmount} from '../../../../../src/lib/gateway/stored-amount.js';
+import {makeGroups} from '../../../../../src/lib/sessions/groups.js';
+import {parseStoredMoney} from '../../../../../src/lib/values/money.js';
+import {rawId} from '../../../../../src/lib/values/session-id.js';
+import {statusOf, type Watched} from '../../../../../src/lib/watch/row.js';
 
 const AT = new Date('2026-11-22T10:00:00Z');
 const VIEW: View = {
@@ -20,6 +21,9 @@ const VIEW: View = {
   limits: [],
   trouble: '',
 };
+
+/** By the first part of the ID. */
+const byTeam = makeGroups({globs: [], depth: 1, separator: ':'});
 
 function watched(id: string, rate: string, frozenFor?: string): Watched {
   const until = new Date(AT.getTime() + 3_600_000);
@@ -36,7 +40,7 @@ const SESSIONS = [
 
 /** The lines of the screen. */
 function draw(columns: number, rows: number, typed = '', view: Partial<View> = {}, sessions = SESSIONS): string[] {
-  let state: State = openState('rate', false, {at: AT, sessions});
+  let state: State = openState({sort: 'rate', reverse: false, groupOf: byTeam, isFolded: false}, {at: AT, sessions});
   for (const [turn, text] of Array.from(typed).entries()) {
     state = press(fit(state, {columns, rows}), text === '\r' ? {name: 'enter', turn} : {text, turn}).state;
   }
@@ -52,6 +56,14 @@ describe('at any width', () => {
       expect(lines).toHaveLength(rows);
       expect(Math.max(...lines.map(widthOf))).toBeLessThanOrEqual(columns);
     }
+  });
+
+  test.each([
+    [20, ' tokengate redis.…'],
+    [60, ' tokengate redis.example.com:6379 db 0'],
+    [80, ' tokengate redis.example.com:6379 db 0  +2026-11-22 10:00:00 UTC$'],
+  ])('whose data it is, before when it was read, on %i', (columns, line) => {
+    expect(draw(columns, 24)[0]).toMatch(new RegExp(`^${line}`));
   });
 
   test.each([20, 30, 40, 59, 60, 80, 120])('the status is there on %i', (columns) => {
@@ -144,7 +156,10 @@ describe('the page of a session', () => {
       ...Array.from({length: 40}, (_, index) => ({kind: 'text' as const, text: `line ${index}`})),
     ];
     const size = {columns, rows};
-    const state = openState('rate', false, {at: AT, sessions: SESSIONS});
+    const state = openState(
+      {sort: 'rate', reverse: false, groupOf: byTeam, isFolded: false},
+      {at: AT, sessions: SESSIONS},
+    );
     const fitted = fit({...state, dialog: {kind: 'page', one: one!, lines, top}}, size);
     const {lines: drawn, keys} = render(fitted, VIEW, size);
     return [...drawn, keys].map((line) => toAnsi(line, 'none'));
@@ -170,7 +185,10 @@ describe('the page of a session', () => {
 
 test('the head names the context and the store, in the color of the context', () => {
   const size = {columns: 120, rows: 24};
-  const state = fit(openState('rate', false, {at: AT, sessions: SESSIONS}), size);
+  const state = fit(
+    openState({sort: 'rate', reverse: false, groupOf: byTeam, isFolded: false}, {at: AT, sessions: SESSIONS}),
+    size,
+  );
   const headOf = (server: Partial<View['server']>): string => {
     const view: View = {...VIEW, color: 'red', server: {...VIEW.server, ...server}};
     return toAnsi(render(state, view, size).lines[0] ?? [], 'colour');
@@ -178,4 +196,41 @@ test('the head names the context and the store, in the color of the context', ()
   expect(headOf({name: 'prod'})).toContain('\x1b[1;31mprod (redis.example.com:6379 db 0)\x1b[0m');
   expect(headOf({store: 'prod'})).toContain('prod (redis.example.com:6379 db 0)');
   expect(headOf({name: 'prod', store: 'live'})).toContain('prod (store live, redis.example.com:6379 db 0)');
+});
+
+describe('groups', () => {
+  test.each([20, 40, 60, 80, 120, 160])('%i columns hold every line', (columns) => {
+    for (const rows of [4, 8, 14, 24])
+      for (const line of draw(columns, rows, 't')) expect(widthOf(line)).toBeLessThanOrEqual(columns);
+  });
+
+  test('sums, how many are frozen, and what they are', () => {
+    const screen = draw(80, 24, 't');
+    expect(screen[1]).toMatch(/^ Sessions 30 {2}frozen 1 .* 2 groups$/);
+    expect(screen[3]).toMatch(/^ FROZEN {2}GROUP +BUDGET +SPENT +LEFT USED +\$\/MIN▼ EMPTY +REQ$/);
+    expect(screen.slice(4, 6).map((line) => line.replaceAll(/[━╸─]/g, ''))).toEqual([
+      expect.stringMatching(/^>0 of 29 team {2}29 ok +580\.00 +145\.00 +435\.00 +25% +14\.500 30m00s +87$/),
+      expect.stringMatching(/^ 1 of 1 +production +20\.00 +5\.00 +15\.00 +25% +3\.000 +5m00s +3$/),
+    ]);
+    expect(screen.slice(-4, -1)).toEqual([
+      expect.stringMatching(/^ team +/),
+      expect.stringMatching(/^ spent \$145\.0000 of \$580\.0000, left \$435\.0000, \$14\.5000\/min, empty in 30m00s/),
+      expect.stringMatching(/^ 29 sessions: 0 frozen, 29 ok\./),
+    ]);
+    expect(screen.at(-1)).toMatch(/Enter open.* 1\/2$/);
+  });
+
+  test('one that is open is named above its sessions', () => {
+    const screen = draw(80, 24, 't\r');
+    expect(screen[1]).toMatch(/^ Sessions 29 of 30 .* group team$/);
+    expect(screen[3]).toMatch(/^ STATUS +SESSION/);
+    expect(screen.join('\n')).not.toContain('production');
+    expect(draw(80, 24, 't\r/team:1\r')[1]).toMatch(/^ Sessions 10 of 30 .* group team, filter team:1$/);
+  });
+
+  test('one of which all sessions are marked has a mark', () => {
+    expect(draw(80, 24, 'tm')[4]).toMatch(/^\*0 of 29 team/);
+    expect(draw(80, 24, 'tm').at(-1)).toMatch(/29 marked {2}1\/2$/);
+    expect(draw(80, 24, 'jmt')[4]).toMatch(/^>0 of 29 team/);
+  });
 });

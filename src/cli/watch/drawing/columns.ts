@@ -1,9 +1,16 @@
-import {FOREVER} from '../../lib/gateway/freeze.js';
-import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
-import {emptyIn, forecastOf, type Watched, type WatchField} from '../../lib/watch/row.js';
-import {STATUS_COLOURS} from '../text/colour.js';
-import {showCut, showMessage} from '../text/escape.js';
-import {cutMiddle, widthOf} from '../text/width.js';
+import {FOREVER} from '../../../lib/gateway/freeze.js';
+import {formatMoney, formatPercentage, type Money} from '../../../lib/values/money.js';
+import {
+  emptyIn,
+  forecastOf,
+  STATUSES,
+  type Watched,
+  type WatchedGroup,
+  type WatchField,
+} from '../../../lib/watch/row.js';
+import {STATUS_COLOURS} from '../../text/colour.js';
+import {showCut, showMessage} from '../../text/escape.js';
+import {cutMiddle, widthOf} from '../../text/width.js';
 import {fit, type Line, type Look, MOST, type Piece} from './cells.js';
 
 /** What is not known, or does not apply. */
@@ -24,6 +31,8 @@ interface Column {
   title: string;
   /** Where there is less room. */
   short?: string;
+  /** Where rows are groups. */
+  ofGroups?: string;
   sort?: WatchField;
   align: 'left' | 'right';
   text: (facts: Cell) => string;
@@ -35,12 +44,13 @@ type Name = 'status' | 'id' | 'budget' | 'spent' | 'left' | 'used' | 'rate' | 'e
 const COLUMNS: Record<Name, Column> = {
   status: {
     title: 'STATUS',
+    ofGroups: 'FROZEN',
     sort: 'status',
     align: 'left',
     text: statusText,
     look: ({status}) => STATUS_COLOURS[status],
   },
-  id: {title: 'SESSION', sort: 'id', align: 'left', text: idText},
+  id: {title: 'SESSION', ofGroups: 'GROUP', sort: 'id', align: 'left', text: idText},
   budget: amountColumn('BUDGET', 'budget', ({session}) => session.budget),
   spent: amountColumn('SPENT', 'spent', ({session}) => session.spent),
   left: amountColumn('LEFT', 'remaining', ({session}) => session.remaining),
@@ -70,6 +80,7 @@ const COLUMNS: Record<Name, Column> = {
   },
   freeze: {
     title: 'FREEZE',
+    ofGroups: 'STATUS',
     align: 'left',
     text: ({one, now}) => freezeText(one, now),
     look: ({status}) => STATUS_COLOURS[status],
@@ -96,6 +107,8 @@ const VERY_WIDE = 140;
 export interface Layout {
   width: number;
   isWide: boolean;
+  /** Rows are groups. */
+  isFolded: boolean;
   /** Between two columns. */
   gap: number;
   columns: {name: Name; width: number}[];
@@ -106,10 +119,11 @@ export interface Layout {
 /** A layout for these rows, which stays as it was where it can. */
 export function layOut(rows: readonly Watched[], now: Date, width: number, before: Layout | undefined): Layout {
   const isWide = width >= WIDE;
-  const isSame = before?.width === width;
+  const isFolded = rows.some(({group}) => group !== undefined);
+  const isSame = before?.width === width && before.isFolded === isFolded;
   const needs = {} as Record<Name, number>;
   for (const name of NAMES) {
-    needs[name] = isSame ? before.needs[name] : titleOf(name, isWide).length;
+    needs[name] = isSame ? before.needs[name] : titleOf(name, {isWide, isFolded}).length;
     if (name === 'used') continue;
     // How wide it is does not depend on the other columns that there are.
     const facts = {now, isWide, hasFreeze: isWide};
@@ -117,7 +131,7 @@ export function layOut(rows: readonly Watched[], now: Date, width: number, befor
   }
   if (isSame && NAMES.every((name) => needs[name] === before.needs[name])) return before;
   const gap = width >= VERY_WIDE ? 2 : 1;
-  return {width, isWide, gap, needs, columns: choose(needs, width, gap, isWide)};
+  return {width, isWide, isFolded, gap, needs, columns: choose(needs, width, gap, isWide)};
 }
 
 /** A layout in which nothing is cut. */
@@ -153,17 +167,19 @@ function choose(needs: Record<Name, number>, width: number, gap: number, isWide:
   return columns;
 }
 
-function titleOf(name: Name, isWide: boolean): string {
-  const {title, short = title} = COLUMNS[name];
+function titleOf(name: Name, {isWide, isFolded}: Pick<Layout, 'isWide' | 'isFolded'>): string {
+  const {title, short = title, ofGroups} = COLUMNS[name];
+  if (isFolded && ofGroups !== undefined) return ofGroups;
   return isWide ? title : short;
 }
 
 /** Behind the title of the column that is sorted by stands a mark, in the gap between two columns. */
-export function headLine({columns, width, isWide, gap}: Layout, sort: WatchField, reverse: boolean): Line {
+export function headLine(layout: Layout, sort: WatchField, reverse: boolean): Line {
+  const {columns, width, gap} = layout;
   const cells = columns.map(({name, width: cell}) => {
     const {sort: field, align} = COLUMNS[name];
     const mark = (field === sort ? (reverse ? '▲' : '▼') : ' ').padEnd(gap);
-    const title = titleOf(name, isWide);
+    const title = titleOf(name, layout);
     return align === 'left' ? fit(`${title}${mark}`, cell + gap) : fit(title, cell, align) + mark;
   });
   return [{text: fit(` ${cells.join('')}`, width), look: 'bar'}];
@@ -227,7 +243,8 @@ function idPieces(one: Watched, content: string, width: number, look: Look): Pie
 }
 
 /** How long a freeze lasts stands here where it has no column: `frz 59m`. */
-function statusText({one: {status, session}, now, hasFreeze}: Cell): string {
+function statusText({one: {status, session, group}, now, hasFreeze}: Cell): string {
+  if (group !== undefined) return `${group.statuses.frozen} of ${group.members.length}`;
   const until = session.freeze?.until;
   if (hasFreeze || status !== 'frozen' || until == null || until.getTime() === FOREVER.getTime()) return status;
   return `frz ${timeLeft(until, now).replace(/^(>?\d+[a-z]).*/, '$1')}`;
@@ -303,9 +320,16 @@ function freezeText(one: Watched, now: Date): string {
   return status === 'frozen' && until != null ? `${timeLeft(until, now)}  ${reasonText(one)}` : reasonText(one);
 }
 
-function reasonText({status, session: {freeze, problems}}: Watched): string {
+function reasonText({status, session: {freeze, problems}, group}: Watched): string {
+  if (group !== undefined) return describeStatuses(group);
   if (status === 'invalid') return showMessage(problems[0] ?? '');
   return status === 'frozen' ? showCut(freeze?.reason ?? 'no reason', MOST) : '';
+}
+
+/** `1 empty, 2 low, 9 ok`, without those that are frozen. */
+export function describeStatuses({statuses}: WatchedGroup): string {
+  const others = STATUSES.filter((status) => status !== 'frozen' && statuses[status] > 0);
+  return others.map((status) => `${statuses[status]} ${status}`).join(', ');
 }
 
 export function timeLeft(until: Date, now: Date): string {

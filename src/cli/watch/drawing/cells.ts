@@ -1,5 +1,5 @@
-import {showCut} from '../text/escape.js';
-import {widthOf, widthOfCharacter} from '../text/width.js';
+import {showCut} from '../../text/escape.js';
+import {widthOf, widthOfCharacter} from '../../text/width.js';
 
 /** How a piece of a line looks. The meaning is always in its text too. */
 export type Look =

@@ -1,10 +1,10 @@
-import {showMessage, showText} from '../text/escape.js';
-import {charactersOf, widthOf} from '../text/width.js';
-import type {PageLine} from '../views/session-page.js';
-import {ACTIONS} from './actions.js';
+import {showMessage, showText} from '../../text/escape.js';
+import {charactersOf, widthOf} from '../../text/width.js';
+import type {PageLine} from '../../views/session-page.js';
+import {ACTIONS} from '../actions/actions.js';
+import type {EditedLine} from '../line-editor.js';
+import type {Dialog} from '../state.js';
 import {fitLine, type Line, type Piece} from './cells.js';
-import type {EditedLine} from './line-editor.js';
-import type {Dialog} from './state.js';
 
 export interface Size {
   columns: number;
@@ -29,11 +29,18 @@ const TABLE_KEYS: readonly KeyHint[] = [
   {key: 'z', what: 'undo', rank: 8},
   {key: 'd', what: 'details', rank: 5},
   {key: 'm', what: 'mark', rank: 4},
+  {key: 't', what: 'groups', rank: 3},
   {key: '/', what: 'filter', rank: 7},
   {key: 's', what: 'sort', rank: 6},
   {key: '?', what: 'help', rank: 10},
   {key: 'q', what: 'quit', rank: 11},
 ];
+
+/** The same where rows are groups. */
+const GROUP_KEYS = TABLE_KEYS.map(
+  (hint): KeyHint =>
+    ({d: {key: 'Enter', what: 'open', rank: 8}, t: {key: 't', what: 'unfold', rank: 5}})[hint.key] ?? hint,
+);
 
 const HELP: readonly (readonly [keys: string, what: string])[] = [
   ['↑ ↓ j k', 'select a session; the selection stays on it when rows move'],
@@ -47,8 +54,12 @@ const HELP: readonly (readonly [keys: string, what: string])[] = [
   ['r', 'reset: remove budget and spending, or spending alone'],
   ['z', 'undo the last change that was made here'],
   ['m M', 'mark the session, all that are shown: f u + r are then for all marked ones'],
+  [
+    't',
+    'fold the sessions into groups, and unfold them: Enter opens a group, Esc closes it, f u + r are for all of its sessions',
+  ],
   ['/', 'filter: part of an ID, a glob, or an expression as for --where'],
-  ['Esc', 'clear the marks, then the filter, then the selection; leave a question or a page'],
+  ['Esc', 'clear the marks, then the filter, the open group, the selection; leave a question or a page'],
   ['s S', 'sort by the next column, by the one before'],
   ['i', 'invert the order'],
   ['Space', 'read now'],
@@ -128,11 +139,11 @@ export function panelOf(dialog: Dialog | undefined, size: Size): Panel | undefin
   }
 }
 
-export function keyHintsOf(dialog: Dialog | undefined): readonly KeyHint[] {
+export function keyHintsOf(dialog: Dialog | undefined, isFolded: boolean): readonly KeyHint[] {
   const hint = (key: string, what: string, rank = 1): KeyHint => ({key, what, rank});
   switch (dialog?.kind) {
     case undefined:
-      return TABLE_KEYS;
+      return isFolded ? GROUP_KEYS : TABLE_KEYS;
     case 'help':
     case 'text':
       return [hint('↑↓', 'scroll'), hint('Esc', 'back', 2)];

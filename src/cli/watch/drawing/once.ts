@@ -1,6 +1,6 @@
-import type {ServerInfo} from '../../lib/redis/contract.js';
-import type {Summary, Watched, WatchField} from '../../lib/watch/row.js';
-import {hasColour} from '../text/colour.js';
+import type {ServerInfo} from '../../../lib/redis/contract.js';
+import type {Summary, Watched, WatchField} from '../../../lib/watch/row.js';
+import {hasColour} from '../../text/colour.js';
 import {type Line, type Look, type Palette, toAnsi} from './cells.js';
 import {headLine, layOut, layOutWhole, rowLine} from './columns.js';
 import {headLines} from './frame.js';

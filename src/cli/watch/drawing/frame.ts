@@ -1,15 +1,27 @@
-import {describeEnd} from '../../lib/gateway/freeze.js';
-import {forecastEmpty} from '../../lib/periods/forecast.js';
-import type {ServerInfo} from '../../lib/redis/contract.js';
-import {describeServer} from '../../lib/redis/describe-server.js';
-import {formatMoney, formatPercentage, type Money} from '../../lib/values/money.js';
-import {formatUtc} from '../../lib/values/time.js';
-import {forecastOf, STATUSES, type Summary, type Watched} from '../../lib/watch/row.js';
-import {STATUS_COLOURS} from '../text/colour.js';
-import {showCut, showMessage} from '../text/escape.js';
-import {cutMiddle, widthOf} from '../text/width.js';
+import {describeEnd} from '../../../lib/gateway/freeze.js';
+import {forecastEmpty} from '../../../lib/periods/forecast.js';
+import type {ServerInfo} from '../../../lib/redis/contract.js';
+import {describeServer} from '../../../lib/redis/describe-server.js';
+import {formatMoney, formatPercentage, type Money} from '../../../lib/values/money.js';
+import {formatUtc} from '../../../lib/values/time.js';
+import {forecastOf, STATUSES, type Summary, type Watched} from '../../../lib/watch/row.js';
+import {STATUS_COLOURS} from '../../text/colour.js';
+import {showCut, showMessage} from '../../text/escape.js';
+import {cutMiddle, widthOf} from '../../text/width.js';
+import {countOf} from '../../text/words.js';
+import {type Dialog, type Message, selectedIndex, selectedRow, sessionsOf, type State} from '../state.js';
 import {fitLine, type Line, lineWidth, type Look, MOST, type Piece, shorten, spread, untrusted} from './cells.js';
-import {amountText, drawBar, formatLength, headLine, layOut, NOT_YET, rowLine, timeLeft} from './columns.js';
+import {
+  amountText,
+  describeStatuses,
+  drawBar,
+  formatLength,
+  headLine,
+  layOut,
+  NOT_YET,
+  rowLine,
+  timeLeft,
+} from './columns.js';
 import {
   fitDialog,
   type KeyHint,
@@ -22,7 +34,6 @@ import {
   type Size,
   wrap,
 } from './panels.js';
-import {type Dialog, type Message, selectedIndex, selectedRow, type State} from './state.js';
 
 /** What stands above the table. */
 export interface Head {
@@ -55,7 +66,11 @@ export function headLines(head: Head, width: number, height: 1 | 3 = 3): Line[] 
   const limits: Line = filters.length === 0 ? [] : [untrusted(filters.join(', '), 'yellow'), {text: ' '}];
   const clock = formatUtc(now);
   const live = interval === undefined ? [] : [dim(`  every ${formatLength(interval)} `), LIVE];
-  const state: Line = trouble === '' ? [dim(clock), ...live] : [{text: `${clock} STALE`, look: 'red'}];
+  // Whose data it is comes before when it was read; that it is old is always there.
+  const states: Line[] =
+    trouble === ''
+      ? [[dim(clock), ...live, {text: ' '}], [dim(clock), {text: ' '}], []]
+      : [`${clock} STALE `, 'STALE '].map((text) => [{text, look: 'red'}]);
   const where: Line = [{text: ' tokengate ', look: 'bold'}, untrusted(describeServer(server), color)];
   const counts = STATUSES.flatMap((status): Piece[] => {
     const count = statuses[status];
@@ -67,10 +82,11 @@ export function headLines(head: Head, width: number, height: 1 | 3 = 3): Line[] 
     const stale: Line = trouble === '' ? [] : [{text: 'STALE ', look: 'red'}];
     return [first(shorten([...stale, ...limits], width))];
   }
-  if (height === 1) return [first([...state, {text: ' '}])];
+  const state = states.find((line) => lineWidth(where) + lineWidth(line) < width - 1) ?? states.at(-1) ?? [];
+  if (height === 1) return [first(state)];
   const money = moneyLine(summary, width);
   return [
-    first([...state, {text: ' '}]),
+    first(state),
     trouble === ''
       ? beside([dim(' Sessions '), bold(total), ...counts], limits, width)
       : fitLine([{text: ` ${trouble}`, look: 'red'}], width),
@@ -122,12 +138,19 @@ function detailLines(one: Watched, now: Date, width: number): Line[] {
     freeze?.isFrozen && freeze.until !== null
       ? [`Frozen ${describeEnd(freeze.until)} (${timeLeft(freeze.until, now)}): ${freeze.reason ?? 'no reason'}`]
       : [];
-  const effect = status === 'empty' ? ['The budget is spent: the gateway refuses its requests.'] : [];
+  const effect =
+    status === 'empty' && one.group === undefined ? ['The budget is spent: the gateway refuses its requests.'] : [];
   const right = count === '' ? [] : [dim('requests in the last minute '), {text: `${count} `}];
+  const group =
+    one.group === undefined
+      ? []
+      : [
+          `${countOf(one.group.members.length, 'session')}: ${one.group.statuses.frozen} frozen, ${describeStatuses(one.group)}.`,
+        ];
   return [
     spread([{text: ' '}, {text: cutMiddle(showCut(id, MOST), width - 2), look: 'bold'}], right, width),
     [{text: ` ${facts.join(', ')}`}],
-    [{text: ' '}, untrusted([...frozen, ...effect, ...problems].join(' '), STATUS_COLOURS[status])],
+    [{text: ' '}, untrusted([...group, ...frozen, ...effect, ...problems].join(' '), STATUS_COLOURS[status])],
   ].map((line) => fitLine(line, width));
 }
 
@@ -179,9 +202,13 @@ export function fit(state: State, size: Size): State {
   return {...state, page, top, layout, dialog: fitDialog(state.dialog, size)};
 }
 
-/** The sessions that are on the screen. */
-export function visibleRows({rows, top, page}: State): readonly Watched[] {
+function visibleRows({rows, top, page}: State): readonly Watched[] {
   return rows.slice(top, top + page);
+}
+
+/** The sessions that are on the screen one by one. */
+export function visibleSessions(state: State): readonly Watched[] {
+  return visibleRows(state).filter(({group}) => group === undefined);
 }
 
 /** @param state one that fits */
@@ -190,19 +217,21 @@ export function render(state: State, view: View, size: Size): Frame {
   if (columns < MIN.columns || rows < MIN.rows) {
     return {lines: [fitLine([{text: 'Too small'}], columns)], panel: undefined, keys: []};
   }
-  const {dialog, filter, summary, now, sessions, sort, reverse, layout, marked} = state;
-  const keys = keyLine(keyHintsOf(dialog), placeOf(state), columns);
+  const {dialog, summary, now, sort, reverse, layout, marked} = state;
+  const keys = keyLine(keyHintsOf(dialog, isFolded(state)), placeOf(state), columns);
   if (dialog?.kind === 'page') return {lines: pageLines(dialog, now, size), panel: undefined, keys};
   const {head, foot, table} = measure(state, size);
   const {limits, ...where} = view;
-  const isFiltered = filter.typed !== '';
-  const filters = isFiltered ? [...limits, `filter ${filter.typed}`] : limits;
-  const outOf = isFiltered ? sessions.length : undefined;
+  const filters = [...limits, ...filtersOf(state)];
+  const outOf = summary.count < state.sessions.length ? state.sessions.length : undefined;
   const visible = visibleRows(state);
   const shown = layout ?? layOut(visible, now, columns, undefined);
   const current = selectedIndex(state) - state.top;
   const body = visible.map((one, index) =>
-    rowLine(one, now, shown, {isSelected: index === current, isMarked: marked.has(one.id)}),
+    rowLine(one, now, shown, {
+      isSelected: index === current,
+      isMarked: sessionsOf([one]).every(({id}) => marked.has(id)),
+    }),
   );
   if (visible.length === 0) body.push(fitLine([{text: ' No sessions.', look: 'dim'}], columns));
   while (body.length < table) body.push(fitLine([], columns));
@@ -213,6 +242,17 @@ export function render(state: State, view: View, size: Size): Frame {
     ...(foot === 0 ? [] : footLines(state, columns)),
   ];
   return {lines, panel: panelOf(dialog, size), keys};
+}
+
+/** What limits what is shown, or puts it together, in words. */
+function filtersOf(state: State): string[] {
+  const {folding, filter, rows} = state;
+  const groups = folding?.open === undefined ? countOf(rows.length, 'group') : `group ${folding.open}`;
+  return [...(folding === undefined ? [] : [groups]), ...(filter.typed === '' ? [] : [`filter ${filter.typed}`])];
+}
+
+function isFolded({folding}: State): boolean {
+  return folding !== undefined && folding.open === undefined;
 }
 
 /** All about one session, below its main facts, which go on changing. */
