@@ -1,7 +1,7 @@
-// Checks what the linter cannot: there are no import cycles, counting type imports, and no room of src is too full to
-// look through. eslint.config.js says which room may import from which.
+// Checks what the linter cannot: there are no import cycles, counting type imports, no room of src, scripts or test/support
+// is too full to look through, and each command has a test file. eslint.config.js says which room may import from which.
 import {readdirSync, readFileSync} from 'node:fs';
-import {dirname, join, relative} from 'node:path';
+import {basename, dirname, join, relative} from 'node:path';
 
 import ts from 'typescript';
 
@@ -43,13 +43,25 @@ for (const file of files) follow(file, []);
 const counts = {};
 for (const file of files) {
   const room = relative(ROOT, dirname(file));
-  if (room.startsWith('src/') && !OPEN.includes(room)) counts[room] = (counts[room] ?? 0) + 1;
+  if (/^(src|scripts|test\/support)\b/.test(room) && !OPEN.includes(room)) counts[room] = (counts[room] ?? 0) + 1;
 }
+
+const {commands} = JSON.parse(readFileSync(join(ROOT, 'oclif.manifest.json'), 'utf8'));
+const ids = Object.keys(commands);
+/** By the command that each file is named after: `list-sessions.groups.test.ts` is a part of list-sessions. */
+const tested = files.filter((file) => dirname(file) === join(ROOT, 'test/commands')).map((file) => basename(file));
+const commandOf = (name) => name.split('.')[0];
 const problems = [
   ...circles.map((path) => `A circle of imports: ${path.map((file) => relative(ROOT, file)).join(' -> ')}`),
   ...Object.entries(counts)
     .filter(([, count]) => count > MAX_FILES)
     .map(([room, count]) => `${room} has ${count} files, more than ${MAX_FILES}.`),
+  ...ids.filter((id) => !tested.includes(`${id}.test.ts`)).map((id) => `${id} has no test/commands/${id}.test.ts.`),
+  ...tested
+    .filter((name) => !ids.includes(commandOf(name)))
+    .map(
+      (name) => `test/commands/${name} is not named after a command; tests of several go into test/commands/across.`,
+    ),
 ];
 for (const problem of problems) console.error(problem);
 process.exitCode = problems.length === 0 ? 0 : 1;

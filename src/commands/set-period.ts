@@ -79,6 +79,9 @@ set-budget and add-budget change the budget of the current period only. --every 
       this.print(`✓ Budget of '${change.id}' no longer renews`);
     }
     this.warnAll(describeProblems(change));
+    const {budget, spent} = change.before;
+    const isNew = period !== null && budget.state === 'absent' && spent.state === 'absent';
+    if (isNew) await this.warnUnknown(redis, id, `New session '${change.id}'.`, '');
     const isChanged = change.before !== change.after;
     if (isChanged) this.afterChange(journal);
     const look = periodLook(LOOKS);
@@ -93,7 +96,9 @@ set-budget and add-budget change the budget of the current period only. --every 
   private readTerms(): Terms | null {
     const {every, amount, timezone, at, on, rollover = 'none', 'max-rollover': maxRollover} = this.flags;
     if (every === 'none') {
-      const extra = (['amount', 'timezone', 'at', 'on', 'rollover'] as const).find((name) => this.flags[name]);
+      const extra = (['amount', 'timezone', 'at', 'on', 'rollover', 'start-fresh'] as const).find(
+        (name) => this.flags[name],
+      );
       if (extra === undefined) return null;
       throw new TokengateError('INVALID_USAGE', `--${extra} and --every none contradict each other.`);
     }

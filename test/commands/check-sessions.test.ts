@@ -313,8 +313,9 @@ describe('--new-only', () => {
     await fresh();
     await redis.client.set('session:high:spent', '49');
     expect(await fresh()).toEqual(['high used 95']);
+    // Spending has fallen, so that it is another crossing of the lower threshold.
     await redis.client.set('session:high:spent', '45');
-    expect(await fresh()).toEqual([]);
+    expect(await fresh()).toEqual(['high used 80']);
     await redis.client.set('session:high:spent', '49');
     expect(await fresh()).toEqual(['high used 95']);
     await redis.client.set('session:high:spent', '1');
@@ -331,6 +332,17 @@ describe('--new-only', () => {
     await redis.client.set('session:high:spent', '41');
     expect(await fresh()).toEqual(['high used 80']);
     expect(await fresh()).toEqual([]);
+  });
+
+  test('spending that has fallen is a new crossing of a lower threshold, a greater budget is none', async () => {
+    expect(await fresh('--match', 'over')).toEqual(['over used 95']);
+    // Removed by somebody else, and spent anew: not what was reported.
+    await redis.client.set('session:over:spent', '8.5');
+    expect(await fresh('--match', 'over')).toEqual(['over used 80']);
+    await redis.client.set('session:over:spent', '9.6');
+    expect(await fresh('--match', 'over')).toEqual(['over used 95']);
+    await redis.client.set('session:over:budget', '11');
+    expect(await fresh('--match', 'over')).toEqual([]);
   });
 
   test.each([

@@ -1,4 +1,8 @@
-import {describe, expect, test} from 'vitest';
+import {mkdtemp, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+
+import {beforeEach, describe, expect, test} from 'vitest';
 
 import {run} from '../support/program/run.js';
 import {loadSessions} from '../support/program/shell.js';
@@ -59,5 +63,88 @@ describe('renew-budgets', () => {
     expect((await run('list-periods', redis)).stderr).toContain(
       "The period or the grants of session 'a' cannot be read",
     );
+  });
+});
+
+describe('renew-budgets when something is amiss', () => {
+  beforeEach(async () => {
+    await loadSessions(redis, {a: ['10', '4'], b: ['10', '4']});
+    await run('set-period a b --every day --amount 10 --yes', redis);
+    await backdatePeriod(redis, 'a', 2);
+    await backdatePeriod(redis, 'b', 2);
+  });
+  const line = 'renew-budgets --no-second-look';
+
+  test('with a budget or spending that cannot be read renews it, and carries nothing over', async () => {
+    await run('set-period a b --every day --amount 10 --rollover unused --yes', redis);
+    await backdatePeriod(redis, 'a', 2);
+    await backdatePeriod(redis, 'b', 2);
+    await loadSessions(redis, {a: ['ten', '4'], b: ['10', 'four']});
+    const {code, stdout} = await run(`${line} --json`, redis);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      results: [
+        {session_id: 'a', budget: 10, previous_budget: null, carried_over: 0},
+        {session_id: 'b', budget: 10, removed_spent: null, carried_over: 0},
+      ],
+    });
+    expect([...(await amountsOf(redis, 'a')), ...(await amountsOf(redis, 'b'))]).toEqual(['10', null, '10', null]);
+    expect((await run('undo-change --last --yes', redis)).code).toBe(0);
+    expect([...(await amountsOf(redis, 'a')), ...(await amountsOf(redis, 'b'))]).toEqual(['ten', '4', '10', 'four']);
+  });
+
+  test.each(['budget', 'spent'])(
+    'with a %s of a wrong Redis type renews the session, and undo puts it back',
+    async (name: string) => {
+      await redis.client.del(`session:a:${name}`);
+      await redis.client.lPush(`session:a:${name}`, 'x');
+      expect((await run(line, redis)).code).toBe(0);
+      expect(await amountsOf(redis, 'a')).toEqual(['10', null]);
+      expect((await run('undo-change --last --yes', redis)).code).toBe(0);
+      expect(await redis.client.type(`session:a:${name}`)).toBe('list');
+    },
+  );
+
+  test('without a journal renews all the same, once', async () => {
+    expect((await run(`${line} --no-journal`, redis)).stdout).toContain('✓ Renewed 2\n');
+    expect(await run(`${line} --quiet`, {url: redis.url, env: {TOKENGATE_JOURNAL: 'off'}})).toMatchObject({stdout: ''});
+    expect((await run('list-periods --overdue', redis)).code).toBe(0);
+  });
+
+  test('of a session that was reset gives it the budget of its period, and keeps the period', async () => {
+    await run('reset-session a --yes --no-second-look', redis);
+    expect(await amountsOf(redis, 'a')).toEqual([null, null]);
+    await loadSessions(redis, {a: ['10.0', '0.5']});
+    expect((await run(line, redis)).stdout).toContain("Session 'a' renewed: spent $0.50 removed, budget $10.00\n");
+    expect(await amountsOf(redis, 'a')).toEqual(['10', null]);
+  });
+
+  test('by a user who may not write one of the sessions renews the others, says so, and tries again', async () => {
+    const rights = ['+@all', '%RW~tokengate:*', '%RW~session:b:*', '%R~session:a:*'];
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'some', 'reset', 'on', '>pw', ...rights]);
+    const some = {url: redis.url.replace('unix://', 'unix://some:pw@')};
+    const {code, stdout, stderr} = await run(line, some);
+    expect(code).toBe(1);
+    expect(stdout).toContain("Session 'b' renewed");
+    expect(stderr).toContain("Error: Session 'a': ");
+    expect(await amountsOf(redis, 'a')).toEqual(['10', '4']);
+    expect((await run('list-periods --overdue', redis)).code).toBe(2);
+    expect((await run(line, redis)).stdout).toContain('✓ Renewed 1\n');
+  });
+
+  test('on a read-only context changes nothing, and is an error', async () => {
+    const config = join(await mkdtemp(join(tmpdir(), 'tokengate-')), 'config.yaml');
+    await writeFile(config, JSON.stringify({contexts: {prod: {'redis-url': redis.url, 'read-only': true}}}), {
+      mode: 0o600,
+    });
+    const env = {TOKENGATE_CONFIG: config};
+    const {code, stderr} = await run(`${line} --context prod --json`, {env});
+    expect({code, error: JSON.parse(stderr) as unknown}).toMatchObject({
+      code: 1,
+      error: {error: {code: 'CONTEXT_READ_ONLY'}},
+    });
+    expect((await run('list-periods --overdue --context prod', {env})).code).toBe(2);
+    expect((await run(`${line} --dry-run --context prod`, {env})).code).toBe(0);
+    expect(await amountsOf(redis, 'a')).toEqual(['10', '4']);
   });
 });

@@ -66,6 +66,7 @@ describe('set-period', () => {
   test.each([
     ['--every month', 'INVALID_USAGE'],
     ['--every none --amount 5', 'INVALID_USAGE'],
+    ['--every none --start-fresh', 'INVALID_USAGE'],
     ['--every month --amount 5 --max-rollover 5 --rollover none', 'INVALID_USAGE'],
     ['--every month --amount 5 --on 32', 'INVALID_USAGE'],
     ['--every month --amount 5 --on monday', 'INVALID_USAGE'],
@@ -80,6 +81,29 @@ describe('set-period', () => {
     expect(output.code).toBe(1);
     expect(JSON.parse(output.stderr)).toMatchObject({error: {code}});
     expect(await redis.client.dbSize()).toBe(1);
+  });
+
+  test('a session that nobody knows is told, with a guess', async () => {
+    await loadSessions(redis, {'my-workflow': ['10']});
+    const {code, stderr} = await run('set-period my-workflw --every day --amount 5', redis);
+    expect({code, stderr}).toEqual({
+      code: 0,
+      stderr: "Warning: New session 'my-workflw'. Did you mean 'my-workflow'?\n",
+    });
+    expect((await run('set-period my-workflw --every day --amount 6', redis)).stderr).toBe('');
+  });
+
+  test('--every none tells of a grant that would have ended with the period', async () => {
+    await loadSessions(redis, {a: ['10']});
+    await run('set-period a --every day --amount 10', redis);
+    await run('grant-budget a 2.5 --this-period', redis);
+    const {code, stderr} = await run('set-period a --every none', redis);
+    expect({code, stderr}).toEqual({
+      code: 0,
+      stderr:
+        "Warning: Session 'a' keeps $2.50 granted until the next renewal, which does not come now. revoke-grant takes it off.\n",
+    });
+    expect((await run('revoke-grant a', redis)).stdout).toContain('Budget: $10.00');
   });
 
   test('a wrong zone gets a guess', async () => {

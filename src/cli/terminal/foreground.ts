@@ -9,7 +9,7 @@ const LOOK_MS = 200;
 /**
  * False while another process group has the terminal: reading from it, or changing its modes, would stop this process.
  */
-function isForeground(): boolean {
+export function isForeground(): boolean {
   let stat: string;
   try {
     stat = readFileSync('/proc/self/stat', 'latin1');

@@ -3,6 +3,7 @@ import {once} from 'node:events';
 import type {Writable} from 'node:stream';
 
 import {EXIT} from './exit-code.js';
+import {isForeground} from './foreground.js';
 import {onInterrupt} from './interrupts.js';
 import {reportWarning} from './report.js';
 import {writeOutput} from './stdout.js';
@@ -20,7 +21,7 @@ const SHELL = /[^\w@%+=:,./ -]/;
  */
 export async function writePaged(pieces: Iterable<string> | AsyncIterable<string>): Promise<void> {
   const program = process.env['PAGER'] ?? USUAL.program;
-  if (/^(?:\s*|cat)$/.test(program) || process.env['TERM'] === 'dumb') {
+  if (/^(?:\s*|cat)$/.test(program) || process.env['TERM'] === 'dumb' || !isForeground()) {
     await writeOutput(pieces);
     return;
   }

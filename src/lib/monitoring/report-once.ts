@@ -219,20 +219,13 @@ function comparing(claims: readonly Claim[]): {
     unseen,
     dated,
     onSubject(subject) {
-      const own = byId.get(subject.key) ?? [];
-      const stillHolds = (claim: Claim): boolean | null =>
-        claim.period === periodOf(subject, claim.kind) ? holds(claim, subject) : false;
-      const fallen = own.filter((claim) => stillHolds(claim) === false);
-      over.push(...fallen);
-      for (const claim of fallen) unseen.delete(claim);
-      for (const claim of own) {
-        if (stillHolds(claim) !== true) continue;
+      for (const claim of byId.get(subject.key) ?? []) {
+        const stillHolds = claim.period === periodOf(subject, claim.kind) ? holds(claim, subject) : false;
+        if (stillHolds === null) continue;
         unseen.delete(claim);
         const [state = '', before = ''] = claim.value.split(' ');
         const origin = originOf(subject, claim.kind);
-        // A session that fell back from a worse threshold continues from the next one.
-        const goesOn = fallen.some(({kind}) => kind === claim.kind);
-        if (!goesOn && hasBegunAnew(before, origin)) over.push(claim);
+        if (!stillHolds || hasBegunAnew(before, origin)) over.push(claim);
         else if (before === '' && origin !== '' && state.startsWith('reported:')) {
           dated.push([claim.field, claim.value, withOrigin(state, origin)]);
         }

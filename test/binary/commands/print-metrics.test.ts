@@ -1,3 +1,4 @@
+import {readdirSync, watch} from 'node:fs';
 import {chmod, lstat, mkdir, readdir, readFile, readlink, stat, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 
@@ -117,6 +118,27 @@ describe('--out', () => {
         stdout: '',
         stderr: `Error: Cannot write '${out}': it would be larger than is allowed.\n`,
       });
+    });
+
+    test.each([
+      ['SIGHUP', 129],
+      ['SIGINT', 130],
+      ['SIGQUIT', 131],
+      ['SIGTERM', 143],
+    ] as const)('when %s comes while it is written', async (signal, code) => {
+      // Long names: much to write.
+      const fill = `for i = 1, 20000 do redis.call('SET', 'session:' .. i .. string.rep('x', 1000) .. ':budget', '1') end`;
+      await redis.client.sendCommand(['EVAL', fill, '0']);
+      const files = join(shell.folder, 'metrics');
+      let pid = 0;
+      const watcher = watch(files, () => {
+        const isBegun = readdirSync(files).some((name) => name.endsWith('.tmp'));
+        if (isBegun) process.kill(pid, signal);
+      });
+      const argv = ['print-metrics', '--max-series', '20000', '--out', out];
+      const end = await runBinary(argv, {...redis, onStart: (child) => (pid = child.pid ?? 0)});
+      watcher.close();
+      expect(end).toEqual({code, stdout: '', stderr: ''});
     });
 
     test.each([

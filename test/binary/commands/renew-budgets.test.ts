@@ -49,3 +49,24 @@ test('two hosts at the same moment renew each session once, and say which', asyn
   expect(recorded.sort()).toEqual(IDS);
   expect(await runBinary(['renew-budgets', '--quiet'], redis)).toEqual({code: 0, stdout: '', stderr: ''});
 });
+
+test('a run that is stopped in the middle has renewed sessions whole, and the next run renews the others', async () => {
+  const stopped = await runBinary(['renew-budgets', '--no-second-look', '--format', 'ndjson'], {
+    ...redis,
+    onStart(child) {
+      child.stdout?.once('data', () => child.kill('SIGTERM'));
+    },
+  });
+  const outcomes = parseLines(stopped.stdout);
+  const renewed = outcomes.filter(({outcome}) => outcome === 'renewed').map((one) => one.session_id);
+  expect(renewed.length).toBeGreaterThan(0);
+  if (renewed.length < SESSIONS) expect(stopped.code).toBe(143);
+  const isRenewed = await redis.client.mGet(IDS.map((id) => `session:${id}:budget`));
+  expect(IDS.filter((_, index) => isRenewed[index] === '50')).toEqual(renewed);
+  const spent = await redis.client.mGet(IDS.map((id) => `session:${id}:spent`));
+  expect(IDS.filter((_, index) => spent[index] === null)).toEqual(renewed);
+  const rest = await runBinary(['renew-budgets', '--no-second-look', '--format', 'ndjson'], redis);
+  expect(rest.code).toBe(0);
+  const later = parseLines(rest.stdout).map((one) => one.session_id);
+  expect([...renewed, ...later]).toEqual(IDS);
+});

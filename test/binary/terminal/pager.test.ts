@@ -4,6 +4,7 @@ import {join} from 'node:path';
 
 import {afterAll, afterEach, beforeAll, expect, test} from 'vitest';
 
+import {openTerminal} from '../../support/program/pty.js';
 import {openScreen, type Screen} from '../../support/program/screen.js';
 import {loadSessions} from '../../support/program/shell.js';
 import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
@@ -103,4 +104,16 @@ test('Ctrl-C is the pager’s, which keeps the terminal; a signal to tokengate e
   ended.signal('SIGTERM');
   expect((await ended.ended).code).toBe(143);
   expect(ended.output).toContain('ENDED');
+});
+
+test('in the background of the terminal nothing is paged: a pager would be stopped for ever', async () => {
+  const {program} = makePager('background');
+  const {code, screen: shown} = await openTerminal(['list-sessions'], {
+    url: redis.url,
+    env: {PAGER: program},
+    line: (words) => `timeout 20 ${words}`,
+  }).ended;
+  expect(code).toBe(0);
+  expect(shown.match(/team:\d\d/g)).toHaveLength(60);
+  expect(shown).not.toContain('PAGED');
 });

@@ -126,6 +126,45 @@ function showScreen(text: string, rows = 30): string[] {
   return lines.map((line) => line.trimEnd()).filter((line) => line !== '');
 }
 
+/** What a terminal is told to do with its cursor, and its lines. */
+// eslint-disable-next-line no-control-regex -- that is what a terminal gets
+const modesIn = (screen: string): string[] => screen.match(/\x1b\[\?(?:25|7)[hl]/g) ?? [];
+
+test(
+  String.raw`Ctrl-\ at the bar ends the batch, and leaves the cursor and the modes of the terminal as they were`,
+  async () => {
+    await makeSlow();
+    const terminal = openTerminal(['reset-session', '--all', '--yes'], {
+      ...redis,
+      line: (words) => `trap : QUIT; ${words}; echo "code=$?"; stty -a`,
+    });
+    await untilBlocked();
+    await terminal.shows(' a second, ');
+    terminal.type('\x1c');
+    const {screen} = await terminal.ended;
+    // On a machine that is fast it may be over before.
+    expect(screen).toMatch(/code=(131|0)\r/);
+    expect(modesIn(screen).filter((mode) => mode.endsWith('l'))).toEqual([]);
+    expect(screen).toMatch(/ icanon .* echo /s);
+  },
+);
+
+test('Ctrl-Z at the bar leaves them too, and fg goes on to the end', async () => {
+  await makeSlow();
+  const terminal = openTerminal(['reset-session', '--all', '--yes'], {
+    ...redis,
+    line: (words) => `exec bash -c 'set -m; "$@"; echo STOPPED; fg; echo "code=$?"; stty -a' bash ${words}`,
+  });
+  await untilBlocked();
+  await terminal.shows(' a second, ');
+  terminal.type('\x1a');
+  const {screen} = await terminal.ended;
+  expect(screen).toContain('code=0');
+  expect(modesIn(screen).filter((mode) => mode.endsWith('l'))).toEqual([]);
+  expect(screen).toMatch(/ icanon .* echo /s);
+  expect(await redis.client.keys('session:*')).toEqual([]);
+});
+
 test('a terminal that is closed under the bar ends the batch, of which all is known', async () => {
   await makeSlow();
   const terminal = openTerminal(['reset-session', '--all', '--yes'], redis);

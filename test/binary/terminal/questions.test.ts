@@ -165,6 +165,29 @@ describe('a question', () => {
   });
 });
 
+describe('the live view', () => {
+  test.each([
+    ['itself', '', 'Sessions'],
+    ['a question of it', 'r', 'Reset '],
+  ])('ends with its terminal, without a word: %s', async (_, keys, shown) => {
+    const before = await dumpKeyspace(redis);
+    const [code, errors] = [join(folder, 'code'), join(folder, 'errors')];
+    const terminal = openTerminal(['watch-sessions'], {
+      ...redis,
+      line: (words) => `trap : HUP; ${words} 2> '${errors}'; echo $? > '${code}.new'; mv '${code}.new' '${code}'`,
+    });
+    await terminal.shows('a');
+    await terminal.shows('?1049h');
+    terminal.type(keys);
+    await terminal.shows(shown);
+    terminal.hangUp();
+    await expect.poll(() => readFile(code, 'utf8').catch(() => ''), {timeout: 10_000}).toBe('129\n');
+    await rm(code);
+    expect(await readFile(errors, 'utf8')).toBe('');
+    expect(await dumpKeyspace(redis)).toEqual(before);
+  });
+});
+
 describe('in the background of its terminal', () => {
   /** `timeout` makes a process group of its own, which does not have the terminal. */
   const inBackground = (argv: string[], seconds: number) =>

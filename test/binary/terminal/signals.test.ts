@@ -5,7 +5,7 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import {startProxy} from '../../support/impostors/proxy.js';
 import {silent, startServer} from '../../support/impostors/servers.js';
 import {openTerminal} from '../../support/program/pty.js';
-import {runBinary} from '../../support/program/run.js';
+import {BIN, NODE, runBinary, runProcess} from '../../support/program/run.js';
 import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 import {until} from '../../support/until.js';
 
@@ -159,4 +159,49 @@ test('time in which a change itself was stopped is not the silence of Redis', as
     own?.kill('SIGCONT');
     reader.destroy();
   }
+});
+
+test('time in which the terminal is stopped by Ctrl-S is not the silence of Redis', async () => {
+  const seed = `for i = 1, 5000 do redis.call('SET', 'session:s' .. i .. ':budget', '5') end`;
+  await redis.client.sendCommand(['EVAL', seed, '0']);
+  const terminal = openTerminal(['list-sessions', '--no-pager', '--timeout', '1'], redis);
+  await terminal.shows('Session ID');
+  terminal.type('\x13');
+  const at = performance.now();
+  // Longer than the time for an answer.
+  await until(() => Promise.resolve(performance.now() - at > 2500));
+  terminal.type('\x11');
+  const {code, screen} = await terminal.ended;
+  expect(code).toBe(0);
+  expect(screen).not.toContain('Error');
+  expect(new Set(screen.match(/ s\d+ /g)).size).toBe(5000);
+});
+
+describe('where the loss of the terminal is ignored', () => {
+  const SESSIONS = 5000;
+
+  test.each([
+    ['nohup', 'nohup "$@" & echo $!; wait $!'],
+    ['a shell that ignores it', `trap '' HUP; "$@" & echo $!; wait $!`],
+  ])('by %s, a batch goes on to its end after SIGHUP', async (_, script) => {
+    const seed = `for i = 1, ${SESSIONS} do redis.call('SET', 'session:s' .. i .. ':budget', '5') end`;
+    await redis.client.sendCommand(['EVAL', seed, '0']);
+    await redis.client.sendCommand(['CLIENT', 'PAUSE', '60000', 'WRITE']);
+    const reader = await redis.client.duplicate().connect();
+    try {
+      let pid = 0;
+      const argv = ['-c', script, 'bash', NODE, BIN, 'reset-session', '--match', 's*', '--yes', '--quiet'];
+      const ended = runProcess('bash', argv, {
+        ...redis,
+        onStart: (child) => child.stdout?.once('data', (text: string) => (pid = Number(text))),
+      });
+      await until(async () => (await reader.sendCommand<string>(['CLIENT', 'LIST'])).includes(' cmd=eval '));
+      process.kill(pid, 'SIGHUP');
+      await reader.sendCommand(['CLIENT', 'UNPAUSE']);
+      expect(await ended).toMatchObject({code: 0});
+      expect(await redis.client.keys('session:s*')).toEqual([]);
+    } finally {
+      reader.destroy();
+    }
+  });
 });
