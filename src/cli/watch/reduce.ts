@@ -164,10 +164,9 @@ function begin(state: State, action: Action, sessions: readonly Session[], turn:
   if (sessions.length === 0) return {state};
   if (isReadOnly(state)) return {state: mention(state, state.guard.readOnly)};
   if (state.busy !== undefined) return {state: mention(state, `Wait: ${state.busy}.`)};
-  const group = state.marked.size > 0 ? undefined : selectedRow(state)?.group && selectedRow(state)?.session.id;
-  return {
-    state: ask({...state, notice: undefined}, titleOf(action, sessions, group), {action, sessions, answers: []}, turn),
-  };
+  const row = state.marked.size > 0 ? undefined : selectedRow(state);
+  const title = titleOf(action, sessions, row?.group && row.session.id);
+  return {state: ask({...state, notice: undefined}, title, {action, sessions, answers: []}, turn)};
 }
 
 function ask(

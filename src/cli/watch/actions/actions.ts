@@ -14,7 +14,7 @@ import {serverTime} from '../../../lib/redis/server-time.js';
 import {TokengateError} from '../../../lib/values/errors.js';
 import {formatExactMoney, type Money, parseAmount, ZERO} from '../../../lib/values/money.js';
 import {parseDuration} from '../../../lib/values/time.js';
-import {capitalize, countOf} from '../../text/words.js';
+import {capitalize, countOf, formatCount} from '../../text/words.js';
 import {carryOut, type Done, type Place} from './carry-out.js';
 
 /** What a key does to sessions, after its questions and a confirmation. */
@@ -190,7 +190,7 @@ export function titleOf({verb}: Action, sessions: readonly Session[], group?: st
 
 /** Describes the outcome for several sessions. */
 function count(done: string): (changed: number, of: number) => string {
-  return (changed, of) => `${changed === 0 ? '' : '✓ '}${changed} of ${countOf(of, 'session')} ${done}`;
+  return (changed, of) => `${changed === 0 ? '' : '✓ '}${formatCount(changed)} of ${countOf(of, 'session')} ${done}`;
 }
 
 /** Sessions to name in a question. */

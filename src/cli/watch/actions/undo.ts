@@ -5,7 +5,7 @@ import {findChanges, type RecordedChange, undoChange, undoLook} from '../../../l
 import type {Redis, ServerInfo} from '../../../lib/redis/contract.js';
 import {serverTime} from '../../../lib/redis/server-time.js';
 import {askAbout, undoVerb} from '../../batches/questions.js';
-import {countOf} from '../../text/words.js';
+import {countOf, formatCount} from '../../text/words.js';
 import {type Confirmation, YES} from './actions.js';
 import {carryOut, type Done} from './carry-out.js';
 
@@ -63,7 +63,8 @@ export async function undo(
           ? `✓ Undone ${what}: session '${id}', ${describeKeys(held)}`
           : `${nothing}: it is as it was already`,
       }),
-      tellAll: (changed, of) => (changed === 0 ? nothing : `✓ Undone ${what}: ${changed} of ${countOf(of, 'session')}`),
+      tellAll: (changed, of) =>
+        changed === 0 ? nothing : `✓ Undone ${what}: ${formatCount(changed)} of ${countOf(of, 'session')}`,
       look: undoLook,
     },
   );
