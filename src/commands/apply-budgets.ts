@@ -112,7 +112,7 @@ If a session had no budget, a request that is under way can write the gateway's 
     counts: Counts,
   ): Promise<BatchStep<Applied>[]> {
     const {unlisted = 'keep'} = this.flags;
-    const planned: (Planned & {id: RawId})[] = [];
+    const planned = new Map<RawId, Planned>();
     const toFreeze: RawId[] = [];
     let same = 0;
     for await (const page of compare(redis, budgets, now, {withUnlisted: unlisted !== 'keep'})) {
@@ -121,16 +121,16 @@ If a session had no budget, a request that is under way can write the gateway's 
         const {id, held} = difference;
         if (difference.state !== 'unlisted') {
           const {wanted} = difference;
-          if (wanted !== undefined) planned.push({id, held, wanted});
+          if (wanted !== undefined) planned.set(id, {held, wanted});
         } else if (unlisted === 'freeze') toFreeze.push(id);
         else if (decide(held, NOTHING, now).state === 'unchanged') same++;
         else {
-          planned.push({id, held, wanted: NOTHING});
+          planned.set(id, {held, wanted: NOTHING});
           counts.unlisted++;
         }
       }
     }
-    counts.listed = planned.length - counts.unlisted;
+    counts.listed = planned.size - counts.unlisted;
     const step = {...toStep(planned, journal, {isBound: false}), same};
     if (unlisted !== 'freeze') return [step];
     const open = await findOpen(redis, toFreeze, freezeAt(now));
@@ -146,14 +146,13 @@ If a session had no budget, a request that is under way can write the gateway's 
 }
 
 function toStep(
-  planned: readonly (Planned & {id: RawId})[],
+  planned: ReadonlyMap<RawId, Planned>,
   journal: Journal | undefined,
   options: {isBound: boolean},
 ): BatchStep<Applied> {
-  const byId = new Map(planned.map(({id, held, wanted}): [RawId, Planned] => [id, {held, wanted}]));
   return {
-    selected: {ids: [...byId.keys()], missing: []},
-    change: (now) => budgetFileChange(byId, now, options),
+    selected: {ids: [...planned.keys()], missing: []},
+    change: (now) => budgetFileChange(planned, now, options),
     journal,
   };
 }

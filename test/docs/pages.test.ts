@@ -136,6 +136,39 @@ describe('the examples of the pages', () => {
     for (const {text} of files) expect((await parseConfig(text, 'config.yaml')).contexts.size).toBeGreaterThan(1);
   });
 
+  test('the workflow shows the difference of a pull request, and applies the file after the merge', async () => {
+    const [{text} = {text: ''}] = blocksBelow('In CI', 'yaml');
+    const {jobs} = parseYaml(text) as Record<'jobs', Record<'diff' | 'apply', {steps: {run?: string}[]}>>;
+    // As GitHub runs a step.
+    const runJob = async (
+      name: keyof typeof jobs,
+      sessions: string,
+    ): Promise<[code: number | null, summary: string]> => {
+      const summary = join(shell.folder, 'summary.md');
+      await writeFile(join(shell.folder, 'budgets.yaml'), `version: 1\nsessions:\n${sessions}`);
+      await writeFile(summary, '');
+      const steps = jobs[name].steps.flatMap((step) => step.run ?? []);
+      expect(steps.length).toBeGreaterThan(0);
+      for (const step of steps) {
+        const {code} = await run(`set -eo pipefail\n${step}`, {GITHUB_STEP_SUMMARY: summary, GITHUB_SHA: 'abc'});
+        if (code !== 0) return [code, await readFile(summary, 'utf8')];
+      }
+      return [0, await readFile(summary, 'utf8')];
+    };
+    const change = '  dev-team: {budget: 60}\n';
+    const difference = expect.stringMatching(/^```diff\n~ dev-team: budget \$50\.00 → \$60\.00\n[^`]*```\n$/) as string;
+    expect(await runJob('diff', change)).toEqual([0, difference]);
+    expect(await redis.client.get('session:dev-team:budget')).toBe('50.0');
+    expect(await runJob('apply', change)).toEqual([0, '']);
+    expect(await redis.client.get('session:dev-team:budget')).toBe('60');
+    expect((await run("tokengate list-changes --json | jq -r '.[0].reason'")).stdout).toBe('abc\n');
+    expect(await runJob('diff', change)).toEqual([0, expect.stringContaining('0 to change')]);
+    for (const job of ['diff', 'apply'] as const) {
+      expect(await runJob(job, '  dev-team: {budget: -1}\n')).toEqual([1, expect.not.stringContaining('to change')]);
+    }
+    expect(await redis.client.get('session:dev-team:budget')).toBe('60');
+  });
+
   test.each([...SCRIPTS.keys()])('%s is run by another example', (name) => {
     const callers = BLOCKS.filter(({language}) => language === 'console' || language === 'cron');
     expect(callers.some(({text}) => new RegExp(`^.*(bash|python3) (\\S*/)?${name}( .*)?$`, 'm').test(text))).toBe(true);
@@ -312,8 +345,7 @@ describe('the lists of the pages', () => {
 
     const report = await batchOf(verb, '--yes');
     const fields = required.filter((field) => field !== 'second_look');
-    const looks = verb === 'unfreeze' ? [] : ['second_looks'];
-    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', ...looks, 'change_id', 'summary']);
+    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', 'second_looks', 'change_id', 'summary']);
     expect(Object.keys(report.results[0] ?? {})).toEqual([
       'session_id',
       'outcome',

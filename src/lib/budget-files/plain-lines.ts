@@ -5,10 +5,19 @@ const PLAIN_KEY = '[A-Za-z0-9_\\u00a1-\\u2027\\u202a-\\ufdff][\\w.\\/@+:\\u00a1-
 /** A quoted text that JSON and YAML read alike. */
 const QUOTED = '"(?:[^"\\\\\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ufeff]|\\\\["\\\\/bfnrt]|\\\\u[\\da-fA-F]{4})*"';
 const VALUE = `(?:[\\w.\\/](?:[\\w.\\/+-]|:(?=\\w)| (?=[\\w.\\/+-]))*|${QUOTED})`;
-const FIELD = `(?:[a-z-]+|"[a-z-]+"): ${VALUE}`;
-const ENTRY = `(${PLAIN_KEY}|${QUOTED}): \\{((?:${FIELD}(?:, ${FIELD})*)?)\\}`;
+const NAME = '[a-z][a-z-]*|"[a-z][a-z-]*"';
+const FIELD = `(?:${NAME}): ${VALUE}`;
+const KEY = `(${PLAIN_KEY}|${QUOTED}):`;
+/** More fields of a session, or lines between them, are left to the parser. */
+const MOST_OF_FIELDS = 40;
+const FIELDS = ` \\{((?:${FIELD}(?:, ${FIELD}){0,${MOST_OF_FIELDS}})?)\\}`;
+const COMMENT = '(?: +#.*| *)';
+const BLANK = ' *(?:#.*)?\\r?\\n';
+/** A field on a line of its own. */
+const FIELD_LINE = ` {4}${FIELD}${COMMENT}\\r?(?:\\n|$)`;
+const FIELD_LINES = `${COMMENT}\\r?\\n(${FIELD_LINE}(?:${FIELD_LINE}|${BLANK}){0,${MOST_OF_FIELDS}})`;
 
-/** The shape of a file with a line for each session, as `export-budgets` writes it. */
+/** The shape of a file with a line for each session, as `export-budgets` writes it, or a line for each field. */
 interface Shape {
   first: RegExp;
   line: RegExp;
@@ -19,17 +28,17 @@ interface Shape {
 const SHAPES: readonly Shape[] = [
   {
     first: /^sessions:\r?\n/m,
-    line: new RegExp(` {2}${ENTRY}(?: +#.*)?\\r?(?:\\n|$)| *(?:#.*)?\\r?\\n`, 'y'),
+    line: new RegExp(` {2}${KEY}(?:${FIELDS}${COMMENT}\\r?(?:\\n|$)|${FIELD_LINES})|${BLANK}`, 'y'),
     end: /[a-z]|$/y,
   },
-  {first: /^ {2}"sessions": \{\n/m, line: new RegExp(` {4}${ENTRY}(,?)\\n`, 'y'), end: / {2}\}/y},
+  {first: /^ {2}"sessions": \{\n/m, line: new RegExp(` {4}${KEY}${FIELDS}()(,?)\\n`, 'y'), end: / {2}\}/y},
 ];
 
 /** Longer names may be read in another way. */
 const MOST_OF_NAME = 1000;
 
 /**
- * Reads the sessions of a file with a line for each: a YAML parser takes ten times as long, and ten times the memory.
+ * Reads the sessions of a file with a line for each, or for each field: a YAML parser takes ten times as long, and ten times the memory.
  * The result is exactly what a YAML parser would return.
  *
  * @returns the sessions, and where they were cut out of `rest`; undefined for any other file
@@ -53,10 +62,11 @@ export function readPlainLines(
   return undefined;
 }
 
-/** Undefined where a line has another shape. */
+/** Undefined where a line has another shape, and where there is no session. */
 function findEnd(text: string, start: number, {line, end}: Shape): number | undefined {
   let at = start;
   let comma: string | undefined;
+  let isEmpty = true;
   for (;;) {
     line.lastIndex = at;
     const match = line.exec(text);
@@ -64,28 +74,34 @@ function findEnd(text: string, start: number, {line, end}: Shape): number | unde
     const [whole, key = ''] = match;
     // JSON has a comma between two lines.
     if (key.length > MOST_OF_NAME || comma === '') return undefined;
-    comma = match[3];
+    comma = match[4];
+    isEmpty &&= key === '';
     at += whole.length;
   }
   end.lastIndex = at;
-  return end.test(text) && at > start && comma !== ',' ? at : undefined;
+  return end.test(text) && !isEmpty && comma !== ',' ? at : undefined;
 }
 
-const PARTS = new RegExp(`([a-z-]+|"[a-z-]+"): (${VALUE})`, 'g');
+const PARTS = new RegExp(`(${NAME}): (${VALUE})`, 'g');
+const PART_LINES = new RegExp(`(?<=^ {4})(${NAME}): (${VALUE})`, 'gm');
 
 function* read(text: string, start: number, end: number, {line}: Shape): Generator<[TextNode, MapNode]> {
   let at = start;
   while (at < end) {
     line.lastIndex = at;
-    const [whole = '', key, fields = ''] = line.exec(text) ?? [];
+    const [whole = '', key, fields, fieldLines = ''] = line.exec(text) ?? [];
     if (key !== undefined) {
       const keyAt = at + whole.indexOf(key);
-      const fieldsAt = keyAt + key.length + ': {'.length;
-      const entries = Array.from(fields.matchAll(PARTS), ({0: part, 1: name = '', 2: value = '', index}) => {
-        const fieldAt = fieldsAt + index;
-        return [toText(name, fieldAt), toText(value, fieldAt + part.length - value.length)] as const;
-      });
-      yield [toText(key, keyAt), {kind: 'map', entries, at: fieldsAt - 1}];
+      const isFlow = fields !== undefined;
+      const fieldsAt = isFlow ? keyAt + key.length + ': {'.length : at + whole.length - fieldLines.length;
+      const entries = Array.from(
+        (fields ?? fieldLines).matchAll(isFlow ? PARTS : PART_LINES),
+        ({0: part, 1: name = '', 2: value = '', index}) => {
+          const fieldAt = fieldsAt + index;
+          return [toText(name, fieldAt), toText(value, fieldAt + part.length - value.length)] as const;
+        },
+      );
+      yield [toText(key, keyAt), {kind: 'map', entries, at: isFlow ? fieldsAt - 1 : fieldsAt}];
     }
     at += whole.length;
   }

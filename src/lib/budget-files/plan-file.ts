@@ -21,7 +21,7 @@ export interface PlannedSession {
 export interface Plan {
   /** As `planServer` names it; undefined for any. */
   server: string | undefined;
-  sessions: PlannedSession[];
+  sessions: Map<RawId, PlannedSession>;
 }
 
 /** Which server a plan is for. Of a Cluster any node may answer. */
@@ -87,14 +87,13 @@ export function readPlan(bytes: Buffer): Plan {
   if (!Array.isArray(changes)) throw refuse('it has no changes');
   if (version !== Number(VERSION)) throw refuse(`its version is not ${VERSION}`);
   if (server !== undefined && typeof server !== 'string') throw refuse('its server is no text');
-  const known = new Set<RawId>();
-  const sessions = changes.map((change: unknown, index) => {
+  const sessions = new Map<RawId, PlannedSession>();
+  for (const [index, change] of changes.entries()) {
     const session = isObject(change) ? readSession(change) : 'it is no object';
     if (typeof session === 'string') throw refuse(`its change ${index + 1} cannot be read: ${session}`);
-    if (known.has(session.id)) throw refuse(`session '${nameOf(session.id)}' is in it twice`);
-    known.add(session.id);
-    return session;
-  });
+    if (sessions.has(session.id)) throw refuse(`session '${nameOf(session.id)}' is in it twice`);
+    sessions.set(session.id, session);
+  }
   return {server, sessions};
 }
 

@@ -174,7 +174,7 @@ class FileReading {
         const {line} = other.lines.find(other.at);
         this.add(at, field, `Session '${nameOf(id)}' is listed twice: first in ${other.file}:${line}.`);
       } else {
-        this.named.set(id, Object.assign(wanted, {file: this.file, lines: this.lines, at}));
+        this.named.set(id, {...wanted, file: this.file, lines: this.lines, at});
       }
       if (this.scope !== undefined && !matchesOne(this.scope, Buffer.from(id, 'latin1'))) {
         this.add(at, field, `Session '${nameOf(id)}' is outside the scope of the file.`);

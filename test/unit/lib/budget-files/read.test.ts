@@ -202,6 +202,67 @@ describe('lines of sessions', () => {
     ),
   );
 
+  /** Of which a line is made, right and wrong. */
+  const piece = fc.constantFrom(
+    ...[
+      '  a:',
+      '  "b c":',
+      '  team:c:',
+      '  d: {budget: 5}',
+      '  e: {budget: 5, note: as asked}',
+      '  f: {}',
+      '  g',
+      '  "h',
+    ],
+    ...['    budget: 5', '    note: as asked', '    at: 09:00', '    "on": monday', '    note: "x # y"', '    - 5'],
+    ...[
+      '      budget: 5',
+      '   budget: 5',
+      '    budget:',
+      '    budget: 5: 6',
+      '    -x: 5',
+      '    a b: 5',
+      '    note: x y:',
+    ],
+    ...[' # note: x', ' ', '', '# a', '    # note: x', '  # y', '\t', '\r', ' &x', ' *x', ' |', '{}', '\u2028', ','],
+  );
+  const somePieces = fc.oneof(
+    {
+      arbitrary: fc.tuple(piece, fc.constantFrom('', '', '', ' # note: x', ' ', '\r', '#')).map((two) => two.join('')),
+      weight: 6,
+    },
+    {arbitrary: fc.array(piece, {maxLength: 3}).map((list) => list.join('')), weight: 1},
+  );
+
+  fuzz(
+    'in any order are read as a parser of YAML reads them, or left to it',
+    fc.asyncProperty(
+      fc.array(somePieces, {minLength: 1, maxLength: 8}),
+      fc.constantFrom('\n', '\n', '\r\n'),
+      fc.constantFrom('', 'rules: []\n', '  z: {}'),
+      async (lines, newline, end) => {
+        const text = `version: 1${newline}sessions:${newline}${lines.join(newline)}${newline}${end}`;
+        const plain = readPlainLines(text);
+        if (plain === undefined) return;
+        const {root, problems} = await readYaml(text);
+        expect(problems).toEqual([]);
+        const whole =
+          root?.kind === 'map' ? Object.fromEntries([...root.entries].map(([{text: name}, node]) => [name, node])) : {};
+        expect(toJson(plain.sessions)).toEqual(toJson(whole['sessions']));
+      },
+    ),
+    0.02,
+  );
+
+  test('take a line for each field, too', async () => {
+    const text = `version: 1\nsessions:\n  # of the team\n  a: # for now\n    budget: 5 # x: y\n\n    period: month\n    # note: z\n    "timezone": "Europe/Berlin"\n  b: {budget: 6}\n`;
+    expect(readPlainLines(text)).toBeDefined();
+    expect(await budgetsOf(text)).toEqual({a: '5', b: '6'});
+    expect(await mistakesOf(text.replace('period: month', 'period: moon'))).toEqual([
+      "7:13 period: Invalid period 'moon'. Write one of day, week, month, year, none.",
+    ]);
+  });
+
   test('take comments, blank lines, quotes and other sections around them', async () => {
     const text = `# of the team\nversion: 1\nscope: ['*']\nsessions:\n  a: {budget: 5} # for now\n\n  # another\n  "b\\n": {budget: 6, note: asked for in the ticket}\nrules:\n  - {match: 'x*', budget: 1}\n`;
     expect(readPlainLines(text)).toBeDefined();
