@@ -345,8 +345,7 @@ describe('the lists of the pages', () => {
 
     const report = await batchOf(verb, '--yes');
     const fields = required.filter((field) => field !== 'second_look');
-    const looks = verb === 'unfreeze' ? [] : ['second_looks'];
-    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', ...looks, 'change_id', 'summary']);
+    expect(Object.keys(report)).toEqual(['action', 'dry_run', 'results', 'second_looks', 'change_id', 'summary']);
     expect(Object.keys(report.results[0] ?? {})).toEqual([
       'session_id',
       'outcome',

@@ -7,6 +7,7 @@ import {formatExactMoney, type Money} from '../../lib/values/money.js';
 import {hexOf, nameOf, type RawId} from '../../lib/values/session-id.js';
 import {type Colour, paint} from '../text/colour.js';
 import {roomOf, showCut, showText} from '../text/escape.js';
+import {jsonList} from '../text/json-list.js';
 import {stringifyJson} from '../text/json.js';
 import {formatCount} from '../text/words.js';
 
@@ -33,30 +34,37 @@ export async function* renderDifferences(
   comparisons: AsyncIterable<SpentComparison>,
   {format, counts}: {format: (typeof DIFF_FORMATS)[number]; counts: DifferenceCounts},
 ): AsyncGenerator<string> {
-  let separator = '\n    ';
-  if (format === 'json') yield '{\n  "differences": [';
+  const write = (difference: Difference, spent: Money | null): string => {
+    if (format === 'text') return toLine(difference, spent);
+    const json = toJson(difference, spent);
+    return format === 'json' ? stringifyJson(json, '  ', '    ') : `${stringifyJson(json)}\n`;
+  };
+  const pages = writeEach(comparisons, counts, write);
+  if (format === 'json') {
+    yield '{\n  "differences": ';
+    yield* jsonList(pages, '    ');
+    const {change, unlisted, same, failed} = counts;
+    const summary = stringifyJson({to_change: change, not_listed: unlisted, unchanged: same, failed}, '  ', '  ');
+    yield `,\n  "summary": ${summary}\n}\n`;
+    return;
+  }
+  for await (const texts of pages) yield texts.join('');
+  if (format === 'text') yield `${describeCounts(counts)}\n`;
+}
+
+/** The texts of each page's differences, which it counts. */
+async function* writeEach(
+  comparisons: AsyncIterable<SpentComparison>,
+  counts: DifferenceCounts,
+  write: (difference: Difference, spent: Money | null) => string,
+): AsyncGenerator<string[]> {
   for await (const {differences, same, spent} of comparisons) {
     counts.same += same;
-    let text = '';
-    for (const difference of differences) {
-      if (difference.state === 'failed') counts.failed++;
-      else if (difference.state === 'unlisted') counts.unlisted++;
-      else counts.change++;
-      const spentByIt = spent.get(difference.id) ?? null;
-      if (format === 'text') text += toLine(difference, spentByIt);
-      else if (format === 'ndjson') text += `${stringifyJson(toJson(difference, spentByIt))}\n`;
-      else {
-        text += separator + stringifyJson(toJson(difference, spentByIt), '  ', '    ');
-        separator = ',\n    ';
-      }
+    for (const {state} of differences) {
+      counts[state === 'failed' ? 'failed' : state === 'unlisted' ? 'unlisted' : 'change']++;
     }
-    yield text;
+    yield differences.map((difference) => write(difference, spent.get(difference.id) ?? null));
   }
-  const {change, unlisted, same, failed} = counts;
-  if (format === 'text') yield `${describeCounts(counts)}\n`;
-  if (format !== 'json') return;
-  const summary = stringifyJson({to_change: change, not_listed: unlisted, unchanged: same, failed}, '  ', '  ');
-  yield `${separator.startsWith(',') ? '\n  ' : ''}],\n  "summary": ${summary}\n}\n`;
 }
 
 /** `2 to change, 1 not listed, 40 as they should be` */

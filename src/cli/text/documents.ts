@@ -1,6 +1,4 @@
-import {Decimal} from '../../lib/values/decimal.js';
-import {toPlainDigits} from '../../lib/values/money.js';
-import {toCsvCell} from './csv.js';
+import {toCsvLine} from './csv.js';
 import {stringifyJson} from './json.js';
 
 /**
@@ -20,17 +18,6 @@ export function* renderDocuments(
   }
   if (format === 'csv') yield `${fields.join(',')}\n`;
   for (const one of documents) {
-    yield format === 'ndjson'
-      ? `${stringifyJson(one)}\n`
-      : `${Object.values(one)
-          .map((value) => toCell(value, isTerminal))
-          .join(',')}\n`;
+    yield format === 'ndjson' ? `${stringifyJson(one)}\n` : toCsvLine(Object.values(one), {isTerminal});
   }
-}
-
-function toCell(value: unknown, isTerminal: boolean): string {
-  if (value instanceof Date) return value.toISOString();
-  if (value instanceof Decimal) return toPlainDigits(value);
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  return typeof value === 'string' ? toCsvCell(value, {isTerminal}) : '';
 }

@@ -6,6 +6,7 @@ import type {ShippedChange} from '../../lib/journal/ship.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
 import {formatUtc} from '../../lib/values/time.js';
 import {roomOf, showCut} from '../text/escape.js';
+import {jsonList} from '../text/json-list.js';
 import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
 
@@ -26,16 +27,18 @@ export async function* renderChanges(
     yield* await renderTable(pages, isEach);
     return;
   }
-  const isList = format === 'json';
-  let separator = '';
-  if (isList) yield '[';
-  for await (const parts of pages) {
-    for (const element of parts.flatMap(toChangesJson)) {
-      yield isList ? `${separator}\n  ${stringifyJson(element, '  ', '  ')}` : `${stringifyJson(element)}\n`;
-      separator = ',';
-    }
+  if (format === 'json') {
+    yield* jsonList(writeEach(pages, '  '), '  ');
+    yield '\n';
+    return;
   }
-  if (isList) yield separator === '' ? ']\n' : '\n]\n';
+  for await (const lines of writeEach(pages, '')) yield lines.map((line) => `${line}\n`).join('');
+}
+
+async function* writeEach(pages: AsyncIterable<HistoryPart[]>, indent: string): AsyncGenerator<string[]> {
+  for await (const parts of pages) {
+    yield parts.flatMap(toChangesJson).map((change) => stringifyJson(change, indent, indent));
+  }
 }
 
 const HEADER = ['When (UTC)', 'Change', 'Who', 'What', 'Session', 'Before → after', 'Note'];

@@ -4,12 +4,13 @@ import type {Journal} from '../../lib/journal/entry.js';
 import {type BudgetChange} from '../../lib/operations/budget.js';
 import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/totals.js';
 import {TokengateError} from '../../lib/values/errors.js';
-import {formatMoney, formatPercentage, type Money, toPlainDigits, ZERO} from '../../lib/values/money.js';
+import {formatMoney, formatPercentage, type Money, ZERO} from '../../lib/values/money.js';
 import {hexOf} from '../../lib/values/session-id.js';
 import {statusOf} from '../../lib/watch/row.js';
 import {type Colour, STATUS_COLOURS} from '../text/colour.js';
-import {toCsvCell} from '../text/csv.js';
+import {toCsvLine} from '../text/csv.js';
 import {roomOf, showCut, showText} from '../text/escape.js';
+import {jsonList} from '../text/json-list.js';
 import {stringifyJson} from '../text/json.js';
 import {drawTable} from '../text/table.js';
 import type {Forecast, ForecastJson} from './forecast.js';
@@ -213,7 +214,16 @@ export async function* renderSessions(pages: AsyncIterable<ListedSession[]>, vie
     }
     case 'csv':
       yield `${columns.map(({key}) => key).join(',')}\n`;
-      for await (const page of pages) yield page.map((session) => toCsvLine(columns, session, view)).join('');
+      for await (const page of pages) {
+        yield page
+          .map((session) =>
+            toCsvLine(
+              columns.map(({value}) => value(session)),
+              view,
+            ),
+          )
+          .join('');
+      }
       break;
     case 'ids':
       for await (const page of pages) yield page.map((session) => toIdLine(session, view)).join('');
@@ -270,26 +280,21 @@ async function* renderJson(
   const indent = withTotals ? '    ' : '  ';
   const toJson = jsonWriter(columns, `\n${indent}`);
   let totals = NO_TOTALS;
-  let separator = '';
-  yield withTotals ? '{\n  "sessions": [' : '[';
-  for await (const page of pages) {
-    if (withTotals) totals = addToTotals(totals, page);
-    let text = '';
-    for (const session of page) {
-      text += `${separator}\n${indent}${toJson(session)}`;
-      separator = ',';
+  const elements = async function* (): AsyncGenerator<string[]> {
+    for await (const page of pages) {
+      if (withTotals) totals = addToTotals(totals, page);
+      yield page.map(toJson);
     }
-    yield text;
-  }
-  const end = separator === '' ? '' : `\n${indent.slice(2)}`;
+  };
+  if (withTotals) yield '{\n  "sessions": ';
+  yield* jsonList(elements(), indent);
   if (withTotals) {
     const {count, budget, spent, remaining} = totals;
     const sums = {count, budget, spent, remaining, percentage_used: usedOf(totals)};
     onTotals(totals);
-    yield `${end}],\n  "totals": ${stringifyJson(sums, '  ', '  ')}\n}\n`;
-  } else {
-    yield `${end}]\n`;
+    yield `,\n  "totals": ${stringifyJson(sums, '  ', '  ')}\n}`;
   }
+  yield '\n';
 }
 
 /** Writes a session like `stringifyJson`, on one line or several. It runs for every session, so it builds no object. */
@@ -307,19 +312,6 @@ function jsonWriter(columns: readonly Column[], newline = ''): (session: ListedS
     if (hex !== undefined) text += `,${inner}"session_id_hex":${newline === '' ? '' : ' '}"${hex}"`;
     return `${text}${newline}}`;
   };
-}
-
-function toCsvLine(columns: readonly Column[], session: ListedSession, {isTerminal}: ListView): string {
-  const cells = columns.map(({value}) => {
-    const content = value(session);
-    if (content === null) return '';
-    if (typeof content === 'string') return toCsvCell(content, {isTerminal});
-    if (content instanceof Date) return content.toISOString();
-    return typeof content === 'boolean' || typeof content === 'number'
-      ? String(content)
-      : toPlainDigits(content as Money);
-  });
-  return `${cells.join(',')}\n`;
 }
 
 function totalCells(totals: Totals, columns: readonly ColumnName[]): string[] {

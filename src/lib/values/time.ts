@@ -258,7 +258,7 @@ export function isZoneName(name: string): boolean {
   }
 }
 
-/** How the beginning of a period is typed: a length of time before now, the local day of now or the one before, or a time. */
+/** How an operator types a beginning: a duration before now, today or yesterday, or a time. */
 export type Since = {secondsAgo: number} | {daysAgo: number} | {at: Date};
 
 /**

@@ -31,7 +31,7 @@ export interface Watched {
 
 export interface WatchedGroup {
   members: readonly Watched[];
-  /** How many there are of each status. */
+  /** The number of sessions with each status. */
   statuses: Record<Status, number>;
 }
 
