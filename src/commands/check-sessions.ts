@@ -152,9 +152,13 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     const isAsked = emptyWithin !== undefined || (maxRate !== undefined && sample === undefined);
     const recorded = isAsked ? await this.readRecorded(match) : undefined;
     if (emptyWithin !== undefined && recorded === undefined) {
-      throw new TokengateError('NOT_RECORDED', 'When budgets will be empty is not known: no spending is recorded.', {
-        hint: 'Record it every few minutes, from cron, with: tokengate record-spending --quiet',
-      });
+      throw new TokengateError(
+        'NOT_RECORDED',
+        'It is not known when budgets will be empty: there are no two recordings a minute apart.',
+        {
+          hint: 'Record it every few minutes, from cron, with: tokengate record-spending --quiet',
+        },
+      );
     }
     return {
       rates:

@@ -160,11 +160,12 @@ export async function checkSessions(redis: Redis, options: CheckOptions): Promis
     findings.push(...findingsOf(subject, rules));
   };
   const freezes = aboutFreezes || where?.needsFrozen === true ? await readFreezes(redis, match, now) : undefined;
-  const periods =
-    aboutPeriods || recordedRates !== undefined || options.withPeriods === true
-      ? await readRenewing(redis, {match, now, graceMs: options.graceMs})
-      : undefined;
-  const ids = await scanIds(redis, BUDGET_KEYS, match);
+  const needsPeriods = aboutPeriods || recordedRates !== undefined || options.withPeriods === true;
+  // Beside each other: Redis looks for periods while the IDs of sessions are sorted here.
+  const [periods, ids] = await Promise.all([
+    needsPeriods ? readRenewing(redis, {match, now, graceMs: options.graceMs}) : undefined,
+    scanIds(redis, BUDGET_KEYS, match),
+  ]);
   for await (const page of readSessions(redis, ids, 'skip')) {
     for (const session of page) {
       session.freeze = freezes === undefined ? null : (freezes.get(session.key) ?? NOT_FROZEN);

@@ -8,7 +8,7 @@ import type {Redis} from '../redis/contract.js';
 import type {Filter} from '../sessions/filter.js';
 import {mayPass} from '../sessions/filter.js';
 import {readRenewingIfAllowed} from '../sessions/periods.js';
-import {readFreezes, readRequestCounts, readSessions} from '../sessions/read.js';
+import {readFreezesAndCounts, readSessions} from '../sessions/read.js';
 import {scanIds} from '../sessions/scan-ids.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, ZERO} from '../values/money.js';
@@ -70,8 +70,7 @@ export async function measure(redis: Redis, options: MetricsOptions): Promise<Me
   const start = hrtime.bigint();
   const {match, where, maxSeries, now} = options;
   const isWritable = await askWritable(redis);
-  const freezes = await readFreezes(redis, match, now);
-  const requests = await readRequestCounts(redis, match);
+  const {freezes, requests} = await readFreezesAndCounts(redis, match, now);
   const periods = await readRenewingIfAllowed(redis, {match, now});
   let kept: Measured[] = [];
   let all = NO_SUMS;

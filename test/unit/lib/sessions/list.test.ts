@@ -8,7 +8,7 @@ import {listSessions} from '../../../../src/lib/sessions/list.js';
 import {
   hidesSome,
   readFreezes,
-  readRequestCounts,
+  readFreezesAndCounts,
   readSessions,
   toListed,
   valuesOf,
@@ -311,7 +311,7 @@ describe('freezes', () => {
     const half = await connectAs('resetkeys', '~session:*');
     const refusal = {code: 'REDIS_NO_PERMISSION'};
     await expect(readFreezes(half, undefined, new Date())).rejects.toMatchObject(refusal);
-    await expect(readRequestCounts(half, undefined)).rejects.toMatchObject(refusal);
+    await expect(readFreezesAndCounts(half, undefined, new Date())).rejects.toMatchObject(refusal);
   });
 });
 
@@ -322,14 +322,14 @@ test('counts of requests are those that stand there, and null for what is none',
     'anomaly:x:identical_count': '2',
   });
   await server.client.lPush('anomaly:c:requests:1min', '1');
-  expect(await readRequestCounts(redis, undefined)).toEqual(
+  expect((await readFreezesAndCounts(redis, undefined, new Date())).requests).toEqual(
     new Map([
       ['a', 7],
       ['b', null],
       ['c', null],
     ]),
   );
-  expect(await readRequestCounts(redis, 'a*')).toEqual(new Map([['a', 7]]));
+  expect((await readFreezesAndCounts(redis, 'a*', new Date())).requests).toEqual(new Map([['a', 7]]));
 });
 
 test('a filter lets pass what cannot be read where that is asked for', async () => {

@@ -58,6 +58,14 @@ describe('at any width', () => {
     }
   });
 
+  test.each([
+    [20, ' tokengate redis.…'],
+    [60, ' tokengate redis.example.com:6379 db 0'],
+    [80, ' tokengate redis.example.com:6379 db 0  +2026-11-22 10:00:00 UTC$'],
+  ])('whose data it is, before when it was read, on %i', (columns, line) => {
+    expect(draw(columns, 24)[0]).toMatch(new RegExp(`^${line}`));
+  });
+
   test.each([20, 30, 40, 59, 60, 80, 120])('the status is there on %i', (columns) => {
     const row = draw(columns, 24).find((line) => line.includes('prod'));
     expect(row).toMatch(columns < 120 ? /^>frz 1h/ : /^>frozen/);
