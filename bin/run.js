@@ -12,7 +12,7 @@ if (process.argv[2] === '__complete') return require('../dist/complete.cjs');
 
 const fs = require('node:fs');
 
-if (/^(--version|-v)$/.test(process.argv[2]) && writeVersion()) return;
+if (['--version', '-v'].includes(process.argv[2]) && writeVersion()) return;
 
 const {dirname, isAbsolute, join} = require('node:path');
 const {Script} = require('node:vm');
@@ -20,10 +20,7 @@ const {crc32} = require('node:zlib');
 
 const ROOT = dirname(__dirname);
 const DIST = join(ROOT, 'dist');
-/** How many are kept: of each file of dist one, for each version of the CLI and of Node.js that is in use. */
-const MAX_FILES = 32;
-/** No one but the owner may write, and no one else read. */
-const FOLDER_MODE = 0o700;
+/** No one but the owner may read or write what is kept. */
 const FILE_MODE = 0o600;
 
 const folder = cacheFolder();
@@ -43,9 +40,9 @@ function load(name) {
   if (known !== undefined) return known.exports;
   // ASCII, which the build sees to; read as what it is not, each character would be decoded.
   const source = fs.readFileSync(path, 'latin1');
-  // The build puts a hash of all that follows at the beginning.
-  const [, hash] = /^\/\*(\w{64})\*\//.exec(source) ?? [];
-  const file = hash === undefined || !folder ? undefined : join(folder, `${hash}-${process.version}-${process.arch}`);
+  // The build begins a file with a comment of nothing but the hash of all that follows.
+  const hash = source.slice(2, 66);
+  const file = folder === undefined ? undefined : join(folder, `${hash}-${process.version}-${process.arch}`);
   const cached = file !== undefined && isFolderSafe ? readCache(file) : undefined;
   const script = new Script(
     `(function (exports, require, module, __filename, __dirname, importModule) {${source}\n})`,
@@ -87,13 +84,7 @@ function keepCode(exitCode) {
   const task = currentTask();
   const stale = [...loaded].filter(([, {tasks}]) => !tasks.includes(task));
   if (stale.length === 0) return;
-  try {
-    if (!makeFolder()) return;
-    for (const [file, {script, tasks}] of stale) writeCache(file, [...tasks, task], script.createCachedData());
-    removeOldest();
-  } catch {
-    // The next start takes as long as this one did.
-  }
+  require('./keep-code.js')({folders: foldersOf(folder), isOwnFolder, mode: FILE_MODE}, stale, task);
 }
 
 /** The command that was run, or which kind of help; other words would each count as new. */
@@ -130,38 +121,6 @@ function readCache(path) {
   } finally {
     if (descriptor !== undefined) fs.closeSync(descriptor);
   }
-}
-
-/** False where what it would hold could not be trusted. */
-function makeFolder() {
-  for (const [index, above] of foldersOf(folder).entries()) {
-    // Not recursive: a home folder that does not exist is not made.
-    if (!fs.existsSync(above)) fs.mkdirSync(above, {mode: FOLDER_MODE});
-    if (!isOwnFolder(above, index)) return false;
-  }
-  return true;
-}
-
-/** Other processes see the old file or the new one, and never a part of it. */
-function writeCache(path, tasks, code) {
-  const body = Buffer.concat([Buffer.from(`${tasks.join(' ')}\n`), code]);
-  const checksum = Buffer.alloc(4);
-  checksum.writeUInt32LE(crc32(body));
-  const temporary = `${path}.${process.pid}`;
-  try {
-    fs.writeFileSync(temporary, Buffer.concat([checksum, body]), {mode: FILE_MODE, flag: 'wx'});
-    fs.renameSync(temporary, path);
-  } finally {
-    fs.rmSync(temporary, {force: true});
-  }
-}
-
-function removeOldest() {
-  const files = fs.readdirSync(folder).map((name) => join(folder, name));
-  const age = (path) => fs.statSync(path, {throwIfNoEntry: false})?.mtimeMs ?? 0;
-  const ages = new Map(files.map((path) => [path, age(path)]));
-  files.sort((a, b) => ages.get(b) - ages.get(a));
-  for (const path of files.slice(MAX_FILES)) fs.rmSync(path, {force: true});
 }
 
 /** From the user's cache folder to our own. */

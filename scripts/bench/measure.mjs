@@ -1,6 +1,6 @@
 // What a process takes: time from its start to its end, CPU time and peak memory.
 import {spawnSync} from 'node:child_process';
-import {existsSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {existsSync, readFileSync, realpathSync, rmSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 
 import {feed, run} from './run.mjs';
@@ -15,7 +15,8 @@ const WRITE_USAGE = `process.on('exit', () => {
 });
 `;
 
-export function makeMeter({folder, cli, socket, url}, tokengate) {
+/** Programs over TCP unless it is said that they go over the `socket`. */
+export function makeMeter({folder, cli, places}, tokengate, counter) {
   const usageFile = join(folder, 'usage.txt');
   const preload = join(folder, 'write-usage.cjs');
   writeFileSync(preload, WRITE_USAGE);
@@ -24,7 +25,7 @@ export function makeMeter({folder, cli, socket, url}, tokengate) {
   // A user's own variables could slow both sides down, and so hide the ratio: with NODE_EXTRA_CA_CERTS Node 20 parses
   // the certificates at every start.
   const {PATH, LANG} = process.env;
-  const env = {PATH, LANG, HOME: folder, TOKENGATE_REDIS_URL: url, BENCH_USAGE: usageFile};
+  const env = {PATH, LANG, HOME: folder, BENCH_USAGE: usageFile};
   if (!hasGnuTime) env.NODE_OPTIONS = `--require ${preload}`;
 
   const measure = async (start, program, args, ...rest) => {
@@ -37,11 +38,17 @@ export function makeMeter({folder, cli, socket, url}, tokengate) {
     const [peakKiB, user, system] = readFileSync(usageFile, 'utf8').trim().split(' ').map(Number);
     return {seconds, cpuSeconds: user + system, peakMiB: peakKiB / 1024};
   };
+  const ofPlace = (over = 'TCP') => ({...env, TOKENGATE_REDIS_URL: places[over].url});
   return {
     node: (args) => measure(run, process.execPath, args, {env}),
-    tokengate: (args, {input, ...more} = {}) => measure(run, tokengate, args, {input, env: {...env, ...more}}),
-    redisCli: (args) => measure(run, cli, ['-s', socket, ...args], {env}),
-    redisPipe: (file) => measure(feed, cli, ['-s', socket, '--pipe'], file, {env}),
+    tokengate: (args, {input, over, env: more} = {}) =>
+      measure(run, tokengate, args, {input, env: {...ofPlace(over), ...more}}),
+    redisCli: (args, over = 'TCP') => measure(run, cli, [...places[over].options, ...args], {env}),
+    redisPipe: (file, over = 'TCP') => measure(feed, cli, [...places[over].options, '--pipe'], file, {env}),
+    /** In a run of its own, after others have left the code that they compiled. */
+    countInstructions: ({args, over, env: more}) =>
+      counter?.count([process.execPath, realpathSync(tokengate), ...args], {...ofPlace(over), ...more}),
+    countNode: (args) => counter?.count([process.execPath, ...args], env),
   };
 }
 
@@ -82,4 +89,13 @@ function spread(values) {
   const middle = sorted.length / 2;
   const median = (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
   return {median, min: sorted[0], max: sorted.at(-1)};
+}
+
+/** Two programs one after the other, as one. */
+export function addUp(a, b) {
+  return {
+    seconds: a.seconds + b.seconds,
+    cpuSeconds: a.cpuSeconds + b.cpuSeconds,
+    peakMiB: Math.max(a.peakMiB, b.peakMiB),
+  };
 }

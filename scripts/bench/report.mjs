@@ -1,36 +1,9 @@
 // The measurements as Markdown.
 
-const GROUPS = {
-  start: {
-    title: 'Start-up',
-    text: 'One command as one process, with a Redis on a local socket.',
-  },
-  list: {
-    title: 'Lists',
-    text: '`redis-cli --scan` prints the keys of the budgets as they come, in steps of ten keys, and reads no value.',
-  },
-  spending: {
-    title: 'Spending',
-    text:
-      'Before each recording, one session in a hundred has spent something; the report is of a month in which each session spends every ' +
-      'day.',
-  },
-  change: {
-    title: 'Batches',
-    text:
-      'A reset waits a tenth of a second at its end, to look whether spending has come back. `redis-cli --pipe` is told the IDs, as is ' +
-      '`--stdin`; `--all` has to find them first.',
-  },
-  renew: {
-    title: 'Renewals',
-    text: 'Each session has a period beside its budget and its spending.',
-  },
-};
-
-export function formatReport(rows, {line, date, node, redis, cpus, platform}) {
+export function formatReport(sections, rows, {line, date, node, redis, machine, load, counter}) {
   return `# Benchmarks
 
-Measured on ${date} with Node ${node} and Redis ${redis} on ${cpus} CPUs (${platform}), by
+Measured on ${date} with Node ${node} and Redis ${redis} on ${machine}, where ${load} processes wanted a CPU when it began, by
 \`${line}\`.
 
 The package is packed, and installed with \`npm install --global\`. Each figure is of whole processes, from their start to
@@ -39,15 +12,23 @@ runs that followed one another, so they say more than the seconds, which are thi
 of all runs. \`NODE_EXTRA_CA_CERTS\` is not set, because with it Node 20 parses the certificates at every start,
 \`node -e 0\` included.
 
-A ratio of 2 means: twice as long as the program beside it, which does only the Redis part of that work.
+A ratio of 2 means: twice as long as the program beside it, which does only the Redis part of that work. A target is what
+the project wants of that ratio, an aim what it hopes for.${explainCounter(counter)}
 
-${formatTables(rows)}
+${formatTables(sections, rows)}
 `;
 }
 
-export function formatTables(rows) {
-  return Object.entries(GROUPS)
-    .map(([group, {title, text}]) => [title, text, rows.filter((row) => row.group === group)])
+function explainCounter(counter) {
+  return counter === undefined
+    ? ''
+    : ` Instructions are millions in user space, counted by ${counter} in one run: they move by two in a hundred, where a
+time on a busy machine moves by half.`;
+}
+
+export function formatTables(sections, rows) {
+  return sections
+    .map(({title, text}, index) => [title, text, rows.filter(({section}) => section === sections[index])])
     .filter(([, , chosen]) => chosen.length > 0)
     .map(([title, text, chosen]) => `## ${title}\n\n${text}\n\n${formatTable(chosen)}`)
     .join('\n\n');
@@ -57,8 +38,12 @@ function formatTable(rows) {
   const columns = {
     sessions: ({count}) => (count === undefined ? undefined : count.toLocaleString('en')),
     command: ({what}) => what,
+    over: ({over}) => over,
     'beside it': ({against}) => against,
     ratio: ({ratio}) => `**${formatNumber(ratio.median)}** (${formatNumber(ratio.min)}–${formatNumber(ratio.max)})`,
+    target: ({target}) => target && formatTarget(target),
+    instructions: ({instructions}) => instructions && formatNumber(instructions / 1e6, 0),
+    'its instructions': ({theirInstructions}) => theirInstructions && formatNumber(theirInstructions / 1e6, 0),
     seconds: ({ours}) => formatSpread(ours.seconds),
     'its seconds': ({theirs}) => formatSpread(theirs.seconds),
     'CPU seconds': ({ours}) => formatNumber(ours.cpuSeconds),
@@ -79,6 +64,10 @@ function formatTable(rows) {
 function pad(texts) {
   const width = Math.max(...texts.map(({length}) => length));
   return texts.map((text) => text.padEnd(width));
+}
+
+function formatTarget({ratio, aim, peakMiB}) {
+  return ratio === undefined ? `${peakMiB} MiB` : `${ratio}, aim ${aim}`;
 }
 
 function formatSpread({median, min, max}) {

@@ -1,7 +1,8 @@
-// A Redis for measuring: without a port or persistence, and gone when this process ends, however it ends.
+// A Redis for measuring: without persistence, and gone when this process ends, however it ends.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {existsSync, mkdtempSync} from 'node:fs';
+import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {clearTimeout, setTimeout} from 'node:timers';
@@ -25,7 +26,21 @@ export async function startServer(program) {
   // The path of a socket may have about 100 bytes, and some systems' TMPDIR alone is that long.
   const folder = mkdtempSync(join(tmpdir().length > 60 ? '/tmp' : tmpdir(), 'tokengate-bench-'));
   const socket = join(folder, 'redis.sock');
-  const options = ['--port', '0', '--unixsocket', socket, '--dir', folder, '--save', '', '--appendonly', 'no'];
+  const port = String(await findFreePort());
+  const options = [
+    '--bind',
+    '127.0.0.1',
+    '--port',
+    port,
+    '--unixsocket',
+    socket,
+    '--dir',
+    folder,
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+  ];
   // Detached: Ctrl-C is for this process, which ends the server after everything that uses it.
   const keeper = spawn('sh', ['-c', KEEPER, 'sh', folder, program, ...options], {
     detached: true,
@@ -38,8 +53,12 @@ export async function startServer(program) {
   return {
     folder,
     cli,
-    socket,
     url: `unix://${encodeURI(socket)}`,
+    /** The ways to it: for tokengate, and as options of redis-cli. */
+    places: {
+      TCP: {url: `redis://127.0.0.1:${port}`, options: ['-h', '127.0.0.1', '-p', port]},
+      socket: {url: `unix://${encodeURI(socket)}`, options: ['-s', socket]},
+    },
     send,
     /** Without the journal. */
     countKeys: async () => Number(await send('DBSIZE')) - Number(await send('EXISTS', 'tokengate:journal')),
@@ -60,6 +79,16 @@ export async function startServer(program) {
       await ended;
     },
   };
+}
+
+/** Another process may take it before Redis does: then Redis does not start, and says so. */
+async function findFreePort() {
+  const holder = createServer().listen(0, '127.0.0.1');
+  await once(holder, 'listening');
+  const {port} = holder.address();
+  holder.close();
+  await once(holder, 'close');
+  return port;
 }
 
 async function untilReady(keeper) {

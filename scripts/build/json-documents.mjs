@@ -408,10 +408,18 @@ const difference = oneOf(
   {...named, difference: [['unlisted'], 'the file does not list it']},
   {...named, difference: [['failed'], 'it cannot be compared'], error: [error, 'why']},
 );
-const applied = batchOf('change', 'changed', [
-  changedBudget,
-  {freeze_reason: ['text', 'why it is frozen (`--unlisted freeze`)'], frozen_until: ['time', 'the end of the freeze']},
-]);
+const applied = batchOf(
+  'change',
+  'changed',
+  [
+    changedBudget,
+    {
+      freeze_reason: ['text', 'why it is frozen (`--unlisted freeze`)'],
+      frozen_until: ['time', 'the end of the freeze'],
+    },
+  ],
+  {second: lookOf(OVERWRITTEN, {...budgetNow, ...freezeNow}, '')},
+);
 const fileEntry = {
   'budget?': ['amount', 'US dollars to spend now'],
   'amount?': ['amount', 'US dollars that each renewal gives; the budget if left out'],

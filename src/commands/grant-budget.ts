@@ -2,6 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {amountArg, journalFlags, sessionIdArg} from '../cli/oclif/flags.js';
+import {parseTypedTime} from '../cli/text/time-zone.js';
 import {type GrantJson, toGrantJson} from '../cli/views/periods.js';
 import {changeKnown} from '../lib/change/apply.js';
 import {moneyOf} from '../lib/gateway/stored-amount.js';
@@ -13,7 +14,7 @@ import {serverTime} from '../lib/redis/server-time.js';
 import {TokengateError} from '../lib/values/errors.js';
 import {formatExactMoney, type Money, ZERO} from '../lib/values/money.js';
 import {nameOf} from '../lib/values/session-id.js';
-import {parseDuration, parseTime} from '../lib/values/time.js';
+import {parseDuration} from '../lib/values/time.js';
 
 interface Granted extends GrantJson {
   session_id: string;
@@ -94,7 +95,7 @@ A renewal keeps a grant that goes on, on top of the new budget. A grant with --t
       return (now) => new Date(now.getTime() + seconds * 1000);
     }
     if (until === undefined) return () => null;
-    const end = parseTime(until);
+    const end = parseTypedTime(until);
     return (now) => {
       if (end > now) return end;
       throw new TokengateError('INVALID_TIME', `The end of the grant, ${end.toISOString()}, is in the past.`);

@@ -138,12 +138,17 @@ test.each([
   ['CET-1CEST,M3.5.0,M10.5.0/3', 'is not known here'],
   ['Nowhere/City', 'is not known here'],
 ])('a local time in the time zone %s is refused', async (zone, why) => {
-  const argv = ['freeze-session', 'a', '--until', '2097-07-01T18:00'];
-  const {code, stderr} = await runBinary(argv, {...redis, env: {TZ: zone}});
-  expect(code).toBe(1);
-  expect(stderr).toContain(why);
-  expect(stderr).toContain('Give Z or an offset');
-  expect(await redis.client.exists('anomaly:a:frozen_until')).toBe(0);
+  for (const argv of [
+    ['freeze-session', 'a', '--until', '2097-07-01T18:00'],
+    ['grant-budget', 'a', '5', '--until', '2097-07-01T18:00'],
+    ['list-changes', '--since', '2026-07-01'],
+  ]) {
+    const {code, stderr} = await runBinary(argv, {...redis, env: {TZ: zone}});
+    expect({argv, code}).toEqual({argv, code: 1});
+    expect(stderr).toContain(why);
+    expect(stderr).toContain('Give Z or an offset');
+  }
+  expect(await redis.client.exists(['anomaly:a:frozen_until', 'tokengate:grants:a'])).toBe(0);
 });
 
 test.each([

@@ -72,6 +72,7 @@ describe('the packed package', () => {
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
+      'bin/keep-code.js',
       'bin/package.json',
       'bin/run.js',
       'completions/tokengate.bash',

@@ -171,6 +171,13 @@ describe('apply-budgets', () => {
       expect(await run(`apply-budgets --plan ${anywhere} --yes`, {url: `${redis.url}?db=1`})).toMatchObject({code: 0});
     });
 
+    test('may have a byte order mark before it', async () => {
+      const path = await plan('  a: {budget: 2}\n');
+      const marked = await file(`\ufeff${await readFile(path, 'utf8')}`, 'marked.json');
+      expect(await run(`apply-budgets --plan ${marked} --yes`, redis)).toMatchObject({code: 0, stderr: ''});
+      expect(await budgetOf('a')).toBe('2');
+    });
+
     test('applies what was edited in it, and says what is wrong with that', async () => {
       await load({a: '1'});
       const path = await plan('  a: {budget: 10}\n');

@@ -2,8 +2,8 @@ import {parseFilter} from '../../lib/sessions/filter.js';
 import type {Wanted} from '../../lib/watch/reader.js';
 
 /**
- * Reads a filter as it is typed into a live view: an expression, as `--where` takes it; else a glob, as `--match` does;
- * else a part of an ID.
+ * Reads a filter that is typed into a live view: an expression as for `--where`, or a glob as for `--match`, or else a
+ * part of an ID.
  *
  * @throws TokengateError INVALID_FILTER
  */

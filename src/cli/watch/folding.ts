@@ -1,7 +1,7 @@
 import type {Watched} from '../../lib/watch/row.js';
 import {arrange, select, selectedRow, sessionsOf, type State} from './state.js';
 
-/** Shows the groups; selected is that of the selected session. */
+/** Shows groups; the group of the selected session is selected. */
 export function fold(state: State): State {
   const row = state.selected === undefined ? undefined : selectedRow(state);
   const open = state.folding?.open ?? (row && state.groupOf(row));
@@ -9,7 +9,7 @@ export function fold(state: State): State {
   return {...folded, selected: folded.rows.find(({session}) => session.id === open)?.id};
 }
 
-/** Shows sessions one by one; selected is the same one, or the first of the selected group. */
+/** Shows single sessions; the same session stays selected, or the first one of the selected group is. */
 export function unfold(state: State): State {
   const row = selectedRow(state);
   return arrange({...state, folding: undefined, selected: row && sessionsOf([row])[0]?.id});

@@ -1,15 +1,15 @@
 import {isSafeText} from '../text/escape.js';
 import {charactersOf} from '../text/width.js';
 
-/** A line that is being typed, with the cursor between its two parts. */
+/** A line of input, with the cursor between its two parts. */
 export interface EditedLine {
   before: string;
   after: string;
-  /** What was there before anything was typed: the first key replaces it, as it does a selected text. */
+  /** True for a suggested text: the first key replaces it, like a selected text. */
   isSelected: boolean;
 }
 
-/** Keys that move in a line, or take something from it. */
+/** Keys that move in a line, or remove something from it. */
 export type EditKey =
   | 'left'
   | 'right'
@@ -31,7 +31,9 @@ export function textOf({before, after}: EditedLine): string {
   return before + after;
 }
 
-/** What is typed or pasted; of that, a line break is a space, and what a terminal would act on is left out. */
+/**
+ * Adds typed or pasted text. A line break becomes a space, and characters that a terminal would act on are left out.
+ */
 export function insert(line: EditedLine, typed: string): EditedLine {
   const text = Array.from(typed.replace(/\s+/g, ' ')).filter(isSafeText).join('');
   if (text === '') return line;
@@ -64,7 +66,7 @@ const EDITS: Record<EditKey, (line: EditedLine) => Parts> = {
   eraseAfter: ({before}) => [before, ''],
 };
 
-/** Of a selected text a move goes to one of its ends, and what erases a part erases all. */
+/** In a selected text, a move goes to one of its ends, and erasing a part erases all of it. */
 const EDITS_OF_SELECTED: Partial<Record<EditKey, (text: string) => Parts>> = {
   left: (text) => ['', text],
   right: (text) => [text, ''],

@@ -35,22 +35,22 @@ export interface LiveOptions {
   /** Seconds from one reading to the next. */
   interval: number;
   start: Start;
-  /** How the feed itself is limited, in words. */
+  /** The limits of the feed itself, in words. */
   limits: readonly string[];
   journal: MakeJournal;
-  /** Of the server's name. */
+  /** The colour of the server's name. */
   color: Look | undefined;
   guard: Guard;
-  /** Says all about why the gateway lets a session through or not; may hold untrusted text. */
+  /** Explains whether the gateway lets a session's next request pass; may hold untrusted text. */
   explain: (redis: Redis, id: RawId) => Promise<PageLine[]>;
-  /** Says all about a session. */
+  /** Describes everything about a session. */
   describe: (redis: Redis, id: RawId) => Promise<PageLine[]>;
 }
 
-/** A message goes away after so many milliseconds. */
+/** How long a message stays, in milliseconds. */
 const MESSAGE_MS = 20_000;
 
-/** @throws TokengateError TERMINAL_REQUIRED where there is none for keys and a screen */
+/** @throws TokengateError TERMINAL_REQUIRED without a terminal for keys and screen */
 export function requireTerminal(): void {
   const {stdin, stdout, env} = process;
   const isDumb = env['TERM'] === 'dumb';
@@ -61,10 +61,10 @@ export function requireTerminal(): void {
   });
 }
 
-/** Shows the live view until it is left, and gives what is still to be said then. */
+/** Shows the live view until the user leaves it; returns the remaining messages. */
 export async function showLive(options: LiveOptions): Promise<readonly Message[]> {
   refuseWithoutMemory();
-  // A file of its own in the bundle: it needs a library that takes as long to load as all the rest.
+  // A separate file of the bundle: its library takes as long to load as everything else.
   const {showScreen} = await import('./screen.js');
   await untilForeground();
   guardRawMode();
@@ -87,7 +87,7 @@ export async function showLive(options: LiveOptions): Promise<readonly Message[]
 
 /** The screen's layout engine is WebAssembly, for which Node.js reserves addresses by the gigabyte. */
 function refuseWithoutMemory(): void {
-  // Its types come with those of a browser.
+  // Its types come only with those of a browser.
   const {WebAssembly: wasm} = globalThis as unknown as {
     WebAssembly: {Memory: new (limits: {initial: number}) => unknown};
   };
@@ -101,7 +101,7 @@ function refuseWithoutMemory(): void {
   }
 }
 
-/** Holds the state, and does what its keys ask for: all of the view but the terminal itself. */
+/** Holds the state and carries out its effects: the whole view except for the terminal. */
 function openUi({feed, interval, limits, start: how, ...options}: LiveOptions): Ui {
   const listeners = new Set<() => void>();
   let state = openState(how, feed.reading());
@@ -127,7 +127,7 @@ function openUi({feed, interval, limits, start: how, ...options}: LiveOptions): 
       update((now) => (now.notice === notice ? {...now, notice: undefined} : now));
     }, MESSAGE_MS);
   };
-  /** Does something of which the outcome is told, while the screen goes on. */
+  /** Starts something that reports its outcome later, while the screen goes on. */
   const start = (what: string, run: () => Promise<void>): void => {
     update((now) => ({...now, busy: what}));
     work = run()
@@ -157,7 +157,7 @@ function openUi({feed, interval, limits, start: how, ...options}: LiveOptions): 
     start(`the answer to ${what} is not there yet`, async () => {
       const journal = options.journal(action.reason?.(answers));
       const own: OwnChange[] = journal === undefined ? [] : [{change: journal.change, what}];
-      /** Those of which it was not done stay marked. */
+      /** Sessions that were not changed stay marked. */
       const keep = (left: readonly RawId[]): void => {
         update((now) => ({...now, changes: [...now.changes, ...own], marked: new Set(left)}));
       };
@@ -167,7 +167,7 @@ function openUi({feed, interval, limits, start: how, ...options}: LiveOptions): 
         if (done.isChanged) keep(done.left);
         told(done);
       } catch (error) {
-        // It may have been done: then the journal has it.
+        // It may have been done; then the journal has it.
         if (error instanceof TokengateError && error.code === 'OUTCOME_UNKNOWN') keep([]);
         throw error;
       }
@@ -237,14 +237,14 @@ function openUi({feed, interval, limits, start: how, ...options}: LiveOptions): 
   };
 
   feed.lookAt(() => {
-    // Of the sessions that are on the screen after this reading, or of all when they are sorted by that.
+    // The sessions on the screen after this reading, or all of them if they are sorted by requests.
     state = takeReading(state, feed.reading());
     return (state.sort === 'requests' ? sessionsOf(state.rows) : visibleSessions(state)).map(({id}) => id);
   });
   const unsubscribe = feed.subscribe(() => {
     update((now) => now);
   });
-  // What is said of old data goes on without a reading.
+  // The age of old data is updated even without a reading.
   const clock = setInterval(() => {
     if (feed.trouble !== undefined) update((now) => now);
   }, 1000);

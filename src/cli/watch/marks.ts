@@ -3,18 +3,18 @@ import type {RawId} from '../../lib/values/session-id.js';
 import type {Watched} from '../../lib/watch/row.js';
 import {selectedRow, sessionsOf, type State} from './state.js';
 
-/** Marks the selected session, or all of the selected group; when that is marked already, it is no longer. */
+/** Marks the selected session, or all sessions of the selected group; unmarks them if they are marked already. */
 export function mark(state: State): State {
   const one = selectedRow(state);
   return one === undefined ? state : {...state, marked: turnMarks(state, [one]), selected: one.id};
 }
 
-/** All that are shown; when they are marked already, none. */
+/** Marks everything that is shown, or unmarks it if it is marked already. */
 export function markAll(state: State): State {
   return {...state, marked: turnMarks(state, state.rows)};
 }
 
-/** Marks the sessions of these rows; when they are all marked, none of them. */
+/** Marks the sessions of these rows, or unmarks them if all are marked. */
 function turnMarks(state: State, rows: readonly Watched[]): ReadonlySet<RawId> {
   const marked = new Set(state.marked);
   const sessions = sessionsOf(rows);
@@ -25,7 +25,7 @@ function turnMarks(state: State, rows: readonly Watched[]): ReadonlySet<RawId> {
   return marked;
 }
 
-/** The marked sessions, hidden by a filter or not; without any those of the selected row. */
+/** The marked sessions, even if a filter hides them; without marks, those of the selected row. */
 export function targetsOf(state: State): readonly Session[] {
   const one = selectedRow(state);
   if (state.marked.size > 0) return state.sorted.filter(({id}) => state.marked.has(id)).map(({session}) => session);

@@ -7,18 +7,18 @@ import {reportWarning} from '../terminal/report.js';
 import {stringifyJson} from '../text/json.js';
 import {type SessionJson, toSessionJson} from '../views/sessions.js';
 
-/** A session at one moment, as scripts see it: a contract. */
+/** A session at one moment, in the form for scripts, which is a contract. */
 export interface WatchedJson extends SessionJson {
   is_frozen: boolean | null;
   frozen_until: Date | null;
   freeze_reason: string | null;
-  /** Null when what stands in Redis is not a count. */
+  /** Null when the value in Redis is not a count. */
   requests_last_minute: number | null;
   /** US dollars; null until there is enough data. */
   spent_per_minute: Money | null;
-  /** Null when it is not known, or never, as while it is frozen, or not before the budget renews. */
+  /** Null when it is unknown or never happens, as for a frozen session, or for a budget that renews before. */
   seconds_until_empty: number | null;
-  /** Null when the budget does not renew, or when that is overdue. */
+  /** Null when the budget does not renew, or when a renewal is overdue. */
   next_renewal: Date | null;
 }
 
@@ -37,7 +37,7 @@ export function toWatchedJson(one: Watched): WatchedJson {
   };
 }
 
-/** A group of sessions as scripts see it: a contract. */
+/** A group of sessions in the form for scripts, which is a contract. */
 export interface WatchedGroupJson {
   group: string;
   count: number;
@@ -45,7 +45,7 @@ export interface WatchedGroupJson {
   spent: Money | null;
   remaining: Money | null;
   percentage_used: Money | null;
-  /** US dollars; null until there is enough data of any session. */
+  /** US dollars; null until there is enough data for any of the sessions. */
   spent_per_minute: Money | null;
   statuses: Record<Status, number>;
 }
@@ -57,8 +57,8 @@ export function toGroupJson({session, rate, group: {members, statuses}}: FoldedR
 }
 
 /**
- * One line of JSON for each session, then one for each that has changed since the reading before, until the feed ends.
- * Says on stderr when Redis can't be read, and when it can again.
+ * One line of JSON for each session, then one for each session that has changed since the last reading, until the feed
+ * ends. Reports on stderr when Redis can't be read, and when it can again.
  */
 export async function* changeLines(feed: Feed): AsyncGenerator<string> {
   const shown = new Map<RawId, Pick<Watched, 'session' | 'requests'>>();
@@ -95,14 +95,14 @@ export function toLine(event: 'added' | 'changed', time: Date, one: Watched): st
   return `${stringifyJson({event, time, ...toWatchedJson(one)})}\n`;
 }
 
-/** Yields what the trouble is, or undefined, after each reading; the first one at once. */
+/** Yields the trouble, or undefined, after each reading; the first one at once. */
 async function* eachReading(feed: Feed): AsyncGenerator<Feed['trouble']> {
   const news: ('reading' | 'end')[] = ['reading'];
   let wake = (): void => {
-    // Nobody waits.
+    // Nobody is waiting.
   };
   const tell = (what: 'reading' | 'end'): void => {
-    // A slow reader of the lines gets what is there when it is ready.
+    // A slow reader gets the state at the time when it is ready.
     if (news.at(-1) !== what) news.push(what);
     wake();
   };

@@ -25,19 +25,19 @@ import {
 
 export type KeyName = EditKey | 'up' | 'down' | 'pageUp' | 'pageDown' | 'enter' | 'escape' | 'f1' | 'f10';
 
-/** A key, a character, or a text that was pasted. Those that arrive together are of one turn. */
+/** A key, a character, or a pasted text. Keys that arrive together belong to one turn. */
 export type Key = {turn: number} & ({name: KeyName} | {text: string} | {pasted: string});
 
 export interface Step {
   state: State;
   effect?: Effect;
-  /** The name of what is protected, which was typed. */
+  /** The typed name of the protected store or context. */
   agreed?: string;
 }
 
 type DialogOf<K extends Dialog['kind']> = Extract<Dialog, {kind: K}>;
 
-/** What becomes of the screen when a key is pressed, and what is to be done then. */
+/** The effect of a key on the screen, and what to do then. */
 export function press(before: State, key: Key): Step {
   const state = before.notice?.isBrief ? {...before, notice: undefined} : before;
   if ('name' in key && key.name === 'f10') return {state, effect: {kind: 'leave'}};
@@ -60,7 +60,7 @@ export function press(before: State, key: Key): Step {
   }
 }
 
-/** Asks whether to undo a change that was looked up meanwhile. */
+/** Asks whether to undo a change that has been looked up. */
 export function askUndo(state: State, undo: PreparedUndo, turn: number): State {
   if (state.dialog !== undefined) return mention(state, 'Press z again to undo: another dialog was open.');
   const dialog: Dialog = {
@@ -75,13 +75,13 @@ export function askUndo(state: State, undo: PreparedUndo, turn: number): State {
 }
 
 function pressInTable(state: State, key: Key): Step {
-  // What is pasted may be anything, and no command.
+  // Pasted text may be anything; it is never a command.
   if ('pasted' in key) return {state};
   const name = 'name' in key ? (KEYS_OF_NAMES[key.name] ?? '') : key.text;
   const action = ACTIONS.find((one) => one.key === name);
   if (action === undefined) return COMMANDS[name]?.(state) ?? {state};
   const row = selectedRow(state);
-  // The row that an action is for is selected from then on, whatever becomes of it.
+  // From now on the row of the action stays selected, even if it moves or changes.
   return begin({...state, selected: row?.id}, action, targetsOf(state), key.turn);
 }
 
@@ -126,7 +126,7 @@ const COMMANDS: Record<string, (state: State) => Step> = {
   q: (state) => ({state, effect: {kind: 'leave'}}),
 };
 
-/** Esc takes away one thing after the other: what is said, the marks, the filter, the open group, and the selection. */
+/** Each Esc removes one thing: the message, the marks, the filter, the open group, then the selection. */
 function back(state: State): State {
   if (state.notice !== undefined) return {...state, notice: undefined};
   if (state.marked.size > 0) return {...state, marked: new Set()};
@@ -203,7 +203,7 @@ function pressInText(state: State, dialog: DialogOf<'help' | 'text' | 'page'>, k
   const action = dialog.kind === 'page' ? ACTIONS.find((one) => one.key === name) : undefined;
   const closed = closeDialog(state);
   if (action === undefined || dialog.kind !== 'page') return {state: closed};
-  // What is seen is one session, whatever is marked.
+  // A page shows one session, so marks do not count.
   return begin({...closed, marked: new Set(), selected: dialog.one.id}, action, [dialog.one.session], key.turn);
 }
 
@@ -221,7 +221,7 @@ const SCROLLS: Record<string, (state: State) => number> = {
   G: () => Number.MAX_SAFE_INTEGER,
 };
 
-/** The table shows what is typed so far; until an expression is one, what the filter before let through. */
+/** The table shows the result of the typed filter; while an expression is incomplete, that of the filter before. */
 function pressInFilter(state: State, dialog: DialogOf<'filter'>, key: Key): Step {
   if (isNamed(key, 'escape')) return {state: closeDialog({...state, filter: dialog.before})};
   const line = typeInto(dialog.line, key);
@@ -238,7 +238,7 @@ function pressInFilter(state: State, dialog: DialogOf<'filter'>, key: Key): Step
   }
 }
 
-/** A session that the filter hides is selected no more. */
+/** Deselects a session that the filter hides. */
 function unpin(state: State): State {
   return {...state, selected: state.rows.some(({id}) => id === state.selected) ? state.selected : undefined};
 }
@@ -258,7 +258,7 @@ function pressInField(state: State, dialog: DialogOf<'field'>, key: Key): Step {
 }
 
 function pressAtQuestion(state: State, {title, confirmations, turn, request}: DialogOf<'confirm'>, key: Key): Step {
-  // What was pasted together with the key that led to the question is no answer to it.
+  // Text pasted together with the key that opened the question does not answer it: a paste must not confirm anything.
   if ('pasted' in key || key.turn === turn) return {state};
   const letter = 'text' in key ? key.text.toLowerCase() : '';
   if (!confirmations.some((one) => one.key === letter)) return {state: cancel(state)};
@@ -268,7 +268,7 @@ function pressAtQuestion(state: State, {title, confirmations, turn, request}: Di
   return {state: {...state, dialog: {kind: 'name', title, name: guard.name, effect, line: prefilled('')}}};
 }
 
-/** The name of what is protected is typed once, before the first change. */
+/** Asks for the name of the protected store or context, once, before the first change. */
 function pressInName(state: State, dialog: DialogOf<'name'>, key: Key): Step {
   if (isNamed(key, 'escape')) return {state: cancel(state)};
   if (!isNamed(key, 'enter')) return {state: {...state, dialog: {...dialog, line: typeInto(dialog.line, key)}}};
@@ -303,7 +303,7 @@ function isEditKey(name: KeyName): name is EditKey {
   return !OTHER_KEYS.includes(name);
 }
 
-/** What is wrong with what was typed, which stays. */
+/** Says what is wrong with the typed text, which stays. */
 function describeProblem(error: unknown): string {
   if (!(error instanceof TokengateError)) throw error;
   return error.hint === undefined ? error.message : `${error.message} ${error.hint}`;

@@ -48,21 +48,21 @@ const KEYS: Record<string, KeyName> = {
   'meta-f': 'wordRight',
 };
 
-/** After an Esc that is followed by nothing for so long, it was the key alone. */
+/** If nothing follows Esc within this time, it was the key itself. */
 const ESCAPE_MS = 50;
 
-/** Past this time the process was not stopped by Ctrl-Z: there is no shell that would let it go on. */
+/** If the process still runs after this time, Ctrl-Z has not stopped it: there is no shell to continue it. */
 const STOP_MS = 100;
 
-/** What the screen shows, and where its keys go. */
+/** The content of the screen, and the receiver of its keys. */
 export interface Ui {
-  /** Calls the listener when there is another frame. */
+  /** Calls the listener for each new frame. */
   subscribe: (listener: () => void) => () => void;
   frame: (columns: number, rows: number) => Frame;
   press: (key: Key) => void;
-  /** Lets a change that is under way come to its end. */
+  /** Leaves the view after a change that is under way has finished. */
   leave: () => void;
-  /** Resolves when it is left, with what is still to be said. */
+  /** Resolves when the view is left, with the remaining messages. */
   readonly left: Promise<readonly Message[]>;
   close: () => void;
 }
@@ -74,13 +74,14 @@ interface ScreenProps {
 }
 
 /**
- * Shows the view on the terminal. Resolves when it is there, with what takes it away; the end of the process does too.
- * In the bundle, where the library's layout engine is loaded late, it waits for that.
+ * Shows the view on the terminal. Resolves when it is visible, with a function that removes it; the end of the process
+ * removes it too. In the bundle it waits for the library's layout engine, which is loaded late.
  */
 export function showScreen({ui, palette}: {ui: Ui; palette: Palette}): Promise<() => void> {
   const {stdin, stdout} = process;
   const terminal = openTerminal({stdin, stdout});
-  // Given the whole frame each time, the terminal writes what differs. Ink itself would clear a full screen each time.
+  // It gets the whole frame each time, and writes the lines that differ: Ink itself would clear a full screen each
+  // time.
   const frames = Object.assign(new EventEmitter(), {
     get columns() {
       return terminal.columns;
@@ -128,7 +129,7 @@ export function showScreen({ui, palette}: {ui: Ui; palette: Palette}): Promise<(
   const stopKeys = readKeys(stdin, {
     onKey: ui.press,
     onControl(letter) {
-      // In raw mode the terminal makes no signals of these.
+      // In raw mode the terminal sends no signals for these keys.
       if (letter === 'c') process.kill(process.pid, 'SIGINT');
       else if (letter === 'z') process.kill(0, 'SIGTSTP');
       else if (letter === 'l') terminal.redraw();
@@ -136,7 +137,7 @@ export function showScreen({ui, palette}: {ui: Ui; palette: Palette}): Promise<(
   });
   process.on('exit', terminal.leave);
   process.on('SIGCONT', resume).on('SIGTSTP', stop);
-  // Not 'resize' of stdout, which is silent when the size is the same again: the terminal may have cut lines meanwhile.
+  // Not stdout's 'resize', which stays silent if the size is the same again: the terminal may have cut lines meanwhile.
   process.on('SIGWINCH', redraw);
   return Promise.resolve(() => {
     unsubscribe();
@@ -150,8 +151,8 @@ export function showScreen({ui, palette}: {ui: Ui; palette: Palette}): Promise<(
 function Screen({ui, palette, terminal}: ScreenProps): ReactElement {
   const {columns, rows} = terminal;
   const {lines, panel, keys} = ui.frame(columns, rows);
-  // The library measures and keeps every text that it has ever been given, so it is given the same one always, for which
-  // the line is put in at the end. A line is as wide as it has to be already.
+  // The library measures every text and keeps it for ever. So it always gets the same text, which is replaced by the
+  // line at the end. The line already has the right width.
   const show = (line: Line, index: number): ReactElement => (
     <Transform key={index} transform={() => toAnsi(line, palette)}>
       .
@@ -178,11 +179,13 @@ function Screen({ui, palette, terminal}: ScreenProps): ReactElement {
 
 interface KeyHandlers {
   onKey: (key: Key) => void;
-  /** Of Ctrl and a letter that the view itself does not know. */
+  /** For Ctrl and a letter that the view does not use. */
   onControl: (letter: string) => void;
 }
 
-/** Reads keys by Node.js's own decoder, which knows more of them than the library does. Gives what ends that. */
+/**
+ * Reads keys with Node.js's own decoder, which knows more of them than the library. Returns a function that ends it.
+ */
 function readKeys(stdin: NodeJS.ReadStream, {onKey, onControl}: KeyHandlers): () => void {
   let turn = 0;
   let pasted: string | undefined;

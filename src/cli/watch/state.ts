@@ -10,36 +10,36 @@ import type {PreparedUndo} from './actions/undo.js';
 import type {Layout} from './drawing/columns.js';
 import type {EditedLine} from './line-editor.js';
 
-/** All that is on the screen. Made anew at each key and each reading; the sessions alone bring themselves up to date. */
+/** Everything on the screen. A new object for each key and each reading; only the sessions update themselves. */
 export interface State {
-  /** Of the last reading, by the server's clock. */
+  /** The time of the last reading, by the server's clock. */
   now: Date;
-  /** All of the last reading. */
+  /** All sessions of the last reading. */
   sessions: readonly Watched[];
-  /** The same in their order, which stays as it is behind a dialog. */
+  /** The same, sorted; the order does not change while a dialog is open. */
   sorted: readonly Watched[];
-  /** Those of them that the filter lets through, one by one or as their groups. */
+  /** The sessions that the filter lets through, singly or as groups. */
   rows: readonly Watched[];
-  /** Undefined for sessions one by one; else their groups, or the sessions of the one that is open. */
+  /** Undefined for single sessions; otherwise the groups, or the sessions of the open group. */
   folding: {open: string | undefined} | undefined;
   groupOf: (one: Watched) => string;
   summary: Summary;
   sort: WatchField;
   reverse: boolean;
   filter: Filter;
-  /** Undefined until a key has gone to a session: until then it is the first row, whichever that is. */
+  /** Undefined until a key selects a session: until then the first row is selected, whichever it is. */
   selected: RawId | undefined;
-  /** The sessions that the next action is for; none when it is for the selected one. */
+  /** The sessions for the next action; empty if it is for the selected one. */
   marked: ReadonlySet<RawId>;
   dialog: Dialog | undefined;
-  /** What stands before a change: that there may be none, or a name that is to be typed. */
+  /** Set if changes are refused, or if they need a name first. */
   guard: {readOnly: string} | {name: string} | undefined;
   notice: Notice | undefined;
-  /** What this view has changed and not undone, the newest last. */
+  /** The changes of this view that were not undone, the newest last. */
   changes: readonly OwnChange[];
-  /** What is under way, in words; undefined when nothing is. */
+  /** What is going on, in words; undefined when nothing is. */
   busy: string | undefined;
-  /** The first row that is on the screen, and how many there is room for. */
+  /** The first visible row, and the number of rows that fit. */
   top: number;
   page: number;
   layout: Layout | undefined;
@@ -57,10 +57,10 @@ export interface OwnChange {
   what: string;
 }
 
-/** What is said below the table until it is replaced, or for some time. */
+/** A message below the table, until it is replaced or its time is over. */
 interface Notice {
   messages: readonly Message[];
-  /** Goes away at the next key. */
+  /** Disappears at the next key. */
   isBrief: boolean;
 }
 
@@ -92,7 +92,7 @@ export type Dialog =
       title: string;
       question: string;
       confirmations: readonly Confirmation[];
-      /** The turn of the key that led to it: keys of the same turn were pasted, and confirm nothing. */
+      /** The turn of the key that opened it: keys of the same turn were pasted, and confirm nothing. */
       turn: number;
       request: Request;
     };
@@ -100,12 +100,12 @@ export type Dialog =
 /** What is done once it is confirmed. */
 export type Confirmed = Request & {confirmation: string};
 
-/** What a confirmation is for. */
+/** The subject of a confirmation. */
 type Request =
   | {kind: 'change'; action: Action; sessions: readonly Session[]; answers: readonly string[]}
   | {kind: 'undo'; undo: PreparedUndo};
 
-/** What is done outside of the state; the outcome comes back into it. */
+/** Something to do outside of the state; its outcome comes back into the state. */
 export type Effect =
   | Confirmed
   | {kind: 'prepareUndo'; change: OwnChange}
@@ -148,13 +148,13 @@ export function openState({sort, reverse, groupOf, isFolded}: Start, reading: Re
   return takeReading(state, reading);
 }
 
-/** Takes in a reading. Behind a dialog rows stay where they are, and only what stands in them changes. */
+/** Takes over a reading. While a dialog is open, rows do not move, and only their contents change. */
 export function takeReading(state: State, {at, sessions}: Reading): State {
   const read = {...state, now: at, sessions};
   return state.dialog === undefined ? arrange(read) : {...read, summary: summarize(sessionsOf(state.rows))};
 }
 
-/** Puts the sessions into their order. */
+/** Sorts the sessions. */
 export function arrange(state: State): State {
   const sorted = sortWatched([...state.sessions], state.sort, state.reverse);
   const arranged = narrow({...state, sorted}, state.filter);
@@ -164,7 +164,7 @@ export function arrange(state: State): State {
   return {
     ...arranged,
     marked: known === undefined ? marked : new Set([...marked].filter((id) => known.has(id))),
-    // When the selected session is gone, the one that has taken its place is selected.
+    // If the selected session is gone, the one in its place is selected.
     selected:
       selected === undefined || isThere(selected)
         ? selected
@@ -172,7 +172,7 @@ export function arrange(state: State): State {
   };
 }
 
-/** Shows those that a filter lets through. */
+/** Shows the sessions that a filter lets through. */
 export function narrow(state: State, filter: Filter): State {
   const {sorted, sort, reverse, folding, groupOf} = state;
   const isAll = filter.wanted.match === undefined && filter.wanted.where === undefined;
@@ -207,13 +207,13 @@ export function select(state: State, index: number): State {
   return {...state, selected: row?.id};
 }
 
-/** Shows a text, unless there is none or something else is open. */
+/** Shows a text, unless it is empty or something else is open. */
 export function showPage(state: State, title: string, lines: readonly PageLine[] | undefined): State {
   if (lines === undefined || state.dialog !== undefined) return state;
   return {...state, dialog: {kind: 'text', title, lines, top: 0}};
 }
 
-/** Leaves a dialog: what was read meanwhile is put in order. */
+/** Leaves a dialog, and sorts what was read meanwhile. */
 export function closeDialog(state: State): State {
   return arrange({...state, dialog: undefined});
 }
@@ -222,7 +222,7 @@ export function say(state: State, ...messages: Message[]): State {
   return {...state, notice: {messages, isBrief: false}};
 }
 
-/** The same for what is not worth more than a glance. */
+/** The same for a message that needs no more than a glance. */
 export function mention(state: State, text: string): State {
   return {...state, notice: {messages: [{text, level: 'warning'}], isBrief: true}};
 }

@@ -1,13 +1,10 @@
-/**
- * Another screen than the one with the shell's lines, without a cursor; a line that is too long does not wrap, and what
- * is pasted is marked as such.
- */
+/** Switches to the alternate screen, without a cursor; long lines do not wrap, and pasted text is marked as such. */
 const ENTER = '\x1b[?1049h\x1b[?7l\x1b[?25l\x1b[?2004h';
 const LEAVE = '\x1b[0m\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l';
-/** Between these a terminal that knows them shows nothing half done; others ignore them. */
+/** Terminals that know these codes show nothing half drawn between them; others ignore them. */
 const [BEGIN, END] = ['\x1b[?2026h', '\x1b[?2026l'];
 
-/** Of a terminal that does not know its size. */
+/** The size to assume if a terminal does not know its own. */
 const [COLUMNS, ROWS] = [80, 24];
 
 /** The terminal as a screen of lines. */
@@ -18,7 +15,7 @@ export interface Terminal {
   show: (frame: string) => void;
   /** Draws everything again. */
   redraw: () => void;
-  /** Gives the terminal back as it was; may be called twice, and at the end of the process. */
+  /** Restores the terminal; may be called twice, and at the end of the process. */
   leave: () => void;
   /** Takes it again after `leave`. */
   enter: () => void;
@@ -37,7 +34,7 @@ export function openTerminal({stdin, stdout}: Pick<NodeJS.Process, 'stdin' | 'st
   };
   const redraw = (): void => {
     shown = [];
-    // Made for another size, lines would pile up at the lower end.
+    // Lines drawn for another size would pile up at the bottom.
     wanted = wanted.slice(0, terminal.rows);
     if (isOpen) stdout.write('\x1b[0m\x1b[2J');
     draw();
@@ -50,7 +47,7 @@ export function openTerminal({stdin, stdout}: Pick<NodeJS.Process, 'stdin' | 'st
       return stdout.rows || ROWS;
     },
     show(frame) {
-      // Without the last line feed: the screen would move up.
+      // Without the last line feed, which would scroll the screen.
       wanted = frame.split('\n').slice(0, terminal.rows);
       draw();
     },

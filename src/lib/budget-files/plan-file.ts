@@ -78,7 +78,8 @@ export function readPlan(bytes: Buffer): Plan {
   if (!isUtf8(bytes)) throw refuse('it is not UTF-8 text');
   let plan: unknown;
   try {
-    plan = JSON.parse(bytes.toString());
+    // Some editors begin a text with a byte order mark.
+    plan = JSON.parse(bytes.toString().replace(/^\ufeff/, ''));
   } catch {
     throw refuse('it is not JSON');
   }

@@ -54,6 +54,11 @@ export function moneyOf(value: StoredAmount): Money | null {
   return value.state === 'money' ? value.amount : null;
 }
 
+/** Null for no key, and for a value that is not text. */
+export function textOf(value: StoredAmount): string | null {
+  return value.state === 'absent' ? null : (value.text ?? null);
+}
+
 export function isAbsent({budget, spent}: Amounts): boolean {
   return budget.state === 'absent' && spent.state === 'absent';
 }

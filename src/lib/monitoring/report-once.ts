@@ -221,7 +221,8 @@ function comparing(claims: readonly Claim[]): {
     onSubject(subject) {
       for (const claim of byId.get(subject.key) ?? []) {
         const stillHolds = claim.period === periodOf(subject, claim.kind) ? holds(claim, subject) : false;
-        if (stillHolds === null) continue;
+        // Undefined for a kind that another version has written.
+        if (stillHolds == null) continue;
         unseen.delete(claim);
         const [state = '', before = ''] = claim.value.split(' ');
         const origin = originOf(subject, claim.kind);

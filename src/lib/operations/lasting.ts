@@ -6,8 +6,11 @@ import {nameOf, type RawId} from '../values/session-id.js';
 
 /** What a change left that a request under way can undo, because the gateway reads and writes in separate steps. */
 export type Left = {id: string; key: RawId} & (
-  | /** Spending that was removed, lowered or restored. `budget` is that of before. */
-    {kind: 'spent'; from: Money; to: Money; budget: StoredAmount}
+  | /**
+     * Spending that was removed, lowered or restored, and the budget of before: the texts in Redis, null for none. They are
+     * small, and are parsed only where a session has spending again: a batch leaves many.
+     */
+    {kind: 'spent'; from: string; to: string; limit: string | null}
     /** A budget where there was none. */
   | {kind: 'budget'; budget: Money}
   /** `wasOver` where it replaced a freeze that had ended. */
@@ -51,10 +54,10 @@ interface Replacement {
 }
 
 /** None where nothing was replaced, and for what is no money. */
-export function leftOfSpent(key: RawId, {before, after}: Replacement, budget: StoredAmount): Left[] {
+export function leftOfSpent(key: RawId, {before, after}: Replacement, limit: string | null): Left[] {
   const [from, to] = [spentOf(before), spentOf(after)];
   if (from === undefined || to === undefined || from.eq(to)) return [];
-  return [{id: nameOf(key), key, kind: 'spent', from, to, budget}];
+  return [{id: nameOf(key), key, kind: 'spent', from: spentText(before), to: spentText(after), limit}];
 }
 
 /** None where there was a budget before: then the gateway writes none. */
@@ -66,4 +69,8 @@ export function leftOfBudget(key: RawId, {before, after}: Replacement): Left[] {
 function spentOf(amount: StoredAmount): Money | undefined {
   if (amount.state === 'absent') return ZERO;
   return amount.state === 'money' ? amount.amount : undefined;
+}
+
+function spentText(amount: StoredAmount): string {
+  return amount.state === 'money' ? amount.text : '0';
 }

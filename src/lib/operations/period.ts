@@ -1,6 +1,6 @@
 import type {PlannedChange, Settled, Write} from '../change/change.js';
 import {BUDGET_KEYS, GRANTS_KEYS, PERIOD_KEYS, SPENT_KEYS} from '../gateway/keys.js';
-import {ABSENT, describeAmount, describeAmounts} from '../gateway/stored-amount.js';
+import {ABSENT, describeAmount, describeAmounts, textOf} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Stored} from '../journal/entry.js';
 import {describePeriod} from '../periods/describe.js';
@@ -198,7 +198,7 @@ export function periodLook(afterMs: readonly number[]): SecondLook<PeriodChange>
   return {
     afterMs,
     leftBy: ({key, before, after}) => [
-      ...leftOfSpent(key, {before: before.spent, after: after.spent}, before.budget),
+      ...leftOfSpent(key, {before: before.spent, after: after.spent}, textOf(before.budget)),
       ...leftOfBudget(key, {before: before.budget, after: after.budget}),
     ],
   };

@@ -96,8 +96,7 @@ export function describeRemoved({budget, spent}: Reset): string {
 /** Looks whether a request under way has written the removed spending back. */
 export const resetLook: SecondLook<Reset> = {
   afterMs: LOOKS,
-  leftBy: ({key, spent, limit}) =>
-    leftOfSpent(key, {before: toStoredAmount(spent ?? false), after: ABSENT}, toStoredAmount(limit ?? false)),
+  leftBy: ({key, spent, limit}) => leftOfSpent(key, {before: toStoredAmount(spent ?? false), after: ABSENT}, limit),
 };
 
 /** GETDEL removes one value even if the other one has a wrong type. */

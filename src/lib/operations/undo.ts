@@ -12,7 +12,7 @@ import {
   PERIOD_KEYS,
   SPENT_KEYS,
 } from '../gateway/keys.js';
-import {toStoredAmount} from '../gateway/stored-amount.js';
+import {textOf, toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {describeHeld, describeKeys, type HeldKey} from '../journal/describe.js';
 import {
@@ -238,7 +238,7 @@ function leftBy(id: RawId, replaced: (shape: KeyShape) => {before: Held; after: 
     return {before: toStoredAmount(inText(before)), after: toStoredAmount(inText(after))};
   };
   const [budget, freeze] = [amounts(BUDGET_KEYS), replaced(FROZEN_UNTIL_KEYS)];
-  const left = [...leftOfSpent(id, amounts(SPENT_KEYS), budget.before), ...leftOfBudget(id, budget)];
+  const left = [...leftOfSpent(id, amounts(SPENT_KEYS), textOf(budget.before)), ...leftOfBudget(id, budget)];
   if (freeze.before === freeze.after) return left;
   const facts = {id: nameOf(id), key: id};
   if (freeze.after === false) return [...left, {...facts, kind: 'unfrozen'}];

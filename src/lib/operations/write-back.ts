@@ -8,12 +8,21 @@ import {describeAmount, moneyOf, toStoredAmount} from '../gateway/stored-amount.
 import {inText, type Journal} from '../journal/entry.js';
 import type {Redis} from '../redis/contract.js';
 import {serverTime} from '../redis/server-time.js';
-import {type Money, toPlainDigits, ZERO} from '../values/money.js';
+import {type Money, parseStoredMoney, toPlainDigits, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import type {Left, NotLasting} from './lasting.js';
 
-/** Spending of one session that was replaced. */
-type Replaced = Extract<Left, {kind: 'spent'}>;
+type SpentLeft = Extract<Left, {kind: 'spent'}>;
+
+/** The same with its amounts. */
+interface Replaced {
+  id: string;
+  key: RawId;
+  from: Money;
+  to: Money;
+  /** The budget before; null where it was no money. */
+  limit: Money | null;
+}
 
 /** What the replacements of one look have in common. */
 interface LookedAt {
@@ -22,7 +31,7 @@ interface LookedAt {
   ageMs: number;
 }
 
-export type FindWrittenBack = (redis: Redis, replaced: readonly Replaced[], of: LookedAt) => Promise<NotLasting[]>;
+export type FindWrittenBack = (redis: Redis, left: readonly SpentLeft[], of: LookedAt) => Promise<NotLasting[]>;
 
 /** How long after something that looks like a jump to read it again, in milliseconds. */
 const LATER_MS = 20;
@@ -55,9 +64,9 @@ export function writeBacks(lastMs: number): FindWrittenBack {
   /** The sessions that need no other look. */
   const settled = new Set<RawId>();
   const findUndone = undoings(lastMs);
-  return async (redis, replaced, {journal, ageMs}) => {
+  return async (redis, left, {journal, ageMs}) => {
     const sightings = new Map<RawId, NotLasting>();
-    const open = replaced.filter(({key}) => !settled.has(key));
+    const open = settled.size === 0 ? left : left.filter(({key}) => !settled.has(key));
     let undone: Replaced[] = [];
     for (const {one, found} of await findUndone(redis, open, ageMs)) {
       if (isCertain(one)) undone.push(one);
@@ -84,8 +93,7 @@ export function writeBacks(lastMs: number): FindWrittenBack {
  * A request costs no more than what its session had left when it began, by the gateway's own estimate: so where more than
  * that was removed, a jump by as much is no new cost. Spending that was restored never falls by itself.
  */
-function isCertain({from, to, budget}: Replaced): boolean {
-  const limit = moneyOf(budget);
+function isCertain({from, to, limit}: Replaced): boolean {
   return from.lt(to) || (limit !== null && from.minus(to).gt(limit.minus(from)));
 }
 
@@ -97,13 +105,14 @@ function isUndone({from, to}: Replaced, spent: Money | undefined): boolean {
  * Returns a function that finds what was undone since its last call. A session that has spent as much by itself is no
  * longer judged.
  */
-function undoings(lastMs: number): (redis: Redis, replaced: readonly Replaced[], ageMs: number) => Promise<Undone[]> {
+function undoings(lastMs: number): (redis: Redis, left: readonly SpentLeft[], ageMs: number) => Promise<Undone[]> {
   const beyond = new Set<RawId>();
   const before = new Map<RawId, Since>();
-  return async (redis, replaced, ageMs) => {
-    const open = replaced.filter(({key}) => !beyond.has(key));
+  return async (redis, left, ageMs) => {
+    const open = beyond.size === 0 ? left : left.filter(({key}) => !beyond.has(key));
     const now = await readSpent(redis, open);
-    const suspects = open.filter((one) => isUndone(one, now.get(one.key)));
+    const again = now.size === 0 ? [] : open.filter(({key}) => now.has(key)).map(toReplaced);
+    const suspects = again.filter((one) => isUndone(one, now.get(one.key)));
     const later = suspects.length === 0 ? now : await readLater(redis, suspects);
     const undone: Undone[] = [];
     for (const one of suspects) {
@@ -116,8 +125,19 @@ function undoings(lastMs: number): (redis: Redis, replaced: readonly Replaced[],
     for (const [key, spent] of now) before.set(key, {spent, ageMs});
     // Back to the state after the change.
     for (const {one} of undone) before.delete(one.key);
-    if (ageMs >= lastMs) for (const {key} of replaced) before.delete(key);
+    if (ageMs >= lastMs && before.size > 0) for (const {key} of left) before.delete(key);
     return undone;
+  };
+}
+
+function toReplaced({id, key, from, to, limit}: SpentLeft): Replaced {
+  const amount = (text: string): Money => parseStoredMoney(text) ?? ZERO;
+  return {
+    id,
+    key,
+    from: amount(from),
+    to: amount(to),
+    limit: limit === null ? null : (parseStoredMoney(limit) ?? null),
   };
 }
 
@@ -131,11 +151,11 @@ function couldGrow({from, to}: Replaced, {before, now, later}: {before: Since; n
   return grown >= Number(from.minus(to).toString());
 }
 
-function readSpent(redis: Redis, replaced: readonly Replaced[]): Promise<Map<RawId, Money>> {
+function readSpent(redis: Redis, of: readonly {key: RawId}[]): Promise<Map<RawId, Money>> {
   return readMoney(
     redis,
     SPENT_KEYS,
-    replaced.map(({key}) => key),
+    of.map(({key}) => key),
   );
 }
 

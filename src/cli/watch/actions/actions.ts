@@ -26,7 +26,7 @@ export interface Action {
   /** Asked last; may hold untrusted text. */
   question: (sessions: readonly Session[], answers: readonly string[]) => string;
   confirmations: readonly Confirmation[];
-  /** What the journal says is the reason. */
+  /** The reason for the journal. */
   reason?: (answers: readonly string[]) => string;
   /** @throws TokengateError why a single session was not changed */
   run: (place: Place, answers: Answers) => Promise<Done>;
@@ -38,14 +38,14 @@ export interface Confirmation {
   means: string;
 }
 
-/** What a change needs to know beside its sessions. */
+/** The answers that a change needs, besides its sessions. */
 interface Answers {
   answers: readonly string[];
   /** The key that confirmed it. */
   confirmation: string;
 }
 
-/** What the journal is to say of a change; undefined when none is kept. */
+/** The journal's record of a change; undefined when none is kept. */
 export type MakeJournal = (reason?: string, undoes?: string) => Journal | undefined;
 
 interface Field {
@@ -57,7 +57,7 @@ interface Field {
 
 export const YES = [{key: 'y', means: 'yes'}];
 
-/** The same changes as the commands make, by the same code. */
+/** The changes of the commands, made by the same code. */
 export const ACTIONS: readonly Action[] = [
   {
     key: 'f',
@@ -181,19 +181,19 @@ export const ACTIONS: readonly Action[] = [
   },
 ];
 
-/** @param group that they are all sessions of */
+/** @param group the group, if these are all of its sessions */
 export function titleOf({verb}: Action, sessions: readonly Session[], group?: string): string {
   const [one] = sessions;
   const what = one !== undefined && sessions.length === 1 ? one.id : countOf(sessions.length, 'session');
   return `${capitalize(verb)}: ${what}${group === undefined ? '' : `, all of group '${group}'`}`;
 }
 
-/** What became of several sessions. */
+/** Describes the outcome for several sessions. */
 function count(done: string): (changed: number, of: number) => string {
   return (changed, of) => `${changed === 0 ? '' : '✓ '}${formatCount(changed)} of ${countOf(of, 'session')} ${done}`;
 }
 
-/** So many are named in a question. */
+/** Sessions to name in a question. */
 const NAMED = 20;
 
 function name(sessions: readonly Session[]): string {

@@ -17,27 +17,27 @@ export interface Done {
   warnings: readonly string[];
   /** False when nothing was changed, so that there is nothing to undo. */
   isChanged: boolean;
-  /** The sessions of which it was not done. */
+  /** The sessions that were not changed. */
   left: readonly RawId[];
-  /** Session by session, where some were not changed. */
+  /** A page with the outcome of each session, if some were not changed. */
   page?: PageLine[];
 }
 
-/** The sessions to change, and where they are. */
+/** The sessions to change, and the connection to them. */
 export interface Place {
   redis: Redis;
   keys: readonly RawId[];
   journal: Journal | undefined;
 }
 
-/** A change, and how it is told. */
+/** A change, and the words for its outcome. */
 export interface Work<R> {
   change: Change<R>;
   /** By the server's clock. */
   began: Date;
-  /** What became of a session alone. */
+  /** Describes the outcome for a single session. */
   tell: (result: R, isChanged: boolean) => {text: string; warnings?: readonly string[]};
-  /** What became of several: how many of how many were changed. */
+  /** Describes the outcome for several sessions: how many were changed, of how many. */
   tellAll: (changed: number, of: number) => string;
   look?: SecondLook<R>;
 }
@@ -126,7 +126,7 @@ function countPart(ended: readonly unknown[], what: string): string[] {
   return ended.length === 0 ? [] : [`${formatCount(ended.length)} ${what}`];
 }
 
-/** So many sessions are named under each title of a page. */
+/** Sessions to name under each title of a page. */
 const NAMED = 1000;
 
 const TITLES: [state: Outcome<unknown>['state'], title: string][] = [
@@ -138,7 +138,7 @@ const TITLES: [state: Outcome<unknown>['state'], title: string][] = [
   ['done', 'done'],
 ];
 
-/** What was not done stands first. */
+/** Sessions that were not changed come first. */
 function toPage(ended: readonly Ended<unknown>[], summary: string): PageLine[] {
   const lines: PageLine[] = [{kind: 'text', text: summary}];
   for (const [state, title] of TITLES) {
@@ -155,7 +155,7 @@ function describeEnd({key, outcome}: Ended<unknown>): string {
   return outcome.state === 'failed' || outcome.state === 'unknown' ? whyNot(key, outcome).message : nameOf(key);
 }
 
-/** Why a session was not changed, or is not known to be. */
+/** Why a session was not changed, or why that is unknown. */
 function whyNot(key: RawId, outcome: Failure): TokengateError {
   const name = `session '${nameOf(key)}'`;
   switch (outcome.state) {

@@ -9,12 +9,12 @@ import {countOf, formatCount} from '../../text/words.js';
 import {type Confirmation, YES} from './actions.js';
 import {carryOut, type Done} from './carry-out.js';
 
-/** A change of this view that can be undone, as the journal has it. */
+/** A change of this view that can be undone, as recorded in the journal. */
 export interface PreparedUndo {
   /** As in "freeze 'x'"; may hold untrusted text. */
   what: string;
   recorded: RecordedChange;
-  /** Where it was asked about. */
+  /** The server that the question names. */
   server: ServerInfo;
 }
 
@@ -31,7 +31,7 @@ export function describeUndo({recorded, server}: PreparedUndo): string {
   return askAbout(undoVerb([recorded]), {count: first.length, first}, server);
 }
 
-/** What was spent since a reset can be kept. */
+/** Offers to keep what was spent since a reset. */
 export function confirmUndo({recorded}: PreparedUndo): readonly Confirmation[] {
   const isReset = [...recorded.sessions.values()].some(({keys}) =>
     keys.some(({shape, after}) => shape === SPENT_KEYS && after !== undefined),
@@ -40,7 +40,7 @@ export function confirmUndo({recorded}: PreparedUndo): readonly Confirmation[] {
 }
 
 /**
- * Puts back what was there.
+ * Restores the old values.
  *
  * @throws TokengateError why a single session was not changed
  */

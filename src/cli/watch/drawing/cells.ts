@@ -29,7 +29,7 @@ const SGR: Record<Look, {colour: string; mono: string}> = {
 /** How much of a terminal's style may be used: `none` is text alone, `mono` has no colours. */
 export type Palette = 'colour' | 'mono' | 'none';
 
-/** A line as a terminal takes it. */
+/** A line with the codes for a terminal. */
 export function toAnsi(line: Line, palette: Palette): string {
   if (palette === 'none')
     return line
@@ -44,7 +44,7 @@ export function toAnsi(line: Line, palette: Palette): string {
     .join('');
 }
 
-/** The text in exactly so many columns: cut, with `…` at the end, or padded. */
+/** The text in exactly this many columns: cut with `…` at the end, or padded. */
 export function fit(text: string, width: number, align: 'left' | 'right' = 'left'): string {
   const cut = truncate(text, width);
   const padding = ' '.repeat(Math.max(0, width - widthOf(cut)));
@@ -63,14 +63,14 @@ function truncate(text: string, width: number): string {
   return width <= 0 ? '' : `${cut}…`;
 }
 
-/** A line in exactly so many columns. */
+/** A line in exactly this many columns. */
 export function fitLine(line: Line, width: number): Line {
   const short = shorten(line, width);
   const left = width - lineWidth(short);
   return left > 0 ? [...short, {text: ' '.repeat(left)}] : short;
 }
 
-/** A line in at most so many columns. */
+/** A line in at most this many columns. */
 export function shorten(line: Line, width: number): Line {
   const pieces: Piece[] = [];
   let left = width;
@@ -83,7 +83,7 @@ export function shorten(line: Line, width: number): Line {
   return pieces;
 }
 
-/** `left` and `right` at the two ends of a line; where there is no room for both, `left` goes first. */
+/** `left` and `right` at the two ends of a line; if both do not fit, `left` is dropped first. */
 export function spread(left: Line, right: Line, width: number): Line {
   const gap = width - lineWidth(left) - lineWidth(right);
   return gap < 1 ? fitLine(left, width) : [...left, {text: ' '.repeat(gap)}, ...right];

@@ -13,15 +13,15 @@ import {showCut, showMessage} from '../../text/escape.js';
 import {cutMiddle, widthOf} from '../../text/width.js';
 import {fit, type Line, type Look, MOST, type Piece} from './cells.js';
 
-/** What is not known, or does not apply. */
+/** An unknown value, or one that does not apply. */
 const NOTHING = '-';
-/** A rate, or what follows from it, while there is not enough data. */
+/** A rate, or a value derived from it, before there is enough data. */
 export const NOT_YET = '…';
 
 interface Cell {
   one: Watched;
   now: Date;
-  /** Where there is room: amounts have four decimals and a currency sign. */
+  /** True where there is room for four decimals and a currency sign. */
   isWide: boolean;
   /** Whether there is a column for the freeze. */
   hasFreeze: boolean;
@@ -29,9 +29,9 @@ interface Cell {
 
 interface Column {
   title: string;
-  /** Where there is less room. */
+  /** The title where there is less room. */
   short?: string;
-  /** Where rows are groups. */
+  /** The title where rows are groups. */
   ofGroups?: string;
   sort?: WatchField;
   align: 'left' | 'right';
@@ -89,34 +89,34 @@ const COLUMNS: Record<Name, Column> = {
 
 /** In this order, from left to right. */
 const NAMES = Object.keys(COLUMNS) as Name[];
-/** Left out where there is no room for all, in this order. */
+/** The order in which columns are left out when there is too little room. */
 const LEAST_FIRST: readonly Name[] = ['freeze', 'requests', 'budget', 'empty', 'spent', 'rate', 'used', 'left'];
-/** The ID, and what is said of a freeze, are cut where need be, but not below this. */
+/** The ID and the text of a freeze are cut if need be, but not below these widths. */
 const MIN_WIDTHS: Partial<Record<Name, number>> = {id: 16, freeze: 12};
-/** Fewer columns than this tell nothing of a reason. */
+/** In fewer columns, a reason would be unreadable. */
 const LEAST_REASON = 6;
 const BAR = {min: 4, max: 24};
 /** ` 48.4%` behind the bar, or ` 48%`. */
 const PERCENTAGE = {wide: 7, narrow: 5};
 
-/** From this width on there is room for more digits and for the freeze; and from that on for wider gaps. */
+/** From the first width on there is room for more digits and the freeze; from the second on for wider gaps. */
 const WIDE = 120;
 const VERY_WIDE = 140;
 
-/** Which columns there are, and how wide they are; the same until the terminal is resized or a cell needs more. */
+/** The columns and their widths. They stay the same until the terminal is resized or a cell needs more. */
 export interface Layout {
   width: number;
   isWide: boolean;
   /** Rows are groups. */
   isFolded: boolean;
-  /** Between two columns. */
+  /** The gap between two columns. */
   gap: number;
   columns: {name: Name; width: number}[];
-  /** What the cells have needed so far. */
+  /** The widths that the cells have needed so far. */
   needs: Record<Name, number>;
 }
 
-/** A layout for these rows, which stays as it was where it can. */
+/** A layout for these rows that changes as little as possible. */
 export function layOut(rows: readonly Watched[], now: Date, width: number, before: Layout | undefined): Layout {
   const isWide = width >= WIDE;
   const isFolded = rows.some(({group}) => group !== undefined);
@@ -125,7 +125,7 @@ export function layOut(rows: readonly Watched[], now: Date, width: number, befor
   for (const name of NAMES) {
     needs[name] = isSame ? before.needs[name] : titleOf(name, {isWide, isFolded}).length;
     if (name === 'used') continue;
-    // How wide it is does not depend on the other columns that there are.
+    // Its width does not depend on the other columns.
     const facts = {now, isWide, hasFreeze: isWide};
     for (const one of rows) needs[name] = Math.max(needs[name], widthOf(COLUMNS[name].text({one, ...facts})));
   }
@@ -149,8 +149,8 @@ function choose(needs: Record<Name, number>, width: number, gap: number, isWide:
   const spare = (): number => width - 1 - names.size * gap - [...names].reduce((sum, name) => sum + least(name), 0);
   for (const name of LEAST_FIRST) if (spare() < 0) names.delete(name);
   const columns = NAMES.filter((name) => names.has(name)).map((name) => ({name, width: least(name)}));
-  // What is left goes to the ID and to what is said of a freeze, then to the bar. Where the ID alone has no room it is
-  // less than nothing.
+  // The remaining width goes to the ID and the text of a freeze, then to the bar. It is negative where even the ID does
+  // not fit.
   const find = (name: Name): Layout['columns'][number] | undefined => columns.find((one) => one.name === name);
   const [id, freeze, used] = [find('id'), find('freeze'), find('used')];
   let left = spare();
@@ -173,7 +173,7 @@ function titleOf(name: Name, {isWide, isFolded}: Pick<Layout, 'isWide' | 'isFold
   return isWide ? title : short;
 }
 
-/** Behind the title of the column that is sorted by stands a mark, in the gap between two columns. */
+/** The title of the sorted column is followed by a mark, in the gap before the next column. */
 export function headLine(layout: Layout, sort: WatchField, reverse: boolean): Line {
   const {columns, width, gap} = layout;
   const cells = columns.map(({name, width: cell}) => {
@@ -205,7 +205,7 @@ export function rowLine(
   return [{text: fit(pieces.map(({text}) => text).join(''), width), look: 'selected'}];
 }
 
-/** A bar of the used share, and the share. */
+/** A bar for the used share, and its percentage. */
 function usedPieces(one: Watched, percentage: string, width: number, isWide: boolean): Piece[] {
   const used = one.session.percentageUsed;
   const look = usedLook(one);
@@ -225,7 +225,10 @@ export function drawBar(percentage: Money | null, width: number): {full: string;
   return {full, rest: '─'.repeat(width - full.length)};
 }
 
-/** The reason of a freeze, or what is wrong, stands behind the ID where it has no column, as far as there is room. */
+/**
+ * The ID, followed by the reason of a freeze, or by the problem, as far as it fits; if these have no column of their
+ * own.
+ */
 function idText({one, hasFreeze}: Cell): string {
   const id = showCut(one.session.id, MOST);
   const why = hasFreeze ? '' : reasonText(one);
@@ -242,7 +245,7 @@ function idPieces(one: Watched, content: string, width: number, look: Look): Pie
   ];
 }
 
-/** How long a freeze lasts stands here where it has no column: `frz 59m`. */
+/** The status, with the length of a freeze if that has no column: `frz 59m`. */
 function statusText({one: {status, session, group}, now, hasFreeze}: Cell): string {
   if (group !== undefined) return `${group.statuses.frozen} of ${group.members.length}`;
   const until = session.freeze?.until;
@@ -253,7 +256,7 @@ function statusText({one: {status, session, group}, now, hasFreeze}: Cell): stri
 function usedText({session: {percentageUsed}}: Watched, isWide: boolean): string {
   if (percentageUsed === null) return NOTHING;
   if (percentageUsed.gte(1000)) return isWide ? '>999%' : '>9x';
-  // Rounded down: what is not spent yet is not 100 %.
+  // Rounded down: a budget that is not quite spent is not 100 %.
   return isWide ? formatPercentage(percentageUsed) : `${percentageUsed.toFixed(0, 'down')}%`;
 }
 
@@ -271,7 +274,7 @@ function amountColumn(title: string, sort: WatchField, value: (one: Watched) => 
   };
 }
 
-/** Past this an amount is rounded to thousands or millions. */
+/** Larger amounts are rounded to thousands or millions. */
 const MAX_DIGITS = 1_000_000;
 
 export function amountText(amount: Money | null, isWide: boolean): string {

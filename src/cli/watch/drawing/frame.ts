@@ -35,21 +35,21 @@ import {
   wrap,
 } from './panels.js';
 
-/** What stands above the table. */
+/** The content above the table. */
 export interface Head {
   server: ServerInfo;
-  /** Of its name. */
+  /** The colour of the server's name. */
   color: Look | undefined;
-  /** Of the last reading, by the server's clock. */
+  /** The time of the last reading, by the server's clock. */
   now: Date;
   /** Seconds from one reading to the next; undefined when there is only one. */
   interval: number | undefined;
   /** Safe to show; empty without. */
   trouble: string;
   summary: Summary;
-  /** How many there are without the filter; undefined without one. */
+  /** The number of sessions without the filter; undefined without one. */
   outOf: number | undefined;
-  /** What limits the sessions, in words; may hold untrusted text. */
+  /** The limits on the sessions, in words; may hold untrusted text. */
   filters: readonly string[];
 }
 
@@ -59,14 +59,17 @@ const LIVE: Piece = {text: '● live', look: 'green'};
 const dim = (text: string): Piece => ({text, look: 'dim'});
 const bold = (text: string): Piece => ({text, look: 'bold'});
 
-/** Three lines: where and when, how many, how much; or the first alone. What limits the sessions is always there. */
+/**
+ * Three lines: server and time, number of sessions, money; or the first one alone. The limits on the sessions are
+ * always shown.
+ */
 export function headLines(head: Head, width: number, height: 1 | 3 = 3): Line[] {
   const {server, color = 'cyan', now, interval, trouble, summary, outOf, filters} = head;
   const {statuses} = summary;
   const limits: Line = filters.length === 0 ? [] : [untrusted(filters.join(', '), 'yellow'), {text: ' '}];
   const clock = formatUtc(now);
   const live = interval === undefined ? [] : [dim(`  every ${formatLength(interval)} `), LIVE];
-  // Whose data it is comes before when it was read; that it is old is always there.
+  // The server's name is more important than the time of the reading; a warning about old data is always shown.
   const states: Line[] =
     trouble === ''
       ? [[dim(clock), ...live, {text: ' '}], [dim(clock), {text: ' '}], []]
@@ -94,13 +97,13 @@ export function headLines(head: Head, width: number, height: 1 | 3 = 3): Line[] 
   ];
 }
 
-/** What stands on the left is cut where both have no room; on the right, only what is wider than the screen. */
+/** If both do not fit, the left side is cut; the right side only where it is wider than the screen. */
 function beside(left: Line, right: Line, width: number): Line {
   const rightmost = shorten(right, width);
   return spread(shorten(left, width - lineWidth(rightmost) - 1), rightmost, width);
 }
 
-/** As much as there is room for. */
+/** As many facts as fit. */
 function moneyLine({budget, spent, remaining, used, rate, count, renewsIn}: Summary, width: number): Line {
   const seconds = count === 0 ? null : forecastEmpty(remaining, rate, renewsIn);
   const bar = drawBar(used, 12);
@@ -154,21 +157,21 @@ function detailLines(one: Watched, now: Date, width: number): Line[] {
   ].map((line) => fitLine(line, width));
 }
 
-/** What fills the screen. */
+/** The content of the screen. */
 export interface Frame {
   lines: Line[];
-  /** Stands in a box below them. */
+  /** A box below the rows. */
   panel: Panel | undefined;
   /** The last line. */
   keys: Line;
 }
 
-/** What is seen beside the state. */
+/** What the screen shows besides the state. */
 export interface View {
   server: ServerInfo;
   color: Look | undefined;
   interval: number;
-  /** How the sessions are limited whatever the filter says, in words. */
+  /** The limits on the sessions apart from the filter, in words. */
   limits: readonly string[];
   /** Safe to show; empty without. */
   trouble: string;
@@ -176,7 +179,7 @@ export interface View {
 
 /** The lines below the table: a rule, and three. */
 const FOOT = 4;
-/** With fewer rows than this there is no foot, and with fewer than that one line of head. */
+/** With fewer rows than the first there is no foot, and with fewer than the second only one line of head. */
 const MIN_TALL = 14;
 const MIN_HEAD = 8;
 /** The smallest screen that shows anything. */
@@ -188,11 +191,11 @@ function measure({dialog}: State, size: Size): {head: 1 | 3; foot: number; table
   const head = size.rows >= MIN_HEAD ? 3 : 1;
   const foot = size.rows >= MIN_TALL && panel === undefined ? FOOT : 0;
   const box = panel === undefined ? 0 : panel.lines.length + PANEL_BORDER;
-  // Beside the head of the table, and the keys.
+  // Without the head of the table and the keys.
   return {head, foot, table: size.rows - head - foot - 2 - box};
 }
 
-/** Brings the state into a screen of this size: the selected row is on it, and nothing is scrolled past its end. */
+/** Fits the state to a screen of this size: the selected row is visible, and nothing is scrolled past its end. */
 export function fit(state: State, size: Size): State {
   const page = Math.max(1, measure(state, size).table);
   const index = selectedIndex(state);
@@ -211,7 +214,7 @@ export function visibleSessions(state: State): readonly Watched[] {
   return visibleRows(state).filter(({group}) => group === undefined);
 }
 
-/** @param state one that fits */
+/** @param state a state that fits the size */
 export function render(state: State, view: View, size: Size): Frame {
   const {columns, rows} = size;
   if (columns < MIN.columns || rows < MIN.rows) {
@@ -244,7 +247,7 @@ export function render(state: State, view: View, size: Size): Frame {
   return {lines, panel: panelOf(dialog, size), keys};
 }
 
-/** What limits what is shown, or puts it together, in words. */
+/** The limits and the grouping of the rows, in words. */
 function filtersOf(state: State): string[] {
   const {folding, filter, rows} = state;
   const groups = folding?.open === undefined ? countOf(rows.length, 'group') : `group ${folding.open}`;
@@ -255,7 +258,7 @@ function isFolded({folding}: State): boolean {
   return folding !== undefined && folding.open === undefined;
 }
 
-/** All about one session, below its main facts, which go on changing. */
+/** Everything about one session, below its main facts, which stay up to date. */
 function pageLines(dialog: Extract<Dialog, {kind: 'page'}>, now: Date, size: Size): Line[] {
   const {columns, rows} = size;
   const room = pageRoom(size);
@@ -268,7 +271,7 @@ function pageLines(dialog: Extract<Dialog, {kind: 'page'}>, now: Date, size: Siz
 
 const LOOKS: Record<Message['level'], Look> = {done: 'green', warning: 'yellow', error: 'red'};
 
-/** What is said, or else the main facts of the selected session. */
+/** A notice, or else the main facts of the selected session. */
 function footLines(state: State, columns: number): Line[] {
   const {notice, now} = state;
   const one = selectedRow(state);
@@ -290,7 +293,7 @@ function placeOf(state: State): string {
   return marked.size === 0 ? place : `${marked.size} marked  ${place}`;
 }
 
-/** Keys and what they do; where there is no room for all, those of the lowest rank are left out. */
+/** Keys and what they do; if not all fit, those of the lowest rank are left out. */
 function keyLine(keys: readonly KeyHint[], place: string, width: number): Line {
   const room = width - place.length - 2;
   const wide = (hints: readonly KeyHint[], gap: number): number =>

@@ -5,7 +5,7 @@ import {type Line, type Look, type Palette, toAnsi} from './cells.js';
 import {headLine, layOut, layOutWhole, rowLine} from './columns.js';
 import {headLines} from './frame.js';
 
-/** Room for the head, where there is no terminal to say how wide it is. */
+/** The width of the head where no terminal tells one. */
 const WIDE = 160;
 
 export interface OnceView {
@@ -14,17 +14,17 @@ export interface OnceView {
   now: Date;
   sort: WatchField;
   reverse: boolean;
-  /** What limits the sessions, in words. */
+  /** The limits on the sessions, in words. */
   limits: readonly string[];
   summary: Summary;
 }
 
-/** One frame of the live view, with all its rows: as wide as the terminal, or as it needs where there is none. */
+/** One frame of the live view with all its rows: as wide as the terminal or, without one, as wide as it needs. */
 export function* drawOnce(sessions: readonly Watched[], view: OnceView): Generator<string> {
   const {stdout} = process;
   const {server, color, now, sort, reverse, limits, summary} = view;
   const palette: Palette = hasColour(stdout) ? 'colour' : stdout.isTTY ? 'mono' : 'none';
-  // A terminal that does not know its size says 0.
+  // A terminal that does not know its size reports 0.
   const columns = stdout.isTTY && stdout.columns > 0 ? stdout.columns : undefined;
   const layout = columns === undefined ? layOutWhole(sessions, now) : layOut(sessions, now, columns, undefined);
   const head = {server, color, now, interval: undefined, trouble: '', summary, outOf: undefined};

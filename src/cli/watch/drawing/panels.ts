@@ -11,13 +11,13 @@ export interface Size {
   rows: number;
 }
 
-/** Stands in a box below the table. */
+/** A box below the table. */
 export interface Panel {
   lines: Line[];
   colour: 'cyan' | 'yellow' | 'red';
 }
 
-/** A key and what it does; where there is no room for all keys, those of a low rank go first. */
+/** A key and what it does; if not all keys fit, those of a low rank are left out. */
 export interface KeyHint {
   key: string;
   what: string;
@@ -68,19 +68,19 @@ const HELP: readonly (readonly [keys: string, what: string])[] = [
 ];
 
 export const PANEL_BORDER = 2;
-/** What a panel leaves of the screen at least: its border and title, and the lines above and below it. */
+/** The lines that a panel always leaves free: its border and title, and the lines above and below it. */
 const PANEL_REST = 7;
-/** What a page leaves: the facts of its session above, and the keys. */
+/** The lines that a page leaves free: the facts of its session above, and the keys. */
 const PAGE_REST = {tall: 5, short: 2};
 const MIN_TALL_PAGE = 10;
 const FILTER_HINT = 'Part of an ID, a glob such as team:*, or an expression such as used > 90 && !frozen';
 
-/** The lines of a page that the screen has room for. */
+/** The number of lines of a page that fit the screen. */
 export function pageRoom({rows}: Size): number {
   return Math.max(1, rows - (rows >= MIN_TALL_PAGE ? PAGE_REST.tall : PAGE_REST.short));
 }
 
-/** A dialog that is scrolled no further than to its end. */
+/** A dialog that is not scrolled past its end. */
 export function fitDialog(dialog: Dialog | undefined, size: Size): Dialog | undefined {
   if (dialog === undefined || !('top' in dialog)) return dialog;
   const room = dialog.kind === 'page' ? pageRoom(size) : panelRoom(size);
@@ -88,7 +88,7 @@ export function fitDialog(dialog: Dialog | undefined, size: Size): Dialog | unde
   return {...dialog, top};
 }
 
-/** The part of a text or a page that is on the screen. */
+/** The visible part of a text or a page. */
 export function scrolled(dialog: Extract<Dialog, {top: number}>, size: Size): Line[] {
   const room = dialog.kind === 'page' ? pageRoom(size) : panelRoom(size);
   return contentOf(dialog, size).slice(dialog.top, dialog.top + room);
@@ -156,7 +156,7 @@ export function keyHintsOf(dialog: Dialog | undefined, isFolded: boolean): reado
   }
 }
 
-/** Words on as many lines as they need; a word that is too long for a line is cut into several. */
+/** Words on as many lines as they need; a word that is longer than a line is broken. */
 export function wrap(text: string, width: number): string[] {
   const lines = [''];
   for (const word of text.split(' ')) {
@@ -182,7 +182,7 @@ function chop(word: string, width: number): string[] {
 /** The words of a command line, each with its quotes. */
 const WORD = /(?:'[^']*'|"[^"]*"|\\.|[^\s'"\\])+/g;
 
-/** A command on several lines that a shell reads as one; whole, where that cannot be done. */
+/** A command on several lines that a shell reads as one; on one line if it cannot be broken. */
 function wrapCommand(command: string, width: number): string[] {
   const words = command.match(WORD) ?? [];
   if (words.join(' ') !== command) return [command];
@@ -222,7 +222,7 @@ function toLines({kind, text}: PageLine, width: number): Line[] {
   return lines.map((line) => fitLine([{text: `  ${line}`, look: kind === 'command' ? 'cyan' : 'plain'}], width));
 }
 
-/** With the cursor in it; of a long line the part around that is shown. */
+/** The line with its cursor; of a long line, the part around the cursor. */
 function inputLine({before, after, isSelected}: EditedLine, width: number): Line {
   const [at = ' ', ...rest] = charactersOf(after);
   const room = width - 2 - widthOf(at);

@@ -163,7 +163,7 @@ test('all thresholds of a crossing are claimed, and each is given up when it doe
   expect(await check()).toEqual(['one critical']);
   expect(Object.keys(await claims()).sort()).toEqual(['used:80:one', 'used:95:one']);
   await spend('90');
-  expect(await check()).toEqual([]);
+  expect(await check()).toEqual(['one warning']);
   expect(Object.keys(await claims())).toEqual(['used:80:one']);
   await spend('96');
   expect(await check()).toEqual(['one critical']);
