@@ -286,6 +286,15 @@ const request = {
   malformed: ['text?', 'an entry that is not as the gateway writes it'],
 };
 const group = {group: ['text', 'the group'], ...totals};
+const watchedSums = {
+  ...totals,
+  statuses: [
+    Object.fromEntries(
+      ['frozen', 'invalid', 'empty', 'low', 'ok'].map((status) => [status, ['count', `sessions that are ${status}`]]),
+    ),
+    'sessions by status',
+  ],
+};
 const listed = Object.fromEntries(
   Object.entries({
     ...id,
@@ -696,20 +705,10 @@ export const DOCUMENTS = {
         is: {
           time: ['time', 'when, by the clock of the server'],
           sessions: [listOf(watched), 'the sessions, in the order of `--sort`'],
-          totals: [
-            {
-              ...totals,
-              statuses: [
-                Object.fromEntries(
-                  ['frozen', 'invalid', 'empty', 'low', 'ok'].map((status) => [
-                    status,
-                    ['count', `sessions that are ${status}`],
-                  ]),
-                ),
-                'sessions by status',
-              ],
-            },
-            'the sums',
+          totals: [watchedSums, 'the sums'],
+          'groups?': [
+            listOf({...group, spent_per_minute: watched.spent_per_minute, statuses: watchedSums.statuses}),
+            'the sums of groups, with `--group-by`',
           ],
         },
       },

@@ -307,6 +307,7 @@ beforeEach(async () => {
     await client.set(`tokengate:period:${id}`, JSON.stringify({...period, renewed: '2026-01-01T00:00:00.000Z'}));
   }
   await client.set('tokengate:period:broken', 'x');
+  await client.set('tokengate:grants:broken', 'x');
   const weekly = {every: 'week', timezone: 'Europe/Berlin', at: '09:00', on: 2, amount: '6', rollover: 'unused'};
   await client.set('session:weekly:budget', '5');
   for (const id of ['weekly', '\xff']) {

@@ -7,21 +7,21 @@ import {countFlag} from './flags.js';
 /** How to group sessions. */
 export const groupFlags = {
   group: Flags.string({
-    helpGroup: 'GROUP',
+    helpGroup: 'GROUPING',
     description:
       'Group the IDs that match a glob, such as bots=*-bot; repeat it for more groups, the first match counts',
     multiple: true,
     helpValue: 'NAME=GLOB',
   }),
-  'group-depth': countFlag({helpGroup: 'GROUP', description: 'Group by the first N parts of the ID', min: 1}),
+  'group-depth': countFlag({helpGroup: 'GROUPING', description: 'Group by the first N parts of the ID', min: 1}),
   'group-by': Flags.string({
-    helpGroup: 'GROUP',
+    helpGroup: 'GROUPING',
     description: 'The same in one flag: a number is --group-depth, NAME=GLOB is --group',
     multiple: true,
     helpValue: 'N|NAME=GLOB',
   }),
   separator: Flags.string({
-    helpGroup: 'GROUP',
+    helpGroup: 'GROUPING',
     description: 'Separates the parts of an ID',
     default: ':',
     helpValue: 'TEXT',
