@@ -203,7 +203,7 @@ function valueOf(flag: Command.Flag.Cached): string {
 
 /** Flags without a group first, then the groups in the order of decisions. */
 function groupFlags(flags: Command.Flag.Cached[]): [heading: string, flags: Command.Flag.Cached[]][] {
-  const groups = ['', 'SELECTION', 'OUTPUT'];
+  const groups = ['', 'SELECTION', 'GROUP', 'OUTPUT'];
   return groups
     .map((group): [string, Command.Flag.Cached[]] => [
       group === '' ? 'FLAGS' : `${group} FLAGS`,
