@@ -26,7 +26,7 @@ const OUTPUT = 'docs/development/benchmarks.md';
 const SIZED = [lists, spending, batches, renewals];
 
 const options = readOptions();
-const load = loadavg()[0].toFixed(1);
+const loadBefore = loadavg()[0];
 installPackages();
 const [program] = provide('redis');
 const server = await startServer(program);
@@ -97,7 +97,7 @@ async function describeRun(counter) {
     node: process.versions.node,
     redis: await server.version(),
     machine: `${availableParallelism()} CPUs (${cpus()[0]?.model.trim() ?? 'unknown'}, ${process.platform} ${process.arch})`,
-    load,
+    load: [loadBefore, loadavg()[0]].map((load) => load.toFixed(1)),
     counter: counter?.name,
   };
 }

@@ -3,8 +3,8 @@
 export function formatReport(sections, rows, {line, date, node, redis, machine, load, counter}) {
   return `# Benchmarks
 
-Measured on ${date} with Node ${node} and Redis ${redis} on ${machine}, where ${load} processes wanted a CPU when it began, by
-\`${line}\`.
+Measured on ${date} with Node ${node} and Redis ${redis} on ${machine}, by
+\`${line}\`. On average ${load[0]} processes wanted a CPU in the minute before it, and ${load[1]} in its last minute.
 
 The package is packed, and installed with \`npm install --global\`. Each figure is of whole processes, from their start to
 their end, with output to nowhere: the median of the runs, the smallest and the largest in brackets. Ratios are of two
@@ -22,8 +22,8 @@ ${formatTables(sections, rows)}
 function explainCounter(counter) {
   return counter === undefined
     ? ''
-    : ` Instructions are millions in user space, counted by ${counter} in one run: they move by two in a hundred, where a
-time on a busy machine moves by half.`;
+    : ` Instructions are millions in user space, counted by ${counter} in one run: from run to run they move by about
+five in a hundred, where a time on a busy machine moves by half.`;
 }
 
 export function formatTables(sections, rows) {
