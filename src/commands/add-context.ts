@@ -55,6 +55,7 @@ On a protected context every change asks you to type its name. A read-only conte
       isDefault: this.flags.default,
     });
     await writeContextFile(file, {text, isSecret: config.isSecret});
+    this.isChange = true;
     this.print(`✓ Context '${name}' added to ${file.path}`);
     return {...toContextJson(context, config), file: file.path};
   }

@@ -33,6 +33,7 @@ export default class RemoveContext extends BaseCommand<typeof RemoveContext> {
     const file = await readContextFile();
     const {text, config, wasDefault} = await removeContext(file, name);
     await writeContextFile(file, {text, isSecret: config.isSecret});
+    this.isChange = true;
     this.print(`✓ Context '${name}' removed from ${file.path}`);
     if (wasDefault) this.print('It was the default: now there is none.');
     return {name, was_default: wasDefault, file: file.path};

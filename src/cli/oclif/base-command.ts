@@ -65,8 +65,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
    */
   private connectionWarnings: readonly string[] = [];
   private readonly doubts = new Set<string>();
-  /** True when the output reports a change. */
-  private isChange = false;
+  /** True when the output reports a change, and is told on stderr where it cannot be written. */
+  protected isChange = false;
   /** Decides whether something may be changed. */
   protected guard!: Guard;
   /** True to read the name of a protected store when connecting. */

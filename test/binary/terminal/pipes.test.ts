@@ -134,6 +134,14 @@ describe('an output that cannot be written', () => {
     expect(JSON.parse(error.hint.replace('What it would have said: ', ''))).toMatchObject(json);
   });
 
+  test('a change of the context file on /dev/full is told on stderr too', async () => {
+    const file = join(folder, 'config.yaml');
+    const full = (words: string): Promise<Output> => bash(`TOKENGATE_CONFIG=${file} tokengate ${words} > /dev/full`);
+    const hint = 'What it would have said: ✓ Context';
+    expect((await full('add-context full --redis-url redis://h')).stderr).toContain(`${hint} 'full' added to ${file}`);
+    expect((await full('remove-context full')).stderr).toContain(`${hint} 'full' removed from ${file}`);
+  });
+
   test('stderr on /dev/full changes neither the answer nor the exit code', async () => {
     expect(await bash('tokengate get-budget nobody 2> /dev/full')).toEqual({code: 1, stdout: '', stderr: ''});
     expect(await bash('tokengate list-sessions --format ndjson 2> /dev/full | tail -1')).toMatchObject({
