@@ -10,7 +10,7 @@ const UNSAID = ['--yes', '--for', '2h', '--reason', 'Benchmark'];
 export default {
   title: 'Batches',
   text:
-    'A reset waits a tenth of a second at its end, to look whether spending has come back. `redis-cli --pipe` is told the ' +
+    'A reset looks for half a second at its end whether spending has come back. `redis-cli --pipe` is told the ' +
     'IDs, as is `--stdin`; `--all` has to find them first.',
   names: ['reset-stdin', 'reset-all', 'reset-scan', 'reset-no-journal', 'reset-journal', 'freeze'],
   async measure({server, meter, data, measure}) {
