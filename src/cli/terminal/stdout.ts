@@ -126,7 +126,8 @@ export function explainClosing(error: unknown): string {
  * @throws like `writeOutput`
  */
 export async function drainOutput(): Promise<void> {
-  await writeChunk('');
+  // A full disk refuses even an empty text, and an error of its own may be all that there is to say.
+  if (process.stdout.writableLength > 0) await writeChunk('');
   // The 'error' event may follow the callback of the failed write.
   await new Promise(setImmediate);
   throwFailure();

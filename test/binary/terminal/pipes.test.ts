@@ -134,6 +134,12 @@ describe('an output that cannot be written', () => {
     expect(JSON.parse(error.hint.replace('What it would have said: ', ''))).toMatchObject(json);
   });
 
+  test('an error that leaves stdout empty stands alone, whatever stdout is', async () => {
+    const {code, stderr} = await bash('tokengate get-budget nobody --json > /dev/full');
+    expect(code).toBe(1);
+    expect(JSON.parse(stderr)).toMatchObject({error: {code: 'SESSION_NOT_FOUND'}});
+  });
+
   test('a change of the context file on /dev/full is told on stderr too', async () => {
     const file = join(folder, 'config.yaml');
     const full = (words: string): Promise<Output> => bash(`TOKENGATE_CONFIG=${file} tokengate ${words} > /dev/full`);
