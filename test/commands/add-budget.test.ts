@@ -1,4 +1,4 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import AddBudget from '../../src/commands/add-budget.js';
 import {addBudget, setBudget} from '../../src/lib/operations/budget.js';
@@ -7,12 +7,9 @@ import type {Redis} from '../../src/lib/redis/contract.js';
 import {parseAmount} from '../../src/lib/values/money.js';
 import {parseSessionId} from '../../src/lib/values/session-id.js';
 import {type Output, runCommand} from '../support/program/run.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {useRedis} from '../support/redis/with-redis.js';
 
-let redis: TestRedis;
-beforeAll(async () => (redis = await startRedis()));
-beforeEach(() => redis.client.flushDb());
-afterAll(() => redis.stop());
+const redis = useRedis();
 
 const add = (...argv: string[]): Promise<Output> => runCommand(AddBudget, argv, redis);
 const budgetOf = (id: string): Promise<string | null> => redis.client.get(`session:${id}:budget`);

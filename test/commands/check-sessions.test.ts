@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {beforeEach, describe, expect, test} from 'vitest';
 
 import CheckSessions from '../../src/commands/check-sessions.js';
 import {toSession} from '../../src/lib/gateway/session.js';
@@ -8,12 +8,10 @@ import {Decimal} from '../../src/lib/values/decimal.js';
 import {parseSessionId} from '../../src/lib/values/session-id.js';
 import {type Output, runCommand} from '../support/program/run.js';
 import {loadSessions} from '../support/program/shell.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {useRedis} from '../support/redis/with-redis.js';
 
-let redis: TestRedis;
-beforeAll(async () => (redis = await startRedis()));
+const redis = useRedis();
 beforeEach(async () => {
-  await redis.client.flushDb();
   await loadSessions(redis, {
     calm: ['100.00', '12.5'],
     fresh: ['10.0'],
@@ -21,7 +19,6 @@ beforeEach(async () => {
     over: ['10', '10.000001'],
   });
 });
-afterAll(() => redis.stop());
 
 const check = (...argv: string[]): Promise<Output> => runCommand(CheckSessions, argv, redis);
 

@@ -1,6 +1,6 @@
 import {readFile} from 'node:fs/promises';
 
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {beforeEach, describe, expect, test} from 'vitest';
 
 import CheckStore from '../../src/commands/check-store.js';
 import UndoChange from '../../src/commands/undo-change.js';
@@ -16,12 +16,9 @@ import {openTerminal} from '../support/program/pty.js';
 import {type Output, ROOT, runBinary, runCommand} from '../support/program/run.js';
 import {makeShell} from '../support/program/shell.js';
 import {dumpKeyspace} from '../support/redis/keyspace.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {useRedis} from '../support/redis/with-redis.js';
 
-let redis: TestRedis;
-beforeAll(async () => (redis = await startRedis()));
-beforeEach(() => redis.client.flushDb());
-afterAll(() => redis.stop());
+const redis = useRedis();
 
 const check = (...argv: string[]): Promise<Output> => runCommand(CheckStore, argv, redis);
 const gatewayTime = (at: number): string => new Date(at).toISOString().slice(0, -1);

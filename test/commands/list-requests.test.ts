@@ -1,13 +1,10 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 
 import ListRequests from '../../src/commands/list-requests.js';
 import {type Output, runBinary, runCommand} from '../support/program/run.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {useRedis} from '../support/redis/with-redis.js';
 
-let redis: TestRedis;
-beforeAll(async () => (redis = await startRedis()));
-beforeEach(() => redis.client.flushDb());
-afterAll(() => redis.stop());
+const redis = useRedis();
 
 const list = (...argv: string[]): Promise<Output> => runCommand(ListRequests, argv, redis);
 const record = (...entries: string[]): Promise<unknown> => redis.client.rPush('anomaly:x:history', entries);

@@ -1,16 +1,14 @@
 import {Big} from 'big.js';
 import fc from 'fast-check';
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {beforeEach, describe, expect, test} from 'vitest';
 
 import {readIds} from '../../src/cli/views/id-lines.js';
 import ListSessions from '../../src/commands/list-sessions.js';
 import {type Output, runCommand} from '../support/program/run.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {useRedis} from '../support/redis/with-redis.js';
 
-let redis: TestRedis;
-beforeAll(async () => (redis = await startRedis()));
+const redis = useRedis();
 beforeEach(async () => {
-  await redis.client.flushDb();
   await redis.client.mSet({
     'session:alpha:budget': '10',
     'session:alpha:spent': '9.5',
@@ -22,7 +20,6 @@ beforeEach(async () => {
     'session:team:one:spent': '0.5',
   });
 });
-afterAll(() => redis.stop());
 
 const list = (...argv: string[]): Promise<Output> => runCommand(ListSessions, argv, redis);
 const idsOf = async (...argv: string[]): Promise<string[]> => {

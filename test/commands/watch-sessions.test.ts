@@ -1,19 +1,16 @@
 import type {ChildProcess} from 'node:child_process';
 
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {beforeEach, describe, expect, test} from 'vitest';
 
 import WatchSessions from '../../src/commands/watch-sessions.js';
 import {runBinary, runCommand} from '../support/program/run.js';
 import {loadSessions} from '../support/program/shell.js';
-import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {useRedis} from '../support/redis/with-redis.js';
 
-let redis: TestRedis;
-beforeAll(async () => (redis = await startRedis()));
+const redis = useRedis();
 beforeEach(async () => {
-  await redis.client.flushDb();
   await loadSessions(redis, {a: ['20', '5'], b: ['10.0', '0.02643664999999999982'], 'team:c': ['2', '2.5']});
 });
-afterAll(() => redis.stop());
 
 describe('--once', () => {
   test('one frame, as wide as it has to be', async () => {

@@ -1,7 +1,7 @@
 import {Readable} from 'node:stream';
 
 import fc from 'fast-check';
-import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi} from 'vitest';
+import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 
 import {readIds} from '../../../src/cli/views/id-lines.js';
 import FreezeSession from '../../../src/commands/freeze-session.js';
@@ -12,12 +12,10 @@ import UnfreezeSession from '../../../src/commands/unfreeze-session.js';
 import {nameOf} from '../../../src/lib/values/session-id.js';
 import {type Output, runCommand} from '../../support/program/run.js';
 import {dumpKeyspace} from '../../support/redis/keyspace.js';
-import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
+import {useRedis} from '../../support/redis/with-redis.js';
 
-let redis: TestRedis;
-beforeAll(async () => (redis = await startRedis()));
+const redis = useRedis();
 beforeEach(async () => {
-  await redis.client.flushDb();
   await redis.client.configSet('maxmemory', '0');
   await redis.client.mSet({
     'session:a:budget': '10.0',
@@ -29,7 +27,6 @@ beforeEach(async () => {
     'session:orphan:spent': '1',
   });
 });
-afterAll(() => redis.stop());
 
 const reset = (...argv: string[]): Promise<Output> => runCommand(ResetSession, [...argv, '--yes'], redis);
 const budgets = async (): Promise<string[]> =>

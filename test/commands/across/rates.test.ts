@@ -1,4 +1,4 @@
-import {afterAll, afterEach, beforeAll, beforeEach, expect, test} from 'vitest';
+import {afterEach, beforeEach, expect, test} from 'vitest';
 
 import CheckSessions from '../../../src/commands/check-sessions.js';
 import ListSessions from '../../../src/commands/list-sessions.js';
@@ -6,18 +6,15 @@ import WatchSessions from '../../../src/commands/watch-sessions.js';
 import {runCommand} from '../../support/program/run.js';
 import {loadSessions} from '../../support/program/shell.js';
 import {spendSteadily} from '../../support/redis/gateway.js';
-import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
+import {useRedis} from '../../support/redis/with-redis.js';
 
-let redis: TestRedis;
+const redis = useRedis();
 let stopSpending: () => Promise<void>;
-beforeAll(async () => (redis = await startRedis()));
 beforeEach(async () => {
-  await redis.client.flushDb();
   await loadSessions(redis, {a: ['20', '5'], burner: ['100', '10'], calm: ['50', '1'], idle: ['5']});
   stopSpending = spendSteadily(redis, {burner: 60, calm: 3});
 });
 afterEach(() => stopSpending());
-afterAll(() => redis.stop());
 
 const run = (command: Parameters<typeof runCommand>[0], ...argv: string[]): ReturnType<typeof runCommand> =>
   runCommand(command, argv, redis);

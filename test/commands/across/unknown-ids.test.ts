@@ -1,4 +1,4 @@
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {beforeEach, describe, expect, test} from 'vitest';
 
 import AddBudget from '../../../src/commands/add-budget.js';
 import AnomalyStats from '../../../src/commands/anomaly-stats.js';
@@ -11,12 +11,10 @@ import ResetSession from '../../../src/commands/reset-session.js';
 import SetBudget from '../../../src/commands/set-budget.js';
 import UnfreezeSession from '../../../src/commands/unfreeze-session.js';
 import {type Output, runCommand} from '../../support/program/run.js';
-import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
+import {useRedis} from '../../support/redis/with-redis.js';
 
-let redis: TestRedis;
-beforeAll(async () => (redis = await startRedis()));
+const redis = useRedis();
 beforeEach(async () => {
-  await redis.client.flushDb();
   await redis.client.mSet({
     'session:my-workflow:budget': '25.50',
     'session:prod:search:budget': '10',
@@ -25,7 +23,6 @@ beforeEach(async () => {
   });
   await redis.client.set('anomaly:only-history:identical_count', '1');
 });
-afterAll(() => redis.stop());
 
 const freeze = (...argv: string[]): Promise<Output> => runCommand(FreezeSession, [...argv, '--yes'], redis);
 const frozen = async (): Promise<string[]> => (await redis.client.keys('anomaly:*:frozen_until')).sort();
