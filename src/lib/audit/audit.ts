@@ -11,10 +11,9 @@ import {
   VELOCITY_KEYS,
 } from '../gateway/keys.js';
 import {type Decision, judgeNextRequest, readStates, type Rule} from '../gateway/next-request.js';
-import type {Redis} from '../redis/contract.js';
+import {ifPermitted, type Redis} from '../redis/contract.js';
 import {serverTime} from '../redis/server-time.js';
 import {inGroups} from '../values/chunks.js';
-import {TokengateError} from '../values/errors.js';
 import {idMatcher, narrow} from '../values/glob.js';
 import type {RawId} from '../values/session-id.js';
 import {readFacts, toSessionKey} from './facts.js';
@@ -61,7 +60,8 @@ export async function* checkStore(
       const keys = names.flatMap((name) => toSessionKey(name) ?? []);
       const meant = keys.filter(({id}) => matches(id));
       const now = new Date(start + performance.now() - began);
-      const read = await orUnreadable(readFacts(redis, meant), keysOfOne === OWN);
+      const reading = readFacts(redis, meant);
+      const read = await (keysOfOne === OWN ? ifPermitted(reading) : reading);
       if (read === undefined) break;
       const suspects = read.filter((facts) => judge(facts, now).length > 0);
       const again = await settle(
@@ -71,16 +71,6 @@ export async function* checkStore(
       const unprintable = meant.flatMap((key) => judgeId(key, isPrintable) ?? []);
       yield {keys: meant.length, findings: [...again, ...unprintable].filter(isNew)};
     }
-  }
-}
-
-/** Undefined if this user may not read keys that may be left out. */
-async function orUnreadable<T>(reading: Promise<T>, mayBeLeftOut: boolean): Promise<T | undefined> {
-  try {
-    return await reading;
-  } catch (error) {
-    if (mayBeLeftOut && error instanceof TokengateError && error.code === 'REDIS_NO_PERMISSION') return undefined;
-    throw error;
   }
 }
 

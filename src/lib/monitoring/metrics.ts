@@ -1,13 +1,12 @@
 import {hrtime} from 'node:process';
+
 import {type FreezeState, NOT_FROZEN} from '../gateway/freeze.js';
 import {BUDGET_KEYS} from '../gateway/keys.js';
 import type {Session} from '../gateway/session.js';
 import type {Renewing} from '../periods/renewal.js';
-import type {Redis} from '../redis/contract.js';
-
-import type {Filter} from '../sessions/filter.js';
-import {mayPass} from '../sessions/filter.js';
-import {readRenewingIfAllowed} from '../sessions/periods.js';
+import {ifPermitted, type Redis} from '../redis/contract.js';
+import {type Filter, mayPass} from '../sessions/filter.js';
+import {readRenewing} from '../sessions/periods.js';
 import {readFreezesAndCounts, readSessions} from '../sessions/read.js';
 import {scanIds} from '../sessions/scan-ids.js';
 import {TokengateError} from '../values/errors.js';
@@ -71,7 +70,8 @@ export async function measure(redis: Redis, options: MetricsOptions): Promise<Me
   const {match, where, maxSeries, now} = options;
   const isWritable = await askWritable(redis);
   const {freezes, requests} = await readFreezesAndCounts(redis, match, now);
-  const periods = await readRenewingIfAllowed(redis, {match, now});
+  // A user who may read only the gateway's keys gets the rest.
+  const periods = await ifPermitted(readRenewing(redis, {match, now}));
   let kept: Measured[] = [];
   let all = NO_SUMS;
   const counts = {frozen: 0, exhausted: 0, unreadable: 0, overdue: 0};

@@ -39,6 +39,16 @@ export async function orNoReply<T>(request: T): Promise<Awaited<T> | NoReply> {
   }
 }
 
+/** The result of a request; undefined for a user who lacks a right that it needs. */
+export async function ifPermitted<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request;
+  } catch (error) {
+    if (error instanceof TokengateError && error.code === 'REDIS_NO_PERMISSION') return undefined;
+    throw error;
+  }
+}
+
 export interface ServerInfo {
   /** `cluster` for all nodes of one. */
   role: 'primary' | 'replica' | 'unknown' | 'cluster';

@@ -5,7 +5,6 @@ import type {SpanOf} from '../periods/schedule.js';
 import type {StoredPeriod} from '../periods/stored.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups, readAhead} from '../values/chunks.js';
-import {TokengateError} from '../values/errors.js';
 import {matchesGlob} from '../values/glob.js';
 import {type RawId, rawId} from '../values/session-id.js';
 import {sortedOnce} from './sorted-ids.js';
@@ -88,20 +87,7 @@ export async function readRenewing(
   return found;
 }
 
-/** The same; undefined for a user who may read only the gateway's keys. */
-export async function readRenewingIfAllowed(
-  redis: Redis,
-  options: Parameters<typeof readRenewing>[1],
-): Promise<Map<RawId, Renewing | null> | undefined> {
-  try {
-    return await readRenewing(redis, options);
-  } catch (error) {
-    if (error instanceof TokengateError && error.code === 'REDIS_NO_PERMISSION') return undefined;
-    throw error;
-  }
-}
-
-/** The same for one session. */
+/** The state of the period of one session. */
 export async function judgePeriod({now, period, grants}: StoredPeriod): Promise<Renewing | null> {
   const state = period === true || grants === true ? undefined : toPeriodState([period, grants]);
   return state === undefined ? null : toRenewing(state, now, await loadCalendar());

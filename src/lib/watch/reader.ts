@@ -8,7 +8,7 @@ import {
   SPENT_KEYS,
 } from '../gateway/keys.js';
 import {readMangled} from '../gateway/stored-value.js';
-import {type Command, ErrorReply, type Redis, type RedisText} from '../redis/contract.js';
+import {type Command, ErrorReply, ifPermitted, type Redis, type RedisText} from '../redis/contract.js';
 import {serverTime, toServerTime} from '../redis/server-time.js';
 import {type Filter, passes} from '../sessions/filter.js';
 import {hidesSome, toListed, valuesOf} from '../sessions/read.js';
@@ -145,9 +145,9 @@ export class Watch {
 
   /** Periods change as rarely as sessions appear. A user who may not read them sees none. */
   async #readRenewals(redis: Redis): Promise<void> {
-    const {readRenewingIfAllowed} = await import('../sessions/periods.js');
+    const {readRenewing} = await import('../sessions/periods.js');
     const now = await serverTime(redis);
-    const periods = await readRenewingIfAllowed(redis, {match: this.#wanted.match, now});
+    const periods = await ifPermitted(readRenewing(redis, {match: this.#wanted.match, now}));
     for (const one of this.#list) {
       const renewing = periods?.get(one.id);
       one.renewsAt = renewing == null || renewing.isOverdue ? null : renewing.next;
