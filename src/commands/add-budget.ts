@@ -1,6 +1,7 @@
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {answerFormatFlag, journalFlags, sessionIdArg, signedAmountArg} from '../cli/oclif/flags.js';
 import {toBudgetChangeJson, type BudgetChangeJson} from '../cli/views/sessions.js';
+import {explainUsedUp} from '../lib/gateway/session.js';
 import {addBudget, type BudgetChange} from '../lib/operations/budget.js';
 import {formatExactMoney} from '../lib/values/money.js';
 
@@ -39,7 +40,7 @@ export default class AddBudget extends BaseCommand<typeof AddBudget> {
       `Previous budget: ${formatExactMoney(previousBudget)}`,
     );
     if (spent?.gte(budget)) {
-      this.warnAll([`Session '${id}' has spent ${formatExactMoney(spent)}: the gateway refuses its requests.`]);
+      this.warnAll([`${explainUsedUp(id, spent)}.`]);
     }
   }
 }

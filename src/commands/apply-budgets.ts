@@ -13,13 +13,13 @@ import type {Budgets} from '../lib/budget-files/wanted.js';
 import {previewBatch} from '../lib/change/batch.js';
 import type {Change} from '../lib/change/change.js';
 import {describeEnd, FOREVER} from '../lib/gateway/freeze.js';
+import {explainUsedUp} from '../lib/gateway/session.js';
 import type {Journal} from '../lib/journal/entry.js';
 import {type BudgetFileChange, budgetFileChange, type Planned} from '../lib/operations/budget-file.js';
 import {type Freeze, freezeChange, freezeLook} from '../lib/operations/freeze.js';
 import {type Left, leftOfBudget, LOOKS} from '../lib/operations/lasting.js';
 import type {Redis} from '../lib/redis/contract.js';
 import {TokengateError} from '../lib/values/errors.js';
-import {formatExactMoney} from '../lib/values/money.js';
 import type {RawId} from '../lib/values/session-id.js';
 
 const UNLISTED = ['keep', 'zero', 'freeze'] as const;
@@ -198,9 +198,7 @@ function describeUsedUp(applied: Applied): string[] {
   const {id, before, after, spent} = applied;
   const {budget} = after;
   if (budget.state !== 'money' || !isUsedUp(before, after, spent)) return [];
-  return [
-    `Session '${id}' has spent ${formatExactMoney(spent)} of ${formatExactMoney(budget.amount)}: the gateway refuses its requests.`,
-  ];
+  return [`${explainUsedUp(id, spent, budget.amount)}.`];
 }
 
 function toJson(applied: Applied): Record<string, unknown> {

@@ -3,11 +3,10 @@ import {Flags} from '@oclif/core';
 import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
 import {parseTypedTime} from '../cli/text/time-zone.js';
-import {type SecondLookJson, tellSightings} from '../cli/views/second-look.js';
+import type {SecondLookJson} from '../cli/views/second-look.js';
 import {describeEnd, describeFreeze, FOREVER} from '../lib/gateway/freeze.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
 import {type Freeze, freezeChange, freezeLook, type FreezeOptions, freezeSession} from '../lib/operations/freeze.js';
-import {lookAtOne} from '../lib/operations/second-look.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';
@@ -97,7 +96,7 @@ Named IDs, IDs on stdin and --all are merged and deduplicated, then filtered by 
     if (!freeze.isKnown) {
       await this.warnUnknown(redis, id, `New session '${freeze.id}': it has no budget and no spending yet.`);
     }
-    const secondLook = freeze.isKept ? null : tellSightings(await lookAtOne(redis, freezeLook, freeze, undefined));
+    const secondLook = await this.lookAgain(redis, freezeLook, {result: freeze});
     const change = freeze.isKept ? undefined : journal?.change;
     return {session_id: freeze.id, ...toFreezeJson(freeze), second_look: secondLook, change_id: change ?? null};
   }

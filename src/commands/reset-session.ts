@@ -2,11 +2,10 @@ import {Flags} from '@oclif/core';
 
 import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, secondLookFlag, sessionIdsArg} from '../cli/oclif/flags.js';
-import {type SecondLookJson, tellSightings} from '../cli/views/second-look.js';
+import type {SecondLookJson} from '../cli/views/second-look.js';
 import {previewBatch} from '../lib/change/batch.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
 import {describeRemoved, type Reset, resetChange, resetLook, resetSession} from '../lib/operations/reset.js';
-import {lookAtOne} from '../lib/operations/second-look.js';
 import {describeServer} from '../lib/redis/describe-server.js';
 import {type Money, parseStoredMoney} from '../lib/values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../lib/values/session-id.js';
@@ -77,8 +76,8 @@ Named IDs, IDs on stdin and --all are merged and deduplicated, then filtered by 
     const reset = await resetSession(redis, id, {keepBudget: this.flags['keep-budget']}, journal);
     this.render(reset);
     if (!isNothing(reset)) this.afterChange(journal);
-    const isLookedAt = reset.spent !== null && !this.flags['no-second-look'];
-    const secondLook = isLookedAt ? tellSightings(await lookAtOne(redis, resetLook, reset, journal)) : null;
+    const isWanted = reset.spent !== null && !this.flags['no-second-look'];
+    const secondLook = await this.lookAgain(redis, resetLook, {result: reset, journal, isWanted});
     const change = isNothing(reset) ? undefined : journal?.change;
     return {session_id: reset.id, ...toRemovedJson(reset), second_look: secondLook, change_id: change ?? null};
   }

@@ -3,8 +3,8 @@ import {amountArg, answerFormatFlag, journalFlags, sessionIdArg} from '../cli/oc
 import type {SecondLookJson} from '../cli/views/second-look.js';
 import {type BudgetChangeJson, toBudgetChangeJson} from '../cli/views/sessions.js';
 import {ONLY_A_FREEZE_BLOCKS} from '../lib/gateway/budget-judgement.js';
+import {explainUsedUp} from '../lib/gateway/session.js';
 import {type BudgetChange, budgetLook, setBudget} from '../lib/operations/budget.js';
-import type {Redis} from '../lib/redis/contract.js';
 import {formatExactMoney, ZERO} from '../lib/values/money.js';
 
 interface SetBudgetJson extends BudgetChangeJson {
@@ -45,16 +45,7 @@ A budget of 0, or one that is already spent, blocks the session; only a freeze b
     this.afterChange(journal);
     if (change.isNew) await this.warnUnknown(redis, id, `New session '${change.session.id}'.`, '');
     const {change_id, ...facts} = toBudgetChangeJson(change, journal);
-    return {...facts, second_look: await this.lookAgain(redis, change), change_id};
-  }
-
-  private async lookAgain(redis: Redis, change: BudgetChange): Promise<SecondLookJson | null> {
-    if (!change.isFirst) return null;
-    const [{lookAtOne}, {tellSightings}] = await Promise.all([
-      import('../lib/operations/second-look.js'),
-      import('../cli/views/second-look.js'),
-    ]);
-    return tellSightings(await lookAtOne(redis, budgetLook, change, undefined));
+    return {...facts, second_look: await this.lookAgain(redis, budgetLook, {result: change}), change_id};
   }
 
   private render({session, previousBudget, problems}: BudgetChange): void {
@@ -65,7 +56,7 @@ A budget of 0, or one that is already spent, blocks the session; only a freeze b
     if (previousBudget !== null) this.print(`Previous budget: ${formatExactMoney(previousBudget)}`);
     if (budget.eq(ZERO)) this.warnAll([ONLY_A_FREEZE_BLOCKS]);
     if (spent?.gte(budget)) {
-      this.warnAll([`Session '${id}' has spent ${formatExactMoney(spent)}: the gateway refuses its requests.`]);
+      this.warnAll([`${explainUsedUp(id, spent)}.`]);
     }
   }
 }

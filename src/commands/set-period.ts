@@ -2,12 +2,11 @@ import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
 import {periodFlags, readSchedule} from '../cli/oclif/period-flags.js';
 import {describeSetPeriod, type PeriodJson, toPeriodJson} from '../cli/views/periods.js';
-import {tellSightings} from '../cli/views/second-look.js';
 import {changeKnown} from '../lib/change/apply.js';
 import {BUDGET_KEYS, PERIOD_KEYS} from '../lib/gateway/keys.js';
+import {explainUsedUp} from '../lib/gateway/session.js';
 import {LOOKS} from '../lib/operations/lasting.js';
 import {type PeriodChange, periodLook, setPeriodChange} from '../lib/operations/period.js';
-import {lookAtOne} from '../lib/operations/second-look.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
 import {describePeriod} from '../lib/periods/describe.js';
 import {sumOf} from '../lib/periods/grants.js';
@@ -84,9 +83,7 @@ set-budget and add-budget change the budget of the current period only. --every 
     if (isNew) await this.warnUnknown(redis, id, `New session '${change.id}'.`, '');
     const isChanged = change.before !== change.after;
     if (isChanged) this.afterChange(journal);
-    const look = periodLook(LOOKS);
-    const isLookedAt = look.leftBy(change).length > 0;
-    const secondLook = isLookedAt ? tellSightings(await lookAtOne(redis, look, change, journal)) : null;
+    const secondLook = await this.lookAgain(redis, periodLook(LOOKS), {result: change, journal});
     const changeId = isChanged ? (journal?.change ?? null) : null;
     const terms = toPeriodJson(change.after, this.spanOf);
     return {session_id: change.id, ...terms, second_look: secondLook, change_id: changeId};
@@ -127,6 +124,6 @@ function describeProblems({id, before, after: {period, grants, budget, spent}}: 
   if (spent.amount.lt(budget.amount)) return problems;
   return [
     ...problems,
-    `Session '${id}' has spent ${formatExactMoney(spent.amount)} of ${formatExactMoney(budget.amount)}: the gateway refuses its requests until the budget renews. --start-fresh clears what is spent.`,
+    `${explainUsedUp(id, spent.amount, budget.amount)} until the budget renews. --start-fresh clears what is spent.`,
   ];
 }

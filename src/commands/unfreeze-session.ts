@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {batchFlags, sessionIdsArg} from '../cli/oclif/flags.js';
-import {type SecondLookJson, tellSightings} from '../cli/views/second-look.js';
+import type {SecondLookJson} from '../cli/views/second-look.js';
 import {describeFreeze} from '../lib/gateway/freeze.js';
 import {FROZEN_UNTIL_KEYS} from '../lib/gateway/keys.js';
 import {
@@ -13,7 +13,6 @@ import {
   unfreezeChange,
   unfreezeLook,
 } from '../lib/operations/freeze.js';
-import {lookAtOne} from '../lib/operations/second-look.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {findUnknown} from '../lib/sessions/unknown-ids.js';
 import type {RawId} from '../lib/values/session-id.js';
@@ -82,8 +81,7 @@ Named IDs, IDs on stdin and --all (every frozen session) are merged and deduplic
     else if ((await findUnknown(redis, [id])).length > 0) {
       await this.warnUnknown(redis, id, `Nothing is known of session '${unfreeze.id}'.`);
     }
-    const isLookedAt = previous.isFrozen !== false && !isKept;
-    const secondLook = isLookedAt ? tellSightings(await lookAtOne(redis, unfreezeLook, unfreeze, undefined)) : null;
+    const secondLook = await this.lookAgain(redis, unfreezeLook, {result: unfreeze});
     const change = isChanged ? journal?.change : undefined;
     return {
       session_id: unfreeze.id,

@@ -3,6 +3,7 @@ import {Command, Errors, type Interfaces} from '@oclif/core';
 import type {Color} from '../../lib/contexts/config.js';
 import {JOURNAL_KEY, STORE_KEY} from '../../lib/gateway/keys.js';
 import type {Journal} from '../../lib/journal/entry.js';
+import type {SecondLook} from '../../lib/operations/lasting.js';
 import {connect, refuseReplica} from '../../lib/redis/connect.js';
 import type {Redis, ServerInfo} from '../../lib/redis/contract.js';
 import {describeServer} from '../../lib/redis/describe-server.js';
@@ -21,6 +22,7 @@ import {drainOutput, keepAnswer, writeOutput} from '../terminal/stdout.js';
 import {paint} from '../text/colour.js';
 import {roomOf, showCut, showMessage, showText} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
+import type {SecondLookJson} from '../views/second-look.js';
 import {globalFlags} from './flags.js';
 import {actorName, makeJournal} from './journal-flags.js';
 
@@ -194,6 +196,27 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     if (changes.length === 0) return;
     const command = toCommandLine(['tokengate', 'undo-change', ...this.connectionFlags, ...changes]);
     if (command !== null) process.stderr.write(`Undo: ${command}\n`);
+  }
+
+  /**
+   * Looks whether a single change lasts, and warns if it does not. Null if it is not looked at, usually because no
+   * request under way can undo it.
+   */
+  protected async lookAgain<R>(
+    redis: Redis,
+    how: SecondLook<R>,
+    {
+      result,
+      journal,
+      isWanted = how.leftBy(result).length > 0,
+    }: {result: R; journal?: Journal | undefined; isWanted?: boolean},
+  ): Promise<SecondLookJson | null> {
+    if (!isWanted) return null;
+    const [{lookAtOne}, {tellSightings}] = await Promise.all([
+      import('../../lib/operations/second-look.js'),
+      import('../views/second-look.js'),
+    ]);
+    return tellSightings(await lookAtOne(redis, how, result, journal));
   }
 
   /**

@@ -1,7 +1,7 @@
 import type {Redis} from '../redis/contract.js';
 import {Decimal} from '../values/decimal.js';
 import {TokengateError} from '../values/errors.js';
-import {type Money, ZERO} from '../values/money.js';
+import {formatExactMoney, type Money, ZERO} from '../values/money.js';
 import {isText, nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
 import {DEFAULT_BUDGET, judgeBudget} from './budget-judgement.js';
 import type {FreezeState} from './freeze.js';
@@ -77,6 +77,12 @@ export function percentageOf(budget: Money, spent: Money): Money {
 function remainingOf(budget: Money, spent: Money): Money {
   const left = budget.minus(spent);
   return left.lt(ZERO) ? ZERO : left;
+}
+
+/** The consequence of a budget that is spent. May hold untrusted text. */
+export function explainUsedUp(id: string, spent: Money, budget?: Money): string {
+  const of = budget === undefined ? '' : ` of ${formatExactMoney(budget)}`;
+  return `Session '${id}' has spent ${formatExactMoney(spent)}${of}: the gateway refuses its requests`;
 }
 
 /** For a session without a budget, which may have spent something nevertheless. */

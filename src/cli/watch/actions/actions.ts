@@ -1,5 +1,5 @@
 import {describeEnd, FOREVER} from '../../../lib/gateway/freeze.js';
-import type {Session} from '../../../lib/gateway/session.js';
+import {explainUsedUp, type Session} from '../../../lib/gateway/session.js';
 import type {Journal} from '../../../lib/journal/entry.js';
 import {addBudgetChange} from '../../../lib/operations/budget.js';
 import {
@@ -140,10 +140,9 @@ export const ACTIONS: readonly Action[] = [
         change: addBudgetChange(parseSigned(typed)),
         began: await serverTime(place.redis),
         tell({session: {id, budget, spent}, previousBudget}) {
-          const isSpent = budget !== null && spent?.gte(budget);
           return {
             text: `✓ Budget of '${id}': ${show(budget)} (it was ${show(previousBudget)})`,
-            warnings: isSpent ? [`Session '${id}' has spent ${show(spent)}: the gateway refuses its requests.`] : [],
+            warnings: budget !== null && spent?.gte(budget) ? [`${explainUsedUp(id, spent)}.`] : [],
           };
         },
         tellAll: count('given another budget'),
