@@ -1,9 +1,9 @@
 import type {Difference, SpentComparison} from '../../lib/budget-files/compare.js';
 import {budgetInFile, type BudgetState} from '../../lib/budget-files/decide.js';
-import {describeDifference, isUsedUp} from '../../lib/budget-files/describe.js';
+import {describeDifference, describeUsedUp, isUsedUp} from '../../lib/budget-files/describe.js';
 import type {BudgetFileChange} from '../../lib/operations/budget-file.js';
 import {sumOf} from '../../lib/periods/grants.js';
-import {formatExactMoney, type Money} from '../../lib/values/money.js';
+import type {Money} from '../../lib/values/money.js';
 import {hexOf, nameOf, type RawId} from '../../lib/values/session-id.js';
 import {type Colour, paint} from '../text/colour.js';
 import {roomOf, showCut, showText} from '../text/escape.js';
@@ -86,7 +86,7 @@ function toParts(difference: Difference, spent: Money | null): [mark: string, co
   if (difference.state === 'unlisted') return ['?', 'cyan', 'not in the file'];
   if (difference.state === 'failed') return ['!', 'red', showText(difference.error.message)];
   const {before, after, wanted} = difference;
-  const usedUp = isUsedUp(before, after, spent) ? `, used up: ${formatExactMoney(spent)} is spent` : '';
+  const usedUp = describeUsedUp(before, after, spent);
   const what = showText(`${describeWithNote(before, after, wanted.note)}${usedUp}`);
   return before.budget.state === 'absent' ? ['+', 'green', what] : ['~', 'yellow', what];
 }

@@ -28,6 +28,11 @@ export function isUsedUp(before: BudgetState, {budget}: BudgetState, spent: Mone
   return before.budget.state !== 'money' || !before.budget.amount.eq(budget.amount);
 }
 
+/** `, used up: $7.50 is spent`; empty where it is not. */
+export function describeUsedUp(before: BudgetState, after: BudgetState, spent: Money | null): string {
+  return isUsedUp(before, after, spent) ? `, used up: ${formatExactMoney(spent)} is spent` : '';
+}
+
 /** `budget $45.00, renewal every month $50.00`. May hold untrusted text. */
 export function describeState(state: BudgetState): string {
   const {budget, renewal, grants} = describeParts(state);

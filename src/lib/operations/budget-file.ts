@@ -1,5 +1,5 @@
 import {type BudgetState, decide, NOTHING, readBudgetState} from '../budget-files/decide.js';
-import {describeState, isUsedUp} from '../budget-files/describe.js';
+import {describeState, describeUsedUp} from '../budget-files/describe.js';
 import {BUDGET_FILE_KEYS} from '../budget-files/state.js';
 import type {Wanted} from '../budget-files/wanted.js';
 import type {ScriptedChange, Settled, Write} from '../change/change.js';
@@ -10,7 +10,7 @@ import type {Held} from '../gateway/stored-value.js';
 import {COMPARE_AND_SET} from '../lua/scripts.js';
 import {toStored} from '../periods/next.js';
 import {TokengateError} from '../values/errors.js';
-import {formatExactMoney, type Money} from '../values/money.js';
+import type {Money} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 
 /** The spending is read only to report it. */
@@ -91,9 +91,9 @@ export function budgetFileChange(
       const now = before instanceof TokengateError ? 'not readable' : describeState(before);
       if (settled.state === 'failed') return {id: name, now, state: 'failed', error: settled.error};
       if (settled.state !== 'write') return {id: name, now, state: 'unchanged'};
-      const {after, spent, isListed} = settled.result;
-      const usedUp = isListed && isUsedUp(settled.result.before, after, spent);
-      const then = `${describeState(after)}${usedUp ? `, used up: ${formatExactMoney(spent)} is spent` : ''}`;
+      const {result} = settled;
+      const usedUp = result.isListed ? describeUsedUp(result.before, result.after, result.spent) : '';
+      const then = `${describeState(result.after)}${usedUp}`;
       return {id: name, now, then, state: 'done'};
     },
   };
