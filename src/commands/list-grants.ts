@@ -38,7 +38,9 @@ export default class ListGrants extends BaseCommand<typeof ListGrants> {
         else rows.push(...state.grants.map((grant) => ({id, grant})));
       }
     }
-    await this.writeList(renderGrants(rows, {format, isTerminal: this.isTerminal}));
+    const none = match === undefined ? 'There are no grants.' : 'No such session has a grant.';
+    await this.writeList(renderGrants(rows, {format, none, isTerminal: this.isTerminal}));
     this.warnAll(unreadable);
+    if (rows.length === 0) await this.adviseGlob();
   }
 }

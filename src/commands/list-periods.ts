@@ -57,8 +57,15 @@ With --overdue, lists only budgets that should have been renewed more than --gra
         if (!overdue || isLate || state === undefined) rows.push({id, state, isOverdue: isLate});
       }
     }
-    await this.writeList(renderPeriods(rows, {format, spanOf, now, isTerminal: this.isTerminal}));
+    const none = describeNone(overdue, match !== undefined || filter !== undefined);
+    await this.writeList(renderPeriods(rows, {format, spanOf, now, none, isTerminal: this.isTerminal}));
     this.warnAll(unreadable);
+    if (rows.length === 0) await this.adviseGlob();
     if (overdue && rows.length > 0) this.endWithFinding();
   }
+}
+
+function describeNone(overdue: boolean, isFiltered: boolean): string {
+  if (overdue) return 'No renewal is overdue.';
+  return isFiltered ? 'No such session has a period or a grant.' : 'No budget renews, and there are no grants.';
 }

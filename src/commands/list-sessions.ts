@@ -1,6 +1,5 @@
 import {Flags} from '@oclif/core';
 
-import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {
   countFlag,
@@ -13,7 +12,6 @@ import {
   whereFlag,
 } from '../cli/oclif/flags.js';
 import {groupFlags, readGroups} from '../cli/oclif/group-flags.js';
-import {formatCount} from '../cli/text/words.js';
 import type {GroupView} from '../cli/views/groups.js';
 import {
   type ColumnName,
@@ -33,7 +31,6 @@ import {type Filter, parseFilter} from '../lib/sessions/filter.js';
 import {type GroupOf, makeGroups} from '../lib/sessions/groups.js';
 import {listSessions, SORT_FIELDS} from '../lib/sessions/list.js';
 import {describePartial, type Totals} from '../lib/sessions/totals.js';
-import {countSessions} from '../lib/sessions/unknown-ids.js';
 import {TokengateError} from '../lib/values/errors.js';
 import {parseDuration} from '../lib/values/time.js';
 import {sortWatched} from '../lib/watch/row.js';
@@ -151,25 +148,17 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
       };
       await this.writeList(renderGroups(watched, {...view, onTotals}));
       this.warnAll(problems);
+      if (listed.count === 0 && format === 'table') await this.adviseGlob();
       return;
     }
     await this.writeList(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
     const isAllOfGlob = where === undefined && !frozen && idle === undefined && limit !== 0;
-    if (listed.count === 0 && isAllOfGlob && format === 'table' && match !== undefined)
-      await this.adviseGlob(redis, match);
+    if (listed.count === 0 && isAllOfGlob && format === 'table') await this.adviseGlob();
     if (leftOut.length > 0) {
       const message = `Left out, since NUL cannot end their IDs: '${leftOut.join("', '")}'.`;
       throw new TokengateError('LIST_INCOMPLETE', message, {hint: 'Without -0 every ID can be listed.'});
     }
-  }
-
-  /** Says how many sessions there are if a glob finds none, and which glob would find some. */
-  private async adviseGlob(redis: Redis, match: string): Promise<void> {
-    const {count, isComplete, glob} = await countSessions(redis, match);
-    const total = `There ${count === 1 ? 'is' : 'are'} ${isComplete ? '' : 'more than '}${formatCount(count)}.`;
-    const advice = glob === undefined ? '' : ` Did you mean --match ${toCommandLine([glob]) ?? ''}?`;
-    this.warnAll([`No session was found for --match '${match}'. ${total}${advice}`]);
   }
 
   /** The highest spending first, unless reversed. */

@@ -25,4 +25,12 @@ describe('list-periods', () => {
       stderr: '',
     });
   });
+
+  test('does not deny, with --overdue or a filter, the periods that there are', async () => {
+    await redis.client.set('session:a:budget', '5');
+    await run('set-period a --every day --amount 5', redis);
+    expect((await run('list-periods --overdue', redis)).stdout).toBe('No renewal is overdue.\n');
+    const none = 'No such session has a period or a grant.\n';
+    expect((await run("list-periods --where 'spent > 4'", redis)).stdout).toBe(none);
+  });
 });
