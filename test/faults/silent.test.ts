@@ -13,7 +13,6 @@ import {
 import {startProxy} from '../support/impostors/proxy.js';
 import {answering, greeting, silent} from '../support/impostors/servers.js';
 import type {TestRedis} from '../support/redis/redis-server.js';
-import {until} from '../support/until.js';
 
 const SILENT = 'Redis at ADDRESS did not answer within 1 s.';
 const silence = failure(SILENT, 'The server may be overloaded, stopped, or behind a firewall.');
@@ -129,13 +128,8 @@ async function startFrozen(): Promise<Broken> {
   socket.on('error', () => {
     // The server is killed in the end.
   });
-  socket.write("EVAL 'while true do end' 0\r\n");
-  const isFrozen = (): Promise<boolean> =>
-    Promise.race([
-      broken.redis.client.ping().then(() => false),
-      new Promise<boolean>((resolve) => setTimeout(resolve, 500, true)),
-    ]);
-  await until(isFrozen);
+  // What comes after it waits for its end.
+  await new Promise((written) => socket.write("EVAL 'while true do end' 0\r\n", written));
   return {url: broken.url, stop: () => broken.redis.stop()};
 }
 
