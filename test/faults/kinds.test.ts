@@ -152,10 +152,10 @@ testFaults('TLS does not come about', [
   },
   {
     name: 'silence after the handshake',
-    timeout: 1,
+    timeout: 3,
     start: async () => startSilentTls(),
     expected: failure(
-      'Redis at ADDRESS did not answer within 1 s.',
+      'Redis at ADDRESS did not answer within 3 s.',
       'The server may be overloaded, stopped, or behind a firewall.',
     ),
   },

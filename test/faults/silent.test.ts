@@ -14,7 +14,7 @@ import {startProxy} from '../support/impostors/proxy.js';
 import {answering, greeting, silent} from '../support/impostors/servers.js';
 import type {TestRedis} from '../support/redis/redis-server.js';
 
-const SILENT = 'Redis at ADDRESS did not answer within 1 s.';
+const SILENT = 'Redis at ADDRESS did not answer within 3 s.';
 const silence = failure(SILENT, 'The server may be overloaded, stopped, or behind a firewall.');
 const LATER = `A second look failed: ${SILENT} If it was done, the journal has the old values: change CHANGE.`;
 const HELLO = '*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n';
@@ -66,7 +66,7 @@ const faults: Fault[] = [
 
 testFaults(
   'Redis is silent',
-  faults.map((fault) => ({...fault, timeout: 1})),
+  faults.map((fault) => ({...fault, timeout: 3})),
 );
 
 function unchanged(values: string): string {
