@@ -3,8 +3,9 @@ import {Flags} from '@oclif/core';
 import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {
-  countFlag,
   DEFAULT_SAMPLE,
+  countFlag,
+  formatFlag,
   idleFlag,
   matchFlag,
   nullFlag,
@@ -71,12 +72,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
   static related = ['get-budget', 'watch-sessions', 'check-sessions'];
 
   static override flags = {
-    format: Flags.option({
-      char: 'o',
-      options: LIST_FORMATS,
-      description: 'Output format; --json is short for --format json',
-      helpGroup: 'OUTPUT',
-    })(),
+    format: formatFlag(LIST_FORMATS, {helpGroup: 'OUTPUT'}),
     match: matchFlag,
     where: whereFlag,
     frozen: Flags.boolean({description: 'Only frozen sessions', helpGroup: 'SELECTION'}),
