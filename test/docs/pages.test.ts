@@ -264,6 +264,7 @@ describe('the examples of the pages', () => {
     let resets = 0;
     for (const {text} of BLOCKS.filter(({language}) => language === 'cron')) {
       await loadSample();
+      await redis.client.set('session:staging:spent', '1');
       const {variables, commands} = parseCrontab(onThisMachine(text));
       expect(commands.length).toBeGreaterThan(0);
       for (const command of commands) {
@@ -272,7 +273,7 @@ describe('the examples of the pages', () => {
         expect(command.includes('tokengate check-') ? [0, 2] : [0], `${command}: ${stderr}`).toContain(code);
         expect(stderr).toBe('');
       }
-      resets += 1 - (await redis.client.exists('session:staging:budget'));
+      resets += 1 - (await redis.client.exists('session:staging:spent'));
     }
     expect(resets).toBe(1);
     expect(receiver.posts).toHaveLength(1);
@@ -294,7 +295,7 @@ test('the report of a month is mailed with its page, and posted', async () => {
   );
   const receiver = await startReceiver();
   await writeFile(join(shell.folder, 'webhook'), receiver.url);
-  const post = /`(bash slack-spending\.sh last-month \| curl .*?)`/.exec(
+  const post = /`(bash \S+slack-spending\.sh last-month \| curl .*?)`/.exec(
     TEXTS.get('docs/guides/spending-reports.md') ?? '',
   )?.[1];
   expect(await run(onThisMachine(post?.replace('last-month', 'this-month') ?? ''))).toMatchObject({
