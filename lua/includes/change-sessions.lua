@@ -5,11 +5,12 @@
 --   after the ID in the first key of each; `old` to get old values, else empty; the length to trim the journal to, empty
 --   for no journal; the journal's key; the key of the store's name, empty where it does not matter; the name that the user
 --   has given; the arguments; the own texts; the fields of the journal's entry, without the value of the last.
--- Returns: a JSON list of the word of `decision` for each session. With `old` a second one, the records of what changed as
---   the journal has them: for each session its ID and, for each key, the old and the new value. A session without a record
---   then has, in place of its word, a list of the word and the values of its keys: a text, false for no key, true for a
---   value that is not text. Or an error reply, and nothing is changed: it begins with JOURNAL when the journal was refused;
---   it is STORE and the name when the store is protected and another name, or none, was given.
+-- Returns: a JSON list of the word of `decision` for each session. With `old` two more, as the journal has them: the records
+--   of what changed, for each session its ID and, for each key, the old and the new value; and the long texts of which the
+--   records hold the numbers. A session without a record then has, in place of its word, a list of the word and the values
+--   of its keys: a text, false for no key, true for a value that is not text. Or an error reply, and nothing is changed: it
+--   begins with JOURNAL when the journal was refused; it is STORE and the name when the store is protected and another
+--   name, or none, was given.
 --
 -- decision(old, args, own, ttl): `old` are the values of one session's keys, `own` is its text, if there are any, `ttl(i)`
 -- returns the PTTL of a key. It calls no command. It returns a word and, if something is to change, the new values of keys
@@ -55,9 +56,22 @@ local function changeSessions(decision)
     end
     return {value, left}
   end
+  -- Sessions that share a period have the same long texts: the records hold the number of each.
+  local texts, numbers = {}, {}
+  local function short(value)
+    if type(value) ~= 'string' or #value < 64 then
+      return value
+    end
+    local number = numbers[value]
+    if not number then
+      number = #texts
+      texts[number + 1], numbers[value] = value, number
+    end
+    return number
+  end
   local isJournaled = limit ~= ''
   local values = call('MGET', unpack(KEYS))
-  local absent, replies, records, puts, dels = {}, {}, {}, {}, {}
+  local absent, replies, records, puts, sets, dels = {}, {}, {}, {}, {}, {}
   for i = 1, #KEYS do
     if not values[i] then
       absent[#absent + 1] = KEYS[i]
@@ -65,7 +79,7 @@ local function changeSessions(decision)
   end
   -- Some of these keys may have another type: only then each is looked at.
   local isNone = #absent == 0 or pcall('EXISTS', unpack(absent)) == 0
-  local old, nrecords, ndels = {}, 0, 0
+  local old, nrecords, nsets, ndels = {}, 0, 0, 0
   for at = 0, #KEYS - 1, width do
     first = at
     for i = 1, width do
@@ -87,13 +101,17 @@ local function changeSessions(decision)
           end
           if after then
             puts[#puts + 1] = {key, after, before}
+            if type(after) == 'string' then
+              sets[nsets + 1], sets[nsets + 2] = key, after
+              nsets = nsets + 2
+            end
           else
             ndels = ndels + 1
             dels[ndels] = key
           end
         end
-        records[record + 2 * i] = before
-        records[record + 2 * i + 1] = after
+        records[record + 2 * i] = short(before)
+        records[record + 2 * i + 1] = short(after)
       end
       if changes then
         records[record + 1] = string.sub(KEYS[first + 1], prefix + 1, -1 - suffix)
@@ -106,10 +124,14 @@ local function changeSessions(decision)
     records[i] = nil
   end
   local recorded = (isTold or isJournaled) and cjson.encode(records)
+  local shared = #texts > 0 and cjson.encode(texts) or '[]'
   local entry
   if isJournaled and nrecords > 0 then
     local fields = {unpack(ARGV, 11 + nargs + nown)}
     fields[#fields + 1] = recorded
+    if #texts > 0 then
+      fields[#fields + 1], fields[#fields + 2] = 'texts', shared
+    end
     entry = #puts == 0 and pcall('XTRIM', journal, 'MAXLEN', '~', limit)
     if not refused(entry) then
       entry = pcall('XADD', journal, 'MAXLEN', '~', limit, '*', unpack(fields))
@@ -118,9 +140,13 @@ local function changeSessions(decision)
       return {err = 'JOURNAL ' .. entry.err}
     end
   end
+  -- Texts are written by one command, unless it is refused: this user may have SET alone.
+  local isSet = nsets > 0 and not refused(pcall('MSET', unpack(sets)))
   local count, answer = 0, nil
   for i = 1, #puts do
-    answer = put(puts[i][1], puts[i][2])
+    if not isSet or type(puts[i][2]) ~= 'string' then
+      answer = put(puts[i][1], puts[i][2])
+    end
     if refused(answer) then
       break
     end
@@ -130,7 +156,7 @@ local function changeSessions(decision)
     answer = pcall('DEL', unpack(dels))
   end
   if refused(answer) then
-    for i = count, 1, -1 do
+    for i = isSet and #puts or count, 1, -1 do
       put(puts[i][1], puts[i][3])
     end
     if entry then
@@ -138,5 +164,5 @@ local function changeSessions(decision)
     end
     return answer
   end
-  return {cjson.encode(replies), isTold and recorded or nil}
+  return isTold and {cjson.encode(replies), recorded, shared} or {cjson.encode(replies)}
 end

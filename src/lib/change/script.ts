@@ -40,19 +40,22 @@ export async function runScripts<T>(
 
 /** From the reply of a script the word of each session, and its old values, if they were asked for. */
 function toDecisions(reply: unknown, width: number): [word: string, old: Held[]][] {
-  const [words, records] = (reply as string[]).map((text) => JSON.parse(text) as unknown[]);
+  const [words, records, texts = []] = (reply as string[]).map((text) => JSON.parse(text) as unknown[]);
   let at = 1;
   return (words as (string | [string, ...Held[]])[]).map((decision) => {
     if (typeof decision !== 'string') return [decision[0], decision.slice(1)];
     if (records === undefined) return [decision, []];
-    const old = Array.from({length: width}, (_, key) => toOld(records[at + 2 * key] as Stored | true));
+    const old = Array.from({length: width}, (_, key) => toOld(records[at + 2 * key] as Recorded, texts));
     at += 1 + 2 * width;
     return [decision, old];
   });
 }
 
-/** The value of a key from its state in the journal. */
-function toOld(before: Stored | true): Held {
+/** The value of a key in the journal; `true` for a value that is not text, a number for a text of the list. */
+type Recorded = Stored | true | number;
+
+function toOld(before: Recorded, texts: readonly unknown[]): Held {
+  if (typeof before === 'number') return texts[before] as string;
   if (!Array.isArray(before)) return before;
   return before.length === 3 ? true : before[0];
 }
