@@ -75,16 +75,28 @@ return value
 end
 return {value, left}
 end
+local texts, numbers = {}, {}
+local function short(value)
+if type(value) ~= 'string' or #value < 64 then
+return value
+end
+local number = numbers[value]
+if not number then
+number = #texts
+texts[number + 1], numbers[value] = value, number
+end
+return number
+end
 local isJournaled = limit ~= ''
 local values = call('MGET', unpack(KEYS))
-local absent, replies, records, puts, dels = {}, {}, {}, {}, {}
+local absent, replies, records, puts, sets, dels = {}, {}, {}, {}, {}, {}
 for i = 1, #KEYS do
 if not values[i] then
 absent[#absent + 1] = KEYS[i]
 end
 end
 local isNone = #absent == 0 or pcall('EXISTS', unpack(absent)) == 0
-local old, nrecords, ndels = {}, 0, 0
+local old, nrecords, nsets, ndels = {}, 0, 0, 0
 for at = 0, #KEYS - 1, width do
 first = at
 for i = 1, width do
@@ -106,13 +118,17 @@ before = state(key, before)
 end
 if after then
 puts[#puts + 1] = {key, after, before}
+if type(after) == 'string' then
+sets[nsets + 1], sets[nsets + 2] = key, after
+nsets = nsets + 2
+end
 else
 ndels = ndels + 1
 dels[ndels] = key
 end
 end
-records[record + 2 * i] = before
-records[record + 2 * i + 1] = after
+records[record + 2 * i] = short(before)
+records[record + 2 * i + 1] = short(after)
 end
 if changes then
 records[record + 1] = string.sub(KEYS[first + 1], prefix + 1, -1 - suffix)
@@ -125,10 +141,14 @@ for i = nrecords + 1, nrecords + 1 + 2 * width do
 records[i] = nil
 end
 local recorded = (isTold or isJournaled) and cjson.encode(records)
+local shared = #texts > 0 and cjson.encode(texts) or '[]'
 local entry
 if isJournaled and nrecords > 0 then
 local fields = {unpack(ARGV, 11 + nargs + nown)}
 fields[#fields + 1] = recorded
+if #texts > 0 then
+fields[#fields + 1], fields[#fields + 2] = 'texts', shared
+end
 entry = #puts == 0 and pcall('XTRIM', journal, 'MAXLEN', '~', limit)
 if not refused(entry) then
 entry = pcall('XADD', journal, 'MAXLEN', '~', limit, '*', unpack(fields))
@@ -137,9 +157,12 @@ if refused(entry) then
 return {err = 'JOURNAL ' .. entry.err}
 end
 end
+local isSet = nsets > 0 and not refused(pcall('MSET', unpack(sets)))
 local count, answer = 0, nil
 for i = 1, #puts do
+if not isSet or type(puts[i][2]) ~= 'string' then
 answer = put(puts[i][1], puts[i][2])
+end
 if refused(answer) then
 break
 end
@@ -149,7 +172,7 @@ if not refused(answer) and ndels > 0 then
 answer = pcall('DEL', unpack(dels))
 end
 if refused(answer) then
-for i = count, 1, -1 do
+for i = isSet and #puts or count, 1, -1 do
 put(puts[i][1], puts[i][3])
 end
 if entry then
@@ -157,7 +180,7 @@ pcall('XDEL', journal, entry)
 end
 return answer
 end
-return {cjson.encode(replies), isTold and recorded or nil}
+return isTold and {cjson.encode(replies), recorded, shared} or {cjson.encode(replies)}
 end`;
 
 const DECIDE_REPAIR_PART = `local function decide(old, args, own)
@@ -242,6 +265,18 @@ if not ttl then
 return 'done', {args[1], args[2]}
 end
 return 'done', {{args[1], ttl}, {args[2], ttl}}
+end`;
+
+const DECIDE_RENEWAL_PART = `local renewals
+local function decide(old, args)
+if not renewals then
+renewals = {}
+for i = 1, #args, 3 do
+renewals[args[i]] = {args[i + 1], nil, args[i + 2], false}
+end
+end
+local renewal = not old[2] and renewals[old[1]]
+return renewal and 'done' or 'open', renewal or nil
 end`;
 
 /** lua/append-journal.lua */
@@ -358,6 +393,13 @@ end
 n, at = n + 2 + digit, at + digit
 end
 return replies`;
+
+/** lua/renew.lua */
+export const RENEW = `${DECIDE_RENEWAL_PART}
+${PUT_PART}
+${REFUSED_PART}
+${CHANGE_SESSIONS_PART}
+return changeSessions(decide)`;
 
 /** lua/repair.lua */
 export const REPAIR = `${DECIDE_REPAIR_PART}
