@@ -7,7 +7,7 @@
 export const listOf = (item) => ({list: item});
 export const mapOf = (key, value) => ({map: value, key});
 export const oneOf = (...choices) => ({choices});
-const nullable = (type) => ({nullable: type});
+export const nullable = (type) => ({nullable: type});
 
 /** Names of simple types: what the pages call them, and their schema. */
 export const SIMPLE = {

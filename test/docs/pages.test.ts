@@ -1,4 +1,4 @@
-import {cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
@@ -439,10 +439,11 @@ describe('scripts/build/docs.mjs', () => {
   let copy: string;
   beforeEach(async () => {
     copy = await mkdtemp(join(tmpdir(), 'tokengate-docs-'));
-    const sources = ['package.json', 'oclif.manifest.json', 'build', 'scripts/build'];
+    const sources = ['package.json', 'tsconfig.json', 'oclif.manifest.json', 'build', 'scripts/build', 'src'];
     for (const file of [...sources, 'docs/commands', 'docs/reference/schemas']) {
       await cp(`${ROOT}${file}`, join(copy, file), {recursive: true});
     }
+    await symlink(`${ROOT}node_modules`, join(copy, 'node_modules'));
     return () => rm(copy, {recursive: true});
   });
 
