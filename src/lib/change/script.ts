@@ -64,7 +64,7 @@ function isAboutKeys(answer: unknown): boolean {
   return answer instanceof ErrorReply && /^NOPERM.* key/is.test(answer.message);
 }
 
-type Sent<T> = Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own' | 'pack' | 'tellsOld'>;
+type Sent<T> = Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own' | 'pack' | 'rare' | 'tellsOld'>;
 
 /** @param consent the given name of the store; without it the script accepts any */
 export function toScript<T>(
@@ -73,9 +73,9 @@ export function toScript<T>(
   journal: Journal | undefined,
   {to: agreed = ''}: Consent = {to: true},
 ): Command {
-  const {shapes, scripts, own, tellsOld = false} = change;
+  const {shapes, scripts, own, rare, tellsOld = false} = change;
   const [first] = shapes;
-  const keys = keysOf(shapes, group);
+  const keys = keysOf(rare === undefined ? shapes : shapes.slice(0, -1), group);
   const args = change.pack?.(group) ?? change.args;
   const owns = own === undefined ? [] : group.map(own);
   const header = journal === undefined ? [] : toFields(journal, shapes);
@@ -88,6 +88,7 @@ export function toScript<T>(
     ...counts,
     ...[tellsOld ? 'old' : '', limit, JOURNAL_KEY],
     ...(agreed === true ? ['', ''] : [STORE_KEY, agreed]),
+    rare?.prefix ?? '',
     ...args,
     ...owns,
     ...header,

@@ -41,7 +41,24 @@ end
 return redis.pcall('SET', key, state[1], 'PX', string.format('%.0f', state[2]))
 end`;
 
-const CHANGE_SESSIONS_PART = `local function changeSessions(decision)
+const CHANGE_SESSIONS_PART = `local function withRare(width, rare, prefix, suffix)
+local names, keys = {}, {}
+for at = 1, #KEYS, width do
+names[#names + 1] = rare .. string.sub(KEYS[at], prefix + 1, -1 - suffix)
+end
+local found = redis.pcall('EXISTS', unpack(names))
+if type(found) ~= 'number' or found == 0 then
+return KEYS, width
+end
+for at = 0, #KEYS - 1, width do
+for i = 1, width do
+keys[#keys + 1] = KEYS[at + i]
+end
+keys[#keys + 1] = names[at / width + 1]
+end
+return keys, width + 1
+end
+local function changeSessions(decision)
 if redis.replicate_commands then
 redis.replicate_commands()
 end
@@ -49,8 +66,8 @@ local call, pcall = redis.call, redis.pcall
 local width, nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local prefix, suffix, isTold = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == 'old'
 local limit, journal = ARGV[7], ARGV[8]
-local store, agreed = ARGV[9], ARGV[10]
-local args = {unpack(ARGV, 11, 10 + nargs)}
+local store, agreed, rare = ARGV[9], ARGV[10], ARGV[11]
+local args = {unpack(ARGV, 12, 11 + nargs)}
 local name = store ~= '' and pcall('GET', store)
 if refused(name) and string.find(name.err, 'WRONGTYPE') then
 return name
@@ -58,9 +75,13 @@ end
 if type(name) == 'string' and name ~= agreed then
 return {err = 'STORE ' .. name}
 end
+local keys, all = KEYS, width
+if rare ~= '' then
+keys, width = withRare(all - 1, rare, prefix, suffix)
+end
 local first = 0
 local function ttl(i)
-return call('PTTL', KEYS[first + i])
+return call('PTTL', keys[first + i])
 end
 local function state(key, value)
 if value == false then
@@ -88,31 +109,31 @@ end
 return number
 end
 local isJournaled = limit ~= ''
-local values = call('MGET', unpack(KEYS))
+local values = call('MGET', unpack(keys))
 local absent, replies, records, puts, sets, dels = {}, {}, {}, {}, {}, {}
-for i = 1, #KEYS do
+for i = 1, #keys do
 if not values[i] then
-absent[#absent + 1] = KEYS[i]
+absent[#absent + 1] = keys[i]
 end
 end
 local isNone = #absent == 0 or pcall('EXISTS', unpack(absent)) == 0
 local old, nrecords, nsets, ndels = {}, 0, 0, 0
-for at = 0, #KEYS - 1, width do
+for at = 0, #keys - 1, width do
 first = at
-for i = 1, width do
-old[i] = values[first + i] or not isNone and call('PTTL', KEYS[first + i]) ~= -2
+for i = 1, all do
+old[i] = i <= width and (values[first + i] or not isNone and call('PTTL', keys[first + i]) ~= -2)
 end
-local word, new = decision(old, args, nown > 0 and ARGV[11 + nargs + first / width], ttl)
+local word, new = decision(old, args, nown > 0 and ARGV[12 + nargs + first / width], ttl)
 local changes = false
 if new then
 local record = nrecords
-for i = 1, width do
+for i = 1, all do
 local before, after = old[i], new[i]
 if after == nil or (after == false and before == false) then
 after = true
 else
 changes = true
-local key = KEYS[first + i]
+local key = keys[first + i]
 if isJournaled or after then
 before = state(key, before)
 end
@@ -131,20 +152,20 @@ records[record + 2 * i] = short(before)
 records[record + 2 * i + 1] = short(after)
 end
 if changes then
-records[record + 1] = string.sub(KEYS[first + 1], prefix + 1, -1 - suffix)
-nrecords = nrecords + 1 + 2 * width
+records[record + 1] = string.sub(keys[first + 1], prefix + 1, -1 - suffix)
+nrecords = nrecords + 1 + 2 * all
 end
 end
 replies[#replies + 1] = isTold and not changes and {word, unpack(old)} or word
 end
-for i = nrecords + 1, nrecords + 1 + 2 * width do
+for i = nrecords + 1, nrecords + 1 + 2 * all do
 records[i] = nil
 end
 local recorded = (isTold or isJournaled) and cjson.encode(records)
 local shared = #texts > 0 and cjson.encode(texts) or '[]'
 local entry
 if isJournaled and nrecords > 0 then
-local fields = {unpack(ARGV, 11 + nargs + nown)}
+local fields = {unpack(ARGV, 12 + nargs + nown)}
 fields[#fields + 1] = recorded
 if #texts > 0 then
 fields[#fields + 1], fields[#fields + 2] = 'texts', shared
@@ -239,8 +260,8 @@ end
 if old[1] == true or old[2] == true then
 return 'wrong_type'
 end
-if args[1] == 'both' then
-return 'done', {false, false}
+if args[1] == 'all' then
+return 'done', {false, false, false}
 end
 return old[2] and 'done' or 'unchanged', {nil, false}
 end`;
