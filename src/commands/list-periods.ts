@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {graceFlag, matchFlag, pagerFlag, whereFlag} from '../cli/oclif/flags.js';
+import {formatFlag, graceFlag, matchFlag, pagerFlag, whereFlag} from '../cli/oclif/flags.js';
 import {describeUnreadable, type ListedPeriod, PERIOD_FORMATS, renderPeriods} from '../cli/views/periods.js';
 import {toSession} from '../lib/gateway/session.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
@@ -31,11 +31,7 @@ With --overdue, lists only budgets that should have been renewed more than --gra
     grace: {...graceFlag, helpGroup: 'SELECTION'},
     match: matchFlag,
     where: {...whereFlag, description: whereFlag.description?.replace(' and frozen', '') ?? ''},
-    format: Flags.option({
-      options: PERIOD_FORMATS,
-      description: 'Output format; --json is short for --format json',
-      helpGroup: 'OUTPUT',
-    })(),
+    format: formatFlag(PERIOD_FORMATS, {helpGroup: 'OUTPUT'}),
     ...pagerFlag,
   };
 

@@ -1,7 +1,8 @@
 import {changeKnown} from '../change/apply.js';
 import type {Change, Settled} from '../change/change.js';
+import {isPlainAmount} from '../gateway/amount-texts.js';
 import {BUDGET_KEYS, GRANTS_KEYS, keyOf, SPENT_KEYS} from '../gateway/keys.js';
-import {ABSENT, describeAmounts, describeText, isAbsent, toStoredAmount} from '../gateway/stored-amount.js';
+import {ABSENT, describeAmounts, describeText, isAbsent, toAmount, toStoredAmount} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Journal} from '../journal/entry.js';
 import {DECIDE_RESET, RESET} from '../lua/scripts.js';
@@ -119,7 +120,12 @@ function describeGrants(grants: Held): string[] {
 /** Looks whether a request under way has written the removed spending back. */
 export const resetLook: SecondLook<Reset> = {
   afterMs: LOOKS,
-  leftBy: ({key, spent, limit}) => leftOfSpent(key, {before: toStoredAmount(spent ?? false), after: ABSENT}, limit),
+  leftBy({id, key, spent, limit}) {
+    if (spent === null) return [];
+    if (!isPlainAmount(spent)) return leftOfSpent(key, {before: toAmount(spent), after: ABSENT}, limit);
+    // As most are: no number is needed to see that it is not 0.
+    return /[1-9]/.test(spent) ? [{id, key, kind: 'spent', from: spent, to: '0', limit}] : [];
+  },
 };
 
 /** GETDEL removes one value even if the other one has a wrong type. */
