@@ -161,7 +161,7 @@ async function permittedShapes<T>(
   change: Change<T>,
 ): Promise<readonly KeyShape[]> {
   const {shapes} = change;
-  if (id === undefined || !('rare' in change) || change.rare === undefined) return shapes;
+  if (id === undefined || !('rare' in change)) return shapes;
   const replies = await orNoReply(redis.pipeline([['EXISTS', keyOf(change.rare, id)]]));
   return Array.isArray(replies) && replies[0] instanceof ErrorReply ? shapes.slice(0, -1) : shapes;
 }

@@ -75,7 +75,7 @@ async function getAll(redis: Redis, keys: readonly RedisText[]): Promise<unknown
 /** Reads the present values of each session, and what the change would do to it. */
 export async function lookAt<T>(redis: Redis, ids: readonly RawId[], change: Change<T>): Promise<Preview[]> {
   const values = await readValues(redis, ids, change.lookAt, change.lives);
-  const rare = 'rare' in change && change.rare ? await readRare(redis, ids, change.rare) : [];
+  const rare = 'rare' in change ? await readRare(redis, ids, change.rare) : [];
   return ids.map((id, index): Preview => {
     const found = values[index] ?? NOTHING;
     if (found instanceof TokengateError) return {id: nameOf(id), now: 'not readable', state: 'failed', error: found};
