@@ -14,7 +14,7 @@ import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
 import {leftOfBudget, leftOfSpent, type SecondLook} from './lasting.js';
 
 /** In the order in which all these changes read and write them. */
-export const SHAPES = [PERIOD_KEYS, GRANTS_KEYS, BUDGET_KEYS, SPENT_KEYS];
+const SHAPES = [PERIOD_KEYS, GRANTS_KEYS, BUDGET_KEYS, SPENT_KEYS];
 
 /** What a change of a session's period or grants found, and what it left. */
 export interface PeriodChange {
