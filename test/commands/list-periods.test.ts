@@ -35,6 +35,17 @@ describe('list-periods', () => {
     });
   });
 
+  test('tells grants of a wrong Redis type beside a period at once', async () => {
+    await redis.client.set('session:a:budget', '5');
+    await run('set-period a --every day --amount 5', redis);
+    await redis.client.lPush('tokengate:grants:a', 'x');
+    for (const line of ['list-periods', 'list-grants', 'list-periods --overdue']) {
+      const {stderr} = await run(line, redis);
+      expect(stderr, line).toContain("The period or the grants of session 'a' cannot be read");
+    }
+    expect((await run('list-periods --overdue', redis)).code).toBe(2);
+  });
+
   test('says that there are none', async () => {
     expect(await run('list-periods', redis)).toMatchObject({
       code: 0,

@@ -1,5 +1,6 @@
 import {describeAmount, moneyOf} from '../../lib/gateway/stored-amount.js';
-import type {PeriodChange, PeriodRenewal} from '../../lib/operations/period.js';
+import type {PeriodChange} from '../../lib/operations/period.js';
+import type {PeriodRenewal} from '../../lib/operations/renewal.js';
 import {formatInZone, formatIsoInZone} from '../../lib/periods/calendar.js';
 import {describeGrant, describeGrantEnd, describePeriod, describeSchedule} from '../../lib/periods/describe.js';
 import {type Grant, sumOf} from '../../lib/periods/grants.js';
