@@ -71,7 +71,7 @@ test('what a reset removes comes with what nobody had read before', async () => 
   expect(first).toEqual({
     id: 's0000',
     state: 'done',
-    result: {id: 's0000', key: 's0000', budget: '1.25', limit: '1.25', spent: '7.5E-7'},
+    result: {id: 's0000', key: 's0000', budget: '1.25', limit: '1.25', spent: '7.5E-7', grants: false},
   });
 });
 
