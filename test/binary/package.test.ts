@@ -81,6 +81,7 @@ describe('the packed package', () => {
       'completions/tokengate.zsh',
       'dist/budgets.schema.json',
       'dist/cli-progress.cjs',
+      'dist/complete-finders.cjs',
       'dist/complete.cjs',
       'dist/contexts.cjs',
       'dist/help.cjs',
