@@ -1,6 +1,7 @@
 // Writes docs/commands, a page for each command and an index, from oclif.manifest.json, and docs/reference/schemas, a JSON
-// Schema for each command, from json-documents.mjs; with --check it only compares, and fails when a file is stale.
-import {mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+// Schema for each command, from json-documents.mjs or else the type of its result; with --check it only compares, and fails
+// when a file is stale.
+import {existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 
 import {shortNamesOf} from '../../build/cli/completion/other-spellings.js';
@@ -18,16 +19,21 @@ const {commands} = JSON.parse(readFileSync(`${root}oclif.manifest.json`, 'utf8')
 const shown = Object.values(commands)
   .filter(({hidden}) => !hidden)
   .sort((a, b) => (a.id < b.id ? -1 : 1));
+const undescribed = shown.map(({id}) => id).filter((id) => DOCUMENTS[id] === undefined && existsSync(sourceOf(id)));
+const documents = {...DOCUMENTS};
+if (undescribed.length > 0) {
+  const {describeResult} = await import('./result-types.mjs');
+  for (const id of undescribed) documents[id] = describeResult(sourceOf(id));
+}
 const FOLDERS = {
   'docs/commands/': new Map([
     ['README.md', describeAll()],
     ...shown.map((command, index) => [`${command.id}.md`, describeCommand(command, shown[index + 1])]),
   ]),
   'docs/reference/schemas/': new Map([
-    ...Object.entries(DOCUMENTS).map(([id, documents]) => [
-      `${id}.schema.json`,
-      asJson(toSchemaFile(`tokengate ${id} --json`, documents)),
-    ]),
+    ...Object.entries(documents)
+      .filter(([, some]) => some !== undefined)
+      .map(([id, some]) => [`${id}.schema.json`, asJson(toSchemaFile(`tokengate ${id} --json`, some))]),
     ['error.schema.json', asJson(toSchemaFile('An error of tokengate --json, on stderr', {documents: [{is: ERROR}]}))],
   ]),
 };
@@ -53,6 +59,10 @@ function read(file) {
   } catch {
     return undefined;
   }
+}
+
+function sourceOf(id) {
+  return `${root}src/commands/${id}.ts`;
 }
 
 function asJson(value) {
@@ -96,22 +106,22 @@ function describeCommand({id, summary, description = '', args, flags, examples =
 }
 
 function describeJson(id) {
-  if (DOCUMENTS[id] === undefined) return [];
-  const {documents, line} = DOCUMENTS[id];
+  if (documents[id] === undefined) return [];
+  const {documents: forms, line} = documents[id];
   const schema = `[JSON Schema](../reference/schemas/${id}.schema.json)`;
   return [
     '## JSON',
     wrap(
-      `\`--json\` prints ${documents.length > 1 ? 'one of these documents' : 'this document'} (${schema}, [conventions](../reference/json-output.md)).`,
+      `\`--json\` prints ${forms.length > 1 ? 'one of these documents' : 'this document'} (${schema}, [conventions](../reference/json-output.md)).`,
     ),
-    ...documents.flatMap(({of, is}) => [...(of === undefined ? [] : [`${of}:`]), drawTable(listFields(is))]),
-    ...(line === undefined ? [] : [describeLine(documents, line)]),
+    ...forms.flatMap(({of, is}) => [...(of === undefined ? [] : [`${of}:`]), drawTable(listFields(is))]),
+    ...(line === undefined ? [] : [describeLine(forms, line)]),
   ];
 }
 
 /** A line of NDJSON is mostly an element of the document's list. */
-function describeLine(documents, line) {
-  const known = new Set(documents.flatMap(({is}) => listFields(is)).map(({field}) => field.split('.').pop()));
+function describeLine(forms, line) {
+  const known = new Set(forms.flatMap(({is}) => listFields(is)).map(({field}) => field.split('.').pop()));
   const own = listFields(line).filter(({field}) => !known.has(field.replace(/^.*\./, '')));
   const more = own.map(({field, type, meaning}) => `\`${field}\` (${type}): ${meaning}`).join('; ');
   return wrap(

@@ -7,7 +7,7 @@
 export const listOf = (item) => ({list: item});
 export const mapOf = (key, value) => ({map: value, key});
 export const oneOf = (...choices) => ({choices});
-const nullable = (type) => ({nullable: type});
+export const nullable = (type) => ({nullable: type});
 
 /** Names of simple types: what the pages call them, and their schema. */
 export const SIMPLE = {
@@ -681,6 +681,7 @@ export const DOCUMENTS = {
     {
       removed_budget: [oneOf('amount?', 'text'), 'the removed limit; its text if it is no amount'],
       removed_spent: [oneOf('amount?', 'text'), 'the removed spending; its text if it is no amount'],
+      'removed_grants?': ['amount?', 'where there were grants, their sum; null if they cannot be read'],
     },
     spendingLook,
   ),

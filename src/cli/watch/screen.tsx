@@ -57,14 +57,14 @@ const STOP_MS = 100;
 /** The content of the screen, and the receiver of its keys. */
 export interface Ui {
   /** Calls the listener for each new frame. */
-  subscribe: (listener: () => void) => () => void;
-  frame: (columns: number, rows: number) => Frame;
-  press: (key: Key) => void;
+  subscribe(listener: () => void): () => void;
+  frame(columns: number, rows: number): Frame;
+  press(key: Key): void;
   /** Leaves the view after a change that is under way has finished. */
   leave: () => void;
   /** Resolves when the view is left, with the remaining messages. */
   readonly left: Promise<readonly Message[]>;
-  close: () => void;
+  close(): void;
 }
 
 interface ScreenProps {
@@ -127,7 +127,9 @@ export function showScreen({ui, palette}: {ui: Ui; palette: Palette}): Promise<(
   };
   const unsubscribe = ui.subscribe(draw);
   const stopKeys = readKeys(stdin, {
-    onKey: ui.press,
+    onKey: (key) => {
+      ui.press(key);
+    },
     onControl(letter) {
       // In raw mode the terminal sends no signals for these keys.
       if (letter === 'c') process.kill(process.pid, 'SIGINT');

@@ -18,8 +18,23 @@ export type Defaults = Pick<FieldValues, (typeof DEFAULTS)[number]>;
 /** Reads entries of a file, and collects what is wrong with them. */
 export class EntryReader {
   private readonly zones = new Map<string, string>();
+  /** Thousands of sessions share a few texts. */
+  private readonly known = new Map<string, Wanted>();
 
   constructor(private readonly problems: Problem[]) {}
+
+  /** The wanted state that a session describes. */
+  readSession(node: MapNode, defaults: Defaults): Wanted {
+    const {text} = node;
+    if (text === undefined) return this.read(node, defaults);
+    const known = this.known.get(text);
+    if (known !== undefined) return known;
+    const before = this.problems.length;
+    const wanted = this.read(node, defaults);
+    // Each problem has a position of its own.
+    if (this.problems.length === before) this.known.set(text, wanted);
+    return wanted;
+  }
 
   /** The wanted state that a session or a rule describes. */
   read(node: MapNode, defaults: Defaults, others: readonly string[] = []): Wanted {

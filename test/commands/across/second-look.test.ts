@@ -6,7 +6,7 @@ import {describe, expect, test} from 'vitest';
 
 import {Decimal} from '../../../src/lib/values/decimal.js';
 import {startProxy} from '../../support/impostors/proxy.js';
-import {run} from '../../support/program/run.js';
+import {type Output, run} from '../../support/program/run.js';
 import {Workers} from '../../support/redis/gateway.js';
 import {useRedis} from '../../support/redis/with-redis.js';
 import {expectValid, SCHEMAS} from '../../support/schemas.js';
@@ -16,29 +16,41 @@ const redis = useRedis();
 const get = (key: string): Promise<string | null> => redis.client.get(key);
 const load = (keys: Record<string, string>): Promise<unknown> => redis.client.mSet(keys);
 
-/** Runs while a request writes, as soon as a key is no longer, or is, what the request has read. */
-async function writing(
-  key: string,
-  has: (value: string | null) => boolean,
-  write: () => Promise<unknown>,
-): Promise<void> {
-  const watcher = redis.client.duplicate();
-  await watcher.connect();
+/** A request that writes as soon as the value of a key is no longer, or is, what it has read. */
+interface Request {
+  key: string;
+  when: (value: string | null) => boolean;
+  write: () => Promise<unknown>;
+  /** How many more answers Redis gives to the command before that. */
+  later?: number;
+}
+
+/** Runs a command line while a request is under way, which has written before the command hears of its own change. */
+async function runBeside({key, when, write, later = 0}: Request, line: string, user = ''): Promise<Output> {
+  let answers = 0;
+  const proxy = await startProxy(
+    redis,
+    () => 'pass',
+    async () => {
+      if (answers > later || (answers === 0 && !when(await get(key)))) return;
+      if (answers++ === later) await write();
+    },
+  );
   try {
-    while (!has(await watcher.get(key)));
-    await write();
+    return await run(line, {url: proxy.url.replace('//', `//${user}`)});
   } finally {
-    watcher.destroy();
+    await proxy.stop();
+    expect(answers).toBe(later + 1);
   }
 }
 
 /** A request that has read what session x has spent writes it back, with its cost, after it was removed. */
-const writeBack = (spent: string, id = 'x'): Promise<void> =>
-  writing(
-    `session:${id}:spent`,
-    (value) => value === null,
-    () => redis.client.set(`session:${id}:spent`, spent),
-  );
+const writeBack = (spent: string, later = 0): Request => ({
+  key: 'session:x:spent',
+  when: (value) => value === null,
+  write: () => redis.client.set('session:x:spent', spent),
+  later,
+});
 
 const JUMPED =
   "Warning: Session 'x': its spending jumped to $9.60, by at least the $9.50 that was removed: a request that was under way had written it back. It was taken off again, which leaves $0.10.\n";
@@ -59,25 +71,20 @@ describe('spending that a request under way writes back after a reset', () => {
     ['of a fresh start', 'set-period x --every month --amount 5 --start-fresh --yes'],
   ])('is taken off again: %s', async (_, line) => {
     await load({'session:x:budget': '10', 'session:x:spent': '9.5', 'session:y:budget': '1', 'session:y:spent': '1'});
-    const [{code, stderr}] = await Promise.all([run(line, redis), writeBack('9.6')]);
+    const {code, stderr} = await runBeside(writeBack('9.6'), line);
     expect({code, stderr}).toEqual({code: 0, stderr: JUMPED});
     expect(await get('session:x:spent')).toBe('0.1');
   });
 
   test('leaves no key where nothing is left', async () => {
     await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
-    await Promise.all([run('reset-session x --yes', redis), writeBack('9.50')]);
+    await runBeside(writeBack('9.50'), 'reset-session x --yes');
     expect(await get('session:x:spent')).toBeNull();
   });
 
   test('is found when it comes late', async () => {
     await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
-    const late = writing(
-      'session:x:spent',
-      (value) => value === null,
-      () => new Promise((resolve) => setTimeout(resolve, 200)).then(() => redis.client.set('session:x:spent', '9.6')),
-    );
-    const [{stderr}] = await Promise.all([run('reset-session x --yes', redis), late]);
+    const {stderr} = await runBeside(writeBack('9.6', 1), 'reset-session x --yes');
     expect(stderr).toBe(JUMPED);
     expect(await get('session:x:spent')).toBe('0.1');
   });
@@ -89,7 +96,7 @@ describe('spending that a request under way writes back after a reset', () => {
     ['that is no money', 'nan', 'reset-session x --yes'],
   ])('stays: new spending %s', async (_, spent, line) => {
     await load({'session:x:budget': '10', 'session:x:spent': '9.5', 'session:y:budget': '1'});
-    const [{code, stderr}] = await Promise.all([run(line, redis), writeBack(spent)]);
+    const {code, stderr} = await runBeside(writeBack(spent), line);
     expect({code, stderr}).toEqual({code: 0, stderr: ''});
     expect(await get('session:x:spent')).toBe(spent);
   });
@@ -97,16 +104,16 @@ describe('spending that a request under way writes back after a reset', () => {
   test('is told in JSON', async () => {
     const found = {outcome: 'taken_off', removed_spent: 9.5, found_spent: 9.6, spent: 0.1};
     await load({'session:x:budget': '10', 'session:x:spent': '9.5', 'session:y:budget': '1'});
-    const [single] = await Promise.all([run('reset-session x --yes --json', redis), writeBack('9.6')]);
+    const single = await runBeside(writeBack('9.6'), 'reset-session x --yes --json');
     expect(parse('reset-session', single.stdout)).toMatchObject({session_id: 'x', second_look: found});
     await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
-    const [batch] = await Promise.all([run('reset-session x y --yes --json', redis), writeBack('9.6')]);
+    const batch = await runBeside(writeBack('9.6'), 'reset-session x y --yes --json');
     expect(parse('reset-session', batch.stdout)).toMatchObject({
       second_looks: [{session_id: 'x', ...found}],
       summary: {reset: 2},
     });
     await load({'session:x:budget': '10', 'session:x:spent': '9.5', 'session:y:budget': '1'});
-    const [lines] = await Promise.all([run('reset-session x y --yes -o ndjson', redis), writeBack('9.6')]);
+    const lines = await runBeside(writeBack('9.6'), 'reset-session x y --yes -o ndjson');
     expect(
       lines.stdout
         .trimEnd()
@@ -129,7 +136,7 @@ describe('spending that a request under way writes back after a reset', () => {
 
   test('is undone with the reset: what was spent since is kept', async () => {
     await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
-    await Promise.all([run('reset-session x --yes', redis), writeBack('9.6')]);
+    await runBeside(writeBack('9.6'), 'reset-session x --yes');
     const {stdout} = await run('list-changes --json', redis);
     expect(new Set((JSON.parse(stdout) as {change_id: string}[]).map((change) => change.change_id)).size).toBe(1);
     expect((await run('list-changes', redis)).stdout).toContain('spent $9.60 → $0.10');
@@ -139,7 +146,7 @@ describe('spending that a request under way writes back after a reset', () => {
 
   test('is undone with the reset, and --merge adds what was spent since that too', async () => {
     await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
-    await Promise.all([run('reset-session x --yes', redis), writeBack('9.6')]);
+    await runBeside(writeBack('9.6'), 'reset-session x --yes');
     await load({'session:x:spent': '0.35', 'session:x:budget': '10.0'});
     expect((await run('undo-change --last --yes', redis)).code).toBe(1);
     expect(await run('undo-change --last --yes --merge', redis)).toMatchObject({code: 0});
@@ -149,13 +156,12 @@ describe('spending that a request under way writes back after a reset', () => {
   test('that cannot be taken off is an error', async () => {
     await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
     await redis.client.aclSetUser('plain', ['on', '>p', '~*', '+@all', '-eval', '-evalsha']);
-    const plain = {url: redis.url.replace('unix://', 'unix://plain:p@')};
-    const [single] = await Promise.all([run('reset-session x --yes --no-journal --json', plain), writeBack('9.6')]);
+    const single = await runBeside(writeBack('9.6'), 'reset-session x --yes --no-journal --json', 'plain:p@');
     expect(single.code).toBe(1);
     expect(single.stderr).toContain('had written it back. Taking it off again failed: ');
     expect(parse('reset-session', single.stdout)).toMatchObject({second_look: {outcome: 'failed', removed_spent: 9.5}});
     await load({'session:x:budget': '10', 'session:x:spent': '9.5', 'session:y:budget': '1'});
-    const [batch] = await Promise.all([run('reset-session x y --yes --no-journal', plain), writeBack('9.6')]);
+    const batch = await runBeside(writeBack('9.6'), 'reset-session x y --yes --no-journal', 'plain:p@');
     expect(batch.code).toBe(1);
     expect(batch.stderr).toContain('Error: Reset 2, of which 1 did not last.\n');
   });
@@ -182,7 +188,7 @@ describe('spending that was removed, and may as well be the cost of new requests
   ])('is told, and left: %s', async (_, line, read: (json: never) => unknown) => {
     // More is left of the budget than was removed.
     await load({'session:x:budget': '10', 'session:x:spent': '1', 'session:y:budget': '1'});
-    const [{code, stdout, stderr}] = await Promise.all([run(line, redis), writeBack('1.02')]);
+    const {code, stdout, stderr} = await runBeside(writeBack('1.02'), line);
     expect(code).toBe(0);
     expect(read(parse('reset-session', stdout) as never)).toMatchObject(FOUND);
     expect(stderr).toBe(
@@ -200,7 +206,7 @@ describe('spending that was removed, and may as well be the cost of new requests
   ])('is a matter of the budget: %s', async (_, budget, spent, left) => {
     await load({...(budget !== '' && {'session:x:budget': budget}), 'session:x:spent': spent});
     const back = Decimal.of(spent).plus(Decimal.of('0.1')).toString();
-    await Promise.all([run('reset-session x --yes', redis), writeBack(back)]);
+    await runBeside(writeBack(back), 'reset-session x --yes');
     expect(await get('session:x:spent')).toBe(left);
   });
 });
@@ -208,16 +214,19 @@ describe('spending that was removed, and may as well be the cost of new requests
 describe('an undo', () => {
   const undo = 'undo-change --last --yes --json';
   /** A request that had read what session x has spent writes as soon as it has been put back. */
-  const overwriting = (key: string, restored: string, write: () => Promise<unknown>): Promise<void> =>
-    writing(key, (value) => value === restored, write);
+  const overwriting = (key: string, restored: string, write: () => Promise<unknown>): Request => ({
+    key,
+    when: (value) => value === restored,
+    write,
+  });
 
   test('that restores spending is corrected where a request overwrites that', async () => {
     await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
     await run('reset-session x --yes --no-second-look', redis);
-    const [{code, stdout, stderr}] = await Promise.all([
-      run(undo, redis),
+    const {code, stdout, stderr} = await runBeside(
       overwriting('session:x:spent', '9.5', () => redis.client.set('session:x:spent', '0.02')),
-    ]);
+      undo,
+    );
     expect(code).toBe(0);
     expect(parse('undo-change', stdout)).toMatchObject({
       second_looks: [{session_id: 'x', outcome: 'put_back', added_spent: 9.5, found_spent: 0.02, spent: 9.52}],
@@ -233,10 +242,10 @@ describe('an undo', () => {
   test('that restores spending leaves alone what somebody has reset since', async () => {
     await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
     await run('reset-session x --yes --no-second-look', redis);
-    const [{stderr}] = await Promise.all([
-      run(undo, redis),
+    const {stderr} = await runBeside(
       overwriting('session:x:spent', '9.5', () => redis.client.del('session:x:spent')),
-    ]);
+      undo,
+    );
     expect(stderr).toBe('');
     expect(await get('session:x:spent')).toBeNull();
   });
@@ -246,7 +255,7 @@ describe('an undo', () => {
     await run('reset-session x --yes --no-second-look', redis);
     const {stdout} = await run(undo, redis);
     const [{undone_by: change}] = (JSON.parse(stdout) as {results: [{undone_by: string}]}).results;
-    const [{code}] = await Promise.all([run(`undo-change ${change} --yes`, redis), writeBack('9.6')]);
+    const {code} = await runBeside(writeBack('9.6'), `undo-change ${change} --yes`);
     expect(code).toBe(0);
     expect(await get('session:x:spent')).toBe('0.1');
   });
@@ -254,10 +263,10 @@ describe('an undo', () => {
   test('is not looked at with --no-second-look', async () => {
     await load({'session:x:budget': '10', 'session:x:spent': '9.5'});
     await run('reset-session x --yes --no-second-look', redis);
-    const [{stdout}] = await Promise.all([
-      run(`${undo} --no-second-look`, redis),
+    const {stdout} = await runBeside(
       overwriting('session:x:spent', '9.5', () => redis.client.set('session:x:spent', '0.02')),
-    ]);
+      `${undo} --no-second-look`,
+    );
     expect(parse('undo-change', stdout)).toMatchObject({second_looks: null});
     expect(await get('session:x:spent')).toBe('0.02');
   });
@@ -265,10 +274,10 @@ describe('an undo', () => {
   test("that restores a budget is no success where a request gives the session the gateway's default", async () => {
     await load({'session:x:budget': '25.50'});
     await run('reset-session x --yes', redis);
-    const [{code, stdout}] = await Promise.all([
-      run(undo, redis),
+    const {code, stdout} = await runBeside(
       overwriting('session:x:budget', '25.50', () => redis.client.set('session:x:budget', '10.0')),
-    ]);
+      undo,
+    );
     expect(code).toBe(1);
     expect(parse('undo-change', stdout)).toMatchObject({second_looks: [{outcome: 'overwritten', budget: 10}]});
   });
@@ -277,23 +286,23 @@ describe('an undo', () => {
     const until = '2099-01-01T00:00:00';
     await load({'session:x:budget': '1', 'anomaly:x:frozen_until': until, 'anomaly:x:freeze_reason': 'Why'});
     await run('unfreeze-session x', redis);
-    const [restored] = await Promise.all([
-      run(undo, redis),
+    const restored = await runBeside(
       overwriting('anomaly:x:frozen_until', until, () => redis.client.del('anomaly:x:frozen_until')),
-    ]);
+      undo,
+    );
     expect(restored.code).toBe(1);
     expect(restored.stderr).toContain("Session 'x' is not frozen now: somebody wrote it right after");
     await redis.client.flushDb();
     await load({'session:x:budget': '1'});
     await run('freeze-session x', redis);
-    const [ended] = await Promise.all([
-      run(undo, redis),
-      writing(
-        'anomaly:x:frozen_until',
-        (value) => value === null,
-        () => redis.client.set('anomaly:x:frozen_until', until),
-      ),
-    ]);
+    const ended = await runBeside(
+      {
+        key: 'anomaly:x:frozen_until',
+        when: (value) => value === null,
+        write: () => redis.client.set('anomaly:x:frozen_until', until),
+      },
+      undo,
+    );
     expect(ended.code).toBe(1);
     expect(ended.stderr).toContain("Session 'x' is frozen until 2099-01-01 00:00:00 UTC");
     expect(ended.stderr).toContain('somebody froze it right after');
@@ -301,28 +310,22 @@ describe('an undo', () => {
 });
 
 describe('a first budget', () => {
-  const overwriting = (more: Record<string, string> = {}): Promise<void> =>
-    writing(
-      'session:x:budget',
-      (value) => value === '25.50',
-      async () => {
-        if (Object.keys(more).length > 0) await new Promise((resolve) => setTimeout(resolve, 40));
-        await redis.client.set('session:x:budget', '10.0');
-      },
-    );
+  const overwriting = (later: number): Request => ({
+    key: 'session:x:budget',
+    when: (value) => value === '25.50',
+    write: () => redis.client.set('session:x:budget', '10.0'),
+    later,
+  });
 
   test.each([
-    ['at once', {}],
-    ['a moment later, while there are requests', {'anomaly:x:requests:1min': '1'}],
+    ['at once', {}, 0],
+    ['a moment later, while there are requests', {'anomaly:x:requests:1min': '1'}, 1],
   ])(
     "that a request overwrites %s with the gateway's default is no success",
-    async (_, counters: Record<string, string>) => {
+    async (_, counters: Record<string, string>, later) => {
       await redis.client.set('session:other:budget', '1');
       if (Object.keys(counters).length > 0) await load(counters);
-      const [{code, stdout, stderr}] = await Promise.all([
-        run('set-budget x 25.50 --json', redis),
-        overwriting(counters),
-      ]);
+      const {code, stdout, stderr} = await runBeside(overwriting(later), 'set-budget x 25.50 --json');
       expect(code).toBe(1);
       expect(parse('set-budget', stdout)).toMatchObject({
         budget: 25.5,
@@ -352,14 +355,14 @@ test.each([
   await writeFile(file, 'version: 1\nsessions:\n  x: {budget: 25.5}\n');
   // A session that is known, without a budget.
   await load({'session:x:spent': '0'});
-  const [{code, stderr}] = await Promise.all([
-    run(line.replace('BUDGETS', file), redis),
-    writing(
-      'session:x:budget',
-      (value) => value !== null,
-      () => redis.client.set('session:x:budget', '10.0'),
-    ),
-  ]);
+  const {code, stderr} = await runBeside(
+    {
+      key: 'session:x:budget',
+      when: (value) => value !== null,
+      write: () => redis.client.set('session:x:budget', '10.0'),
+    },
+    line.replace('BUDGETS', file),
+  );
   await rm(dirname(file), {recursive: true});
   expect(code).toBe(1);
   expect(stderr).toContain("Session 'x': its budget is $10.00 now, not $25.50: somebody wrote it right after");
@@ -370,17 +373,14 @@ describe('a freeze', () => {
   const isSet = (value: string | null): boolean => value !== null && value > '2026-01-02';
 
   test.each([
-    ['one session', 'freeze-session x --json'],
-    ['some', 'freeze-session x y --yes --json'],
-  ])('that a request removes, as it was over before, is no success: %s', async (_, line) => {
+    ['one session, a moment later', 'freeze-session x --json', 1],
+    ['some', 'freeze-session x y --yes --json', 0],
+  ])('that a request removes, as it was over before, is no success: %s', async (_, line, later) => {
     await load({'session:x:budget': '1', 'session:y:budget': '1', 'anomaly:x:frozen_until': '2026-01-01T00:00:00'});
-    const [{code, stdout, stderr}] = await Promise.all([
-      run(line, redis),
-      writing('anomaly:x:frozen_until', isSet, async () => {
-        await new Promise((resolve) => setTimeout(resolve, 40));
-        await redis.client.del(FREEZE);
-      }),
-    ]);
+    const {code, stdout, stderr} = await runBeside(
+      {key: 'anomaly:x:frozen_until', when: isSet, write: () => redis.client.del(FREEZE), later},
+      line,
+    );
     expect(code).toBe(1);
     const found = {outcome: 'overwritten', frozen_until: null, freeze_reason: null};
     const json = parse('freeze-session', stdout) as {second_looks?: unknown[]; second_look?: unknown};
@@ -394,13 +394,15 @@ describe('a freeze', () => {
     await load({'session:x:budget': '1'});
     await redis.client.set('anomaly:x:requests:1min', '100', {EX: 60});
     const end = new Date(Date.now() + 300_000).toISOString().slice(0, -1);
-    const [{code, stderr}] = await Promise.all([
-      run('freeze-session x', redis),
-      writing('anomaly:x:frozen_until', isSet, async () => {
-        await new Promise((resolve) => setTimeout(resolve, 40));
-        await load({'anomaly:x:frozen_until': end, 'anomaly:x:freeze_reason': 'Rate'});
-      }),
-    ]);
+    const {code, stderr} = await runBeside(
+      {
+        key: 'anomaly:x:frozen_until',
+        when: isSet,
+        write: () => load({'anomaly:x:frozen_until': end, 'anomaly:x:freeze_reason': 'Rate'}),
+        later: 1,
+      },
+      'freeze-session x',
+    );
     expect(code).toBe(1);
     expect(stderr).toMatch(/Session 'x' is frozen until .* \(Rate\) now: somebody wrote it right after/);
   });
@@ -411,14 +413,14 @@ describe('a freeze', () => {
   ])('that a request writes again after it was ended is no success: %s', async (_, line) => {
     const end = '2099-01-01T00:00:00';
     await load({'session:x:budget': '1', 'session:y:budget': '1', 'anomaly:x:frozen_until': end});
-    const [{code, stdout, stderr}] = await Promise.all([
-      run(line, redis),
-      writing(
-        'anomaly:x:frozen_until',
-        (value) => value === null,
-        () => load({'anomaly:x:frozen_until': end, 'anomaly:x:freeze_reason': 'Loop'}),
-      ),
-    ]);
+    const {code, stdout, stderr} = await runBeside(
+      {
+        key: 'anomaly:x:frozen_until',
+        when: (value) => value === null,
+        write: () => load({'anomaly:x:frozen_until': end, 'anomaly:x:freeze_reason': 'Loop'}),
+      },
+      line,
+    );
     expect(code).toBe(1);
     const json = parse('unfreeze-session', stdout) as {second_looks?: unknown[]; second_look?: unknown};
     expect(json.second_look ?? json.second_looks?.[0]).toMatchObject({outcome: 'overwritten', freeze_reason: 'Loop'});
@@ -429,10 +431,14 @@ describe('a freeze', () => {
 
   test('that somebody makes longer lasts', async () => {
     await load({'session:x:budget': '1'});
-    const [{code, stderr}] = await Promise.all([
-      run('freeze-session x y --allow-unknown --yes', redis),
-      writing('anomaly:x:frozen_until', isSet, () => redis.client.set('anomaly:x:frozen_until', '9999-12-31T23:59:59')),
-    ]);
+    const {code, stderr} = await runBeside(
+      {
+        key: 'anomaly:x:frozen_until',
+        when: isSet,
+        write: () => redis.client.set('anomaly:x:frozen_until', '9999-12-31T23:59:59'),
+      },
+      'freeze-session x y --allow-unknown --yes',
+    );
     expect({code, stderr}).toEqual({code: 0, stderr: ''});
   });
 });

@@ -17,13 +17,21 @@ export interface Proxy {
   stop(): Promise<void>;
 }
 
-/** Stands between a client and Redis, and breaks the connection at requests that the test chooses. */
-export async function startProxy(redis: TestRedis, judge: (request: string) => Verdict): Promise<Proxy> {
+/**
+ * Stands between a client and Redis, and breaks the connection at requests that the test chooses. What the test does
+ * before an answer is done when the client hears of it.
+ */
+export async function startProxy(
+  redis: TestRedis,
+  judge: (request: string) => Verdict,
+  beforeAnswer?: () => Promise<void>,
+): Promise<Proxy> {
   let resolve!: () => void;
   const struck = new Promise<void>((done) => (resolve = done));
   const server = await startServer((client) => {
     const upstream = connectTo(redis);
     let verdict: Verdict = 'pass';
+    let answers = Promise.resolve();
     client.on('data', (request) => {
       if (verdict !== 'pass') return;
       verdict = judge(request.toString());
@@ -35,7 +43,9 @@ export async function startProxy(redis: TestRedis, judge: (request: string) => V
       if (verdict !== 'pass') resolve();
     });
     upstream.on('data', (reply) => {
-      if (verdict === 'pass') client.write(reply);
+      if (verdict !== 'pass') return;
+      if (beforeAnswer === undefined) client.write(reply);
+      else answers = answers.then(beforeAnswer).then(() => void client.write(reply));
     });
     upstream.once('close', () => {
       client.resetAndDestroy();

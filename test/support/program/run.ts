@@ -98,6 +98,8 @@ export function userEnv({url, env = {}}: RunOptions): NodeJS.ProcessEnv {
     HOME,
     TMPDIR,
     LANG,
+    // As within a shell: else bash takes the socket that is its stdin for a login, and runs the user's start-up file.
+    SHLVL: '1',
     XDG_CONFIG_HOME: '/dev/null/none',
     ...(url === undefined ? {} : {TOKENGATE_REDIS_URL: url}),
     ...env,

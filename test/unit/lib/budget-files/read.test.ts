@@ -25,7 +25,7 @@ async function mistakesOf(...texts: string[]): Promise<string[]> {
 async function budgetsOf(text: string): Promise<Record<string, string | undefined>> {
   const {budgets, mistakes} = await read(text);
   expect(mistakes).toEqual([]);
-  return Object.fromEntries([...budgets!.named].map(([id, {budget}]) => [nameOf(id), budget?.text]));
+  return Object.fromEntries([...budgets!.named].map(([id, {wanted}]) => [nameOf(id), wanted.budget?.text]));
 }
 
 describe('a file', () => {
@@ -261,6 +261,18 @@ describe('lines of sessions', () => {
     expect(await mistakesOf(text.replace('period: month', 'period: moon'))).toEqual([
       "7:13 period: Invalid period 'moon'. Write one of day, week, month, year, none.",
     ]);
+  });
+
+  test('of which several have the same text have their mistakes in each', async () => {
+    const text =
+      'version: 1\ndefaults: {at: 09:00}\nsessions:\n  a: {budget: x}\n  b: {budget: 5}\n  c: {budget: x}\n  d: {budget: 5}\n';
+    expect(readPlainLines(text)).toBeDefined();
+    const why = 'it is not a plain decimal number. Write US dollars as plain digits, for example 25.50.';
+    expect(await mistakesOf(text)).toEqual([
+      `4:15 budget: Invalid amount 'x': ${why}`,
+      `6:15 budget: Invalid amount 'x': ${why}`,
+    ]);
+    expect(await budgetsOf(text.replaceAll('x', '6'))).toEqual({a: '6', b: '5', c: '6', d: '5'});
   });
 
   test('take comments, blank lines, quotes and other sections around them', async () => {
