@@ -123,7 +123,8 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     };
     const listed = {count: 0};
     // Some sessions were not asked for, so this does not prove that there are none.
-    const none = limit === 0 ? '' : 'No active sessions found.\n';
+    const isPicked = where !== undefined || frozen || idle !== undefined;
+    const none = limit === 0 ? '' : `No active sessions found${isPicked ? ' that match' : ''}.\n`;
     const view = {format, columns, totals, none, nul, isTerminal, onTotals, leftOut};
     if (sort !== 'rate' && groupOf === undefined && canBePlain(view)) {
       const pages = amongIdle(listPrinted(redis, {...listing, sort}));
@@ -142,7 +143,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     }
     this.warnAll(problems);
     if (groupOf !== undefined) return;
-    const isAllOfGlob = where === undefined && !frozen && idle === undefined && limit !== 0;
+    const isAllOfGlob = !isPicked && limit !== 0;
     if (listed.count === 0 && isAllOfGlob && format === 'table' && match !== undefined)
       await this.adviseGlob(redis, match);
     if (leftOut.length > 0) {

@@ -15,6 +15,7 @@ interface Wording<R> {
   describe: (result: R) => string;
   problems?: (result: R) => readonly string[];
   toJson: (result: R) => Record<string, unknown>;
+  isSilentWhenNone?: boolean;
   secondLook?: object | null;
 }
 
@@ -73,6 +74,11 @@ export class BatchReport<R> {
   /** True when only the requested output may be printed. */
   get isQuiet(): boolean {
     return this.options.quiet || this.options.format !== 'text';
+  }
+
+  /** True for cron where another host has done everything since this one looked. */
+  private get isSilent(): boolean {
+    return this.options.quiet && this.wording.isSilentWhenNone === true && this.count('done') === 0;
   }
 
   /** The verb as a stable word for JSON, without the additions that make it a sentence. */
@@ -188,7 +194,7 @@ export class BatchReport<R> {
       await this.write(
         `${this.separator === '' ? '' : '\n  '}],${this.describeLooks()}\n  "change_id": ${stringifyJson(change)},\n  "summary": ${stringifyJson(counts, '  ', '  ')}\n}\n`,
       );
-    } else if (this.options.format === 'text' && failures.length + this.notLasting === 0) {
+    } else if (this.options.format === 'text' && failures.length + this.notLasting === 0 && !this.isSilent) {
       await this.write(`${this.options.dryRun ? '' : '✓ '}${capitalize(summary)}\n`);
     }
     await this.output.drain();

@@ -45,22 +45,25 @@ function readAnswers<T>(
   change: ScriptedChange<T>,
   answers: ScriptAnswer<T>[],
 ): void {
-  const [words = [], records] = (reply as string[]).map((text) => JSON.parse(text) as unknown[]);
+  const [words = [], records, texts = []] = (reply as string[]).map((text) => JSON.parse(text) as unknown[]);
   const width = change.shapes.length;
   let at = 1;
   for (const [index, id] of group.entries()) {
     const decision = (words[index] ?? '') as string | [string, ...Held[]];
     const [word, ...rest] = typeof decision === 'string' ? [decision] : decision;
     if (typeof decision === 'string' && records !== undefined) {
-      for (let key = 0; key < width; key++) rest.push(toOld(records[at + 2 * key] as Stored | true));
+      for (let key = 0; key < width; key++) rest.push(toOld(records[at + 2 * key] as Recorded, texts));
       at += 1 + 2 * width;
     }
     answers.push(change.read(id, word, rest));
   }
 }
 
-/** The value of a key from its state in the journal. */
-function toOld(before: Stored | true): Held {
+/** The value of a key in the journal; `true` for a value that is not text, a number for a text of the list. */
+type Recorded = Stored | true | number;
+
+function toOld(before: Recorded, texts: readonly unknown[]): Held {
+  if (typeof before === 'number') return texts[before] as string;
   if (!Array.isArray(before)) return before;
   return before.length === 3 ? true : before[0];
 }
@@ -69,7 +72,7 @@ function isAboutKeys(answer: unknown): boolean {
   return answer instanceof ErrorReply && /^NOPERM.* key/is.test(answer.message);
 }
 
-type Sent<T> = Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own' | 'pack' | 'tellsOld'>;
+type Sent<T> = Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own' | 'pack' | 'rare' | 'tellsOld'>;
 
 /** @param consent the given name of the store; without it the script accepts any */
 export function toScript<T>(
@@ -78,9 +81,9 @@ export function toScript<T>(
   journal: Journal | undefined,
   {to: agreed = ''}: Consent = {to: true},
 ): Command {
-  const {shapes, scripts, own, tellsOld = false} = change;
+  const {shapes, scripts, own, rare, tellsOld = false} = change;
   const [first] = shapes;
-  const keys = keysOf(shapes, group);
+  const keys = keysOf(rare === undefined ? shapes : shapes.slice(0, -1), group);
   const args = change.pack?.(group) ?? change.args;
   const owns = own === undefined ? [] : group.map(own);
   const header = journal === undefined ? [] : toFields(journal, shapes);
@@ -93,6 +96,7 @@ export function toScript<T>(
     ...counts,
     ...[tellsOld ? 'old' : '', limit, JOURNAL_KEY],
     ...(agreed === true ? ['', ''] : [STORE_KEY, agreed]),
+    rare?.prefix ?? '',
     ...args,
     ...owns,
     ...header,

@@ -147,7 +147,7 @@ describe('reading sessions', () => {
     const {on, sent} = recorded();
     const found: string[] = [];
     for await (const page of readSessions(on, ids.map(parseSessionId), 'skip')) {
-      expect(page.length).toBe(found.length < 2000 ? 100 : 1);
+      expect(page.length).toBe(found.length < 1000 ? 100 : 1);
       found.push(...page.map(({id}) => id));
     }
     expect(found).toEqual(ids);
