@@ -37,6 +37,17 @@ const PERIOD_FILES = {
   readPeriods: ({id}) => ['GET', `tokengate:period:${id}`],
 };
 
+/** Budget files: one as things are, and one that changes every budget. */
+const BUDGET_FILES = {
+  listed: ({budget}) => budget,
+  raised: ({budget}) => raise(budget),
+};
+
+/** The budget that the file with the raised ones gives. */
+export function raise(budget) {
+  return `${budget}5`;
+}
+
 function formatPeriod(renewed) {
   return JSON.stringify({
     ...{every: 'year', timezone: 'UTC', at: '00:00', on: null, amount: '50', rollover: 'none', max_rollover: null},
@@ -94,7 +105,14 @@ export function makeData(count, folder) {
     files[name] = join(folder, `${name}.resp`);
     writeSessions(files[name], count, (session) => encode(toCommand(session)));
   }
-  return {count, keys, files};
+  for (const [name, toBudget] of Object.entries(BUDGET_FILES)) {
+    files[name] = join(folder, `${name}.yaml`);
+    writeSessions(files[name], count, (session) => {
+      const head = session.index === 0 ? 'version: 1\nsessions:\n' : '';
+      return `${head}  ${session.id}: {budget: ${toBudget(session)}}\n`;
+    });
+  }
+  return {count, keys, files, first: sessionAt(0)};
 }
 
 function writeSessions(path, count, toText) {
