@@ -67,7 +67,7 @@ rules:
       });
       expect(places).toEqual([
         ...['3:1: defauls', '6:20: budget', '7:20: budget', '8:12: bugdet', '9:31: period', '10:48: timezone'],
-        ...['11:42: on', '12:12: period', '13:24: rollover', '14:3: sessions', '15:3: sessions', '17:5: match'],
+        ...['11:42: on', '12:20: period', '13:33: rollover', '14:3: sessions', '15:3: sessions', '17:5: match'],
       ]);
       expect(stderr).toContain('Error: Found 12 mistakes, and did nothing.\n');
     }

@@ -53,7 +53,7 @@ const budgets = async (): Promise<(string | null)[]> => redis.client.mGet(allIds
 /** Compares a report that has a line for each session with what is there, and counts the outcomes. */
 async function expectTruth({stdout}: Output): Promise<Record<Result['outcome'], number>> {
   const lines = stdout.trimEnd().split('\n');
-  const results = lines.map((line) => JSON.parse(line) as Result).filter(({session_id: id}) => id !== null);
+  const results = lines.map((line) => JSON.parse(line) as Result);
   expect(results.map(({session_id: id}) => id)).toEqual(allIds);
   const now = await budgets();
   const counts = {changed: 0, not_done: 0, unknown: 0};
@@ -87,7 +87,8 @@ test.each([
         `Not done from '${allIds[changed]!}' on, in the order of the IDs.\nRunning it again finishes the work.\n`,
     );
     expect(await runBinary(['undo-change', '--last', '--yes', '--quiet'], redis)).toMatchObject({code: 0});
-    const {'tokengate:journal': _, ...after} = await dumpKeyspace(redis);
+    const after = await dumpKeyspace(redis);
+    delete after['tokengate:journal'];
     expect(after).toEqual(before);
 
     expect(await runBinary([...apply, '--quiet'], redis)).toMatchObject({code: 0, stderr: ''});
