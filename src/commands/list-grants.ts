@@ -32,7 +32,8 @@ export default class ListGrants extends BaseCommand<typeof ListGrants> {
         else rows.push(...state.grants.map((grant) => ({id, grant})));
       }
     }
-    await this.writeList(renderGrants(rows, {format, isTerminal: this.isTerminal}));
+    const none = match === undefined ? 'There are no grants.\n' : 'No grant matches.\n';
+    await this.writeList(renderGrants(rows, {format, none, isTerminal: this.isTerminal}));
     this.warnAll(unreadable);
   }
 }

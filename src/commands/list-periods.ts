@@ -32,11 +32,17 @@ With --overdue, lists only budgets that should have been renewed more than --gra
     match: matchFlag,
     where: {...whereFlag, description: whereFlag.description?.replace(' and frozen', '') ?? ''},
     format: formatFlag(PERIOD_FORMATS, {helpGroup: 'OUTPUT'}),
+    quiet: Flags.boolean({
+      char: 'q',
+      description: 'With --overdue: print nothing if nothing is overdue',
+      helpGroup: 'OUTPUT',
+      dependsOn: ['overdue'],
+    }),
     ...pagerFlag,
   };
 
   async run(): Promise<void> {
-    const {overdue, grace = DEFAULT_GRACE, match, where, json, format = json ? 'json' : 'table'} = this.flags;
+    const {overdue, grace = DEFAULT_GRACE, match, where, quiet, json, format = json ? 'json' : 'table'} = this.flags;
     const filter = where === undefined ? undefined : parseFilter(where);
     const graceMs = parseDuration(grace) * 1000;
     const redis = await this.connect();
@@ -53,8 +59,17 @@ With --overdue, lists only budgets that should have been renewed more than --gra
         if (!overdue || isLate || state === undefined) rows.push({id, state, isOverdue: isLate});
       }
     }
-    await this.writeList(renderPeriods(rows, {format, spanOf, now, isTerminal: this.isTerminal}));
+    const none = quiet
+      ? ''
+      : overdue
+        ? 'Nothing is overdue.\n'
+        : describeNone(match !== undefined || where !== undefined);
+    await this.writeList(renderPeriods(rows, {format, spanOf, now, none, isTerminal: this.isTerminal}));
     this.warnAll(unreadable);
     if (overdue && rows.length > 0) this.endWithFinding();
   }
+}
+
+function describeNone(isFiltered: boolean): string {
+  return isFiltered ? 'No period and no grant matches.\n' : 'No budget renews, and there are no grants.\n';
 }

@@ -1,5 +1,6 @@
 import {describeAmount, moneyOf} from '../../lib/gateway/stored-amount.js';
-import type {PeriodChange, PeriodRenewal} from '../../lib/operations/period.js';
+import type {PeriodChange} from '../../lib/operations/period.js';
+import type {PeriodRenewal} from '../../lib/operations/renewal.js';
 import {formatInZone, formatIsoInZone} from '../../lib/periods/calendar.js';
 import {describeGrant, describeGrantEnd, describePeriod, describeSchedule} from '../../lib/periods/describe.js';
 import {type Grant, sumOf} from '../../lib/periods/grants.js';
@@ -187,10 +188,16 @@ const PERIOD_HEADINGS = [
   'Grants',
 ];
 
-/** A list of periods as text, piece by piece. */
+/** A list of periods as text, piece by piece; `none` stands for an empty table. */
 export async function* renderPeriods(
   rows: readonly ListedPeriod[],
-  {format, spanOf, now, isTerminal}: {format: Format; spanOf: SpanOf; now: Date; isTerminal: boolean},
+  {
+    format,
+    spanOf,
+    now,
+    none,
+    isTerminal,
+  }: {format: Format; spanOf: SpanOf; now: Date; none: string; isTerminal: boolean},
 ): AsyncGenerator<string> {
   const toJson = ({id, state, isOverdue}: ListedPeriod): object => ({
     session_id: id,
@@ -198,7 +205,7 @@ export async function* renderPeriods(
     is_overdue: isOverdue,
   });
   if (format === 'table') {
-    if (rows.length === 0) yield 'No budget renews, and there are no grants.\n';
+    if (rows.length === 0) yield none;
     else
       yield* await drawTable(
         PERIOD_HEADINGS,
@@ -244,7 +251,7 @@ export function toGrantJson({id, amount, until, note}: Grant): GrantJson {
 /** A list of grants as text, piece by piece. */
 export async function* renderGrants(
   rows: readonly {id: string; grant: Grant}[],
-  {format, isTerminal}: {format: Format; isTerminal: boolean},
+  {format, none, isTerminal}: {format: Format; none: string; isTerminal: boolean},
 ): AsyncGenerator<string> {
   if (format === 'table') {
     const cells = rows.map(({id, grant}) => [
@@ -254,7 +261,7 @@ export async function* renderGrants(
       describeGrantEnd(grant).replace(/^until /, ''),
       showText(grant.note),
     ]);
-    if (rows.length === 0) yield 'There are no grants.\n';
+    if (rows.length === 0) yield none;
     else yield* await drawTable(['Session ID', 'Grant', 'Amount', 'Until', 'Note'], cells);
   } else {
     const documents = rows.map(({id, grant}) => ({session_id: id, ...toGrantJson(grant)}));

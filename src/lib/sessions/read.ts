@@ -222,7 +222,8 @@ export function toSessions(redis: Redis, rows: readonly Row[], now: Date | 'skip
   return sessions;
 }
 
-function toListedSession(redis: Redis, row: Row, now: Date | 'skip'): Session | undefined {
+/** Undefined without a budget. */
+export function toListedSession(redis: Redis, row: Row, now: Date | 'skip'): Session | undefined {
   const {id} = row;
   const budget = toListed(redis, row.budget);
   if (budget.state === 'absent') return undefined;

@@ -4,9 +4,9 @@ import {join} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
+import {freePort} from '../../support/ports.js';
 import {run as runLine} from '../../support/program/run.js';
 import {dumpKeyspace} from '../../support/redis/keyspace.js';
-import {freePort} from '../../support/redis/redis-server.js';
 import {useRedis} from '../../support/redis/with-redis.js';
 
 const redis = useRedis();
