@@ -7,8 +7,9 @@ const SHARED = {
   pool: 'forks',
   // A worker loads `src` and its packages once, not for each file.
   isolate: false,
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  testTimeout: 180_000,
+  hookTimeout: 180_000,
+  expect: {poll: {timeout: 30_000}},
 } as const;
 
 /** Files that replace a module of `src`, which nobody may have loaded before: each has a worker of its own. */
@@ -28,7 +29,9 @@ const project = (name: string, {isBuilt}: {isBuilt: boolean}) => ({
 export default defineConfig({
   test: {
     // Most tests wait for a process or a server: vitest's own choice, one worker on two cores, leaves the machine idle.
-    maxWorkers: availableParallelism() + 1,
+    maxWorkers: availableParallelism() + 2,
+    // Each project would transform `src` by itself.
+    experimental: {fsModuleCache: true},
     projects: [
       project('unit', {isBuilt: false}),
       project('commands', {isBuilt: true}),

@@ -1,4 +1,4 @@
--- Old: budget, spent. Args: `spent` to remove only that, `both` to remove both.
+-- Old: budget, spent, grants. Args: `spent` to remove only that, `all` to remove all: grants are a part of the budget.
 local function decide(old, args)
   if not old[1] and not old[2] then
     return 'not_found'
@@ -6,8 +6,8 @@ local function decide(old, args)
   if old[1] == true or old[2] == true then
     return 'wrong_type'
   end
-  if args[1] == 'both' then
-    return 'done', {false, false}
+  if args[1] == 'all' then
+    return 'done', {false, false, false}
   end
   return old[2] and 'done' or 'unchanged', {nil, false}
 end

@@ -25,6 +25,9 @@ import {targetOf} from './targets.mjs';
 const OUTPUT = 'docs/development/benchmarks.md';
 /** Each of these is measured once for each number of sessions. */
 const SIZED = [lists, spending, batches, renewals, budgetFiles];
+/** Above this number only lists are measured, a few times. */
+const MANY = 100_000;
+const FEW_RUNS = 3;
 
 const options = readOptions();
 const loadBefore = loadavg()[0];
@@ -79,12 +82,13 @@ async function measureAll(meter) {
     };
   await starts.measure({server, meter, measure: measurer(starts, {runs: options.starts})});
   for (const count of options.sessions) {
-    const wanted = SIZED.filter(({names}) => names.some(isWanted));
+    const wanted = (count > MANY ? [lists] : SIZED).filter(({names}) => names.some(isWanted));
+    const runs = count > MANY ? Math.min(options.runs, FEW_RUNS) : options.runs;
     if (wanted.length === 0) continue;
     step(`data of ${formatCount(count)} sessions`);
     const data = makeData(count, server.folder);
     for (const section of wanted) {
-      await section.measure({server, meter, data, measure: measurer(section, {count, runs: options.runs})});
+      await section.measure({server, meter, data, measure: measurer(section, {count, runs})});
     }
   }
   return rows;
@@ -111,7 +115,7 @@ function readOptions() {
   try {
     const {values} = parseArgs({
       options: {
-        sessions: {type: 'string', default: '1000,10000,100000'},
+        sessions: {type: 'string', default: '1000,10000,100000,1000000'},
         runs: {type: 'string', default: '5'},
         starts: {type: 'string', default: '15'},
         only: {type: 'string', default: ''},

@@ -88,30 +88,32 @@ export function makeLedger(count, folder) {
 const BUDGETS = ['10.0', '25.5', '100.0', '0.05', '2500.00'];
 const TEAMS = ['alpha', 'checkout', 'search', 'données', 'research'];
 
-/** Writes the files, with the same sessions each time. */
+/** The same sessions each time, and their files, each of which is written when it is first used. */
 export function makeData(count, folder) {
-  let keys = 0;
-  const files = {ids: join(folder, 'ids.txt')};
-  writeSessions(files.ids, count, ({id}) => `${id}\n`);
+  const texts = {ids: ({id}) => `${id}\n`};
   for (const [name, {commands}] of Object.entries(RESP_FILES)) {
-    files[name] = join(folder, `${name}.resp`);
-    writeSessions(files[name], count, (session) => {
-      const lines = commands(session);
-      if (name === 'load') keys += lines.length;
-      return lines.map(encode).join('');
-    });
+    texts[name] = (session) => commands(session).map(encode).join('');
   }
-  for (const [name, toCommand] of Object.entries(PERIOD_FILES)) {
-    files[name] = join(folder, `${name}.resp`);
-    writeSessions(files[name], count, (session) => encode(toCommand(session)));
-  }
+  for (const [name, toCommand] of Object.entries(PERIOD_FILES)) texts[name] = (session) => encode(toCommand(session));
   for (const [name, toBudget] of Object.entries(BUDGET_FILES)) {
-    files[name] = join(folder, `${name}.yaml`);
-    writeSessions(files[name], count, (session) => {
+    texts[name] = (session) => {
       const head = session.index === 0 ? 'version: 1\nsessions:\n' : '';
       return `${head}  ${session.id}: {budget: ${toBudget(session)}}\n`;
-    });
+    };
   }
+  const written = new Set();
+  const files = {};
+  for (const [name, toText] of Object.entries(texts)) {
+    const path = join(folder, name);
+    const write = () => {
+      if (!written.has(name)) writeSessions(path, count, toText);
+      written.add(name);
+      return path;
+    };
+    Object.defineProperty(files, name, {get: write, enumerable: true});
+  }
+  let keys = 0;
+  for (let index = 0; index < count; index++) keys += RESP_FILES.load.commands(sessionAt(index)).length;
   return {count, keys, files, first: sessionAt(0)};
 }
 

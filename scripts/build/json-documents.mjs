@@ -681,6 +681,7 @@ export const DOCUMENTS = {
     {
       removed_budget: [oneOf('amount?', 'text'), 'the removed limit; its text if it is no amount'],
       removed_spent: [oneOf('amount?', 'text'), 'the removed spending; its text if it is no amount'],
+      'removed_grants?': ['amount?', 'where there were grants, their sum; null if they cannot be read'],
     },
     spendingLook,
   ),

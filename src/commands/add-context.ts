@@ -2,6 +2,7 @@ import {resolve} from 'node:path';
 
 import {Args, Flags} from '@oclif/core';
 
+import {namingVariables} from '../cli/connection/choice.js';
 import {readContextFile, writeContextFile} from '../cli/connection/context-file.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {answerFormatFlag} from '../cli/oclif/flags.js';
@@ -57,6 +58,8 @@ On a protected context every change asks you to type its name. A read-only conte
     await writeContextFile(file, {text, isSecret: config.isSecret});
     this.isChange = true;
     this.print(`✓ Context '${name}' added to ${file.path}`);
+    const variables = this.flags.default ? namingVariables() : [];
+    this.warnAll(variables.map((variable) => `${variable} is set, and wins over the default. Unset it.`));
     return {...toContextJson(context, config), file: file.path};
   }
 

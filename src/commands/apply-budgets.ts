@@ -119,7 +119,8 @@ If a session had no budget, a request that is under way can write the gateway's 
       same += page.same;
       for (const difference of page.differences) {
         const {id, held} = difference;
-        if (difference.state !== 'unlisted') {
+        if (difference.state === 'differs') planned.set(id, difference);
+        else if (difference.state === 'failed') {
           const {wanted} = difference;
           if (wanted !== undefined) planned.set(id, {held, wanted});
         } else if (unlisted === 'freeze') toFreeze.push(id);

@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {StoreReport} from '../cli/batches/audit-report.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {journalFlags, matchFlag, yesFlag} from '../cli/oclif/flags.js';
+import {formatFlag, journalFlags, matchFlag, yesFlag} from '../cli/oclif/flags.js';
 import {onInterrupt} from '../cli/terminal/interrupts.js';
 import {isSafeText} from '../cli/text/escape.js';
 import {countOf} from '../cli/text/words.js';
@@ -41,11 +41,7 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
     fix: Flags.boolean({description: 'Make the repairs that need no decision'}),
     'dry-run': Flags.boolean({description: 'With --fix, show what would be repaired and change nothing'}),
     yes: yesFlag,
-    format: Flags.option({
-      char: 'o',
-      options: ['text', 'json', 'ndjson'] as const,
-      description: 'Output format; --json is short for --format json',
-    })(),
+    format: formatFlag(['text', 'json', 'ndjson']),
     ...journalFlags,
   };
 

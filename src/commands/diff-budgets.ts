@@ -3,6 +3,7 @@ import {Flags} from '@oclif/core';
 import {DIFF_FORMATS, type DifferenceCounts, renderDifferences} from '../cli/batches/budget-differences.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {FILE, readBudgetFiles} from '../cli/oclif/budget-files.js';
+import {formatFlag} from '../cli/oclif/flags.js';
 import {replaceFile} from '../cli/terminal/replace-file.js';
 import {stringifyJson} from '../cli/text/json.js';
 import {compare, type Comparison, withSpent} from '../lib/budget-files/compare.js';
@@ -33,12 +34,7 @@ The exit code is 2 if anything would change. With --strict, sessions that the fi
   static override flags = {
     file: Flags.string({...FILE, required: true}),
     strict: Flags.boolean({description: 'Count sessions that the file does not list as differences'}),
-    format: Flags.option({
-      char: 'o',
-      options: DIFF_FORMATS,
-      description: 'Output format; --json is short for --format json',
-      helpGroup: 'OUTPUT',
-    })(),
+    format: formatFlag(DIFF_FORMATS, {helpGroup: 'OUTPUT'}),
     out: Flags.string({
       description: 'Write a plan for apply-budgets --plan to a file, which is replaced in one step',
       helpGroup: 'OUTPUT',

@@ -2,7 +2,7 @@ import {Flags} from '@oclif/core';
 
 import {FILE_FORMATS, writeBudgets} from '../cli/batches/budget-file.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {matchFlag, whereFlag} from '../cli/oclif/flags.js';
+import {formatFlag, matchFlag, whereFlag} from '../cli/oclif/flags.js';
 import {replaceWithPieces} from '../cli/terminal/replace-file.js';
 import {countOf} from '../cli/text/words.js';
 import {makeSchema} from '../lib/budget-files/schema.js';
@@ -37,12 +37,10 @@ With --match, the scope of the file is the sessions that match. --schema prints 
   static override flags = {
     match: matchFlag,
     where: whereFlag,
-    format: Flags.option({
-      char: 'o',
-      options: FILE_FORMATS,
+    format: formatFlag(FILE_FORMATS, {
       description: 'Format of the file; --json is short for --format json',
       helpGroup: 'OUTPUT',
-    })(),
+    }),
     out: Flags.string({
       description: 'Write to a file, which is replaced in one step',
       helpGroup: 'OUTPUT',

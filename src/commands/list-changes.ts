@@ -3,7 +3,7 @@ import {setTimeout as wait} from 'node:timers/promises';
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {countFlag, pagerFlag} from '../cli/oclif/flags.js';
+import {countFlag, formatFlag, pagerFlag} from '../cli/oclif/flags.js';
 import {parseTypedTime} from '../cli/text/time-zone.js';
 import {CHANGE_FORMATS, renderChanges, toShippedLine} from '../cli/views/changes.js';
 import {listChanges} from '../lib/journal/history.js';
@@ -45,11 +45,7 @@ To ship changes to a log store, --after prints the changes after a cursor, oldes
       helpValue: 'CURSOR',
     }),
     follow: Flags.boolean({description: 'Wait for new changes; without --after, print only those'}),
-    format: Flags.option({
-      char: 'o',
-      options: CHANGE_FORMATS,
-      description: 'Output format; --json is short for --format json',
-    })(),
+    format: formatFlag(CHANGE_FORMATS),
     ...pagerFlag,
   };
 

@@ -1,8 +1,7 @@
-import {Flags} from '@oclif/core';
-
 import {chooseServer} from '../cli/connection/choice.js';
 import {readContextFile} from '../cli/connection/context-file.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
+import {formatFlag} from '../cli/oclif/flags.js';
 import {CONTEXT_FORMATS, renderContexts} from '../cli/views/contexts.js';
 import {unknownContext} from '../lib/contexts/config.js';
 
@@ -25,11 +24,7 @@ The file is ~/.config/tokengate/config.yaml, unless XDG_CONFIG_HOME or TOKENGATE
   static related = ['add-context', 'remove-context', 'health'];
 
   static override flags = {
-    format: Flags.option({
-      char: 'o',
-      options: CONTEXT_FORMATS,
-      description: 'Output format; --json is short for --format json',
-    })(),
+    format: formatFlag(CONTEXT_FORMATS),
   };
 
   protected override readonly isOffline = true;

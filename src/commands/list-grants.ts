@@ -1,7 +1,5 @@
-import {Flags} from '@oclif/core';
-
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {matchFlag, pagerFlag} from '../cli/oclif/flags.js';
+import {formatFlag, matchFlag, pagerFlag} from '../cli/oclif/flags.js';
 import {describeUnreadable, PERIOD_FORMATS, renderGrants} from '../cli/views/periods.js';
 import {readPeriods, scanPeriods} from '../lib/sessions/periods.js';
 import {nameOf} from '../lib/values/session-id.js';
@@ -18,11 +16,7 @@ export default class ListGrants extends BaseCommand<typeof ListGrants> {
 
   static override flags = {
     match: matchFlag,
-    format: Flags.option({
-      options: PERIOD_FORMATS,
-      description: 'Output format; --json is short for --format json',
-      helpGroup: 'OUTPUT',
-    })(),
+    format: formatFlag(PERIOD_FORMATS, {helpGroup: 'OUTPUT'}),
     ...pagerFlag,
   };
 
@@ -38,7 +32,7 @@ export default class ListGrants extends BaseCommand<typeof ListGrants> {
         else rows.push(...state.grants.map((grant) => ({id, grant})));
       }
     }
-    const none = match === undefined ? 'There are no grants.' : 'No such session has a grant.';
+    const none = match === undefined ? 'There are no grants.\n' : 'No grant matches.\n';
     await this.writeList(renderGrants(rows, {format, none, isTerminal: this.isTerminal}));
     this.warnAll(unreadable);
     if (rows.length === 0) await this.adviseGlob();

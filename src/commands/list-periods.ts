@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {graceFlag, matchFlag, pagerFlag, whereFlag} from '../cli/oclif/flags.js';
+import {formatFlag, graceFlag, matchFlag, pagerFlag, whereFlag} from '../cli/oclif/flags.js';
 import {describeUnreadable, type ListedPeriod, PERIOD_FORMATS, renderPeriods} from '../cli/views/periods.js';
 import {toSession} from '../lib/gateway/session.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
@@ -31,16 +31,18 @@ With --overdue, lists only budgets that should have been renewed more than --gra
     grace: {...graceFlag, helpGroup: 'SELECTION'},
     match: matchFlag,
     where: {...whereFlag, description: whereFlag.description?.replace(' and frozen', '') ?? ''},
-    format: Flags.option({
-      options: PERIOD_FORMATS,
-      description: 'Output format; --json is short for --format json',
+    format: formatFlag(PERIOD_FORMATS, {helpGroup: 'OUTPUT'}),
+    quiet: Flags.boolean({
+      char: 'q',
+      description: 'With --overdue: print nothing if nothing is overdue',
       helpGroup: 'OUTPUT',
-    })(),
+      dependsOn: ['overdue'],
+    }),
     ...pagerFlag,
   };
 
   async run(): Promise<void> {
-    const {overdue, grace = DEFAULT_GRACE, match, where, json, format = json ? 'json' : 'table'} = this.flags;
+    const {overdue, grace = DEFAULT_GRACE, match, where, quiet, json, format = json ? 'json' : 'table'} = this.flags;
     const filter = where === undefined ? undefined : parseFilter(where);
     const graceMs = parseDuration(grace) * 1000;
     const redis = await this.connect();
@@ -57,7 +59,11 @@ With --overdue, lists only budgets that should have been renewed more than --gra
         if (!overdue || isLate || state === undefined) rows.push({id, state, isOverdue: isLate});
       }
     }
-    const none = describeNone(overdue, match !== undefined || filter !== undefined);
+    const none = quiet
+      ? ''
+      : overdue
+        ? 'Nothing is overdue.\n'
+        : describeNone(match !== undefined || where !== undefined);
     await this.writeList(renderPeriods(rows, {format, spanOf, now, none, isTerminal: this.isTerminal}));
     this.warnAll(unreadable);
     if (rows.length === 0) await this.adviseGlob();
@@ -65,7 +71,6 @@ With --overdue, lists only budgets that should have been renewed more than --gra
   }
 }
 
-function describeNone(overdue: boolean, isFiltered: boolean): string {
-  if (overdue) return 'No renewal is overdue.';
-  return isFiltered ? 'No such session has a period or a grant.' : 'No budget renews, and there are no grants.';
+function describeNone(isFiltered: boolean): string {
+  return isFiltered ? 'No period and no grant matches.\n' : 'No budget renews, and there are no grants.\n';
 }

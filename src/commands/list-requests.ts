@@ -1,7 +1,5 @@
-import {Flags} from '@oclif/core';
-
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {countFlag, pagerFlag, sessionIdArg} from '../cli/oclif/flags.js';
+import {countFlag, formatFlag, pagerFlag, sessionIdArg} from '../cli/oclif/flags.js';
 import {renderRequests, REQUEST_FORMATS} from '../cli/views/requests.js';
 import {HISTORY_LENGTH, readHistory} from '../lib/gateway/request-history.js';
 import {nameOf} from '../lib/values/session-id.js';
@@ -24,11 +22,7 @@ The gateway does not record costs: the table shows "not recorded", JSON shows nu
   static override args = {session_id: sessionIdArg};
   static override flags = {
     limit: countFlag({description: 'Maximum number of requests', default: HISTORY_LENGTH}),
-    format: Flags.option({
-      char: 'o',
-      options: REQUEST_FORMATS,
-      description: 'Output format; --json is short for --format json',
-    })(),
+    format: formatFlag(REQUEST_FORMATS),
     ...pagerFlag,
   };
 

@@ -2,8 +2,9 @@ import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {
-  countFlag,
   DEFAULT_SAMPLE,
+  countFlag,
+  formatFlag,
   idleFlag,
   matchFlag,
   nullFlag,
@@ -15,13 +16,16 @@ import {groupFlags, readGroups} from '../cli/oclif/group-flags.js';
 import type {GroupView} from '../cli/views/groups.js';
 import {
   type ColumnName,
+  canBePlain,
   defaultColumns,
   LIST_FORMATS,
   type ListedSession,
+  type ListView,
   needsForecast,
   needsFreeze,
   needsRenewal,
   parseColumns,
+  renderPrinted,
   renderSessions,
 } from '../cli/views/sessions.js';
 import type {Session} from '../lib/gateway/session.js';
@@ -29,9 +33,10 @@ import type {Redis} from '../lib/redis/contract.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import {type Filter, parseFilter} from '../lib/sessions/filter.js';
 import {type GroupOf, makeGroups} from '../lib/sessions/groups.js';
-import {listSessions, SORT_FIELDS} from '../lib/sessions/list.js';
+import {listPrinted, listSessions, SORT_FIELDS} from '../lib/sessions/list.js';
 import {describePartial, type Totals} from '../lib/sessions/totals.js';
 import {TokengateError} from '../lib/values/errors.js';
+import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';
 import {sortWatched} from '../lib/watch/row.js';
 import {sampleSessions} from '../lib/watch/sample.js';
@@ -64,12 +69,7 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
   static related = ['get-budget', 'watch-sessions', 'check-sessions'];
 
   static override flags = {
-    format: Flags.option({
-      char: 'o',
-      options: LIST_FORMATS,
-      description: 'Output format; --json is short for --format json',
-      helpGroup: 'OUTPUT',
-    })(),
+    format: formatFlag(LIST_FORMATS, {helpGroup: 'OUTPUT'}),
     match: matchFlag,
     where: whereFlag,
     frozen: Flags.boolean({description: 'Only frozen sessions', helpGroup: 'SELECTION'}),
@@ -105,60 +105,62 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
     const groupOf = this.groups(format);
     const redis = await this.connect();
     const isAboutFreezes = frozen || filter?.needsFrozen === true || needsFreeze(columns);
-    const freezes = isAboutFreezes ? {now: serverTime(redis), only: frozen} : 'skip';
+    const freezes = isAboutFreezes ? {now: serverTime(redis), only: frozen} : ('skip' as const);
     // Sessions that are left out or grouped afterwards are not counted.
     const isCut = idle === undefined && groupOf === undefined;
-    const all =
-      sort === 'rate'
-        ? this.listByRate(redis, filter)
-        : listSessions(redis, {
-            match,
-            where: filter,
-            freezes,
-            sort,
-            reverse,
-            limit: isCut ? limit : undefined,
-          });
-    const pages =
+    const listing = {match, where: filter, freezes, reverse, limit: isCut ? limit : undefined};
+    const amongIdle = <T extends {key: RawId}>(pages: AsyncGenerator<T[]>): AsyncGenerator<T[]> =>
       idle === undefined
-        ? all
-        : onlyIdle(redis, all, {seconds: parseDuration(idle), limit: groupOf === undefined ? limit : undefined});
+        ? pages
+        : onlyIdle(redis, pages, {seconds: parseDuration(idle), limit: groupOf === undefined ? limit : undefined});
     const problems: string[] = [];
     const leftOut: string[] = [];
     const onTotals = ({partial}: Totals): void => {
       problems.push(...describePartial(partial));
     };
     const listed = {count: 0};
-    const hasForecast = needsForecast(columns);
-    const renewed = needsRenewal(columns) || hasForecast ? addRenewals(redis, pages, match) : pages;
-    const complete = hasForecast ? addForecasts(redis, renewed) : renewed;
-    const watched = collectProblems(complete, problems, listed);
     // Some sessions were not asked for, so this does not prove that there are none.
-    const none = limit === 0 ? '' : 'No active sessions found.\n';
-    if (groupOf !== undefined) {
-      const {renderGroups} = await import('../cli/views/groups.js');
-      const view = {
-        format: format as GroupView['format'],
-        groupOf,
-        sort: sort as GroupView['sort'],
-        reverse,
-        limit,
-        none,
-        isTerminal,
-      };
-      await this.writeList(renderGroups(watched, {...view, onTotals}));
-      this.warnAll(problems);
-      if (listed.count === 0 && format === 'table') await this.adviseGlob();
-      return;
+    const isPicked = where !== undefined || frozen || idle !== undefined;
+    const none = limit === 0 ? '' : `No active sessions found${isPicked ? ' that match' : ''}.\n`;
+    const view = {format, columns, totals, none, nul, isTerminal, onTotals, leftOut};
+    if (sort !== 'rate' && groupOf === undefined && canBePlain(view)) {
+      const pages = amongIdle(listPrinted(redis, {...listing, sort}));
+      await this.writeList(renderPrinted(collectProblems(pages, problems, listed), view));
+    } else {
+      const pages = amongIdle(
+        sort === 'rate' ? this.listByRate(redis, filter) : listSessions(redis, {...listing, sort}),
+      );
+      const hasForecast = needsForecast(columns);
+      const renewed = needsRenewal(columns) || hasForecast ? addRenewals(redis, pages, match) : pages;
+      const complete = hasForecast ? addForecasts(redis, renewed) : renewed;
+      const watched = collectProblems(complete, problems, listed);
+      await this.writeList(
+        groupOf === undefined ? renderSessions(watched, view) : await this.sumUp(watched, groupOf, view),
+      );
     }
-    await this.writeList(renderSessions(watched, {format, columns, totals, none, nul, isTerminal, onTotals, leftOut}));
     this.warnAll(problems);
-    const isAllOfGlob = where === undefined && !frozen && idle === undefined && limit !== 0;
+    const isAllOfGlob = !isPicked && limit !== 0;
     if (listed.count === 0 && isAllOfGlob && format === 'table') await this.adviseGlob();
+    if (groupOf !== undefined) return;
     if (leftOut.length > 0) {
       const message = `Left out, since NUL cannot end their IDs: '${leftOut.join("', '")}'.`;
       throw new TokengateError('LIST_INCOMPLETE', message, {hint: 'Without -0 every ID can be listed.'});
     }
+  }
+
+  private async sumUp(
+    pages: AsyncIterable<Session[]>,
+    groupOf: GroupOf,
+    view: ListView,
+  ): Promise<AsyncIterable<string>> {
+    const {sort, reverse, limit} = this.flags;
+    const {renderGroups} = await import('../cli/views/groups.js');
+    return renderGroups(pages, {
+      ...view,
+      format: view.format as GroupView['format'],
+      sort: sort as GroupView['sort'],
+      ...{groupOf, reverse, limit},
+    });
   }
 
   /** The highest spending first, unless reversed. */
@@ -223,11 +225,11 @@ async function* addRenewals(
   }
 }
 
-async function* onlyIdle(
+async function* onlyIdle<T extends {key: RawId}>(
   redis: Redis,
-  pages: AsyncIterable<Session[]>,
+  pages: AsyncIterable<T[]>,
   {seconds, limit = Infinity}: {seconds: number; limit: number | undefined},
-): AsyncGenerator<Session[]> {
+): AsyncGenerator<T[]> {
   const {openIdle} = await import('../lib/spending/idle.js');
   const findIdle = await openIdle(redis, seconds, await serverTime(redis));
   let left = limit;
@@ -269,7 +271,7 @@ async function* addForecasts(redis: Redis, pages: AsyncIterable<ListedSession[]>
   }
 }
 
-async function* collectProblems<T extends {problems: string[]}>(
+async function* collectProblems<T extends {problems: readonly string[]}>(
   pages: AsyncIterable<T[]>,
   problems: string[],
   listed: {count: number},

@@ -2,13 +2,8 @@ import {BatchCommand} from '../cli/oclif/batch-command.js';
 import {recordFlags, matchFlag, reportFlags, secondLookFlag} from '../cli/oclif/flags.js';
 import {toRenewedJson} from '../cli/views/periods.js';
 import {RENEWAL_LOOKS} from '../lib/operations/lasting.js';
-import {
-  describeRenewal,
-  findDueSessions,
-  periodLook,
-  type PeriodRenewal,
-  renewChange,
-} from '../lib/operations/period.js';
+import {periodLook} from '../lib/operations/period.js';
+import {describeRenewal, findDueSessions, type PeriodRenewal, renewChange} from '../lib/operations/renewal.js';
 import {makeCalendar} from '../lib/periods/calendar.js';
 
 export default class RenewBudgets extends BatchCommand<typeof RenewBudgets> {
@@ -49,8 +44,8 @@ Run it every few minutes, on as many hosts as you like: each period is renewed o
         toJson: (renewal) => toRenewedJson(renewal, spanOf),
       },
       async (redis, now) => {
-        const ids = await findDueSessions(redis, now, spanOf, this.flags.match);
-        const change = (at: Date) => renewChange(at, spanOf);
+        const {ids, shared} = await findDueSessions(redis, now, spanOf, this.flags.match);
+        const change = (at: Date) => renewChange(at, spanOf, shared);
         return [{selected: {ids, missing: []}, change, journal: journal && {...journal, began: now}}];
       },
     );

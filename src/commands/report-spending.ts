@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {countFlag, matchFlag} from '../cli/oclif/flags.js';
+import {countFlag, formatFlag, matchFlag} from '../cli/oclif/flags.js';
 import {groupFlags, readGroups} from '../cli/oclif/group-flags.js';
 import {describeCoverage} from '../cli/reports/coverage.js';
 import {renderCsv, renderNdjson, type ReportJson, toReportJson} from '../cli/reports/documents.js';
@@ -80,11 +80,7 @@ Formats: table; chart, a bar a day; csv; json; ndjson; html, one file without sc
       helpValue: 'TIME',
     }),
     out: Flags.string({description: 'Replace this file in one step and print nothing', helpValue: 'FILE'}),
-    format: Flags.option({
-      char: 'o',
-      options: FORMATS,
-      description: 'Output format; --json is short for --format json',
-    })(),
+    format: formatFlag(FORMATS),
   };
 
   async run(): Promise<void> {

@@ -5,7 +5,14 @@ import {batchFlags, secondLookFlag, sessionIdsArg} from '../cli/oclif/flags.js';
 import type {SecondLookJson} from '../cli/views/second-look.js';
 import {previewBatch} from '../lib/change/batch.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
-import {describeRemoved, type Reset, resetChange, resetLook, resetSession} from '../lib/operations/reset.js';
+import {
+  describeRemoved,
+  type Reset,
+  resetChange,
+  resetLook,
+  resetSession,
+  sumOfGrants,
+} from '../lib/operations/reset.js';
 import {describeServer} from '../lib/redis/describe-server.js';
 import {type Money, parseStoredMoney} from '../lib/values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../lib/values/session-id.js';
@@ -17,6 +24,8 @@ interface ResetJson {
   session_id: string;
   removed_budget: Removed;
   removed_spent: Removed;
+  /** The sum of its grants in USD, null if they cannot be read; missing where there were none. */
+  removed_grants?: Money | null;
   /** Null when there was nothing to look for, or with --no-second-look. */
   second_look: SecondLookJson | null;
   /** Null when nothing was changed, or without a journal. */
@@ -25,7 +34,7 @@ interface ResetJson {
 
 export default class ResetSession extends BatchCommand<typeof ResetSession> {
   static override summary = 'Remove the budget and spending of sessions';
-  static override description = `Asks first. Budget and spending are removed in one atomic step, and what was removed is shown.
+  static override description = `Asks first. Budget and spending are removed in one atomic step, and what was removed is shown. Grants go with the budget that they added to; a period stays.
 
 A request that is under way can write the old spending back. The command therefore looks again after 0.1 and 0.5 seconds. If the spending has jumped by at least the removed amount, it takes exactly that amount off again, and warns. If less than half of the budget was removed, new requests may have cost as much: then it only warns.
 
@@ -109,8 +118,17 @@ function isNothing({budget, spent}: Reset): boolean {
   return budget === null && spent === null;
 }
 
-function toRemovedJson({budget, spent}: Reset): Pick<ResetJson, 'removed_budget' | 'removed_spent'> {
+function toRemovedJson({
+  budget,
+  spent,
+  grants,
+}: Reset): Pick<ResetJson, 'removed_budget' | 'removed_spent' | 'removed_grants'> {
   const toJson = (removed: string | null): Removed =>
     removed === null ? null : (parseStoredMoney(removed) ?? removed);
-  return {removed_budget: toJson(budget), removed_spent: toJson(spent)};
+  const sum = sumOfGrants(grants);
+  return {
+    removed_budget: toJson(budget),
+    removed_spent: toJson(spent),
+    ...(sum === undefined ? {} : {removed_grants: sum}),
+  };
 }

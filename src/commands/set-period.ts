@@ -7,7 +7,7 @@ import {BUDGET_KEYS, PERIOD_KEYS} from '../lib/gateway/keys.js';
 import {explainUsedUp} from '../lib/gateway/session.js';
 import {LOOKS} from '../lib/operations/lasting.js';
 import {type PeriodChange, periodLook, setPeriodChange} from '../lib/operations/period.js';
-import {makeCalendar} from '../lib/periods/calendar.js';
+import {formatInZone, makeCalendar} from '../lib/periods/calendar.js';
 import {describePeriod} from '../lib/periods/describe.js';
 import {sumOf} from '../lib/periods/grants.js';
 import {typed} from '../lib/periods/renewal.js';
@@ -70,8 +70,8 @@ set-budget and add-budget change the budget of the current period only. --every 
     const change = await changeKnown(redis, id, changeAt(await serverTime(redis)), {journal, what});
     const {period} = change.after;
     if (period !== null) {
-      const {next_renewal: next} = toPeriodJson(change.after, this.spanOf);
-      this.print(`✓ Budget of '${change.id}' renews ${describePeriod(period)}`, `Next renewal: ${next ?? ''}`);
+      const next = formatInZone(this.spanOf(period, period.renewed).end, period.timezone);
+      this.print(`✓ Budget of '${change.id}' renews ${describePeriod(period)}`, `Next renewal: ${next}`);
     } else if (change.before === change.after) {
       this.print(`The budget of '${change.id}' does not renew`);
     } else {

@@ -1,7 +1,7 @@
 import {Flags} from '@oclif/core';
 
 import {BaseCommand} from '../cli/oclif/base-command.js';
-import {journalFlags, matchFlag, whereFlag} from '../cli/oclif/flags.js';
+import {formatFlag, journalFlags, matchFlag, whereFlag} from '../cli/oclif/flags.js';
 import {groupFlags, readGroups} from '../cli/oclif/group-flags.js';
 import {onInterrupt} from '../cli/terminal/interrupts.js';
 import {explain, readSessionPage} from '../cli/views/session-page.js';
@@ -96,11 +96,9 @@ Without a terminal, --once prints one frame (add --sample 3s for rates), and --f
       description: 'With --once, read twice, this far apart, to show rates of spending',
       helpValue: 'TIME',
     }),
-    format: Flags.option({
-      char: 'o',
-      options: FORMATS,
+    format: formatFlag(FORMATS, {
       description: 'The view, or with --once one JSON document (the same as --json), or a line of JSON for each change',
-    })(),
+    }),
     ...groupFlags,
     ...journalFlags,
   };

@@ -1,8 +1,9 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
+import {freePort} from '../support/ports.js';
 import {BIN, NODE, runBinary, runProcess} from '../support/program/run.js';
 import {dumpKeyspace} from '../support/redis/keyspace.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let redis: TestRedis;
 let before: Record<string, string>;

@@ -10,8 +10,8 @@ afterAll(() => redis.stop());
 
 const addressOf = ({url}: {url: string}): string => url.slice('redis://'.length);
 
-const SILENT = 'did not answer within 1 s.';
-const QUICK = ['--timeout', '1'];
+const SILENT = 'did not answer within 3 s.';
+const QUICK = ['--timeout', '3'];
 
 // Which failures there are, and what a command of each kind makes of them, is in test/faults.
 const RECORDED = / The journal has it, as change [0-9a-z]{10}: it was done\./;

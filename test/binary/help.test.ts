@@ -12,7 +12,7 @@ interface Shown {
   related?: string[];
   examples: unknown[];
   exitCodes?: Record<string, string>;
-  flags: Record<string, {name: string; hidden?: boolean; helpGroup?: string}>;
+  flags: Record<string, {name: string; char?: string; hidden?: boolean; helpGroup?: string}>;
   args: Record<string, unknown>;
 }
 
@@ -48,6 +48,15 @@ test('variables of one command stand in its help and in the page', async () => {
 
 test('the help of unfreeze-session says which are all', async () => {
   expect(await help('unfreeze-session', '--help')).toMatch(/--all +Every frozen session\n/);
+});
+
+test('a flag has the same short form in every command', () => {
+  const forms = new Map<string, Set<string | undefined>>();
+  for (const {name, char} of COMMANDS.flatMap(({flags}) => Object.values(flags))) {
+    forms.set(name, (forms.get(name) ?? new Set()).add(char));
+  }
+  expect([...forms].filter(([, chars]) => chars.size > 1)).toEqual([]);
+  expect(forms.get('format')).toEqual(new Set(['o']));
 });
 
 describe('the help of all', () => {

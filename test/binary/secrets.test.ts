@@ -1,8 +1,9 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {answering, echoing, type FakeServer, startServer} from '../support/impostors/servers.js';
+import {freePort} from '../support/ports.js';
 import {runBinary} from '../support/program/run.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 let locked: TestRedis;
 let withoutHello: TestRedis;

@@ -24,6 +24,15 @@ describe('add-context', () => {
     expect(await file.read()).toContain('default: dev\n');
   });
 
+  test.each(['TOKENGATE_REDIS_URL', 'TOKENGATE_REDIS_URL_FILE', 'TOKENGATE_CONTEXT'])(
+    'says that %s wins over the default',
+    async (variable) => {
+      const {stderr} = await file.run('add-context dev --redis-url redis://h --default', {[variable]: 'prod'});
+      expect(stderr).toBe(`Warning: ${variable} is set, and wins over the default. Unset it.\n`);
+      expect((await file.run('add-context other --redis-url redis://h', {[variable]: 'prod'})).stderr).toBe('');
+    },
+  );
+
   test.each([
     ['redis://h', 0o644, 0o644],
     ['redis://:p@h', 0o644, 0o600],

@@ -15,5 +15,8 @@ describe('list-grants', () => {
 
   test('says that there are none', async () => {
     expect(await run('list-grants', redis)).toMatchObject({code: 0, stdout: 'There are no grants.\n', stderr: ''});
+    await loadSessions(redis, {a: ['10']});
+    await run('grant-budget a 5 --for 1h', redis);
+    expect((await run('list-grants --match b', redis)).stdout).toBe('No grant matches.\n');
   });
 });

@@ -18,6 +18,34 @@ describe('list-periods', () => {
     );
   });
 
+  test('says that nothing is overdue, or nothing at all with --quiet, while budgets renew', async () => {
+    await redis.client.set('session:a:budget', '5');
+    await run('set-period a --every day --amount 5', redis);
+    const none = {code: 0, stderr: ''};
+    expect(await run('list-periods --overdue', redis)).toMatchObject({...none, stdout: 'Nothing is overdue.\n'});
+    expect(await run('list-periods --overdue --quiet', redis)).toMatchObject({...none, stdout: ''});
+    expect(await run('list-periods --match b', redis)).toMatchObject({
+      ...none,
+      stdout: 'No period and no grant matches.\n',
+    });
+    await redis.client.set('tokengate:period:a', 'x');
+    expect(await run('list-periods --overdue --quiet', redis)).toMatchObject({
+      code: 2,
+      stdout: expect.stringContaining('║ a ') as string,
+    });
+  });
+
+  test('tells grants of a wrong Redis type beside a period at once', async () => {
+    await redis.client.set('session:a:budget', '5');
+    await run('set-period a --every day --amount 5', redis);
+    await redis.client.lPush('tokengate:grants:a', 'x');
+    for (const line of ['list-periods', 'list-grants', 'list-periods --overdue']) {
+      const {stderr} = await run(line, redis);
+      expect(stderr, line).toContain("The period or the grants of session 'a' cannot be read");
+    }
+    expect((await run('list-periods --overdue', redis)).code).toBe(2);
+  });
+
   test('says that there are none', async () => {
     expect(await run('list-periods', redis)).toMatchObject({
       code: 0,
@@ -29,8 +57,8 @@ describe('list-periods', () => {
   test('does not deny, with --overdue or a filter, the periods that there are', async () => {
     await redis.client.set('session:a:budget', '5');
     await run('set-period a --every day --amount 5', redis);
-    expect((await run('list-periods --overdue', redis)).stdout).toBe('No renewal is overdue.\n');
-    const none = 'No such session has a period or a grant.\n';
+    expect((await run('list-periods --overdue', redis)).stdout).toBe('Nothing is overdue.\n');
+    const none = 'No period and no grant matches.\n';
     expect((await run("list-periods --where 'spent > 4'", redis)).stdout).toBe(none);
   });
 });

@@ -96,6 +96,15 @@ test('of many in another order the first are listed', async () => {
   ]);
 });
 
+test('that no session matches a condition does not mean that there is none', async () => {
+  for (const condition of [
+    ['--where', 'budget > 1000'],
+    ['--frozen', '--match', 'tie-*'],
+  ]) {
+    expect(await list(...condition)).toMatchObject({stdout: 'No active sessions found that match.\n', stderr: ''});
+  }
+});
+
 test('nothing to list is said in each format', async () => {
   const none = ['--match', 'none'];
   expect(await list(...none)).toMatchObject({

@@ -1,7 +1,7 @@
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import ResetSession from '../../src/commands/reset-session.js';
-import {type Output, runCommand} from '../support/program/run.js';
+import {type Output, run, runCommand} from '../support/program/run.js';
 import {gatewayKeys} from '../support/redis/keyspace.js';
 import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
@@ -42,6 +42,31 @@ describe('reset-session', () => {
       }
       "
     `);
+  });
+
+  test('takes grants along with the budget that they added to, and says so', async () => {
+    await run('grant-budget x 5 --for 1d', redis);
+    expect((await run('reset-session x --keep-budget --yes --no-second-look', redis)).stdout).not.toContain('grants');
+    expect((await run('reset-session --all --dry-run', redis)).stdout).toContain(
+      "Would reset session 'x': budget $30.50, spent none, grants $5.00 → no budget, nothing spent, no grants\n",
+    );
+    expect((await reset('x')).stdout).toBe("✓ Session 'x' reset\nRemoved: budget $30.50, grants $5.00\n");
+    expect(await redis.client.exists('tokengate:grants:x')).toBe(0);
+    expect((await run('undo-change --last --yes', redis)).code).toBe(0);
+    expect(JSON.parse((await run('list-grants --json', redis)).stdout)).toMatchObject([{session_id: 'x', amount: 5}]);
+    expect(JSON.parse((await reset('x', '--json')).stdout)).toMatchObject({removed_budget: 30.5, removed_grants: 5});
+    expect((await run('renew-budgets --quiet', redis)).stdout).toBe('');
+  });
+
+  test('leaves grants to a user who may not see them', async () => {
+    await run('grant-budget x 5 --for 1d', redis);
+    const rights = ['~session:*', '%RW~tokengate:journal', '+@all'];
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'some', 'reset', 'on', '>pw', ...rights]);
+    const some = {url: redis.url.replace('unix://', 'unix://some:pw@')};
+    expect((await run('reset-session --all --dry-run', some)).stdout).not.toContain('grants');
+    expect(await run('reset-session --all --yes --no-second-look', some)).toMatchObject({code: 0});
+    expect(await keys()).toEqual([]);
+    expect(await redis.client.exists('tokengate:grants:x')).toBe(1);
   });
 
   test('removes nothing of any other session', async () => {

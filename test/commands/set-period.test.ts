@@ -17,7 +17,7 @@ describe('set-period', () => {
     );
     expect({code, stderr}).toEqual({code: 0, stderr: ''});
     expect(stdout).toMatch(
-      /^✓ Budget of 'a' renews every year Europe\/Berlin \$50\.00\nNext renewal: \d{4}-01-01T00:00:00\+01:00\n$/,
+      /^✓ Budget of 'a' renews every year Europe\/Berlin \$50\.00\nNext renewal: \d{4}-01-01 00:00 \+01:00\n$/,
     );
     expect(await amountsOf(redis, 'a')).toEqual(['50', '4.2']);
   });

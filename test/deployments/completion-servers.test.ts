@@ -5,8 +5,9 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {makeCertificates} from '../support/certificates.js';
+import {freePort} from '../support/ports.js';
 import {type Output, runBinary} from '../support/program/run.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 import {type Sentinels, startSentinels} from '../support/redis/sentinels.js';
 
 const certificates = makeCertificates();

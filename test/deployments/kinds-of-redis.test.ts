@@ -1,8 +1,9 @@
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
+import {freePort} from '../support/ports.js';
 import {runBinary} from '../support/program/run.js';
 import {dumpKeyspace} from '../support/redis/keyspace.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 const addressOf = (url: string): string => url.replace(/^(redis|unix):\/\//, '');
 

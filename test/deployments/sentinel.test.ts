@@ -1,8 +1,9 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {silent, startServer} from '../support/impostors/servers.js';
+import {freePort} from '../support/ports.js';
 import {runBinary} from '../support/program/run.js';
-import {freePort, portOf, startRedis} from '../support/redis/redis-server.js';
+import {portOf, startRedis} from '../support/redis/redis-server.js';
 import {type Sentinels, startSentinels} from '../support/redis/sentinels.js';
 import {until} from '../support/until.js';
 

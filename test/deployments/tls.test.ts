@@ -1,8 +1,9 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {type Certificates, type KeyPair, makeCertificates} from '../support/certificates.js';
+import {freePort} from '../support/ports.js';
 import {runBinary} from '../support/program/run.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 const certificates: Certificates = makeCertificates();
 const {ca, otherCa, client, expiredClient, strangeClient, lockedKey, both, folder} = certificates;

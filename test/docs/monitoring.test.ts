@@ -5,10 +5,11 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {type Receiver, startReceiver} from '../support/impostors/receiver.js';
 import {type Block, findBlocks, neutral, parseCrontab, runConsole, scriptOf} from '../support/markdown.js';
+import {freePort} from '../support/ports.js';
 import {promtool} from '../support/program/promtool.js';
 import {type Output, ROOT} from '../support/program/run.js';
 import {loadSessions, makeShell, type Shell} from '../support/program/shell.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 const PAGE = await readFile(`${ROOT}docs/guides/monitoring.md`, 'utf8');
 const BLOCKS = findBlocks(PAGE);

@@ -8,11 +8,12 @@ import {parse as parseYaml} from 'yaml';
 import {parseConfig} from '../../src/lib/contexts/config.js';
 import {startReceiver} from '../support/impostors/receiver.js';
 import {type Block, findBlocks, neutral, parseCrontab, runConsole, scriptOf} from '../support/markdown.js';
+import {freePort} from '../support/ports.js';
 import {openTerminal} from '../support/program/pty.js';
 import {type Output, ROOT, runProcess} from '../support/program/run.js';
 import {loadSessions, makeShell, type Shell} from '../support/program/shell.js';
 import {openShell} from '../support/program/tab.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 
 /** The sessions from which the examples below each heading start. */
 const SAMPLE = {
@@ -264,6 +265,7 @@ describe('the examples of the pages', () => {
     let resets = 0;
     for (const {text} of BLOCKS.filter(({language}) => language === 'cron')) {
       await loadSample();
+      await redis.client.set('session:staging:spent', '1');
       const {variables, commands} = parseCrontab(onThisMachine(text));
       expect(commands.length).toBeGreaterThan(0);
       for (const command of commands) {
@@ -272,7 +274,7 @@ describe('the examples of the pages', () => {
         expect(command.includes('tokengate check-') ? [0, 2] : [0], `${command}: ${stderr}`).toContain(code);
         expect(stderr).toBe('');
       }
-      resets += 1 - (await redis.client.exists('session:staging:budget'));
+      resets += 1 - (await redis.client.exists('session:staging:spent'));
     }
     expect(resets).toBe(1);
     expect(receiver.posts).toHaveLength(1);
@@ -294,7 +296,7 @@ test('the report of a month is mailed with its page, and posted', async () => {
   );
   const receiver = await startReceiver();
   await writeFile(join(shell.folder, 'webhook'), receiver.url);
-  const post = /`(bash slack-spending\.sh last-month \| curl .*?)`/.exec(
+  const post = /`(bash \S+slack-spending\.sh last-month \| curl .*?)`/.exec(
     TEXTS.get('docs/guides/spending-reports.md') ?? '',
   )?.[1];
   expect(await run(onThisMachine(post?.replace('last-month', 'this-month') ?? ''))).toMatchObject({

@@ -152,7 +152,7 @@ const LINES: Record<string, string[]> = {
   ],
   'print-metrics': ['', '--match nobody', '--max-series 1', '--where x'],
   'record-spending': ['', '--quiet', '--timezone Europe/Berlin', '--keep x'],
-  'renew-budgets': ['--dry-run', '--dry-run --format ndjson', '--match orphan --format ndjson', '', '', '--max x'],
+  'renew-budgets': ['--dry-run', '--dry-run --format ndjson', '--match renewing --format ndjson', '', '', '--max x'],
   'protect-store': [
     'prod',
     'prod --confirm prod',
@@ -174,10 +174,11 @@ const LINES: Record<string, string[]> = {
   'revoke-grant': ['forever', 'forever', 'nobody', 'forever nothing'],
   'reset-session': [
     'fine --yes',
+    'forever --yes',
     'nan --yes',
     'nobody --yes',
     'frozen --keep-budget --yes',
-    'fine nobody nan --yes',
+    'fine nobody nan history --yes',
     'list nan --yes',
     '--all --keep-budget --yes',
     '--all --dry-run',
@@ -303,7 +304,7 @@ beforeEach(async () => {
   await client.sendCommand(['SET', Buffer.from('session:\xff:budget', 'latin1'), '1']);
   await run('freeze-session forever --forever --json', redis);
   await run('grant-budget forever 5 --for 1h --json', redis);
-  for (const id of ['history', 'orphan']) {
+  for (const id of ['history', 'orphan', 'renewing']) {
     await run(`set-period ${id} --every day --amount 5 --json`, redis);
     await run(`grant-budget ${id} 5 --this-period --json`, redis);
     const period = JSON.parse((await client.get(`tokengate:period:${id}`))!) as object;

@@ -8,7 +8,8 @@ import {afterAll} from 'vitest';
 
 import {type KeyPair, makeCertificates} from '../support/certificates.js';
 import {breakRedis, type Broken, each, failure, FINE, testFaults} from '../support/faults.js';
-import {freePort, startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {freePort} from '../support/ports.js';
+import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
 import {startSentinel} from '../support/redis/sentinels.js';
 
 const readOnly = failure('Redis at ADDRESS is a read-only replica.', "Use the primary's address: 127.0.0.1:1.");
@@ -151,10 +152,10 @@ testFaults('TLS does not come about', [
   },
   {
     name: 'silence after the handshake',
-    timeout: 1,
+    timeout: 3,
     start: async () => startSilentTls(),
     expected: failure(
-      'Redis at ADDRESS did not answer within 1 s.',
+      'Redis at ADDRESS did not answer within 3 s.',
       'The server may be overloaded, stopped, or behind a firewall.',
     ),
   },

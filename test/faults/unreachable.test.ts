@@ -4,7 +4,8 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
 import {breakRedis, type Broken, failure, testFaults} from '../support/faults.js';
-import {freePort, startRedis} from '../support/redis/redis-server.js';
+import {freePort} from '../support/ports.js';
+import {startRedis} from '../support/redis/redis-server.js';
 
 const HINT = 'Check --redis-url or TOKENGATE_REDIS_URL.';
 const cannotConnect = (why: string): ReturnType<typeof failure> =>

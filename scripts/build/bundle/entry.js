@@ -7,7 +7,7 @@ import helpPackage from '@oclif/plugin-help/package.json';
 import {description, name, oclif, type, version} from '../../../package.json';
 import {main as run} from '../../../src/cli/oclif/main.js';
 import {commands, ownCommands} from 'tokengate:commands';
-import {allOf, listed, lookedAt, otherKeys} from 'tokengate:list';
+import {listed, lookedAt, otherKeys, textOf} from 'tokengate:list';
 
 export {commands};
 export {Help} from 'tokengate:commands';
@@ -54,8 +54,7 @@ class ListedCommand {
     for (const key of [...lookedAt, ...otherKeys]) {
       Object.defineProperty(this.prototype, key, {
         get() {
-          const all = lookedAt.includes(key) ? JSON.parse(this.#json) : allOf(this.#key);
-          return (this[key] = all[key]);
+          return (this[key] = lookedAt.includes(key) ? JSON.parse(this.#json)[key] : this.#read(key));
         },
         set(value) {
           Object.defineProperty(this, key, {value, configurable: true, enumerable: true, writable: true});
@@ -81,6 +80,11 @@ class ListedCommand {
     this.#key = id;
     this.#json = json;
     this.#plugin = plugin;
+  }
+
+  #read(key) {
+    const text = textOf(this.#key, key);
+    return text === undefined ? undefined : JSON.parse(text);
   }
 
   load() {

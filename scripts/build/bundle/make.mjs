@@ -4,7 +4,7 @@ import {basename, join} from 'node:path';
 
 import * as esbuild from 'esbuild';
 
-import {CHUNKS, ROOT, SCREEN, SEPARATE} from '../../setup.mjs';
+import {CHUNKS, COMPLETION, ROOT, SCREEN, SEPARATE} from '../../setup.mjs';
 import {chunk, divide, link, readUsed} from './chunks.mjs';
 import {cuts, screenCuts} from './cuts.mjs';
 
@@ -52,8 +52,11 @@ export async function makeBundle({trace} = {}) {
     }),
     esbuild.build({
       ...OPTIONS,
-      entryPoints: {complete: './scripts/build/bundle/complete.js'},
-      // No message depends on names in it.
+      entryPoints: {
+        [COMPLETION[0]]: './scripts/build/bundle/complete.js',
+        [COMPLETION[1]]: './src/cli/completion/finders.ts',
+      },
+      // No message depends on names in them.
       minifyIdentifiers: true,
       plugins: [completionTable, separatePackages],
     }),
@@ -143,7 +146,8 @@ const LEFT_OUT = [
 
 /**
  * What the manifests say about the commands, in two parts: `list` is short code, a row of texts for each command;
- * `manifest` is JSON, parsed for the help, for a flag before the command, and for plugins.
+ * `manifest` is a JSON text for each field of each command, parsed for the help, for a flag before the command, and for
+ * plugins.
  */
 const commandList = {
   name: 'command list',
@@ -162,17 +166,21 @@ const commandList = {
       return {
         contents: `export const lookedAt = ${JSON.stringify(LOOKED_AT)};
           export const otherKeys = ${JSON.stringify(otherKeys)};
-          export const allOf = (id) => require('tokengate:manifest')[id];
+          export const textOf = (id, key) => require('tokengate:manifest')[key][id];
           export const listed = ${JSON.stringify(Object.fromEntries(listed))};`,
       };
     });
     build.onLoad({filter: /^tokengate:manifest$/, namespace: 'tokengate'}, () => {
-      const all = Object.assign({}, ...Object.values(readManifests()).map(({commands}) => commands));
-      const others = Object.entries(all).map(([id, command]) => [
-        id,
-        pick(command, (key) => ![...LISTED, ...LOOKED_AT, ...LEFT_OUT].includes(key)),
-      ]);
-      return {contents: `module.exports = ${parsedJson(Object.fromEntries(others))};`};
+      const fields = {};
+      for (const {commands} of Object.values(readManifests())) {
+        for (const [id, command] of Object.entries(commands)) {
+          for (const [key, value] of Object.entries(command)) {
+            if ([...LISTED, ...LOOKED_AT, ...LEFT_OUT].includes(key)) continue;
+            (fields[key] ??= {})[id] = JSON.stringify(value);
+          }
+        }
+      }
+      return {contents: `module.exports = ${JSON.stringify(fields)};`};
     });
   },
 };
@@ -200,19 +208,14 @@ function readManifests() {
   };
 }
 
-/** Code that runs faster than the same value as a literal. */
-function parsedJson(value) {
-  return `JSON.parse(${JSON.stringify(JSON.stringify(value))})`;
-}
-
 /** What completion knows about all commands, made by code of src that tsc has already compiled. */
 const completionTable = {
   name: 'completion table',
   setup(build) {
     build.onResolve({filter: /^tokengate:completion-table$/}, ({path}) => ({path, namespace: 'tokengate'}));
     build.onLoad({filter: /^tokengate:completion-table$/, namespace: 'tokengate'}, async () => {
-      const {makeTable} = await import('../../../build/cli/completion/table.js');
-      return {contents: `export default ${parsedJson(makeTable(Object.values(readManifests()).reverse()))};`};
+      const {makeTable} = await import('../../../build/cli/completion/make-table.js');
+      return {contents: `export default ${JSON.stringify(makeTable(Object.values(readManifests()).reverse()))};`};
     });
   },
 };
@@ -224,10 +227,13 @@ const separatePackages = {
       if (kind !== 'dynamic-import') return {errors: [{text: `${path} is loaded at every start: use import().`}]};
       return {path: `./${path}.cjs`, external: true};
     });
-    build.onResolve({filter: /\/screen\.js$/}, ({kind, resolveDir}) => {
-      if (resolveDir !== join(ROOT, 'src/cli/watch') || kind !== 'dynamic-import') return undefined;
-      return {path: `./${SCREEN}.cjs`, external: true};
-    });
+    for (const [module, name] of Object.entries({'watch/screen': SCREEN, 'completion/finders': COMPLETION[1]})) {
+      const source = join(ROOT, 'src/cli', module);
+      build.onResolve({filter: new RegExp(`/${basename(source)}\\.js$`)}, ({path, kind, resolveDir}) => {
+        if (join(resolveDir, path) !== `${source}.js` || kind !== 'dynamic-import') return undefined;
+        return {path: `./${name}.cjs`, external: true};
+      });
+    }
   },
 };
 

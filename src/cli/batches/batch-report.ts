@@ -4,7 +4,7 @@ import type {Sighting} from '../../lib/operations/lasting.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {MAX_WARNINGS, reportLine, reportWarning} from '../terminal/report.js';
 import {boundErrors, WorkOutput} from '../terminal/stdout.js';
-import {roomOf, showCut, showMessage} from '../text/escape.js';
+import {isPlainText, roomOf, showCut, showMessage} from '../text/escape.js';
 import {stringifyJson} from '../text/json.js';
 import {capitalize, formatCount} from '../text/words.js';
 import {describeSighting, hasNotLasted, toSecondLookJson} from '../views/second-look.js';
@@ -15,6 +15,7 @@ interface Wording<R> {
   describe: (result: R) => string;
   problems?: (result: R) => readonly string[];
   toJson: (result: R) => Record<string, unknown>;
+  isSilentWhenNone?: boolean;
   secondLook?: object | null;
 }
 
@@ -75,6 +76,11 @@ export class BatchReport<R> {
     return this.options.quiet || this.options.format !== 'text';
   }
 
+  /** True for cron where another host has done everything since this one looked. */
+  private get isSilent(): boolean {
+    return this.options.quiet && this.wording.isSilentWhenNone === true && this.count('done') === 0;
+  }
+
   /** The verb as a stable word for JSON, without the additions that make it a sentence. */
   private get action(): string {
     return this.wording.verb.replace(/ .*/, '');
@@ -97,6 +103,7 @@ export class BatchReport<R> {
 
   async add(outcomes: readonly Outcome<R>[], more: More = {}): Promise<void> {
     let text = '';
+    const room = roomOf(process.stdout);
     if (more.change !== undefined && outcomes.some(isRecorded)) this.changes.add(more.change);
     for (const outcome of outcomes) {
       this.countOne(outcome.state);
@@ -111,7 +118,7 @@ export class BatchReport<R> {
         if (outcome.state !== 'not_done') reportLine(failure.message);
       } else if (!this.options.quiet && 'result' in outcome) {
         const state = outcome.state === 'done' ? this.wording.done : 'unchanged';
-        text += `${showMessage(`${capitalize(nameSession(outcome.id))} ${state}: ${this.wording.describe(outcome.result)}`, roomOf(process.stdout))}\n`;
+        text += `${this.line(outcome.id, `${state}: ${this.wording.describe(outcome.result)}`, room)}\n`;
       }
     }
     await this.write(text);
@@ -187,7 +194,7 @@ export class BatchReport<R> {
       await this.write(
         `${this.separator === '' ? '' : '\n  '}],${this.describeLooks()}\n  "change_id": ${stringifyJson(change)},\n  "summary": ${stringifyJson(counts, '  ', '  ')}\n}\n`,
       );
-    } else if (this.options.format === 'text' && failures.length + this.notLasting === 0) {
+    } else if (this.options.format === 'text' && failures.length + this.notLasting === 0 && !this.isSilent) {
       await this.write(`${this.options.dryRun ? '' : '✓ '}${capitalize(summary)}\n`);
     }
     await this.output.drain();
@@ -260,6 +267,13 @@ export class BatchReport<R> {
     const text = `${this.separator}\n    ${stringifyJson(value, '  ', '    ')}`;
     this.separator = ',';
     return text;
+  }
+
+  /** A line about a session; most are short and plain. */
+  private line(id: string, what: string, room: number): string {
+    const plain = `Session '${id}' ${what}`;
+    if (id !== '' && plain.length <= room && isPlainText(plain)) return plain;
+    return showMessage(`${capitalize(nameSession(id))} ${what}`, room);
   }
 
   private count(state: State): number {

@@ -85,7 +85,10 @@ function toLine(difference: Difference, spent: Money | null): string {
 function toParts(difference: Difference, spent: Money | null): [mark: string, colour: Colour, what: string] {
   if (difference.state === 'unlisted') return ['?', 'cyan', 'not in the file'];
   if (difference.state === 'failed') return ['!', 'red', showText(difference.error.message)];
-  const {before, after, wanted} = difference;
+  const {
+    decision: {before, after},
+    wanted,
+  } = difference;
   const usedUp = describeUsedUp(before, after, spent);
   const what = showText(`${describeWithNote(before, after, wanted.note)}${usedUp}`);
   return before.budget.state === 'absent' ? ['+', 'green', what] : ['~', 'yellow', what];
@@ -110,7 +113,10 @@ function toJson(difference: Difference, spent: Money | null): Record<string, unk
     const {code, message} = difference.error;
     return {...head, difference: 'failed', error: {code, message}};
   }
-  const {before, after, wanted} = difference;
+  const {
+    decision: {before, after},
+    wanted,
+  } = difference;
   return {
     ...head,
     difference: before.budget.state === 'absent' ? 'add' : 'change',

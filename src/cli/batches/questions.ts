@@ -2,6 +2,7 @@ import {STORE_ID} from '../../lib/gateway/keys.js';
 import type {RecordedChange} from '../../lib/operations/undo.js';
 import type {ServerInfo} from '../../lib/redis/contract.js';
 import {describeServer} from '../../lib/redis/describe-server.js';
+import type {Selected} from '../../lib/sessions/select.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
 import {countOf, formatCount} from '../text/words.js';
 
@@ -18,6 +19,24 @@ export function askAbout(
   const names = first.slice(0, NAMED).map((id) => `'${nameOf(id)}'${unknown?.has(id) === true ? ' (unknown)' : ''}`);
   const more = count > NAMED ? `, and ${formatCount(count - NAMED)} more` : '';
   return `${verb} ${countOf(count, 'session')} on ${describeServer(server)} (${names.join(', ')}${more})?`;
+}
+
+/** The question of a batch, which names doubtful sessions first, and those that are left out before it. */
+export function askAboutSteps(
+  verb: string,
+  steps: readonly {selected: Selected; unknown?: ReadonlySet<RawId>}[],
+  server: ServerInfo,
+): string {
+  const count = steps.reduce((sum, {selected}) => sum + selected.ids.length, 0);
+  const unknown = new Set(steps.flatMap((step) => [...(step.unknown ?? [])]));
+  const first = [
+    ...unknown,
+    ...steps.flatMap(({selected: {ids}}) => ids.filter((id) => !unknown.has(id)).slice(0, NAMED)),
+  ];
+  const missing = steps.flatMap(({selected}) => selected.missing.map((id) => `'${nameOf(id)}'`));
+  const more = missing.length > NAMED ? `, and ${formatCount(missing.length - NAMED)} more` : '';
+  const leftOut = missing.length === 0 ? '' : `Not found, and left out: ${missing.slice(0, NAMED).join(', ')}${more}. `;
+  return `${leftOut}${askAbout(verb, {count, first, unknown}, server)}`;
 }
 
 /** The beginning of the question whether to undo. */

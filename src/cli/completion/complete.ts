@@ -1,6 +1,6 @@
 import type {CandidateKind} from '../../lib/completion/candidates.js';
 import {findSpelling, shortNamesOf} from './other-spellings.js';
-import type {CommandEntry, CommandTable, FlagEntry, Source} from './table.js';
+import {type CommandDetails, type CommandTable, type FlagEntry, parse, type Source} from './table.js';
 
 export interface Candidate {
   value: string;
@@ -98,7 +98,7 @@ export async function complete(table: CommandTable, {words, current}: Typed, fin
 interface Line {
   /** The words of the command's name. */
   path: string[];
-  command: CommandEntry | undefined;
+  command: CommandDetails | undefined;
   positionals: (string | undefined)[];
   /** The names of the flags that are typed already. */
   given: string[];
@@ -151,14 +151,15 @@ function takePositional(table: CommandTable, line: Line, word: string | undefine
     const found = commands[path.join(':')];
     if (found !== undefined) {
       line.path = path;
-      line.command = found;
+      line.command = parse(found.details);
       return 0;
     }
     const spelling =
       path.length > 1 ? undefined : findSpelling([word, next ?? ''], (name) => Object.hasOwn(commands, name));
     if (spelling !== undefined) {
       line.path = [spelling.name];
-      line.command = commands[spelling.name];
+      const meant = commands[spelling.name];
+      line.command = meant && parse(meant.details);
       return spelling.length - 1;
     }
   }
@@ -187,9 +188,9 @@ function commandsAt({commands}: CommandTable, path: readonly string[]): Candidat
   });
 }
 
-function flagsOf({globals}: CommandTable, command: CommandEntry | undefined): FlagEntry[] {
-  if (command === undefined) return globals;
-  return command.isPlain ? command.flags : [...command.flags, ...globals];
+function flagsOf({globals}: CommandTable, command: CommandDetails | undefined): FlagEntry[] {
+  if (command === undefined) return parse(globals);
+  return command.isPlain ? command.flags : [...command.flags, ...parse(globals)];
 }
 
 /** Without flags that are typed already, or that exclude one of those. */

@@ -1,17 +1,9 @@
 import {writeSync} from 'node:fs';
 
-import {findCandidates} from '../../lib/completion/candidates.js';
-import {parseRedisUrl, type RedisTarget, withTlsFiles} from '../../lib/redis/url.js';
-import {readConnection} from '../connection/connection-flags.js';
-import {showText} from '../text/escape.js';
 import {readCommandLine, type Word} from './command-line.js';
-import {type Candidate, type Candidates, complete, type IdRequest} from './complete.js';
+import {type Candidate, type Candidates, complete} from './complete.js';
 import {quoteForBash, quoteForPowerShell} from './quoting.js';
-import type {CommandTable, FlagEntry} from './table.js';
-
-/** Time limit for Redis in milliseconds: people notice anything longer. A variable raises it for slow connections. */
-const LIMIT_MS = Number(process.env['TOKENGATE_COMPLETION_MS']) || 300;
-const MAX_IDS = 200;
+import type {CommandTable} from './table.js';
 
 /**
  * Answers one TAB for the scripts in `scripts.ts`, in a process of its own that loads nothing else of the CLI. The
@@ -104,44 +96,16 @@ async function answerPowerShell(table: CommandTable, json: string): Promise<stri
   );
 }
 
+/** What Redis or a file has to answer is loaded only then: most TABs complete a command or a flag. */
 function completeWords(table: CommandTable, words: (string | undefined)[], current: string): Promise<Candidates> {
-  const ids = async ({kind, prefix, isOffered, globals}: IdRequest): Promise<Candidate[]> => {
-    const target = await findTarget(table, globals);
-    if (target === undefined) return [];
-    const found = await findCandidates(target, {
-      kind,
-      prefix,
-      isOffered: (id) => showText(id) === id && isOffered(id),
-      limit: MAX_IDS,
-      limitMs: LIMIT_MS,
-    });
-    return found.map(({id, summary}) => ({value: id, ...(summary === undefined ? {} : {summary: showText(summary)})}));
-  };
-  return complete(table, {words, current}, {ids, contexts: listContexts});
-}
-
-async function listContexts(): Promise<string[]> {
-  const {readContextFile} = await import('../connection/context-file.js');
-  const {config} = await readContextFile();
-  return [...config.contexts.keys()];
-}
-
-/** The flags that are typed, with the variables that replace missing ones; undefined when the server is not known. */
-async function findTarget(
-  {globals: flags}: CommandTable,
-  typed: IdRequest['globals'],
-): Promise<RedisTarget | undefined> {
-  const valueOf = ({name, env}: FlagEntry): string | null | undefined =>
-    typed.has(name) ? typed.get(name) : env === undefined ? undefined : process.env[env];
-  const values = new Map(flags.filter(({takesValue}) => takesValue).map((flag) => [flag.name, valueOf(flag)]));
-  if ([...values.values()].includes(null)) return undefined;
-  const {url, tls} = await readConnection(
-    Object.fromEntries([...values].filter(([, value]) => value !== undefined)),
-    new Set(typed.keys()),
-    // A TAB must not run a program that may ask a person.
-    {mayRun: false},
+  return complete(
+    table,
+    {words, current},
+    {
+      ids: async (request) => (await import('./finders.js')).findIds(table, request),
+      contexts: async () => (await import('./finders.js')).listContexts(),
+    },
   );
-  return withTlsFiles(parseRedisUrl(url), tls);
 }
 
 /** A shell passes on those of its variables that occur in the line. fish cannot put them into the environment. */

@@ -51,6 +51,11 @@ export function chooseServer(flags: NamingFlags, typed: ReadonlySet<string>): Ch
   return first;
 }
 
+/** The variables that are set and name a server, which the default of the context file does not replace. */
+export function namingVariables(): string[] {
+  return WAYS.map(({variable}) => variable).filter((variable) => process.env[variable] !== undefined);
+}
+
 function emptyVariable(name: string): TokengateError {
   return new TokengateError('INVALID_REDIS_URL', `${name} is set, but empty.`, {
     hint: 'Unset it for redis://localhost:6379, or give --redis-url.',

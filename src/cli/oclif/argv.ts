@@ -16,12 +16,15 @@ import {globalFlagsOf} from './global-flags.js';
  */
 export function readArgv(argv: readonly string[], config: Config): string[] {
   const isValued = (word: string): boolean | undefined => {
-    // This needs the flags of all commands, which take longer to read than everything else here.
     if (!word.startsWith('-')) return undefined;
-    const flag = globalFlagsOf(config.commands).find(
-      ({name, char}) => word === `--${name}` || (char && word === `-${char}`),
-    );
-    return flag === undefined || flag.name === 'help' ? undefined : flag.type === 'option';
+    for (const command of config.commands) {
+      // One by one: the flags of all commands take longer to read than everything else here.
+      const flag = globalFlagsOf([command]).find(
+        ({name, char}) => word === `--${name}` || (char && word === `-${char}`),
+      );
+      if (flag !== undefined) return flag.name === 'help' ? undefined : flag.type === 'option';
+    }
+    return undefined;
   };
 
   const collected: string[] = [];

@@ -16,12 +16,12 @@ import {TokengateError} from '../../lib/values/errors.js';
 import {nameOf, type RawId, rawId} from '../../lib/values/session-id.js';
 import {parseDuration} from '../../lib/values/time.js';
 import {BatchReport} from '../batches/batch-report.js';
-import {askAbout, NAMED} from '../batches/questions.js';
+import {askAboutSteps, NAMED} from '../batches/questions.js';
 import {readStdin} from '../terminal/input.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {showProgress} from '../terminal/progress.js';
 import {confirmationRequired} from '../terminal/prompts.js';
-import {capitalize, countOf, formatCount} from '../text/words.js';
+import {capitalize, countOf} from '../text/words.js';
 import {readIds} from '../views/id-lines.js';
 import {BaseCommand} from './base-command.js';
 import type {batchFlags, globalFlags} from './flags.js';
@@ -177,7 +177,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
       return;
     }
     const {question: begin = capitalize(action.verb)} = action;
-    const question = describeQuestion(typeof begin === 'string' ? begin : begin(), steps, redis);
+    const question = askAboutSteps(typeof begin === 'string' ? begin : begin(), steps, redis.server);
     // The server would close a connection that waits for a person.
     redis.close();
     await this.confirm(question, redis.server);
@@ -266,24 +266,6 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
   private get batchFlags(): BatchFlags {
     return this.flags as unknown as BatchFlags;
   }
-}
-
-function describeQuestion(
-  verb: string,
-  steps: readonly Pick<BatchStep<unknown>, 'selected' | 'unknown'>[],
-  {server}: Redis,
-): string {
-  const count = steps.reduce((sum, {selected}) => sum + selected.ids.length, 0);
-  const unknown = new Set(steps.flatMap((step) => [...(step.unknown ?? [])]));
-  // Doubtful sessions are named first.
-  const first = [
-    ...unknown,
-    ...steps.flatMap(({selected: {ids}}) => ids.filter((id) => !unknown.has(id)).slice(0, NAMED)),
-  ];
-  const missing = steps.flatMap(({selected}) => selected.missing.map((id) => `'${nameOf(id)}'`));
-  const more = missing.length > NAMED ? `, and ${formatCount(missing.length - NAMED)} more` : '';
-  const leftOut = missing.length === 0 ? '' : `Not found, and left out: ${missing.slice(0, NAMED).join(', ')}${more}. `;
-  return `${leftOut}${askAbout(verb, {count, first, unknown}, server)}`;
 }
 
 /** A sentence about what unknown IDs probably meant: words of one ID, or an ID with other letters. */

@@ -114,12 +114,16 @@ export const pagerFlag = {
   'no-pager': Flags.boolean({description: 'Never open $PAGER for a list longer than the screen', helpGroup: 'OUTPUT'}),
 };
 
+/** @param more what differs, such as the group in the help */
+export function formatFlag<const Formats extends readonly string[]>(
+  options: Formats,
+  more: {description?: string; helpGroup?: 'OUTPUT'} = {},
+) {
+  return Flags.option({char: 'o', options, description: 'Output format; --json is short for --format json', ...more})();
+}
+
 /** For commands whose output is one document. */
-export const answerFormatFlag = Flags.option({
-  char: 'o',
-  options: ['text', 'json'] as const,
-  description: 'Output format; --json is short for --format json',
-});
+export const answerFormatFlag = () => formatFlag(['text', 'json']);
 
 /** For commands that replace spending. */
 export const secondLookFlag = Flags.boolean({
@@ -147,12 +151,7 @@ export const reportFlags = {
     description: 'Print only the total',
     helpGroup: 'OUTPUT',
   }),
-  format: Flags.option({
-    char: 'o',
-    options: ['text', 'json', 'ndjson'] as const,
-    description: 'Output format; --json is short for --format json',
-    helpGroup: 'OUTPUT',
-  })(),
+  format: formatFlag(['text', 'json', 'ndjson'], {helpGroup: 'OUTPUT'}),
   ...journalFlags,
 };
 

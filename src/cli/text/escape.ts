@@ -75,6 +75,11 @@ function* quoted(text: string): Generator<[start: number, end: number]> {
   }
 }
 
+/** True for most text: `showText` changes nothing of it. */
+export function isPlainText(text: string): boolean {
+  return PLAIN.test(text);
+}
+
 export function isSafeText(text: string): boolean {
   return showText(text) === text;
 }

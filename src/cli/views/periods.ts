@@ -1,5 +1,6 @@
 import {describeAmount, moneyOf} from '../../lib/gateway/stored-amount.js';
-import type {PeriodChange, PeriodRenewal} from '../../lib/operations/period.js';
+import type {PeriodChange} from '../../lib/operations/period.js';
+import type {PeriodRenewal} from '../../lib/operations/renewal.js';
 import {formatInZone, formatIsoInZone} from '../../lib/periods/calendar.js';
 import {describeGrant, describeGrantEnd, describePeriod, describeSchedule} from '../../lib/periods/describe.js';
 import {type Grant, sumOf} from '../../lib/periods/grants.js';
@@ -194,7 +195,7 @@ const PERIOD_HEADINGS = [
   'Grants',
 ];
 
-/** A list of periods as text, piece by piece. */
+/** A list of periods as text, piece by piece; `none` stands for an empty table. */
 export async function* renderPeriods(
   rows: readonly ListedPeriod[],
   {format, spanOf, now, none, isTerminal}: ListView & {spanOf: SpanOf; now: Date},
@@ -205,7 +206,7 @@ export async function* renderPeriods(
     is_overdue: isOverdue,
   });
   if (format === 'table') {
-    if (rows.length === 0) yield `${none}\n`;
+    if (rows.length === 0) yield none;
     else
       yield* await drawTable(
         PERIOD_HEADINGS,
@@ -264,7 +265,7 @@ export async function* renderGrants(
       describeGrantEnd(grant).replace(/^until /, ''),
       showCut(grant.note, room),
     ]);
-    if (rows.length === 0) yield `${none}\n`;
+    if (rows.length === 0) yield none;
     else {
       const header = ['Session ID', 'Grant', 'Amount', 'Until', 'Note'];
       yield* await drawTable(header, cells, {flexible: [0, 4], right: [2]});

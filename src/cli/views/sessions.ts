@@ -2,13 +2,14 @@ import {describeEnd} from '../../lib/gateway/freeze.js';
 import type {Session} from '../../lib/gateway/session.js';
 import type {Journal} from '../../lib/journal/entry.js';
 import {type BudgetChange} from '../../lib/operations/budget.js';
+import type {PlainSession} from '../../lib/sessions/plain.js';
 import {addToTotals, NO_TOTALS, type Totals, usedOf} from '../../lib/sessions/totals.js';
 import {TokengateError} from '../../lib/values/errors.js';
 import {formatMoney, formatPercentage, type Money, ZERO} from '../../lib/values/money.js';
 import {hexOf} from '../../lib/values/session-id.js';
 import {statusOf} from '../../lib/watch/row.js';
 import {type Colour, STATUS_COLOURS} from '../text/colour.js';
-import {toCsvLine} from '../text/csv.js';
+import {toCsvCell, toCsvLine} from '../text/csv.js';
 import {roomOf, showCut, showText} from '../text/escape.js';
 import {jsonList} from '../text/json-list.js';
 import {stringifyJson} from '../text/json.js';
@@ -16,6 +17,7 @@ import {drawTable} from '../text/table.js';
 import type {Forecast, ForecastJson} from './forecast.js';
 import {writeIdLine} from './id-lines.js';
 import type {RenewalCells} from './periods.js';
+import {arePlain, plainWriter} from './plain-sessions.js';
 import {NO_RENEWAL} from './renewal.js';
 
 /**
@@ -198,39 +200,61 @@ export function needsRenewal(columns: readonly ColumnName[]): boolean {
 }
 
 /** A list of sessions as text, piece by piece. */
-export async function* renderSessions(pages: AsyncIterable<ListedSession[]>, view: ListView): AsyncGenerator<string> {
-  const columns: Column[] = view.columns.map((name) => COLUMNS[name]);
-  switch (view.format) {
-    case 'table':
-      yield* renderTable(pages, columns, view);
-      break;
-    case 'json':
-      yield* renderJson(pages, columns, view);
-      break;
-    case 'ndjson': {
-      const toJson = jsonWriter(columns);
-      for await (const page of pages) yield page.map((session) => `${toJson(session)}\n`).join('');
-      break;
-    }
-    case 'csv':
-      yield `${columns.map(({key}) => key).join(',')}\n`;
-      for await (const page of pages) {
-        yield page
-          .map((session) =>
-            toCsvLine(
-              columns.map(({value}) => value(session)),
-              view,
-            ),
-          )
-          .join('');
-      }
-      break;
-    case 'ids':
-      for await (const page of pages) yield page.map((session) => toIdLine(session, view)).join('');
-  }
+export function renderSessions(pages: AsyncIterable<ListedSession[]>, view: ListView): AsyncGenerator<string> {
+  if (view.format === 'table') return renderTable(pages, columnsOf(view), view);
+  return view.totals ? renderWithTotals(pages, view) : renderPrinted(pages, view);
 }
 
-function toIdLine({id, key}: Session, {nul, isTerminal, leftOut}: ListView): string {
+/** True when `renderPrinted` can show everything of plain sessions. */
+export function canBePlain({format, columns, totals}: Pick<ListView, 'format' | 'columns' | 'totals'>): boolean {
+  return format !== 'table' && !totals && arePlain(columns);
+}
+
+type Printed = ListedSession | PlainSession;
+
+/** The same for the formats that show each session alone. */
+export async function* renderPrinted(pages: AsyncIterable<Printed[]>, view: ListView): AsyncGenerator<string> {
+  const write = writerOf(view);
+  if (view.format === 'json') {
+    yield* jsonList(writeAll(pages, write), '  ');
+    yield '\n';
+    return;
+  }
+  if (view.format === 'csv')
+    yield `${columnsOf(view)
+      .map(({key}) => key)
+      .join(',')}\n`;
+  for await (const page of pages) yield page.map(write).join('');
+}
+
+function columnsOf({columns}: ListView): Column[] {
+  return columns.map((name) => COLUMNS[name]);
+}
+
+async function* writeAll<T>(pages: AsyncIterable<T[]>, write: (session: T) => string): AsyncGenerator<string[]> {
+  for await (const page of pages) yield page.map(write);
+}
+
+/** How to write a session, as a line or as an element of a list. */
+function writerOf(view: ListView): (session: Printed) => string {
+  const columns = columnsOf(view);
+  if (view.format === 'ids') return (session) => toIdLine(session, view);
+  if (view.format === 'csv') {
+    const before = columns.map((_, index) => (index === 0 ? '' : ','));
+    const toId = (id: string): string => toCsvCell(id, view);
+    const writePlain = plainWriter(view.columns, {before, end: '\n', none: '', toId});
+    return (session) =>
+      'budgetText' in session
+        ? writePlain(session)
+        : toCsvLine(
+            columns.map(({value}) => value(session)),
+            view,
+          );
+  }
+  return view.format === 'json' ? jsonWriter(view, '\n  ') : jsonWriter(view, '', '\n');
+}
+
+function toIdLine({id, key}: Printed, {nul, isTerminal, leftOut}: ListView): string {
   if (isTerminal) return `${showText(id)}\n`;
   const line = writeIdLine(key, nul);
   if (line === undefined) leftOut.push(id);
@@ -272,45 +296,42 @@ async function* renderTable(
   );
 }
 
-async function* renderJson(
-  pages: AsyncIterable<ListedSession[]>,
-  columns: readonly Column[],
-  {totals: withTotals, onTotals}: ListView,
-): AsyncGenerator<string> {
-  const indent = withTotals ? '    ' : '  ';
-  const toJson = jsonWriter(columns, `\n${indent}`);
+async function* renderWithTotals(pages: AsyncIterable<ListedSession[]>, view: ListView): AsyncGenerator<string> {
   let totals = NO_TOTALS;
-  const elements = async function* (): AsyncGenerator<string[]> {
+  const counted = async function* (): AsyncGenerator<ListedSession[]> {
     for await (const page of pages) {
-      if (withTotals) totals = addToTotals(totals, page);
-      yield page.map(toJson);
+      totals = addToTotals(totals, page);
+      yield page;
     }
   };
-  if (withTotals) yield '{\n  "sessions": ';
-  yield* jsonList(elements(), indent);
-  if (withTotals) {
-    const {count, budget, spent, remaining} = totals;
-    const sums = {count, budget, spent, remaining, percentage_used: usedOf(totals)};
-    onTotals(totals);
-    yield `,\n  "totals": ${stringifyJson(sums, '  ', '  ')}\n}`;
-  }
-  yield '\n';
+  yield '{\n  "sessions": ';
+  yield* jsonList(writeAll(counted(), jsonWriter(view, '\n    ')), '    ');
+  const {count, budget, spent, remaining} = totals;
+  const sums = {count, budget, spent, remaining, percentage_used: usedOf(totals)};
+  view.onTotals(totals);
+  yield `,\n  "totals": ${stringifyJson(sums, '  ', '  ')}\n}\n`;
 }
 
 /** Writes a session like `stringifyJson`, on one line or several. It runs for every session, so it builds no object. */
-function jsonWriter(columns: readonly Column[], newline = ''): (session: ListedSession) => string {
+function jsonWriter(view: ListView, newline: string, end = ''): (session: Printed) => string {
+  const columns = columnsOf(view);
   const inner = newline === '' ? '' : `${newline}  `;
+  const colon = newline === '' ? ':' : ': ';
   const fields = columns.map(({key, value}, index) => ({
-    before: `${index === 0 ? '{' : ','}${inner}"${key}":${newline === '' ? '' : ' '}`,
+    before: `${index === 0 ? '{' : ','}${inner}"${key}"${colon}`,
     value,
   }));
+  const last = `${newline}}${end}`;
+  const before = fields.map((field) => field.before);
+  const writePlain = plainWriter(view.columns, {before, end: last, none: 'null', toId: (id) => stringifyJson(id)});
   const hasId = columns.some(({key}) => key === 'session_id');
   return (session) => {
+    if ('budgetText' in session) return writePlain(session);
     let text = '';
     for (const {before, value} of fields) text += before + stringifyJson(value(session));
     const hex = hasId ? hexOf(session.key) : undefined;
-    if (hex !== undefined) text += `,${inner}"session_id_hex":${newline === '' ? '' : ' '}"${hex}"`;
-    return `${text}${newline}}`;
+    if (hex !== undefined) text += `,${inner}"session_id_hex"${colon}"${hex}"`;
+    return text + last;
   };
 }
 

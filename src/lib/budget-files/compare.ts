@@ -7,13 +7,13 @@ import {sortedOnce} from '../sessions/sorted-ids.js';
 import {TokengateError} from '../values/errors.js';
 import type {Money} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
-import {type BudgetState, decide} from './decide.js';
+import {decide, type ToWrite} from './decide.js';
 import {readHeld} from './state.js';
 import {type Budgets, findWanted, isInScope, type Wanted} from './wanted.js';
 
 /** How a session differs from the files. */
 export type Difference = {id: RawId; held: readonly Held[]} & (
-  | {state: 'differs'; wanted: Wanted; before: BudgetState; after: BudgetState}
+  | {state: 'differs'; wanted: Wanted; decision: ToWrite}
   /** It exists, the files speak for it, and say nothing of it. */
   | {state: 'unlisted'}
   | {state: 'failed'; wanted: Wanted | undefined; error: TokengateError}
@@ -68,10 +68,7 @@ export async function* compare(
       const decision = decide(held, wanted, now);
       if (decision.state === 'unchanged') comparison.same++;
       else if (decision.state === 'failed') comparison.differences.push({id, held, wanted, ...decision});
-      else {
-        const {before, after} = decision;
-        comparison.differences.push({id, held, state: 'differs', wanted, before, after});
-      }
+      else comparison.differences.push({id, held, state: 'differs', wanted, decision});
     }
     yield comparison;
   }

@@ -18,10 +18,14 @@ export type BudgetState = Omit<PeriodState, 'spent'>;
 /** The wanted state of a session that no file lists: it spends nothing, now or later. */
 export const NOTHING = 'nothing';
 
-export type Decision =
-  | {state: 'unchanged'}
-  | {state: 'write'; next: Next; before: BudgetState; after: BudgetState}
-  | {state: 'failed'; error: TokengateError};
+export type Decision = {state: 'unchanged'} | ToWrite | {state: 'failed'; error: TokengateError};
+
+export interface ToWrite {
+  state: 'write';
+  next: Next;
+  before: BudgetState;
+  after: BudgetState;
+}
 
 const UNCHANGED: Decision = {state: 'unchanged'};
 

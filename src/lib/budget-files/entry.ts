@@ -18,8 +18,24 @@ export type Defaults = Pick<FieldValues, (typeof DEFAULTS)[number]>;
 /** Reads entries of a file, and collects what is wrong with them. */
 export class EntryReader {
   private readonly zones = new Map<string, string>();
+  private readonly told = new Set<string>();
+  /** Thousands of sessions share a few texts. */
+  private readonly known = new Map<string, Wanted>();
 
   constructor(private readonly problems: Problem[]) {}
+
+  /** The wanted state that a session describes. */
+  readSession(node: MapNode, defaults: Defaults): Wanted {
+    const {text} = node;
+    if (text === undefined) return this.read(node, defaults);
+    const known = this.known.get(text);
+    if (known !== undefined) return known;
+    const before = this.problems.length;
+    const wanted = this.read(node, defaults);
+    // Each problem has a position of its own.
+    if (this.problems.length === before) this.known.set(text, wanted);
+    return wanted;
+  }
 
   /** The wanted state that a session or a rule describes. */
   read(node: MapNode, defaults: Defaults, others: readonly string[] = []): Wanted {
@@ -113,7 +129,11 @@ export class EntryReader {
     }
   }
 
+  /** Once for each place: many sessions may merge the same fields. */
   add(at: number, field: string, message: string): void {
+    const problem = `${at} ${message}`;
+    if (this.told.has(problem)) return;
+    this.told.add(problem);
     this.problems.push({at, field, message});
   }
 }

@@ -17,6 +17,8 @@ export interface MapNode {
   kind: 'map';
   /** In file order; a key may occur twice. */
   entries: Iterable<readonly [key: TextNode, value: Node]>;
+  /** Of two maps of a file with the same text, all is the same but the positions. Not every map has it. */
+  text?: string;
   at: number;
 }
 

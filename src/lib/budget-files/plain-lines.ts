@@ -94,16 +94,18 @@ function* read(text: string, start: number, end: number, {line}: Shape): Generat
       const keyAt = at + whole.indexOf(key);
       const isFlow = fields !== undefined;
       const fieldsAt = isFlow ? keyAt + key.length + ': {'.length : at + whole.length - fieldLines.length;
-      const entries = Array.from(
-        (fields ?? fieldLines).matchAll(isFlow ? PARTS : PART_LINES),
-        ({0: part, 1: name = '', 2: value = '', index}) => {
-          const fieldAt = fieldsAt + index;
-          return [toText(name, fieldAt), toText(value, fieldAt + part.length - value.length)] as const;
-        },
-      );
-      yield [toText(key, keyAt), {kind: 'map', entries, at: isFlow ? fieldsAt - 1 : fieldsAt}];
+      const text = fields ?? fieldLines;
+      const entries = {[Symbol.iterator]: () => readFields(text, fieldsAt, isFlow ? PARTS : PART_LINES)};
+      yield [toText(key, keyAt), {kind: 'map', entries, text, at: isFlow ? fieldsAt - 1 : fieldsAt}];
     }
     at += whole.length;
+  }
+}
+
+function* readFields(text: string, start: number, parts: RegExp): Generator<[TextNode, TextNode]> {
+  for (const {0: part, 1: name = '', 2: value = '', index} of text.matchAll(parts)) {
+    const at = start + index;
+    yield [toText(name, at), toText(value, at + part.length - value.length)];
   }
 }
 

@@ -33,7 +33,7 @@ export interface Mistake {
 export async function readBudgets(
   files: readonly SourceFile[],
 ): Promise<{budgets: Budgets; mistakes: readonly []} | {budgets: undefined; mistakes: Mistake[]}> {
-  const named = new Map<RawId, NamedWanted>();
+  const named = new Map<RawId, Named>();
   const rules: Rule[] = [];
   const scopes: Budgets['scopes'][number][] = [];
   const mistakes: Mistake[] = [];
@@ -88,9 +88,10 @@ function move<N extends Node>(node: N, from: number, length: number): N {
   return {...node, at, entries};
 }
 
-interface NamedWanted extends Wanted {
-  file: string;
-  lines: Lines;
+/** What a file says about one session, and where. */
+interface Named {
+  wanted: Wanted;
+  source: FileReading;
   at: number;
 }
 
@@ -102,10 +103,10 @@ class FileReading {
   private readonly entries: EntryReader;
 
   constructor(
-    private readonly file: string,
-    private readonly lines: Lines,
+    readonly file: string,
+    readonly lines: Lines,
     private readonly problems: Problem[],
-    private readonly named: Map<RawId, NamedWanted>,
+    private readonly named: Map<RawId, Named>,
   ) {
     this.entries = new EntryReader(problems);
   }
@@ -167,14 +168,15 @@ class FileReading {
         this.add(value.at, field, `Session '${text}' needs a map of fields, such as {budget: 25.50}.`);
         continue;
       }
-      const wanted = this.entries.read(value, this.defaults);
+      const wanted = this.entries.readSession(value, this.defaults);
       if (id === undefined) continue;
       const other = this.named.get(id);
       if (other !== undefined) {
-        const {line} = other.lines.find(other.at);
-        this.add(at, field, `Session '${nameOf(id)}' is listed twice: first in ${other.file}:${line}.`);
+        const {file, lines} = other.source;
+        const first = `${file}:${lines.find(other.at).line}`;
+        this.add(at, field, `Session '${nameOf(id)}' is listed twice: first in ${first}.`);
       } else {
-        this.named.set(id, {...wanted, file: this.file, lines: this.lines, at});
+        this.named.set(id, {wanted, source: this, at});
       }
       if (this.scope !== undefined && !matchesOne(this.scope, Buffer.from(id, 'latin1'))) {
         this.add(at, field, `Session '${nameOf(id)}' is outside the scope of the file.`);

@@ -22,7 +22,7 @@ export interface Rule {
 
 /** What some files say together. */
 export interface Budgets {
-  named: ReadonlyMap<RawId, Wanted>;
+  named: ReadonlyMap<RawId, {readonly wanted: Wanted}>;
   rules: readonly Rule[];
   /** The sessions that each file is responsible for; undefined for a file that does not say. */
   scopes: readonly (readonly Buffer[] | undefined)[];
@@ -30,7 +30,7 @@ export interface Budgets {
 
 /** The wanted state of an existing session; undefined if no file says anything about it. */
 export function findWanted({named, rules}: Budgets, id: RawId): Wanted | undefined {
-  const own = named.get(id);
+  const own = named.get(id)?.wanted;
   if (own !== undefined || rules.length === 0) return own;
   const bytes = Buffer.from(id, 'latin1');
   return rules.find(({match, scope}) => matchesGlob(match, bytes) && (scope === undefined || matchesOne(scope, bytes)))

@@ -1,3 +1,4 @@
+import {keyOf, type KeyShape} from '../gateway/keys.js';
 import type {Journal} from '../journal/entry.js';
 import {ErrorReply, NoReply, orNoReply, type Redis} from '../redis/contract.js';
 import {isScriptRefusal} from '../redis/failures.js';
@@ -76,7 +77,8 @@ export async function sendChanges<T>(
 ): Promise<Answer<T>[]> {
   if (redis.cluster !== undefined) {
     const {changeOnCluster} = await import('./cluster/apply.js');
-    return changeOnCluster(redis, ids, change, journal);
+    const shapes = await permittedShapes(redis, ids, change);
+    return changeOnCluster(redis, ids, {...change, shapes}, journal);
   }
   return 'scripts' in change ? sendScripted(redis, ids, change, journal) : sendPlanned(redis, ids, change, journal);
 }
@@ -131,8 +133,11 @@ async function sendScripted<T>(
   }
   if (withoutScript !== undefined && refused.length > 0) {
     const refusal = await refuseByStore(redis);
+    const shapes = await permittedShapes(redis, refused, change);
     const replies =
-      refusal === undefined ? await redis.units(refused.map(withoutScript.commands)) : refused.map(() => refusal);
+      refusal === undefined
+        ? await redis.units(refused.map((id) => withoutScript.commands(id, shapes)))
+        : refused.map(() => refusal);
     for (const [index, id] of refused.entries()) {
       const reply = replies[index];
       if (Array.isArray(reply)) answers.set(id, withoutScript.read(redis, id, reply));
@@ -147,6 +152,18 @@ async function sendScripted<T>(
     }
   }
   return ids.flatMap((id) => answers.get(id) ?? []);
+}
+
+/** All but a rare key that this user may not read. */
+async function permittedShapes<T>(
+  redis: Redis,
+  [id]: readonly RawId[],
+  change: Change<T>,
+): Promise<readonly KeyShape[]> {
+  const {shapes} = change;
+  if (id === undefined || !('rare' in change)) return shapes;
+  const replies = await orNoReply(redis.pipeline([['EXISTS', keyOf(change.rare, id)]]));
+  return Array.isArray(replies) && replies[0] instanceof ErrorReply ? shapes.slice(0, -1) : shapes;
 }
 
 function isAnswer<T>(answer: ScriptAnswer<T>): answer is Answer<T> {

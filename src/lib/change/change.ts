@@ -69,6 +69,11 @@ export interface ScriptedChange<T> extends AnyChange {
   scripts: {change: string; decide?: string};
   args: readonly RedisText[];
   own?: (id: RawId) => RedisText;
+  /**
+   * The last of `shapes`, without a suffix, if hardly any session has it: the script asks how many there are. It counts as
+   * absent for a user who may not ask.
+   */
+  rare?: KeyShape;
   /** Instead of both, the arguments for the sessions that share a run. */
   pack?: (group: readonly RawId[]) => RedisText[];
   /** Whether `read` needs the old values. */
@@ -79,9 +84,10 @@ export interface ScriptedChange<T> extends AnyChange {
   plan?: PlannedChange<T>['plan'];
   /**
    * For a user who may not run scripts, without a journal: the commands of a MULTI, and the reading of their replies.
+   * `shapes` are without `rare` for a user who may not ask for it.
    */
   withoutScript?: {
-    commands: (id: RawId) => Command[];
+    commands: (id: RawId, shapes: readonly KeyShape[]) => Command[];
     read: (redis: Redis, id: RawId, replies: readonly unknown[]) => Settled<T>;
   };
 }

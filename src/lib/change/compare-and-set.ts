@@ -33,8 +33,14 @@ const LONG = 24;
 /** The number of no argument: no key holds that. */
 const IMPOSSIBLE = 0;
 
+/** What to expect and to write; values for keys at the end that are left out do not matter. */
+interface Packed {
+  expected: readonly (Held | null)[];
+  next: readonly (Stored | null)[];
+}
+
 /** The arguments of COMPARE_AND_SET for sessions of `width` keys. A session without a plan counts as moved. */
-export function packWrites(writes: readonly (Write<unknown> | undefined)[], width: number): RedisText[] {
+export function packWrites(writes: readonly (Packed | undefined)[], width: number): RedisText[] {
   const args: RedisText[] = [''];
   const shared = new Map<string, number>();
   const plans: (Held | Stored | number | null)[] = [];
@@ -51,8 +57,9 @@ export function packWrites(writes: readonly (Write<unknown> | undefined)[], widt
     if (write === undefined) {
       for (let key = 0; key < 2 * width; key++) plans.push(IMPOSSIBLE);
     } else {
-      for (const value of write.expected) add(value);
-      for (const value of write.next) add(value);
+      const {expected, next} = write;
+      for (let key = 0; key < width; key++) add(expected[key] ?? null);
+      for (let key = 0; key < width; key++) add(next[key] ?? null);
     }
   }
   args[0] = toRedisText(JSON.stringify(plans));

@@ -75,9 +75,18 @@ async function getAll(redis: Redis, keys: readonly RedisText[]): Promise<unknown
 /** Reads the present values of each session, and what the change would do to it. */
 export async function lookAt<T>(redis: Redis, ids: readonly RawId[], change: Change<T>): Promise<Preview[]> {
   const values = await readValues(redis, ids, change.lookAt, change.lives);
+  const rare = 'rare' in change ? await readRare(redis, ids, change.rare) : [];
   return ids.map((id, index): Preview => {
     const found = values[index] ?? NOTHING;
     if (found instanceof TokengateError) return {id: nameOf(id), now: 'not readable', state: 'failed', error: found};
-    return change.preview(id, found.held, found.lives);
+    return change.preview(id, [...found.held, ...rare.slice(index, index + 1)], found.lives);
   });
+}
+
+/** The values of a key that hardly any session has; none for a user who may not ask. */
+async function readRare(redis: Redis, ids: readonly RawId[], shape: KeyShape): Promise<Held[]> {
+  const keys = keysOf([shape], ids);
+  const [count] = await redis.pipeline([['EXISTS', ...keys]]);
+  if (count === 0 || count instanceof ErrorReply) return [];
+  return (await getEach(redis, keys)).map((reply) => toHeld(redis, reply));
 }

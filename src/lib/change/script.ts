@@ -25,12 +25,12 @@ export async function runScripts<T>(
 ): Promise<ScriptAnswer<T>[]> {
   const groups = inGroups(ids, size);
   const replies = await redis.units(groups.map((group) => [toScript(group, change, journal, redis.consent)]));
-  const answers = groups.flatMap((group, index): ScriptAnswer<T>[] => {
+  const answers: ScriptAnswer<T>[] = [];
+  for (const [index, group] of groups.entries()) {
     const reply = replies[index];
-    if (!Array.isArray(reply)) return group.map(() => reply);
-    const decisions = toDecisions(reply[0], change.shapes.length);
-    return group.map((id, position) => change.read(id, ...(decisions[position] ?? ['', []])));
-  });
+    if (Array.isArray(reply)) readAnswers(group, reply[0], change, answers);
+    else answers.push(...group.map(() => reply));
+  }
   // One session that this user may not touch must not stop the others in its group.
   const beside = size === 1 ? [] : ids.filter((_, index) => isAboutKeys(answers[index]));
   if (beside.length < 2) return answers;
@@ -38,21 +38,32 @@ export async function runScripts<T>(
   return answers.map((answer) => (isAboutKeys(answer) ? alone.next().value : answer));
 }
 
-/** From the reply of a script the word of each session, and its old values, if they were asked for. */
-function toDecisions(reply: unknown, width: number): [word: string, old: Held[]][] {
-  const [words, records] = (reply as string[]).map((text) => JSON.parse(text) as unknown[]);
+/** Reads the reply of a script: the word of each session, and its old values, if they were asked for. */
+function readAnswers<T>(
+  group: readonly RawId[],
+  reply: unknown,
+  change: ScriptedChange<T>,
+  answers: ScriptAnswer<T>[],
+): void {
+  const [words = [], records, texts = []] = (reply as string[]).map((text) => JSON.parse(text) as unknown[]);
+  const width = change.shapes.length;
   let at = 1;
-  return (words as (string | [string, ...Held[]])[]).map((decision) => {
-    if (typeof decision !== 'string') return [decision[0], decision.slice(1)];
-    if (records === undefined) return [decision, []];
-    const old = Array.from({length: width}, (_, key) => toOld(records[at + 2 * key] as Stored | true));
-    at += 1 + 2 * width;
-    return [decision, old];
-  });
+  for (const [index, id] of group.entries()) {
+    const decision = (words[index] ?? '') as string | [string, ...Held[]];
+    const [word, ...rest] = typeof decision === 'string' ? [decision] : decision;
+    if (typeof decision === 'string' && records !== undefined) {
+      for (let key = 0; key < width; key++) rest.push(toOld(records[at + 2 * key] as Recorded, texts));
+      at += 1 + 2 * width;
+    }
+    answers.push(change.read(id, word, rest));
+  }
 }
 
-/** The value of a key from its state in the journal. */
-function toOld(before: Stored | true): Held {
+/** The value of a key in the journal; `true` for a value that is not text, a number for a text of the list. */
+type Recorded = Stored | true | number;
+
+function toOld(before: Recorded, texts: readonly unknown[]): Held {
+  if (typeof before === 'number') return texts[before] as string;
   if (!Array.isArray(before)) return before;
   return before.length === 3 ? true : before[0];
 }
@@ -61,7 +72,7 @@ function isAboutKeys(answer: unknown): boolean {
   return answer instanceof ErrorReply && /^NOPERM.* key/is.test(answer.message);
 }
 
-type Sent<T> = Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own' | 'pack' | 'tellsOld'>;
+type Sent<T> = Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own' | 'pack' | 'rare' | 'tellsOld'>;
 
 /** @param consent the given name of the store; without it the script accepts any */
 export function toScript<T>(
@@ -70,9 +81,9 @@ export function toScript<T>(
   journal: Journal | undefined,
   {to: agreed = ''}: Consent = {to: true},
 ): Command {
-  const {shapes, scripts, own, tellsOld = false} = change;
+  const {shapes, scripts, own, rare, tellsOld = false} = change;
   const [first] = shapes;
-  const keys = keysOf(shapes, group);
+  const keys = keysOf(rare === undefined ? shapes : shapes.slice(0, -1), group);
   const args = change.pack?.(group) ?? change.args;
   const owns = own === undefined ? [] : group.map(own);
   const header = journal === undefined ? [] : toFields(journal, shapes);
@@ -85,6 +96,7 @@ export function toScript<T>(
     ...counts,
     ...[tellsOld ? 'old' : '', limit, JOURNAL_KEY],
     ...(agreed === true ? ['', ''] : [STORE_KEY, agreed]),
+    rare?.prefix ?? '',
     ...args,
     ...owns,
     ...header,

@@ -166,11 +166,12 @@ export function unaccountedKey(day: string): string {
  * - `command`, `actor`, `reason`, and the `version` of the CLI;
  * - `undoes`: the change that it undoes, if any;
  * - `keys`: names of keys;
- * - `sessions`: a JSON list; for each session its ID and, for each key, its value before and after.
+ * - `sessions`: a JSON list; for each session its ID and, for each key, its value before and after;
+ * - `texts`: a JSON list of long texts, if there are any.
  *
- * A value is false for no key, a text, `[text, TTL in milliseconds]`, or `[DUMP, TTL, "dump"]` for a key that holds no
- * text. `true` after means that the key stayed: then the value before has no TTL, and is `true` if it was no text. All
- * strings are bytes, which need not be UTF-8.
+ * A value is false for no key, a text, the index of a text in `texts`, `[text, TTL in milliseconds]`, or
+ * `[DUMP, TTL, "dump"]` for a key that holds no text. `true` after means that the key stayed: then the value before has
+ * no TTL, and is `true` if it was no text. All strings are bytes, which need not be UTF-8.
  *
  * On a cluster an entry is written before its change and has a `state`, "begun". A later entry completes it, with these
  * fields: `change`; `completes`, the ID of the first entry; `only`, a JSON list of the sessions that were not changed

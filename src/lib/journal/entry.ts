@@ -155,6 +155,7 @@ export function parseEntry(
       return 'completion';
     }
     const sessions: unknown = json('sessions');
+    const shared = texts.has('texts') ? (json('texts') as unknown[]) : [];
     const width = 1 + 2 * shapes.length;
     if (!Array.isArray(sessions) || sessions.length % width !== 0 || text('change') === '') return undefined;
     return {
@@ -168,7 +169,7 @@ export function parseEntry(
       undoes: text('undoes') || undefined,
       began: text('began') === '' ? undefined : parseMoment(text('began')),
       records: Array.from({length: sessions.length / width}, (_, index) =>
-        parseSession(sessions.slice(index * width, (index + 1) * width), shapes),
+        parseSession(sessions.slice(index * width, (index + 1) * width), shapes, shared),
       ).flatMap((record) => (text('state') === 'begun' ? (complete(record, completions.get(entry)) ?? []) : record)),
     };
   } catch {
@@ -183,11 +184,17 @@ function parseMoment(text: string): Date {
   return at;
 }
 
-function parseSession([id, ...states]: unknown[], shapes: readonly (KeyShape | undefined)[]): ChangedSession {
+function parseSession(
+  [id, ...states]: unknown[],
+  shapes: readonly (KeyShape | undefined)[],
+  texts: readonly unknown[],
+): ChangedSession {
   if (typeof id !== 'string') throw new TypeError('no session');
   const keys = shapes.map((shape, index): KeyRecord => {
     if (shape === undefined) throw new TypeError('no key');
-    const [before, after] = states.slice(2 * index, 2 * index + 2);
+    const [before, after] = states
+      .slice(2 * index, 2 * index + 2)
+      .map((state) => (typeof state === 'number' ? texts[state] : state));
     return {shape, before: parseValue(before), after: after === true ? undefined : parseValue(after)};
   });
   return {id: rawId(id), keys, isComplete: true};

@@ -41,7 +41,24 @@ end
 return redis.pcall('SET', key, state[1], 'PX', string.format('%.0f', state[2]))
 end`;
 
-const CHANGE_SESSIONS_PART = `local function changeSessions(decision)
+const CHANGE_SESSIONS_PART = `local function withRare(width, rare, prefix, suffix)
+local names, keys = {}, {}
+for at = 1, #KEYS, width do
+names[#names + 1] = rare .. string.sub(KEYS[at], prefix + 1, -1 - suffix)
+end
+local found = redis.pcall('EXISTS', unpack(names))
+if type(found) ~= 'number' or found == 0 then
+return KEYS, width
+end
+for at = 0, #KEYS - 1, width do
+for i = 1, width do
+keys[#keys + 1] = KEYS[at + i]
+end
+keys[#keys + 1] = names[at / width + 1]
+end
+return keys, width + 1
+end
+local function changeSessions(decision)
 if redis.replicate_commands then
 redis.replicate_commands()
 end
@@ -49,8 +66,8 @@ local call, pcall = redis.call, redis.pcall
 local width, nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local prefix, suffix, isTold = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == 'old'
 local limit, journal = ARGV[7], ARGV[8]
-local store, agreed = ARGV[9], ARGV[10]
-local args = {unpack(ARGV, 11, 10 + nargs)}
+local store, agreed, rare = ARGV[9], ARGV[10], ARGV[11]
+local args = {unpack(ARGV, 12, 11 + nargs)}
 local name = store ~= '' and pcall('GET', store)
 if refused(name) and string.find(name.err, 'WRONGTYPE') then
 return name
@@ -58,9 +75,13 @@ end
 if type(name) == 'string' and name ~= agreed then
 return {err = 'STORE ' .. name}
 end
+local keys, all = KEYS, width
+if rare ~= '' then
+keys, width = withRare(all - 1, rare, prefix, suffix)
+end
 local first = 0
 local function ttl(i)
-return call('PTTL', KEYS[first + i])
+return call('PTTL', keys[first + i])
 end
 local function state(key, value)
 if value == false then
@@ -75,60 +96,80 @@ return value
 end
 return {value, left}
 end
+local texts, numbers = {}, {}
+local function short(value)
+if type(value) ~= 'string' or #value < 64 then
+return value
+end
+local number = numbers[value]
+if not number then
+number = #texts
+texts[number + 1], numbers[value] = value, number
+end
+return number
+end
 local isJournaled = limit ~= ''
-local values = call('MGET', unpack(KEYS))
-local absent, replies, records, puts, dels = {}, {}, {}, {}, {}
-for i = 1, #KEYS do
+local values = call('MGET', unpack(keys))
+local absent, replies, records, puts, sets, dels = {}, {}, {}, {}, {}, {}
+for i = 1, #keys do
 if not values[i] then
-absent[#absent + 1] = KEYS[i]
+absent[#absent + 1] = keys[i]
 end
 end
 local isNone = #absent == 0 or pcall('EXISTS', unpack(absent)) == 0
-local old, nrecords, ndels = {}, 0, 0
-for at = 0, #KEYS - 1, width do
+local old, nrecords, nsets, ndels = {}, 0, 0, 0
+for at = 0, #keys - 1, width do
 first = at
-for i = 1, width do
-old[i] = values[first + i] or not isNone and call('PTTL', KEYS[first + i]) ~= -2
+for i = 1, all do
+old[i] = i <= width and (values[first + i] or not isNone and call('PTTL', keys[first + i]) ~= -2)
 end
-local word, new = decision(old, args, nown > 0 and ARGV[11 + nargs + first / width], ttl)
+local word, new = decision(old, args, nown > 0 and ARGV[12 + nargs + first / width], ttl)
 local changes = false
 if new then
 local record = nrecords
-for i = 1, width do
+for i = 1, all do
 local before, after = old[i], new[i]
 if after == nil or (after == false and before == false) then
 after = true
 else
 changes = true
-local key = KEYS[first + i]
+local key = keys[first + i]
 if isJournaled or after then
 before = state(key, before)
 end
 if after then
 puts[#puts + 1] = {key, after, before}
+if type(after) == 'string' then
+sets[nsets + 1], sets[nsets + 2] = key, after
+nsets = nsets + 2
+end
 else
 ndels = ndels + 1
 dels[ndels] = key
 end
 end
-records[record + 2 * i] = before
-records[record + 2 * i + 1] = after
+records[record + 2 * i] = short(before)
+records[record + 2 * i + 1] = short(after)
 end
 if changes then
-records[record + 1] = string.sub(KEYS[first + 1], prefix + 1, -1 - suffix)
-nrecords = nrecords + 1 + 2 * width
+records[record + 1] = string.sub(keys[first + 1], prefix + 1, -1 - suffix)
+nrecords = nrecords + 1 + 2 * all
 end
 end
 replies[#replies + 1] = isTold and not changes and {word, unpack(old)} or word
 end
-for i = nrecords + 1, nrecords + 1 + 2 * width do
+for i = nrecords + 1, nrecords + 1 + 2 * all do
 records[i] = nil
 end
 local recorded = (isTold or isJournaled) and cjson.encode(records)
+local shared = #texts > 0 and cjson.encode(texts) or '[]'
 local entry
 if isJournaled and nrecords > 0 then
-local fields = {unpack(ARGV, 11 + nargs + nown)}
+local fields = {unpack(ARGV, 12 + nargs + nown)}
 fields[#fields + 1] = recorded
+if #texts > 0 then
+fields[#fields + 1], fields[#fields + 2] = 'texts', shared
+end
 entry = #puts == 0 and pcall('XTRIM', journal, 'MAXLEN', '~', limit)
 if not refused(entry) then
 entry = pcall('XADD', journal, 'MAXLEN', '~', limit, '*', unpack(fields))
@@ -137,9 +178,12 @@ if refused(entry) then
 return {err = 'JOURNAL ' .. entry.err}
 end
 end
+local isSet = nsets > 0 and not refused(pcall('MSET', unpack(sets)))
 local count, answer = 0, nil
 for i = 1, #puts do
+if not isSet or type(puts[i][2]) ~= 'string' then
 answer = put(puts[i][1], puts[i][2])
+end
 if refused(answer) then
 break
 end
@@ -149,7 +193,7 @@ if not refused(answer) and ndels > 0 then
 answer = pcall('DEL', unpack(dels))
 end
 if refused(answer) then
-for i = count, 1, -1 do
+for i = isSet and #puts or count, 1, -1 do
 put(puts[i][1], puts[i][3])
 end
 if entry then
@@ -157,7 +201,7 @@ pcall('XDEL', journal, entry)
 end
 return answer
 end
-return {cjson.encode(replies), isTold and recorded or nil}
+return isTold and {cjson.encode(replies), recorded, shared} or {cjson.encode(replies)}
 end`;
 
 const DECIDE_REPAIR_PART = `local function decide(old, args, own)
@@ -216,8 +260,8 @@ end
 if old[1] == true or old[2] == true then
 return 'wrong_type'
 end
-if args[1] == 'both' then
-return 'done', {false, false}
+if args[1] == 'all' then
+return 'done', {false, false, false}
 end
 return old[2] and 'done' or 'unchanged', {nil, false}
 end`;
@@ -242,6 +286,18 @@ if not ttl then
 return 'done', {args[1], args[2]}
 end
 return 'done', {{args[1], ttl}, {args[2], ttl}}
+end`;
+
+const DECIDE_RENEWAL_PART = `local renewals
+local function decide(old, args)
+if not renewals then
+renewals = {}
+for i = 1, #args, 3 do
+renewals[args[i]] = {args[i + 1], nil, args[i + 2], false}
+end
+end
+local renewal = not old[2] and renewals[old[1]]
+return renewal and 'done' or 'open', renewal or nil
 end`;
 
 /** lua/append-journal.lua */
@@ -358,6 +414,13 @@ end
 n, at = n + 2 + digit, at + digit
 end
 return replies`;
+
+/** lua/renew.lua */
+export const RENEW = `${DECIDE_RENEWAL_PART}
+${PUT_PART}
+${REFUSED_PART}
+${CHANGE_SESSIONS_PART}
+return changeSessions(decide)`;
 
 /** lua/repair.lua */
 export const REPAIR = `${DECIDE_REPAIR_PART}

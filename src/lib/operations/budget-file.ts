@@ -1,4 +1,11 @@
-import {type BudgetState, decide, NOTHING, readBudgetState} from '../budget-files/decide.js';
+import {
+  type BudgetState,
+  decide,
+  type Decision,
+  NOTHING,
+  readBudgetState,
+  type ToWrite,
+} from '../budget-files/decide.js';
 import {describeState, describeUsedUp} from '../budget-files/describe.js';
 import {BUDGET_FILE_KEYS} from '../budget-files/state.js';
 import type {Wanted} from '../budget-files/wanted.js';
@@ -35,6 +42,8 @@ export interface BudgetFileChange {
 export interface Planned {
   wanted: Wanted | typeof NOTHING;
   held: readonly Held[];
+  /** What follows from them, if that is known. */
+  decision?: ToWrite;
 }
 
 /**
@@ -57,30 +66,33 @@ export function budgetFileChange(
     if (isBound && seen.held.some((value, index) => value !== held[index])) return changedSince(id);
     return planOne(id, held, seen.wanted, now);
   };
-  /** Made when the change is sent, and used again for its answer. */
-  const writes = new Map<RawId, Write<BudgetFileChange>>();
+  const decisions = new Map<RawId, Decision>();
+  const decisionOf = (id: RawId, {held, wanted, decision}: Planned): Decision => {
+    // A new period begins when it is written, which is later if a question was asked.
+    if (decision !== undefined && !decision.next.period) return decision;
+    const found = decisions.get(id) ?? decide(held, wanted, now);
+    decisions.set(id, found);
+    return found;
+  };
   return {
     shapes: SHAPES,
     scripts: {change: COMPARE_AND_SET},
     args: [],
     pack(group) {
-      const planned = group.map((id) => {
-        const {held, wanted} = of(id);
-        const write = planOne(id, held, wanted, now);
-        if (write.state !== 'write') return undefined;
-        writes.set(id, write);
-        return write;
+      const writes = group.map((id) => {
+        const seen = of(id);
+        const decision = decisionOf(id, seen);
+        return decision.state === 'write' ? {expected: seen.held, next: toStored(decision.next)} : undefined;
       });
-      return packWrites(planned, SHAPES.length);
+      return packWrites(writes, SHAPES.length);
     },
     tellsOld: true,
     read(id, word, old) {
-      const write = writes.get(id);
-      writes.delete(id);
-      if (word !== 'moved' && write !== undefined) {
-        return {id: nameOf(id), state: 'done', result: {...write.result, spent: spentOf(old)}};
-      }
-      return isBound && write !== undefined ? changedSince(id) : undefined;
+      const seen = of(id);
+      const decision = decisionOf(id, seen);
+      if (decision.state !== 'write') return undefined;
+      if (word === 'moved') return isBound ? changedSince(id) : undefined;
+      return {id: nameOf(id), state: 'done', result: toChange(id, decision, seen.wanted, old)};
     },
     plan,
     lookAt: SHAPES,
@@ -108,25 +120,29 @@ function planOne(
   const decision = decide(held, wanted, now);
   const name = nameOf(id);
   if (decision.state === 'failed') return {id: name, state: 'failed', error: decision.error};
-  const facts = {
-    id: name,
-    key: id,
-    spent: spentOf(held),
-    isListed: wanted !== NOTHING,
-    note: wanted === NOTHING ? '' : wanted.note,
-  };
   if (decision.state === 'unchanged') {
     const before = readBudgetState(held);
     if (before instanceof TokengateError) return {id: name, state: 'failed', error: before};
-    return {id: name, state: 'unchanged', result: {...facts, before, after: before}};
+    return {id: name, state: 'unchanged', result: toChange(id, {before, after: before}, wanted, held)};
   }
-  const {next, before, after} = decision;
   return {
     state: 'write',
     expected: [...held.slice(0, BUDGET_FILE_KEYS.length), null],
-    next: [...toStored(next), null],
-    result: {...facts, before, after},
+    next: [...toStored(decision.next), null],
+    result: toChange(id, decision, wanted, held),
   };
+}
+
+/** @param held with the spending */
+function toChange(
+  key: RawId,
+  {before, after}: Pick<ToWrite, 'before' | 'after'>,
+  wanted: Planned['wanted'],
+  held: readonly Held[],
+): BudgetFileChange {
+  const isListed = wanted !== NOTHING;
+  const note = isListed ? wanted.note : '';
+  return {id: nameOf(key), key, before, after, spent: spentOf(held), isListed, note};
 }
 
 function spentOf(held: readonly Held[]): Money | null {

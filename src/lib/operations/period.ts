@@ -1,16 +1,13 @@
 import type {PlannedChange, Settled, Write} from '../change/change.js';
 import {BUDGET_KEYS, GRANTS_KEYS, PERIOD_KEYS, SPENT_KEYS} from '../gateway/keys.js';
-import {ABSENT, describeAmount, describeAmounts, textOf} from '../gateway/stored-amount.js';
+import {ABSENT, describeAmounts, textOf} from '../gateway/stored-amount.js';
 import type {Held} from '../gateway/stored-value.js';
 import {inText, type Stored} from '../journal/entry.js';
 import {describePeriod} from '../periods/describe.js';
 import {type Grant, isOver, sumOf} from '../periods/grants.js';
 import {applyNext, type Next, toStored} from '../periods/next.js';
 import {parsePeriod, type Period} from '../periods/period.js';
-import {findDue, type PeriodState, readPeriodState, type Renewal, typed} from '../periods/renewal.js';
-import type {SpanOf} from '../periods/schedule.js';
-import type {Redis} from '../redis/contract.js';
-import {readPeriods, scanPeriods} from '../sessions/periods.js';
+import {type PeriodState, readPeriodState, typed} from '../periods/renewal.js';
 import {TokengateError} from '../values/errors.js';
 import {formatExactMoney, type TypedAmount, ZERO} from '../values/money.js';
 import {nameOf, type RawId, sessionNotFound} from '../values/session-id.js';
@@ -27,16 +24,12 @@ export interface PeriodChange {
   after: PeriodState;
 }
 
-export interface PeriodRenewal extends PeriodChange {
-  renewal: Renewal;
-}
-
 export interface GrantChange extends PeriodChange {
   grants: readonly Grant[];
 }
 
 /** What to write, and whether to remove the spending. */
-interface FreshNext extends Next {
+export interface FreshNext extends Next {
   isFresh?: boolean;
 }
 
@@ -57,21 +50,6 @@ export function setPeriodChange(period: Period | null, now: Date, isFresh: boole
     readWithoutPeriod,
   );
 }
-
-/** Does what is due now, according to `findDue`. */
-export function renewChange(now: Date, spanOf: SpanOf): PlannedChange<PeriodRenewal> {
-  return periodChange(
-    (_id, state) => {
-      const renewal = findDue(state, now, spanOf);
-      if (renewal === undefined) return 'unchanged';
-      const {period, grants, budget} = renewal;
-      return {period: period ?? undefined, grants, budget, isFresh: period !== null, renewal};
-    },
-    ({id, key, before, after}, decided) => ({id, key, before, after, renewal: decided?.renewal ?? NOTHING_DUE}),
-  );
-}
-
-const NOTHING_DUE: Renewal = {period: null, grants: [], ended: [], budget: undefined};
 
 /** Gives a session more budget for a limited time. */
 export function grantChange(grant: Grant): PlannedChange<GrantChange> {
@@ -127,7 +105,7 @@ const toChange = (change: PeriodChange): PeriodChange => change;
  *
  * @param toResult receives the decision, unless that is to change nothing
  */
-function periodChange<N extends FreshNext, T>(
+export function periodChange<N extends FreshNext, T>(
   decide: (id: RawId, state: PeriodState, held: readonly Held[]) => N | 'unchanged' | TokengateError,
   toResult: (change: PeriodChange, decided?: N) => T,
   read = readPeriodState,
@@ -180,7 +158,7 @@ function readWithoutPeriod([period = false, ...others]: readonly Held[]): Period
   return readPeriodState([isReadable && period, ...others]);
 }
 
-function apply(before: PeriodState, next: FreshNext): PeriodState {
+export function apply(before: PeriodState, next: FreshNext): PeriodState {
   const {period, grants, budget} = applyNext(before, next);
   return {period, grants, budget, spent: next.isFresh ? ABSENT : before.spent};
 }
@@ -202,28 +180,4 @@ export function periodLook(afterMs: readonly number[]): SecondLook<PeriodChange>
       ...leftOfBudget(key, {before: before.budget, after: after.budget}),
     ],
   };
-}
-
-/** `spent $12.00 removed, budget $50.00, carried over $3.00`, or the grants that have ended. */
-export function describeRenewal({before, after, renewal}: PeriodRenewal): string {
-  const {period, ended} = renewal;
-  const parts = [`budget ${describeAmount(after.budget)}`];
-  if (period !== null) {
-    if (before.spent.state !== 'absent') parts.unshift(`spent ${describeAmount(before.spent)} removed`);
-    if (period.carried.value.gt(ZERO)) parts.push(`carried over ${formatExactMoney(period.carried.value)}`);
-  }
-  if (ended.length > 0)
-    parts.push(`${ended.length === 1 ? 'grant' : 'grants'} of ${formatExactMoney(sumOf(ended))} ended`);
-  return parts.join(', ');
-}
-
-/** The sessions with a renewal or the end of a grant due now, or with an unreadable period; sorted. */
-export async function findDueSessions(redis: Redis, now: Date, spanOf: SpanOf, glob?: string): Promise<RawId[]> {
-  const due: RawId[] = [];
-  for await (const page of readPeriods(redis, await scanPeriods(redis, glob), {withAmounts: false})) {
-    for (const {key, state} of page) {
-      if (state === undefined || findDue(state, now, spanOf) !== undefined) due.push(key);
-    }
-  }
-  return due;
 }

@@ -55,7 +55,8 @@ export interface Renewal {
 export function findDue({period, grants, budget, spent}: PeriodState, now: Date, spanOf: SpanOf): Renewal | undefined {
   const isDue = period !== null && spanOf(period, now).start > period.renewed;
   if (!isDue && grants.length === 0) return undefined;
-  if (isDue && grants.length === 0 && period.rollover === 'none') return renewalOf(period, now);
+  const shared = isDue ? sharedRenewal({period, grants}, now) : undefined;
+  if (shared !== undefined) return shared;
   const ended = grants.filter((grant) => isOver(grant, now) || (isDue && grant.until === null));
   const live = grants.filter((grant) => !ended.includes(grant));
   if (!isDue) {
@@ -74,8 +75,15 @@ export function findDue({period, grants, budget, spent}: PeriodState, now: Date,
 
 const renewals = new WeakMap<Period, Renewal & {period: Period}>();
 
-/** Without grants and rollover the renewal is the same for all sessions that share a period. */
-function renewalOf(period: Period, now: Date): Renewal {
+/**
+ * The renewal of a period that is due. Without grants and rollover it is the same for all sessions that share the period;
+ * otherwise returns undefined.
+ */
+export function sharedRenewal(
+  {period, grants}: Pick<PeriodState, 'period' | 'grants'>,
+  now: Date,
+): Renewal | undefined {
+  if (period?.rollover !== 'none' || grants.length > 0) return undefined;
   const known = renewals.get(period);
   if (known?.period.renewed === now) return known;
   const renewed = {...period, renewed: now, carried: typed(ZERO)};

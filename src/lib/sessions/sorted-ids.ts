@@ -43,9 +43,11 @@ export class SortedIds {
   *read({reverse}: {reverse: boolean}): Generator<RawId> {
     const recent = reverse ? this.recent.sort().toReversed() : this.recent.sort();
     let last: RawId | undefined;
-    for (const id of mergeAll([...this.runs.map((run) => unpack(run, reverse)), recent], reverse)) {
-      if (id !== last) yield id;
-      last = id;
+    for (const block of mergeAll([...this.runs.map((run) => unpack(run, reverse)), [recent]], reverse)) {
+      for (const id of block) {
+        if (id !== last) yield id;
+        last = id;
+      }
     }
   }
 }
@@ -61,25 +63,49 @@ function pack(ids: readonly RawId[]): Run {
   return {bytes, ends};
 }
 
-function* unpack({bytes, ends}: Run, reverse: boolean): Generator<RawId> {
-  for (let count = 0; count < ends.length; count++) {
-    const index = reverse ? ends.length - 1 - count : count;
-    yield rawId(bytes.toString('latin1', ends[index - 1] ?? 0, ends[index]));
+/** IDs to pass on at a time: one by one they take several times as long, and more of them grow old in memory. */
+const BLOCK = 32;
+
+function* unpack({bytes, ends}: Run, reverse: boolean): Generator<RawId[]> {
+  for (let first = 0; first < ends.length; first += BLOCK) {
+    const block: RawId[] = [];
+    for (let count = first; count < Math.min(first + BLOCK, ends.length); count++) {
+      const index = reverse ? ends.length - 1 - count : count;
+      block.push(rawId(bytes.toString('latin1', ends[index - 1] ?? 0, ends[index])));
+    }
+    yield block;
   }
 }
 
-function mergeAll(sources: readonly Iterable<RawId>[], reverse: boolean): Iterable<RawId> {
+function mergeAll(sources: readonly Iterable<RawId[]>[], reverse: boolean): Iterable<RawId[]> {
   if (sources.length < 2) return sources[0] ?? [];
   const middle = sources.length >> 1;
   return merge(mergeAll(sources.slice(0, middle), reverse), mergeAll(sources.slice(middle), reverse), reverse);
 }
 
-function* merge(one: Iterable<RawId>, other: Iterable<RawId>, reverse: boolean): Generator<RawId> {
-  const rest = other[Symbol.iterator]();
-  let next = rest.next();
-  for (const id of one) {
-    for (; next.done !== true && (reverse ? next.value > id : next.value < id); next = rest.next()) yield next.value;
-    yield id;
+function* merge(one: Iterable<RawId[]>, other: Iterable<RawId[]>, reverse: boolean): Generator<RawId[]> {
+  const blocks = other[Symbol.iterator]();
+  let rest = nextOf(blocks);
+  let at = 0;
+  let merged: RawId[] = [];
+  for (const block of one) {
+    for (const id of block) {
+      for (let next = rest[at]; next !== undefined && (reverse ? next > id : next < id); next = rest[at]) {
+        merged.push(next);
+        if (++at === rest.length) [rest, at] = [nextOf(blocks), 0];
+      }
+      merged.push(id);
+      if (merged.length < BLOCK) continue;
+      yield merged;
+      merged = [];
+    }
   }
-  for (; next.done !== true; next = rest.next()) yield next.value;
+  yield merged;
+  for (; rest.length > 0; [rest, at] = [nextOf(blocks), 0]) yield rest.slice(at);
+}
+
+/** The next one that is not empty; an empty one at the end. */
+function nextOf(blocks: Iterator<RawId[]>): RawId[] {
+  for (let next = blocks.next(); next.done !== true; next = blocks.next()) if (next.value.length > 0) return next.value;
+  return [];
 }

@@ -9,21 +9,24 @@ export function inGroups<T>(list: readonly T[], size: number): T[][] {
 const AHEAD = 2;
 
 /** The results of `read` for each page, in order. */
-export async function* readAhead<P, R>(pages: Iterable<P>, read: (page: P) => Promise<R>): AsyncGenerator<R> {
-  const left = pages[Symbol.iterator]();
+export async function* readAhead<P, R>(
+  pages: Iterable<P> | AsyncIterable<P>,
+  read: (page: P) => Promise<R>,
+): AsyncGenerator<R> {
+  const left = Symbol.asyncIterator in pages ? pages[Symbol.asyncIterator]() : pages[Symbol.iterator]();
   const coming: Promise<R>[] = [];
-  const begin = (): void => {
-    const next = left.next();
+  const begin = async (): Promise<void> => {
+    const next = await left.next();
     if (next.done === true) return;
     const answer = read(next.value);
     // When the reader stops early, nobody waits for the next pages.
     answer.catch(() => undefined);
     coming.push(answer);
   };
-  for (let count = 0; count <= AHEAD; count++) begin();
+  for (let count = 0; count <= AHEAD; count++) await begin();
   for (let next = coming.shift(); next !== undefined; next = coming.shift()) {
     const page = await next;
-    begin();
+    await begin();
     yield page;
   }
 }

@@ -13,7 +13,8 @@ const NUMBER = /^(-?)(\d+)(?:\.(\d*))?(?:e([+-]?\d+))?$/i;
 
 const POWERS = Array.from({length: 64}, (_, exponent) => 10n ** BigInt(exponent));
 
-function powerOfTen(exponent: number): bigint {
+/** Ten to the power of an exponent that is not negative. */
+export function powerOfTen(exponent: number): bigint {
   return POWERS[exponent] ?? 10n ** BigInt(exponent);
 }
 
@@ -172,11 +173,7 @@ export class Decimal {
   /** All digits, never an exponent, without trailing zeros after the point. */
   toString(): string {
     const {coefficient, scale} = this;
-    if (scale === 0) return String(coefficient);
-    const digits = write(coefficient < 0n, coefficient, scale, scale);
-    let end = digits.length;
-    while (digits.charCodeAt(end - 1) === ZERO_DIGIT) end--;
-    return digits.slice(0, digits.charCodeAt(end - 1) === POINT ? end - 1 : end);
+    return coefficient < 0n ? `-${shortestDigits(-coefficient, scale)}` : shortestDigits(coefficient, scale);
   }
 
   /** A text, because JSON.parse would lose digits of a number. */
@@ -191,6 +188,16 @@ export class Decimal {
 
 function toDecimal(number: Operand): Decimal {
   return number instanceof Decimal ? number : Decimal.of(number);
+}
+
+/** The digits of a coefficient that is not negative, without trailing zeros after the point. */
+export function shortestDigits(coefficient: bigint, scale: number): string {
+  const digits = scale === 0 ? String(coefficient) : String(coefficient).padStart(scale + 1, '0');
+  const point = digits.length - scale;
+  let end = digits.length;
+  while (end > point && digits.charCodeAt(end - 1) === ZERO_DIGIT) end--;
+  const whole = digits.slice(0, point);
+  return end === point ? whole : `${whole}.${digits.slice(point, end)}`;
 }
 
 function write(isNegative: boolean, coefficient: bigint, scale: number, decimals: number): string {

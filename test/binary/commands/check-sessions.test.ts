@@ -8,10 +8,11 @@ import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from
 
 import {type Receiver, startReceiver, TOKEN} from '../../support/impostors/receiver.js';
 import {portOf} from '../../support/impostors/servers.js';
+import {freePort} from '../../support/ports.js';
 import {untilEnded} from '../../support/program/processes.js';
 import {type Output, runBinary} from '../../support/program/run.js';
 import {loadSessions, makeShell} from '../../support/program/shell.js';
-import {freePort, startRedis, type TestRedis} from '../../support/redis/redis-server.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 import {until} from '../../support/until.js';
 
 let redis: TestRedis;

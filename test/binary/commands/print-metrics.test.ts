@@ -4,11 +4,12 @@ import {join} from 'node:path';
 
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
+import {freePort} from '../../support/ports.js';
 import {promtool} from '../../support/program/promtool.js';
 import {openTerminal} from '../../support/program/pty.js';
 import {type Output, runBinary} from '../../support/program/run.js';
 import {loadSessions, makeShell, type Shell} from '../../support/program/shell.js';
-import {freePort, startRedis, type TestRedis} from '../../support/redis/redis-server.js';
+import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
 let redis: TestRedis;
 let shell: Shell;

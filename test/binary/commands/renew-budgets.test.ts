@@ -50,6 +50,12 @@ test('two hosts at the same moment renew each session once, and say which', asyn
   expect(await runBinary(['renew-budgets', '--quiet'], redis)).toEqual({code: 0, stdout: '', stderr: ''});
 });
 
+test('with --quiet a host says nothing when another one has renewed all', async () => {
+  const hosts = await Promise.all([1, 2].map(() => runBinary(['renew-budgets', '--quiet', '--no-second-look'], redis)));
+  for (const {code, stdout} of hosts)
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^(✓ Renewed [1-9].*\n)?$/)]);
+});
+
 test('a run that is stopped in the middle has renewed sessions whole, and the next run renews the others', async () => {
   const stopped = await runBinary(['renew-budgets', '--no-second-look', '--format', 'ndjson'], {
     ...redis,

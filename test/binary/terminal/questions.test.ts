@@ -111,7 +111,7 @@ describe.each(QUESTIONS)('the question of %s', (_, argv, done, asks) => {
     });
     await terminal.shows(prompt);
     terminal.hangUp();
-    await expect.poll(() => readFile(file, 'utf8').catch(() => ''), {timeout: 10_000}).toBe('129\n');
+    await expect.poll(() => readFile(file, 'utf8').catch(() => '')).toBe('129\n');
     await rm(file);
     expect(await dumpKeyspace(redis)).toEqual(before);
   });
@@ -181,7 +181,7 @@ describe('the live view', () => {
     terminal.type(keys);
     await terminal.shows(shown);
     terminal.hangUp();
-    await expect.poll(() => readFile(code, 'utf8').catch(() => ''), {timeout: 10_000}).toBe('129\n');
+    await expect.poll(() => readFile(code, 'utf8').catch(() => '')).toBe('129\n');
     await rm(code);
     expect(await readFile(errors, 'utf8')).toBe('');
     expect(await dumpKeyspace(redis)).toEqual(before);

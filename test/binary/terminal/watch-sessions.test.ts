@@ -439,7 +439,7 @@ describe('changes', () => {
     await live.shows('burner');
     const began = performance.now();
     await live.until(() => Number(row('burner').at(-3)) > 20 && order()[0] === 'burner', 'it was on top');
-    expect(performance.now() - began).toBeLessThan(3000);
+    expect(performance.now() - began).toBeLessThan(15_000);
     press('f');
     await live.shows('Freeze: burner');
     const seen = order();

@@ -378,6 +378,9 @@ test('a budget renews, with grants on top, and all of it is undone', async () =>
   }
   expect((await sessions())['session:p0:budget']).toBe('55');
   expect((await sessions())['session:p0:spent']).toBe('4');
+  const reset = await json('reset-session', 'p0', '--yes', '--no-second-look');
+  expect(reset).toMatchObject({removed_budget: 55, removed_grants: 5});
+  await json('undo-change', '--last', '--yes');
   await json('revoke-grant', 'p0');
   await json('set-period', ...ids, '--every', 'none', '--yes');
   expect(await json('list-periods')).toEqual([]);

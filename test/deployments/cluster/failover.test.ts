@@ -131,7 +131,7 @@ test('a command waits for another node to replace a silent one, and names what i
   expect(patient).toMatchObject({code: 0, stderr: ''});
   await failover;
   await cluster.replicas[index]?.stop();
-  const {code, stdout, stderr} = await runBinary(['list-sessions', '--timeout', '0.5'], {url});
+  const {code, stdout, stderr} = await runBinary(['list-sessions', '--timeout', '3'], {url});
   expect({code, stdout}).toEqual({code: 1, stdout: ''});
   expect(stderr).toMatch(/^Error: (Cannot connect to Redis at 127|.*its cluster serves no such key)/);
 });

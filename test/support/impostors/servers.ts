@@ -1,6 +1,8 @@
 import {createServer, type Server, type Socket} from 'node:net';
 import {createServer as createTlsServer, type TlsOptions} from 'node:tls';
 
+import {holdPort} from '../ports.js';
+
 export interface FakeServer {
   /** `redis://127.0.0.1:…` */
   readonly url: string;
@@ -29,13 +31,16 @@ export async function startServer(onConnection: (socket: Socket) => void, tls?: 
   };
   const server = tls === undefined ? createServer(onSocket) : createTlsServer(tls, onSocket);
   await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  const port = portOf(server);
   return {
-    url: `redis://127.0.0.1:${portOf(server)}`,
+    url: `redis://127.0.0.1:${port}`,
     connected,
     open: () => sockets.size,
     async stop() {
       for (const socket of sockets) socket.destroy();
+      if (!server.listening) return;
       await new Promise((closed) => server.close(closed));
+      await holdPort(port);
     },
   };
 }

@@ -1,3 +1,4 @@
+import {readFileSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
 
 /** Resolves when a process has ended, even if it is not a child of this one. */
@@ -13,4 +14,9 @@ export async function untilEnded(pid: number): Promise<void> {
     if (stat.includes(') Z')) return;
     await new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+/** Whether a process waits for something, and not only for its turn. */
+export function isAsleep(pid: number): boolean {
+  return readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') S');
 }

@@ -1,7 +1,8 @@
 import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
 import type {KeyPair} from '../certificates.js';
+import {freePort} from '../ports.js';
 import {until} from '../until.js';
-import {freePort, portOf, startRedis, type TestRedis} from './redis-server.js';
+import {portOf, startRedis, type TestRedis} from './redis-server.js';
 
 const SLOTS = 16_384;
 
@@ -48,23 +49,15 @@ export async function startCluster({
           ...['--tls-cert-file', tls.cert, '--tls-key-file', tls.key, '--tls-ca-cert-file', tls.ca],
           ...['--tls-auth-clients', 'no'],
         ];
-  const start = async (tries = 5): Promise<TestRedis> => {
-    const bus = String(await freePort());
-    try {
-      return await startRedis({
-        tcp: true,
-        args: [
-          ...['--cluster-enabled', 'yes', '--cluster-port', bus, '--cluster-node-timeout', '1000'],
-          ...(await tlsArgs()),
-          ...args,
-        ],
-      });
-    } catch (error) {
-      // So many nodes need so many ports that one may have been taken meanwhile.
-      if (tries === 1) throw error;
-      return start(tries - 1);
-    }
-  };
+  const start = async (): Promise<TestRedis> =>
+    startRedis({
+      tcp: true,
+      args: [
+        ...['--cluster-enabled', 'yes', '--cluster-port', String(await freePort()), '--cluster-node-timeout', '1000'],
+        ...(await tlsArgs()),
+        ...args,
+      ],
+    });
   const primaries = await Promise.all([start(), start(), start()]);
   const replicas = hasReplicas ? await Promise.all([start(), start(), start()]) : [];
   const all = [...primaries, ...replicas];
@@ -119,10 +112,9 @@ export async function startCluster({
     const [, , [, port] = []] = ranges.find(([first, last]) => slot >= first && slot <= last) ?? [];
     return all.find((one) => portOf(one) === String(port))!;
   };
-  const slotsOf = async (node: TestRedis): Promise<Set<number>> => {
+  const rangesOf = async (node: TestRedis): Promise<(readonly [first: number, last: number])[]> => {
     const ranges = (await ask(node, 'SLOTS')) as [number, number, [string, number]][];
-    const own = ranges.filter(([, , [, port]]) => String(port) === portOf(node));
-    return new Set(own.flatMap(([first, last]) => Array.from({length: last - first + 1}, (_, index) => first + index)));
+    return ranges.filter(([, , [, port]]) => String(port) === portOf(node)).map(([first, last]) => [first, last]);
   };
   return {
     url: primaries[0].url,
@@ -140,11 +132,12 @@ export async function startCluster({
     },
     async write(texts) {
       const maps = await Promise.all(
-        primaries.filter(isAlive).map(async (node) => ({node, slots: await slotsOf(node)})),
+        primaries.filter(isAlive).map(async (node) => ({node, ranges: await rangesOf(node)})),
       );
       await Promise.all(
         Object.entries(texts).map(async ([key, text]) => {
-          const {node} = maps.find(({slots}) => slots.has(slotOf(key))) ?? {};
+          const slot = slotOf(key);
+          const {node} = maps.find(({ranges}) => ranges.some(([first, last]) => first <= slot && slot <= last)) ?? {};
           await node?.client.set(key, text);
         }),
       );

@@ -1,10 +1,11 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import {mkdtemp, rm} from 'node:fs/promises';
-import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
 import {createClient} from 'redis';
+
+import {freePort} from '../ports.js';
 
 /** A separate client, so that the tested code does not check itself. */
 type Client = ReturnType<typeof openClient>;
@@ -32,19 +33,12 @@ export interface RedisOptions {
 }
 
 /** A redis-server of its own without persistence, in a folder of its own, ready to answer. */
-export async function startRedis(options: RedisOptions = {}): Promise<TestRedis> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await startOnce(options);
-    } catch (error) {
-      // Another process may have taken the port meanwhile.
-      const isTaken = String(error).includes('Address already in use');
-      if (!isTaken || options.tcp !== true || tries === 5) throw error;
-    }
-  }
-}
-
-async function startOnce({tcp = false, args = [], password, ...options}: RedisOptions): Promise<TestRedis> {
+export async function startRedis({
+  tcp = false,
+  args = [],
+  password,
+  ...options
+}: RedisOptions = {}): Promise<TestRedis> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'tokengate-redis-')));
   const socket = join(folder, 'redis.sock');
   const port = tcp ? await freePort() : 0;
@@ -86,16 +80,6 @@ function openClient(path: string, password: string | undefined) {
     commandOptions: {timeout: 0},
     ...(password === undefined ? {} : {password}),
   });
-}
-
-/** A TCP port that nothing listened on a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** The port in its URL: it must have been started with one. */

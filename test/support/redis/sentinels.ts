@@ -6,8 +6,9 @@ import {createInterface} from 'node:readline';
 
 import {createClient} from 'redis';
 
+import {freePort} from '../ports.js';
 import {until} from '../until.js';
-import {freePort, portOf, startRedis, type TestRedis} from './redis-server.js';
+import {portOf, startRedis, type TestRedis} from './redis-server.js';
 
 type Client = ReturnType<typeof openClient>;
 

@@ -2,6 +2,7 @@ import {
   BUDGET_KEYS,
   FREEZE_REASON_KEYS,
   FROZEN_UNTIL_KEYS,
+  GRANTS_KEYS,
   keyOf,
   SPENT_KEYS,
   toRedisText,
@@ -58,14 +59,15 @@ function toSteps(id: RawId, writes: readonly KeyWrite[]): KeyWrite[][] {
 }
 
 /**
- * The order in which an interruption does least harm: a session is frozen without a reason rather than not frozen, and
- * spending stays without a budget rather than disappears while there is one.
+ * The order in which an interruption does least harm: a session is frozen without a reason rather than not frozen,
+ * spending stays without a budget rather than disappears while there is one, and a grant stays rather than what it added.
  */
 function rankOf({shape, next}: KeyWrite): number {
   const isRemoved = next === false;
   if (shape === SPENT_KEYS) return isRemoved ? 9 : 0;
   if (shape === FREEZE_REASON_KEYS) return isRemoved ? 8 : 2;
   if (shape === FROZEN_UNTIL_KEYS) return isRemoved ? 7 : 1;
+  if (shape === GRANTS_KEYS) return isRemoved ? 6 : 4;
   return shape === BUDGET_KEYS ? 5 : 4;
 }
 

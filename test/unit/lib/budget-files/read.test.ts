@@ -25,7 +25,7 @@ async function mistakesOf(...texts: string[]): Promise<string[]> {
 async function budgetsOf(text: string): Promise<Record<string, string | undefined>> {
   const {budgets, mistakes} = await read(text);
   expect(mistakes).toEqual([]);
-  return Object.fromEntries([...budgets!.named].map(([id, {budget}]) => [nameOf(id), budget?.text]));
+  return Object.fromEntries([...budgets!.named].map(([id, {wanted}]) => [nameOf(id), wanted.budget?.text]));
 }
 
 describe('a file', () => {
@@ -119,7 +119,7 @@ rules:
     ['version: 1\nsessions: {a: !x {budget: 5}}', "2:18 The tag '!x' has no meaning here."],
     ['version: 1\nsessions: {? [a] : {}}', '2:14 A name has to be a text.'],
     ['version: 1\n---\nversion: 1', '2:1 A second document begins; a file holds one.'],
-    ['version: 1\nsessions:\n\ta: {}\n', '3:1 Tabs are not allowed as indentation'],
+    ['version: 1\nsessions:\n\ta: {}\n', '3:1 Tabs are not allowed as indentation.'],
   ])('%j is refused', async (text, mistake) => {
     expect(await mistakesOf(text)).toContain(mistake);
   });
@@ -147,6 +147,15 @@ sessions:
     expect(await budgetsOf(text)).toEqual({a: '5', b: '5', c: '6', d: '5'});
   });
 
+  test('in which sessions merge the same mistake gets one error for it', async () => {
+    const text = 'version: 1\nsessions:\n  a: &a {budget: x}\n  b: {<<: *a}\n  c: *a\n  d: {budget: x}\n';
+    const why = "budget: Invalid amount 'x': it is not a plain decimal number.";
+    expect(await mistakesOf(text)).toEqual([
+      expect.stringContaining(`3:18 ${why}`),
+      expect.stringContaining(`6:15 ${why}`),
+    ]);
+  });
+
   test('with a bomb of aliases ends at once', async () => {
     const bomb = Array.from({length: 40}, (_, level) => {
       const inner =
@@ -161,6 +170,11 @@ sessions:
     const deep = `version: ${'['.repeat(100_000)}`;
     expect(await mistakesOf(deep)).toEqual(['1:1 It is nested too deeply.']);
     expect(await mistakesOf('version: 1\nsessions: &a {x: {<<: *a}}')).toContain('2:14 It holds itself.');
+    const wide = Array.from({length: 1000}, (_, field) => `f${field}: 1`).join(', ');
+    const merges = `  a: &a {${wide}}\n${'  b: {<<: *a}\n'.repeat(1001)}`;
+    expect(await mistakesOf(`version: 1\nsessions:\n${merges}`)).toEqual([
+      '1:1 Its merge keys (<<) add more than a million fields.',
+    ]);
   });
 });
 
@@ -261,6 +275,18 @@ describe('lines of sessions', () => {
     expect(await mistakesOf(text.replace('period: month', 'period: moon'))).toEqual([
       "7:13 period: Invalid period 'moon'. Write one of day, week, month, year, none.",
     ]);
+  });
+
+  test('of which several have the same text have their mistakes in each', async () => {
+    const text =
+      'version: 1\ndefaults: {at: 09:00}\nsessions:\n  a: {budget: x}\n  b: {budget: 5}\n  c: {budget: x}\n  d: {budget: 5}\n';
+    expect(readPlainLines(text)).toBeDefined();
+    const why = 'it is not a plain decimal number. Write US dollars as plain digits, for example 25.50.';
+    expect(await mistakesOf(text)).toEqual([
+      `4:15 budget: Invalid amount 'x': ${why}`,
+      `6:15 budget: Invalid amount 'x': ${why}`,
+    ]);
+    expect(await budgetsOf(text.replaceAll('x', '6'))).toEqual({a: '6', b: '5', c: '6', d: '5'});
   });
 
   test('take comments, blank lines, quotes and other sections around them', async () => {

@@ -195,6 +195,19 @@ describe('a change that is decided here', () => {
   });
 });
 
+test('a long text that several sessions share is in the journal once, and is read back in each', async () => {
+  const long = '7'.repeat(80);
+  await server.client.mSet({[BUDGET]: long, 'session:y:budget': long});
+  expect(await sendChanges(redis, [x, y], doubling, JOURNAL)).toMatchObject([{result: long}, {result: long}]);
+  const [entry] = (await server.client.xRange('tokengate:journal', '-', '+')) ?? [];
+  expect(entry?.message['sessions']).toBe('["x",0,1,false,true,"y",0,1,false,true]');
+  expect(entry?.message['texts']).toBe(JSON.stringify([long, long + long]));
+  const budget = {before: {text: long}, after: {text: long + long}};
+  expect(await entries()).toMatchObject([{records: [{keys: [budget, {}]}, {keys: [budget, {}]}]}]);
+  await server.client.xAdd('tokengate:journal', '*', {...entry?.message, texts: '[]'});
+  expect(await entries()).toHaveLength(1);
+});
+
 describe('for a user who may not run scripts', () => {
   const asPlain = async (): Promise<Redis> => {
     await server.client.aclSetUser('plain', ['reset', 'on', '>p', '~*', '+@all', '-eval', '-evalsha']);
@@ -232,6 +245,18 @@ describe('for a user who may not run scripts', () => {
       {id: 'x', state: 'failed', error: {code: 'REDIS_ERROR'}},
     ]);
     expect(await server.client.get(BUDGET)).toBe('1');
+  });
+
+  test('a change is done with SET where only MSET is refused, and not at all where both are', async () => {
+    await server.client.mSet({[BUDGET]: '1', 'session:y:budget': '2'});
+    const outcomes = await sendChanges(await connectAs('-mset'), [x, y], doubling, JOURNAL);
+    expect(outcomes).toMatchObject([{state: 'done'}, {state: 'done'}]);
+    const after = await server.client.mGet([BUDGET, 'session:y:budget']);
+    expect(after).toEqual(['11', '22']);
+    const refused = await sendChanges(await connectAs('-mset', '-set'), [x, y], doubling, JOURNAL);
+    expect(refused).toMatchObject([{state: 'failed'}, {state: 'failed'}]);
+    expect(await server.client.mGet([BUDGET, 'session:y:budget'])).toEqual(after);
+    expect(await entries()).toHaveLength(1);
   });
 
   test('a change that needs one fails', async () => {

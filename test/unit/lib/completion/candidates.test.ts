@@ -3,7 +3,7 @@ import {createServer} from 'node:net';
 import {expect, test} from 'vitest';
 
 import {complete, type Finders} from '../../../../src/cli/completion/complete.js';
-import {makeTable} from '../../../../src/cli/completion/table.js';
+import {makeTable} from '../../../../src/cli/completion/make-table.js';
 import {findCandidates} from '../../../../src/lib/completion/candidates.js';
 import {JOURNAL_KEY} from '../../../../src/lib/gateway/keys.js';
 import {parseRedisUrl} from '../../../../src/lib/redis/url.js';

@@ -20,7 +20,8 @@ import {type Endpoint, parseRedisUrl, type RedisTarget, type TlsSettings} from '
 import {type Certificates, type KeyPair, makeCertificates} from '../../../support/certificates.js';
 import {startRespServer} from '../../../support/impostors/resp-server.js';
 import {greeting, startServer} from '../../../support/impostors/servers.js';
-import {freePort, startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
+import {freePort} from '../../../support/ports.js';
+import {startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
 import {startSentinel} from '../../../support/redis/sentinels.js';
 
 const ends: (() => unknown)[] = [];

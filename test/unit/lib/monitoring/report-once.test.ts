@@ -281,7 +281,7 @@ test('what is reported is kept on a fresh connection, which is closed too; with 
   await check({instead});
   expect(reopened).toBe(1);
   counting.close();
-  await expect.poll(mine, {timeout: 10_000}).toBe(before);
+  await expect.poll(mine).toBe(before);
 });
 
 test('when it cannot be kept what has been reported, that is told with the reason', async () => {

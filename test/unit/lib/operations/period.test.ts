@@ -4,7 +4,8 @@ import {describe, expect, test} from 'vitest';
 import {sendChanges} from '../../../../src/lib/change/apply.js';
 import type {Journal} from '../../../../src/lib/journal/entry.js';
 import {newChangeId} from '../../../../src/lib/journal/entry.js';
-import {findDueSessions, grantChange, renewChange, setPeriodChange} from '../../../../src/lib/operations/period.js';
+import {grantChange, setPeriodChange} from '../../../../src/lib/operations/period.js';
+import {findDueSessions, renewChange} from '../../../../src/lib/operations/renewal.js';
 import {findChanges, undoChange} from '../../../../src/lib/operations/undo.js';
 import {makeCalendar} from '../../../../src/lib/periods/calendar.js';
 import {isOver, parseGrants, sumOf} from '../../../../src/lib/periods/grants.js';
@@ -36,9 +37,9 @@ const isDone = (outcome: object | undefined): boolean =>
 
 /** What a host does that runs the cron line: it finds what is due, and renews it. Gives the change, if there is one. */
 async function runCronLine(now: Date): Promise<string[]> {
-  const due = await findDueSessions(redis, now, spanOf);
+  const {ids, shared} = await findDueSessions(redis, now, spanOf);
   const journal = journalOf('renew-budgets');
-  const outcomes = await sendChanges(redis, due, renewChange(now, spanOf), journal);
+  const outcomes = await sendChanges(redis, ids, renewChange(now, spanOf, shared), journal);
   return outcomes.some(isDone) ? [journal.change] : [];
 }
 
@@ -180,7 +181,10 @@ describe('renewals', () => {
   });
 });
 
-test('a period that is set, or ended, while a renewal is under way is what counts', async () => {
+test.each([
+  ['computed', false],
+  ['found due', true],
+])('a period that is set, or ended, while a renewal that was %s is under way is what counts', async (_, isFound) => {
   const old: Period = {
     ...{every: 'day', timezone: 'UTC', at: '00:00', on: null, amount: typed(Decimal.of(50)), rollover: 'none'},
     ...{maxRollover: null, renewed: new Date(STARTS[0]!), carried: typed(ZERO)},
@@ -204,7 +208,8 @@ test('a period that is set, or ended, while a renewal is under way is what count
         return redis.units(...args);
       },
     };
-    const [outcome] = await sendChanges(observed, [ID], renewChange(now, spanOf), journalOf('renew-budgets'));
+    const {shared} = isFound ? await findDueSessions(redis, now, spanOf) : {};
+    const [outcome] = await sendChanges(observed, [ID], renewChange(now, spanOf, shared), journalOf('renew-budgets'));
     return [
       outcome && 'state' in outcome && outcome.state,
       ...(await readState()),
@@ -245,6 +250,6 @@ async function countRenewals(): Promise<number> {
   return entries.filter(({message}) => {
     if (message['command'] !== 'renew-budgets') return false;
     const states = (JSON.parse(message['sessions'] ?? '[]') as unknown[]).slice(1);
-    return typeof states[1] === 'string' || Array.isArray(states[1]);
+    return ['string', 'number'].includes(typeof states[1]) || Array.isArray(states[1]);
   }).length;
 }

@@ -26,8 +26,9 @@ afterAll(() => {
   plain.close();
 });
 
+const GRANTS = '[{"id":"g","amount":"5","until":null,"note":""}]';
 const removed = (budget: string | null, spent: string | null, limit = budget): Reset => ({
-  ...{id: 'x', key: x, budget, spent, limit},
+  ...{id: 'x', key: x, budget, spent, grants: false, limit},
 });
 const setUp = async (budget?: string, spent?: string): Promise<void> => {
   if (budget !== undefined) await server.client.set('session:x:budget', budget);
@@ -49,6 +50,18 @@ describe.each([
     await setUp(budget, spent);
     expect(await resetSession(as(), x, options, undefined)).toEqual(result);
     expect(await left()).toEqual(remains);
+  });
+
+  test('removes the grants of a session with its budget, and keeps them with it', async () => {
+    const ids = ['w', 'x', 'y', 'z'].map(rawId);
+    for (const id of ids) await server.client.set(`session:${id}:budget`, '15');
+    await server.client.mSet({'tokengate:grants:x': GRANTS, 'tokengate:grants:z': GRANTS, 'session:z:spent': '1'});
+    await sendChanges(as(), ids, resetChange(SPENT_ONLY), undefined);
+    expect(await server.client.exists(['tokengate:grants:x', 'tokengate:grants:z'])).toBe(2);
+    expect(await sendChanges(as(), ids, resetChange(BOTH), undefined)).toMatchObject(
+      ids.map((id) => ({id, state: 'done', result: {budget: '15', grants: id === 'x' || id === 'z' ? GRANTS : false}})),
+    );
+    expect(await server.client.dbSize()).toBe(0);
   });
 
   test.each<[string, typeof BOTH, string | undefined, string | undefined]>([
@@ -119,6 +132,18 @@ describe('what a reset would do', () => {
     ['failed', SPENT_ONLY, '1', true, {now: 'budget $1.00, spent of a wrong Redis type', error: wrong('spent')}],
   ])('is %s: %j of %j and %j', (state, options, budget, spent, facts) => {
     expect(resetChange(options).preview(x, [budget, spent], [])).toEqual({id: 'x', state, ...facts});
+  });
+
+  test.each([
+    [GRANTS, 'grants $5.00'],
+    ['some', 'grants that cannot be read'],
+    [true, 'grants that cannot be read'],
+  ])('names grants: %j', (grants, told) => {
+    expect(resetChange(BOTH).preview(x, ['15', false, grants], [])).toMatchObject({
+      now: `budget $15.00, spent none, ${told}`,
+      then: 'no budget, nothing spent, no grants',
+    });
+    expect(describeRemoved({...removed('15', null), grants})).toBe(`budget $15.00, ${told}`);
   });
 });
 

@@ -11,60 +11,64 @@ const QUARTER = 15 * 60_000;
 /** The clock on the wall, by Node.js and not by the calendar: the day, and the minutes since midnight. */
 function makeWallClock(timeZone: string): (at: number) => {day: string; minutes: number} {
   const format = new Intl.DateTimeFormat('en-CA', {
-    ...{
-      timeZone,
-      hourCycle: 'h23',
-      year: 'numeric',
-      month: '2-digit',
-      day: '2-digit',
-      hour: '2-digit',
-      minute: '2-digit',
-    },
+    ...{timeZone, hourCycle: 'h23', year: 'numeric', month: '2-digit', day: '2-digit'},
+    ...{hour: '2-digit', minute: '2-digit'},
   });
   return (at) => {
-    const parts = Object.fromEntries(format.formatToParts(at).map(({type, value}) => [type, value]));
-    const {year, month, day, hour, minute} = parts;
-    return {day: `${year}-${month}-${day}`, minutes: Number(hour) * 60 + Number(minute)};
+    // `2028-02-29, 02:30`
+    const [day = '', time = ''] = format.format(at).split(', ');
+    const [hour, minute] = time.split(':').map(Number);
+    return {day, minutes: hour! * 60 + minute!};
   };
 }
 
 /** On which day of the zone, and when, each renewal comes when the cron line runs every quarter of an hour. */
 function renewalDays(schedule: Schedule, from: string, to: string): {renewed: string[]; expected: string[]} {
-  const [spanOf, wallClock] = [makeCalendar(), makeWallClock(schedule.timezone)];
+  const [spanOf, wallClock, reached] = [makeCalendar(), makeWallClock(schedule.timezone), makeReached(schedule)];
   const budget = {state: 'money', text: '50', amount: Decimal.of(50)} as const;
   let period = {
     ...{...schedule, amount: typed(Decimal.of(50)), rollover: 'none' as const, maxRollover: null},
     ...{renewed: new Date(from), carried: typed(ZERO)},
   };
   const [renewed, expected]: [string[], string[]] = [[], []];
-  let latest = reached(schedule, wallClock(Date.parse(from)));
+  let latest = reached(wallClock(Date.parse(from)));
   for (let at = Date.parse(from); at < Date.parse(to); at += QUARTER) {
-    const {day, minutes} = wallClock(at);
+    const wall = wallClock(at);
     // A clock that is put back shows a time twice, and one that is put forward passes over it: both have reached it.
-    const now = reached(schedule, {day, minutes});
-    if (now > latest) expected.push(`${day} ${at}`);
+    const now = reached(wall);
+    if (now > latest) expected.push(`${wall.day} ${at}`);
     if (now > latest) latest = now;
     const due = findDue({period, grants: [], budget, spent: {state: 'absent'}}, new Date(at), spanOf);
     if (due?.period == null) continue;
-    renewed.push(`${day} ${at}`);
+    renewed.push(`${wall.day} ${at}`);
     period = {...period, renewed: due.period.renewed};
   }
   return {renewed, expected};
 }
 
 /** The day, or the month, whose beginning the clock on the wall has come to. */
-function reached({every, at, on}: Schedule, {day, minutes}: {day: string; minutes: number}): string {
+function makeReached({every, at, on}: Schedule): (wall: {day: string; minutes: number}) => string {
   const [hour = 0, minute = 0] = at.split(':').map(Number);
-  const date = new Date(`${day}T00:00Z`);
-  if (minutes < hour * 60 + minute) date.setUTCDate(date.getUTCDate() - 1);
-  if (every === 'day') return date.toISOString().slice(0, 10);
-  // A month that is shorter begins on its last day.
-  const last = new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 0)).getUTCDate();
-  const month =
-    date.getUTCDate() >= Math.min(on ?? 1, last)
-      ? date
-      : new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 0));
-  return month.toISOString().slice(0, 7);
+  const known = new Map<string, string>();
+  const find = (day: string, isBefore: boolean): string => {
+    const date = new Date(`${day}T00:00Z`);
+    if (isBefore) date.setUTCDate(date.getUTCDate() - 1);
+    if (every === 'day') return date.toISOString().slice(0, 10);
+    // A month that is shorter begins on its last day.
+    const last = new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 0)).getUTCDate();
+    const month =
+      date.getUTCDate() >= Math.min(on ?? 1, last)
+        ? date
+        : new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 0));
+    return month.toISOString().slice(0, 7);
+  };
+  return ({day, minutes}) => {
+    const isBefore = minutes < hour * 60 + minute;
+    const name = `${day} ${isBefore}`;
+    const found = known.get(name) ?? find(day, isBefore);
+    known.set(name, found);
+    return found;
+  };
 }
 
 describe('over two changes of daylight saving and a leap day, each period is renewed once, on its day', () => {

@@ -24,7 +24,8 @@ import {
   silent,
   startServer,
 } from '../../../support/impostors/servers.js';
-import {freePort, startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
+import {freePort} from '../../../support/ports.js';
+import {startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
 
 const SOON = 300;
 
@@ -185,7 +186,7 @@ describe('a cluster', () => {
   });
 
   test('has the time and the signal of the connection', async () => {
-    const slow = await open((await startNode()).url, {timeoutMs: SOON});
+    const slow = await open((await startNode()).url, {timeoutMs: 3 * SOON});
     await expect(slow.send(['GET', 'k'])).rejects.toMatchObject({code: 'REDIS_TIMEOUT'});
     const stop = new AbortController();
     const other = await startNode();
@@ -312,7 +313,8 @@ describe('a connection fails', () => {
   test('for what is no Redis', async () => {
     const failures = [];
     for (const kind of [greeting('SSH-2.0-OpenSSH_9.6\r\n'), closing, resetting, silent, echoing]) {
-      failures.push(await told(as((await fake(kind)) as unknown as TestRedis, 'ops:hunter2'), {timeoutMs: SOON}));
+      const server = as((await fake(kind)) as unknown as TestRedis, 'ops:hunter2');
+      failures.push(await told(server, {timeoutMs: kind === silent ? SOON : 60_000}));
     }
     expect(failures).toMatchInlineSnapshot(`
       [
