@@ -65,9 +65,9 @@ export async function readLedger(redis: Redis): Promise<Ledger | undefined> {
   };
 }
 
-function toMoment(name: string, text: string | undefined): Date {
-  const moment = new Date(Number(text || NaN));
-  if (Number.isNaN(moment.getTime())) throw unreadable(name, text ?? '');
+function toMoment(name: string, text = ''): Date {
+  const moment = new Date(/^\d+$/.test(text) ? Number(text) : NaN);
+  if (Number.isNaN(moment.getTime())) throw unreadable(name, text);
   return moment;
 }
 
