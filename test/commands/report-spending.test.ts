@@ -237,7 +237,10 @@ describe('a ledger in which something else has written', () => {
     const outputs = [await run('record-spending', broken), await run('report-spending', broken)];
     await broken.stop();
     const [{code, stderr} = {code: 0, stderr: ''}] = outputs;
-    expect({code, stderr}).toMatchObject({code: 1, stderr: expect.stringMatching(/^Error: The ledger .* cannot be read/)});
+    expect({code, stderr}).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^Error: The ledger .* cannot be read/),
+    });
     const said = outputs.map((output) => output.stderr).join('');
     for (const never of ['bug', '\u001b']) expect(said).not.toContain(never);
   });

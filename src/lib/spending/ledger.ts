@@ -85,9 +85,13 @@ export function toLedgerAmount(text: string): Money {
 }
 
 function unreadable(what: string, text: string): TokengateError {
-  return new TokengateError('LEDGER_UNREADABLE', `The ledger of spending cannot be read: ${what} is ${quoteStart(text)}.`, {
-    hint: 'To begin a new ledger, remove its keys: see the guide "Spending reports".',
-  });
+  return new TokengateError(
+    'LEDGER_UNREADABLE',
+    `The ledger of spending cannot be read: ${what} is ${quoteStart(text)}.`,
+    {
+      hint: 'To begin a new ledger, remove its keys: see the guide "Spending reports".',
+    },
+  );
 }
 
 export function formatDayRecord({first, last, gapMs, trimmed}: DayRecord): string {

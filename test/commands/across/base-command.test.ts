@@ -149,7 +149,8 @@ describe('what is typed', () => {
 });
 
 test('a hint names the server in its commands, as far as they ask one', async () => {
-  const hint = 'See: tokengate list-changes, tokengate check-store --fix, tokengate add-context NAME or tokengate --help';
+  const hint =
+    'See: tokengate list-changes, tokengate check-store --fix, tokengate add-context NAME or tokengate --help';
   const fail = async (tools: Tools): Promise<never> => {
     await tools.connect();
     throw new TokengateError('NOPE', 'No.', {hint});
