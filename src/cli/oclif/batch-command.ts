@@ -107,6 +107,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     const journal = this.journal(action.reason);
     await this.runSteps(action, async (redis, now) => {
       const selected = await this.onlyIdle(redis, now, await selectIds(redis, selection, action.universe, now));
+      if (selected.ids.length + selected.missing.length === 0) await this.adviseGlob();
       const doubts = action.onUnknown === undefined ? {selected} : await this.judge(redis, selected, action.onUnknown);
       return [{...doubts, change: action.change, journal: journal && {...journal, began: now}}];
     });
