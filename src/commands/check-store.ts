@@ -63,6 +63,7 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
     await report.open();
     for await (const page of checkStore(redis, {match, isPrintable: isSafeText})) {
       await report.addPage(page);
+      if (page.isDenied) this.warnAll(['Periods and grants were not checked: this user may not read tokengate:*.']);
       fixable.push(...page.findings.filter(isFixable).slice(0, MAX_REPAIRS - fixable.length));
     }
     if (report.counts.keys === 0) await this.adviseGlob();

@@ -24,6 +24,8 @@ import {judge, judgeId} from './judge.js';
 export interface CheckedPage {
   keys: number;
   findings: Finding[];
+  /** True when this user may not read periods and grants, of which there are some. */
+  isDenied?: boolean;
 }
 
 /** A pattern of our own keys of a session. */
@@ -62,7 +64,10 @@ export async function* checkStore(
       const now = new Date(start + performance.now() - began);
       const reading = readFacts(redis, meant);
       const read = await (keysOfOne === OWN ? ifPermitted(reading) : reading);
-      if (read === undefined) break;
+      if (read === undefined) {
+        yield {keys: 0, findings: [], isDenied: true};
+        break;
+      }
       const suspects = read.filter((facts) => judge(facts, now).length > 0);
       const again = await settle(
         redis,
