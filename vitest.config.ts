@@ -7,8 +7,8 @@ const SHARED = {
   pool: 'forks',
   // A worker loads `src` and its packages once, not for each file.
   isolate: false,
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  testTimeout: 180_000,
+  hookTimeout: 180_000,
   expect: {poll: {timeout: 30_000}},
 } as const;
 

@@ -23,6 +23,9 @@
 -- The entry is written first, because that is where a refusal comes: after its first write a script may go on writing, even
 -- when memory is full. A reset has to work then, so it starts with XTRIM, which needs no memory but counts as a write. If
 -- something is refused nevertheless, everything is taken back.
+--
+-- A PTTL for each key is an eighth of the time. Redis says at once only how many of all its keys expire (INFO), and there are
+-- always some beside a gateway: freezes and counters.
 --- @include "put"
 --- @include "refused"
 

@@ -14,6 +14,7 @@ import {makeCounter} from './instructions.mjs';
 import {makeMeter, measurePairs} from './measure.mjs';
 import {formatReport, formatTables} from './report.mjs';
 import batches from './sections/batches.mjs';
+import budgetFiles from './sections/budget-files.mjs';
 import lists from './sections/lists.mjs';
 import renewals from './sections/renewals.mjs';
 import spending from './sections/spending.mjs';
@@ -23,7 +24,7 @@ import {targetOf} from './targets.mjs';
 
 const OUTPUT = 'docs/development/benchmarks.md';
 /** Each of these is measured once for each number of sessions. */
-const SIZED = [lists, spending, batches, renewals];
+const SIZED = [lists, spending, batches, renewals, budgetFiles];
 /** Above this number only lists are measured, a few times. */
 const MANY = 100_000;
 const FEW_RUNS = 3;
@@ -129,7 +130,7 @@ function readOptions() {
   } catch (error) {
     process.stderr.write(
       `${error.message}\nUsage: npm run bench -- [--sessions N,N] [--runs N] [--starts N] [--only NAME,NAME]\n` +
-        'Names: start, first, tab, list, record, report, reset, freeze, renew, or one of them such as list-ndjson; with --only no file is written.\n',
+        'Names: start, first, tab, list, record, report, reset, freeze, renew, budgets, or one of them such as list-ndjson; with --only no file is written.\n',
     );
     process.exit(1);
   }

@@ -37,6 +37,17 @@ const PERIOD_FILES = {
   readPeriods: ({id}) => ['GET', `tokengate:period:${id}`],
 };
 
+/** Budget files: one as things are, and one that changes every budget. */
+const BUDGET_FILES = {
+  listed: ({budget}) => budget,
+  raised: ({budget}) => raise(budget),
+};
+
+/** The budget that the file with the raised ones gives. */
+export function raise(budget) {
+  return `${budget}5`;
+}
+
 function formatPeriod(renewed) {
   return JSON.stringify({
     ...{every: 'year', timezone: 'UTC', at: '00:00', on: null, amount: '50', rollover: 'none', max_rollover: null},
@@ -84,10 +95,16 @@ export function makeData(count, folder) {
     texts[name] = (session) => commands(session).map(encode).join('');
   }
   for (const [name, toCommand] of Object.entries(PERIOD_FILES)) texts[name] = (session) => encode(toCommand(session));
+  for (const [name, toBudget] of Object.entries(BUDGET_FILES)) {
+    texts[name] = (session) => {
+      const head = session.index === 0 ? 'version: 1\nsessions:\n' : '';
+      return `${head}  ${session.id}: {budget: ${toBudget(session)}}\n`;
+    };
+  }
   const written = new Set();
   const files = {};
   for (const [name, toText] of Object.entries(texts)) {
-    const path = join(folder, name === 'ids' ? 'ids.txt' : `${name}.resp`);
+    const path = join(folder, name);
     const write = () => {
       if (!written.has(name)) writeSessions(path, count, toText);
       written.add(name);
@@ -97,7 +114,7 @@ export function makeData(count, folder) {
   }
   let keys = 0;
   for (let index = 0; index < count; index++) keys += RESP_FILES.load.commands(sessionAt(index)).length;
-  return {count, keys, files};
+  return {count, keys, files, first: sessionAt(0)};
 }
 
 function writeSessions(path, count, toText) {

@@ -35,14 +35,15 @@ export function makeMeter({folder, cli, places}, tokengate, counter) {
       : [program, args];
     const {seconds} = await start(file, words, ...rest);
     if (!existsSync(usageFile)) return {seconds, cpuSeconds: NaN, peakMiB: NaN};
-    const [peakKiB, user, system] = readFileSync(usageFile, 'utf8').trim().split(' ').map(Number);
+    // Before them GNU time writes a line about an exit code that is not 0.
+    const [peakKiB, user, system] = readFileSync(usageFile, 'utf8').trim().split(/\s/).slice(-3).map(Number);
     return {seconds, cpuSeconds: user + system, peakMiB: peakKiB / 1024};
   };
   const ofPlace = (over = 'TCP') => ({...env, TOKENGATE_REDIS_URL: places[over].url});
   return {
     node: (args) => measure(run, process.execPath, args, {env}),
-    tokengate: (args, {input, over, env: more} = {}) =>
-      measure(run, tokengate, args, {input, env: {...ofPlace(over), ...more}}),
+    tokengate: (args, {input, over, env: more, wanted} = {}) =>
+      measure(run, tokengate, args, {input, wanted, env: {...ofPlace(over), ...more}}),
     redisCli: (args, over = 'TCP') => measure(run, cli, [...places[over].options, ...args], {env}),
     redisPipe: (file, over = 'TCP') => measure(feed, cli, [...places[over].options, '--pipe'], file, {env}),
     /** In a run of its own, after others have left the code that they compiled. */

@@ -7,9 +7,10 @@ import {performance} from 'node:perf_hooks';
 /**
  * Runs a program that must succeed.
  *
- * @param {{input?: string, keepOutput?: boolean, env?: object}} options `input` is a file
+ * @param {{input?: string, keepOutput?: boolean, env?: object, wanted?: number}} options `input` is a file; `wanted` is the
+ *   exit code, if not 0
  */
-export async function run(program, args, {input, keepOutput = false, env} = {}) {
+export async function run(program, args, {input, keepOutput = false, env, wanted = 0} = {}) {
   const stdin = input === undefined ? 'ignore' : openSync(input);
   const start = performance.now();
   const child = spawn(program, args, {env, stdio: [stdin, keepOutput ? 'pipe' : 'ignore', 'pipe']});
@@ -18,7 +19,7 @@ export async function run(program, args, {input, keepOutput = false, env} = {}) 
   const exited = once(child, 'exit').then(([code]) => ({code, seconds: (performance.now() - start) / 1000}));
   const [{code, seconds}] = await Promise.all([exited, once(child, 'close')]);
   if (input !== undefined) closeSync(stdin);
-  if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code}:\n${output.stderr}`);
+  if (code !== wanted) throw new Error(`${program} ${args.join(' ')} ended with ${code}:\n${output.stderr}`);
   return {...output, seconds};
 }
 

@@ -19,6 +19,9 @@ const TARGETS = {
   'list-ndjson 1000000': {peakMiB: 150},
   'reset-stdin 100000': {ratio: 3.3, aim: 3},
   'reset-all 100000': {ratio: 3.8, aim: 3.3},
+  'budgets-diff 100000': {ratio: 3, aim: 2.3},
+  'budgets-same 100000': {ratio: 3, aim: 1.3},
+  'budgets-all 100000': {ratio: 1.5, aim: 1.3},
 };
 
 /** Undefined for what has no target. */

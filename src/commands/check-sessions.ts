@@ -224,6 +224,7 @@ A webhook receives JSON with a "text" field, as Slack expects. Put its URL in a 
     known: number | null,
     notifications: readonly NotificationJson[],
   ): Promise<void> {
+    if (check.checked === 0) await this.adviseGlob();
     if (this.flags.quiet && findings.length === 0 && !this.jsonEnabled()) return;
     const text = this.jsonEnabled()
       ? `${stringifyJson({...toCheckJson(check, findings, known), notifications}, '  ')}\n`

@@ -65,6 +65,7 @@ Exits with 0 if nothing was found or everything was repaired, 2 if something is 
       await report.addPage(page);
       fixable.push(...page.findings.filter(isFixable).slice(0, MAX_REPAIRS - fixable.length));
     }
+    if (report.counts.keys === 0) await this.adviseGlob();
     await report.beginRepairs();
     if (dryRun) for (const finding of fixable) await report.addPlan(finding);
     const journal = willRepair && fixable.length > 0 ? await this.repair(redis, fixable, report) : undefined;

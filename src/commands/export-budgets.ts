@@ -4,6 +4,7 @@ import {FILE_FORMATS, writeBudgets} from '../cli/batches/budget-file.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {formatFlag, matchFlag, whereFlag} from '../cli/oclif/flags.js';
 import {replaceWithPieces} from '../cli/terminal/replace-file.js';
+import {countOf} from '../cli/text/words.js';
 import {makeSchema} from '../lib/budget-files/schema.js';
 import {readHeld} from '../lib/budget-files/state.js';
 import {toWritten, type WrittenSession} from '../lib/budget-files/written.js';
@@ -55,22 +56,29 @@ With --match, the scope of the file is the sessions that match. --schema prints 
   async run(): Promise<void> {
     const {out, schema} = this.flags;
     const problems: string[] = [];
-    const pieces = schema ? [`${JSON.stringify(makeSchema(), null, 2)}\n`] : await this.export(problems);
+    const refusals: TokengateError[] = [];
+    const pieces = schema ? [`${JSON.stringify(makeSchema(), null, 2)}\n`] : await this.export(problems, refusals);
     if (out === undefined) await this.write(pieces);
     else await replaceWithPieces(out, pieces);
+    const [first] = refusals;
+    if (first !== undefined) {
+      const message = `The file is not complete: it lacks the budgets of ${countOf(refusals.length, 'session')}. ${first.message}`;
+      throw new TokengateError('EXPORT_INCOMPLETE', message, {hint: first.hint});
+    }
     this.warnAll(problems);
   }
 
-  private async export(problems: string[]): Promise<AsyncIterable<string>> {
+  private async export(problems: string[], refusals: TokengateError[]): Promise<AsyncIterable<string>> {
     const {match, where, json, format = json ? 'json' : 'yaml'} = this.flags;
     const filter = where === undefined ? undefined : parseFilter(where);
     if (match === '') throw new TokengateError('INVALID_USAGE', 'The glob of --match is empty.');
     const redis = await this.connect();
     const now = await serverTime(redis);
     const {ids} = await selectIds(redis, {ids: [], all: true, match, where: filter}, BUDGET_KEYS, now);
+    if (ids.length === 0) await this.adviseGlob();
     // The file is not responsible for sessions that a filter leaves out.
     const scope = where === undefined ? match : undefined;
-    return writeBudgets(readWritten(redis, ids, problems), {format, scope});
+    return writeBudgets(readWritten(redis, ids, problems, refusals), {format, scope});
   }
 }
 
@@ -78,10 +86,12 @@ async function* readWritten(
   redis: Redis,
   ids: Parameters<typeof readHeld>[1],
   problems: string[],
+  refusals: TokengateError[],
 ): AsyncGenerator<WrittenSession[]> {
   for await (const page of readHeld(redis, ids)) {
     const sessions = page.flatMap((reading) => toWritten(reading) ?? []);
-    for (const {id, problems: own} of sessions) {
+    for (const {id, problems: own, refusal} of sessions) {
+      if (refusal !== undefined) refusals.push(refusal);
       problems.push(...own.map((problem) => `Session '${nameOf(id)}': ${problem}.`));
     }
     yield sessions;

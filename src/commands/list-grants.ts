@@ -35,5 +35,6 @@ export default class ListGrants extends BaseCommand<typeof ListGrants> {
     const none = match === undefined ? 'There are no grants.\n' : 'No grant matches.\n';
     await this.writeList(renderGrants(rows, {format, none, isTerminal: this.isTerminal}));
     this.warnAll(unreadable);
+    if (rows.length === 0) await this.adviseGlob();
   }
 }

@@ -66,6 +66,7 @@ With --overdue, lists only budgets that should have been renewed more than --gra
         : describeNone(match !== undefined || where !== undefined);
     await this.writeList(renderPeriods(rows, {format, spanOf, now, none, isTerminal: this.isTerminal}));
     this.warnAll(unreadable);
+    if (rows.length === 0) await this.adviseGlob();
     if (overdue && rows.length > 0) this.endWithFinding();
   }
 }

@@ -1,6 +1,5 @@
 import {Flags} from '@oclif/core';
 
-import {toCommandLine} from '../cli/copyable/shell-quote.js';
 import {BaseCommand} from '../cli/oclif/base-command.js';
 import {
   DEFAULT_SAMPLE,
@@ -14,7 +13,6 @@ import {
   whereFlag,
 } from '../cli/oclif/flags.js';
 import {groupFlags, readGroups} from '../cli/oclif/group-flags.js';
-import {formatCount} from '../cli/text/words.js';
 import type {GroupView} from '../cli/views/groups.js';
 import {
   type ColumnName,
@@ -37,7 +35,6 @@ import {type Filter, parseFilter} from '../lib/sessions/filter.js';
 import {type GroupOf, makeGroups} from '../lib/sessions/groups.js';
 import {listPrinted, listSessions, SORT_FIELDS} from '../lib/sessions/list.js';
 import {describePartial, type Totals} from '../lib/sessions/totals.js';
-import {countSessions} from '../lib/sessions/unknown-ids.js';
 import {TokengateError} from '../lib/values/errors.js';
 import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';
@@ -142,10 +139,9 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
       );
     }
     this.warnAll(problems);
-    if (groupOf !== undefined) return;
     const isAllOfGlob = !isPicked && limit !== 0;
-    if (listed.count === 0 && isAllOfGlob && format === 'table' && match !== undefined)
-      await this.adviseGlob(redis, match);
+    if (listed.count === 0 && isAllOfGlob && format === 'table') await this.adviseGlob();
+    if (groupOf !== undefined) return;
     if (leftOut.length > 0) {
       const message = `Left out, since NUL cannot end their IDs: '${leftOut.join("', '")}'.`;
       throw new TokengateError('LIST_INCOMPLETE', message, {hint: 'Without -0 every ID can be listed.'});
@@ -165,14 +161,6 @@ Columns: id, budget, spent, remaining, used, frozen, until (the end of the freez
       sort: sort as GroupView['sort'],
       ...{groupOf, reverse, limit},
     });
-  }
-
-  /** Says how many sessions there are if a glob finds none, and which glob would find some. */
-  private async adviseGlob(redis: Redis, match: string): Promise<void> {
-    const {count, isComplete, glob} = await countSessions(redis, match);
-    const total = `There ${count === 1 ? 'is' : 'are'} ${isComplete ? '' : 'more than '}${formatCount(count)}.`;
-    const advice = glob === undefined ? '' : ` Did you mean --match ${toCommandLine([glob]) ?? ''}?`;
-    this.warnAll([`No session was found for --match '${match}'. ${total}${advice}`]);
   }
 
   /** The highest spending first, unless reversed. */

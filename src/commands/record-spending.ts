@@ -64,6 +64,7 @@ It asks nothing, changes no key of the gateway, and writes no entry in the journ
     const recording = await recordSpending(redis, {match, timezone: zone, keepSeconds});
     if (!this.flags.quiet) this.render(recording);
     this.warnAll(warningsOf(recording));
+    if (recording.sessions === 0) await this.adviseGlob();
     return toJson(recording);
   }
 

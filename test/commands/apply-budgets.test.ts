@@ -37,6 +37,43 @@ describe('apply-budgets', () => {
     expect(await Promise.all(['dev-team', 'bot', 'same', 'other'].map(budgetOf))).toEqual(['45.0', null, '1', '7']);
   });
 
+  test('reports all twelve mistakes of a file with their lines, and changes nothing', async () => {
+    await load({'dev-team': '45.0'});
+    const before = await dumpKeyspace(redis);
+    const path = await file(`version: 1
+scope: ['team:*', dev-team]
+defauls: {timezone: UTC}
+sessions:
+  dev-team: {budget: 50}
+  team:a: {budget: 1e3}
+  team:b: {budget: ~}
+  team:c: {bugdet: 5}
+  team:d: {budget: 5, period: fortnight}
+  team:e: {budget: 5, period: month, timezone: Europe/Atlantis}
+  team:f: {budget: 5, period: month, on: 32}
+  team:g: {period: month}
+  team:h: {budget: 5, rollover: unused}
+  bot: {budget: 5}
+  dev-team: {budget: 5}
+rules:
+  - {budget: 5}
+`);
+    for (const command of ['apply-budgets --yes', 'apply-budgets --dry-run', 'diff-budgets']) {
+      const {code, stdout, stderr} = await run(`${command} -f ${path}`, redis);
+      expect({code, stdout}).toEqual({code: 1, stdout: ''});
+      const places = stderr.split('\n').flatMap((line) => {
+        const [, place] = /^(?:Error: )?\S+budgets\.yaml:(\d+:\d+: \S+): /.exec(line) ?? [];
+        return place ?? [];
+      });
+      expect(places).toEqual([
+        ...['3:1: defauls', '6:20: budget', '7:20: budget', '8:12: bugdet', '9:31: period', '10:48: timezone'],
+        ...['11:42: on', '12:20: period', '13:33: rollover', '14:3: sessions', '15:3: sessions', '17:5: match'],
+      ]);
+      expect(stderr).toContain('Error: Found 12 mistakes, and did nothing.\n');
+    }
+    expect(await dumpKeyspace(redis)).toEqual(before);
+  });
+
   test('its rules are for sessions that exist and are not named; the first match wins', async () => {
     await load({'team:a': '1', 'team:b': '1', other: '1'});
     const path = await file(

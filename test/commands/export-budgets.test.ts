@@ -42,10 +42,25 @@ describe('export-budgets', () => {
     `);
   });
 
+  test('of a session that the user may not read is an error, and the file says which', async () => {
+    await load({mine: '1', yours: '2'});
+    await redis.client.sendCommand([
+      ...['ACL', 'SETUSER', 'half', 'reset', 'on', '>a-password', '+@all', '~tokengate:*', '~session:mine:*'],
+    ]);
+    const url = redis.url.replace('unix://', 'unix://half:a-password@');
+    const {code, stdout, stderr} = await run('export-budgets --json', {url});
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({sessions: {mine: {budget: 1}, yours: {}}});
+    expect(JSON.parse(stderr)).toMatchObject({
+      error: {code: 'EXPORT_INCOMPLETE', message: expect.stringMatching(/^The file is .* of 1 session\. .*\.$/)},
+    });
+  });
+
   test('lists what no file can say without it, with a warning', async () => {
-    await load({nan: 'nan', minus: '-5', long: `0.${'1'.repeat(40)}`, fine: '1'});
+    await load({nan: 'nan', minus: '-5', long: `0.${'1'.repeat(40)}`, fine: '1', hash: '3'});
     await redis.client.lPush('session:list:budget', 'x');
     await redis.client.set('tokengate:period:fine', '{');
+    await redis.client.hSet('tokengate:period:hash', 'every', 'day');
     await redis.client.set(Buffer.from('session:\xff:budget', 'latin1'), '4');
     const {code, stdout, stderr} = await run('export-budgets', redis);
     expect(code).toBe(0);
@@ -55,6 +70,8 @@ describe('export-budgets', () => {
       sessions:
         # its period or its grants cannot be read
         fine: {}
+        # its period or its grants cannot be read
+        hash: {}
         # its budget is of a wrong Redis type
         list: {}
         # its budget is '0.1111111111111111111111111111111111111111', which no file can say
@@ -69,6 +86,7 @@ describe('export-budgets', () => {
     `);
     expect(stderr).toMatchInlineSnapshot(`
       "Warning: Session 'fine': its period or its grants cannot be read.
+      Warning: Session 'hash': its period or its grants cannot be read.
       Warning: Session 'list': its budget is of a wrong Redis type.
       Warning: Session 'long': its budget is '0.1111111111111111111111111111111111111111', which no file can say.
       Warning: Session 'minus': its budget is '-5', which no file can say.

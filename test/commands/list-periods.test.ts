@@ -27,6 +27,7 @@ describe('list-periods', () => {
     expect(await run('list-periods --match b', redis)).toMatchObject({
       ...none,
       stdout: 'No period and no grant matches.\n',
+      stderr: "Warning: No session was found for --match 'b'. There is 1.\n",
     });
     await redis.client.set('tokengate:period:a', 'x');
     expect(await run('list-periods --overdue --quiet', redis)).toMatchObject({

@@ -221,3 +221,27 @@ test('without any recording it says how to begin', async () => {
   expect(stderr).toContain('No spending has been recorded yet.');
   expect(stderr).toContain('tokengate record-spending --quiet');
 });
+
+describe('a ledger in which something else has written', () => {
+  test.each<[string, (broken: TestRedis) => Promise<unknown>]>([
+    ['a time', ({client}) => client.hSet('tokengate:{spending}:ledger', 'began', 'b\u001b[31m')],
+    ['a time zone', ({client}) => client.hSet('tokengate:{spending}:ledger', 'timezone', 'Mars')],
+    ['a position', ({client}) => client.hSet('tokengate:{spending}:ledger', 'position', 'here')],
+    ['a day', ({client}) => client.hSet('tokengate:{spending}:ledger', 'day:2026-01-01', 'x')],
+    ['what was seen', ({client}) => client.hSet('tokengate:{spending}:seen', 'a', 'much 0-0')],
+  ])('is an error that says so, and no bug: %s', async (_, spoil) => {
+    const broken = await startRedis();
+    await broken.client.mSet({'session:a:budget': '10', 'session:a:spent': '1'});
+    await run('record-spending', broken);
+    await spoil(broken);
+    const outputs = [await run('record-spending', broken), await run('report-spending', broken)];
+    await broken.stop();
+    const [{code, stderr} = {code: 0, stderr: ''}] = outputs;
+    expect({code, stderr}).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^Error: The ledger .* cannot be read/),
+    });
+    const said = outputs.map((output) => output.stderr).join('');
+    for (const never of ['bug', '\u001b']) expect(said).not.toContain(never);
+  });
+});

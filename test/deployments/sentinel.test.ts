@@ -184,7 +184,7 @@ test('a failover in the middle of a batch: the report is what the keys say, and 
     const counts = new Set(outcomes.map(({outcome}) => outcome));
     expect([...counts].sort()).toEqual(['not_done', 'reset', 'unknown']);
 
-    expect(await runBinary(['reset-session', '--all', '--yes', '--quiet'], watched)).toMatchObject({
+    expect(await runBinary(['reset-session', '--all', '--yes', '--quiet', '--timeout', '30'], watched)).toMatchObject({
       code: 0,
       stdout: `✓ Reset ${left.size.toLocaleString('en-US')}\n`,
     });

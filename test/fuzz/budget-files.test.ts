@@ -42,7 +42,9 @@ const anyPeriod = fc.record({
 });
 const anySession = fc.record({
   id: anyBytes.filter((bytes) => bytes.length > 0),
-  budget: fc.option(fc.oneof(anyMoneyText, fc.constantFrom('1E+5', '10_', '1_0', '٣', 'inf', '9'.repeat(300)))),
+  budget: fc.option(
+    fc.oneof(anyMoneyText, anyBytes, fc.constantFrom('1E+5', '10_', '1_0', '٣', 'inf', '9'.repeat(300))),
+  ),
   spent: fc.option(anyMoneyText),
   period: fc.option(
     fc.oneof(

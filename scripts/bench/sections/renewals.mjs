@@ -5,7 +5,7 @@ const RESET = ['reset-session', '--all', '--keep-budget', '--yes', '--quiet'];
 
 export default {
   title: 'Renewals',
-  text: 'Each session has a period beside its budget and its spending.',
+  text: 'Each session has a period beside its budget and its spending. The last second of a renewal, and half a second of the\nreset, is the wait until the last session is looked at again.',
   names: ['renew-nothing', 'renew-all'],
   async measure({server, meter, data, measure}) {
     const {count, files} = data;

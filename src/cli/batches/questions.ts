@@ -34,9 +34,14 @@ export function askAboutSteps(
     ...steps.flatMap(({selected: {ids}}) => ids.filter((id) => !unknown.has(id)).slice(0, NAMED)),
   ];
   const missing = steps.flatMap(({selected}) => selected.missing.map((id) => `'${nameOf(id)}'`));
-  const more = missing.length > NAMED ? `, and ${formatCount(missing.length - NAMED)} more` : '';
-  const leftOut = missing.length === 0 ? '' : `Not found, and left out: ${missing.slice(0, NAMED).join(', ')}${more}. `;
+  const leftOut = missing.length === 0 ? '' : `Not found, and left out: ${namesOf(missing)}. `;
   return `${leftOut}${askAbout(verb, {count, first, unknown}, server)}`;
+}
+
+/** The first of some quoted IDs, and how many more there are. */
+export function namesOf(quoted: readonly string[]): string {
+  const more = quoted.length > NAMED ? `, and ${formatCount(quoted.length - NAMED)} more` : '';
+  return `${quoted.slice(0, NAMED).join(', ')}${more}`;
 }
 
 /** The beginning of the question whether to undo. */

@@ -361,8 +361,30 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     this.warnAll([`${what}${nearest === undefined ? otherwise : ` ${nearest}`}`]);
   }
 
+  /** Call it when nothing was found: a glob that matches no session may be a slip. */
+  protected async adviseGlob(): Promise<void> {
+    const {match} = this.flags as {match?: string};
+    if (match === undefined || this.redis === undefined) return;
+    const {adviseOn} = await import('../copyable/glob-advice.js');
+    const advice = await adviseOn(this.redis, match);
+    if (advice !== undefined) this.warnAll([advice]);
+  }
+
   protected override async catch(error: unknown): Promise<void> {
-    reportError(this.explainWords(await this.explainUnknown(error)), {json: this.jsonEnabled(), command: this.id});
+    const explained = this.nameServer(this.explainWords(await this.explainUnknown(error)));
+    reportError(explained, {json: this.jsonEnabled(), command: this.id});
+  }
+
+  /** Lets the commands of the hint reach the same server. Those of the context file need none. */
+  private nameServer(error: unknown): unknown {
+    const flags = this.redis === undefined ? null : toCommandLine(this.connectionFlags);
+    if (!(error instanceof TokengateError) || error.hint === undefined || !flags) return error;
+    const {code, message} = error;
+    const hint = error.hint.replace(
+      /\btokengate (?!\w+-contexts?\b)[a-z]+-[a-z]+/g,
+      (command) => `${command} ${flags}`,
+    );
+    return new TokengateError(code, message, {hint, cause: error});
   }
 
   /** Adds to the error about an unknown session which one was probably meant. */

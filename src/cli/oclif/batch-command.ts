@@ -16,7 +16,7 @@ import {TokengateError} from '../../lib/values/errors.js';
 import {nameOf, type RawId, rawId} from '../../lib/values/session-id.js';
 import {parseDuration} from '../../lib/values/time.js';
 import {BatchReport} from '../batches/batch-report.js';
-import {askAboutSteps, NAMED} from '../batches/questions.js';
+import {askAboutSteps, NAMED, namesOf} from '../batches/questions.js';
 import {readStdin} from '../terminal/input.js';
 import {onInterrupt} from '../terminal/interrupts.js';
 import {showProgress} from '../terminal/progress.js';
@@ -107,9 +107,21 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     const journal = this.journal(action.reason);
     await this.runSteps(action, async (redis, now) => {
       const selected = await this.onlyIdle(redis, now, await selectIds(redis, selection, action.universe, now));
+      if (selected.ids.length + selected.missing.length === 0) await this.adviseGlob();
+      this.warnOfLeftOut(selected);
       const doubts = action.onUnknown === undefined ? {selected} : await this.judge(redis, selected, action.onUnknown);
       return [{...doubts, change: action.change, journal: journal && {...journal, began: now}}];
     });
+  }
+
+  /** Whoever types an ID beside a filter may expect that the session is changed in any case. */
+  private warnOfLeftOut({ids, missing}: Selected): void {
+    if (this.ids.length === 0) return;
+    const found = new Set([...ids, ...missing]);
+    const leftOut = this.ids.filter((id) => !found.has(id)).map((id) => `'${nameOf(id)}'`);
+    if (leftOut.length === 0) return;
+    const filters = (['match', 'where', 'idle'] as const).filter((name) => this.batchFlags[name] !== undefined);
+    this.warnAll([`Left out by ${filters.map((name) => `--${name}`).join(' or ')}: ${namesOf(leftOut)}.`]);
   }
 
   /** With --idle, keeps only the idle ones of the selected sessions. */

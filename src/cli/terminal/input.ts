@@ -1,4 +1,5 @@
-import {constants, createReadStream, fstatSync, readFileSync, readlinkSync} from 'node:fs';
+import {constants, createReadStream, fstatSync, openSync, readFileSync, readlinkSync, statSync} from 'node:fs';
+import {Socket} from 'node:net';
 
 import {TokengateError} from '../../lib/values/errors.js';
 
@@ -23,7 +24,7 @@ export async function readStdin(what: string, most = Infinity): Promise<Buffer> 
     new TokengateError('STDIN_UNREADABLE', `Cannot read ${what} from stdin: ${why}.`);
   const why = whyUnreadable();
   if (why !== undefined) throw refuse(why);
-  return readAll(process.stdin, 'The input on stdin', most, refuse);
+  return readAll(() => process.stdin, 'The input on stdin', most, refuse);
 }
 
 /**
@@ -34,13 +35,25 @@ export async function readStdin(what: string, most = Infinity): Promise<Buffer> 
  */
 export async function readInput(path: string, most: number): Promise<Buffer> {
   if (path === STDIN) return readStdin('the file', most);
-  return readAll(createReadStream(path), `The file '${path}'`, most, (why) => {
-    return new TokengateError('FILE_UNREADABLE', `Cannot read '${path}': ${why}.`);
-  });
+  return readAll(
+    () => openToRead(path),
+    `The file '${path}'`,
+    most,
+    (why) => {
+      return new TokengateError('FILE_UNREADABLE', `Cannot read '${path}': ${why}.`);
+    },
+  );
+}
+
+/** Opening a named pipe waits for its writer, and no signal ends a process of which a thread waits for that. */
+function openToRead(path: string): NodeJS.ReadableStream {
+  if (!statSync(path).isFIFO()) return createReadStream(path);
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  return new Socket({fd, readable: true, writable: false});
 }
 
 async function readAll(
-  stream: NodeJS.ReadableStream,
+  open: () => NodeJS.ReadableStream,
   name: string,
   most: number,
   refuse: (why: string) => TokengateError,
@@ -48,7 +61,7 @@ async function readAll(
   const chunks: Buffer[] = [];
   let length = 0;
   try {
-    for await (const chunk of stream) {
+    for await (const chunk of open()) {
       chunks.push(chunk as Buffer);
       length += chunk.length;
       if (length > most) {

@@ -14,13 +14,16 @@ export function keepSecret(text: string): void {
   for (const secret of secretsOfUrl(text)) addSecret(secret);
 }
 
+/** A URL's parameters that hold no secret. */
+const HARMLESS = /\?(?:(?:db=\d+|ssl_\w+=[^&]*)(?:&|$))+$/;
+
 /**
  * Remembers the password in a Redis URL; also the whole URL if it may hold one, since in a malformed URL the password
  * can be anywhere.
  */
 export function keepSecretUrl(url: string): void {
   keepSecret(url);
-  if (/[@?]/.test(url)) addSecret(url);
+  if (/[@?]/.test(url.replace(HARMLESS, ''))) addSecret(url);
 }
 
 /** Remembers a webhook's URL, with and without its host: the path alone is enough to post there. */

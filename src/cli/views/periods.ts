@@ -10,7 +10,7 @@ import {formatExactMoney, type Money, ZERO} from '../../lib/values/money.js';
 import {nameOf, type RawId} from '../../lib/values/session-id.js';
 import {formatDuration} from '../../lib/values/time.js';
 import {renderDocuments} from '../text/documents.js';
-import {showText} from '../text/escape.js';
+import {roomOf, showCut} from '../text/escape.js';
 import {drawTable} from '../text/table.js';
 import type {SecondLookJson} from './second-look.js';
 
@@ -170,6 +170,13 @@ function describeOverdue(id: RawId, {period}: Renewing, now: Date): string {
   return `The last renewal of session '${nameOf(id)}' is in the future, so it does not renew: check-store --fix mends that.`;
 }
 
+interface ListView {
+  format: Format;
+  /** The text in place of an empty table. */
+  none: string;
+  isTerminal: boolean;
+}
+
 /** A row of `list-periods`. */
 export interface ListedPeriod {
   id: string;
@@ -191,13 +198,7 @@ const PERIOD_HEADINGS = [
 /** A list of periods as text, piece by piece; `none` stands for an empty table. */
 export async function* renderPeriods(
   rows: readonly ListedPeriod[],
-  {
-    format,
-    spanOf,
-    now,
-    none,
-    isTerminal,
-  }: {format: Format; spanOf: SpanOf; now: Date; none: string; isTerminal: boolean},
+  {format, spanOf, now, none, isTerminal}: ListView & {spanOf: SpanOf; now: Date},
 ): AsyncGenerator<string> {
   const toJson = ({id, state, isOverdue}: ListedPeriod): object => ({
     session_id: id,
@@ -210,6 +211,7 @@ export async function* renderPeriods(
       yield* await drawTable(
         PERIOD_HEADINGS,
         rows.map((row) => toCells(row, spanOf, now)),
+        {flexible: [0], right: [2, 5, 6]},
       );
   } else {
     yield* renderDocuments(rows.map(toJson), format, {isTerminal, fields: Object.keys(toJson(NO_ROW))});
@@ -220,14 +222,15 @@ const UNREADABLE: PeriodState = {period: null, grants: [], budget: {state: 'abse
 const NO_ROW: ListedPeriod = {id: '', state: undefined, isOverdue: false};
 
 function toCells({id, state, isOverdue}: ListedPeriod, spanOf: SpanOf, now: Date): string[] {
-  if (state === undefined) return [showText(id), 'unreadable', '-', '-', '-', '-', '-'];
+  const shown = showCut(id, roomOf(process.stdout));
+  if (state === undefined) return [shown, 'unreadable', '-', '-', '-', '-', '-'];
   const {period, grants} = state;
   const granted = grants.length === 0 ? '-' : formatExactMoney(sumOf(grants));
-  if (period === null) return [showText(id), '-', '-', '-', '-', '-', granted];
+  if (period === null) return [shown, '-', '-', '-', '-', '-', granted];
   const {timezone, renewed, carried, amount} = period;
   const next = isOverdue ? 'overdue' : formatInZone(spanOf(period, now).end, timezone);
   return [
-    showText(id),
+    shown,
     describeSchedule(period),
     formatExactMoney(amount.value),
     formatInZone(renewed, timezone),
@@ -251,18 +254,22 @@ export function toGrantJson({id, amount, until, note}: Grant): GrantJson {
 /** A list of grants as text, piece by piece. */
 export async function* renderGrants(
   rows: readonly {id: string; grant: Grant}[],
-  {format, none, isTerminal}: {format: Format; none: string; isTerminal: boolean},
+  {format, none, isTerminal}: ListView,
 ): AsyncGenerator<string> {
   if (format === 'table') {
+    const room = roomOf(process.stdout);
     const cells = rows.map(({id, grant}) => [
-      showText(id),
-      showText(grant.id),
+      showCut(id, room),
+      showCut(grant.id, room),
       formatExactMoney(grant.amount.value),
       describeGrantEnd(grant).replace(/^until /, ''),
-      showText(grant.note),
+      showCut(grant.note, room),
     ]);
     if (rows.length === 0) yield none;
-    else yield* await drawTable(['Session ID', 'Grant', 'Amount', 'Until', 'Note'], cells);
+    else {
+      const header = ['Session ID', 'Grant', 'Amount', 'Until', 'Note'];
+      yield* await drawTable(header, cells, {flexible: [0, 4], right: [2]});
+    }
   } else {
     const documents = rows.map(({id, grant}) => ({session_id: id, ...toGrantJson(grant)}));
     yield* renderDocuments(documents, format, {

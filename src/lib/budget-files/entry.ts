@@ -18,6 +18,7 @@ export type Defaults = Pick<FieldValues, (typeof DEFAULTS)[number]>;
 /** Reads entries of a file, and collects what is wrong with them. */
 export class EntryReader {
   private readonly zones = new Map<string, string>();
+  private readonly told = new Set<string>();
   /** Thousands of sessions share a few texts. */
   private readonly known = new Map<string, Wanted>();
 
@@ -128,7 +129,11 @@ export class EntryReader {
     }
   }
 
+  /** Once for each place: many sessions may merge the same fields. */
   add(at: number, field: string, message: string): void {
+    const problem = `${at} ${message}`;
+    if (this.told.has(problem)) return;
+    this.told.add(problem);
     this.problems.push({at, field, message});
   }
 }

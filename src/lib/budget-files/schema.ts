@@ -6,7 +6,8 @@ import {DEFAULTS, FIELDS, type FieldName, OF_PERIOD, PERIODS, VERSION} from './f
  * A JSON Schema (draft 2020-12) of the file, for editors and other checks. It cannot compare one amount with another.
  */
 export function makeSchema(): object {
-  const text = {type: 'string', minLength: 1};
+  // In YAML a glob of digits alone needs no quotes.
+  const text = {type: ['string', 'number', 'boolean'], minLength: 1};
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: 'Budgets of TokenGate sessions',

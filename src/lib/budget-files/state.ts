@@ -26,56 +26,32 @@ export function readHeld(redis: Redis, ids: readonly RawId[]): AsyncGenerator<Re
 }
 
 async function readPage(redis: Redis, ids: readonly RawId[]): Promise<Reading[]> {
-  const replies = await redis.pipelineBytes(BUDGET_FILE_KEYS.map((shape) => ['MGET', ...keysOf([shape], ids)]));
+  const replies = await redis.pipelineBytes([
+    ...BUDGET_FILE_KEYS.map((shape) => ['MGET', ...keysOf([shape], ids)]),
+    ['EXISTS', ...keysOf(BUDGET_FILE_KEYS, ids)],
+  ]);
   const refused = replies.find((reply) => reply instanceof ErrorReply);
   if (refused !== undefined && !refused.message.startsWith('NOPERM')) throw redis.explain(refused);
-  const [periods, grants, budgets] = replies as (Buffer | null)[][];
+  const [periods = [], grants = [], budgets = []] = replies as (Buffer | null)[][];
+  const texts = [periods, grants, budgets].flat().filter((text) => text !== null);
   // MGET answers null for a key of another type, and is refused as a whole for one that may not be read.
-  const unclear = refused === undefined ? await findUnclear(redis, ids, budgets ?? []) : new Set(ids.keys());
-  const alone = await readAlone(redis, ids, [...unclear]);
+  if (refused !== undefined || Number(replies.at(-1)) !== texts.length) return readAlone(redis, ids);
   return ids.map((id, index) => {
-    const found = alone.get(index);
-    if (found !== undefined) return {id, held: found};
-    const [period, granted] = [periods?.[index], grants?.[index]];
-    const budget = budgets?.[index]?.toString('latin1') ?? false;
+    const [period, granted] = [periods[index], grants[index]];
+    const budget = budgets[index]?.toString('latin1') ?? false;
     if (period == null && granted == null) return {id, held: [...NONE, budget]};
     return {id, held: [period?.toString('latin1') ?? false, granted?.toString('latin1') ?? false, budget]};
   });
 }
 
-/** The sessions whose budget MGET did not return although the key exists. */
-async function findUnclear(
-  redis: Redis,
-  ids: readonly RawId[],
-  budgets: readonly (Buffer | null)[],
-): Promise<Set<number>> {
-  const absent = Array.from(ids.keys()).filter((index) => budgets[index] == null);
-  if (absent.length === 0) return new Set();
-  const keys = keysOf(
-    [BUDGET_KEYS],
-    absent.flatMap((index) => ids[index] ?? []),
-  );
-  const [count] = await redis.pipeline([['EXISTS', ...keys]]);
-  return new Set(count === 0 ? [] : absent);
-}
-
-async function readAlone(
-  redis: Redis,
-  ids: readonly RawId[],
-  indexes: readonly number[],
-): Promise<Map<number, Reading['held']>> {
-  if (indexes.length === 0) return new Map();
-  const keys = keysOf(
-    BUDGET_FILE_KEYS,
-    indexes.flatMap((index) => ids[index] ?? []),
-  );
+/** Reads each key alone. */
+async function readAlone(redis: Redis, ids: readonly RawId[]): Promise<Reading[]> {
+  const keys = keysOf(BUDGET_FILE_KEYS, ids);
   const replies = (await redis.pipelineBytes(keys.map((key) => ['GET', key]))).values();
-  return new Map(
-    indexes.map((index) => {
-      const own = BUDGET_FILE_KEYS.map((): unknown => replies.next().value);
-      return [index, toHeldOrError(redis, own)] as const;
-    }),
-  );
+  return ids.map((id) => {
+    const own = BUDGET_FILE_KEYS.map((): unknown => replies.next().value);
+    return {id, held: toHeldOrError(redis, own)};
+  });
 }
 
 /** One unreadable key is no reason to report nothing about the others. */

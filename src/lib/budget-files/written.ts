@@ -14,6 +14,8 @@ export interface WrittenSession {
   fields: Partial<Record<FieldName, string>>;
   /** What no file can express, as in "its budget is …"; may hold untrusted text. */
   problems: string[];
+  /** Why Redis does not tell its values. */
+  refusal?: TokengateError;
 }
 
 /**
@@ -21,7 +23,9 @@ export interface WrittenSession {
  * Undefined without a budget.
  */
 export function toWritten({id, held}: Reading): WrittenSession | undefined {
-  if (held instanceof TokengateError) return {id, fields: {}, problems: [`it cannot be read: ${held.message}`]};
+  if (held instanceof TokengateError) {
+    return {id, fields: {}, problems: [`it cannot be read: ${held.message.replace(/\.$/, '')}`], refusal: held};
+  }
   if (held.at(-1) === false) return undefined;
   const state = readBudgetState(held);
   if (state instanceof TokengateError) return {id, fields: {}, problems: [state.message.replace(/\.$/, '')]};

@@ -3,7 +3,9 @@ import type * as Yaml from 'yaml';
 import {type MapNode, type Node, plainText, type Problem, quotedText, type TextNode, type Tree} from './nodes.js';
 
 /** Maximum number of fields that merge keys (`<<`) may add in all. */
-const MOST_MERGED = 5_000_000;
+const MOST_MERGED = 1_000_000;
+const TOO_MUCH = 'Its merge keys (<<) add more than a million fields.';
+const TOO_DEEP = 'It is nested too deeply.';
 
 /** The tags of the three kinds of node, which change nothing. */
 const TAGS = new Set(['tag:yaml.org,2002:str', 'tag:yaml.org,2002:map', 'tag:yaml.org,2002:seq', '!']);
@@ -19,16 +21,17 @@ export async function readYaml(text: string): Promise<Tree> {
       uniqueKeys: false,
     });
     // The library catches it, and continues with what it can make of the rest.
-    if (document.errors.some(({message}) => message.includes('call stack'))) throw new RangeError('too deep');
+    if (document.errors.some(isStackFull)) throw new RangeError(TOO_DEEP);
     const problems = document.errors.map(({pos: [at], code, message}): Problem => {
-      return {at, message: code === 'MULTIPLE_DOCS' ? 'A second document begins; a file holds one.' : message};
+      const sentence = message.replace(/\.?$/, '.');
+      return {at, message: code === 'MULTIPLE_DOCS' ? 'A second document begins; a file holds one.' : sentence};
     });
     const {contents} = document;
     if (contents === null) return {root: undefined, problems};
     return {root: new Reading(yaml, problems).read(contents), problems};
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    return {root: undefined, problems: [{at: 0, message: 'It is nested too deeply.'}]};
+    return {root: undefined, problems: [{at: 0, message: isStackFull(error) ? TOO_DEEP : error.message}]};
   }
 }
 
@@ -114,7 +117,7 @@ class Reading {
     const names = new Set(own.map(([{text}]) => text));
     for (const {entries} of sources) {
       for (const entry of entries) {
-        if (++this.merged > MOST_MERGED) throw new RangeError('too much is merged');
+        if (++this.merged > MOST_MERGED) throw new RangeError(TOO_MUCH);
         const [{text}] = entry;
         if (names.has(text)) continue;
         names.add(text);
@@ -123,6 +126,10 @@ class Reading {
     }
     return own;
   }
+}
+
+function isStackFull({message}: Error): boolean {
+  return message.includes('call stack');
 }
 
 function startOf({range}: Yaml.Node): number {

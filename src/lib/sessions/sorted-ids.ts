@@ -63,8 +63,8 @@ function pack(ids: readonly RawId[]): Run {
   return {bytes, ends};
 }
 
-/** IDs to pass on at a time: one by one they take several times as long. */
-const BLOCK = 256;
+/** IDs to pass on at a time: one by one they take several times as long, and more of them grow old in memory. */
+const BLOCK = 32;
 
 function* unpack({bytes, ends}: Run, reverse: boolean): Generator<RawId[]> {
   for (let first = 0; first < ends.length; first += BLOCK) {

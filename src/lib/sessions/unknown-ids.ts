@@ -4,6 +4,7 @@ import {BUDGET_KEYS, keyOf, SESSION_KEYS} from '../gateway/keys.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {inGroups} from '../values/chunks.js';
 import {editDistance} from '../values/edit-distance.js';
+import {idMatcher} from '../values/glob.js';
 import {asHeaderGives, nameOf, type RawId, rawId} from '../values/session-id.js';
 
 /** The ID that was probably meant by an unknown one. */
@@ -88,28 +89,32 @@ export interface CountedSessions {
   count: number;
   /** False when there was no time to count them all. */
   isComplete: boolean;
-  /** The first of the globs, in their order, that matches a session. */
-  glob: string | undefined;
+  /** True when the glob matches a session. */
+  isMatched: boolean;
+  /** The first of the wider globs, in their order, that matches a session. */
+  wider: string | undefined;
 }
 
 /**
- * Counts the sessions with a budget, and finds a wider glob that matches some where this text matches none. Never
+ * Counts the sessions with a budget, and finds a wider glob that matches some where this one matches none. Never
  * throws.
  */
 export async function countSessions(redis: Redis, text: string): Promise<CountedSessions> {
-  let [count, begins, contains] = [0, false, false];
-  const isComplete = await searchSessions(redis, (name) => {
+  const matches = idMatcher(text);
+  let [count, isMatched, begins, contains] = [0, false, false, false];
+  const isComplete = await searchSessions(redis, (name, id) => {
     count++;
+    isMatched ||= matches(id);
     begins ||= name.startsWith(text);
     contains ||= name.includes(text);
   });
   const isPlain = text !== '' && !/[*?[\]\\]/.test(text);
-  const glob = !isPlain ? undefined : begins ? `${text}*` : contains ? `*${text}*` : undefined;
-  return {count, isComplete, glob};
+  const wider = !isPlain ? undefined : begins ? `${text}*` : contains ? `*${text}*` : undefined;
+  return {count, isComplete, isMatched, wider};
 }
 
 /** @returns false when time ran out, or Redis refused */
-async function searchSessions(redis: Redis, visit: (name: string) => void): Promise<boolean> {
+async function searchSessions(redis: Redis, visit: (name: string, id: RawId) => void): Promise<boolean> {
   const {prefix, suffix} = BUDGET_KEYS;
   const seen = new Set<string>();
   const over = new AbortController();
@@ -117,10 +122,10 @@ async function searchSessions(redis: Redis, visit: (name: string) => void): Prom
     for await (const keys of redis.scan(`${prefix}*${suffix}`)) {
       if (over.signal.aborted) return false;
       for (const key of keys) {
-        const id = key.toString('latin1', prefix.length, key.length - suffix.length);
+        const id = rawId(key.toString('latin1', prefix.length, key.length - suffix.length));
         if (id === '' || seen.has(id)) continue;
         seen.add(id);
-        visit(nameOf(rawId(id)));
+        visit(nameOf(id), id);
       }
     }
     return true;

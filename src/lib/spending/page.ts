@@ -1,13 +1,12 @@
 import {LEDGER_KEY, SEEN_KEY, spentDayKey, spentHourKey, unaccountedKey, fieldOf} from '../gateway/keys.js';
 import {compareEntries} from '../journal/after.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
-import {Decimal} from '../values/decimal.js';
 import {TokengateError} from '../values/errors.js';
 import {type Money, ZERO} from '../values/money.js';
 import {nameOf, type RawId} from '../values/session-id.js';
 import {compareAndSet, type FieldWrite} from './fields.js';
 import type {JournaledSpending} from './journaled.js';
-import {hourOf, type Ledger, readLedger} from './ledger.js';
+import {hourOf, type Ledger, readLedger, toLedgerAmount} from './ledger.js';
 import {reckon, type Reckoning} from './reckon.js';
 import {formatSeen, parseSeen, type Reading, readSeen, toPresent} from './seen.js';
 
@@ -135,7 +134,7 @@ async function write(run: Run, entries: readonly Entry[]): Promise<boolean[]> {
           key,
           field: id,
           expected,
-          next: Decimal.of(expected ?? '0')
+          next: toLedgerAmount(expected ?? '0')
             .plus(amount)
             .toString(),
         },

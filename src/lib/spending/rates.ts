@@ -2,10 +2,9 @@ import {LEDGER_KEY, spentHourKey, fieldOf} from '../gateway/keys.js';
 import {forecastEmpty} from '../periods/forecast.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
 import {toServerTime} from '../redis/server-time.js';
-import {Decimal} from '../values/decimal.js';
 import {type Money, ZERO} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
-import {hourOf} from './ledger.js';
+import {hourOf, toLedgerAmount} from './ledger.js';
 
 /** What a session spends according to the ledger, in US dollars an hour; null if it is not known. */
 export interface RecordedRates {
@@ -68,7 +67,7 @@ export async function readRates(
     ids.map((id, index): [RawId, RecordedRates] => {
       const amounts = replies.map((reply) => {
         const text = reply instanceof ErrorReply ? null : (reply as (string | null)[])[index];
-        return text == null ? ZERO : Decimal.of(text);
+        return text == null ? ZERO : toLedgerAmount(text);
       });
       const [span, lastTwo] = [Math.min(length, HOUR_MS), amounts.slice(0, 2)];
       return [

@@ -1,13 +1,12 @@
 import {BUDGET_KEYS, spentDayKey, unaccountedKey} from '../gateway/keys.js';
 import {readMoney} from '../gateway/read-money.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
-import {Decimal} from '../values/decimal.js';
 import {idMatcher} from '../values/glob.js';
 import {type Money, ZERO} from '../values/money.js';
 import {isAscii, rawId, type RawId} from '../values/session-id.js';
 import {type Coverage, coverageOf} from './coverage.js';
 import {type DayCalendar, type Days, listDays, periodBefore} from './days.js';
-import type {Ledger} from './ledger.js';
+import {type Ledger, toLedgerAmount} from './ledger.js';
 
 export interface ReportOptions extends Days {
   /** The row that a session's spending on a day belongs to. */
@@ -218,7 +217,7 @@ export async function readDay(
     const id = rawId(typeof field === 'string' ? toLatin1(field) : field.toString('latin1'));
     if (!matches(id)) continue;
     const digits = String(text);
-    spending.push({id, amount: Decimal.of(digits), text: digits});
+    spending.push({id, amount: toLedgerAmount(digits), text: digits});
   }
   return spending;
 }

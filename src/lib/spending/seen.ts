@@ -1,9 +1,9 @@
 import {SEEN_KEY, SPENT_KEYS, keyOf, keysOf, JOURNAL_KEY, fieldOf} from '../gateway/keys.js';
 import {BEGINNING} from '../journal/after.js';
 import {type Command, ErrorReply, type Redis} from '../redis/contract.js';
-import {Decimal} from '../values/decimal.js';
 import {type Money, parseStoredMoney, ZERO} from '../values/money.js';
 import type {RawId} from '../values/session-id.js';
+import {toLedgerAmount} from './ledger.js';
 
 /** What the last recording saw of a session. */
 export interface Seen {
@@ -19,7 +19,7 @@ const NEVER_SEEN: Seen = {text: null, amount: ZERO, position: BEGINNING};
 export function parseSeen(text: string | null): Seen {
   if (text === null) return NEVER_SEEN;
   const [amount = '0', position = BEGINNING] = text.split(' ');
-  return {text, amount: Decimal.of(amount), position};
+  return {text, amount: toLedgerAmount(amount), position};
 }
 
 export function formatSeen({amount, position}: Omit<Seen, 'text'>): string {

@@ -6,8 +6,9 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
 import {openTerminal} from '../../support/program/pty.js';
-import {type Output, runBinary} from '../../support/program/run.js';
+import {runBinary} from '../../support/program/run.js';
 import {makeShell, type Shell} from '../../support/program/shell.js';
+import {runAndStrike} from '../../support/program/strike.js';
 import {dumpKeyspace, gatewayKeys} from '../../support/redis/keyspace.js';
 import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
@@ -96,29 +97,6 @@ function expectTruth(results: readonly Result[], left: ReadonlySet<string>): Map
   }
   expect(lies).toEqual([]);
   return counts;
-}
-
-/**
- * Runs the command, and strikes when this many lines of its report have been read. Nothing is read until the strike has
- * met its mark: a full pipe holds the command back, which could be through by then on a busy machine.
- */
-async function runAndStrike(
-  argv: string[],
-  options: {url: string; lines: number; strike: (child: ChildProcess) => unknown},
-): Promise<Output> {
-  let count = 0;
-  return runBinary(argv, {
-    url: options.url,
-    onStart(child) {
-      child.stdout!.on('data', (text: string) => {
-        const before = count;
-        count += text.split('\n').length - 1;
-        if (before >= options.lines || count < options.lines) return;
-        child.stdout!.pause();
-        void Promise.resolve(options.strike(child)).finally(() => child.stdout!.resume());
-      });
-    },
-  });
 }
 
 /** Early enough that the command has more to do than what is in the pipe and in flight when the test has read so far. */

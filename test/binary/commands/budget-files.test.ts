@@ -1,4 +1,5 @@
-import {readFile, writeFile} from 'node:fs/promises';
+import {constants} from 'node:fs';
+import {type FileHandle, open, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest';
@@ -8,6 +9,7 @@ import type {Output} from '../../support/program/run.js';
 import {makeShell, type Shell} from '../../support/program/shell.js';
 import {dumpKeyspace} from '../../support/redis/keyspace.js';
 import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
+import {until} from '../../support/until.js';
 
 let redis: TestRedis;
 let shell: Shell;
@@ -67,6 +69,26 @@ test('the question names the server and the count, and n changes nothing', async
   expect(screen).toMatch(/Set the budget to 0 of 1 not listed and change 1 session, in all 2 sessions on \S+ db 0 \(/);
   expect(screen).toContain('Cancelled: nothing was changed.');
   expect(await dumpKeyspace(redis)).toEqual(before);
+});
+
+test('a named pipe is read once somebody writes to it, and Ctrl-C ends the waiting for that', async () => {
+  const pipe = join(shell.folder, 'pipe');
+  await run(`mkfifo ${pipe}`);
+  const terminal = openTerminal(['diff-budgets', '-f', pipe], redis);
+  // That can be written to only once it is read.
+  let writer: FileHandle | undefined;
+  const {O_WRONLY, O_NONBLOCK} = constants;
+  await until(async () => (writer = await open(pipe, O_WRONLY | O_NONBLOCK).catch(() => undefined)) !== undefined);
+  terminal.type('\u0003');
+  expect(await terminal.ended).toMatchObject({code: 130});
+  await writer?.close();
+  const {code, stdout} = await run(
+    `(printf 'version: 1\\n'; echo 'sessions: {dev-team: {budget: 50}}') > ${pipe} & tokengate diff-budgets -f ${pipe}`,
+  );
+  expect({code, stdout}).toEqual({
+    code: 2,
+    stdout: expect.stringContaining('~ dev-team: budget $45.00 → $50.00\n1 to change,') as string,
+  });
 });
 
 test('a diff has colours on a terminal, but not with NO_COLOR, nor in a pipe', async () => {

@@ -7,7 +7,7 @@ import {BIN, NODE, userEnv} from '../../support/program/run.js';
 import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 import {until} from '../../support/until.js';
 
-const SESSIONS = 10_000;
+const SESSIONS = 20_000;
 const SEED = `for i = 1, ${SESSIONS} do redis.call('SET', 'session:s' .. i .. ':budget', '5') end`;
 
 let redis: TestRedis;

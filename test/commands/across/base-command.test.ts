@@ -6,7 +6,7 @@ import {journalFlags} from '../../../src/cli/oclif/flags.js';
 import {watchInterrupts} from '../../../src/cli/terminal/interrupts.js';
 import type {Journal} from '../../../src/lib/journal/entry.js';
 import type {Redis, ServerInfo} from '../../../src/lib/redis/contract.js';
-import type {TokengateError} from '../../../src/lib/values/errors.js';
+import {TokengateError} from '../../../src/lib/values/errors.js';
 import type {RawId} from '../../../src/lib/values/session-id.js';
 import {type AnsweringServer, type Answers, EMPTY_REDIS, startAnswering} from '../../support/impostors/resp-server.js';
 import {type Output, runCommand} from '../../support/program/run.js';
@@ -146,6 +146,19 @@ describe('what is typed', () => {
       'redis+sentinel://USER:PASSWORD@h/main?sentinel_password=PASSWORD&db=1&sentinel_password=PASSWORD',
     ]);
   });
+});
+
+test('a hint names the server in its commands, as far as they ask one', async () => {
+  const hint =
+    'See: tokengate list-changes, tokengate check-store --fix, tokengate add-context NAME or tokengate --help';
+  const fail = async (tools: Tools): Promise<never> => {
+    await tools.connect();
+    throw new TokengateError('NOPE', 'No.', {hint});
+  };
+  expect((await run([], fail)).stderr).toBe(`Error: No.\n${hint}\n`);
+  const {stderr} = await run(['--redis-url', `${server.url}?db=0`], fail);
+  const there = "--redis-url 'redis://ADDRESS?db=0'";
+  expect(stderr).toBe(`Error: No.\n${hint.replaceAll(/list-changes|check-store/g, `$& ${there}`)}\n`);
 });
 
 describe('what is said', () => {

@@ -32,6 +32,14 @@ const reset = (...argv: string[]): Promise<Output> => runCommand(ResetSession, [
 const budgets = async (): Promise<string[]> =>
   (await redis.client.keys('session:*:budget')).map((key) => key.slice('session:'.length, -':budget'.length)).sort();
 
+test.each([
+  [['a', 'b', '--match', 'b*'], "--match: 'a'"],
+  [['b', 'c', 'a', '--where', 'used > 90'], "--where: 'b', 'c'"],
+  [['a', 'c', 'd', 'e', 'f', '--match', '[b]', '--where', 'used < 0'], "--match or --where: 'a', 'c', 'd', and 2 more"],
+])('typed sessions that a filter leaves out are told: %j', async (argv, told) => {
+  expect(await reset(...argv, '--dry-run')).toMatchObject({code: 0, stderr: `Warning: Left out by ${told}.\n`});
+});
+
 interface Result {
   session_id: string;
   outcome: string;
@@ -105,7 +113,7 @@ describe('the sessions that are meant', () => {
       ['a', 'b', 'c'],
     ],
   ])('of %j leave %j, and exit with 0', async (argv, left) => {
-    expect(await reset(...argv)).toMatchObject({code: 0, stderr: ''});
+    expect((await reset(...argv)).code).toBe(0);
     expect(await budgets()).toEqual(left);
     expect(await redis.client.exists(['session:orphan:spent', 'anomaly:c:history'])).toBe(2);
   });
@@ -442,7 +450,8 @@ describe('the report', () => {
     ['text', '✓ Reset 0\n'],
     ['ndjson', ''],
   ])('of no session at all, as %s', async (format, stdout) => {
-    expect(await reset('--match', 'nothing*', '--format', format)).toMatchObject({code: 0, stdout, stderr: ''});
+    const stderr = "Warning: No session was found for --match 'nothing*'. There are 3.\n";
+    expect(await reset('--match', 'nothing*', '--format', format)).toMatchObject({code: 0, stdout, stderr});
   });
 
   test('of no session at all, as JSON', async () => {

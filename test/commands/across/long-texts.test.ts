@@ -5,12 +5,17 @@ import CheckSessions from '../../../src/commands/check-sessions.js';
 import CheckStore from '../../../src/commands/check-store.js';
 import FreezeSession from '../../../src/commands/freeze-session.js';
 import GetBudget from '../../../src/commands/get-budget.js';
+import GrantBudget from '../../../src/commands/grant-budget.js';
 import ListChanges from '../../../src/commands/list-changes.js';
+import ListGrants from '../../../src/commands/list-grants.js';
+import ListPeriods from '../../../src/commands/list-periods.js';
 import ListRequests from '../../../src/commands/list-requests.js';
 import ListSessions from '../../../src/commands/list-sessions.js';
 import ResetSession from '../../../src/commands/reset-session.js';
 import SetBudget from '../../../src/commands/set-budget.js';
+import SetPeriod from '../../../src/commands/set-period.js';
 import UnfreezeSession from '../../../src/commands/unfreeze-session.js';
+import WatchSessions from '../../../src/commands/watch-sessions.js';
 import {runCommand} from '../../support/program/run.js';
 import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
 
@@ -50,6 +55,11 @@ describe('a text that others have chosen is cut in what people read', () => {
     ['freezes', FreezeSession, [...IDS, `${PLAIN}n`, '--yes', '--reason', LONG_REASON, '--note', LONG_REASON]],
     ['the changes', ListChanges, []],
     ['the changes of a session', ListChanges, ['--session', PLAIN]],
+    ['the view', WatchSessions, ['--once']],
+    ['a period', SetPeriod, [PLAIN, '--every', 'day', '--amount', '5']],
+    ['the periods', ListPeriods, []],
+    ['a grant', GrantBudget, [PLAIN, '5', '--for', '1h', '--note', LONG_REASON]],
+    ['the grants', ListGrants, []],
     ['unfreezes', UnfreezeSession, [...IDS, '--yes']],
     ['resets', ResetSession, [...IDS, `${PLAIN}n`, '--yes']],
   ])('%s', async (_, command, argv) => {

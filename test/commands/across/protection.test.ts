@@ -24,6 +24,7 @@ beforeAll(async () => {
     nowhere: {'redis-url': nowhere, 'read-only': true},
   };
   await writeFile(config, JSON.stringify({contexts}), {mode: 0o600});
+  await writeFile(join(folder, 'budgets.yaml'), 'version: 1\nsessions: {a: {budget: 5}}\n');
 });
 afterAll(() => rm(folder, {recursive: true}));
 let change: string;
@@ -34,10 +35,12 @@ beforeEach(async () => {
   change = (JSON.parse(stdout) as [{change_id: string}])[0].change_id;
 });
 
-const run = (line: string, context?: string): ReturnType<typeof runLine> =>
-  context === undefined
-    ? runLine(line.replace('CHANGE', change), redis)
-    : runLine(`${line.replace('CHANGE', change)} --context ${context}`, {env: {TOKENGATE_CONFIG: config}});
+const run = (line: string, context?: string): ReturnType<typeof runLine> => {
+  const filled = line.replace('CHANGE', change).replace('BUDGETS', join(folder, 'budgets.yaml'));
+  return context === undefined
+    ? runLine(filled, redis)
+    : runLine(`${filled} --context ${context}`, {env: {TOKENGATE_CONFIG: config}});
+};
 const errorOf = async (output: ReturnType<typeof runLine>): Promise<{code: string; hint: string}> => {
   const {code, stdout, stderr} = await output;
   expect({code, stdout}).toEqual({code: 1, stdout: ''});
@@ -58,6 +61,7 @@ const CHANGES = [
   'freeze-session a b',
   'unfreeze-session d',
   'unfreeze-session d b',
+  'apply-budgets -f BUDGETS',
   'undo-change CHANGE',
   'undo-change --last',
   'check-store --fix',
@@ -122,6 +126,9 @@ describe('on a read-only context', () => {
     'check-sessions',
     'reset-session --all --dry-run',
     'renew-budgets --dry-run',
+    'export-budgets',
+    'diff-budgets -f BUDGETS',
+    'apply-budgets -f BUDGETS --dry-run',
   ])('%s reads as ever', async (line) => {
     const before = await dumpKeyspace(redis);
     expect([0, 2]).toContain((await run(line, 'audit')).code);

@@ -10,7 +10,7 @@ import ListSessions from '../../../src/commands/list-sessions.js';
 import ResetSession from '../../../src/commands/reset-session.js';
 import SetBudget from '../../../src/commands/set-budget.js';
 import UnfreezeSession from '../../../src/commands/unfreeze-session.js';
-import {type Output, runCommand} from '../../support/program/run.js';
+import {type Output, run, runCommand} from '../../support/program/run.js';
 import {useRedis} from '../../support/redis/with-redis.js';
 
 const redis = useRedis();
@@ -153,4 +153,32 @@ describe('an ID from a header, whose bytes the gateway reads as Latin-1', () => 
     const json = JSON.parse((await runCommand(ExplainSession, [id, '--json'], redis)).stdout) as {notes: string[]};
     expect(json.notes).toHaveLength(isSaid ? 1 : 0);
   });
+});
+
+describe('a glob that matches no session', () => {
+  const advice = "Warning: No session was found for --match 'team'. There are 4. Did you mean --match 'team*'?\n";
+
+  test.each([
+    'freeze-session --match team --yes',
+    'unfreeze-session --match team --yes --json',
+    'reset-session --match team --dry-run',
+    'set-period --match team --every day --amount 5 --yes',
+    'check-sessions --match team --quiet',
+    'check-store --match team',
+    'list-sessions --match team',
+    'list-sessions --match team --group-depth 1',
+    'list-periods --match team',
+    'list-grants --match team',
+    'export-budgets --match team',
+    'record-spending --match team --quiet',
+  ])('is told, with one that does: %s', async (line) => {
+    expect(await run(line, redis)).toMatchObject({code: 0, stderr: advice});
+  });
+
+  test.each(['unfreeze-session --match team:* --yes', 'list-grants --match team:*', 'list-periods --match team:*'])(
+    'is not what finds nothing here: %s',
+    async (line) => {
+      expect(await run(line, redis)).toMatchObject({code: 0, stderr: ''});
+    },
+  );
 });

@@ -76,7 +76,7 @@ function openClient(path: string, password: string | undefined) {
   return createClient({
     // Servers without HELLO are tested too.
     RESP: 2,
-    socket: {path, reconnectStrategy: false},
+    socket: {path, reconnectStrategy: false, connectTimeout: 60_000},
     commandOptions: {timeout: 0},
     ...(password === undefined ? {} : {password}),
   });

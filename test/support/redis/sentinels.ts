@@ -126,7 +126,7 @@ export async function startSentinels({
 function openClient(port: number, password: string | undefined) {
   const client = createClient({
     RESP: 2,
-    socket: {host: '127.0.0.1', port, reconnectStrategy: false},
+    socket: {host: '127.0.0.1', port, reconnectStrategy: false, connectTimeout: 60_000},
     ...(password === undefined ? {} : {password}),
   });
   return client.on('error', () => {

@@ -54,6 +54,6 @@ export function withCluster(give: (own: {nodes: Nodes; redis: Redis}) => void): 
 }
 
 async function openClient(url: string) {
-  const client = createClient({url, RESP: 2, socket: {reconnectStrategy: false}});
+  const client = createClient({url, RESP: 2, socket: {reconnectStrategy: false, connectTimeout: 60_000}});
   return client.on('error', () => undefined).connect();
 }

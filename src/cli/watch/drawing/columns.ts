@@ -9,9 +9,9 @@ import {
   type WatchField,
 } from '../../../lib/watch/row.js';
 import {STATUS_COLOURS} from '../../text/colour.js';
-import {showCut, showMessage} from '../../text/escape.js';
+import {roomOf, showCut, showMessage} from '../../text/escape.js';
 import {cutMiddle, widthOf} from '../../text/width.js';
-import {fit, type Line, type Look, MOST, type Piece} from './cells.js';
+import {fit, type Line, type Look, type Piece} from './cells.js';
 
 /** An unknown value, or one that does not apply. */
 const NOTHING = '-';
@@ -230,15 +230,15 @@ export function drawBar(percentage: Money | null, width: number): {full: string;
  * own.
  */
 function idText({one, hasFreeze}: Cell): string {
-  const id = showCut(one.session.id, MOST);
+  const id = showCut(one.session.id, roomOf(process.stdout));
   const why = hasFreeze ? '' : reasonText(one);
   return why === '' ? id : `${id}  ${why}`;
 }
 
 function idPieces(one: Watched, content: string, width: number, look: Look): Piece[] {
-  const id = cutMiddle(showCut(one.session.id, MOST), width);
+  const id = cutMiddle(showCut(one.session.id, roomOf(process.stdout)), width);
   const rest = width - widthOf(id);
-  const why = content.slice(showCut(one.session.id, MOST).length);
+  const why = content.slice(showCut(one.session.id, roomOf(process.stdout)).length);
   return [
     {text: id, look},
     {text: rest >= LEAST_REASON ? fit(why, rest) : ' '.repeat(rest), look: STATUS_COLOURS[one.status]},
@@ -326,7 +326,7 @@ function freezeText(one: Watched, now: Date): string {
 function reasonText({status, session: {freeze, problems}, group}: Watched): string {
   if (group !== undefined) return describeStatuses(group);
   if (status === 'invalid') return showMessage(problems[0] ?? '');
-  return status === 'frozen' ? showCut(freeze?.reason ?? 'no reason', MOST) : '';
+  return status === 'frozen' ? showCut(freeze?.reason ?? 'no reason', roomOf(process.stdout)) : '';
 }
 
 /** `1 empty, 2 low, 9 ok`, without those that are frozen. */

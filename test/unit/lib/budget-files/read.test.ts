@@ -119,7 +119,7 @@ rules:
     ['version: 1\nsessions: {a: !x {budget: 5}}', "2:18 The tag '!x' has no meaning here."],
     ['version: 1\nsessions: {? [a] : {}}', '2:14 A name has to be a text.'],
     ['version: 1\n---\nversion: 1', '2:1 A second document begins; a file holds one.'],
-    ['version: 1\nsessions:\n\ta: {}\n', '3:1 Tabs are not allowed as indentation'],
+    ['version: 1\nsessions:\n\ta: {}\n', '3:1 Tabs are not allowed as indentation.'],
   ])('%j is refused', async (text, mistake) => {
     expect(await mistakesOf(text)).toContain(mistake);
   });
@@ -147,6 +147,15 @@ sessions:
     expect(await budgetsOf(text)).toEqual({a: '5', b: '5', c: '6', d: '5'});
   });
 
+  test('in which sessions merge the same mistake gets one error for it', async () => {
+    const text = 'version: 1\nsessions:\n  a: &a {budget: x}\n  b: {<<: *a}\n  c: *a\n  d: {budget: x}\n';
+    const why = "budget: Invalid amount 'x': it is not a plain decimal number.";
+    expect(await mistakesOf(text)).toEqual([
+      expect.stringContaining(`3:18 ${why}`),
+      expect.stringContaining(`6:15 ${why}`),
+    ]);
+  });
+
   test('with a bomb of aliases ends at once', async () => {
     const bomb = Array.from({length: 40}, (_, level) => {
       const inner =
@@ -161,6 +170,11 @@ sessions:
     const deep = `version: ${'['.repeat(100_000)}`;
     expect(await mistakesOf(deep)).toEqual(['1:1 It is nested too deeply.']);
     expect(await mistakesOf('version: 1\nsessions: &a {x: {<<: *a}}')).toContain('2:14 It holds itself.');
+    const wide = Array.from({length: 1000}, (_, field) => `f${field}: 1`).join(', ');
+    const merges = `  a: &a {${wide}}\n${'  b: {<<: *a}\n'.repeat(1001)}`;
+    expect(await mistakesOf(`version: 1\nsessions:\n${merges}`)).toEqual([
+      '1:1 Its merge keys (<<) add more than a million fields.',
+    ]);
   });
 });
 

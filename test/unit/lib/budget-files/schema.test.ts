@@ -62,7 +62,180 @@ const somePlausible = fc.record(
   {requiredKeys: []},
 );
 
+type Json = null | boolean | number | string | Json[] | Fields;
+interface Fields {
+  [name: string]: Json | undefined;
+}
+interface File {
+  scope?: string[];
+  sessions?: Record<string, Fields>;
+  [name: string]: Json | undefined;
+}
+
+const amount = fc.constantFrom(0, 5, 25.5, '25.50', '007', '.5');
+const optional = <T extends Record<string, fc.Arbitrary<Json>>>(fields: T, requiredKeys: (keyof T & string)[] = []) =>
+  fc.record(fields, {requiredKeys});
+const zone = fc.constantFrom('UTC', 'Europe/Berlin', 'America/New_York');
+const note = fc.constantFrom('', 'as asked', 5, true);
+const ofPeriod = {timezone: zone, at: fc.constantFrom('00:00', '23:59'), note};
+const withRollover = (entry: fc.Arbitrary<Fields>): fc.Arbitrary<Fields> =>
+  fc
+    .tuple(
+      entry,
+      fc.oneof(
+        optional({rollover: fc.constant('unused'), 'max-rollover': amount}, ['rollover']),
+        fc.constantFrom({}, {rollover: 'none'}),
+      ),
+    )
+    .map(([one, two]) => ({...one, ...two}));
+const validEntry: fc.Arbitrary<Fields> = fc.oneof(
+  optional({budget: amount, period: fc.constant('none'), note}),
+  withRollover(
+    optional({budget: amount, amount, period: fc.constantFrom('day', 'year'), ...ofPeriod}, ['budget', 'period']),
+  ),
+  withRollover(
+    optional(
+      {budget: amount, amount, period: fc.constant('week'), on: fc.constantFrom('monday', 'SUN', 'tu'), ...ofPeriod},
+      [...(['amount', 'period'] as const)],
+    ),
+  ),
+  withRollover(
+    optional({amount, period: fc.constant('month'), on: fc.constantFrom(1, 31, '5'), ...ofPeriod}, [
+      'amount',
+      'period',
+    ]),
+  ),
+);
+const validFile: fc.Arbitrary<File> = fc.record(
+  {
+    version: fc.constantFrom(1, '1'),
+    scope: fc.constantFrom(['*'], ['a*', 'team:*', '*']),
+    defaults: optional({timezone: zone, at: fc.constant('09:00')}),
+    sessions: fc.dictionary(fc.constantFrom('a', 'team:b', '007', '~', 'ü\n', '"'), validEntry, {maxKeys: 3}),
+    id_hex: fc.dictionary(fc.constantFrom('ff', '61ff'), validEntry, {maxKeys: 2}),
+    rules: fc.array(
+      fc.tuple(fc.constantFrom('*', 'team:*', 5), validEntry).map(([match, entry]) => ({match, ...entry})),
+      {maxLength: 2},
+    ),
+  },
+  {requiredKeys: ['version']},
+);
+
+/** Values and names to put anywhere. */
+const junk: fc.Arbitrary<Json> = fc.constantFrom<Json[]>(
+  ...[
+    null,
+    true,
+    false,
+    0,
+    1,
+    2,
+    -1,
+    1.5,
+    32,
+    1e-7,
+    1e21,
+    '',
+    '~',
+    '1',
+    '5',
+    '1e3',
+    'a',
+    'UTC',
+    'Mars/Base',
+    'week',
+    'none',
+    '09:00',
+    'unused',
+  ],
+  ...[[], ['a'], [''], [[]], {}, {a: {}}, {budget: 5}, {match: 'a'}, {zz: 1}],
+);
+const names = [
+  'budget',
+  'amount',
+  'period',
+  'timezone',
+  'at',
+  'on',
+  'rollover',
+  'max-rollover',
+  'note',
+  'match',
+  'scope',
+  'defaults',
+  'sessions',
+  'id_hex',
+  'rules',
+  'version',
+  'a',
+  '61',
+  'FF',
+  '',
+  '<<',
+];
+
+/** A copy in which one value at any depth is removed, replaced or added. */
+function mutate(json: Json, at: number, name: string, value: Json): Json {
+  const root: Fields = {root: structuredClone(json)};
+  const places: [holder: Fields, key: string][] = [];
+  const visit = (holder: Fields): void => {
+    for (const [key, inner] of Object.entries(holder)) {
+      places.push([holder, key]);
+      if (typeof inner === 'object' && inner !== null) visit(inner as Fields);
+    }
+  };
+  visit(root);
+  const [holder, key] = places[at % places.length]!;
+  const inner = holder[key];
+  if (at % 3 === 0 && holder !== root) holder[key] = undefined;
+  else if (at % 3 === 1 && typeof inner === 'object' && inner !== null) (inner as Fields)[name] = value;
+  else holder[key] = value;
+  return (JSON.parse(JSON.stringify(root)) as {root: Json}).root;
+}
+
+/**
+ * All that the tool refuses and the schema cannot: zones that are unknown, sessions that are listed twice or are outside
+ * the scope, and amounts written with an exponent, since a schema sees numbers, not how they are written.
+ */
+function findBeyondSchema({scope, defaults, sessions = {}, id_hex: hex = {}, rules = []}: File): string[] {
+  const entries = [sessions, hex, rules].flatMap((part) => Object.values(part as object) as Fields[]);
+  const zones = [defaults as Fields | undefined, ...entries].flatMap((fields) => fields?.['timezone'] ?? []);
+  const ids = [
+    ...Object.keys(sessions).map((id) => Buffer.from(id)),
+    ...Object.keys(hex as object).map((id) => Buffer.from(id, 'hex')),
+  ].map((id) => id.toString('latin1'));
+  const isIn = (id: string): boolean =>
+    scope === undefined ||
+    scope.map(String).some((glob) => (glob.endsWith('*') ? id.startsWith(glob.slice(0, -1)) : id === glob));
+  const amounts = entries.flatMap((entry) => [entry['budget'], entry['amount'], entry['max-rollover']]);
+  return [
+    ...(zones.every((one) => ['UTC', 'Europe/Berlin', 'America/New_York'].includes(one as string)) ? [] : ['zone']),
+    ...(new Set(ids).size === ids.length ? [] : ['twice']),
+    ...(ids.every(isIn) ? [] : ['scope']),
+    ...(amounts.some((one) => typeof one === 'number' && String(one).includes('e')) ? ['exponent'] : []),
+  ];
+}
+
 describe('the JSON Schema', () => {
+  fuzz(
+    'takes whole files that the tool takes',
+    fc.asyncProperty(validFile, async (file) => {
+      expect([matchesSchema(file), await isTaken(file), file]).toEqual([true, true, file]);
+    }),
+    0.2,
+  );
+
+  fuzz(
+    'judges whole files with something wrong as the tool does, but for what no schema can see',
+    fc.asyncProperty(validFile, fc.nat(), fc.constantFrom(...names), junk, async (file, at, name, value) => {
+      const mutated = mutate(file, at, name, value);
+      const isTakenBySchema = matchesSchema(mutated);
+      const expected = isTakenBySchema && findBeyondSchema(mutated as File).length === 0;
+      expect([await isTaken(mutated), mutated]).toEqual([expected, mutated]);
+    }),
+    0.5,
+  );
+
   fuzz(
     'takes what the tool takes, and refuses what it refuses',
     fc.asyncProperty(fc.oneof(somePlausible, someEntry), async (entry) => {
