@@ -93,11 +93,8 @@ async function makeChunks(trace) {
 
 /** Begins with a hash of everything after it, which bin/run.js uses as its name. ASCII, as bin/run.js reads it. */
 function finish(text) {
-  const ascii = text
-    // Each module stands in an object with one method. With the same name in all of them, V8 makes one shape for all.
-    .replace(/\b__(esm|commonJS)\(\{"[^"]+"\(/g, '__$1({module(')
-    // esbuild escapes texts but not regular expressions, where the same escapes mean the same.
-    .replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  // esbuild escapes texts but not regular expressions, where the same escapes mean the same.
+  const ascii = text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return `/*${createHash('sha256').update(ascii).digest('hex')}*/${ascii}`;
 }
 
