@@ -81,7 +81,9 @@ describe('rates and when a budget is empty', () => {
       /\nRate: {6}\$\d+\.\d{4}\/h in the last hour, \$\d+\.\d{4}\/h in the last day; empty in about \d+h(\d+m)?\n/,
     );
     expect((await run('explain-session a', redis)).stdout).toMatch(/\nRate: +\$\d/);
-    expect((await run('list-sessions --columns id,empties', redis)).stdout).toMatch(/║ a +║ \d+h(\d+m)? +║\n║ b +║ - +║/);
+    expect((await run('list-sessions --columns id,empties', redis)).stdout).toMatch(
+      /║ a +║ \d+h(\d+m)? +║\n║ b +║ - +║/,
+    );
   });
 
   test('a budget that renews before lasts', async () => {
