@@ -27,7 +27,7 @@ export const SCREEN = 'watch-screen';
 /** What answers a TAB: the words of a command line, and what only Redis or a file knows. */
 export const COMPLETION = ['complete', 'complete-finders'];
 /** The files of the bundle. Each start loads the first one: see scripts/build/bundle/chunks.mjs. */
-export const CHUNKS = ['tokengate', 'single', 'help', 'many', 'contexts', 'rest'];
+export const CHUNKS = ['tokengate', 'help', 'many', 'contexts', 'rest'];
 const DIST_FILES = [
   ...[...CHUNKS, ...COMPLETION, SCREEN, ...SEPARATE].map((name) => join('dist', `${name}.cjs`)),
   join('dist', BUDGETS_SCHEMA),

@@ -17,9 +17,9 @@ const FILE = join(ROOT, 'scripts/check/loaded.json');
 /** Changes of a loaded module are tolerated up to this share. */
 const TOLERANCE = 0.05;
 const SESSION = 'session';
-/** The uses of each file of the bundle; the first one of all is the start. */
+/** The uses of each file of the bundle; the first file's is the start. */
 const USES = {
-  single: [['health'], ['get-budget', SESSION], ['set-budget', SESSION, '25.50']],
+  tokengate: [['health'], ['get-budget', SESSION], ['set-budget', SESSION, '25.50']],
   help: [['--help'], ['help', 'set-budget'], ['help', 'autocomplete', 'script'], ['health', '--help']],
   many: [
     ['list-sessions'],
@@ -88,7 +88,7 @@ async function findLoaded() {
   } finally {
     await server.stop();
   }
-  const [{required, ran}] = runs.single;
+  const [{required, ran}] = runs.tokengate;
   const inPackages = ([path]) => path.startsWith('node_modules/');
   return {
     bytes: ran.reduce((sum, [, bytes]) => sum + bytes, 0),
@@ -128,7 +128,7 @@ function compare(expected, found) {
   if (Math.abs(found.bytes / expected.bytes - 1) > TOLERANCE) {
     problems.push(`health loads ${found.bytes} bytes, not ${expected.bytes}`);
   }
-  if (found.files.single.includes('./rest.cjs')) problems.push('a start loads rest.cjs');
+  if (found.files.tokengate.includes('./rest.cjs')) problems.push('a start loads rest.cjs');
   if (problems.length === 0) return;
   for (const problem of problems) console.error(problem);
   console.error('If this is intended, run node scripts/check/loaded.mjs and commit scripts/check/loaded.json.');

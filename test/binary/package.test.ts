@@ -87,7 +87,6 @@ describe('the packed package', () => {
       'dist/help.cjs',
       'dist/many.cjs',
       'dist/rest.cjs',
-      'dist/single.cjs',
       'dist/table.cjs',
       'dist/tokengate.1',
       'dist/tokengate.cjs',

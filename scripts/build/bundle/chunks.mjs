@@ -1,6 +1,6 @@
 // Divides the bundle into files by use, since a start takes as long as the code that it reads and compiles: `tokengate`
-// has what every run needs, and each of the others what its commands or the help need in addition. `rest` has everything
-// else. A file is an ordinary CommonJS module, and gives its modules to the others through `modules`.
+// has what the everyday commands run, and each of the others what its commands or the help need in addition. `rest` has
+// everything else. A file is an ordinary CommonJS module, and gives its modules to the others through `modules`.
 import {readFileSync} from 'node:fs';
 import {join, relative} from 'node:path';
 
@@ -11,8 +11,7 @@ import {CHUNKS, ROOT} from '../../setup.mjs';
  * it.
  */
 const SEEDS = {
-  tokengate: ['scripts/build/bundle/entry.js'],
-  single: commands('health', 'get-budget', 'set-budget'),
+  tokengate: ['scripts/build/bundle/entry.js', ...commands('health', 'get-budget', 'set-budget')],
   help: ['src/cli/oclif/help.ts', 'src/standalone-commands/help.ts', 'tokengate:tokengate:manifest'],
   contexts: ['src/cli/connection/context-file.ts', 'src/cli/connection/url-source.ts'],
   many: commands('list-sessions', 'reset-session', 'freeze-session', 'unfreeze-session'),
@@ -24,8 +23,7 @@ const SEEDS = {
  */
 export function readUsed() {
   const {packages = {}} = JSON.parse(readFileSync(join(ROOT, 'scripts/check/loaded.json'), 'utf8'));
-  const {single = [], help = []} = packages;
-  return {...packages, tokengate: single.filter((path) => help.includes(path))};
+  return packages;
 }
 
 function commands(...ids) {
