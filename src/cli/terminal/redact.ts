@@ -15,7 +15,7 @@ export function keepSecret(text: string): void {
 }
 
 /** A URL's parameters that hold no secret. */
-const HARMLESS = /\?(?:(?:db=\d+|ssl_\w+=[^&]*)(?:&|$))+$/;
+const HARMLESS = /\?(?:(?:db=\d+|ssl_(?!\w*pass)\w+=[^&@]*)(?:&|$))+$/;
 
 /**
  * Remembers the password in a Redis URL; also the whole URL if it may hold one, since in a malformed URL the password
