@@ -1,6 +1,7 @@
 import {BUDGET_KEYS, GRANTS_KEYS, keysOf, PERIOD_KEYS} from '../gateway/keys.js';
 import {type Held, toHeld} from '../gateway/stored-value.js';
 import {ErrorReply, type Redis} from '../redis/contract.js';
+import {hidesSome} from '../sessions/read.js';
 import {inGroups, readAhead} from '../values/chunks.js';
 import {TokengateError} from '../values/errors.js';
 import type {RawId} from '../values/session-id.js';
@@ -33,9 +34,9 @@ async function readPage(redis: Redis, ids: readonly RawId[]): Promise<Reading[]>
   const refused = replies.find((reply) => reply instanceof ErrorReply);
   if (refused !== undefined && !refused.message.startsWith('NOPERM')) throw redis.explain(refused);
   const [periods = [], grants = [], budgets = []] = replies as (Buffer | null)[][];
-  const texts = [periods, grants, budgets].flat().filter((text) => text !== null);
-  // MGET answers null for a key of another type, and is refused as a whole for one that may not be read.
-  if (refused !== undefined || Number(replies.at(-1)) !== texts.length) return readAlone(redis, ids);
+  const texts = [periods, grants, budgets].flat();
+  // MGET is also refused as a whole for a key that may not be read.
+  if (refused !== undefined || hidesSome(redis, texts, replies.at(-1))) return readAlone(redis, ids);
   return ids.map((id, index) => {
     const [period, granted] = [periods[index], grants[index]];
     const budget = budgets[index]?.toString('latin1') ?? false;
