@@ -91,7 +91,7 @@ If a session had no budget, a request that is under way can write the gateway's 
         question: () => describeQuestion(counts, unlisted),
         done: 'changed',
         describe,
-        problems: describeUsedUp,
+        problems: warnOfUsedUp,
         toJson,
         secondLook: {afterMs: LOOKS, leftBy},
       },
@@ -194,7 +194,7 @@ function describe(applied: Applied): string {
 }
 
 /** A budget that is spent already blocks the session. */
-function describeUsedUp(applied: Applied): string[] {
+function warnOfUsedUp(applied: Applied): string[] {
   if ('isKept' in applied || !applied.isListed) return [];
   const {id, before, after, spent} = applied;
   const {budget} = after;

@@ -31,14 +31,15 @@ export interface Scanned {
 export async function scanPeriods(redis: Redis, glob?: string): Promise<Scanned> {
   const ids: RawId[] = [];
   const granted = new Set<RawId>();
-  for await (const page of scanPages(redis, glob)) {
+  for await (const page of scanOwn(redis, glob)) {
     ids.push(...page.ids);
     for (const id of page.granted) granted.add(id);
   }
   return {ids: sortedOnce(ids), granted};
 }
 
-async function* scanPages(redis: Redis, glob: string | undefined): AsyncGenerator<Scanned> {
+/** The same page by page, in no order. */
+async function* scanOwn(redis: Redis, glob: string | undefined): AsyncGenerator<Scanned> {
   const bytesOfGlob = glob === undefined ? undefined : Buffer.from(glob);
   for await (const keys of redis.scan('tokengate:*:*')) {
     const ids: RawId[] = [];
@@ -71,11 +72,11 @@ export function readPeriods(
 }
 
 /**
- * Reads the same without amounts while it still scans, in no order. A session with both comes twice, and may the first
- * time come without its grants.
+ * Reads the same without amounts while it still scans, in no order. A session with both comes twice, and may come
+ * without its grants the first time.
  */
 export function readFound(redis: Redis, glob: string | undefined): AsyncGenerator<PeriodRow[]> {
-  return readAhead(scanPages(redis, glob), (page) => readPage(redis, page, [PERIOD_KEYS]));
+  return readAhead(scanOwn(redis, glob), (page) => readPage(redis, page, [PERIOD_KEYS]));
 }
 
 async function readPage(redis: Redis, {ids, granted}: Scanned, shapes: readonly KeyShape[]): Promise<PeriodRow[]> {
