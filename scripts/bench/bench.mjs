@@ -9,7 +9,7 @@ import {join} from 'node:path';
 import {parseArgs} from 'node:util';
 
 import {installPacked, installPackages, provide, ROOT} from '../setup.mjs';
-import {makeData} from './data.mjs';
+import {makeData, MANY} from './data.mjs';
 import {makeCounter} from './instructions.mjs';
 import {makeMeter, measurePairs} from './measure.mjs';
 import {formatReport, formatTables} from './report.mjs';
@@ -25,8 +25,7 @@ import {targetOf} from './targets.mjs';
 const OUTPUT = 'docs/development/benchmarks.md';
 /** Each of these is measured once for each number of sessions. */
 const SIZED = [lists, spending, batches, renewals, budgetFiles];
-/** Above this number only lists are measured, a few times. */
-const MANY = 100_000;
+/** How often a list of very many sessions is measured. */
 const FEW_RUNS = 3;
 
 const options = readOptions();

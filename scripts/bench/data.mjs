@@ -85,6 +85,9 @@ export function makeLedger(count, folder) {
   return files;
 }
 
+/** Above this number only lists are measured, a few times: one, for its peak memory. */
+export const MANY = 100_000;
+
 const BUDGETS = ['10.0', '25.5', '100.0', '0.05', '2500.00'];
 const TEAMS = ['alpha', 'checkout', 'search', 'données', 'research'];
 

@@ -1,11 +1,10 @@
+import {MANY} from '../data.mjs';
 import {addUp} from '../measure.mjs';
 
 const FORMATS = ['table', 'json', 'ndjson', 'csv', 'ids'];
 const SCAN = ['--scan', '--pattern', 'session:*:budget'];
 /** What so few sessions take is a start, more than a list. */
 const FEW = 1000;
-/** Above this only what has a target is measured: the peak memory of a list. */
-const MANY = 100_000;
 
 export default {
   title: 'Lists',
