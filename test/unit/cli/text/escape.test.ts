@@ -40,7 +40,7 @@ describe('untrusted text', () => {
 
 /** JSON has no -0. */
 const withoutMinusZero = fc
-  .jsonValue({stringUnit: 'binary'})
+  .jsonValue({stringUnit: anyCharacter})
   .map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 
 describe('JSON', () => {
