@@ -46,7 +46,10 @@ export async function startRedis({
     'redis-server',
     [
       ...['--port', String(port), '--bind', '127.0.0.1', '--unixsocket', socket, '--dir', folder],
-      ...['--save', '', '--appendonly', 'no', ...args],
+      ...['--save', '', '--appendonly', 'no'],
+      // A replica has its copy at once, and within a second its Cluster counts it: by itself after 5 and 10 seconds.
+      ...['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'],
+      ...args,
     ],
     {stdio: ['ignore', 'pipe', 'inherit']},
   );
