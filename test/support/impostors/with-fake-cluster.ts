@@ -2,7 +2,7 @@ import {afterEach, beforeEach} from 'vitest';
 
 import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
 import {connect, type ConnectOptions} from '../../../src/lib/redis/connect.js';
-import type {Redis} from '../../../src/lib/redis/contract.js';
+import {NoReply, type Redis} from '../../../src/lib/redis/contract.js';
 import {TokengateError} from '../../../src/lib/values/errors.js';
 import {AS_EVER, type FakeCluster, type Judge, startFakeCluster} from './fake-cluster.js';
 
@@ -36,6 +36,12 @@ export const thrown = async (promise: Promise<unknown>): Promise<TokengateError>
   if (!(error instanceof TokengateError)) throw error;
   return error;
 };
+
+export const errorOf = (reply: unknown): {code: string; isSent: boolean} => {
+  if (!(reply instanceof NoReply)) throw new Error(`an answer: ${JSON.stringify(reply)}`);
+  return {code: reply.error.code, isSent: reply.isSent};
+};
+export const LOST = {code: 'REDIS_CONNECTION_LOST', isSent: true};
 
 /** Gives each test a cluster of five nodes, the last two of which serve nothing yet, and connections to it. */
 export function withFakeCluster(

@@ -33,7 +33,7 @@ fuzz(
     expect(await world.recorded()).toEqual(new Map(truth as [string, string][]));
     expect(await world.unaccounted()).toEqual(new Map());
   }),
-  0.5,
+  2,
 );
 
 test('two hosts at the same moment count nothing twice, and neither fails', async () => {
