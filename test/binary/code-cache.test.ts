@@ -175,6 +175,11 @@ describe('code that may not be what was kept is not used', () => {
       await writeFile(file, content.subarray(0, content.length / 2));
     },
     empty: (file) => writeFile(file, ''),
+    // As a file system may leave it when the machine stops.
+    'nothing but zeros': async (file) => {
+      const {size} = await stat(file);
+      await writeFile(file, Buffer.alloc(size));
+    },
     'one byte changed': async (file) => {
       const content = await readFile(file);
       const middle = Math.floor(content.length / 2);
