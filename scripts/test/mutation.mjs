@@ -32,7 +32,6 @@ const TESTS = {
       ['test/unit/lib/change/cluster/apply.test.ts'],
     ]),
   ),
-  'lib/redis/cluster/client': ['client', 'client.gone'].map((name) => `test/unit/lib/redis/cluster/${name}.test.ts`),
   'lib/redis/cluster/scan': ['test/unit/lib/redis/cluster/scan.test.ts'],
   'lib/sessions/filter': ['test/unit/lib/sessions/filter.test.ts', 'test/fuzz/filter.test.ts'],
   'lib/operations/freeze': [

@@ -19,8 +19,9 @@ import {basename, dirname, join} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {BIN, NODE, type Output, ROOT, runProcess} from '../support/program/run.js';
+import {BIN, NODE, type Output, runProcess} from '../support/program/run.js';
 import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {ROOT} from '../support/root.js';
 
 const ANSWER = '✓ Redis connection healthy';
 /** As long as the answer, since V8 takes code for a source of the same length. */
