@@ -3,7 +3,6 @@
 
 const fs = require('node:fs');
 const {join} = require('node:path');
-const {crc32} = require('node:zlib');
 
 /** How many are kept: of each file of dist one, for each version of the CLI and of Node.js that is in use. */
 const MAX_FILES = 32;
@@ -35,11 +34,10 @@ module.exports = function keepCode({folders, isOwnFolder, mode}, files, task) {
 /** Other processes see the old file or the new one, and never a part of it. */
 function write(path, mode, tasks, code) {
   const body = Buffer.concat([Buffer.from(`${tasks.join(' ')}\n`), code]);
-  const checksum = Buffer.alloc(4);
-  checksum.writeUInt32LE(crc32(body));
   const temporary = `${path}.${process.pid}`;
   try {
-    fs.writeFileSync(temporary, Buffer.concat([checksum, body]), {mode, flag: 'wx'});
+    // Twice: see `readCache`.
+    fs.writeFileSync(temporary, Buffer.concat([body, body]), {mode, flag: 'wx'});
     fs.renameSync(temporary, path);
   } finally {
     fs.rmSync(temporary, {force: true});

@@ -171,9 +171,9 @@ function isBuilt() {
   const recipe = [
     'package.json',
     'tsconfig.json',
-    'tsconfig.build.json',
     'scripts/build/man.mjs',
     'scripts/build/lua.mjs',
+    'scripts/build/transpile.mjs',
     ...filesUnder('lua'),
     'scripts/check/loaded.json',
     ...filesUnder('scripts/build/bundle'),
@@ -196,7 +196,8 @@ export function strayFiles() {
   return [...filesUnder('build'), ...filesUnder('dist')].filter((file) => !built.has(file));
 }
 
-function sourceFiles() {
+/** What the build compiles. */
+export function sourceFiles() {
   return filesUnder('src').filter((file) => /\.tsx?$/.test(file));
 }
 

@@ -67,7 +67,8 @@ function pad(texts) {
 }
 
 function formatTarget({ratio, aim, peakMiB}) {
-  return ratio === undefined ? `${peakMiB} MiB` : `${ratio}, aim ${aim}`;
+  if (ratio === undefined) return `${peakMiB} MiB`;
+  return aim === undefined ? String(ratio) : `${ratio}, aim ${aim}`;
 }
 
 function formatSpread({median, min, max}) {

@@ -12,7 +12,7 @@ const CHECKS = {
   'dead code': 'knip',
   'reasons for dependencies': 'node scripts/check/dependencies.mjs',
   // Not `npm run build`, which would write the manifest that is to be checked.
-  manifest: 'node scripts/build/clean.mjs && tsc -p tsconfig.build.json && node scripts/build/manifest.mjs --check',
+  manifest: 'node scripts/build/transpile.mjs && node scripts/build/manifest.mjs --check',
   'command pages': 'node scripts/build/docs.mjs --check',
   'what a start loads': 'node scripts/check/loaded.mjs --check',
   // Packing builds and so writes the manifest: after the check of the manifest.

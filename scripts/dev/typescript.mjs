@@ -1,4 +1,4 @@
-// Hooks for `module.register`: Node.js loads the sources, which import each other as the `.js` that tsc makes of them.
+// Hooks for `module.register`: Node.js loads the sources, which import each other as the `.js` that the build makes of them.
 import {readFile} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 

@@ -6,10 +6,11 @@ import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import {Language, Parser} from 'web-tree-sitter';
 
 import {SETUPS} from '../../src/cli/completion/scripts.js';
-import {ROOT, runBinary, runProcess} from '../support/program/run.js';
+import {runBinary, runProcess} from '../support/program/run.js';
 import {makeShell, type Shell} from '../support/program/shell.js';
 import {type InteractiveShell, openShell, type ShellName} from '../support/program/tab.js';
 import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {ROOT} from '../support/root.js';
 
 const SHELLS: ShellName[] = ['bash', 'zsh', 'fish'];
 

@@ -3,8 +3,9 @@ import {readFile} from 'node:fs/promises';
 
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
-import {ROOT, runBinary, runProcess} from '../support/program/run.js';
+import {runBinary, runProcess} from '../support/program/run.js';
 import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {ROOT} from '../support/root.js';
 
 interface Shown {
   id: string;

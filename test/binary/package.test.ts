@@ -6,8 +6,9 @@ import {dirname, join, relative} from 'node:path';
 
 import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 
-import {type Output, ROOT, runProcess} from '../support/program/run.js';
+import {type Output, runProcess} from '../support/program/run.js';
 import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {ROOT} from '../support/root.js';
 
 /** Milliseconds; what is installed comes from the network, unless npm has it in its cache. */
 const INSTALLING = 300_000;

@@ -13,10 +13,11 @@ import {readJournal} from '../../src/lib/journal/entry.js';
 import {connect} from '../../src/lib/redis/connect.js';
 import {parseSessionId} from '../../src/lib/values/session-id.js';
 import {openTerminal} from '../support/program/pty.js';
-import {type Output, ROOT, runBinary, runCommand} from '../support/program/run.js';
+import {type Output, runBinary, runCommand} from '../support/program/run.js';
 import {makeShell} from '../support/program/shell.js';
 import {dumpKeyspace} from '../support/redis/keyspace.js';
 import {useRedis} from '../support/redis/with-redis.js';
+import {ROOT} from '../support/root.js';
 
 const redis = useRedis();
 

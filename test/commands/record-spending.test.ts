@@ -1,7 +1,10 @@
 import {expect, test} from 'vitest';
 
+import {connect} from '../../src/lib/redis/connect.js';
 import {run} from '../support/program/run.js';
 import {useRedis} from '../support/redis/with-redis.js';
+import {World} from '../support/spending/world.js';
+import {until} from '../support/until.js';
 
 const redis = useRedis();
 const neutral = (text: string): string => text.replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/, '<time>');
@@ -45,6 +48,23 @@ test('the spending before a reset counts, and the recorder leaves the journal al
     unaccounted: [],
   });
   expect(await redis.client.xLen('tokengate:journal')).toBe(1);
+});
+
+test('what a request under way writes back after a reset, and reset-session takes off again, counts once', async () => {
+  const record = () => run('record-spending', redis);
+  await record();
+  await redis.client.mSet(['session:x:spent', '5', 'session:x:budget', '6']);
+  await record();
+  const reset = run('reset-session x --keep-budget --yes', redis);
+  await until(async () => (await redis.client.xLen('tokengate:journal')) === 1);
+  await redis.client.set('session:x:spent', '5.25');
+  expect((await reset).code).toBe(0);
+  expect(await redis.client.get('session:x:spent')).toBe('0.25');
+  await record();
+  const own = await connect({url: redis.url});
+  const world = new World(own, record);
+  expect([await world.recorded(), await world.unaccounted()]).toEqual([new Map([['x', '5.25']]), new Map()]);
+  own.close();
 });
 
 test.each([

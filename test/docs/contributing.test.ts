@@ -5,7 +5,8 @@ import {join} from 'node:path';
 import {expect, onTestFinished, test} from 'vitest';
 
 import {findBlocks} from '../support/markdown.js';
-import {ROOT, runProcess} from '../support/program/run.js';
+import {runProcess} from '../support/program/run.js';
+import {ROOT} from '../support/root.js';
 
 /** What npm, Git and the build make in a checkout. */
 const MADE = ['.git', 'build', 'dist', 'node_modules'].map((name) => join(ROOT, name));

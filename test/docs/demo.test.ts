@@ -7,7 +7,8 @@ import {promisify} from 'node:util';
 
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 
-import {type Output, ROOT, userEnv} from '../support/program/run.js';
+import {type Output, userEnv} from '../support/program/run.js';
+import {ROOT} from '../support/root.js';
 
 /** Holds the demo's own folder, and so is in the command lines of its Redis and of its launcher. */
 let folder: string;

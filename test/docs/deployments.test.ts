@@ -6,11 +6,12 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
 import {makeCertificates} from '../support/certificates.js';
 import {silent, startServer} from '../support/impostors/servers.js';
 import {freePort} from '../support/ports.js';
-import {type Output, ROOT, runBinary} from '../support/program/run.js';
+import {type Output, runBinary} from '../support/program/run.js';
 import {loadSessions, makeShell, type Shell} from '../support/program/shell.js';
 import {startCluster, type TestCluster} from '../support/redis/cluster.js';
 import {portOf, startRedis, type TestRedis} from '../support/redis/redis-server.js';
 import {type Sentinels, startSentinels} from '../support/redis/sentinels.js';
+import {ROOT} from '../support/root.js';
 
 const DOCUMENT = await readFile(`${ROOT}docs/guides/deployments.md`, 'utf8');
 const EXAMPLES = Array.from(DOCUMENT.matchAll(/^## ([^\n]+)\n|^```console\n([^]*?)^```$/gm), ([, heading, text]) => ({

@@ -3,7 +3,7 @@ import {dirname, join, normalize} from 'node:path';
 
 import {expect, test} from 'vitest';
 
-import {ROOT} from '../support/program/run.js';
+import {ROOT} from '../support/root.js';
 
 const PAGES = [
   ...(await readdir(ROOT)).filter((name) => name.endsWith('.md')),

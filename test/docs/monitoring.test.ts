@@ -7,9 +7,10 @@ import {type Receiver, startReceiver} from '../support/impostors/receiver.js';
 import {type Block, findBlocks, neutral, parseCrontab, runConsole, scriptOf} from '../support/markdown.js';
 import {freePort} from '../support/ports.js';
 import {promtool} from '../support/program/promtool.js';
-import {type Output, ROOT} from '../support/program/run.js';
+import type {Output} from '../support/program/run.js';
 import {loadSessions, makeShell, type Shell} from '../support/program/shell.js';
 import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {ROOT} from '../support/root.js';
 
 const PAGE = await readFile(`${ROOT}docs/guides/monitoring.md`, 'utf8');
 const BLOCKS = findBlocks(PAGE);

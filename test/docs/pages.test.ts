@@ -10,10 +10,11 @@ import {startReceiver} from '../support/impostors/receiver.js';
 import {type Block, findBlocks, neutral, parseCrontab, runConsole, scriptOf} from '../support/markdown.js';
 import {freePort} from '../support/ports.js';
 import {openTerminal} from '../support/program/pty.js';
-import {type Output, ROOT, runProcess} from '../support/program/run.js';
+import {type Output, runProcess} from '../support/program/run.js';
 import {loadSessions, makeShell, type Shell} from '../support/program/shell.js';
 import {openShell} from '../support/program/tab.js';
 import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {ROOT} from '../support/root.js';
 
 /** The sessions from which the examples below each heading start. */
 const SAMPLE = {

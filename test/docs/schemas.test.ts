@@ -4,8 +4,9 @@ import {join} from 'node:path';
 
 import {beforeEach, describe, expect, onTestFinished, test} from 'vitest';
 
-import {ROOT, run} from '../support/program/run.js';
+import {run} from '../support/program/run.js';
 import {useRedis} from '../support/redis/with-redis.js';
+import {ROOT} from '../support/root.js';
 import {expectValid, type Schema, SCHEMAS} from '../support/schemas.js';
 
 const BUDGET_FILES = {

@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import {afterAll, beforeAll, expect} from 'vitest';
 
 import {fuzz, anyText, UNSAFE} from '../support/fuzz.js';
-import {ROOT, runBinary, runCommand} from '../support/program/run.js';
+import {runBinary, runCommand} from '../support/program/run.js';
 import {startRedis, type TestRedis} from '../support/redis/redis-server.js';
+import {ROOT} from '../support/root.js';
 
 let redis: TestRedis;
 beforeAll(async () => {

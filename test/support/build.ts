@@ -1,6 +1,6 @@
 import {execFileSync} from 'node:child_process';
 
-import {ROOT} from './program/run.js';
+import {ROOT} from './root.js';
 
 /** Makes the tests of the built program run on the present `src`. Does nothing if the build is newer. */
 export default function build(): void {

@@ -33,7 +33,10 @@ export interface KeyPair {
   key: string;
 }
 
-/** Makes certificates of every kind with openssl, in a folder of their own. `names` are the names of `server`. */
+/**
+ * Makes certificates of every kind with openssl, in a folder of their own. `names` are the names of `server`. Each is made
+ * when it is asked for: all of them are 18 runs of openssl, of which most tests need 4.
+ */
 export function makeCertificates({names = 'IP:127.0.0.1,DNS:localhost'} = {}): Certificates {
   const folder = mkdtempSync(join(tmpdir(), 'tokengate-tls-'));
   const file = (name: string): string => join(folder, name);
@@ -56,26 +59,63 @@ export function makeCertificates({names = 'IP:127.0.0.1,DNS:localhost'} = {}): C
     return pair;
   };
 
-  const authority = selfSign('ca');
-  const otherAuthority = selfSign('other-ca');
-  const client = sign('client', authority, 'DNS:client');
-  const lockedKey = file('locked.key');
-  openssl('pkey', '-in', client.key, '-aes256', '-passout', 'pass:x', '-out', lockedKey);
-  const both = file('both.pem');
-  writeFileSync(both, openssl('x509', '-in', client.cert) + openssl('pkey', '-in', client.key));
+  const authority = lazy(() => selfSign('ca'));
+  const otherAuthority = lazy(() => selfSign('other-ca'));
+  const server = lazy(() => sign('server', authority(), names));
+  const expired = lazy(() => sign('expired', authority(), 'IP:127.0.0.1', '-days', '-1'));
+  const otherHost = lazy(() => sign('other-host', authority(), 'DNS:redis.example'));
+  const selfSigned = lazy(() => selfSign('self-signed', '-addext', 'subjectAltName=IP:127.0.0.1'));
+  const client = lazy(() => sign('client', authority(), 'DNS:client'));
+  const expiredClient = lazy(() => sign('expired-client', authority(), 'DNS:client', '-days', '-1'));
+  const strangeClient = lazy(() => sign('strange-client', otherAuthority(), 'DNS:client'));
+  const lockedKey = lazy(() => {
+    openssl('pkey', '-in', client().key, '-aes256', '-passout', 'pass:x', '-out', file('locked.key'));
+    return file('locked.key');
+  });
+  const both = lazy(() => {
+    writeFileSync(file('both.pem'), openssl('x509', '-in', client().cert) + openssl('pkey', '-in', client().key));
+    return file('both.pem');
+  });
   return {
     folder,
-    ca: authority.cert,
-    otherCa: otherAuthority.cert,
-    server: sign('server', authority, names),
-    expired: sign('expired', authority, 'IP:127.0.0.1', '-days', '-1'),
-    otherHost: sign('other-host', authority, 'DNS:redis.example'),
-    selfSigned: selfSign('self-signed', '-addext', 'subjectAltName=IP:127.0.0.1'),
-    client,
-    expiredClient: sign('expired-client', authority, 'DNS:client', '-days', '-1'),
-    strangeClient: sign('strange-client', otherAuthority, 'DNS:client'),
-    lockedKey,
-    both,
+    get ca() {
+      return authority().cert;
+    },
+    get otherCa() {
+      return otherAuthority().cert;
+    },
+    get server() {
+      return server();
+    },
+    get expired() {
+      return expired();
+    },
+    get otherHost() {
+      return otherHost();
+    },
+    get selfSigned() {
+      return selfSigned();
+    },
+    get client() {
+      return client();
+    },
+    get expiredClient() {
+      return expiredClient();
+    },
+    get strangeClient() {
+      return strangeClient();
+    },
+    get lockedKey() {
+      return lockedKey();
+    },
+    get both() {
+      return both();
+    },
     remove: () => rm(folder, {recursive: true, force: true}),
   };
+}
+
+function lazy<Made>(make: () => Made): () => Made {
+  let made: Made | undefined;
+  return () => (made ??= make());
 }

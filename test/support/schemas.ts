@@ -3,7 +3,7 @@ import {createRequire} from 'node:module';
 
 import {expect} from 'vitest';
 
-import {ROOT} from './program/run.js';
+import {ROOT} from './root.js';
 
 export interface Schema {
   anyOf?: Schema[];

@@ -6,7 +6,7 @@ const RESET = ['reset-session', '--all', '--keep-budget', '--yes', '--quiet'];
 export default {
   title: 'Renewals',
   text: 'Each session has a period beside its budget and its spending. The last second of a renewal, and half a second of the\nreset, is the wait until the last session is looked at again.',
-  names: ['renew-nothing', 'renew-all'],
+  names: ['renew-nothing', 'renew-all', 'renew-all-once'],
   async measure({server, meter, data, measure}) {
     const {count, files} = data;
     await measure({
@@ -34,13 +34,18 @@ export default {
       if (left !== 2 * count) throw new Error(`${args[0]} has left ${left} keys in place of ${2 * count}.`);
       return usage;
     };
-    await measure({
-      name: 'renew-all',
-      what: '`renew-budgets`, all are due',
-      over: 'TCP',
-      against: '`reset-session --all --keep-budget`',
-      ours: () => changing(RENEW),
-      theirs: () => changing(RESET),
-    });
+    for (const [name, more, words] of [
+      ['renew-all', [], ''],
+      ['renew-all-once', ['--no-second-look'], ' --no-second-look'],
+    ]) {
+      await measure({
+        name,
+        what: `\`renew-budgets${words}\`, all are due`,
+        over: 'TCP',
+        against: `\`reset-session --all --keep-budget${words}\``,
+        ours: () => changing([...RENEW, ...more]),
+        theirs: () => changing([...RESET, ...more]),
+      });
+    }
   },
 };

@@ -7,6 +7,7 @@ import ListSessions from '../../../src/commands/list-sessions.js';
 import ResetSession from '../../../src/commands/reset-session.js';
 import SetBudget from '../../../src/commands/set-budget.js';
 import UnfreezeSession from '../../../src/commands/unfreeze-session.js';
+import {anyCharacter} from '../../support/fuzz.js';
 import {runCommand} from '../../support/program/run.js';
 import {gatewayKeys} from '../../support/redis/keyspace.js';
 import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
@@ -17,7 +18,7 @@ afterAll(() => redis.stop());
 
 const CONTROL = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/; // eslint-disable-line no-control-regex
 const anyId = fc.oneof(
-  fc.string({unit: 'binary', minLength: 1}),
+  fc.string({unit: anyCharacter, minLength: 1}),
   fc.string({unit: 'grapheme', minLength: 1}),
   fc.constantFrom('--', '-y', '--yes', '--json', '*', 'a:budget', "it's", '"', '$(x)', '\u001b]0;x\u0007', '\r\n', ' '),
 );

@@ -1,4 +1,4 @@
-import {afterEach, beforeEach} from 'vitest';
+import {test as base} from 'vitest';
 
 import {slotOf} from '../../../src/lib/redis/cluster/slots.js';
 import {connect, type ConnectOptions} from '../../../src/lib/redis/connect.js';
@@ -37,29 +37,36 @@ export const thrown = async (promise: Promise<unknown>): Promise<TokengateError>
   return error;
 };
 
-/** Gives each test a cluster of five nodes, the last two of which serve nothing yet, and connections to it. */
-export function withFakeCluster(
-  give: (own: {
-    cluster: FakeCluster;
-    open: (options?: Partial<ConnectOptions>) => Promise<Redis>;
-    /** To run at the end of the test. */
-    ends: (() => unknown)[];
-  }) => void,
-): void {
-  let ends: (() => unknown)[] = [];
-  beforeEach(async () => {
+export interface OwnCluster {
+  cluster: FakeCluster;
+  open: (options?: Partial<ConnectOptions>) => Promise<Redis>;
+  /** To run at the end of the test. */
+  ends: (() => unknown)[];
+}
+
+/**
+ * Gives each test a cluster of five nodes, the last two of which serve nothing yet, and connections to it. Most tests of
+ * a cluster wait: `test.concurrent`.
+ */
+export const test = base.extend<OwnCluster>({
+  // eslint-disable-next-line no-empty-pattern -- vitest reads the names
+  ends: async ({}, use) => {
+    const ends: (() => unknown)[] = [];
+    await use(ends);
+    for (const end of ends.reverse()) await end();
+  },
+  cluster: async ({ends}, use) => {
     const cluster = await startFakeCluster(5);
-    ends = [() => cluster.stop()];
-    const open = async (options: Partial<ConnectOptions> = {}): Promise<Redis> => {
+    ends.push(() => cluster.stop());
+    await use(cluster);
+  },
+  open: async ({cluster, ends}, use) => {
+    await use(async (options = {}) => {
       const redis = await connect({url: cluster.url, homeKey: K2, ...options});
       ends.push(() => {
         redis.close();
       });
       return redis;
-    };
-    give({cluster, open, ends});
-  });
-  afterEach(async () => {
-    for (const end of ends.reverse()) await end();
-  });
-}
+    });
+  },
+});

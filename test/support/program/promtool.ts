@@ -1,4 +1,5 @@
-import {type Output, ROOT, runProcess} from './run.js';
+import {ROOT} from '../root.js';
+import {type Output, runProcess} from './run.js';
 
 /** Runs Prometheus's own checks. `npm test` fetches the program if it is missing. */
 export function promtool(args: string[], input = ''): Promise<Output> {

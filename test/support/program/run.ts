@@ -1,10 +1,10 @@
 import {type ChildProcess, spawn} from 'node:child_process';
-import {fileURLToPath} from 'node:url';
 
 import {Config} from '@oclif/core';
 import {vi} from 'vitest';
 
-export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+import {ROOT} from '../root.js';
+
 export const BIN = `${ROOT}bin/run.js`;
 
 /** The Node.js that runs the built binary: another one under `npm run test:nodes`. */

@@ -3,7 +3,7 @@ import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
-import {createClient} from 'redis';
+import {RedisClient} from 'redis';
 
 import {freePort} from '../ports.js';
 
@@ -54,10 +54,7 @@ export async function startRedis({
     {stdio: ['ignore', 'pipe', 'inherit']},
   );
   await untilReady(server, options.isLoading === true ? /Server initialized/ : /ready to accept connections/i);
-  const client = openClient(socket, password);
-  client.on('error', () => {
-    // A test that stops its server sees this in the tested code.
-  });
+  const client = openClient({path: socket}, password);
   await client.connect();
   return {
     url: tcp ? `redis://127.0.0.1:${port}` : `unix://${socket}`,
@@ -75,13 +72,21 @@ export async function startRedis({
   };
 }
 
-function openClient(path: string, password: string | undefined) {
-  return createClient({
-    // Servers without HELLO are tested too.
-    RESP: 2,
-    socket: {path, reconnectStrategy: false, connectTimeout: 60_000},
+// Servers without HELLO are tested too.
+const PROTOCOL = {RESP: 2} as const;
+// One class for all: `createClient` makes one for each client, and attaches all of Redis's commands to it.
+const newClient = RedisClient.factory(PROTOCOL);
+
+/** The test's own client, still to be connected. */
+export function openClient(place: {path: string} | {host: string; port: number}, password?: string) {
+  const client = newClient({
+    ...PROTOCOL,
+    socket: {...place, reconnectStrategy: false, connectTimeout: 60_000},
     commandOptions: {timeout: 0},
     ...(password === undefined ? {} : {password}),
+  });
+  return client.on('error', () => {
+    // A test that stops its server sees this in the tested code.
   });
 }
 

@@ -4,11 +4,9 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 
-import {createClient} from 'redis';
-
 import {freePort} from '../ports.js';
 import {until} from '../until.js';
-import {portOf, startRedis, type TestRedis} from './redis-server.js';
+import {openClient, portOf, startRedis, type TestRedis} from './redis-server.js';
 
 type Client = ReturnType<typeof openClient>;
 
@@ -72,7 +70,7 @@ export async function startSentinels({
     Promise.all(
       ports.map(async (port, index) => {
         if (processes[index]?.exitCode !== null || processes[index].signalCode !== null) return undefined;
-        const client = openClient(port, password);
+        const client = openClient({host: '127.0.0.1', port}, password);
         await client.connect();
         try {
           return await client.sendCommand(['SENTINEL', ...command, 'mymaster']);
@@ -103,7 +101,7 @@ export async function startSentinels({
         const addresses = await ask('GET-MASTER-ADDR-BY-NAME');
         return addresses.every((address) => address === undefined || (address as string[])[1] === portOf(replica));
       });
-      const client = openClient(Number(portOf(replica)), primaryPassword);
+      const client = openClient({host: '127.0.0.1', port: Number(portOf(replica))}, primaryPassword);
       clients.push(client);
       return client.connect();
     },
@@ -121,17 +119,6 @@ export async function startSentinels({
       await rm(folder, {recursive: true, force: true});
     },
   };
-}
-
-function openClient(port: number, password: string | undefined) {
-  const client = createClient({
-    RESP: 2,
-    socket: {host: '127.0.0.1', port, reconnectStrategy: false, connectTimeout: 60_000},
-    ...(password === undefined ? {} : {password}),
-  });
-  return client.on('error', () => {
-    // The test may have stopped its server.
-  });
 }
 
 /** A Sentinel with these lines in its configuration, ready to answer. */

@@ -1,12 +1,12 @@
-import {createClient} from 'redis';
 import {afterAll, beforeAll, beforeEach} from 'vitest';
 
 import {slotOf, SLOTS} from '../../../src/lib/redis/cluster/slots.js';
 import {connect} from '../../../src/lib/redis/connect.js';
 import type {RedisText, Redis} from '../../../src/lib/redis/contract.js';
 import {startCluster} from './cluster.js';
+import {openClient} from './redis-server.js';
 
-type Client = Awaited<ReturnType<typeof openClient>>;
+type Client = ReturnType<typeof openClient>;
 
 /** Three primaries that serve a third of the slots each. */
 export interface Nodes {
@@ -31,7 +31,12 @@ export function withCluster(give: (own: {nodes: Nodes; redis: Redis}) => void): 
       ends.push(() => cluster.stop());
       urls = cluster.primaries.map(({url}) => url);
     }
-    clients = await Promise.all(urls.map(openClient));
+    clients = await Promise.all(
+      urls.map((url) => {
+        const {hostname: host, port} = new URL(url);
+        return openClient({host, port: Number(port)}).connect();
+      }),
+    );
     const redis = await connect({url: urls[0] ?? ''});
     ends.unshift(
       () => {
@@ -51,9 +56,4 @@ export function withCluster(give: (own: {nodes: Nodes; redis: Redis}) => void): 
   afterAll(async () => {
     for (const end of ends) await end();
   });
-}
-
-async function openClient(url: string) {
-  const client = createClient({url, RESP: 2, socket: {reconnectStrategy: false, connectTimeout: 60_000}});
-  return client.on('error', () => undefined).connect();
 }

@@ -2,7 +2,7 @@ import {describe, expect, test} from 'vitest';
 
 import {requireLate} from '../../../scripts/build/bundle/require-late.mjs';
 
-/** Runs what tsc would write, with modules that say when they are loaded. */
+/** Runs what TypeScript would write, with modules that say when they are loaded. */
 function run(text: string): {exports: Record<string, unknown>; loaded: string[]} {
   const loaded: string[] = [];
   const exports: Record<string, unknown> = {};

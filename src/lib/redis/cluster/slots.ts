@@ -45,7 +45,7 @@ export function slotOf(key: RedisText): number {
 
 /** Reads the reply to CLUSTER SLOTS. `asked` is the address of the node that gave it. */
 export function parseSlots(reply: unknown, asked: Endpoint): SlotMap {
-  const map: SlotMap = {owners: Array.from({length: SLOTS}), primaries: new Map()};
+  const map: SlotMap = {owners: new Array<string | undefined>(SLOTS).fill(undefined), primaries: new Map()};
   const toEndpoint = (node: unknown): Endpoint => {
     const [host, port] = node as [string | null, number];
     return {host: toHost(host, asked), port};

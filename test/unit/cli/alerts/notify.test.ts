@@ -60,10 +60,10 @@ test('a webhook that begins to answer and never ends has taken it', async () => 
 
 test('a command that does not end is ended, with all that it started', async () => {
   const exec = `sleep 1000 & echo $! >> '${folder}/log'; test "$TOKENGATE_ALERT_SESSION_ID" != b || wait`;
-  const told = await tell({exec}, {execMs: 5000});
+  const told = await tell({exec}, {execMs: 3000});
   expect([...told.failed].map(({subject}) => subject.id)).toEqual(['b']);
   expect(notificationError(told).message).toBe(
-    "The command of --exec failed for 1 of 3 crossings, first for session 'b': still running after 5 s.",
+    "The command of --exec failed for 1 of 3 crossings, first for session 'b': still running after 3 s.",
   );
   const pids = (await readFile(join(folder, 'log'), 'utf8')).trim().split('\n').map(Number);
   expect(pids).toHaveLength(3);

@@ -6,7 +6,7 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 
 import {removeSetups} from '../../../../src/cli/completion/remove.js';
 import {readScript, SETUPS} from '../../../../src/cli/completion/scripts.js';
-import {ROOT} from '../../../support/program/run.js';
+import {ROOT} from '../../../support/root.js';
 
 let home: string;
 beforeEach(async () => (home = await mkdtemp(join(tmpdir(), 'tokengate-home-'))));

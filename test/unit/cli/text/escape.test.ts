@@ -3,10 +3,11 @@ import {describe, expect, test} from 'vitest';
 
 import {showCut, showMessage, showText} from '../../../../src/cli/text/escape.js';
 import {stringifyJson} from '../../../../src/cli/text/json.js';
+import {anyCharacter} from '../../../support/fuzz.js';
 
 /** Written apart from what is tested: what a terminal, or a reader of one, could be fooled by. */
 const DANGEROUS = /[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff]/u; // eslint-disable-line no-control-regex
-const anyText = fc.string({unit: 'binary'});
+const anyText = fc.string({unit: anyCharacter});
 
 describe('untrusted text', () => {
   test.each([
@@ -39,7 +40,7 @@ describe('untrusted text', () => {
 
 /** JSON has no -0. */
 const withoutMinusZero = fc
-  .jsonValue({stringUnit: 'binary'})
+  .jsonValue({stringUnit: anyCharacter})
   .map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 
 describe('JSON', () => {
@@ -80,7 +81,7 @@ describe('a text that is cut', () => {
 
   test('is as long as it may be, whole where it fits, and safe', () => {
     fc.assert(
-      fc.property(fc.string({unit: 'binary', maxLength: 60}), fc.integer({min: 1, max: 40}), (text, length) => {
+      fc.property(fc.string({unit: anyCharacter, maxLength: 60}), fc.integer({min: 1, max: 40}), (text, length) => {
         const [whole, shown] = [showText(text), showCut(text, length)];
         const characters = Array.from(whole).length;
         if (characters <= length && text.length <= 2 * length) expect(shown).toBe(whole);

@@ -222,7 +222,7 @@ describe('the JSON Schema', () => {
     fc.asyncProperty(validFile, async (file) => {
       expect([matchesSchema(file), await isTaken(file), file]).toEqual([true, true, file]);
     }),
-    0.2,
+    0.5,
   );
 
   fuzz(
@@ -249,7 +249,7 @@ describe('the JSON Schema', () => {
         expect([matchesSchema(document), document]).toEqual([await isTaken(document), document]);
       }
     }),
-    0.3,
+    0.5,
   );
 
   test.each([

@@ -208,6 +208,31 @@ test('a long text that several sessions share is in the journal once, and is rea
   expect(await entries()).toHaveLength(1);
 });
 
+describe('the end of a key is in the journal', () => {
+  const recordedEnds = async (changer: Redis): Promise<number[]> => {
+    await sendChanges(changer, [x], resetChange({keepBudget: false}), JOURNAL);
+    const [record] = (await entries()).flatMap(({records}) => records);
+    return record!.keys.map(({before}) => (before === false ? 0 : before.ttl));
+  };
+
+  test.each<[string, string[]]>([
+    ['where it is the only one that ends', []],
+    ['for a user who may not ask whether any ends', ['-info']],
+  ])('%s', async (_, rights) => {
+    await server.client.mSet({[BUDGET]: '1', 'session:x:spent': '0.5'});
+    await server.client.pExpire('session:x:spent', 60_000);
+    const [budget, spent] = await recordedEnds(await connectAs(...rights));
+    expect(budget).toBe(-1);
+    expect(spent).toBeGreaterThan(0);
+    expect(spent).toBeLessThanOrEqual(60_000);
+  });
+
+  test('and no end where none ends', async () => {
+    await server.client.mSet({[BUDGET]: '1', 'session:x:spent': '0.5'});
+    expect((await recordedEnds(redis)).slice(0, 2)).toEqual([-1, -1]);
+  });
+});
+
 describe('for a user who may not run scripts', () => {
   const asPlain = async (): Promise<Redis> => {
     await server.client.aclSetUser('plain', ['reset', 'on', '>p', '~*', '+@all', '-eval', '-evalsha']);

@@ -225,7 +225,7 @@ fuzz(
       expect(change.preview(rawId('x'), [end.toString('latin1'), false], []).state).toBe(state);
     }
   }),
-  4,
+  10,
 );
 
 describe('the end of a freeze', () => {

@@ -16,6 +16,7 @@ import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {Decimal} from '../../../../src/lib/values/decimal.js';
 import {parseStoredMoney, toPlainDigits, ZERO} from '../../../../src/lib/values/money.js';
 import {parseSessionId} from '../../../../src/lib/values/session-id.js';
+import {fuzz} from '../../../support/fuzz.js';
 import type {TestRedis} from '../../../support/redis/redis-server.js';
 import {withRedis} from '../../../support/redis/with-redis.js';
 
@@ -104,81 +105,80 @@ const periods = fc
   }));
 
 describe('renewals', () => {
-  test('each period is renewed once, no spending is lost, and the budget is amount, carried and live grants', async () => {
-    await fc.assert(
-      fc.asyncProperty(periods, fc.constantFrom(...STARTS), steps, async (terms, start, list) => {
-        await server.client.flushDb();
-        let now = new Date(start);
-        let spent = ZERO;
-        let [renewals, entries] = [0, 1];
-        let last: {change: string; before: (string | null)[]} | undefined;
-        await server.client.set('session:a:budget', '1');
-        await sendChanges(redis, [ID], setPeriodChange({...terms, renewed: now}, now, false), journalOf('set-period'));
-        for (const step of list) {
-          if (step.kind === 'wait') now = new Date(now.getTime() + step.minutes * 60_000);
-          if (step.kind === 'spend') {
-            const amount = (step.cents / 100).toFixed(2);
-            await spend(amount);
-            spent = spent.plus(money(amount));
-          }
-          if (step.kind === 'grant') {
-            const until = step.hours === null ? null : new Date(now.getTime() + step.hours * 3_600_000);
-            const grant = {id: newChangeId(), amount: typed(Decimal.of(step.dollars)), until, note: ''};
-            const [granted] = await sendChanges(redis, [ID], grantChange(grant), journalOf('grant-budget'));
-            expect(isDone(granted)).toBe(true);
-            entries++;
-            last = undefined;
-          }
-          if (step.kind === 'undo' && last !== undefined) {
-            expect(await undo(last.change, now)).toBe(true);
-            expect(await readState()).toEqual(last.before);
-            entries++;
-            last = undefined;
-          }
-          if (step.kind === 'renew') {
-            const stored = await readState();
-            const before = parsePeriod(stored[0] ?? '');
-            const isDue = before !== undefined && spanOf(before, now).start > before.renewed;
-            const [used, held] = [await server.client.get('session:a:spent'), parseGrants(stored[1] ?? '[]') ?? []];
-            const [done] = await Promise.all([
-              Promise.all([runCronLine(now), runCronLine(now)]).then((hosts) => hosts.flat()),
-              spend('0.01'),
-            ]);
-            spent = spent.plus(money('0.01'));
-            const after = parsePeriod((await server.client.get('tokengate:period:a')) ?? '');
-            expect(after?.renewed).toEqual(isDue ? now : before?.renewed);
-            if (isDue) renewals++;
-            expect(done.length).toBeLessThanOrEqual(1);
-            if (isDue) expect(done).toHaveLength(1);
-            expect(await runCronLine(now)).toEqual([]);
-            entries += done.length;
-            const [change] = done;
-            if (change !== undefined) last = {change, before: stored};
-            const grants = parseGrants((await server.client.get('tokengate:grants:a')) ?? '[]') ?? [];
-            expect(grants).toEqual(held.filter((grant) => !isOver(grant, now) && (!isDue || grant.until !== null)));
-            // The request may have come before or after.
-            const left = ['0', '0.01'].map((more) =>
-              money(stored[2]!).minus(sumOf(held)).minus(money(used)).minus(money(more)),
-            );
-            const carried = left.map((amount) => capped(amount, terms));
-            if (isDue) expect([null, '0.01']).toContain(await server.client.get('session:a:spent'));
-            if (isDue) expect(carried.map(String)).toContain(String(after?.carried.value));
-            const expected = after?.amount.value.plus(after.carried.value).plus(sumOf(grants));
-            expect(await server.client.get('session:a:budget')).toBe(toPlainDigits(expected ?? ZERO));
-          }
+  fuzz(
+    'each period is renewed once, no spending is lost, and the budget is amount, carried and live grants',
+    fc.asyncProperty(periods, fc.constantFrom(...STARTS), steps, async (terms, start, list) => {
+      await server.client.flushDb();
+      let now = new Date(start);
+      let spent = ZERO;
+      let [renewals, entries] = [0, 1];
+      let last: {change: string; before: (string | null)[]} | undefined;
+      await server.client.set('session:a:budget', '1');
+      await sendChanges(redis, [ID], setPeriodChange({...terms, renewed: now}, now, false), journalOf('set-period'));
+      for (const step of list) {
+        if (step.kind === 'wait') now = new Date(now.getTime() + step.minutes * 60_000);
+        if (step.kind === 'spend') {
+          const amount = (step.cents / 100).toFixed(2);
+          await spend(amount);
+          spent = spent.plus(money(amount));
         }
-        expect(
-          sumRemoved((await server.client.xRange('tokengate:journal', '-', '+')) ?? [])
-            .plus(money(await server.client.get('session:a:spent')))
-            .toFixed(2),
-        ).toBe(spent.toFixed(2));
-        expect(renewals).toBe(await countRenewals());
-        // Every step of these is in the journal, and nothing else.
-        expect(await server.client.xLen('tokengate:journal')).toBe(entries);
-      }),
-      {numRuns: 150},
-    );
-  });
+        if (step.kind === 'grant') {
+          const until = step.hours === null ? null : new Date(now.getTime() + step.hours * 3_600_000);
+          const grant = {id: newChangeId(), amount: typed(Decimal.of(step.dollars)), until, note: ''};
+          const [granted] = await sendChanges(redis, [ID], grantChange(grant), journalOf('grant-budget'));
+          expect(isDone(granted)).toBe(true);
+          entries++;
+          last = undefined;
+        }
+        if (step.kind === 'undo' && last !== undefined) {
+          expect(await undo(last.change, now)).toBe(true);
+          expect(await readState()).toEqual(last.before);
+          entries++;
+          last = undefined;
+        }
+        if (step.kind === 'renew') {
+          const stored = await readState();
+          const before = parsePeriod(stored[0] ?? '');
+          const isDue = before !== undefined && spanOf(before, now).start > before.renewed;
+          const [used, held] = [await server.client.get('session:a:spent'), parseGrants(stored[1] ?? '[]') ?? []];
+          const [done] = await Promise.all([
+            Promise.all([runCronLine(now), runCronLine(now)]).then((hosts) => hosts.flat()),
+            spend('0.01'),
+          ]);
+          spent = spent.plus(money('0.01'));
+          const after = parsePeriod((await server.client.get('tokengate:period:a')) ?? '');
+          expect(after?.renewed).toEqual(isDue ? now : before?.renewed);
+          if (isDue) renewals++;
+          expect(done.length).toBeLessThanOrEqual(1);
+          if (isDue) expect(done).toHaveLength(1);
+          expect(await runCronLine(now)).toEqual([]);
+          entries += done.length;
+          const [change] = done;
+          if (change !== undefined) last = {change, before: stored};
+          const grants = parseGrants((await server.client.get('tokengate:grants:a')) ?? '[]') ?? [];
+          expect(grants).toEqual(held.filter((grant) => !isOver(grant, now) && (!isDue || grant.until !== null)));
+          // The request may have come before or after.
+          const left = ['0', '0.01'].map((more) =>
+            money(stored[2]!).minus(sumOf(held)).minus(money(used)).minus(money(more)),
+          );
+          const carried = left.map((amount) => capped(amount, terms));
+          if (isDue) expect([null, '0.01']).toContain(await server.client.get('session:a:spent'));
+          if (isDue) expect(carried.map(String)).toContain(String(after?.carried.value));
+          const expected = after?.amount.value.plus(after.carried.value).plus(sumOf(grants));
+          expect(await server.client.get('session:a:budget')).toBe(toPlainDigits(expected ?? ZERO));
+        }
+      }
+      expect(
+        sumRemoved((await server.client.xRange('tokengate:journal', '-', '+')) ?? [])
+          .plus(money(await server.client.get('session:a:spent')))
+          .toFixed(2),
+      ).toBe(spent.toFixed(2));
+      expect(renewals).toBe(await countRenewals());
+      // Every step of these is in the journal, and nothing else.
+      expect(await server.client.xLen('tokengate:journal')).toBe(entries);
+    }),
+    2,
+  );
 });
 
 test.each([

@@ -14,6 +14,7 @@ import {serverTime} from '../../../../src/lib/redis/server-time.js';
 import {TokengateError} from '../../../../src/lib/values/errors.js';
 import {parseAmount} from '../../../../src/lib/values/money.js';
 import {nameOf, parseSessionId, type RawId} from '../../../../src/lib/values/session-id.js';
+import {fuzz} from '../../../support/fuzz.js';
 import {gatewayKeys} from '../../../support/redis/keyspace.js';
 import {startRedis, type TestRedis} from '../../../support/redis/redis-server.js';
 
@@ -156,62 +157,60 @@ async function seed(): Promise<void> {
 }
 
 describe('two operators, whose changes are undone in reverse order', () => {
-  test('restore exactly what was there', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(step, step), {maxLength: 8}), async (pairs) => {
-        await server.client.flushDb();
-        await seed();
-        const before = await valuesAndEnds();
-        for (const [one, other] of pairs) {
-          await Promise.all([operate(operators[0]!, one, 'alice'), operate(operators[1]!, other, 'bob')]);
-        }
-        for (const change of await changes()) expect(await undo(change, {merge: false})).toEqual([]);
-        expect(await valuesAndEnds()).toEqual(before);
-      }),
-      {numRuns: 60},
-    );
-  });
+  fuzz(
+    'restore exactly what was there',
+    fc.asyncProperty(fc.array(fc.tuple(step, step), {maxLength: 8}), async (pairs) => {
+      await server.client.flushDb();
+      await seed();
+      const before = await valuesAndEnds();
+      for (const [one, other] of pairs) {
+        await Promise.all([operate(operators[0]!, one, 'alice'), operate(operators[1]!, other, 'bob')]);
+      }
+      for (const change of await changes()) expect(await undo(change, {merge: false})).toEqual([]);
+      expect(await valuesAndEnds()).toEqual(before);
+    }),
+    3,
+  );
 
-  test('never lose what a gateway spends meanwhile, and refuse what it has changed', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.tuple(step, step, fc.array(spend, {maxLength: 3})), {maxLength: 8}),
-        fc.array(spend, {maxLength: 3}),
-        fc.boolean(),
-        async (rounds, during, merge) => {
-          await server.client.flushDb();
-          const spent = new Map(IDS.map((id) => [nameOf(id), new Big(0)]));
-          const gateway = async (list: readonly Spend[]): Promise<void> => {
-            for (const one of list) {
-              await spendAsGateway(one);
-              const name = nameOf(one.id);
-              spent.set(name, spent.get(name)!.plus(new Big(one.cents).div(100)));
-            }
-          };
-          for (const [one, other, spends] of rounds) {
-            await Promise.all([
-              operate(operators[0]!, one, 'alice'),
-              operate(operators[1]!, other, 'bob'),
-              gateway(spends),
-            ]);
+  fuzz(
+    'never lose what a gateway spends meanwhile, and refuse what it has changed',
+    fc.asyncProperty(
+      fc.array(fc.tuple(step, step, fc.array(spend, {maxLength: 3})), {maxLength: 8}),
+      fc.array(spend, {maxLength: 3}),
+      fc.boolean(),
+      async (rounds, during, merge) => {
+        await server.client.flushDb();
+        const spent = new Map(IDS.map((id) => [nameOf(id), new Big(0)]));
+        const gateway = async (list: readonly Spend[]): Promise<void> => {
+          for (const one of list) {
+            await spendAsGateway(one);
+            const name = nameOf(one.id);
+            spent.set(name, spent.get(name)!.plus(new Big(one.cents).div(100)));
           }
+        };
+        for (const [one, other, spends] of rounds) {
           await Promise.all([
-            gateway(during),
-            (async () => {
-              for (const change of await changes()) await undo(change, {merge});
-            })(),
+            operate(operators[0]!, one, 'alice'),
+            operate(operators[1]!, other, 'bob'),
+            gateway(spends),
           ]);
-          // What was spent is there, or in a reset that was not undone.
-          for (const id of IDS) {
-            const name = nameOf(id);
-            const now = new Big((await server.client.get(`session:${name}:spent`)) ?? '0');
-            expect(now.plus(await removedAndNotPutBack(id)).toFixed()).toBe(spent.get(name)!.toFixed());
-          }
-        },
-      ),
-      {numRuns: 60},
-    );
-  });
+        }
+        await Promise.all([
+          gateway(during),
+          (async () => {
+            for (const change of await changes()) await undo(change, {merge});
+          })(),
+        ]);
+        // What was spent is there, or in a reset that was not undone.
+        for (const id of IDS) {
+          const name = nameOf(id);
+          const now = new Big((await server.client.get(`session:${name}:spent`)) ?? '0');
+          expect(now.plus(await removedAndNotPutBack(id)).toFixed()).toBe(spent.get(name)!.toFixed());
+        }
+      },
+    ),
+    3,
+  );
 });
 
 describe('two operators, who undo the same change with --merge at the same time', () => {

@@ -169,7 +169,7 @@ describe('commands', () => {
   ])('are waited for no longer than there is time for %s', async (_, {by, deadline, ...options}) => {
     const server = await answering({...BULK, LATE: undefined});
     const at = performance.now();
-    const node = await open(server, {...options, ...(deadline !== undefined && {deadline: at + 10 * deadline})});
+    const node = await open(server, {...options, ...(deadline !== undefined && {deadline: at + 5 * deadline})});
     const [first, late] = await node.fly([['DEL'], ['LATE']], by === undefined ? {} : {by: performance.now() + by});
     expect(first).toBe(1);
     expect(late).toBeInstanceOf(NoReply);

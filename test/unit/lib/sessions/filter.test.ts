@@ -3,6 +3,7 @@ import {describe, expect, test} from 'vitest';
 
 import {type FilterFacts, parseFilter} from '../../../../src/lib/sessions/filter.js';
 import {Decimal} from '../../../../src/lib/values/decimal.js';
+import {anyCharacter} from '../../../support/fuzz.js';
 
 const facts: FilterFacts = {
   id: 'team:alpha',
@@ -138,7 +139,7 @@ describe('a filter', () => {
       '.',
     );
     const text = fc.oneof(
-      fc.string({unit: 'binary'}),
+      fc.string({unit: anyCharacter}),
       fc.array(words).map((list) => list.join(' ')),
     );
     fc.assert(

@@ -5,7 +5,10 @@ import {SortedIds, sortedOnce} from '../../../../src/lib/sessions/sorted-ids.js'
 import {type RawId, rawId} from '../../../../src/lib/values/session-id.js';
 
 const inOrder = (ids: readonly RawId[]): RawId[] =>
-  [...new Set(ids)].sort((a, b) => Buffer.compare(Buffer.from(a, 'latin1'), Buffer.from(b, 'latin1')));
+  [...new Set(ids)]
+    .map((id) => Buffer.from(id, 'latin1'))
+    .sort((a, b) => a.compare(b))
+    .map((bytes) => rawId(bytes.toString('latin1')));
 
 function read(pages: readonly RawId[][], reverse = false): RawId[] {
   const sorted = new SortedIds();

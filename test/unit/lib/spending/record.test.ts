@@ -8,11 +8,9 @@ import type {Redis} from '../../../../src/lib/redis/contract.js';
 import {recordSpending} from '../../../../src/lib/spending/record.js';
 import {nameOf, parseSessionId} from '../../../../src/lib/values/session-id.js';
 import {fuzz} from '../../../support/fuzz.js';
-import {run} from '../../../support/program/run.js';
 import type {TestRedis} from '../../../support/redis/redis-server.js';
 import {withRedis} from '../../../support/redis/with-redis.js';
 import {events, newJournal, World} from '../../../support/spending/world.js';
-import {until} from '../../../support/until.js';
 
 let server: TestRedis;
 let redis: Redis;
@@ -33,7 +31,7 @@ fuzz(
     expect(await world.recorded()).toEqual(new Map(truth as [string, string][]));
     expect(await world.unaccounted()).toEqual(new Map());
   }),
-  0.5,
+  2,
 );
 
 test('two hosts at the same moment count nothing twice, and neither fails', async () => {
@@ -159,18 +157,4 @@ test('an active session takes about 100 bytes a day', async () => {
     SAMPLES: 0,
   });
   expect(bytes! / ids.length).toBeLessThan(100);
-});
-
-test('what a request under way writes back after a reset, and reset-session takes off again, counts once', async () => {
-  await record(redis);
-  await server.client.mSet(['session:x:spent', '5', 'session:x:budget', '6']);
-  await record(redis);
-  const reset = run('reset-session x --keep-budget --yes', server);
-  await until(async () => (await server.client.xLen('tokengate:journal')) === 1);
-  await server.client.set('session:x:spent', '5.25');
-  expect((await reset).code).toBe(0);
-  expect(await server.client.get('session:x:spent')).toBe('0.25');
-  await record(redis);
-  const world = new World(redis, record);
-  expect([await world.recorded(), await world.unaccounted()]).toEqual([new Map([['x', '5.25']]), new Map()]);
 });

@@ -1,11 +1,10 @@
 import {setTimeout} from 'node:timers/promises';
 
-import {beforeEach, describe, expect, test} from 'vitest';
+import {beforeEach, describe, expect} from 'vitest';
 
 import {slotOf} from '../../../../../src/lib/redis/cluster/slots.js';
-import type {ConnectOptions} from '../../../../../src/lib/redis/connect.js';
 import type {Redis} from '../../../../../src/lib/redis/contract.js';
-import {AS_EVER, type FakeCluster, type Range} from '../../../../support/impostors/fake-cluster.js';
+import {AS_EVER, type Range} from '../../../../support/impostors/fake-cluster.js';
 import {
   first,
   K0,
@@ -14,12 +13,9 @@ import {
   slot,
   SOON,
   thrown,
-  withFakeCluster,
+  type OwnCluster,
+  test,
 } from '../../../../support/impostors/with-fake-cluster.js';
-
-let cluster: FakeCluster;
-let open: (options?: Partial<ConnectOptions>) => Promise<Redis>;
-withFakeCluster((own) => ({cluster, open} = own));
 
 describe('a scan', () => {
   const scan = async (redis: Redis, pattern = '*', onPage?: (page: string[]) => unknown): Promise<string[]> => {
@@ -31,11 +27,11 @@ describe('a scan', () => {
     return found;
   };
   const doubts = (redis: Redis): string[] => [...redis.doubts];
-  beforeEach(() => {
+  beforeEach<OwnCluster>(({cluster}) => {
     cluster.pages.splice(0, 3, [[K0], [], ['x', 'y']], [[K1]], [[K2], ['z']]);
   });
 
-  test('reads each primary to its end', async () => {
+  test.concurrent('reads each primary to its end', async ({cluster, open}) => {
     const redis = await open();
     expect(await scan(redis, 'p*')).toEqual([K0, 'x', 'y', K1, K2, 'z']);
     expect(cluster.log).toEqual([
@@ -48,7 +44,7 @@ describe('a scan', () => {
     expect(doubts(redis)).toEqual([]);
   });
 
-  test('reads a node of few slots as any other, and keys as bytes', async () => {
+  test.concurrent('reads a node of few slots as any other, and keys as bytes', async ({cluster, open}) => {
     cluster.ranges = [
       [0, 99, 3],
       [100, 16_383, 0],
@@ -66,7 +62,7 @@ describe('a scan', () => {
     expect(asked).toEqual(['NODES', 'NODES', 'NODES', 'NODES']);
   });
 
-  test('can be left at any time', async () => {
+  test.concurrent('can be left at any time', async ({open}) => {
     const redis = await open();
     for await (const page of redis.scan('*')) {
       expect(page.map(String)).toEqual([K0]);
@@ -75,7 +71,7 @@ describe('a scan', () => {
     }
   });
 
-  test('that is refused says why', async () => {
+  test.concurrent('that is refused says why', async ({cluster, open}) => {
     const redis = await open();
     cluster.judge = first(1, 'SCAN', new Error("NOPERM no permissions to run the 'scan' command"));
     const error = await thrown(scan(redis));
@@ -83,7 +79,7 @@ describe('a scan', () => {
     expect(error.code).toBe('REDIS_NO_PERMISSION');
   });
 
-  test('by a user who may not ask what is on the move says so', async () => {
+  test.concurrent('by a user who may not ask what is on the move says so', async ({cluster, open}) => {
     const redis = await open();
     cluster.judge = (_, [name, word]) =>
       name === 'CLUSTER' && word === 'NODES'
@@ -97,7 +93,7 @@ describe('a scan', () => {
     ]);
   });
 
-  test('by a user who may not ask any more what is on the move says so', async () => {
+  test.concurrent('by a user who may not ask any more what is on the move says so', async ({cluster, open}) => {
     const redis = await open();
     let asked = 0;
     cluster.judge = (node, [, word]) =>
@@ -106,27 +102,30 @@ describe('a scan', () => {
     expect(doubts(redis)).toHaveLength(1);
   });
 
-  test('reads slots that are on the move one by one, first where their keys leave', async () => {
-    const redis = await open();
-    const moved = `${K1}{${K1}}`;
-    cluster.moving[1] = `[${slot(K1)}->-id2]`;
-    cluster.moving[2] = `[${slot(K1)}-<-id1]`;
-    cluster.pages[2]?.push([`p${moved}`, moved]);
-    const order: string[] = [];
-    cluster.judge = (node, [name, ...args]) => {
-      if (args[0] === 'GETKEYSINSLOT' || args[0] === 'COUNTKEYSINSLOT') order.push(`${node} ${args.join(' ')}`);
-      // Found by its slot alone.
-      return name === 'SCAN' && node > 0 ? ['0', []] : AS_EVER;
-    };
-    expect(await scan(redis, `${K1}*`)).toEqual([K0, 'x', 'y', K1, moved]);
-    expect(order).toEqual([
-      ...[`1 COUNTKEYSINSLOT ${slot(K1)}`, `1 GETKEYSINSLOT ${slot(K1)} 102`],
-      ...[`2 COUNTKEYSINSLOT ${slot(K1)}`, `2 GETKEYSINSLOT ${slot(K1)} 104`],
-    ]);
-    expect(doubts(redis)).toEqual([]);
-  });
+  test.concurrent(
+    'reads slots that are on the move one by one, first where their keys leave',
+    async ({cluster, open}) => {
+      const redis = await open();
+      const moved = `${K1}{${K1}}`;
+      cluster.moving[1] = `[${slot(K1)}->-id2]`;
+      cluster.moving[2] = `[${slot(K1)}-<-id1]`;
+      cluster.pages[2]?.push([`p${moved}`, moved]);
+      const order: string[] = [];
+      cluster.judge = (node, [name, ...args]) => {
+        if (args[0] === 'GETKEYSINSLOT' || args[0] === 'COUNTKEYSINSLOT') order.push(`${node} ${args.join(' ')}`);
+        // Found by its slot alone.
+        return name === 'SCAN' && node > 0 ? ['0', []] : AS_EVER;
+      };
+      expect(await scan(redis, `${K1}*`)).toEqual([K0, 'x', 'y', K1, moved]);
+      expect(order).toEqual([
+        ...[`1 COUNTKEYSINSLOT ${slot(K1)}`, `1 GETKEYSINSLOT ${slot(K1)} 102`],
+        ...[`2 COUNTKEYSINSLOT ${slot(K1)}`, `2 GETKEYSINSLOT ${slot(K1)} 104`],
+      ]);
+      expect(doubts(redis)).toEqual([]);
+    },
+  );
 
-  test('reads a slot that has changed its node meanwhile where it is now', async () => {
+  test.concurrent('reads a slot that has changed its node meanwhile where it is now', async ({cluster, open}) => {
     const redis = await open();
     const at = slotOf(K1);
     const after: Range[] = [
@@ -149,26 +148,29 @@ describe('a scan', () => {
     expect(order).toEqual([`2 COUNTKEYSINSLOT ${slot(K1)}`]);
   });
 
-  test.each([
+  test.concurrent.for([
     ['but not afterwards', true, false],
     ['but only afterwards', false, true],
-  ])('reads a slot again that is on the move at first, or at last: %s', async (_, isBefore, isAfter) => {
-    const redis = await open();
-    const leaves = `[${slot(K1)}->-id2]`;
-    cluster.moving[1] = isBefore ? leaves : '';
-    let isScanned = false;
-    const counted: string[] = [];
-    cluster.judge = (node, [name, word, at]) => {
-      if (node === 1 && name === 'SCAN') {
-        cluster.moving[1] = isAfter ? leaves : '';
-        isScanned = true;
-      }
-      if (word === 'COUNTKEYSINSLOT') counted.push(`${node} ${at ?? ''} ${isScanned}`);
-      return AS_EVER;
-    };
-    expect(await scan(redis)).toEqual([K0, 'x', 'y', K1, K2, 'z', K1]);
-    expect(counted).toEqual([`1 ${slot(K1)} true`]);
-  });
+  ])(
+    'reads a slot again that is on the move at first, or at last: %s',
+    async ([, isBefore, isAfter], {cluster, open}) => {
+      const redis = await open();
+      const leaves = `[${slot(K1)}->-id2]`;
+      cluster.moving[1] = isBefore ? leaves : '';
+      let isScanned = false;
+      const counted: string[] = [];
+      cluster.judge = (node, [name, word, at]) => {
+        if (node === 1 && name === 'SCAN') {
+          cluster.moving[1] = isAfter ? leaves : '';
+          isScanned = true;
+        }
+        if (word === 'COUNTKEYSINSLOT') counted.push(`${node} ${at ?? ''} ${isScanned}`);
+        return AS_EVER;
+      };
+      expect(await scan(redis)).toEqual([K0, 'x', 'y', K1, K2, 'z', K1]);
+      expect(counted).toEqual([`1 ${slot(K1)} true`]);
+    },
+  );
 
   describe('that reads a slot on its way', () => {
     const at = slotOf(K1);
@@ -184,7 +186,11 @@ describe('a scan', () => {
      * Lets something happen when it is read on the third node, where it goes, and something else when it is asked who
      * serves what; gives which nodes were read.
      */
-    const readOf = async (act: () => void, later = (): void => undefined): Promise<number[]> => {
+    const readOf = async (
+      {cluster, open}: Omit<OwnCluster, 'ends'>,
+      act: () => void,
+      later = (): void => undefined,
+    ): Promise<number[]> => {
       const redis = await open();
       cluster.moving[1] = `[${at}->-id2]`;
       cluster.moving[2] = `[${at}-<-id1]`;
@@ -201,31 +207,31 @@ describe('a scan', () => {
       return read;
     };
 
-    test('is content when it has arrived', async () => {
-      const read = await readOf(() => {
+    test.concurrent('is content when it has arrived', async ({cluster, open}) => {
+      const read = await readOf({cluster, open}, () => {
         cluster.moving.splice(1, 2, '', '');
         cluster.ranges = ownedBy(2);
       });
       expect(read).toEqual([1, 2]);
     });
 
-    test('reads it again when it has come back', async () => {
-      const read = await readOf(() => {
+    test.concurrent('reads it again when it has come back', async ({cluster, open}) => {
+      const read = await readOf({cluster, open}, () => {
         cluster.moving.splice(1, 2, '', '');
       });
       expect(read).toEqual([1, 2, 1]);
     });
 
-    test('reads it again when it has gone elsewhere', async () => {
-      const read = await readOf(() => {
+    test.concurrent('reads it again when it has gone elsewhere', async ({cluster, open}) => {
+      const read = await readOf({cluster, open}, () => {
         cluster.moving.splice(1, 2, '', '');
         cluster.ranges = ownedBy(0);
       });
       expect(read).toEqual([1, 2, 0]);
     });
 
-    test('reads it again when it has turned back', async () => {
-      const read = await readOf(() => {
+    test.concurrent('reads it again when it has turned back', async ({cluster, open}) => {
+      const read = await readOf({cluster, open}, () => {
         cluster.moving[1] = `[${at}-<-id2]`;
         cluster.moving[2] = `[${at}->-id1]`;
         cluster.ranges = ownedBy(2);
@@ -233,8 +239,9 @@ describe('a scan', () => {
       expect(read).toEqual([1, 2, 2, 1]);
     });
 
-    test('reads it again when no node has it for a while', async () => {
+    test.concurrent('reads it again when no node has it for a while', async ({cluster, open}) => {
       const read = await readOf(
+        {cluster, open},
         () => {
           cluster.moving.splice(1, 2, '', '');
           cluster.ranges = ownedBy(2).filter(([from]) => from !== at);
@@ -246,7 +253,7 @@ describe('a scan', () => {
       expect(read).toEqual([1, 2, 2]);
     });
 
-    test('says what is refused', async () => {
+    test.concurrent('says what is refused', async ({cluster, open}) => {
       const redis = await open();
       cluster.moving[1] = `[${at}->-id2]`;
       cluster.judge = (_, [, word]) =>
@@ -258,7 +265,7 @@ describe('a scan', () => {
       expect(error.code).toBe('REDIS_NO_PERMISSION');
     });
 
-    test('asks for the keys of slots alone that have any', async () => {
+    test.concurrent('asks for the keys of slots alone that have any', async ({cluster, open}) => {
       const redis = await open();
       cluster.moving[1] = `[${at}->-id2] [${at + 1}->-id2]`;
       const asked: string[] = [];
@@ -274,7 +281,7 @@ describe('a scan', () => {
     });
   });
 
-  test('scans a node again of which many slots have changed', async () => {
+  test.concurrent('scans a node again of which many slots have changed', async ({cluster, open}) => {
     const redis = await open();
     cluster.judge = (node, [name, cursor]) => {
       // All of its slots go while it is read.
@@ -289,7 +296,7 @@ describe('a scan', () => {
     expect(cluster.log.map((lines) => lines.length)).toEqual([3, 1, 2, 1, 0]);
   });
 
-  test('says how much of it could not be read, since no node serves it', async () => {
+  test.concurrent('says how much of it could not be read, since no node serves it', async ({cluster, open}) => {
     cluster.ranges.splice(1, 1);
     cluster.ranges.push([5462, 10_920, 1]);
     const redis = await open();
@@ -299,7 +306,7 @@ describe('a scan', () => {
     ]);
   });
 
-  test('goes on with the node that has taken over from one that is gone', async () => {
+  test.concurrent('goes on with the node that has taken over from one that is gone', async ({cluster, open}) => {
     const redis = await open();
     let count = 0;
     cluster.judge = (node, [name], socket) => {
@@ -315,17 +322,20 @@ describe('a scan', () => {
     expect(doubts(redis)).toEqual([]);
   });
 
-  test('gives up when a node stays gone, with why, and has given what the others have', async () => {
-    const redis = await open({timeoutMs: SOON});
-    await cluster.nodes[1]?.stop();
-    const found: string[] = [];
-    const error = await thrown(scan(redis, '*', (page) => found.push(...page)));
-    expect(error.code).toBe('REDIS_UNREACHABLE');
-    expect(error.message).toContain(cluster.addressOf(1));
-    expect(found).toEqual([K0, 'x', 'y', K2, 'z']);
-  });
+  test.concurrent(
+    'gives up when a node stays gone, with why, and has given what the others have',
+    async ({cluster, open}) => {
+      const redis = await open({timeoutMs: SOON});
+      await cluster.nodes[1]?.stop();
+      const found: string[] = [];
+      const error = await thrown(scan(redis, '*', (page) => found.push(...page)));
+      expect(error.code).toBe('REDIS_UNREACHABLE');
+      expect(error.message).toContain(cluster.addressOf(1));
+      expect(found).toEqual([K0, 'x', 'y', K2, 'z']);
+    },
+  );
 
-  test('gives up with the first that was wrong', async () => {
+  test.concurrent('gives up with the first that was wrong', async ({cluster, open}) => {
     const redis = await open({timeoutMs: SOON});
     cluster.judge = (node, [name]) => {
       if (node === 1 && name === 'SCAN') void cluster.nodes[1]?.stop();
@@ -334,23 +344,26 @@ describe('a scan', () => {
     expect((await thrown(scan(redis))).code).toBe('REDIS_CONNECTION_LOST');
   });
 
-  test('reads the others to their end, however long that takes, when one is silent', async () => {
-    const redis = await open({timeoutMs: 600});
-    cluster.pages[2] = [['a'], ['b'], ['c'], ['d']];
-    cluster.judge = async (node, [name]) => {
-      if (name !== 'SCAN') return AS_EVER;
-      if (node === 1) return undefined;
-      if (node === 2) await setTimeout(200);
-      return AS_EVER;
-    };
-    const found: string[] = [];
-    const error = await thrown(scan(redis, '*', (page) => found.push(...page)));
-    expect(error.code).toBe('REDIS_TIMEOUT');
-    expect(error.message).toContain(cluster.addressOf(1));
-    expect(found).toEqual([K0, 'x', 'y', 'a', 'b', 'c', 'd']);
-  });
+  test.concurrent(
+    'reads the others to their end, however long that takes, when one is silent',
+    async ({cluster, open}) => {
+      const redis = await open({timeoutMs: 600});
+      cluster.pages[2] = [['a'], ['b'], ['c'], ['d']];
+      cluster.judge = async (node, [name]) => {
+        if (name !== 'SCAN') return AS_EVER;
+        if (node === 1) return undefined;
+        if (node === 2) await setTimeout(200);
+        return AS_EVER;
+      };
+      const found: string[] = [];
+      const error = await thrown(scan(redis, '*', (page) => found.push(...page)));
+      expect(error.code).toBe('REDIS_TIMEOUT');
+      expect(error.message).toContain(cluster.addressOf(1));
+      expect(found).toEqual([K0, 'x', 'y', 'a', 'b', 'c', 'd']);
+    },
+  );
 
-  test('ends at once for what is no failure of a node', async () => {
+  test.concurrent('ends at once for what is no failure of a node', async ({cluster, open}) => {
     const redis = await open();
     cluster.judge = first(0, 'SCAN', new Error('WRONGPASS no'));
     const found: string[] = [];

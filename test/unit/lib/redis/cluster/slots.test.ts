@@ -2,12 +2,13 @@ import fc from 'fast-check';
 import {expect, test} from 'vitest';
 
 import {parseOwnSlots, parseRedirection, parseSlots, slotOf} from '../../../../../src/lib/redis/cluster/slots.js';
+import {freePort} from '../../../../support/ports.js';
 import {startRedis} from '../../../../support/redis/redis-server.js';
 
 const asked = {host: 'here', port: 1};
 
 test('the slot of any key is the one that Redis gives it', async () => {
-  const redis = await startRedis({args: ['--cluster-enabled', 'yes']});
+  const redis = await startRedis({args: ['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())]});
   try {
     const named = ['', 'a', '123456789', '{a}b', '{}a', 'x{a}{b}', '{a', 'a}', '}{a}', 'a{}{b}', '{{a}}', 'ü{ß}'];
     const text = fc.array(fc.constantFrom('{', '}', 'a', 'b', 'ü'), {maxLength: 8}).map((parts) => parts.join(''));
