@@ -15,16 +15,7 @@ const SHARED = {
 /** Files that replace a module of `src`, which nobody may have loaded before: each has a worker of its own. */
 const REPLACING = ['test/commands/across/base-command.test.ts'];
 
-/** The tests of a folder of test/. Those that run the built program build it first, when the build is stale. */
-const project = (name: string, {isBuilt}: {isBuilt: boolean}) => ({
-  test: {
-    ...SHARED,
-    name,
-    include: [`test/${name}/**/*.test.ts`],
-    exclude: REPLACING,
-    ...(isBuilt && {globalSetup: 'test/support/build.ts'}),
-  },
-});
+const UNIT = 'test/unit/**/*.test.ts';
 
 export default defineConfig({
   test: {
@@ -32,15 +23,20 @@ export default defineConfig({
     maxWorkers: availableParallelism() + 2,
     // Each project would transform `src` by itself.
     experimental: {fsModuleCache: true},
+    // As few as can be, since each has workers of its own, who load `src` again.
     projects: [
-      project('unit', {isBuilt: false}),
-      project('commands', {isBuilt: true}),
+      {test: {...SHARED, name: 'unit', include: [UNIT]}},
+      {
+        test: {
+          ...SHARED,
+          name: 'program',
+          include: ['test/**/*.test.ts'],
+          exclude: [UNIT, ...REPLACING],
+          // Only these may run the built program: it is built first, when the build is stale.
+          globalSetup: 'test/support/build.ts',
+        },
+      },
       {test: {...SHARED, isolate: true, name: 'replacing', include: REPLACING}},
-      project('binary', {isBuilt: true}),
-      project('deployments', {isBuilt: true}),
-      project('docs', {isBuilt: true}),
-      project('faults', {isBuilt: true}),
-      project('fuzz', {isBuilt: true}),
     ],
   },
 });

@@ -8,7 +8,7 @@ import {join} from 'node:path';
 import {installPackages, ROOT} from '../setup.mjs';
 
 const LINES = ['20', '22', '24'];
-const TESTS = ['--project', 'binary', '--project', 'deployments'];
+const TESTS = ['test/binary', 'test/deployments'];
 const FOLDER = join(ROOT, 'node_modules/.cache/nodes');
 
 const words = process.argv.slice(2);

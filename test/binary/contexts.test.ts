@@ -32,9 +32,6 @@ beforeAll(async () => {
   await mkdir(join(folder, 'tokengate'));
   await writeFile(join(folder, 'url'), urls.file, {mode: 0o600});
 });
-beforeEach(() =>
-  writeConfig({default: 'home', contexts: {home: {'redis-url': urls.default}, prod: {'redis-url': urls.named}}}),
-);
 afterAll(async () => {
   await redis.stop();
   await rm(folder, {recursive: true, force: true});
@@ -46,6 +43,9 @@ async function writeConfig(content: unknown, mode = 0o600): Promise<void> {
   await writeFile(config, typeof content === 'string' ? content : JSON.stringify(content), {mode});
   await chmod(config, mode);
 }
+
+const writeTwo = (): Promise<void> =>
+  writeConfig({default: 'home', contexts: {home: {'redis-url': urls.default}, prod: {'redis-url': urls.named}}});
 
 const env = (more: Record<string, string> = {}): Record<string, string> => ({XDG_CONFIG_HOME: folder, ...more});
 const run = (argv: string[], more?: Record<string, string>): Promise<Output> => runBinary(argv, {env: env(more)});
@@ -59,6 +59,7 @@ const expectNoSecret = ({stdout, stderr}: Output): void => {
   expect(stdout + stderr).not.toContain(PASSWORD);
 };
 
+const COMMAND_HINT = 'Run it by hand to see what it says: it has to print the URL, and nothing else.';
 const LIST = ['list-sessions', '--format', 'ids'];
 const FLAG = (): string[] => ['--redis-url', urls.flag];
 const FILE = (): string[] => ['--redis-url-file', join(folder, 'url')];
@@ -67,8 +68,23 @@ const URL_VARIABLE = (): Record<string, string> => ({TOKENGATE_REDIS_URL: urls.v
 const FILE_VARIABLE = (): Record<string, string> => ({TOKENGATE_REDIS_URL_FILE: join(folder, 'url')});
 const CONTEXT_VARIABLE = {TOKENGATE_CONTEXT: 'prod'};
 
-describe('the server is named by', () => {
+describe.concurrent('the server is named by', () => {
+  beforeAll(writeTwo);
   const none = (): Record<string, string> => ({});
+  // First, since it waits for longest.
+  test(
+    'a redis-url-command, which may hang with what it started until its time is over',
+    {timeout: 30_000},
+    async () => {
+      const own = join(folder, 'hangs.yaml');
+      const content = {contexts: {prod: {'redis-url-command': ['/bin/sh', '-c', 'sleep 1000 & echo x; sleep 1000']}}};
+      await writeFile(own, JSON.stringify(content), {mode: 0o600});
+      expect(await run([...LIST, ...CONTEXT], {TOKENGATE_CONFIG: own})).toEqual(
+        failure('The redis-url-command failed: /bin/sh did not end within 10 s.', COMMAND_HINT),
+      );
+    },
+  );
+
   test.each<[string, () => string[], () => Record<string, string>, Place]>([
     ['--redis-url', FLAG, none, 'flag'],
     ['--redis-url-file', FILE, none, 'file'],
@@ -145,6 +161,8 @@ describe('the server is named by', () => {
 });
 
 describe('the context file', () => {
+  beforeEach(writeTwo);
+
   test('is none of these, so that it is localhost', async () => {
     await rm(config);
     const {code, stdout} = await run(['list-contexts']);
@@ -255,6 +273,8 @@ describe('the context file', () => {
 });
 
 describe('redis-url-command', () => {
+  beforeEach(writeTwo);
+
   const script = (text: string): string[] => ['/bin/sh', '-c', text];
   const use = async (command: unknown, argv = [...LIST, ...CONTEXT]): Promise<Output> => {
     await writeConfig({contexts: {prod: {'redis-url-command': command}}});
@@ -286,7 +306,6 @@ describe('redis-url-command', () => {
     expect(output).toMatchObject({code: 0, stdout: expect.stringContaining("Would reset session 'named'")});
   });
 
-  const HINT = 'Run it by hand to see what it says: it has to print the URL, and nothing else.';
   test.each([
     ['fails', `echo ${PASSWORD}; exit 3`, 'exited with 3'],
     ['is ended', `echo ${PASSWORD}; kill -9 $$`, 'was ended by SIGKILL'],
@@ -296,7 +315,7 @@ describe('redis-url-command', () => {
     ['prints too much', `yes ${PASSWORD}`, 'printed more than 64 KiB'],
   ])('that %s is an error, which shows nothing of it', async (_, text, why) => {
     const output = await use(script(text));
-    expect(output).toEqual(failure(`The redis-url-command failed: /bin/sh ${why}.`, HINT));
+    expect(output).toEqual(failure(`The redis-url-command failed: /bin/sh ${why}.`, COMMAND_HINT));
     const {stderr} = await run([...LIST, ...CONTEXT, '--json']);
     expect(JSON.parse(stderr)).toMatchObject({error: {code: 'URL_COMMAND_FAILED'}});
     expectNoSecret(output);
@@ -304,7 +323,7 @@ describe('redis-url-command', () => {
 
   test('that there is not is an error', async () => {
     expect(await use(['no-such-program-of-mine'])).toEqual(
-      failure('The redis-url-command failed: no-such-program-of-mine cannot be started (ENOENT).', HINT),
+      failure('The redis-url-command failed: no-such-program-of-mine cannot be started (ENOENT).', COMMAND_HINT),
     );
   });
 
@@ -312,15 +331,6 @@ describe('redis-url-command', () => {
     const output = await use(script(`echo ${PASSWORD}`));
     expect(output).toMatchObject({code: 1, stdout: '', stderr: expect.stringContaining('it has no scheme')});
     expectNoSecret(output);
-  });
-
-  test.concurrent('that hangs, even when what it started does, ends in time', {timeout: 30_000}, async () => {
-    const own = join(folder, 'hangs.yaml');
-    const content = {contexts: {prod: {'redis-url-command': script('sleep 1000 & echo x; sleep 1000')}}};
-    await writeFile(own, JSON.stringify(content), {mode: 0o600});
-    expect(await run([...LIST, ...CONTEXT], {TOKENGATE_CONFIG: own})).toEqual(
-      failure('The redis-url-command failed: /bin/sh did not end within 10 s.', HINT),
-    );
   });
 
   test('is never run by a TAB', async () => {
@@ -334,6 +344,8 @@ describe('redis-url-command', () => {
 });
 
 describe('no secret is seen', () => {
+  beforeEach(writeTwo);
+
   test('in a command line, while it runs', async () => {
     const program = join(folder, 'tokengate', 'look');
     await writeFile(
@@ -364,6 +376,8 @@ describe('no secret is seen', () => {
 });
 
 describe('completion', () => {
+  beforeEach(writeTwo);
+
   const complete = async (line: string, more?: Record<string, string>): Promise<string[]> => {
     const {code, stdout} = await runBinary(['__complete', 'zsh'], {env: env({TOKENGATE_COMPLETE_LINE: line, ...more})});
     expect(code).toBe(0);

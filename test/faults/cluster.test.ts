@@ -38,7 +38,6 @@ testFaults('a node of a Cluster', [
   {
     name: 'is silent when it is to change something',
     timeout: 3,
-    isFresh: true,
     start: () => breakCluster(({client}) => client.sendCommand(['CLIENT', 'PAUSE', '3600000', 'WRITE'])),
     expected: {
       ...FINE,

@@ -27,7 +27,7 @@ export function requireLate(text, path) {
     if (NAME.test(name)) names.add(name);
   }
   const visit = (node) => {
-    if (edits.some(([start]) => start === node.getStart() && node.parent === source)) return;
+    if (node.parent === source && edits.some(([start]) => start === node.getStart())) return;
     if (ts.isIdentifier(node) && names.has(node.text)) edits.push(...useLate(node, path));
     ts.forEachChild(node, visit);
   };

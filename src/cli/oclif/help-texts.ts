@@ -23,16 +23,15 @@ const ENVIRONMENT: Rows = [
 ];
 
 /** What people want to do, in the order of the help. */
-const GROUPS = ['Look', 'Budgets', 'Periods', 'Files', 'Freezes', 'History', 'Monitoring', 'Set-up'] as const;
-type Group = (typeof GROUPS)[number];
-/** The group of a command that names none. */
+const GROUPS = ['Look', 'Budgets', 'Periods', 'Files', 'Freezes', 'History', 'Monitoring', 'Set-up'];
+/** The group of a command that names none of these. */
 const OTHER = 'Other';
 
 /** What a command may say about itself, beyond what oclif knows. */
 export interface MoreHelp {
   id: string;
   hidden?: boolean;
-  group?: Group;
+  group?: string;
   /** The IDs of commands to read next. */
   related?: readonly string[];
   /** The command's own exit codes, such as `{2: 'Differences were found'}`. */
@@ -51,7 +50,8 @@ interface AnyFlag {
 /** Commands grouped by what people want to do, sorted by name within a group. */
 export function groupCommands<C extends MoreHelp>(commands: readonly C[]): [group: string, commands: C[]][] {
   const shown = commands.filter(({id, hidden}) => !hidden && !id.includes(':')).sort((a, b) => (a.id < b.id ? -1 : 1));
-  const inGroup = (group: string): C[] => shown.filter((command) => (command.group ?? OTHER) === group);
+  const groupOf = ({group = OTHER}: C): string => (GROUPS.includes(group) ? group : OTHER);
+  const inGroup = (group: string): C[] => shown.filter((command) => groupOf(command) === group);
   return [...GROUPS, OTHER]
     .map((group): [string, C[]] => [group, inGroup(group)])
     .filter(([, some]) => some.length > 0);

@@ -1,13 +1,15 @@
+import {existsSync} from 'node:fs';
 import {mkdtemp, readFile, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
-import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest';
+import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 
 import {openTerminal} from '../../support/program/pty.js';
 import {runBinary} from '../../support/program/run.js';
 import {dumpKeyspace} from '../../support/redis/keyspace.js';
 import {startRedis, type TestRedis} from '../../support/redis/redis-server.js';
+import {until} from '../../support/until.js';
 
 const [CTRL_C, CTRL_D, CTRL_Z, CTRL_BACKSLASH] = ['\x03', '\x04', '\x1a', '\x1c'];
 const FUTURE = '2099-01-01T00:00:00';
@@ -37,7 +39,12 @@ beforeAll(async () => {
   redis = await startRedis();
   folder = await mkdtemp(join(tmpdir(), 'tokengate-questions-'));
 });
-beforeEach(async () => {
+afterAll(async () => {
+  await redis.stop();
+  await rm(folder, {recursive: true, force: true});
+});
+
+async function fill(): Promise<void> {
   await redis.client.flushDb();
   const {code} = await runBinary(['set-budget', 'a', '20'], redis);
   expect(code).toBe(0);
@@ -45,48 +52,60 @@ beforeEach(async () => {
   await redis.client.set('anomaly:c:frozen_until', FUTURE, {EX: 1000});
   // What has no end is a finding with one right answer.
   await redis.client.set('anomaly:d:requests:1min', '3');
-});
-afterAll(async () => {
-  await redis.stop();
-  await rm(folder, {recursive: true, force: true});
-});
+}
 
 describe.each(QUESTIONS)('the question of %s', (_, argv, done, asks) => {
   const {prompt, yes} = asks ?? {prompt: '(y/N)', yes: YES};
-  beforeEach(async () => {
+  let before: unknown;
+  const prepare = async (): Promise<void> => {
+    await fill();
     if (asks !== undefined) await redis.client.set('tokengate:store', 'prod');
-  });
-
-  const ask = async (): Promise<ReturnType<typeof openTerminal>> => {
-    const terminal = openTerminal(argv, {...redis, env: {NO_COLOR: '1'}});
-    await terminal.shows(prompt);
-    return terminal;
+    before = await dumpKeyspace(redis);
   };
 
-  test.each([
-    ['the end of the input', CTRL_D, 1, 'Error: No answer: nothing was changed.'],
-    ['Ctrl-C', CTRL_C, 130, 'Error: Interrupted: nothing was changed.'],
-    [String.raw`Ctrl-\ `, CTRL_BACKSLASH, 131, 'Error: Interrupted: nothing was changed.'],
-  ])('is not answered by %s', async (__, key, code, message) => {
-    const before = await dumpKeyspace(redis);
-    const terminal = await ask();
-    terminal.type(key);
-    const end = await terminal.ended;
-    expect(end).toEqual({code, screen: expect.stringContaining(message)});
-    expect(await dumpKeyspace(redis)).toEqual(before);
-  });
+  describe.concurrent('changes nothing:', () => {
+    beforeAll(prepare);
 
-  test('is not answered by what was typed before it', async () => {
-    const before = await dumpKeyspace(redis);
-    const terminal = openTerminal(argv, redis);
-    terminal.type(`${yes}y`);
-    await terminal.shows(prompt);
-    terminal.type('\r');
-    expect(await terminal.ended).toMatchObject({code: 1, screen: expect.stringContaining('Cancelled')});
-    expect(await dumpKeyspace(redis)).toEqual(before);
+    test.each([
+      ['the end of the input', CTRL_D, 1, 'Error: No answer: nothing was changed.'],
+      ['Ctrl-C', CTRL_C, 130, 'Error: Interrupted: nothing was changed.'],
+      [String.raw`Ctrl-\ `, CTRL_BACKSLASH, 131, 'Error: Interrupted: nothing was changed.'],
+    ])('it is not answered by %s', async (__, key, code, message) => {
+      const terminal = openTerminal(argv, {...redis, env: {NO_COLOR: '1'}});
+      await terminal.shows(prompt);
+      terminal.type(key);
+      const end = await terminal.ended;
+      expect(end).toEqual({code, screen: expect.stringContaining(message)});
+      expect(await dumpKeyspace(redis)).toEqual(before);
+    });
+
+    test('it is not answered by what was typed before it', async () => {
+      const terminal = openTerminal(argv, redis);
+      terminal.type(`${yes}y`);
+      await terminal.shows(prompt);
+      terminal.type('\r');
+      expect(await terminal.ended).toMatchObject({code: 1, screen: expect.stringContaining('Cancelled')});
+      expect(await dumpKeyspace(redis)).toEqual(before);
+    });
+
+    test('it ends with its terminal', async () => {
+      const file = join(folder, 'code');
+      const terminal = openTerminal(argv, {
+        ...redis,
+        // A shell that outlives the terminal, to tell of the end.
+        line: (words) => `trap : HUP; ${words}; echo $? > '${file}.new'; mv '${file}.new' '${file}'`,
+      });
+      await terminal.shows(prompt);
+      terminal.hangUp();
+      await until(() => Promise.resolve(existsSync(file)));
+      expect(await readFile(file, 'utf8')).toBe('129\n');
+      await rm(file);
+      expect(await dumpKeyspace(redis)).toEqual(before);
+    });
   });
 
   test('is asked again after Ctrl-Z and fg', async () => {
+    await prepare();
     const terminal = openTerminal(argv, {
       ...redis,
       // A shell with job control.
@@ -100,35 +119,15 @@ describe.each(QUESTIONS)('the question of %s', (_, argv, done, asks) => {
     expect(screen).toContain(done);
     expect(screen).toContain('code=0');
   });
-
-  test('ends with its terminal', async () => {
-    const before = await dumpKeyspace(redis);
-    const file = join(folder, 'code');
-    const terminal = openTerminal(argv, {
-      ...redis,
-      // A shell that outlives the terminal, to tell of the end.
-      line: (words) => `trap : HUP; ${words}; echo $? > '${file}.new'; mv '${file}.new' '${file}'`,
-    });
-    await terminal.shows(prompt);
-    terminal.hangUp();
-    await expect.poll(() => readFile(file, 'utf8').catch(() => '')).toBe('129\n');
-    await rm(file);
-    expect(await dumpKeyspace(redis)).toEqual(before);
-  });
 });
 
 describe('the name of a protected store', () => {
-  beforeEach(() => redis.client.set('tokengate:store', 'prod'));
-
-  test('is asked for with all that the answer depends on', async () => {
-    const terminal = openTerminal(['freeze-session', '--all', '--yes'], {...redis, columns: 200});
-    await terminal.shows(`? Freeze 1 session on prod (`);
-    await terminal.shows(" db 0) ('a')? To confirm, type prod:");
-    terminal.type('prod\r');
-    expect(await terminal.ended).toEqual({code: 0, screen: expect.stringMatching(/Server: prod \(.*\)\r\nUndo: /)});
+  beforeAll(async () => {
+    await fill();
+    await redis.client.set('tokengate:store', 'prod');
   });
 
-  test.each(['stagin', 'Prod', 'y', 'yes', 'prod x'])('is not %s', async (typed) => {
+  test.concurrent.each(['stagin', 'Prod', 'y', 'yes', 'prod x'])('is not %s', async (typed) => {
     const before = await dumpKeyspace(redis);
     const terminal = openTerminal(['set-budget', 'a', '5'], redis);
     await terminal.shows('To confirm, type prod:');
@@ -140,10 +139,20 @@ describe('the name of a protected store', () => {
     });
     expect(await dumpKeyspace(redis)).toEqual(before);
   });
+
+  test('is asked for with all that the answer depends on', async () => {
+    const terminal = openTerminal(['freeze-session', '--all', '--yes'], {...redis, columns: 200});
+    await terminal.shows(`? Freeze 1 session on prod (`);
+    await terminal.shows(" db 0) ('a')? To confirm, type prod:");
+    terminal.type('prod\r');
+    expect(await terminal.ended).toEqual({code: 0, screen: expect.stringMatching(/Server: prod \(.*\)\r\nUndo: /)});
+  });
 });
 
 describe('a question', () => {
-  test.each([
+  beforeAll(fill);
+
+  test.concurrent.each([
     ['SIGTERM', 143],
     ['SIGHUP', 129],
     ['SIGINT', 130],
@@ -165,13 +174,15 @@ describe('a question', () => {
   });
 });
 
-describe('the live view', () => {
+describe.concurrent('the live view', () => {
+  beforeAll(fill);
+
   test.each([
     ['itself', '', 'Sessions'],
     ['a question of it', 'r', 'Reset '],
   ])('ends with its terminal, without a word: %s', async (_, keys, shown) => {
     const before = await dumpKeyspace(redis);
-    const [code, errors] = [join(folder, 'code'), join(folder, 'errors')];
+    const [code, errors] = [join(folder, `code${keys}`), join(folder, `errors${keys}`)];
     const terminal = openTerminal(['watch-sessions'], {
       ...redis,
       line: (words) => `trap : HUP; ${words} 2> '${errors}'; echo $? > '${code}.new'; mv '${code}.new' '${code}'`,
@@ -181,19 +192,20 @@ describe('the live view', () => {
     terminal.type(keys);
     await terminal.shows(shown);
     terminal.hangUp();
-    await expect.poll(() => readFile(code, 'utf8').catch(() => '')).toBe('129\n');
-    await rm(code);
+    await until(() => Promise.resolve(existsSync(code)));
+    expect(await readFile(code, 'utf8')).toBe('129\n');
     expect(await readFile(errors, 'utf8')).toBe('');
     expect(await dumpKeyspace(redis)).toEqual(before);
   });
 });
 
 describe('in the background of its terminal', () => {
+  beforeAll(fill);
   /** `timeout` makes a process group of its own, which does not have the terminal. */
   const inBackground = (argv: string[], seconds: number) =>
     openTerminal(argv, {...redis, line: (words) => `timeout ${seconds} ${words}; echo "code=$?"; stty -a`});
 
-  test.each([['reset-session', 'a'], ['check-store', '--fix'], ['watch-sessions']])(
+  test.concurrent.each([['reset-session', 'a'], ['check-store', '--fix'], ['watch-sessions']])(
     '%s waits, is not stopped, and ends at a signal',
     async (...argv) => {
       const {screen} = await inBackground(argv, 2).ended;

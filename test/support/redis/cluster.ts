@@ -5,6 +5,8 @@ import {until} from '../until.js';
 import {portOf, startRedis, type TestRedis} from './redis-server.js';
 
 const SLOTS = 16_384;
+/** One command for a node: tens of thousands would take longer than most tests. */
+const WRITE_ALL = `for i = 1, #ARGV, 2 do redis.call('SET', ARGV[i], ARGV[i + 1]) end`;
 
 export interface TestCluster {
   /** Of one of its nodes. */
@@ -63,7 +65,8 @@ export async function startCluster({
   const all = [...primaries, ...replicas];
   const ask = async (node: TestRedis, ...command: string[]): Promise<unknown> =>
     node.client.sendCommand(['CLUSTER', ...command]);
-  const idOf = async (node: TestRedis): Promise<string> => String(await ask(node, 'MYID'));
+  const ids = new Map(await Promise.all(all.map(async (node) => [node, String(await ask(node, 'MYID'))] as const)));
+  const idOf = (node: TestRedis): string => ids.get(node) ?? '';
   for (const [index, node] of all.entries()) {
     await ask(node, 'SET-CONFIG-EPOCH', String(index + 1));
     if (index < 3) {
@@ -87,7 +90,7 @@ export async function startCluster({
         .split('\n').length === all.length,
   );
   for (const [index, replica] of replicas.entries()) {
-    await ask(replica, 'REPLICATE', await idOf(primaries[index]!));
+    await ask(replica, 'REPLICATE', idOf(primaries[index]!));
   }
   const isOk = async (node: TestRedis): Promise<boolean> => /^cluster_state:ok/m.test(String(await ask(node, 'INFO')));
   await everywhere(isOk);
@@ -124,6 +127,7 @@ export async function startCluster({
     async texts() {
       const found = new Map<string, string | null>();
       for (const node of await serving()) {
+        // Single ones: a script would wait while writes are paused.
         const keys = await node.client.keys('*');
         const texts = await Promise.all(keys.map((key) => node.client.get(key).catch(() => null)));
         for (const [index, key] of keys.entries()) found.set(key, texts[index] ?? null);
@@ -134,11 +138,11 @@ export async function startCluster({
       const maps = await Promise.all(
         primaries.filter(isAlive).map(async (node) => ({node, ranges: await rangesOf(node)})),
       );
+      const pairs = Object.entries(texts).map((pair) => ({pair, slot: slotOf(pair[0])}));
       await Promise.all(
-        Object.entries(texts).map(async ([key, text]) => {
-          const slot = slotOf(key);
-          const {node} = maps.find(({ranges}) => ranges.some(([first, last]) => first <= slot && slot <= last)) ?? {};
-          await node?.client.set(key, text);
+        maps.map(async ({node, ranges}) => {
+          const own = pairs.filter(({slot}) => ranges.some(([first, last]) => first <= slot && slot <= last));
+          await node.client.sendCommand(['EVAL', WRITE_ALL, '0', ...own.flatMap(({pair}) => pair)]);
         }),
       );
       await Promise.all(
@@ -147,8 +151,8 @@ export async function startCluster({
     },
     primaryOf: async (key) => nodeOf(slotOf(key)),
     async beginMove(slot, from, to) {
-      await ask(to, 'SETSLOT', String(slot), 'IMPORTING', await idOf(from));
-      await ask(from, 'SETSLOT', String(slot), 'MIGRATING', await idOf(to));
+      await ask(to, 'SETSLOT', String(slot), 'IMPORTING', idOf(from));
+      await ask(from, 'SETSLOT', String(slot), 'MIGRATING', idOf(to));
     },
     async moveKeys(slot, from, to, count) {
       const keys = (await ask(from, 'GETKEYSINSLOT', String(slot), String(count))) as string[];
@@ -158,7 +162,7 @@ export async function startCluster({
       return keys.length;
     },
     async endMove(slot, from, to) {
-      const id = await idOf(to);
+      const id = idOf(to);
       for (const node of [to, from, ...primaries.filter((one) => one !== to && one !== from)]) {
         await ask(node, 'SETSLOT', String(slot), 'NODE', id);
       }

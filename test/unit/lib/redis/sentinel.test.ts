@@ -253,6 +253,7 @@ test('after a failover it is asked until the new primary is there, or the time i
   expect(await ask('stale', [sentinel], {isPatient: true, timeoutMs: 1500})).toMatch(/^REDIS_READONLY /);
   const asking = ask('stale', [sentinel], {isPatient: true, timeoutMs: 60_000});
   await replica.client.sendCommand(['REPLICAOF', 'NO', 'ONE']);
+  ends.push(() => replica.client.sendCommand(['REPLICAOF', '127.0.0.1', portOf(primary)]));
   expect(await asking).toBe(atReplica());
 });
 
