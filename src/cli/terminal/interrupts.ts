@@ -74,7 +74,7 @@ function closeQuietly(descriptor: number): void {
 /** A line of a file: without expressions, which would be compiled at every start. */
 function readProc(file: string, name: string): string {
   try {
-    const text = `\n${readFileSync(`/proc/${file}`, 'latin1')}`;
+    const text = `\n${readFileSync(`/proc/${file}`, 'utf8')}`;
     const [line = ''] = text.slice(text.indexOf(`\n${name}:`) + 1).split('\n', 1);
     return line.slice(name.length + 1).trim();
   } catch {
