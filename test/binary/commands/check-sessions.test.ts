@@ -401,7 +401,7 @@ describe('--exec', () => {
     const command = `sh -c 'echo $$ >> "${folder}/log"; sleep 1000' & echo $$ >> '${folder}/log'; wait`;
     let pid = 0;
     const run = check(['--new-only', '--match', 'high', '--exec', command], {}, (started) => (pid = started));
-    while ((await log()).length < 2) await new Promise((resolve) => setImmediate(resolve));
+    await until(async () => (await log()).length >= 2);
     process.kill(pid, 'SIGINT');
     expect((await run).code).toBe(130);
     for (const child of await log()) await untilEnded(Number(child));

@@ -32,10 +32,9 @@ async function untilBlocked(): Promise<void> {
   await reader.connect();
   try {
     // Idle counts whole seconds since the client sent what waits.
-    for (;;) {
-      const clients = await reader.sendCommand<string>(['CLIENT', 'LIST']);
-      if (/ age=\d+ idle=([2-9]|\d\d+) .* cmd=eval /m.test(clients)) break;
-    }
+    await until(async () =>
+      / age=\d+ idle=([2-9]|\d\d+) .* cmd=eval /m.test(await reader.sendCommand<string>(['CLIENT', 'LIST'])),
+    );
     await reader.sendCommand(['CLIENT', 'UNPAUSE']);
   } finally {
     reader.destroy();
