@@ -37,8 +37,8 @@ function start(argv: string[], unread: readonly ('stdout' | 'stderr')[], input =
 const left = async (): Promise<number> => Number(await redis.client.sendCommand(['EVAL', LEFT, '0']));
 const LEFT = `return #redis.call('KEYS', 'session:*:budget')`;
 
-/** Resolves with a count when it stays as it is while the command sleeps: on a busy machine it may only have no turn. */
-async function untilAtRest({child}: ReturnType<typeof start>, count: () => Promise<number>): Promise<number> {
+/** Resolves when a count stays as it is while the command sleeps: on a busy machine it may only have no turn. */
+async function untilAtRest({child}: ReturnType<typeof start>, count: () => Promise<number>): Promise<void> {
   let [before, same] = [NaN, 0];
   await until(async () => {
     const now = await count();
@@ -46,15 +46,27 @@ async function untilAtRest({child}: ReturnType<typeof start>, count: () => Promi
     before = now;
     return same > 20;
   });
-  return before;
 }
 
-/** The same for the sessions that are left, when some are done. */
-const untilPaused = (running: ReturnType<typeof start>): Promise<number> =>
-  untilAtRest(running, async () => {
-    const now = await left();
-    return now < SESSIONS ? now : NaN;
+const commands = async (): Promise<number> =>
+  Number(/total_commands_processed:(\d+)/.exec(await redis.client.info('stats'))?.[1]);
+
+/** Resolves when the command waits for the reader of its stdout: Redis is asked nothing but this. */
+async function untilFull(running: ReturnType<typeof start>): Promise<void> {
+  let own = 0;
+  await untilAtRest(running, async () => {
+    const others = (await commands()) - ++own;
+    return running.child.stdout.readableLength > 0 ? others : NaN;
   });
+}
+
+/** The same of a batch that has done some. Resolves with the number of sessions that are left. */
+async function untilPaused(running: ReturnType<typeof start>): Promise<number> {
+  await untilFull(running);
+  const undone = await left();
+  expect(undone).toBeLessThan(SESSIONS);
+  return undone;
+}
 
 /** Ends it, and gives how long that took, in seconds. */
 async function end(running: ReturnType<typeof start>, signal: NodeJS.Signals): Promise<[number | null, number]> {
@@ -126,7 +138,8 @@ describe('a reader that does not read', () => {
     expect(await reset.ended).toBe(0);
     expect(await left()).toBe(0);
     const running = start(['undo-change', '--last', '--yes', '--json'], ['stdout']);
-    await untilAtRest(running, async () => (await left()) || NaN);
+    await untilFull(running);
+    expect(await left()).toBeGreaterThan(0);
     const [code, seconds] = await end(running, 'SIGTERM');
     expect(code).toBe(143);
     expect(seconds).toBeLessThan(SOON);
@@ -180,17 +193,6 @@ describe('a server that closes a connection on which nothing is said', () => {
     await redis.client.sendCommand(['CLIENT', 'KILL', 'SKIPME', 'yes']);
     await until(async () => (await ours()) === 1);
   };
-  const commands = async (): Promise<number> =>
-    Number(/total_commands_processed:(\d+)/.exec(await redis.client.info('stats'))?.[1]);
-  /** Resolves when the command waits for its reader: Redis is asked nothing but this. */
-  const untilFull = async (running: ReturnType<typeof start>): Promise<void> => {
-    let own = 0;
-    await untilAtRest(running, async () => {
-      const others = (await commands()) - ++own;
-      return running.child.stdout.readableLength > 0 ? others : NaN;
-    });
-  };
-
   test.each([
     ['list-sessions', ['list-sessions', '--format', 'ndjson'], SESSIONS],
     ['check-store', ['check-store', '--format', 'ndjson'], SESSIONS],

@@ -111,8 +111,10 @@ describe('while a change is under way', () => {
       await proxy.stop();
     }
   });
+});
 
-  test('SIGINT when Redis has stopped after the first answer: the second look fails, and that is said', async () => {
+describe.concurrent('what takes longer than an answer may:', () => {
+  test('SIGINT while a change is under way, when Redis has stopped after the first answer: the second look fails, and that is said', async () => {
     const own = await startRedis({tcp: true});
     await own.client.set('session:a:budget', '20');
     const proxy = await startProxy(own, (request) => {
@@ -134,47 +136,52 @@ describe('while a change is under way', () => {
       await Promise.all([proxy.stop(), own.stop()]);
     }
   });
-});
 
-test('time in which a change itself was stopped is not the silence of Redis', async () => {
-  let own: ChildProcess | undefined;
-  const change = runBinary(['set-budget', 'a', '5', '--timeout', '3', '--json'], {
-    url: redis.url,
-    onStart: (child) => (own = child),
+  test('time in which a change itself was stopped is not the silence of Redis', async ({onTestFinished}) => {
+    const redis = await startRedis();
+    onTestFinished(() => redis.stop());
+    await redis.client.set('session:a:budget', '20');
+    let own: ChildProcess | undefined;
+    const change = runBinary(['set-budget', 'a', '5', '--timeout', '3', '--json'], {
+      url: redis.url,
+      onStart: (child) => (own = child),
+    });
+    await redis.client.sendCommand(['CLIENT', 'PAUSE', '60000', 'WRITE']);
+    const reader = await redis.client.duplicate().connect();
+    try {
+      await until(async () => (await reader.sendCommand<string>(['CLIENT', 'LIST'])).includes(' cmd=eval '));
+      own?.kill('SIGSTOP');
+      const at = performance.now();
+      await reader.sendCommand(['CLIENT', 'UNPAUSE']);
+      // Longer than the time for an answer, which has arrived meanwhile.
+      await until(() => Promise.resolve(performance.now() - at > 5000));
+      own?.kill('SIGCONT');
+      const {code, stdout, stderr} = await change;
+      expect({code, stderr}).toEqual({code: 0, stderr: ''});
+      expect(JSON.parse(stdout)).toMatchObject({session_id: 'a', budget: 5});
+    } finally {
+      own?.kill('SIGCONT');
+      reader.destroy();
+    }
   });
-  await redis.client.sendCommand(['CLIENT', 'PAUSE', '60000', 'WRITE']);
-  const reader = await redis.client.duplicate().connect();
-  try {
-    await until(async () => (await reader.sendCommand<string>(['CLIENT', 'LIST'])).includes(' cmd=eval '));
-    own?.kill('SIGSTOP');
-    const at = performance.now();
-    await reader.sendCommand(['CLIENT', 'UNPAUSE']);
-    // Longer than the time for an answer, which has arrived meanwhile.
-    await until(() => Promise.resolve(performance.now() - at > 5000));
-    own?.kill('SIGCONT');
-    const {code, stdout, stderr} = await change;
-    expect({code, stderr}).toEqual({code: 0, stderr: ''});
-    expect(JSON.parse(stdout)).toMatchObject({session_id: 'a', budget: 5});
-  } finally {
-    own?.kill('SIGCONT');
-    reader.destroy();
-  }
-});
 
-test('time in which the terminal is stopped by Ctrl-S is not the silence of Redis', async () => {
-  const seed = `for i = 1, 5000 do redis.call('SET', 'session:s' .. i .. ':budget', '5') end`;
-  await redis.client.sendCommand(['EVAL', seed, '0']);
-  const terminal = openTerminal(['list-sessions', '--no-pager', '--timeout', '3'], redis);
-  await terminal.shows('Session ID');
-  terminal.type('\x13');
-  const at = performance.now();
-  // Longer than the time for an answer.
-  await until(() => Promise.resolve(performance.now() - at > 5000));
-  terminal.type('\x11');
-  const {code, screen} = await terminal.ended;
-  expect(code).toBe(0);
-  expect(screen).not.toContain('Error');
-  expect(new Set(screen.match(/ s\d+ /g)).size).toBe(5000);
+  test('time in which the terminal is stopped by Ctrl-S is not the silence of Redis', async ({onTestFinished}) => {
+    const redis = await startRedis();
+    onTestFinished(() => redis.stop());
+    const seed = `for i = 1, 5000 do redis.call('SET', 'session:s' .. i .. ':budget', '5') end`;
+    await redis.client.sendCommand(['EVAL', seed, '0']);
+    const terminal = openTerminal(['list-sessions', '--no-pager', '--timeout', '3'], redis);
+    await terminal.shows('Session ID');
+    terminal.type('\x13');
+    const at = performance.now();
+    // Longer than the time for an answer.
+    await until(() => Promise.resolve(performance.now() - at > 5000));
+    terminal.type('\x11');
+    const {code, screen} = await terminal.ended;
+    expect(code).toBe(0);
+    expect(screen).not.toContain('Error');
+    expect(new Set(screen.match(/ s\d+ /g)).size).toBe(5000);
+  });
 });
 
 describe('where the loss of the terminal is ignored', () => {
