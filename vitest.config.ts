@@ -25,7 +25,16 @@ export default defineConfig({
     experimental: {fsModuleCache: true},
     // As few as can be, since each has workers of its own, who load `src` again.
     projects: [
-      {test: {...SHARED, name: 'unit', include: [UNIT]}},
+      // They wait more than others, and most are short: more of them at once, after the long files.
+      {
+        test: {
+          ...SHARED,
+          name: 'unit',
+          include: [UNIT],
+          maxWorkers: availableParallelism() + 4,
+          sequence: {groupOrder: 1},
+        },
+      },
       {
         test: {
           ...SHARED,
