@@ -2,13 +2,13 @@ import type {KeyShape} from '../gateway/keys.js';
 import type {Redis} from '../redis/contract.js';
 import {matchesGlob, narrow} from '../values/glob.js';
 import {rawId, type RawId} from '../values/session-id.js';
-import {SortedIds} from './sorted-ids.js';
+import {sortedOnce} from './sorted-ids.js';
 
 /** The IDs in all keys of a shape that match a Redis glob, each once, sorted. */
 export async function scanIds(redis: Redis, shape: KeyShape, glob?: string): Promise<RawId[]> {
-  const ids = new SortedIds();
-  for await (const [page] of scanPages(redis, [shape], glob)) ids.add(page);
-  return [...ids.read({reverse: false})];
+  const ids: RawId[] = [];
+  for await (const [page] of scanPages(redis, [shape], glob)) for (const id of page) ids.push(id);
+  return sortedOnce(ids);
 }
 
 /**
