@@ -14,9 +14,10 @@ export default {
   text:
     'A reset looks for half a second at its end whether spending has come back, which `redis-cli` does not: the targets are ' +
     'for the work without that wait. `redis-cli --pipe` is told the IDs, as is `--stdin`; `--all` has to find them first.',
-  names: ['stdin', 'all', 'stdin-once', 'all-once', 'scan', 'no-journal', 'journal']
-    .map((name) => `reset-${name}`)
-    .concat('freeze'),
+  names: [
+    ...['reset-stdin', 'reset-stdin-once', 'reset-all', 'reset-all-once', 'reset-scan', 'reset-no-journal'],
+    ...['reset-journal', 'freeze'],
+  ],
   async measure({server, meter, data, measure}) {
     const {count, files, keys} = data;
     const pipe = (file, over) => ({

@@ -34,10 +34,8 @@ export default {
       if (left !== 2 * count) throw new Error(`${args[0]} has left ${left} keys in place of ${2 * count}.`);
       return usage;
     };
-    for (const [name, more, words] of [
-      ['renew-all', [], ''],
-      ['renew-all-once', ['--no-second-look'], ' --no-second-look'],
-    ]) {
+    for (const [name, ...more] of [['renew-all'], ['renew-all-once', '--no-second-look']]) {
+      const words = more.map((word) => ` ${word}`).join('');
       await measure({
         name,
         what: `\`renew-budgets${words}\`, all are due`,
