@@ -59,63 +59,45 @@ export function makeCertificates({names = 'IP:127.0.0.1,DNS:localhost'} = {}): C
     return pair;
   };
 
-  const authority = lazy(() => selfSign('ca'));
-  const otherAuthority = lazy(() => selfSign('other-ca'));
-  const server = lazy(() => sign('server', authority(), names));
-  const expired = lazy(() => sign('expired', authority(), 'IP:127.0.0.1', '-days', '-1'));
-  const otherHost = lazy(() => sign('other-host', authority(), 'DNS:redis.example'));
-  const selfSigned = lazy(() => selfSign('self-signed', '-addext', 'subjectAltName=IP:127.0.0.1'));
-  const client = lazy(() => sign('client', authority(), 'DNS:client'));
-  const expiredClient = lazy(() => sign('expired-client', authority(), 'DNS:client', '-days', '-1'));
-  const strangeClient = lazy(() => sign('strange-client', otherAuthority(), 'DNS:client'));
-  const lockedKey = lazy(() => {
-    openssl('pkey', '-in', client().key, '-aes256', '-passout', 'pass:x', '-out', file('locked.key'));
-    return file('locked.key');
+  const own: Certificates & {authority: KeyPair; otherAuthority: KeyPair} = lazily({
+    folder: () => folder,
+    authority: () => selfSign('ca'),
+    otherAuthority: () => selfSign('other-ca'),
+    ca: () => own.authority.cert,
+    otherCa: () => own.otherAuthority.cert,
+    server: () => sign('server', own.authority, names),
+    expired: () => sign('expired', own.authority, 'IP:127.0.0.1', '-days', '-1'),
+    otherHost: () => sign('other-host', own.authority, 'DNS:redis.example'),
+    selfSigned: () => selfSign('self-signed', '-addext', 'subjectAltName=IP:127.0.0.1'),
+    client: () => sign('client', own.authority, 'DNS:client'),
+    expiredClient: () => sign('expired-client', own.authority, 'DNS:client', '-days', '-1'),
+    strangeClient: () => sign('strange-client', own.otherAuthority, 'DNS:client'),
+    lockedKey() {
+      openssl('pkey', '-in', own.client.key, '-aes256', '-passout', 'pass:x', '-out', file('locked.key'));
+      return file('locked.key');
+    },
+    both() {
+      writeFileSync(file('both.pem'), openssl('x509', '-in', own.client.cert) + openssl('pkey', '-in', own.client.key));
+      return file('both.pem');
+    },
+    remove: () => () => rm(folder, {recursive: true, force: true}),
   });
-  const both = lazy(() => {
-    writeFileSync(file('both.pem'), openssl('x509', '-in', client().cert) + openssl('pkey', '-in', client().key));
-    return file('both.pem');
-  });
-  return {
-    folder,
-    get ca() {
-      return authority().cert;
-    },
-    get otherCa() {
-      return otherAuthority().cert;
-    },
-    get server() {
-      return server();
-    },
-    get expired() {
-      return expired();
-    },
-    get otherHost() {
-      return otherHost();
-    },
-    get selfSigned() {
-      return selfSigned();
-    },
-    get client() {
-      return client();
-    },
-    get expiredClient() {
-      return expiredClient();
-    },
-    get strangeClient() {
-      return strangeClient();
-    },
-    get lockedKey() {
-      return lockedKey();
-    },
-    get both() {
-      return both();
-    },
-    remove: () => rm(folder, {recursive: true, force: true}),
-  };
+  return own;
 }
 
-function lazy<Made>(make: () => Made): () => Made {
-  let made: Made | undefined;
-  return () => (made ??= make());
+/** An object whose properties are made when they are asked for, each once. */
+function lazily<Made extends object>(makers: {[Key in keyof Made]: () => Made[Key]}): Made {
+  const own = {} as Made;
+  for (const key of Object.keys(makers) as (keyof Made)[]) {
+    Object.defineProperty(own, key, {
+      configurable: true,
+      enumerable: true,
+      get() {
+        const value = makers[key]();
+        Object.defineProperty(own, key, {value, enumerable: true});
+        return value;
+      },
+    });
+  }
+  return own;
 }
