@@ -1,5 +1,6 @@
 import {ErrorReply} from 'redis';
 
+import {READ_FACTS} from '../lua/scripts.js';
 import {TokengateError} from '../values/errors.js';
 
 export {ErrorReply};
@@ -9,14 +10,19 @@ export type RedisText = string | Buffer;
 
 export type Command = readonly RedisText[];
 
-/** The commands of this CLI that change nothing, and may be sent again after their answer was lost. */
-export const READS = new Set(
+const READS = new Set(
   'DBSIZE DUMP EXISTS GET GETRANGE HGET HGETALL HLEN HMGET LLEN LRANGE MGET PTTL STRLEN TIME TTL TYPE XINFO XLEN XRANGE XREVRANGE ZREVRANGE'.split(
     ' ',
   ),
 );
-/** The same, but with a cursor, which means nothing to another node. */
+/** Those that read on from a cursor, which means nothing to another node. */
 export const CURSORS = new Set(['HSCAN', 'SCAN']);
+
+/** Whether a command changes nothing, so that it may be sent again after its answer was lost. */
+export function isRead([name, script, keys]: Command): boolean {
+  const word = String(name);
+  return READS.has(word) || (word === 'EVAL' && (script === READ_FACTS || keys === '0'));
+}
 
 /**
  * Stands for an answer that never came because the connection ended. The command may or may not have been executed;

@@ -1,9 +1,9 @@
 import {TokengateError} from '../values/errors.js';
-import {type Command, CURSORS, ErrorReply, NoReply, READS} from './contract.js';
+import {type Command, CURSORS, ErrorReply, isRead, NoReply} from './contract.js';
 import type {RedisNode} from './node.js';
 
 /** A connection that was silent for this long is checked before it is used; after much longer it is pinged. */
-const PAUSE_MS = 1000;
+const PAUSE_MS = 100;
 const LONG_PAUSE_MS = 10_000;
 
 /**
@@ -87,7 +87,7 @@ export class LastingNode implements Pick<RedisNode, 'fly' | 'explain' | 'close'>
       this.#hasAnswered.add(node);
       return replies;
     }
-    const canAsk = lost.error.code === 'REDIS_CONNECTION_LOST' && isReading(commands);
+    const canAsk = lost.error.code === 'REDIS_CONNECTION_LOST' && commands.every((command) => isRead(command) || CURSORS.has(String(command[0])));
     if (canAsk && (await this.#isReplaced(node))) return this.#ask(this.#node, commands, options);
     this.#isOver = true;
     return replies;
@@ -117,10 +117,6 @@ export class LastingNode implements Pick<RedisNode, 'fly' | 'explain' | 'close'>
     if (isSame) this.#node = next;
     else next.close();
   }
-}
-
-function isReading(commands: readonly Command[]): boolean {
-  return commands.every(([name = '']) => READS.has(String(name)) || CURSORS.has(String(name)));
 }
 
 /** Checks a connection that was silent for so many milliseconds: afterwards `isOpen` tells the truth. Never rejects. */

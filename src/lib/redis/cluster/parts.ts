@@ -1,4 +1,4 @@
-import {type Command, ErrorReply, NoReply, READS, type RedisText} from '../contract.js';
+import {type Command, ErrorReply, isRead, NoReply, type RedisText} from '../contract.js';
 import type {Endpoint} from '../url.js';
 import {slotOf} from './slots.js';
 
@@ -21,8 +21,7 @@ const SPLIT = new Set(['MGET', 'EXISTS']);
 export function toParts(command: Command, homeKey: RedisText): Part[] {
   const name = String(command[0]).toUpperCase();
   const keys = keysIn(name, command);
-  const isRead = READS.has(name) || (name === 'EVAL' && keys.length === 0);
-  const part = {isRead, reply: undefined, asking: undefined, sentTo: undefined};
+  const part = {isRead: isRead(command), reply: undefined, asking: undefined, sentTo: undefined};
   if (SPLIT.has(name)) return keys.map((key) => ({...part, command: [name, key], slot: slotOf(key)}));
   return [{...part, command, slot: slotOf(keys[0] ?? homeKey)}];
 }
