@@ -30,10 +30,10 @@
 --- @include "refused"
 
 -- The keys of the sessions and their number a session: with the rare one, if any session has it.
-local function withRare(width, rare, prefix, suffix)
+local function withRare(width, rare, ids)
   local names, keys = {}, {}
-  for at = 1, #KEYS, width do
-    names[#names + 1] = rare .. string.sub(KEYS[at], prefix + 1, -1 - suffix)
+  for i = 1, #ids do
+    names[i] = rare .. ids[i]
   end
   local found = redis.pcall('EXISTS', unpack(names))
   if type(found) ~= 'number' or found == 0 then
@@ -68,7 +68,15 @@ local function changeSessions(decision)
   end
   local keys, all = KEYS, width
   if rare ~= '' then
-    keys, width = withRare(all - 1, rare, prefix, suffix)
+    width = all - 1
+  end
+  local ids, nids, sub = {}, 0, string.sub
+  for at = 1, #KEYS, width do
+    nids = nids + 1
+    ids[nids] = sub(KEYS[at], prefix + 1, -1 - suffix)
+  end
+  if rare ~= '' then
+    keys, width = withRare(width, rare, ids)
   end
   local first = 0
   local function ttl(i)
@@ -117,6 +125,7 @@ local function changeSessions(decision)
       local record = nrecords + 2
       for i = 1, all do
         local before, after = old[i], new[i]
+        local isText = before and before ~= true
         if after == nil or (after == false and before == false) then
           after = true
         else
@@ -124,6 +133,7 @@ local function changeSessions(decision)
           local key = keys[at + i]
           if before and (before == true or not isLasting) and (isJournaled or after) then
             before = state(key, before)
+            isText = type(before) == 'string'
           end
           if after then
             nputs = nputs + 1
@@ -137,17 +147,17 @@ local function changeSessions(decision)
             dels[ndels] = key
           end
         end
-        if type(before) == 'string' and #before > 63 then
+        if isText and #before > 63 then
           before = short(before)
         end
-        if type(after) == 'string' and #after > 63 then
+        if after and after ~= true and type(after) == 'string' and #after > 63 then
           after = short(after)
         end
         records[record], records[record + 1] = before, after
         record = record + 2
       end
       if changes then
-        records[nrecords + 1] = string.sub(keys[at + 1], prefix + 1, -1 - suffix)
+        records[nrecords + 1] = ids[at / width + 1]
         nrecords = record - 1
       end
     end

@@ -1,4 +1,5 @@
 -- Old: budget, spent, grants. Args: `spent` to remove only that, `all` to remove all: grants are a part of the budget.
+local all, spent = {false, false, false}, {nil, false}
 local function decide(old, args)
   if not old[1] and not old[2] then
     return 'not_found'
@@ -7,7 +8,7 @@ local function decide(old, args)
     return 'wrong_type'
   end
   if args[1] == 'all' then
-    return 'done', {false, false, false}
+    return 'done', all
   end
-  return old[2] and 'done' or 'unchanged', {nil, false}
+  return old[2] and 'done' or 'unchanged', spent
 end

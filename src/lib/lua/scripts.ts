@@ -41,10 +41,10 @@ end
 return redis.pcall('SET', key, state[1], 'PX', string.format('%.0f', state[2]))
 end`;
 
-const CHANGE_SESSIONS_PART = `local function withRare(width, rare, prefix, suffix)
+const CHANGE_SESSIONS_PART = `local function withRare(width, rare, ids)
 local names, keys = {}, {}
-for at = 1, #KEYS, width do
-names[#names + 1] = rare .. string.sub(KEYS[at], prefix + 1, -1 - suffix)
+for i = 1, #ids do
+names[i] = rare .. ids[i]
 end
 local found = redis.pcall('EXISTS', unpack(names))
 if type(found) ~= 'number' or found == 0 then
@@ -77,7 +77,15 @@ return {err = 'STORE ' .. name}
 end
 local keys, all = KEYS, width
 if rare ~= '' then
-keys, width = withRare(all - 1, rare, prefix, suffix)
+width = all - 1
+end
+local ids, nids, sub = {}, 0, string.sub
+for at = 1, #KEYS, width do
+nids = nids + 1
+ids[nids] = sub(KEYS[at], prefix + 1, -1 - suffix)
+end
+if rare ~= '' then
+keys, width = withRare(width, rare, ids)
 end
 local first = 0
 local function ttl(i)
@@ -123,6 +131,7 @@ if new then
 local record = nrecords + 2
 for i = 1, all do
 local before, after = old[i], new[i]
+local isText = before and before ~= true
 if after == nil or (after == false and before == false) then
 after = true
 else
@@ -130,6 +139,7 @@ changes = true
 local key = keys[at + i]
 if before and (before == true or not isLasting) and (isJournaled or after) then
 before = state(key, before)
+isText = type(before) == 'string'
 end
 if after then
 nputs = nputs + 1
@@ -143,17 +153,17 @@ ndels = ndels + 1
 dels[ndels] = key
 end
 end
-if type(before) == 'string' and #before > 63 then
+if isText and #before > 63 then
 before = short(before)
 end
-if type(after) == 'string' and #after > 63 then
+if after and after ~= true and type(after) == 'string' and #after > 63 then
 after = short(after)
 end
 records[record], records[record + 1] = before, after
 record = record + 2
 end
 if changes then
-records[nrecords + 1] = string.sub(keys[at + 1], prefix + 1, -1 - suffix)
+records[nrecords + 1] = ids[at / width + 1]
 nrecords = record - 1
 end
 end
@@ -254,7 +264,8 @@ end
 return cjson.encode(replies)
 end`;
 
-const DECIDE_RESET_PART = `local function decide(old, args)
+const DECIDE_RESET_PART = `local all, spent = {false, false, false}, {nil, false}
+local function decide(old, args)
 if not old[1] and not old[2] then
 return 'not_found'
 end
@@ -262,9 +273,9 @@ if old[1] == true or old[2] == true then
 return 'wrong_type'
 end
 if args[1] == 'all' then
-return 'done', {false, false, false}
+return 'done', all
 end
-return old[2] and 'done' or 'unchanged', {nil, false}
+return old[2] and 'done' or 'unchanged', spent
 end`;
 
 const DECIDE_SET_BUDGET_PART = `local function decide(_, args)
