@@ -265,7 +265,7 @@ export abstract class BatchCommand<T extends typeof Command> extends BaseCommand
     if (!stdin) return named;
     // The IDs end with stdin, even on a terminal, so no answer could follow.
     if (!dryRun && !this.isAnswered) throw confirmationRequired();
-    const ids = [...named.ids, ...readIds(await readStdin('the IDs'), nul)];
+    const ids = named.ids.concat(readIds(await readStdin('the IDs'), nul));
     // An empty stdin means no ID, never all.
     return ids.length === 0 && !all ? {ids, all, none: true} : {...named, ids};
   }

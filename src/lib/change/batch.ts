@@ -30,8 +30,8 @@ export interface BatchOptions {
 
 /** Sessions in one flight. A larger flight takes more memory and no less time. */
 const CHUNK = 500;
-/** Flights under way at once, so that the server never waits for the next one. Twice as many take no less time. */
-const FLIGHTS = 4;
+/** Flights under way at once, so that the server has work while this process collects garbage. More take no less time. */
+const FLIGHTS = 6;
 
 interface Flight<T> {
   chunk: readonly RawId[];

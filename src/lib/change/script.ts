@@ -31,8 +31,9 @@ export async function runScripts<T>(
     if (Array.isArray(reply)) readAnswers(group, reply[0], change, answers);
     else answers.push(...group.map(() => reply));
   }
+  if (size === 1 || !replies.some(isAboutKeys)) return answers;
   // One session that this user may not touch must not stop the others in its group.
-  const beside = size === 1 ? [] : ids.filter((_, index) => isAboutKeys(answers[index]));
+  const beside = ids.filter((_, index) => isAboutKeys(answers[index]));
   if (beside.length < 2) return answers;
   const alone = (await runScripts(redis, beside, change, journal, 1)).values();
   return answers.map((answer) => (isAboutKeys(answer) ? alone.next().value : answer));

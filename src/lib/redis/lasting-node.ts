@@ -87,7 +87,9 @@ export class LastingNode implements Pick<RedisNode, 'fly' | 'explain' | 'close'>
       this.#hasAnswered.add(node);
       return replies;
     }
-    const canAsk = lost.error.code === 'REDIS_CONNECTION_LOST' && commands.every((command) => isRead(command) || CURSORS.has(String(command[0])));
+    const canAsk =
+      lost.error.code === 'REDIS_CONNECTION_LOST' &&
+      commands.every((command) => isRead(command) || CURSORS.has(String(command[0])));
     if (canAsk && (await this.#isReplaced(node))) return this.#ask(this.#node, commands, options);
     this.#isOver = true;
     return replies;

@@ -7,7 +7,8 @@ import {sortedOnce} from './sorted-ids.js';
 /** The IDs in all keys of a shape that match a Redis glob, each once, sorted. */
 export async function scanIds(redis: Redis, shape: KeyShape, glob?: string): Promise<RawId[]> {
   const ids: RawId[] = [];
-  for await (const [page] of scanPages(redis, [shape], glob)) for (const id of page) ids.push(id);
+  // Each page is sorted while the server makes the next one, which halves what is left to do at the end.
+  for await (const [page] of scanPages(redis, [shape], glob)) for (const id of page.sort()) ids.push(id);
   return sortedOnce(ids);
 }
 

@@ -35,9 +35,9 @@ export function isEmpty({ids, all, match, where, none}: Selection): boolean {
 export async function selectIds(redis: Redis, selection: Selection, universe: KeyShape, now: Date): Promise<Selected> {
   const {ids, all, match, where, none} = selection;
   if (none) return {ids: [], missing: []};
-  const named = ids.filter(idMatcher(match));
+  const named = match === undefined ? ids : ids.filter(idMatcher(match));
   const scanned = all || ids.length === 0 ? await scanIds(redis, universe, match) : [];
-  const candidates = named.length === 0 ? scanned : sortedOnce([...scanned, ...named]);
+  const candidates = named.length === 0 ? scanned : sortedOnce(scanned.concat(named));
   if (where === undefined) return {ids: candidates, missing: []};
 
   const selected: RawId[] = [];
