@@ -5,16 +5,16 @@
 --   after the ID in the first key of each; `old` to get old values, else empty; the length to trim the journal to, empty
 --   for no journal; the journal's key; the key of the store's name, empty where it does not matter; the name that the user
 --   has given; the prefix of a rare key, empty for none; the arguments; the own texts; the fields of the journal's entry,
---   without the value of the last.
--- Returns: a JSON list of the word of `decision` for each session. With `old` two more, as the journal has them: the records
---   of what changed, for each session its ID and, for each key, the old and the new value; and the long texts of which the
---   records hold the numbers. A session without a record then has, in place of its word, a list of the word and the values
---   of its keys: a text, false for no key, true for a value that is not text. Or an error reply, and nothing is changed: it
---   begins with JOURNAL when the journal was refused; it is STORE and the name when the store is protected and another
---   name, or none, was given.
+--   without the value of the last; the one before it has the names of the keys.
+-- Returns: a JSON list of the word of `decision` for each session. With `old` three more, as the journal has them: the
+--   records of what changed, for each session its ID and, for each key, the old and the new value; the long texts of which
+--   the records hold the numbers; and how many keys a record has. A session without a record then has, in place of its
+--   word, a list of the word and the values of its keys: a text, false for no key, true for a value that is not text. Or an
+--   error reply, and nothing is changed: it begins with JOURNAL when the journal was refused; it is STORE and the name when
+--   the store is protected and another name, or none, was given.
 --
 -- A rare key is the last of a session and is not among KEYS: hardly any session has one, so mostly only their number is
--- read. For a user who may not read it there is none.
+-- read, and the records do without it. For a user who may not read it there is none.
 --
 -- decision(old, args, own, ttl): `old` are the values of one session's keys, `own` is its text, if there are any, `ttl(i)`
 -- returns the PTTL of a key. It calls no command. It returns a word and, if something is to change, the new values of keys
@@ -114,16 +114,19 @@ local function changeSessions(decision)
   -- What is put: the keys, their new and their old values.
   local puts, news, olds, nputs = {}, {}, {}, 0
   local old, nrecords, nsets, ndels = {}, 0, 0, 0
+  if width < all then
+    old[all] = false
+  end
   for at = 0, #keys - 1, width do
     first = at
-    for i = 1, all do
-      old[i] = i <= width and (values[at + i] or not isNone and call('PTTL', keys[at + i]) ~= -2)
+    for i = 1, width do
+      old[i] = values[at + i] or not isNone and call('PTTL', keys[at + i]) ~= -2
     end
     local word, new = decision(old, args, nown > 0 and ARGV[12 + nargs + at / width], ttl)
     local changes = false
     if new then
       local record = nrecords + 2
-      for i = 1, all do
+      for i = 1, width do
         local before, after = old[i], new[i]
         local isText = before and before ~= true
         if after == nil or (after == false and before == false) then
@@ -163,7 +166,7 @@ local function changeSessions(decision)
     end
     replies[#replies + 1] = isTold and not changes and {word, unpack(old)} or word
   end
-  for i = nrecords + 1, nrecords + 1 + 2 * all do
+  for i = nrecords + 1, nrecords + 1 + 2 * width do
     records[i] = nil
   end
   local recorded = (isTold or isJournaled) and cjson.encode(records)
@@ -171,6 +174,9 @@ local function changeSessions(decision)
   local entry
   if isJournaled and nrecords > 0 then
     local fields = {unpack(ARGV, 12 + nargs + nown)}
+    if width < all then
+      fields[#fields - 1] = string.gsub(fields[#fields - 1], ' %S+$', '')
+    end
     fields[#fields + 1] = recorded
     if ntexts > 0 then
       fields[#fields + 1], fields[#fields + 2] = 'texts', shared
@@ -207,5 +213,5 @@ local function changeSessions(decision)
     end
     return answer
   end
-  return isTold and {cjson.encode(replies), recorded, shared} or {cjson.encode(replies)}
+  return isTold and {cjson.encode(replies), recorded, shared, width} or {cjson.encode(replies)}
 end

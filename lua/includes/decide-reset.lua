@@ -1,5 +1,5 @@
 -- Old: budget, spent, grants. Args: `spent` to remove only that, `all` to remove all: grants are a part of the budget.
-local all, spent = {false, false, false}, {nil, false}
+local none, unspent = {false, false, false}, {nil, false}
 local function decide(old, args)
   if not old[1] and not old[2] then
     return 'not_found'
@@ -8,7 +8,7 @@ local function decide(old, args)
     return 'wrong_type'
   end
   if args[1] == 'all' then
-    return 'done', all
+    return 'done', none
   end
-  return old[2] and 'done' or 'unchanged', spent
+  return old[2] and 'done' or 'unchanged', unspent
 end

@@ -479,7 +479,7 @@ describe('check-store --fix', () => {
 
   test('begins nothing more once it is stopped', async () => {
     await redis.client.mSet(
-      Array.from({length: 2500}, (_, index): [string, string] => [`anomaly:${index}:requests:1min`, 'many']),
+      Array.from({length: 3500}, (_, index): [string, string] => [`anomaly:${index}:requests:1min`, 'many']),
     );
     const connection = await connect({url: redis.url});
     const fixable: Fixable[] = [];
@@ -492,11 +492,11 @@ describe('check-store --fix', () => {
       states.push(outcome.state);
       stop.abort();
     }
-    expect(states).toHaveLength(2500);
+    expect(states).toHaveLength(3500);
     const fixed = states.filter((state) => state === 'done').length;
     expect(fixed).toBeGreaterThanOrEqual(500);
-    expect(fixed).toBeLessThanOrEqual(2000);
-    expect(await redis.client.dbSize()).toBe(2500 - fixed);
+    expect(fixed).toBeLessThanOrEqual(3000);
+    expect(await redis.client.dbSize()).toBe(3500 - fixed);
     connection.close();
   });
 

@@ -58,6 +58,23 @@ describe('reset-session', () => {
     expect((await run('renew-budgets --quiet', redis)).stdout).toBe('');
   });
 
+  test('records grants only where a session of the hundred has some', async () => {
+    const recorded = async (): Promise<string[]> => {
+      const entries = await redis.client.xRevRange('tokengate:journal', '+', '-', {COUNT: 1});
+      return (entries ?? []).flatMap(({message}) => [message['keys'] ?? '', message['sessions'] ?? '']);
+    };
+    await redis.client.set('session:y:budget', '1');
+    await run('reset-session --all --yes --no-second-look', redis);
+    expect(await recorded()).toEqual([
+      'budget spent',
+      '["x","25.50",false,"0.02643664999999999982",false,"y","1",false,false,true]',
+    ]);
+    await run('undo-change --last --yes', redis);
+    await run('grant-budget x 5 --for 1d', redis);
+    await run('reset-session --all --yes --no-second-look', redis);
+    expect(await recorded()).toEqual(['budget spent grants', expect.stringMatching(/,0,false,"y",.*,false,true\]$/)]);
+  });
+
   test('leaves grants to a user who may not see them', async () => {
     await run('grant-budget x 5 --for 1d', redis);
     const rights = ['~session:*', '%RW~tokengate:journal', '+@all'];

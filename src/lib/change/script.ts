@@ -46,8 +46,10 @@ function readAnswers<T>(
   change: ScriptedChange<T>,
   answers: ScriptAnswer<T>[],
 ): void {
-  const [words = [], records, texts = []] = (reply as string[]).map((text) => JSON.parse(text) as unknown[]);
-  const width = change.shapes.length;
+  const [words = [], records, texts = []] = (reply as string[])
+    .slice(0, 3)
+    .map((text) => JSON.parse(text) as unknown[]);
+  const width = Number((reply as unknown[])[3]);
   let at = 1;
   for (const [index, id] of group.entries()) {
     const decision = (words[index] ?? '') as string | [string, ...Held[]];

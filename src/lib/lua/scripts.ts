@@ -120,16 +120,19 @@ end
 local isNone = #absent == 0 or pcall('EXISTS', unpack(absent)) == 0
 local puts, news, olds, nputs = {}, {}, {}, 0
 local old, nrecords, nsets, ndels = {}, 0, 0, 0
+if width < all then
+old[all] = false
+end
 for at = 0, #keys - 1, width do
 first = at
-for i = 1, all do
-old[i] = i <= width and (values[at + i] or not isNone and call('PTTL', keys[at + i]) ~= -2)
+for i = 1, width do
+old[i] = values[at + i] or not isNone and call('PTTL', keys[at + i]) ~= -2
 end
 local word, new = decision(old, args, nown > 0 and ARGV[12 + nargs + at / width], ttl)
 local changes = false
 if new then
 local record = nrecords + 2
-for i = 1, all do
+for i = 1, width do
 local before, after = old[i], new[i]
 local isText = before and before ~= true
 if after == nil or (after == false and before == false) then
@@ -169,7 +172,7 @@ end
 end
 replies[#replies + 1] = isTold and not changes and {word, unpack(old)} or word
 end
-for i = nrecords + 1, nrecords + 1 + 2 * all do
+for i = nrecords + 1, nrecords + 1 + 2 * width do
 records[i] = nil
 end
 local recorded = (isTold or isJournaled) and cjson.encode(records)
@@ -177,6 +180,9 @@ local shared = ntexts > 0 and cjson.encode(texts) or '[]'
 local entry
 if isJournaled and nrecords > 0 then
 local fields = {unpack(ARGV, 12 + nargs + nown)}
+if width < all then
+fields[#fields - 1] = string.gsub(fields[#fields - 1], ' %S+$', '')
+end
 fields[#fields + 1] = recorded
 if ntexts > 0 then
 fields[#fields + 1], fields[#fields + 2] = 'texts', shared
@@ -212,7 +218,7 @@ pcall('XDEL', journal, entry)
 end
 return answer
 end
-return isTold and {cjson.encode(replies), recorded, shared} or {cjson.encode(replies)}
+return isTold and {cjson.encode(replies), recorded, shared, width} or {cjson.encode(replies)}
 end`;
 
 const DECIDE_REPAIR_PART = `local function decide(old, args, own)
@@ -264,7 +270,7 @@ end
 return cjson.encode(replies)
 end`;
 
-const DECIDE_RESET_PART = `local all, spent = {false, false, false}, {nil, false}
+const DECIDE_RESET_PART = `local none, unspent = {false, false, false}, {nil, false}
 local function decide(old, args)
 if not old[1] and not old[2] then
 return 'not_found'
@@ -273,9 +279,9 @@ if old[1] == true or old[2] == true then
 return 'wrong_type'
 end
 if args[1] == 'all' then
-return 'done', all
+return 'done', none
 end
-return old[2] and 'done' or 'unchanged', spent
+return old[2] and 'done' or 'unchanged', unspent
 end`;
 
 const DECIDE_SET_BUDGET_PART = `local function decide(_, args)

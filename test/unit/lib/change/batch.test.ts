@@ -10,7 +10,7 @@ import {startProxy} from '../../../support/impostors/proxy.js';
 import type {TestRedis} from '../../../support/redis/redis-server.js';
 import {withRedis} from '../../../support/redis/with-redis.js';
 
-const SESSIONS = 5100;
+const SESSIONS = 8100;
 const ids: RawId[] = Array.from({length: SESSIONS}, (_, index) => rawId(`s${String(index).padStart(4, '0')}`));
 const OPTIONS = {keepBudget: false};
 /** Another for each, so that what is told of one is not taken for another's. */
@@ -204,7 +204,7 @@ describe('a part of a flight', () => {
     const outcomes = await collect(runBatch(on, ids, resetChange(OPTIONS), running()));
     expect(outcomes.map(({id}) => id)).toEqual(ids);
     expect(outcomes[0]).toEqual({id: 's0000', state: 'not_done', cause: gone});
-    expect(outcomes.at(-1)).toEqual({id: 's5099', state: 'not_done', cause: gone});
+    expect(outcomes.at(-1)).toEqual({id: 's8099', state: 'not_done', cause: gone});
     expect(reopen).not.toHaveBeenCalled();
   });
 
@@ -212,7 +212,7 @@ describe('a part of a flight', () => {
     const on = answering(new Map([[0, new ErrorReply('ERR odd')]]));
     const outcomes = await collect(runBatch(on, ids, resetChange(OPTIONS), running()));
     const failed = outcomes.filter(({state}) => state === 'failed').map(({id}) => id);
-    expect(failed).toHaveLength(11 * 100);
+    expect(failed).toHaveLength(17 * 100);
     expect(outcomes.filter(({state}) => state === 'done')).toHaveLength(ids.length - failed.length);
   });
 });
