@@ -1,5 +1,5 @@
--- Old: budget, spent, grants. Args: `spent` to remove only that, `all` to remove all: grants are a part of the budget.
 local none, unspent = {false, false, false}, {nil, false}
+-- Old: budget, spent, grants. Args: `spent` to remove only that, `all` to remove all: grants are a part of the budget.
 local function decide(old, args)
   if not old[1] and not old[2] then
     return 'not_found'
