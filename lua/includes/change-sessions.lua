@@ -52,7 +52,7 @@ local function changeSessions(decision)
   if redis.replicate_commands then
     redis.replicate_commands()
   end
-  local call, pcall = redis.call, redis.pcall
+  local call, pcall, type = redis.call, redis.pcall, type
   local width, nargs, nown = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
   local prefix, suffix, isTold = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == 'old'
   local limit, journal = ARGV[7], ARGV[8]
@@ -104,13 +104,15 @@ local function changeSessions(decision)
   local isJournaled = limit ~= ''
   local values = call('MGET', unpack(keys))
   local absent, replies, records, sets, dels = {}, {}, {}, {}, {}
+  local nabsent = 0
   for i = 1, #keys do
     if not values[i] then
-      absent[#absent + 1] = keys[i]
+      nabsent = nabsent + 1
+      absent[nabsent] = keys[i]
     end
   end
   -- Some of these keys may have another type: only then each is looked at.
-  local isNone = #absent == 0 or pcall('EXISTS', unpack(absent)) == 0
+  local isNone = nabsent == 0 or pcall('EXISTS', unpack(absent)) == 0
   -- What is put: the keys, their new and their old values.
   local puts, news, olds, nputs = {}, {}, {}, 0
   local old, nrecords, nsets, ndels = {}, 0, 0, 0
@@ -128,7 +130,7 @@ local function changeSessions(decision)
       local record = nrecords + 2
       for i = 1, width do
         local before, after = old[i], new[i]
-        local isText = before and before ~= true
+        local isText, isNewText = before and before ~= true, false
         if after == nil or (after == false and before == false) then
           after = true
         else
@@ -142,6 +144,7 @@ local function changeSessions(decision)
             nputs = nputs + 1
             puts[nputs], news[nputs], olds[nputs] = key, after, before
             if type(after) == 'string' then
+              isNewText = true
               sets[nsets + 1], sets[nsets + 2] = key, after
               nsets = nsets + 2
             end
@@ -153,7 +156,7 @@ local function changeSessions(decision)
         if isText and #before > 63 then
           before = short(before)
         end
-        if after and after ~= true and type(after) == 'string' and #after > 63 then
+        if isNewText and #after > 63 then
           after = short(after)
         end
         records[record], records[record + 1] = before, after
@@ -164,7 +167,7 @@ local function changeSessions(decision)
         nrecords = record - 1
       end
     end
-    replies[#replies + 1] = isTold and not changes and {word, unpack(old)} or word
+    replies[at / width + 1] = isTold and not changes and {word, unpack(old)} or word
   end
   for i = nrecords + 1, nrecords + 1 + 2 * width do
     records[i] = nil

@@ -96,16 +96,16 @@ test('a connection that ends leaves none untold, and those that are not done sta
   const ids = Array.from({length: 5100}, (_, index) => `s${String(index).padStart(4, '0')}`);
   await spend(ids, '1');
   const proxy = await startProxy(server, (request) =>
-    /EVAL\r\n.*session:s2000:/s.test(request) ? 'lose-reply' : 'pass',
+    /EVAL\r\n.*session:s3000:/s.test(request) ? 'lose-reply' : 'pass',
   );
   const through = await connect({url: proxy.url});
   try {
     const done = await act('r', ids, [], through);
-    const parts = /^✓ ([\d,]+) of 5,100 sessions reset, ([\d,]+) unknown, ([\d,]+) not done$/.exec(done.text) ?? [];
+    const parts = /^✓ ([\d,]+) of 8,100 sessions reset, ([\d,]+) unknown, ([\d,]+) not done$/.exec(done.text) ?? [];
     const [changed = 0, unknown = 0, open = 0] = parts.slice(1).map((count) => Number(count.replace(',', '')));
     expect(done.isChanged).toBe(true);
     expect(unknown + open).toBe(done.left.length);
-    expect(changed + done.left.length).toBe(5100);
+    expect(changed + done.left.length).toBe(8100);
     const gone = (await spent(...ids)).filter((text) => text === null).length;
     expect(gone).toBeGreaterThanOrEqual(changed);
     expect(done.page?.map(({text}) => text)).toContain(`Not done (${formatCount(open)})`);
