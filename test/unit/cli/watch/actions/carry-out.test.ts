@@ -93,7 +93,7 @@ test('a freeze that is kept is unchanged', async () => {
 });
 
 test('a connection that ends leaves none untold, and those that are not done stay meant', async () => {
-  const ids = Array.from({length: 5100}, (_, index) => `s${String(index).padStart(4, '0')}`);
+  const ids = Array.from({length: 8100}, (_, index) => `s${String(index).padStart(4, '0')}`);
   await spend(ids, '1');
   const proxy = await startProxy(server, (request) =>
     /EVAL\r\n.*session:s3000:/s.test(request) ? 'lose-reply' : 'pass',
