@@ -296,6 +296,17 @@ describe('a freeze that ends no sooner', () => {
     expect(await reasonOf('x')).toBe('first');
   });
 
+  test.each([
+    [500, 'first'],
+    [2000, 'second'],
+  ])('whose key expires %i ms sooner leaves the %s one', async (sooner, kept) => {
+    const until = new Date(Date.now() + 60_000);
+    await freezeAs('x', until.toISOString().slice(0, -1), 'first');
+    await redis.client.pExpireAt('anomaly:x:frozen_until', until.getTime() - sooner);
+    await freeze('x', '--until', until.toISOString(), '--reason', 'second');
+    expect(await reasonOf('x')).toBe(kept);
+  });
+
   test('is kept by its TTL for a user who may not ask for the time', async () => {
     await redis.client.sendCommand(['ACL', 'SETUSER', 'few', 'reset', 'on', '>pw', '~*', '+@all', '-time']);
     const as = {url: redis.url.replace('unix://', 'unix://few:pw@')};

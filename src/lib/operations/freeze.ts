@@ -109,6 +109,12 @@ export async function unfreezeSession(
   return changeKnown(redis, id, unfreezeChange(options), {journal, what: `session '${nameOf(id)}' was unfrozen`});
 }
 
+/**
+ * By how much a key may seem to expire before the end of its freeze. TTLs of freezes are whole seconds, and the server's
+ * time is known only as it was some milliseconds before the TTL was read.
+ */
+const NO_SOONER_MS = 1000;
+
 /** @throws TokengateError INVALID_REASON, INVALID_TIME */
 export function freezeChange({reason, until, now, force}: FreezeOptions): Change<Freeze> {
   if (reason === '') throw new TokengateError('INVALID_REASON', 'The reason is empty.');
@@ -129,7 +135,8 @@ export function freezeChange({reason, until, now, force}: FreezeOptions): Change
    */
   const endsAsLate = (state: FreezeState): boolean => state.isFrozen === true && (state.until ?? now) >= until;
   // A key without a TTL has -1; an unknown TTL is NaN.
-  const expiresSooner = (life: number): boolean => life >= 0 && started + performance.now() + life < until.getTime();
+  const expiresSooner = (life: number): boolean =>
+    life >= 0 && started + performance.now() + life < until.getTime() - NO_SOONER_MS;
   const toResult = (id: RawId, previous: FreezeState, isKept: boolean, [budget, spent]: readonly Held[]): Freeze => ({
     id: nameOf(id),
     key: id,
