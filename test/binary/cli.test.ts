@@ -111,6 +111,7 @@ describe('help and version', () => {
 
 const SEE = (command = ''): string => `See: tokengate ${command === '' ? '' : `${command} `}--help`;
 const SEE_ALL = 'See them all with: tokengate help';
+const AFTER_DASHES = 'An ID that begins with a dash goes after --. ';
 const BAD_USAGE: [argv: string[], message: string, hint: string, code?: string][] = [
   [['--redis-url'], 'Flag --redis-url expects a value.', SEE()],
   [
@@ -140,6 +141,9 @@ const BAD_USAGE: [argv: string[], message: string, hint: string, code?: string][
   [['get-budget', 'a', '--hasOwnProperty'], "Unknown flag '--hasOwnProperty'.", SEE('get-budget')],
   [['get-budget', 'a', '--__proto__'], "Unknown flag '--__proto__'.", SEE('get-budget')],
   [['get-budget', 'a', '--bogus'], "Unknown flag '--bogus'.", SEE('get-budget')],
+  [['get-budget', '-x'], "Unknown flag '-x'.", `${AFTER_DASHES}${SEE('get-budget')}`],
+  [['set-budget', '-leading', '5'], "Unknown flag '-leading'.", `${AFTER_DASHES}${SEE('set-budget')}`],
+  [['freeze-session', '-a', '-b'], "Unknown flags '-a', '-b'.", `${AFTER_DASHES}${SEE('freeze-session')}`],
   [['--bogus'], "Unknown flag '--bogus'.", SEE_ALL],
   [['--toString', 'get-budget', 'a'], "Unknown flag '--toString'.", SEE_ALL],
   [['help', 'helth'], "Unknown command 'helth'.", `Did you mean health? ${SEE_ALL}`, 'UNKNOWN_COMMAND'],

@@ -69,7 +69,7 @@ function toReport(error: unknown, command: string | undefined): Report {
     return {code: error.code, message, hint: error.hint};
   }
   if (isOfOclif(error)) {
-    const hint = `${guessFlags(error)}${adviseQuotes(error)}See: tokengate ${command === undefined ? '' : `${command} `}--help`;
+    const hint = `${guessFlags(error) || adviseDashes(error)}${adviseQuotes(error)}See: tokengate ${command === undefined ? '' : `${command} `}--help`;
     return {code: 'INVALID_USAGE', message: usageMessage(error), hint};
   }
   const message = error instanceof Error ? error.message || error.name : String(error);
@@ -111,6 +111,19 @@ function guessFlags(error: Error): string {
   if (error.constructor.name !== 'NonExistentFlagsError' || !Array.isArray(flags)) return '';
   const names = Object.keys(parse?.input?.flags ?? {}).map((name) => `--${name}`);
   return (flags as string[]).map((flag) => guessNearest(flag.replace(/=.*/s, ''), names)).join('');
+}
+
+/** The hint for an ID that was taken for a flag: no other word can be the ID. */
+function adviseDashes(error: Error): string {
+  const {flags, parse} = error as {
+    flags?: unknown;
+    parse?: {input?: {args?: object}; output?: {argv?: readonly unknown[]}};
+  };
+  if (error.constructor.name !== 'NonExistentFlagsError' || !Array.isArray(flags)) return '';
+  const {input: {args = {}} = {}, output: {argv = []} = {}} = parse ?? {};
+  const others = Object.keys(args).length - 1;
+  const isMissing = 'session_id' in args && argv.filter((word) => !flags.includes(word)).length <= others;
+  return isMissing ? 'An ID that begins with a dash goes after --. ' : '';
 }
 
 /** The hint that an ID needs quotes: without them its words are separate arguments. */
