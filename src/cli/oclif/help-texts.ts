@@ -6,8 +6,8 @@ export type Rows = readonly (readonly [term: string, meaning: string])[];
 export const EXIT_CODES: Rows = [
   ['0', 'Success. For a batch: no session failed'],
   ['1', 'Error: bad usage, session not found, Redis unreachable, question answered with no, part of a batch failed'],
-  ['2', 'The command worked, and its answer is no: see the exit codes in its help'],
-  ['130', 'Interrupted by Ctrl-C (129 by SIGHUP, 143 by SIGTERM)'],
+  ['2', 'The command worked, and found something: see the exit codes in its help'],
+  ['130', 'Interrupted by Ctrl-C (129 by SIGHUP, 131 by SIGQUIT, 143 by SIGTERM)'],
 ];
 
 const ENVIRONMENT: Rows = [
