@@ -167,8 +167,7 @@ async function permittedShapes<T>(
 }
 
 function isAnswer<T>(answer: ScriptAnswer<T>): answer is Answer<T> {
-  // As most are. Asking for a class that another package exports takes many times as long.
-  return answer !== undefined && ('state' in answer || !(answer instanceof ErrorReply));
+  return answer !== undefined && !(answer instanceof ErrorReply);
 }
 
 function explain<T>(redis: Redis, id: RawId, answer: Answer<T> | ErrorReply, journal: Journal | undefined): Answer<T> {
