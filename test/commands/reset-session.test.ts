@@ -86,6 +86,21 @@ describe('reset-session', () => {
     expect(await redis.client.exists('tokengate:grants:x')).toBe(1);
   });
 
+  test('refuses only the session whose grants this user may not change', async () => {
+    await redis.client.mSet(
+      Array.from({length: 120}, (_, index): [string, string] => [`session:s${index}:budget`, '1']),
+    );
+    await run('grant-budget s5 5 --for 1d', redis);
+    const rights = ['%RW~session:*', '%RW~tokengate:journal', '%R~tokengate:grants:*', '+@all'];
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'few', 'reset', 'on', '>pw', ...rights]);
+    const few = {url: redis.url.replace('unix://', 'unix://few:pw@')};
+    const {stderr} = await run("reset-session --match 's*' --yes --quiet --no-second-look", few);
+    expect(stderr).toContain("Session 's5': ");
+    expect(stderr).toContain('Reset 119, failed 1.');
+    expect(await keys()).toEqual(expect.arrayContaining(['session:s5:budget']));
+    expect(await redis.client.exists('session:s6:budget')).toBe(0);
+  });
+
   test('removes nothing of any other session', async () => {
     await redis.client.mSet({'session:x*:budget': '1', 'session:xx:spent': '1', 'anomaly:x:history': '1'});
     await reset('x*');

@@ -72,8 +72,11 @@ function toOld(before: Recorded, texts: readonly unknown[]): Held {
 }
 
 function isAboutKeys(answer: unknown): boolean {
-  return answer instanceof ErrorReply && /^NOPERM.* key/is.test(answer.message);
+  return answer instanceof ErrorReply && ABOUT_KEYS.test(answer.message);
 }
+
+/** Of the script as a whole; of a command in it; the same of Valkey. */
+const ABOUT_KEYS = /^(NOPERM.* key|ERR The user executing the script can't access|ERR ACL failure in script.* key)/is;
 
 type Sent<T> = Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own' | 'pack' | 'rare' | 'tellsOld'>;
 
