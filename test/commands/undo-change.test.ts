@@ -5,7 +5,7 @@ import ResetSession from '../../src/commands/reset-session.js';
 import SetBudget from '../../src/commands/set-budget.js';
 import UndoChange from '../../src/commands/undo-change.js';
 import UnfreezeSession from '../../src/commands/unfreeze-session.js';
-import {type Output, runCommand} from '../support/program/run.js';
+import {type Output, run, runCommand} from '../support/program/run.js';
 import {backdate, changesOf, isAbout, lastChange} from '../support/redis/journal.js';
 import {dumpKeyspace, gatewayKeys} from '../support/redis/keyspace.js';
 import {useRedis} from '../support/redis/with-redis.js';
@@ -281,6 +281,16 @@ describe('undo-change', () => {
     await set('x', '1');
     expect(await undo('--last')).toMatchObject({code: 1, stderr: expect.stringContaining('Add --yes')});
     expect(await redis.client.get('session:x:budget')).toBe('1');
+  });
+
+  test('does not take an entry that was taken back for one that was dropped', async () => {
+    await redis.client.mSet({'session:x:budget': '1', 'session:y:budget': '2'});
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'few', 'reset', 'on', '>pw', '~*', '+@all', '-del']);
+    const few = {url: redis.url.replace('unix://', 'unix://few:pw@')};
+    expect((await run('reset-session x y --yes --no-second-look', few)).code).toBe(1);
+    expect(await redis.client.xLen('tokengate:journal')).toBe(0);
+    await reset('--all');
+    expect(await undo('--last', '--yes', '--quiet')).toMatchObject({code: 0, stderr: '', stdout: '✓ Undone 2\n'});
   });
 
   test('warns when the journal has dropped a part of a batch', async () => {

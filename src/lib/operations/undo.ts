@@ -361,10 +361,14 @@ function timeOf(entry: string): number {
   return Number.parseInt(entry);
 }
 
-/** True when Redis has dropped entries; Redis below 7 does not tell. */
+/**
+ * True when Redis has dropped entries; Redis below 7 does not tell. An entry that was taken back is none of them: it is
+ * known that there was one, but not how many.
+ */
 async function isTrimmed(redis: Redis): Promise<boolean> {
   const [info] = await redis.pipeline([['XINFO', 'STREAM', JOURNAL_KEY]]);
   const facts = Array.isArray(info) ? (info as unknown[]) : [];
   const valueOf = (name: string): unknown => facts[facts.indexOf(name) + 1];
-  return facts.includes('entries-added') && valueOf('entries-added') !== valueOf('length');
+  const takenBack = valueOf('max-deleted-entry-id') === '0-0' ? 0 : 1;
+  return facts.includes('entries-added') && Number(valueOf('entries-added')) > Number(valueOf('length')) + takenBack;
 }
