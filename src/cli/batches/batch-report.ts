@@ -46,6 +46,8 @@ export class BatchReport<R> {
   private endedBy: string | undefined;
   private readonly counts = new Map<State, number>();
   private firstNotDone: string | undefined;
+  /** True once one after it was reached: some sessions of a chunk can take another way than the others. */
+  private isScattered = false;
   private separator = '';
   private warnings = 0;
   /** What to do about failures. */
@@ -108,6 +110,7 @@ export class BatchReport<R> {
     for (const outcome of outcomes) {
       this.countOne(outcome.state);
       if (outcome.state === 'not_done') this.firstNotDone ??= outcome.id;
+      else this.isScattered ||= this.firstNotDone !== undefined;
       if (outcome.state === 'failed' && outcome.error.hint !== undefined) this.hints.add(outcome.error.hint);
       if ('cause' in outcome) this.endedBy ??= outcome.cause?.message;
       const failure = describeFailure(outcome);
@@ -201,7 +204,7 @@ export class BatchReport<R> {
     if (this.warnings > MAX_WARNINGS) reportWarning(`${formatCount(this.warnings - MAX_WARNINGS)} more of this kind.`);
     if (failures.length + this.notLasting === 0 && !this.isClosed) return;
     const from =
-      this.firstNotDone === undefined ? '' : ` Not done from '${this.firstNotDone}' on, in the order of the IDs.`;
+      this.firstNotDone === undefined || this.isScattered ? '' : ` Not done from '${this.firstNotDone}' on, in the order of the IDs.`;
     // Nothing else may have reported it.
     const changes = this.output.isUnread ? [...this.changes].join(', ') : '';
     const recorded = changes === '' ? '' : ` Recorded as change ${changes}.`;
