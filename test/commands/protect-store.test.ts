@@ -39,5 +39,10 @@ describe('protect-store', () => {
     await redis.client.lPush('tokengate:store', 'x');
     expect(await codeOf('set-budget a 5 --json')).toBe('WRONG_TYPE');
     expect(await codeOf('protect-store prod --json')).toBe('WRONG_TYPE');
+    await redis.client.set('session:a:budget', '5');
+    for (const line of ['set-budget a 5', 'reset-session --all --yes', 'reset-session a --yes --no-journal']) {
+      const {stderr} = await run(line, redis);
+      expect(stderr).toContain('The key tokengate:store, the name of the store, is of a wrong Redis type.');
+    }
   });
 });

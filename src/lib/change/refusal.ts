@@ -32,6 +32,13 @@ export function explainRefusal(redis: Redis, reply: ErrorReply, journal: Journal
       cause: reply,
     });
   }
+  if (reply.message.startsWith('WRONGTYPE')) {
+    // Other values are read without regard to their type.
+    return new TokengateError('WRONG_TYPE', `The key ${STORE_KEY}, the name of the store, is of a wrong Redis type.`, {
+      hint: 'Nothing was changed. tokengate never writes that: look at the key with redis-cli, and remove it there.',
+      cause: reply,
+    });
+  }
   const [, ofJournal] = /^JOURNAL (.*)$/s.exec(reply.message) ?? [];
   if (ofJournal !== undefined) {
     const {code, message} = redis.explain(new ErrorReply(ofJournal));
