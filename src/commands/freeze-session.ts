@@ -6,7 +6,14 @@ import {parseTypedTime} from '../cli/text/time-zone.js';
 import type {SecondLookJson} from '../cli/views/second-look.js';
 import {describeEnd, describeFreeze, FOREVER} from '../lib/gateway/freeze.js';
 import {BUDGET_KEYS} from '../lib/gateway/keys.js';
-import {type Freeze, freezeChange, freezeLook, type FreezeOptions, freezeSession} from '../lib/operations/freeze.js';
+import {
+  type Freeze,
+  freezeChange,
+  freezeLook,
+  type FreezeOptions,
+  freezeSession,
+  problemsBefore,
+} from '../lib/operations/freeze.js';
 import {serverTime} from '../lib/redis/server-time.js';
 import type {RawId} from '../lib/values/session-id.js';
 import {parseDuration} from '../lib/values/time.js';
@@ -80,7 +87,7 @@ Named IDs, IDs on stdin and --all are merged and deduplicated, then filtered by 
       change: (now) => freezeChange(optionsAt(now)),
       reason: this.flags.reason,
       describe: ({until, reason}) => `${describeEnd(until)} (${reason ?? 'no reason'})`,
-      problems: ({previous}) => previous.problems,
+      problems: problemsBefore,
       toJson: toFreezeJson,
       secondLook: freezeLook,
     });
@@ -109,8 +116,9 @@ Named IDs, IDs on stdin and --all are merged and deduplicated, then filtered by 
     return (now) => ({reason, force, now, until: end ?? new Date(now.getTime() + seconds * 1000)});
   }
 
-  private render({id, until, reason, previous, isKept}: Freeze): void {
-    this.warnAll(previous.problems);
+  private render(freeze: Freeze): void {
+    const {id, until, reason, previous, isKept} = freeze;
+    this.warnAll(problemsBefore(freeze));
     const end = describeEnd(until);
     this.print(isKept ? `Session '${id}' is frozen ${end} already` : `✓ Session '${id}' frozen ${end}`);
     if (reason !== null) this.print(`Reason: ${this.cut(reason)}`);

@@ -8,6 +8,7 @@ import {FROZEN_UNTIL_KEYS} from '../lib/gateway/keys.js';
 import {
   describeCleared,
   describeUnfreeze,
+  problemsBefore,
   type Unfreeze,
   unfreezeSession,
   unfreezeChange,
@@ -62,7 +63,7 @@ Named IDs, IDs on stdin and --all (every frozen session) are merged and deduplic
       universe: FROZEN_UNTIL_KEYS,
       change: (now) => unfreezeChange({now, withReason}),
       describe: describeUnfreeze,
-      problems: ({previous}) => previous.problems,
+      problems: problemsBefore,
       toJson: toUnfreezeJson,
       secondLook: unfreezeLook,
     });
@@ -93,7 +94,7 @@ Named IDs, IDs on stdin and --all (every frozen session) are merged and deduplic
 
   private render(unfreeze: Unfreeze): void {
     const {id, previous, isKept} = unfreeze;
-    this.warnAll(previous.problems);
+    this.warnAll(problemsBefore(unfreeze));
     if (isKept) {
       this.print(`Session '${id}' is frozen for another reason and stays so: ${describeFreeze(previous)}`);
     } else if (previous.isFrozen === false) {

@@ -329,7 +329,7 @@ describe('a freeze that ends no sooner', () => {
             "✓ Session 'x' frozen until TIME\nReason: short\n" +
             'It was frozen until a time that the gateway cannot read (broken)\n',
         });
-        expect(stderr).toContain(`Warning: The freeze end of session 'x' is '${found}'`);
+        expect(stderr).toContain(`Warning: Before this change: the freeze end of session 'x' is '${found}'`);
         expect(await reasonOf('x')).toBe('short');
         expect(await endOf('x')).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}$/);
       });

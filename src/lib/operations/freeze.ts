@@ -62,6 +62,11 @@ export interface UnfreezeOptions {
   withReason?: string | undefined;
 }
 
+/** Warnings about the freeze before a change. What the change has removed or replaced is told as it was. */
+export function problemsBefore({previous, isKept}: Pick<Freeze, 'previous' | 'isKept'>): string[] {
+  return isKept ? previous.problems : previous.problems.map((problem) => `Before this change: ${problem.replace(/^The/, 'the')}`);
+}
+
 /** What unfreezing did to a session: `was frozen until …`, or what it removed. May hold untrusted text. */
 export function describeUnfreeze(unfreeze: Unfreeze): string {
   const {previous} = unfreeze;

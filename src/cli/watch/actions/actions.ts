@@ -6,6 +6,7 @@ import {
   describeCleared,
   freezeChange,
   freezeLook,
+  problemsBefore,
   unfreezeChange,
   unfreezeLook,
 } from '../../../lib/operations/freeze.js';
@@ -111,7 +112,7 @@ export const ACTIONS: readonly Action[] = [
             previous.isFrozen === false
               ? `Session '${id}' is not frozen${cleared === '' ? '' : `; ${cleared}`}`
               : `✓ Session '${id}' unfrozen`;
-          return {text, warnings: previous.problems};
+          return {text, warnings: problemsBefore(unfreeze)};
         },
         tellAll: count('unfrozen'),
         look: unfreezeLook,
