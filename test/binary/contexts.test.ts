@@ -202,6 +202,19 @@ describe('the context file', () => {
     expect(await run([...LIST, ...CONTEXT])).toEqual({code: 0, stdout: 'file\n', stderr: ''});
   });
 
+  test.each([
+    ['/proc/nohome', {}, 'there is no such folder'],
+    ['/dev/null', {}, 'there is no such folder'],
+    ['/', process.getuid?.() === 0 ? {uid: 65_534} : {}, 'permission denied'],
+    ['', {}, 'there is no such folder'],
+  ])('is not made in the folder %j, and why', async (home, as, why) => {
+    const add = ['add-context', 'new', '--redis-url', 'redis://h'];
+    const output = await runBinary(add, {env: {HOME: home, XDG_CONFIG_HOME: ''}, cwd: folder, ...as});
+    expect(output).toMatchObject({code: 1, stdout: ''});
+    expect(output.stderr).toMatch(/^Error: Cannot write '/);
+    expect(output.stderr).toContain(why);
+  });
+
   test.runIf(process.getuid?.() === 0)('has to be the own one of who runs it', async () => {
     await chmod(folder, 0o755);
     const output = await runBinary([...LIST, ...CONTEXT], {env: {...env(), HOME: '/nonexistent'}, uid: 65_534});

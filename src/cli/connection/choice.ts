@@ -62,6 +62,9 @@ function emptyVariable(name: string): TokengateError {
   });
 }
 
+/** No folder can be in it, whoever makes it. */
+const NOWHERE = '/dev/null';
+
 /**
  * The path of the context file: `TOKENGATE_CONFIG`, or a file in the user's settings folder. `isExpected` is true if
  * the file exists, even as a dangling link, or if the variable names it.
@@ -69,7 +72,9 @@ function emptyVariable(name: string): TokengateError {
 export function contextPath(): {path: string; isExpected: boolean} {
   const {TOKENGATE_CONFIG: named = '', XDG_CONFIG_HOME: settings = ''} = process.env;
   if (named !== '') return {path: named, isExpected: true};
-  const folder = isAbsolute(settings) ? settings : join(homedir(), '.config');
+  const home = homedir();
+  // An empty HOME would mean the present folder.
+  const folder = isAbsolute(settings) ? settings : join(isAbsolute(home) ? home : NOWHERE, '.config');
   const path = join(folder, 'tokengate', 'config.yaml');
   return {path, isExpected: isThere(path)};
 }

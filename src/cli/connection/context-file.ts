@@ -57,15 +57,18 @@ export async function writeContextFile(
   {path, mode = 0o600}: ContextFile,
   {text, isSecret}: {text: string; isSecret: boolean},
 ): Promise<void> {
-  const {replaceFile} = await import('../terminal/replace-file.js');
-  makeFolder(dirname(path));
+  const {outputFailure, replaceFile} = await import('../terminal/replace-file.js');
+  try {
+    makeFolder(dirname(path));
+  } catch (error) {
+    throw outputFailure(path, error);
+  }
   await replaceFile(path, text, isSecret ? 0o600 : mode);
 }
 
+/** One by one: below /proc, Node.js 20 tries for ever to make several at once. */
 function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, {recursive: true, mode: 0o700});
-  } catch {
-    // Writing the file reports the reason.
-  }
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  mkdirSync(folder, {mode: 0o700});
 }

@@ -55,12 +55,17 @@ export async function replaceFile(path: string, text: string, mode = 0o644): Pro
     await syncFolder(folder);
   } catch (error) {
     remove();
-    if (error instanceof TokengateError) throw error;
-    const {code = '', message} = error as NodeJS.ErrnoException;
-    throw failure(path, WHY[code] ?? (code || message));
+    throw outputFailure(path, error);
   } finally {
     process.off('exit', remove);
   }
+}
+
+/** The error for a file that cannot be written. */
+export function outputFailure(path: string, error: unknown): TokengateError {
+  if (error instanceof TokengateError) return error;
+  const {code = '', message} = error as NodeJS.ErrnoException;
+  return failure(path, WHY[code] ?? (code || message));
 }
 
 /** The target of a link, so that the link stays. */
