@@ -1,6 +1,6 @@
 import {hrtime} from 'node:process';
 
-import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, JOURNAL_KEY, keyOf} from '../gateway/keys.js';
+import {BUDGET_KEYS, FROZEN_UNTIL_KEYS, JOURNAL_KEY, keyOf, STORE_KEY} from '../gateway/keys.js';
 import {PROBE} from '../lua/scripts.js';
 import {refuseReplica} from '../redis/connect.js';
 import {type Cluster, type Command, ErrorReply, type Redis, type ServerInfo} from '../redis/contract.js';
@@ -19,7 +19,7 @@ export interface Health extends ServerInfo {
  * Proves that the gateway's keys can be read and written. `SET … XX` on a session that doesn't exist writes nothing,
  * yet passes every check of a write: permissions on command and key, memory, disk, replicas, role.
  *
- * @param options.changes also tries in the same flight what the CLI's changes need, without writing: a script and, if
+ * @param options.changes also tries in the same flight what the CLI's changes need, without writing: the store's name, a script and, if
  *   changes are recorded, the commands of the journal
  * @throws TokengateError saying why not
  */
@@ -38,8 +38,9 @@ export async function checkHealth(
     ['SET', keyOf(FROZEN_UNTIL_KEYS, nobody), '0', 'XX'],
   ]);
   const ofScripts = nobodies.map((nobody): Command => ['EVAL', PROBE, '1', keyOf(BUDGET_KEYS, nobody)]);
+  const ofChanges = changes === undefined ? [] : [['GET', STORE_KEY], ...ofScripts];
   const ofJournal = changes === 'recorded' ? tryJournal(nobodies[0]) : [];
-  const replies = await redis.pipeline([...ofGateway, ...(changes === undefined ? [] : ofScripts), ...ofJournal]);
+  const replies = await redis.pipeline([...ofGateway, ...ofChanges, ...ofJournal]);
   const latency = Number(hrtime.bigint() - start) / 1e6;
   const refusals = replies.map((reply) => (reply instanceof ErrorReply ? reply : undefined));
   const refusal = refusals.slice(0, ofGateway.length).find((reply) => reply !== undefined);
@@ -68,6 +69,9 @@ function explainChanges(
   refusals: readonly (ErrorReply | undefined)[],
   isJournaled: boolean,
 ): string | undefined {
+  if (refusals[0]?.message.startsWith('WRONGTYPE')) {
+    return `Every change fails, since the key ${STORE_KEY} is of a wrong Redis type. Remove it with redis-cli.`;
+  }
   const ofScripts = refusals.find((reply) => reply !== undefined && isScriptRefusal(reply));
   if (ofScripts !== undefined) {
     const {message} = redis.explain(ofScripts);

@@ -68,6 +68,17 @@ describe('the health of a server', () => {
     few.close();
   });
 
+  test.each(['recorded', 'unrecorded'] as const)(
+    "has a problem with changes, %s, where the store's name is of a wrong type",
+    async (changes) => {
+      await server.client.lPush('tokengate:store', 'x');
+      expect((await checkHealth(redis, {changes})).changeProblem).toMatch(/the key tokengate:store is of a wrong/);
+      await server.client.del('tokengate:store');
+      await server.client.set('tokengate:store', 'prod');
+      expect((await checkHealth(redis, {changes})).changeProblem).toBeUndefined();
+    },
+  );
+
   test('has a problem with changes where the journal is no stream, and leaves a journal as it is', async () => {
     await server.client.set('tokengate:journal', 'x');
     expect((await checkHealth(redis, {changes: 'recorded'})).changeProblem).toMatch(/holds the wrong kind of value/);
@@ -119,6 +130,7 @@ describe('the health of a server', () => {
     expect(flights).toEqual([
       [
         ...asksOf(key),
+        ['GET', 'tokengate:store'],
         ['EVAL', 'return 1', '1', key],
         ['XTRIM', 'tokengate:journal', 'MAXLEN', '~', '1000000000000'],
         ['XADD', `tokengate:journal:${id}`, 'NOMKSTREAM', '*', 'a', 'b'],
