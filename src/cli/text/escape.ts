@@ -4,8 +4,8 @@
  * Made on demand, since V8 reads a table of Unicode for it, and most starts don't need it.
  */
 const unsafe = (): RegExp => /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{DI}]/gu;
-/** Nothing unsafe: ASCII, and letters up to U+034E. */
-const PLAIN = /^[\x20-\x7e\u00a0-\u00ac\u00ae-\u034e]*$/;
+/** Nothing unsafe: ASCII, letters up to U+034E, and the signs of our own messages. */
+const PLAIN = /^[\x20-\x7e\u00a0-\u00ac\u00ae-\u034e…→✓✗]*$/;
 const NAMED: Record<string, string> = {'\n': '\\n', '\r': '\\r', '\t': '\\t'};
 
 /**
