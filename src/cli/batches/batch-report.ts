@@ -204,7 +204,9 @@ export class BatchReport<R> {
     if (this.warnings > MAX_WARNINGS) reportWarning(`${formatCount(this.warnings - MAX_WARNINGS)} more of this kind.`);
     if (failures.length + this.notLasting === 0 && !this.isClosed) return;
     const from =
-      this.firstNotDone === undefined || this.isScattered ? '' : ` Not done from '${this.firstNotDone}' on, in the order of the IDs.`;
+      this.firstNotDone === undefined || this.isScattered
+        ? ''
+        : ` Not done from '${this.firstNotDone}' on, in the order of the IDs.`;
     // Nothing else may have reported it.
     const changes = this.output.isUnread ? [...this.changes].join(', ') : '';
     const recorded = changes === '' ? '' : ` Recorded as change ${changes}.`;

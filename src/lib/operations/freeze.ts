@@ -64,7 +64,9 @@ export interface UnfreezeOptions {
 
 /** Warnings about the freeze before a change. What the change has removed or replaced is told as it was. */
 export function problemsBefore({previous, isKept}: Pick<Freeze, 'previous' | 'isKept'>): string[] {
-  return isKept ? previous.problems : previous.problems.map((problem) => `Before this change: ${problem.replace(/^The/, 'the')}`);
+  return isKept
+    ? previous.problems
+    : previous.problems.map((problem) => `Before this change: ${problem.replace(/^The/, 'the')}`);
 }
 
 /** What unfreezing did to a session: `was frozen until …`, or what it removed. May hold untrusted text. */
