@@ -69,7 +69,7 @@ function toReport(error: unknown, command: string | undefined): Report {
     return {code: error.code, message, hint: error.hint};
   }
   if (isOfOclif(error)) {
-    const hint = `${guessFlags(error) || adviseDashes(error)}${adviseQuotes(error)}See: tokengate ${command === undefined ? '' : `${command} `}--help`;
+    const hint = `${adviseFlags(error)}${adviseQuotes(error)}See: tokengate ${command === undefined ? '' : `${command} `}--help`;
     return {code: 'INVALID_USAGE', message: usageMessage(error), hint};
   }
   const message = error instanceof Error ? error.message || error.name : String(error);
@@ -105,25 +105,20 @@ function usageMessage(error: Error): string {
   return /[.!?]$/.test(line) ? line : `${line}.`;
 }
 
-/** The existing flags that unknown ones probably meant. */
-function guessFlags(error: Error): string {
-  const {flags, parse} = error as {flags?: unknown; parse?: {input?: {flags?: Record<string, unknown>}}};
-  if (error.constructor.name !== 'NonExistentFlagsError' || !Array.isArray(flags)) return '';
-  const names = Object.keys(parse?.input?.flags ?? {}).map((name) => `--${name}`);
-  return (flags as string[]).map((flag) => guessNearest(flag.replace(/=.*/s, ''), names)).join('');
-}
-
-/** The hint for an ID that was taken for a flag: no other word can be the ID. */
-function adviseDashes(error: Error): string {
+/** What unknown flags probably meant: existing ones, or an ID, if no other word can be it. */
+function adviseFlags(error: Error): string {
   const {flags, parse} = error as {
     flags?: unknown;
-    parse?: {input?: {args?: object}; output?: {argv?: readonly unknown[]}};
+    parse?: {input?: {flags?: Record<string, unknown>; args?: object}; output?: {argv?: readonly unknown[]}};
   };
   if (error.constructor.name !== 'NonExistentFlagsError' || !Array.isArray(flags)) return '';
-  const {input: {args = {}} = {}, output: {argv = []} = {}} = parse ?? {};
-  const others = Object.keys(args).length - 1;
-  const isMissing = 'session_id' in args && argv.filter((word) => !flags.includes(word)).length <= others;
-  return isMissing ? 'An ID that begins with a dash goes after --. ' : '';
+  const {input: {flags: known = {}, args = {}} = {}, output: {argv = []} = {}} = parse ?? {};
+  const names = Object.keys(known).map((name) => `--${name}`);
+  const guesses = (flags as string[]).map((flag) => guessNearest(flag.replace(/=.*/s, ''), names)).join('');
+  if (guesses !== '') return guesses;
+  const words = argv.filter((word) => !flags.includes(word));
+  const isIdMissing = 'session_id' in args && words.length < Object.keys(args).length;
+  return isIdMissing ? 'An ID that begins with a dash goes after --. ' : '';
 }
 
 /** The hint that an ID needs quotes: without them its words are separate arguments. */
