@@ -2,6 +2,7 @@ import {JOURNAL_KEY, keysOf, STORE_KEY} from '../gateway/keys.js';
 import type {Held} from '../gateway/stored-value.js';
 import {type Journal, type Stored, toFields} from '../journal/entry.js';
 import {type Command, type Consent, ErrorReply, type Redis} from '../redis/contract.js';
+import {isKeyRefusal} from '../redis/failures.js';
 import {inGroups} from '../values/chunks.js';
 import type {RawId} from '../values/session-id.js';
 import type {Answer, ScriptedChange} from './change.js';
@@ -72,11 +73,8 @@ function toOld(before: Recorded, texts: readonly unknown[]): Held {
 }
 
 function isAboutKeys(answer: unknown): boolean {
-  return answer instanceof ErrorReply && ABOUT_KEYS.test(answer.message);
+  return answer instanceof ErrorReply && isKeyRefusal(answer);
 }
-
-/** Of the script as a whole; of a command in it; the same of Valkey. */
-const ABOUT_KEYS = /^(NOPERM.* key|ERR The user executing the script can't access|ERR ACL failure in script.* key)/is;
 
 type Sent<T> = Pick<ScriptedChange<T>, 'shapes' | 'scripts' | 'args' | 'own' | 'pack' | 'rare' | 'tellsOld'>;
 

@@ -19,8 +19,8 @@ export interface Health extends ServerInfo {
  * Proves that the gateway's keys can be read and written. `SET … XX` on a session that doesn't exist writes nothing,
  * yet passes every check of a write: permissions on command and key, memory, disk, replicas, role.
  *
- * @param options.changes also tries in the same flight what the CLI's changes need, without writing: the store's name, a script and, if
- *   changes are recorded, the commands of the journal
+ * @param options.changes also tries in the same flight what the CLI's changes need, without writing: the store's name, a
+ *   script and, if changes are recorded, the commands of the journal
  * @throws TokengateError saying why not
  */
 export async function checkHealth(

@@ -268,6 +268,13 @@ export function isScriptRefusal({message}: ErrorReply): boolean {
   return /^(NOPERM.*'eval|ERR unknown command ['`]eval)/is.test(message);
 }
 
+/** True when a key is refused to this user: to the command, to one in a script, or to one in a script of Valkey. */
+export function isKeyRefusal({message}: ErrorReply): boolean {
+  return /^(NOPERM.* key|ERR The user executing the script can't access|ERR ACL failure in script.* key)/is.test(
+    message,
+  );
+}
+
 function toError(failure: Failure, context: FailureContext, cause: unknown): TokengateError {
   const hint = typeof failure.hint === 'function' ? failure.hint(context) : failure.hint;
   return new TokengateError(failure.code, failure.message(context), {hint, cause});
