@@ -1,8 +1,8 @@
-import {mkdtemp} from 'node:fs/promises';
+import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
-import {expect, test} from 'vitest';
+import {afterAll, beforeAll, expect, test} from 'vitest';
 
 import {startProxy} from '../../support/impostors/proxy.js';
 import {run} from '../../support/program/run.js';
@@ -10,6 +10,10 @@ import type {TestRedis} from '../../support/redis/redis-server.js';
 import {useRedis} from '../../support/redis/with-redis.js';
 
 const redis = useRedis();
+
+let folder: string;
+beforeAll(async () => (folder = await mkdtemp(join(tmpdir(), 'tokengate-'))));
+afterAll(() => rm(folder, {recursive: true}));
 
 async function load(count: number): Promise<string[]> {
   const ids = Array.from({length: count}, (_, index) => `s${index}`);
@@ -62,7 +66,7 @@ test.each([
   'watch-sessions --once',
 ])('%s goes on when the connection ends in place of any of its replies', async (words) => {
   await load(3);
-  const file = join(await mkdtemp(join(tmpdir(), 'tokengate-')), 'budgets.yaml');
+  const file = join(folder, 'budgets.yaml');
   for (const line of [
     'set-budget s1 5',
     'set-period s2 --every month --amount 5',
